@@ -1,0 +1,1 @@
+"""Did the detach help: from W&B runs to curves, effects and reports."""
