@@ -41,7 +41,8 @@ class Run:
 
     `tasks` are the ids of the study's tasks it belongs to; `first_step` and `last_step` the range of every step
     it logged; `rows` the number of points in the history by metric; `keys` every key it is known to have logged
-    and `fetched` those of them that were asked for; `file` its Parquet file, below the manifest's folder.
+    `fetched` those of them
+    that were asked for, under the step keys `step_key`; `file` its Parquet file, below the manifest's folder.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Run:
     rows: dict[str, int] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     fetched: tuple[str, ...] = ()
+    step_key: tuple[str, ...] = ()
     fetched_at: str = ""
     file: str = ""
     drops: tuple[Drop, ...] = ()
@@ -269,7 +271,9 @@ def _bare_steps(run_id: str, raw: pl.DataFrame, metrics: list[str], steps: list[
     )
 
 
-def describe(run: Run, history: pl.DataFrame, drops: Sequence[Drop], fetched: Sequence[str]) -> Run:
+def describe(
+    run: Run, history: pl.DataFrame, drops: Sequence[Drop], fetched: Sequence[str], step_key: Sequence[str]
+) -> Run:
     """The run with what its history says of it: step range, points by metric, drops."""
     counts = history.drop_nulls("metric").group_by("metric").len().sort("metric")
     span = history["step"]
@@ -280,4 +284,5 @@ def describe(run: Run, history: pl.DataFrame, drops: Sequence[Drop], fetched: Se
         rows=dict(counts.iter_rows()),
         drops=tuple(drops),
         fetched=tuple(fetched),
+        step_key=tuple(step_key),
     )

@@ -1,0 +1,254 @@
+"""Runs in local wandb directories: `.wandb` files, finished or still being written.
+
+The file is a LevelDB log (https://github.com/google/leveldb/blob/main/doc/log_format.md) whose checksum is zlib's
+crc32 over the type byte and the data; every record in it is one `Record` message of the wandb client.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lib.history import TIMESTAMP, Manifest, Problem, Run, describe, normalise, raw_frame
+from lib.sources import Progress, Request, SourceError
+from lib.store import StoreError, read_run, shelf, write_run
+from lib.study import Study, Task
+
+_HEADER = 7
+_MAGIC = b":W&B"
+_BLOCK = 32 * 1024
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+@dataclass
+class Log:
+    """What one `.wandb` file holds: the run's own words, its history rows, and what could not be read."""
+
+    run_id: str = ""
+    name: str = ""
+    sweep_id: str = ""
+    group: str = ""
+    entity: str = ""
+    project: str = ""
+    started: str = ""
+    state: str = "running"
+    config: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    damage: str = ""
+
+
+def fetch(study: Study, request: Request) -> Manifest:
+    """Read every run below the study's folder that belongs to one of its tasks.
+
+    What has been read before and has not changed since is taken from the store.
+
+    Raises
+    ------
+    SourceError
+        Where the folder is missing or holds no run.
+    """
+    root = study.source_path
+    if not root.is_dir():
+        raise SourceError(f"{root} is not a folder: source.path must name one that holds wandb run directories.")
+    files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
+    if not files:
+        raise SourceError(f"{root} holds no .wandb file: source.path must name a folder with wandb run directories.")
+    folder = shelf("offline", "", str(root.resolve()))
+    runs: dict[str, Run] = {}
+    problems: list[Problem] = []
+    # A run resumed offline is several files of one name: they are read as one, oldest first.
+    grouped = [list(group) for _, group in groupby(files, key=lambda file: file.stem)]
+    for done, group in enumerate(grouped):
+        if request.cancelled():
+            problems.append(Problem(f"Stopped after {done} of {len(grouped)} runs."))
+            break
+        request.progress(Progress(done, len(grouped), group[0].parent.name))
+        try:
+            run = _bring(study, group, folder, request.refresh)
+        except (SourceError, StoreError, OSError) as error:
+            problems.append(Problem(str(error)))
+            continue
+        if run is not None:
+            runs[run.id] = run
+    request.progress(Progress(len(grouped), len(grouped), "done"))
+    problems += missing_tasks(study, list(runs.values()))
+    return Manifest(
+        study=study.name,
+        source={"kind": "offline", "path": study.source.path},
+        fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        folder=str(folder),
+        runs=tuple(runs.values()),
+        problems=tuple(problems),
+    )
+
+
+def missing_tasks(study: Study, runs: list[Run]) -> list[Problem]:
+    """A problem for every task of the study to which no run belongs."""
+    return [_no_runs(task) for task in study.tasks if not any(task.key in run.tasks for run in runs)]
+
+
+def _no_runs(task: Task) -> Problem:
+    where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
+    return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
+
+
+def tasks_of(study: Study, config: dict[str, Any], sweep_id: str, group: str) -> tuple[str, ...]:
+    """The ids of the study's tasks that hold a run with this config, sweep and group."""
+    return tuple(t.key for t in study.tasks if t.holds(config, sweep_id, group, study.task_key))
+
+
+def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run | None:
+    """The run of these files, from the store where they are unchanged; None where it belongs to no task."""
+    stamp = "; ".join(_stamp(file) for file in files)
+    stored = folder / f"{files[0].stem.removeprefix('run-')}.parquet"
+    if stored.exists() and not refresh:
+        run = read_run(stored)
+        if run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched) and run.step_key == study.step_key:
+            return _placed(study, run)
+    log = Log()
+    for file in files:
+        read_log(file, log)
+    run = Run(
+        id=log.run_id,
+        name=log.name,
+        state=log.state,
+        config=log.config,
+        sweep_id=log.sweep_id,
+        group=log.group,
+        created_at=log.started,
+        keys=tuple(sorted({key for row in log.rows for key in row if not key.startswith("_")})),
+        fetched_at=stamp,
+        warnings=(log.damage,) if log.damage else (),
+    )
+    if not tasks_of(study, log.config, log.sweep_id, log.group):
+        return None
+    raw, bad = raw_frame(log.rows, [*study.step_key, TIMESTAMP, *study.history_keys])
+    history, drops = normalise(run.id, raw, study.history_keys, study.step_key, bad)
+    run = describe(run, history, drops, study.history_keys, study.step_key)
+    return _placed(study, write_run(folder, run, history))
+
+
+def _placed(study: Study, run: Run) -> Run | None:
+    tasks = tasks_of(study, run.config, run.sweep_id, run.group)
+    return replace(run, tasks=tasks) if tasks else None
+
+
+def _stamp(file: Path) -> str:
+    """What changes whenever the file does: its time of change and its size."""
+    state = file.stat()
+    return f"{datetime.fromtimestamp(state.st_mtime, UTC).isoformat()} {state.st_size}"
+
+
+def read_log(path: Path, log: Log | None = None) -> Log:
+    """Read what is whole in a `.wandb` file, onto an earlier file's log where one is given.
+
+    `Log.damage` says what was not whole.
+
+    Raises
+    ------
+    SourceError
+        Where the file is not a W&B log at all, or holds no run.
+    """
+    from google.protobuf.message import DecodeError
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data = path.read_bytes()
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise SourceError(f"{path.name} is not a W&B run log (it does not start with '{_MAGIC.decode()}').")
+    log = log or Log()
+    log.state = "running"
+    for message, damage in _records(data):
+        log.damage = damage or log.damage
+        if message is None:
+            continue
+        try:
+            record = Record.FromString(message)
+        except DecodeError:
+            log.damage = "A record could not be decoded; the rows around it are kept."
+            continue
+        _take(log, record)
+    if not log.run_id:
+        raise SourceError(f"{path.name} holds no run: it was cut before the first record was written.")
+    return log
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
+    """Whole messages of the log in order; where something is cut or damaged, None and a sentence about it."""
+    size, offset, parts = len(data), _HEADER, b""
+    while offset < size:
+        room = _BLOCK - offset % _BLOCK
+        if room < _HEADER:
+            offset += room
+            continue
+        if offset + _HEADER > size:
+            yield None, f"The file ends inside a record: its last {size - offset} bytes were left out."
+            return
+        checksum, length, kind = struct.unpack_from("<IHB", data, offset)
+        start, end = offset + _HEADER, offset + _HEADER + length
+        if kind == 0 and length == 0:
+            offset += room
+            continue
+        if end > size:
+            yield None, f"The file ends inside a record: its last {size - offset + len(parts)} bytes were left out."
+            return
+        body = data[start:end]
+        if length > room - _HEADER or zlib.crc32(body, zlib.crc32(bytes([kind]))) != checksum:
+            # Lengths after a damaged record cannot be trusted, but the next block starts afresh.
+            yield None, f"Damaged at byte {offset:,}: the rest of that 32 KiB block was left out."
+            offset, parts = offset + room, b""
+            continue
+        offset = end
+        if kind in (_FULL, _FIRST):
+            parts = b""
+        elif not parts:
+            continue  # The tail of a message whose head was damaged.
+        parts += body
+        if kind in (_FULL, _LAST):
+            yield parts, ""
+            parts = b""
+    if parts:
+        yield None, f"The file ends inside a record: its last {len(parts)} bytes were left out."
+
+
+def _take(log: Log, record: Any) -> None:
+    """Add one record to the log."""
+    kind = record.WhichOneof("record_type")
+    if kind == "run":
+        run = record.run
+        log.run_id, log.name = run.run_id, run.display_name or run.run_id
+        log.sweep_id, log.group = run.sweep_id, run.run_group
+        log.entity, log.project = run.entity, run.project
+        log.started = datetime.fromtimestamp(run.start_time.seconds, UTC).isoformat()
+        _update(log.config, run.config)
+    elif kind == "config":
+        _update(log.config, record.config)
+    elif kind == "history":
+        row = {_key(item): _value(item.value_json) for item in record.history.item}
+        row.setdefault("_step", record.history.step.num)
+        log.rows.append(row)
+    elif kind == "exit":
+        log.state = "failed" if record.exit.exit_code else "finished"
+
+
+def _key(item: Any) -> str:
+    return item.key or ".".join(item.nested_key)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _update(config: dict[str, Any], change: Any) -> None:
+    for item in change.update:
+        if item.key != "_wandb" and _key(item).partition(".")[0] != "_wandb":
+            config[_key(item)] = _value(item.value_json)
+    for item in change.remove:
+        config.pop(_key(item), None)
