@@ -276,11 +276,11 @@ def describe(
 ) -> Run:
     """The run with what its history says of it: step range, points by metric, drops."""
     counts = history.drop_nulls("metric").group_by("metric").len().sort("metric")
-    span = history["step"]
+    first, last = history.select(pl.col("step").min().alias("first"), pl.col("step").max().alias("last")).row(0)
     return replace(
         run,
-        first_step=span.min() if len(span) else None,
-        last_step=span.max() if len(span) else None,
+        first_step=first,
+        last_step=last,
         rows=dict(counts.iter_rows()),
         drops=tuple(drops),
         fetched=tuple(fetched),

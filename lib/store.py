@@ -98,3 +98,8 @@ def read_run(path: Path) -> Run:
         return run_from(json.loads(pl.read_parquet_metadata(path)[_META]))
     except (OSError, pl.exceptions.PolarsError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path.name} is damaged or not a run's file ({type(error).__name__}).") from None
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write bytes atomically; StoreError where the folder cannot be written."""
+    write_atomically(path, lambda aside: aside.write_bytes(content))

@@ -1,10 +1,15 @@
 """Where runs come from: one module a source, all behind `fetch`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-from lib.history import Manifest
-from lib.study import InputError, Study
+from lib.history import Manifest, Problem, Run
+from lib.study import InputError, Study, Task
+
+
+_MODULES = {"wandb": "cloud", "offline": "offline", "bundle": "bundle"}
 
 
 class SourceError(InputError):
@@ -50,11 +55,21 @@ def fetch(study: Study, request: Request | None = None) -> Manifest:
     SourceError
         One sentence, where nothing can be brought. A part that fails is a `Problem` of the manifest instead.
     """
-    request = request or Request()
-    if study.source.kind == "offline":
-        from lib.sources import offline as source
-    elif study.source.kind == "bundle":
-        from lib.sources import bundle as source
-    else:
-        from lib.sources import cloud as source
-    return source.fetch(study, request)
+    module = import_module(f"lib.sources.{_MODULES[study.source.kind]}")
+    manifest: Manifest = module.fetch(study, request or Request())
+    return manifest
+
+
+def missing_tasks(study: Study, runs: Sequence[Run]) -> list[Problem]:
+    """A problem for every task of the study to which no run belongs."""
+    return [_no_runs(task) for task in study.tasks if not any(task.key in run.tasks for run in runs)]
+
+
+def _no_runs(task: Task) -> Problem:
+    where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
+    return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
+
+
+def tasks_of(study: Study, config: dict[str, Any], sweep_id: str, group: str) -> tuple[str, ...]:
+    """The ids of the study's tasks that hold a run with this config, sweep and group."""
+    return tuple(t.key for t in study.tasks if t.holds(config, sweep_id, group, study.task_key))

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.history import TIMESTAMP, Manifest, Problem, Run, describe, normalise, raw_frame
-from lib.sources import Progress, Request, SourceError
+from lib.sources import Progress, Request, SourceError, missing_tasks, tasks_of
 from lib.store import StoreError, read_run, shelf, write_run
-from lib.study import Study, Task
+from lib.study import Study
 
 _HEADER = 7
 _MAGIC = b":W&B"
@@ -87,21 +87,6 @@ def fetch(study: Study, request: Request) -> Manifest:
     )
 
 
-def missing_tasks(study: Study, runs: list[Run]) -> list[Problem]:
-    """A problem for every task of the study to which no run belongs."""
-    return [_no_runs(task) for task in study.tasks if not any(task.key in run.tasks for run in runs)]
-
-
-def _no_runs(task: Task) -> Problem:
-    where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
-    return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
-
-
-def tasks_of(study: Study, config: dict[str, Any], sweep_id: str, group: str) -> tuple[str, ...]:
-    """The ids of the study's tasks that hold a run with this config, sweep and group."""
-    return tuple(t.key for t in study.tasks if t.holds(config, sweep_id, group, study.task_key))
-
-
 def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run | None:
     """The run of these files, from the store where they are unchanged; None where it belongs to no task."""
     stamp = "; ".join(_stamp(file) for file in files)
@@ -155,7 +140,7 @@ def read_log(path: Path, log: Log | None = None) -> Log:
         Where the file is not a W&B log at all, or holds no run.
     """
     from google.protobuf.message import DecodeError
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     data = path.read_bytes()
     if data[: len(_MAGIC)] != _MAGIC:

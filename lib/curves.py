@@ -1,0 +1,303 @@
+"""From a history to curves: align, smooth, aggregate. LazyFrames in, LazyFrames out; nothing is collected here.
+
+The order matters. Runs rarely log at the same steps, so a mean over "the same step" is a mean over whoever logged
+there. Each run is therefore smoothed on its own rows, on its own side of the detach, then brought onto one grid of
+bins shared by the runs of a task, and only then averaged over seeds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from lib.detach import Treatment, anchor
+from lib.study import Metric, Task
+
+Aggregate = Literal["mean", "iqm", "median"]
+Spread = Literal["std", "se", "ci", "minmax"]
+Axis = Literal["steps", "percent", "since", "since_percent"]
+
+COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
+#: The finest grid: a thousandth of the training.
+FINEST = 1000
+_RUN = ("run_id", "arm", "seed", "detach", "origin")
+
+
+@dataclass(frozen=True)
+class View:
+    """How curves are drawn: the one settings object of every view, table and export.
+
+    `window` is in environment steps (None: each task's own); `arms` empty means all; `left_out` are run ids;
+    `x` is steps, percent of training, or either of them since the detach.
+    """
+
+    aggregate: Aggregate = "mean"
+    spread: Spread = "std"
+    smooth: bool = True
+    window: int | None = None
+    grid: Literal["aligned", "exact"] = "aligned"
+    arms: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    seeds: bool = False
+    x: Axis = "steps"
+
+    def __post_init__(self) -> None:
+        if self.aggregate != "mean" and self.spread in ("se", "ci"):
+            raise ValueError("A standard error or t interval belongs to the mean: choose std or min-max.")
+
+    def smoothing(self, task: Task) -> int:
+        """The moving-average window of a task in environment steps, 0 where smoothing is off."""
+        return (self.window or task.window) if self.smooth else 0
+
+
+def curves(
+    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """Each metric over steps, aggregated over the seeds of each arm.
+
+    Parameters
+    ----------
+    history : columns of `lib.history.HISTORY`.
+    task : the task whose runs `treated` are.
+    metrics : what to draw.
+    treated : the runs and their arms; others in the history are ignored.
+    view : aggregate, spread, smoothing, grid, arms and x axis.
+
+    Returns
+    -------
+    LazyFrame with the columns `COLUMNS`, sorted by arm, metric and step. `step` is the mean step of the bin's points
+    on the view's x axis, `n` the number of seeds in it. Aligned: std has ddof 1 and is null, as are the bounds, where
+    n = 1. For log metrics the mean is geometric, `std` the factor exp(sd of logs) and the bounds multiplicative.
+    """
+    treated = shown(treated, view)
+    if view.grid == "exact":
+        return exact(history, task, metrics, treated, view)
+    bins = _binned(history, task, metrics, treated, view)
+    most = max((sum(t.arm == arm for t in treated) for arm in {t.arm for t in treated}), default=0)
+    center = _center(view.aggregate)
+    logged = [m.key for m in metrics if m.scale == "log"]
+    return (
+        bins.group_by("arm", "metric", "bin")
+        .agg(
+            step=pl.col("step_sum").sum() / pl.col("points").sum(),
+            center=center,
+            sd=pl.col("value").std(ddof=1),
+            low=pl.col("value").min(),
+            high=pl.col("value").max(),
+            n=pl.len().cast(pl.UInt32),
+        )
+        .join(_t_quantiles(most).lazy(), on="n", how="left")
+        .with_columns(_half_width(view.spread).alias("half"), pl.col("metric").is_in(logged).alias("log"))
+        .with_columns(*_bounds(view.spread))
+        .with_columns(
+            pl.lit(task.key).alias("task"),
+            *(pl.when("log").then(pl.col(c).exp()).otherwise(c).alias(to) for c, to in _OUT.items()),
+        )
+        .select(COLUMNS)
+        .sort("arm", "metric", "step")
+    )
+
+
+_OUT = {"center": "mean", "sd": "std", "lower": "lower", "upper": "upper"}
+
+
+def seed_curves(
+    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """Each run's own curve on the same grid as `curves`, not aggregated.
+
+    Returns
+    -------
+    LazyFrame: task, arm, metric, run_id, seed, step, value.
+    """
+    logged = [m.key for m in metrics if m.scale == "log"]
+    return (
+        _binned(history, task, metrics, shown(treated, view), view)
+        .select(
+            pl.lit(task.key).alias("task"),
+            "arm",
+            "metric",
+            "run_id",
+            "seed",
+            (pl.col("step_sum") / pl.col("points")).alias("step"),
+            pl.when(pl.col("metric").is_in(logged)).then(pl.col("value").exp()).otherwise("value").alias("value"),
+        )
+        .sort("arm", "metric", "run_id", "step")
+    )
+
+
+def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> pl.LazyFrame:
+    """The width of the aligned bins by metric, in environment steps: columns metric, width.
+
+    It is the larger of the metric's median row spacing within a run and a thousandth of the task's total steps.
+    """
+    spacing = (
+        history.filter(pl.col("metric").is_in([m.key for m in metrics]))
+        .sort("metric", "run_id", "step")
+        .select("metric", pl.col("step").diff().over("metric", "run_id").alias("spacing"))
+        .group_by("metric")
+        .agg(pl.col("spacing").median())
+    )
+    finest = task.total_steps / FINEST
+    return spacing.select("metric", pl.max_horizontal(pl.col("spacing").fill_null(0), finest).alias("width"))
+
+
+def exact(
+    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The original notebook's arithmetic, so that its figures can be checked.
+
+    Mean and sample std over the seeds of an arm that logged at exactly that step (std 0 where only one did); smoothed
+    metrics are then averaged over `max(1, int(window / median step difference over all logged rows))` points, the
+    mean and the std alike. Same columns as `curves`; log metrics are treated as linear ones.
+    """
+    window = view.smoothing(task)
+    mine = history.join(_run_frame(treated, view).lazy(), on="run_id")
+    smoothed = [m.key for m in metrics if m.smoothed and window]
+    increment = mine.select(pl.col("step").unique().sort().diff().median())
+    points = (
+        mine.filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
+        .group_by("arm", "metric", "step")
+        .agg(mean=pl.col("value").mean(), std=pl.col("value").std(ddof=1).fill_null(0), n=pl.len().cast(pl.UInt32))
+        .sort("arm", "metric", "step")
+    )
+    points = _moving_average(points, increment, window, smoothed)
+    return (
+        points.with_columns(
+            pl.lit(task.key).alias("task"),
+            _axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(treated)), task, view).alias("step"),
+            (pl.col("mean") - pl.col("std")).alias("lower"),
+            (pl.col("mean") + pl.col("std")).alias("upper"),
+        )
+        .select(COLUMNS)
+        .sort("arm", "metric", "step")
+    )
+
+
+def _moving_average(
+    points: pl.LazyFrame, increment: pl.LazyFrame, window: int, smoothed: Sequence[str]
+) -> pl.LazyFrame:
+    """The notebook's moving average over points; its length depends on the data, so the increment is read here."""
+    if not smoothed:
+        return points
+    median = increment.collect().item()
+    size = max(1, int(window / median)) if median else 1
+    averaged = [
+        pl.when(pl.col("metric").is_in(smoothed))
+        .then(pl.col(c).rolling_mean(size, min_samples=1).over("arm", "metric"))
+        .otherwise(c)
+        .alias(c)
+        for c in ("mean", "std")
+    ]
+    return points.with_columns(averaged)
+
+
+def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
+    """The runs that the view shows: of its arms, without those left out."""
+    return tuple(t for t in treated if t.run_id not in view.left_out and (not view.arms or t.arm in view.arms))
+
+
+def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+    """One row a run: arm, seed, the step its smoothing is split at and the step its bins start from.
+
+    Runs without a detach step of their own take the one their task shares. Where each run has its own (a randomised
+    design, several ratios), bins start at the run's own detach in event time and for arms that share one, else at 0.
+    """
+    shared = anchor(treated)
+    by_arm = {arm: anchor([t for t in treated if t.arm == arm]) for arm in {t.arm for t in treated}}
+    event_time = view.x in ("since", "since_percent")
+    rows = []
+    for t in treated:
+        own = t.detach_step
+        origin = shared if own is None else (own if event_time else by_arm[t.arm])
+        rows.append((t.run_id, t.arm, t.seed, shared or None if own is None else own, origin))
+    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64), strict=True))
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _binned(
+    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """One value a run a bin: arm, seed, run_id, metric, bin, value (its log for log metrics), step_sum, points.
+
+    Bins are (origin + k w, origin + (k + 1) w]: none straddles the step it starts from.
+    """
+    runs = _run_frame(treated, view)
+    logged = pl.col("metric").is_in([m.key for m in metrics if m.scale == "log"])
+    points = (
+        history.join(runs.lazy(), on="run_id")
+        .filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_finite())
+        .filter(~logged | (pl.col("value") > 0))
+        .with_columns(pl.when(logged).then(pl.col("value").log()).otherwise("value").alias("value"))
+    )
+    widths = bin_widths(history.filter(pl.col("run_id").is_in(runs["run_id"].to_list())), task, metrics)
+    since = pl.col("step") - pl.col("origin")
+    return (
+        _smoothed(points, metrics, view.smoothing(task))
+        .join(widths, on="metric")
+        .with_columns((since / pl.col("width")).ceil().cast(pl.Int64).alias("bin"))
+        .with_columns(_axis(pl.col("step").cast(pl.Float64), pl.col("origin"), task, view).alias("x"))
+        .group_by("arm", "seed", "run_id", "metric", "bin")
+        .agg(value=pl.col("value").mean(), step_sum=pl.col("x").sum(), points=pl.len())
+    )
+
+
+def _smoothed(points: pl.LazyFrame, metrics: Sequence[Metric], window: int) -> pl.LazyFrame:
+    """Trailing moving average over `window` environment steps, by run, never across the detach."""
+    keys = [m.key for m in metrics if m.smoothed]
+    if not window or not keys:
+        return points
+    chosen = pl.col("metric").is_in(keys)
+    after = (pl.col("step") > pl.col("detach")).fill_null(False)
+    smooth = (
+        points.filter(chosen)
+        .sort("run_id", "metric", "step")
+        .with_columns(after.alias("after"))
+        .with_columns(
+            pl.col("value").rolling_mean_by("step", window_size=f"{window}i").over("run_id", "metric", "after")
+        )
+        .drop("after")
+    )
+    return pl.concat([points.filter(~chosen), smooth])
+
+
+def _axis(step: pl.Expr, origin: pl.Expr, task: Task, view: View) -> pl.Expr:
+    """Steps on the view's x axis."""
+    if view.x in ("since", "since_percent"):
+        step = step - origin
+    return step * (100 / task.total_steps) if view.x in ("percent", "since_percent") else step
+
+
+def _center(aggregate: Aggregate) -> pl.Expr:
+    """The aggregate over seeds; the IQM is the mean of the middle half (Agarwal et al. 2021)."""
+    value = pl.col("value")
+    if aggregate == "median":
+        return value.median()
+    if aggregate == "iqm":
+        cut = pl.len() // 4
+        return value.sort().slice(cut, pl.len() - 2 * cut).mean()
+    return value.mean()
+
+
+def _t_quantiles(most: int) -> pl.DataFrame:
+    """The two-sided 95% t quantile for every n from 2 to the largest arm: columns n, t."""
+    from scipy.stats import t
+
+    sizes = list(range(2, max(most, 2) + 1))
+    quantiles = [float(t.ppf(0.975, n - 1)) for n in sizes]
+    return pl.DataFrame({"n": sizes, "t": quantiles}, schema={"n": pl.UInt32, "t": pl.Float64})
+
+
+def _half_width(spread: Spread) -> pl.Expr:
+    error = pl.col("sd") / pl.col("n").cast(pl.Float64).sqrt()
+    return {"std": pl.col("sd"), "se": error, "ci": error * pl.col("t"), "minmax": pl.lit(None, dtype=pl.Float64)}[
+        spread
+    ]
+
+
+def _bounds(spread: Spread) -> tuple[pl.Expr, pl.Expr]:
+    if spread == "minmax":
+        several = pl.col("n") > 1
+        return pl.when(several).then("low").alias("lower"), pl.when(several).then("high").alias("upper")
+    return (pl.col("center") - pl.col("half")).alias("lower"), (pl.col("center") + pl.col("half")).alias("upper")

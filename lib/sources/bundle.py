@@ -1,0 +1,177 @@
+"""An exported study: a folder or .zip of a manifest, the study file and one Parquet file a run."""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from lib.history import SCHEMA_VERSION, Manifest, Problem, Run, manifest_from
+from lib.sources import Request, SourceError, missing_tasks, tasks_of
+from lib.store import put, store_root
+from lib.study import Source, Study, parse_study, to_toml, with_source
+
+MANIFEST = "manifest.json"
+STUDY_FILE = "study.toml"
+#: What a .zip may unpack to, in bytes and files: an upload cannot fill the disk.
+MAX_BYTES = 2 * 1024**3
+MAX_FILES = 20_000
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def fetch(study: Study, request: Request) -> Manifest:
+    """Open the study's bundle.
+
+    Raises
+    ------
+    SourceError
+        Where the path is no bundle, its schema is newer than this program, or none of its runs can be read.
+    """
+    folder = _unpacked(study.source_path)
+    manifest = _read_manifest(folder)
+    problems = list(manifest.problems)
+    sums = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("sha256", {})
+    runs = []
+    for run in manifest.runs:
+        complaint = _damage(folder, run, sums)
+        if complaint:
+            problems.append(Problem(complaint, run_id=run.id))
+            continue
+        tasks = tasks_of(study, run.config, run.sweep_id, run.group)
+        filtered = {t.key for t in study.tasks if t.runs_filter}
+        tasks = tuple(t for t in tasks if t not in filtered or t in run.tasks)
+        if tasks:
+            runs.append(replace(run, tasks=tasks))
+    if not runs:
+        why = problems[0].message if problems else "none of its runs belongs to a task of the study."
+        raise SourceError(f"{study.source_path.name} gives no run: {why}")
+    problems += missing_tasks(study, runs)
+    return replace(manifest, study=study.name, runs=tuple(runs), problems=tuple(problems))
+
+
+def bundled_study(path: Path) -> Study:
+    """The study that a bundle carries, with the bundle as its source.
+
+    Raises
+    ------
+    SourceError, StudyError
+        Where the path is no bundle, or its study file is not valid.
+    """
+    folder = _unpacked(path)
+    _read_manifest(folder)
+    try:
+        text = (folder / STUDY_FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise SourceError(f"{path.name} is not a bundle: it holds no readable {STUDY_FILE}.") from None
+    study = parse_study(text, f"{path.name}/{STUDY_FILE}")
+    return with_source(study, Source(kind="bundle", path=str(path.resolve())))
+
+
+def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
+    """Write the study and its runs as a bundle: a .zip where `out` ends so, else a folder.
+
+    The same runs give the same bytes. A .zip is replaced whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        Where it cannot be written.
+    """
+    files = _contents(study, manifest)
+    if out.suffix == ".zip":
+        put(out, _zipped(files))
+        return
+    for name, content in files.items():
+        put(out / name, content)
+
+
+def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:
+    files, runs = {}, []
+    for run in sorted(manifest.runs, key=lambda run: run.id):
+        content = (Path(manifest.folder) / run.file).read_bytes()
+        name = f"runs/{Path(run.file).name}"
+        files[name] = content
+        runs.append(replace(run, file=name))
+    tree = json.loads(replace(manifest, runs=tuple(runs)).to_json())
+    tree["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[MANIFEST] = json.dumps(tree, indent=1, sort_keys=True).encode()
+    files[STUDY_FILE] = to_toml(with_source(study, Source(kind="bundle", path="."))).encode()
+    return files
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), files[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        manifest = manifest_from(path.read_text(encoding="utf-8"), folder)
+    except OSError:
+        raise SourceError(f"{folder.name} is not a bundle: it holds no {MANIFEST}.") from None
+    except (ValueError, KeyError, TypeError):
+        raise SourceError(f"{folder.name} is not a bundle: its {MANIFEST} is not one of ours.") from None
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise SourceError(
+            f"{folder.name} was written by a newer version (schema {manifest.schema_version}, this program reads up "
+            f"to {SCHEMA_VERSION}): update this program to open it."
+        )
+    return manifest
+
+
+def _damage(folder: Path, run: Run, sums: dict[str, str]) -> str:
+    """What is wrong with a run's file, or nothing."""
+    if not _is_inside(run.file):
+        return f"Run {run.id} names a file outside the bundle ({run.file}): it was left out."
+    try:
+        content = (folder / run.file).read_bytes()
+    except OSError:
+        return f"Run {run.id} has no file {run.file} in the bundle: it was left out."
+    if hashlib.sha256(content).hexdigest() != sums.get(run.file):
+        return f"Run {run.id} is damaged ({run.file} is not what was bundled): it was left out."
+    return ""
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
+
+
+def _unpacked(path: Path) -> Path:
+    """The bundle's folder: itself, or where its .zip is unpacked in the store (by its content, so only once)."""
+    if path.is_dir():
+        return path
+    try:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            _check_members(path.name, members)
+            folder = store_root() / "bundles" / hashlib.sha256(content).hexdigest()[:32]
+            for member in sorted(members, key=lambda m: m.filename == MANIFEST):
+                target = folder / member.filename
+                if not target.exists():
+                    put(target, archive.read(member))
+    except FileNotFoundError:
+        raise SourceError(f"There is no bundle at {path}.") from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error}).") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
+        raise SourceError(f"{path.name} is not a bundle: it is neither a folder nor a readable .zip.") from None
+    return folder
+
+
+def _check_members(name: str, members: list[zipfile.ZipInfo]) -> None:
+    if MANIFEST not in {m.filename for m in members}:
+        raise SourceError(f"{name} is not a bundle: it holds no {MANIFEST}.")
+    outside = [m.filename for m in members if not _is_inside(m.filename)]
+    if outside:
+        raise SourceError(f"{name} is not a safe bundle: it would write outside its folder ({outside[0]}).")
+    size = sum(m.file_size for m in members)
+    if size > MAX_BYTES or len(members) > MAX_FILES:
+        raise SourceError(f"{name} would unpack to {size / 1024**2:,.0f} MB in {len(members):,} files: too large.")
