@@ -1,0 +1,138 @@
+"""The command line: `python -m lib fetch | report | bundle STUDY`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from lib.history import Manifest
+from lib.sources import Progress, Request, Unreachable, fetch
+from lib.study import InputError, Study, load_study
+
+FORMATS = ("html", "png", "svg", "pdf", "csv", "parquet")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 whole, 1 partial (fetch), 2 bad input, 130 stopped."""
+    options = _parser().parse_args(arguments)
+    try:
+        study = load_study(options.study)
+        return int(options.run(study, options))
+    except InputError as error:
+        _say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _say("Stopped; what had come is kept.")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m lib", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    for name, run, text in (
+        ("fetch", _fetch, "bring the store up to date"),
+        ("report", _report, "write the study's figures and tables"),
+        ("bundle", _bundle, "write the study as a bundle that opens anywhere"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("study", metavar="STUDY", help="a name in studies/ or the path of a TOML file")
+        command.set_defaults(run=run)
+        if name == "fetch":
+            command.add_argument("--refresh", action="store_true", help="ignore what is stored")
+            command.add_argument("--json", action="store_true", help="print the manifest on stdout")
+        else:
+            command.add_argument("--out", required=True, type=Path, metavar="DIR" if name == "report" else "FILE.zip")
+        if name == "report":
+            command.add_argument("--curves", choices=("aligned", "exact"), default="aligned")
+            command.add_argument("--formats", type=_formats, default=("html", "csv"), metavar=",".join(FORMATS))
+    return parser
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [part for part in chosen if part not in FORMATS]
+    if unknown or not chosen:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of formats: choose from {', '.join(FORMATS)}")
+    return chosen
+
+
+def _fetch(study: Study, options: argparse.Namespace) -> int:
+    manifest = fetch(study, _request(study, refresh=options.refresh))
+    _say_problems(manifest)
+    if options.json:
+        print(manifest.to_json())
+    else:
+        _say(f"{len(manifest.runs)} runs of {study.name} are stored.")
+    return 0 if manifest.whole else 1
+
+
+def _report(study: Study, options: argparse.Namespace) -> int:
+    from lib import report
+    from lib.curves import View
+
+    report.check_folder(options.out)
+    manifest = _fetched_or_stored(study)
+    written = report.write(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
+    _say(f"{len(written)} files are in {options.out}.")
+    return 0
+
+
+def _bundle(study: Study, options: argparse.Namespace) -> int:
+    from lib.sources.bundle import write_bundle
+
+    manifest = _fetched_or_stored(study)
+    write_bundle(study, manifest, options.out)
+    _say(f"{len(manifest.runs)} runs are in {options.out}.")
+    return 0
+
+
+def _fetched_or_stored(study: Study) -> Manifest:
+    request = _request(study)
+    try:
+        manifest = fetch(study, request)
+    except Unreachable as error:
+        from lib.sources.cloud import stored
+
+        found = stored(study, request)
+        if found is None:
+            raise
+        _say(f"{error} Using what is stored, fetched at {found.fetched_at}.")
+        manifest = found
+    _say_problems(manifest)
+    return manifest
+
+
+def _request(study: Study, refresh: bool = False) -> Request:
+    """The command line is its user's own: the environment's key serves any study file."""
+    key = None
+    if study.source.kind == "wandb":
+        from lib.sources.cloud import resolve_key, server_of
+
+        key = resolve_key(server_of(study))
+    return Request(key=key, refresh=refresh, progress=_show)
+
+
+def _say_problems(manifest: Manifest) -> None:
+    for problem in manifest.problems:
+        _say(f"Warning: {problem.message}")
+
+
+def _show(progress: Progress) -> None:
+    _say(f"[{progress.done}/{progress.total}] {progress.message}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
