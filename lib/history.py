@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import TypeAdapter
 
 SCHEMA_VERSION = 1
 
@@ -116,24 +117,16 @@ class Manifest:
 
 
 def run_from(tree: Mapping[str, Any]) -> Run:
-    """The run that `dataclasses.asdict` turned into this tree."""
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items() if k in Run.__dataclass_fields__}
-    fields["drops"] = tuple(Drop(**d) for d in tree.get("drops", ()))
-    return Run(**fields)
+    """The run that `dataclasses.asdict` turned into this tree; ValueError where it is not one."""
+    return TypeAdapter(Run).validate_python(tree)
 
 
 def manifest_from(text: str, folder: Path) -> Manifest:
-    """The manifest that `Manifest.to_json` wrote; ValueError, KeyError or TypeError where it is not one."""
+    """The manifest that `Manifest.to_json` wrote; ValueError where it is not one."""
     tree = json.loads(text)
-    return Manifest(
-        study=tree["study"],
-        source=tree["source"],
-        fetched_at=tree["fetched_at"],
-        folder=str(folder),
-        runs=tuple(run_from(r) for r in tree["runs"]),
-        problems=tuple(Problem(**p) for p in tree.get("problems", ())),
-        schema_version=int(tree["schema_version"]),
-    )
+    if not isinstance(tree, dict):
+        raise ValueError("a manifest is an object")
+    return TypeAdapter(Manifest).validate_python({**tree, "folder": str(folder)})
 
 
 def as_number(value: object) -> float | None:

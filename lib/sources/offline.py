@@ -79,7 +79,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     problems += missing_tasks(study, list(runs.values()))
     return Manifest(
         study=study.name,
-        source={"kind": "offline", "path": study.source.path},
+        source={"kind": "offline", "path": root.name},
         fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
         folder=str(folder),
         runs=tuple(runs.values()),
