@@ -1,0 +1,129 @@
+"""Designs without a control arm: the local jump at the detach, and the test of a step that was drawn at random."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib import estimators
+from lib.comparisons import Comparison, Exclusion, end_of, over_runs, too_short
+from lib.samples import Series, Unit, Windows, measure
+from lib.study import Metric, Task
+
+SIDE_POINTS = 5  # rows a side that each run's jump needs
+
+
+def half_width(total: int, n: int) -> float:
+    """h of the jump in environment steps for n runs."""
+    return 0.1 * total
+
+
+def jump(metric: Metric, arm: str, units: list[Unit], window: Windows) -> Comparison:
+    """The mean over runs of the local jump at their detach, by t."""
+    units, excluded = too_short(units, window)
+    half = half_width(window.total, len(units))
+    sizes = [jump_of(u.rows, u.at, half) for u in units]
+    described = [measure(u, window, end_of(units)) for u in units]
+    found = Comparison(
+        metric,
+        arm,
+        "",
+        "jump",
+        f"local jump at the detach, h = {half:,.0f} steps, t over runs",
+        tuple(described),
+        excluded=tuple(excluded),
+        end=end_of(units),
+        half=half,
+    )
+    if not units:
+        return replace(found, design="none", refusal="no run counts")
+    sparse = [min(sides) < SIDE_POINTS for _, sides in sizes]
+    if all(sparse):
+        fewest = min(min(sides) for _, sides in sizes)
+        return replace(found, refusal=_sparse(fewest, half))
+    out = [Exclusion(u.run_id, u.seed, u.arm, _sparse(min(s), half)) for u, (_, s) in zip(units, sizes, strict=True)]
+    excluded += [e for e, bad in zip(out, sparse, strict=True) if bad]
+    kept = {u.run_id for u, bad in zip(units, sparse, strict=True) if not bad}
+    found = replace(
+        found,
+        units=tuple(u for u in described if u.run_id in kept),
+        excluded=tuple(excluded),
+        values=tuple(b for (b, _), bad in zip(sizes, sparse, strict=True) if not bad),
+    )
+    return over_runs(found, "runs")
+
+
+def _sparse(fewest: int, half: float) -> str:
+    return f"fewer than {SIDE_POINTS} rows a side within {half:,.0f} steps of the detach ({fewest})"
+
+
+def jump_of(rows: Series, at: float, half: float) -> tuple[float, tuple[int, int]]:
+    """A run's jump at a step, and the rows before and after within `half` that it rests on."""
+    weights, counts = estimators.jump_weights(rows.steps, at, half)
+    size = float((weights @ rows.values)[0]) if len(rows.steps) else math.nan
+    return size, (int(counts[0, 0]), int(counts[0, 1]))
+
+
+def onset(task: Task, metric: Metric, arm: str, units: list[Unit], window: Windows, seed: int) -> Comparison:
+    """The mean jump at randomly drawn detach steps, against the same at steps redrawn from the design.
+
+    p is the permutation's, exact for any curves; the interval is the t one of the runs' jumps. A verdict needs both.
+    """
+    units, excluded = too_short(units, window)
+    half = half_width(window.total, len(units))
+    drawn = drawn_onsets(task, len(units), seed)
+    kept, values, again = [], [], []
+    for unit, steps in zip(units, drawn.T, strict=True):
+        size, sides = jump_of(unit.rows, unit.at, half)
+        redrawn, fewest = _jumps_at(unit.rows, steps, half)
+        if min(*sides, fewest) < SIDE_POINTS:
+            reason = f"{_sparse(min(*sides, fewest), half)}, here or at another step of the design"
+            excluded.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason))
+            continue
+        kept.append(unit)
+        values.append(size)
+        again.append(redrawn)
+    described = [measure(u, window, end_of(units)) for u in kept or units]
+    found = Comparison(
+        metric,
+        arm,
+        "",
+        "onset",
+        f"randomised onset: mean jump, h = {half:,.0f} steps, p over {len(drawn):,} redrawn designs; interval by t",
+        tuple(described),
+        excluded=tuple(excluded),
+        end=end_of(units),
+        half=half,
+        values=tuple(values),
+        p_floor=1 / (len(drawn) + 1),
+    )
+    if not values:
+        return (
+            replace(found, refusal=excluded[-1].reason)
+            if units
+            else replace(found, design="none", refusal="no run counts")
+        )
+    found = over_runs(found, "runs")
+    if found.refusal:
+        return found
+    return replace(found, p=estimators.onset_p(found.estimate, np.mean(again, axis=0)))
+
+
+def drawn_onsets(task: Task, runs: int, seed: int) -> NDArray[np.float64]:
+    """Detach steps (draws, runs) redrawn from a task's uniform design, rounded to whole steps."""
+    design = task.detach.randomised
+    low, high = (design.low, design.high) if design else (0.0, 1.0)
+    drawn = np.random.default_rng(seed).uniform(low, high, size=(estimators.DRAWS, runs))
+    return np.round(drawn * task.total_steps)
+
+
+def _jumps_at(rows: Series, steps: NDArray[np.float64], half: float) -> tuple[NDArray[np.float64], int]:
+    """The jumps at many steps, and the fewest rows a side at any of them."""
+    unique, back = np.unique(steps, return_inverse=True)
+    sizes, fewest = [], np.iinfo(np.int64).max
+    for part in np.array_split(unique, max(1, len(unique) * len(rows.steps) // 2_000_000)):
+        weights, counts = estimators.jump_weights(rows.steps, part, half)
+        sizes.append(weights @ rows.values)
+        fewest = min(fewest, int(counts.min()))
+    return np.concatenate(sizes)[back], int(fewest)
