@@ -1,0 +1,256 @@
+"""What every chart is made of: names, colours, axes, the detach rule, and no more points than a screen can show."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from lib.curves import View
+from lib.detach import Treatment
+from lib.study import CONTROL, Metric, Study, Task
+
+#: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+#: Arms other than the control, in their order; the control arm is dashed.
+DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
+CONTROL_DASH = [6, 4]
+RULE_COLOR = "red"
+QUIET = "#888888"  # readable on white and on black
+RULE_LABEL = "Encoder Detached"
+HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
+DIGITS = 6
+
+X_TITLES = {
+    "steps": "Environment Steps",
+    "percent": "Training (%)",
+    "since": "Environment Steps Since Detach",
+    "since_percent": "Training Since Detach (%)",
+}
+
+
+@dataclass(frozen=True)
+class DetachMark:
+    """A detach step to draw: where, what it is called, and who says so.
+
+    `step` is in environment steps; `source` is free text such as `typed` or `config, signal agrees`.
+    """
+
+    step: float
+    source: str = ""
+    label: str = RULE_LABEL
+
+
+def detach_marks(treated: Sequence[Treatment]) -> tuple[DetachMark, ...]:
+    """The marks of one task's treatments: one a distinct detach step, by step.
+
+    Runs that agree on the step share a mark; its source joins what they say, a disagreeing signal included.
+    """
+    steps = sorted({t.detach_step for t in treated if t.detach_step is not None})
+    return tuple(DetachMark(step, _sources([t for t in treated if t.detach_step == step])) for step in steps)
+
+
+def _sources(treated: Sequence[Treatment]) -> str:
+    sources = sorted({t.detach_source for t in treated if t.detach_source}, reverse=True)
+    signals = sorted({t.signal for t in treated if t.signal})
+    says = f"signal {' and '.join(signals)}" if signals else ""
+    return ", ".join(part for part in (" and ".join(sources), says) if part)
+
+
+def slug(text: str) -> str:
+    """Text as a name for files and views: letters, digits and underscores."""
+    return re.sub(r"\W+", "_", text)
+
+
+def metric_label(metric: Metric, task: Task, view: View) -> str:
+    """The legend's name of a metric: its label, with the window in steps where it is a moving average."""
+    if not (metric.smoothed and view.smooth):
+        return metric.name
+    return f"{metric.name} (MA {view.window or task.window:,})"
+
+
+def metric_colors(study: Study) -> dict[str, str]:
+    """A colour for every metric key: the study's, or the next of `PALETTE` that the study does not use."""
+    given = {m.color.upper() for m in study.metrics if m.color}
+    free = [c for c in PALETTE if c.upper() not in given] or list(PALETTE)
+    unnamed = [m.key for m in study.metrics if not m.color]
+    spare = {key: free[i % len(free)] for i, key in enumerate(unnamed)}
+    return {m.key: m.color or spare[m.key] for m in study.metrics}
+
+
+def line_width(metric: Metric) -> int:
+    """Evaluations are drawn thicker than everything else."""
+    return 3 if "eval" in metric.key else 2
+
+
+def arm_order(arms: Sequence[str]) -> list[str]:
+    """Distinct arms in the order of the legend: treated ones by name, the control last."""
+    return sorted(set(arms), key=lambda arm: (arm == CONTROL, arm))
+
+
+def arm_dashes(arms: Sequence[str]) -> list[list[int]]:
+    """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control."""
+    treated = [arm for arm in arms if arm != CONTROL]
+    found = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)}
+    return [found.get(arm, CONTROL_DASH) for arm in arms]
+
+
+def family_title(metrics: Sequence[Metric], family: str) -> str:
+    """The y title: what the metrics' keys end with where they agree (`Consistency Loss`), else the family."""
+    ends = {m.key.rsplit("/", 1)[-1].replace("_", " ").title() for m in metrics}
+    return ends.pop() if len(ends) == 1 else family.title()
+
+
+def axis_step(step: float, origin: float, task: Task, view: View) -> float:
+    """A step on the view's x axis; `origin` is the detach step that the view may count from."""
+    if view.x in ("since", "since_percent"):
+        step = step - origin
+    return 100 * step / task.total_steps if view.x in ("percent", "since_percent") else float(step)
+
+
+def lean(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
+    """The frame as a chart needs it: six significant digits, whole steps where the range is wide, small counts.
+
+    Exact numbers belong in the tables; a pixel shows three digits, and short numbers are half the bytes.
+    """
+    exprs: list[pl.Expr] = []
+    for name, dtype in frame.schema.items():
+        if name in steps:
+            wide = len(frame) > 0 and _span(frame[name]) > 2000
+            exprs.append(pl.col(name).round(0).cast(pl.Int32) if wide else pl.col(name).round(3))
+        elif dtype.is_float():
+            exprs.append(pl.col(name).round_sig_figs(DIGITS))
+        elif name == "n":
+            exprs.append(pl.col(name).cast(pl.UInt16))
+    return frame.with_columns(exprs)
+
+
+def _span(series: pl.Series) -> float:
+    return float(series.max() or 0) - float(series.min() or 0)  # type: ignore[arg-type]
+
+
+def thin(frame: pl.DataFrame, by: Sequence[str], value: str, limit: int) -> pl.DataFrame:
+    """At most about `limit` rows: of each series, the lowest and the highest row of equal spans of steps.
+
+    Every row kept is a row that came in, so peaks and dips stay where they are.
+
+    Parameters
+    ----------
+    frame : sorted by `by` and step.
+    by : columns that name a series.
+    value : column whose extremes are kept.
+    limit : rows in all.
+    """
+    if len(frame) <= limit:
+        return frame
+    spans = max(1, limit // (2 * frame.select(by).n_unique()))
+    low, span = frame["step"].min(), _span(frame["step"])
+    bucket = ((pl.col("step") - low) / (span or 1) * spans).floor().clip(0, spans - 1)
+    ends = [(pl.col(value) == pl.col(value).min()), (pl.col(value) == pl.col(value).max())]
+    groups = [*by, "_bucket"]
+    keep = [end.over(groups) for end in ends]
+    return (
+        frame.with_columns(bucket.alias("_bucket"))
+        .with_columns(keep[0].alias("_low"), keep[1].alias("_high"))
+        .filter(pl.col("_low") | pl.col("_high"))
+        .unique([*groups, "_low", "_high"], keep="first", maintain_order=True)
+        .drop("_bucket", "_low", "_high")
+    )
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Ticks of a log axis over [low, high]: decades, with 2 and 5 between them where there are few."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1,) if last - first > 3 else (1, 2, 5)
+    ticks = [float(f"{m}e{e}") for e in range(first, last + 1) for m in steps]
+    return [t for t in ticks if low <= t <= high]
+
+
+def log_domain(values: pl.Series) -> tuple[float, float]:
+    """The positive range of these values with a margin; a log axis cannot show anything else."""
+    positive = values.filter(values.is_finite() & (values > 0))
+    if positive.is_empty():
+        return 0.1, 1.0
+    low, high = float(positive.min()), float(positive.max())  # type: ignore[arg-type]
+    margin = max((high / low) ** 0.04, 1.05)
+    return float(f"{low / margin:.4g}"), float(f"{high * margin:.4g}")
+
+
+def for_log(frame: pl.DataFrame, domain: tuple[float, float]) -> pl.DataFrame:
+    """Curves that a log axis can draw: a band that reaches 0 ends at the axis, a mean of 0 is a gap."""
+    floor = domain[0]
+    return frame.with_columns(
+        pl.when(pl.col("mean") > 0).then("mean").alias("mean"),
+        pl.col("lower").clip(lower_bound=floor),
+        pl.col("upper").clip(lower_bound=floor),
+    )
+
+
+def value_axis(
+    title: str, domain: tuple[float, float] | None, gutter: int, headroom: int, height: int | None
+) -> dict[str, Any]:
+    """Scale, axis and title of a y channel; a domain makes it a log axis with scientific labels (1e-3).
+
+    `gutter` and `headroom` are pixels left free at the foot of the plot (for the strip of n) and at its top (for
+    the rule's label): everything shares one view, so zooming clips and moves it together. `height` is the plot's, or
+    None where the page decides it.
+    """
+    range_ = [alt.ExprRef(f"height - {gutter}") if height is None else height - gutter, headroom]
+    if domain is None:
+        return {"title": title, "scale": alt.Scale(zero=False, range=range_), "axis": alt.Axis(tickCount=6)}
+    scale = alt.Scale(type="log", domain=list(domain), range=range_, nice=False)
+    return {"title": title, "scale": scale, "axis": alt.Axis(format=".0e", values=log_ticks(*domain))}
+
+
+def step_axis(view: View, domain: tuple[float, float] | None) -> dict[str, Any]:
+    """Scale, axis and title of the x channel."""
+    scale = alt.Scale(zero=False, nice=False, domain=list(domain)) if domain else alt.Scale(zero=False, nice=False)
+    # "100k" instead of "100,000" keeps labels apart on a phone; as an axis format it would write 0 as "0k".
+    label = "format(datum.value, '~s')" if view.x in ("steps", "since") else alt.Undefined
+    return {"title": X_TITLES[view.x], "scale": scale, "axis": alt.Axis(labelExpr=label, tickCount=6, labelFlush=True)}
+
+
+def rule_layers(
+    marks: Sequence[DetachMark], task: Task, view: View, domain: tuple[float, float] | None = None, prefix: str = ""
+) -> list[alt.Chart]:
+    """The label and the dashed red rule, to be layered last: exactly one of each however many rows the chart has.
+
+    Where runs detach at different steps, a light rule stands at each of them and one label names the range.
+    """
+    if not marks:
+        return []
+    at = sorted({axis_step(m.step, m.step, task, view) for m in marks})
+    low, high = domain or (0.0, max(at) * 2 or 1.0)
+    middle = (at[0] + at[-1]) / 2
+    right = (middle - low) / ((high - low) or 1) > 0.6
+    label = (
+        alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_label")
+        .mark_text(
+            align="right" if right else "left",
+            baseline="top",
+            dx=-6 if right else 6,
+            color=RULE_COLOR,
+            clip=True,
+            fontSize=11,
+            text=_rule_text(marks),
+        )
+        .encode(x=alt.XDatum(middle), y=alt.YValue(4))
+    )
+    if len(at) == 1:
+        rule = alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_rule").encode(x=alt.XDatum(at[0]))
+        return [label, rule.mark_rule(color=RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True)]
+    rules = alt.Chart(alt.InlineData(values=[{"at": x} for x in at]), name=f"{prefix}_detach_rule").encode(
+        x=alt.X("at:Q")
+    )
+    return [label, rules.mark_rule(color=RULE_COLOR, strokeWidth=1, strokeDash=[6, 4], opacity=0.45, clip=True)]
+
+
+def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
+    steps = sorted({m.step for m in marks})
+    if len(steps) == 1:
+        source = f" ({marks[0].source})" if marks[0].source else ""
+        return [marks[0].label, f"{steps[0]:,.0f}{source}"]
+    return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs' steps)"]

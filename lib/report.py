@@ -1,0 +1,171 @@
+"""A whole study as files: figures, tables, claims and one self-contained page. The one place that collects frames."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lib.audit import runs_table
+from lib.curves import COLUMNS, View, curves, seed_curves, shown
+from lib.detach import Treatment, of_task, treatments
+from lib.history import Manifest
+from lib.store import StoreError, put
+from lib.study import Study, Task
+
+TABLES = ("curves", "effects", "effects_detail", "runs")
+TABLE_FORMATS = ("csv", "parquet")
+FIGURE_SIZE = (800, 500)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's small collected frames: what the files, the page and the pages of the app show."""
+
+    study: Study
+    manifest: Manifest
+    view: View
+    treated: tuple[Treatment, ...]
+    curves: pl.DataFrame
+    effects: pl.DataFrame
+    effects_detail: pl.DataFrame
+    runs: pl.DataFrame
+
+
+def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
+    """The curves of one task, collected: columns `lib.curves.COLUMNS`."""
+    treated = of_task(treatments(study, manifest, view.left_out), task.key)
+    return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+
+
+def task_seed_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
+    """Each run's own curve of one task, collected."""
+    treated = of_task(treatments(study, manifest, view.left_out), task.key)
+    return seed_curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+
+
+def effect_inputs(
+    study: Study, manifest: Manifest, view: View
+) -> dict[str, tuple[pl.LazyFrame, tuple[Treatment, ...]]]:
+    """The history and the runs of every task, as `lib.effects` takes them: those left out or of hidden arms absent."""
+    treated = shown(treatments(study, manifest, view.left_out), view)
+    return {
+        task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks
+    }
+
+
+def results(study: Study, manifest: Manifest, view: View) -> Results:
+    """Compute everything the report shows."""
+    from lib.effects import effects_detail, study_effects
+
+    inputs = effect_inputs(study, manifest, view)
+    queries = [
+        curves(history, study.task(key), study.metrics, treated, view) for key, (history, treated) in inputs.items()
+    ]
+    return Results(
+        study=study,
+        manifest=manifest,
+        view=view,
+        treated=treatments(study, manifest, view.left_out),
+        curves=pl.concat(pl.collect_all(queries)).select(COLUMNS),
+        effects=study_effects(study, inputs),
+        effects_detail=effects_detail(study, inputs),
+        runs=runs_table(study, manifest, view.left_out),
+    )
+
+
+def check_folder(out: Path) -> None:
+    """Make the output folder and see that it can be written, before any long work.
+
+    Raises
+    ------
+    StoreError
+        One sentence, where it cannot.
+    """
+    probe = out / ".write-test"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written ({error.strerror}): choose another folder with --out.") from None
+
+
+def write(
+    study: Study,
+    manifest: Manifest,
+    out: Path,
+    view: View,
+    formats: Sequence[str],
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
+    """Write the study's files in these formats; the paths written.
+
+    `html` also writes `report.html` and `claims.md`. Every file is put in place whole.
+
+    Raises
+    ------
+    StoreError
+        Where the folder cannot be written.
+    """
+    found = results(study, manifest, view)
+    written = []
+    for name, content in _files(found, formats):
+        say(f"Writing {name}")
+        put(out / name, content)
+        written.append(out / name)
+    return written
+
+
+def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    from lib.figures import render
+
+    for stem, chart in figures(found):
+        for kind in formats:
+            if kind not in TABLE_FORMATS:
+                yield f"{stem}.{kind}", render(chart, kind)
+    for name in TABLES:
+        for kind in formats:
+            if kind in TABLE_FORMATS:
+                yield f"{name}.{kind}", table(getattr(found, name), kind)
+    if "html" in formats:
+        from lib.report_page import claims, page
+
+        yield "claims.md", claims(found).encode()
+        yield "report.html", page(found).encode()
+
+
+def figures(found: Results) -> Iterator[tuple[str, object]]:
+    """Every figure of the study with the stem of its file: the notebook's names."""
+    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
+    from lib.figures import GRID_STEM, file_stem
+
+    marks = {task.key: detach_marks(of_task(found.treated, task.key)) for task in found.study.tasks}
+    yield GRID_STEM, grid(found.curves, found.study, view=found.view, rules=marks)
+    for task in found.study.tasks:
+        for family in FAMILIES:
+            if family_metrics(found.curves, found.study, task, family):
+                chart = family_chart(
+                    found.curves,
+                    found.study,
+                    task,
+                    family,
+                    view=found.view,
+                    rules=marks[task.key],
+                    width=FIGURE_SIZE[0],
+                    height=FIGURE_SIZE[1],
+                    title=figure_title(found.curves, found.study, task, family),
+                )
+                yield file_stem(task, family), chart
+
+
+def table(frame: pl.DataFrame, kind: str) -> bytes:
+    """A frame as the bytes of a CSV (full float64 precision) or Parquet file."""
+    import io
+
+    buffer = io.BytesIO()
+    if kind == "parquet":
+        frame.write_parquet(buffer)
+    else:
+        frame.write_csv(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,322 @@
+"""Controls that pages share: study picker, view settings, badges, the fetch panel, charts with their text."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import altair as alt
+import polars as pl
+import streamlit as st
+
+from lib import audit, session
+from lib.charts import detach_marks, family_chart, family_metrics, figure_title
+from lib.curves import View
+from lib.detach import arms_of
+from lib.history import Manifest
+from lib.session import Current
+from lib.study import InputError, Metric, Study, Task
+
+_AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
+_SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
+_AXES = {
+    "steps": "steps",
+    "% of training": "percent",
+    "steps since detach": "since",
+    "% since detach": "since_percent",
+}
+_BIND = "query-params"
+
+
+def study_picker() -> str:
+    """The study, kept in the URL."""
+    names = session.study_names()
+    return st.selectbox(
+        "Study", names, key="study", bind=_BIND, help="Studies in studies/, and those you opened on the Study page."
+    )
+
+
+def view_settings(study: Study, manifest: Manifest | None) -> View:
+    """The settings that every view and export shares, kept in the URL."""
+    with st.expander("View", icon=":material/tune:", expanded=True):
+        aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind=_BIND)
+        spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
+        spread = st.selectbox("Band", spreads, key="spread", bind=_BIND)
+        axis = st.selectbox("X axis", list(_AXES), key="x", bind=_BIND)
+        smooth = st.toggle("Smooth train rewards", value=True, key="smooth", bind=_BIND)
+        window = st.number_input(
+            "Smoothing window (steps)",
+            min_value=1,
+            value=None,
+            step=1000,
+            placeholder="each task's own",
+            key="window",
+            bind=_BIND,
+            disabled=not smooth,
+        )
+        seeds = st.toggle("Draw every seed", key="seeds", bind=_BIND)
+        exact = st.toggle(
+            "Notebook arithmetic",
+            key="exact",
+            bind=_BIND,
+            help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
+        )
+        arms, left_out = _arms_and_runs(study, manifest)
+    return View(
+        aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
+        spread=_SPREADS[spread],  # type: ignore[arg-type]
+        smooth=smooth,
+        window=int(window) if window else None,
+        grid="exact" if exact else "aligned",
+        arms=arms,
+        left_out=left_out,
+        seeds=seeds,
+        x=_AXES[axis],  # type: ignore[arg-type]
+    )
+
+
+def _arms_and_runs(study: Study, manifest: Manifest | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if manifest is None:
+        return (), ()
+    treated = session.treated_runs(study, session.stamp_of(manifest), manifest)
+    arms = st.multiselect("Arms", arms_of(treated), key="arms", bind=_BIND, placeholder="all arms")
+    out = st.multiselect(
+        "Runs left out",
+        sorted({t.run_id for t in treated}),
+        key="out",
+        bind=_BIND,
+        placeholder="none",
+        help="Left out of every chart, table and export. The Runs page tells them apart.",
+    )
+    return tuple(arms), tuple(sorted(out))
+
+
+def leave_out(run_ids: Sequence[str], out: bool) -> None:
+    """Leave runs out or bring them back, from a button's callback."""
+    chosen = set(st.session_state.get("out", []))
+    st.session_state["out"] = sorted(chosen | set(run_ids) if out else chosen - set(run_ids))
+
+
+def freshness(study: Study, manifest: Manifest | None) -> None:
+    """Badges: where the runs come from, how old they are, what is missing."""
+    kinds = {"wandb": "W&B", "offline": "local wandb folder", "bundle": "bundle"}
+    icons = {"wandb": ":material/cloud:", "offline": ":material/folder:", "bundle": ":material/inventory_2:"}
+    kind = study.source.kind
+    with st.container(horizontal=True, gap="small"):
+        st.badge(kinds[kind], icon=icons[kind], color="blue")
+        if manifest is None:
+            st.badge("not fetched", icon=":material/cloud_off:", color="gray")
+            return
+        st.badge(f"{len(manifest.runs)} runs", color="gray")
+        st.badge(age(manifest.fetched_at), icon=":material/schedule:", color="gray")
+        running = sum(run.state == "running" for run in manifest.runs)
+        if running:
+            st.badge(f"{running} running", icon=":material/play_circle:", color="green")
+        if manifest.problems:
+            st.badge(f"partial: {len(manifest.problems)}", icon=":material/warning:", color="orange")
+
+
+def age(fetched_at: str) -> str:
+    """How long ago a moment was, in the largest fitting unit."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(fetched_at)).total_seconds()
+    except ValueError:
+        return fetched_at
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} old"
+    return "just now"
+
+
+def problems(manifest: Manifest) -> None:
+    """What keeps the study from being whole, with a retry for those runs alone."""
+    if not manifest.problems:
+        return
+    lines = "\n".join(f"- {problem.message}" for problem in manifest.problems)
+    st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
+
+
+def how(text: str) -> None:
+    """The page's "how this is computed" text."""
+    with st.expander("How this is computed", icon=":material/function:"):
+        st.markdown(text)
+
+
+def draw(chart: alt.TopLevelMixin, key: str, takeaway: str) -> None:
+    """A chart at the page's width, with the sentence that a screen reader says."""
+    st.altair_chart(chart, key=key, width="stretch", alt=takeaway)
+
+
+def task_picker(study: Study) -> Task:
+    """The task to look at, kept in the URL; no control where there is only one."""
+    titles = {task.title: task for task in study.tasks}
+    if len(titles) == 1:
+        return study.tasks[0]
+    chosen = st.segmented_control(
+        "Task", list(titles), default=next(iter(titles)), key="task", bind=_BIND, required=True
+    )
+    return titles[chosen]
+
+
+def need_runs() -> Current:
+    """The current study with its runs; where there are none, say what to do and stop the page."""
+    study, manifest, complaint = session.opened()
+    if study is None:
+        st.error(complaint, icon=":material/error:")
+        st.page_link("pages/study.py", label="Open another study", icon=":material/science:")
+        st.stop()
+    if complaint:
+        st.error(complaint, icon=":material/error:")
+    fetch_panel(study, manifest)
+    if manifest is None or not manifest.runs:
+        st.stop()
+    problems(manifest)
+    return session.current()
+
+
+def fetch_panel(study: Study, manifest: Manifest | None) -> None:
+    """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
+    job = session.job_of(study)
+    if job and job.running:
+        _progress(study)
+    elif job and job.error:
+        st.error(job.error, icon=":material/error:")
+    if manifest is None and not (job and job.running):
+        st.info(
+            f"Nothing of **{study.title}** is stored yet. Fetching reads {_where(study)} and keeps the histories on disk.",
+            icon=":material/cloud_download:",
+        )
+        fetch_button(study, "Fetch runs", "first_fetch")
+        st.page_link("pages/study.py", label="Enter a W&B API key", icon=":material/key:")
+
+
+def _where(study: Study) -> str:
+    source = study.source
+    return f"`{source.entity}/{source.project}` on W&B" if source.kind == "wandb" else f"`{source.path}`"
+
+
+def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> None:
+    """A button that fetches in the background."""
+    running = session.job_of(study)
+    st.button(
+        label,
+        key=key,
+        icon=":material/cloud_download:",
+        disabled=bool(running and running.running),
+        on_click=session.start_fetch,
+        args=(study, refresh),
+    )
+
+
+@st.fragment(run_every="500ms")
+def _progress(study: Study) -> None:
+    job = session.job_of(study)
+    if job is None or not job.running:
+        st.rerun()
+    at = job.progress
+    done = at.done / at.total if at.total else 0.0
+    st.progress(min(done, 1.0), text=f"{at.done} of {at.total} runs: {at.message}" if at.total else at.message)
+    st.button("Stop", key="stop_fetch", icon=":material/stop_circle:", on_click=job.stop)
+
+
+def opened_study(name: str) -> tuple[Study | None, Manifest | None, str]:
+    """The study chosen by that name, its runs, and what went wrong."""
+    try:
+        study = session.study_named(name)
+    except InputError as error:
+        return None, None, str(error)
+    try:
+        return study, session.manifest_of(study), ""
+    except InputError as error:
+        return study, None, str(error)
+
+
+def family(current: Current, task: Task, family: str, height: int, heading: bool = False) -> None:
+    """The chart of one family of one task, or a sentence where nothing of it was logged."""
+    curves = session.curves(current, task.key)
+    metrics = family_metrics(curves, current.study, task, family)
+    if heading:
+        st.subheader(task.title, anchor=False)
+    if not metrics:
+        st.caption(f"No run of {task.title} logged a {family} metric of this study.")
+        return
+    seeds = session.seed_curves(current, task.key) if current.view.seeds else None
+    chart = family_chart(
+        curves,
+        current.study,
+        task,
+        family,
+        view=current.view,
+        rules=detach_marks(session.shown_treated(current, task.key)),
+        seeds=seeds,
+        height=height,
+    )
+    draw(chart, f"chart_{task.key}_{family}", figure_title(curves, current.study, task, family))
+
+
+_VERDICT_COLORS = {"supported": "green", "contradicted": "red", "not shown": "gray", "cannot say": "orange"}
+
+
+def effect_cards(study: Study, rows: pl.DataFrame) -> None:
+    """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
+    arms = rows["arm"].n_unique()
+    with st.container(horizontal=True):
+        for row in rows.iter_rows(named=True):
+            metric = study.metric(row["metric"])
+            label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
+            with st.container(border=True, width=230):
+                good_down = metric.expect == "decrease"
+                color: Literal["inverse", "normal"] = "inverse" if good_down else "normal"
+                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color, help=_card_help(row))
+                st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
+                st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
+
+
+def _delta(row: dict[str, Any], metric: Metric) -> str | None:
+    if row["change"] is None:
+        return None
+    return f"{100 * row['change']:+.1f}%" if metric.scale == "log" else f"{row['change']:+.3g}"
+
+
+def _card_help(row: dict[str, Any]) -> str:
+    interval = "no interval" if row["ci_low"] is None else f"95% CI {number(row['ci_low'])} to {number(row['ci_high'])}"
+    return f"{row['method'] or row['design']}: {interval}. {row['reasons'] or ''}"
+
+
+def _counts(row: dict[str, Any]) -> str:
+    return f"{row['n_arm']}" + (f" against {row['n_control']}" if row["n_control"] else "")
+
+
+def number(value: float | None) -> str:
+    """A value in at most four significant digits, a dash where there is none."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def raw_points(current: Current, run_id: str) -> None:
+    """A run's raw points, metric by metric, as logged."""
+    run = next(run for run in current.manifest.runs if run.id == run_id)
+    with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
+        if run.url:
+            st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
+        st.dataframe(session.points(current, run_id), hide_index=True, alt=f"Every logged point of run {run.id}")
+
+
+def config_differences(current: Current, task: Task) -> dict[str, list[str]]:
+    """Config keys on which a task's runs differ, beyond the seed and what the detach rule reads."""
+    rule = task.detach
+    meant = {
+        current.study.seed_key,
+        rule.ratio_key,
+        rule.total_steps_key,
+        "detach_step",
+        *(k for k, _ in rule.frozen_when),
+    }
+    return audit.config_differences(current.manifest, task.key, meant)
+
+
+def study_source(study: Study, manifest: Manifest | None) -> None:
+    """Where the runs come from, the key for it, and the buttons that fetch."""
+    st.subheader("Source", anchor=False)
+    with st.container(horizontal=True):
+        fetch_button(study, "Fetch what is new", "fetch_new")
+        fetch_button(study, "Fetch all again", "fetch_all", refresh=True)

@@ -1,0 +1,26 @@
+import polars as pl
+import streamlit as st
+
+from lib import methods, session, widgets
+from lib.charts import FAMILIES
+
+current = widgets.need_runs()
+study = current.study
+
+st.header(study.title, anchor=False)
+if study.hypothesis:
+    st.markdown(f"*Hypothesis:* {study.hypothesis}")
+
+effects = session.effects(current)
+for task in study.tasks:
+    st.subheader(task.title, anchor=False)
+    rows = effects.filter(pl.col("task") == task.key)
+    if rows.is_empty():
+        st.caption("No detached run of this task: nothing to compare.")
+    widgets.effect_cards(study, rows)
+    columns = st.columns(len(FAMILIES))
+    for column, family in zip(columns, FAMILIES, strict=True):
+        with column:
+            widgets.family(current, task, family, height=300)
+
+widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}")

@@ -1,0 +1,79 @@
+import polars as pl
+import streamlit as st
+
+from lib import audit, methods, session, widgets
+
+current = widgets.need_runs()
+study = current.study
+runs = session.runs(current)
+links = {run.id: run.url for run in current.manifest.runs}
+
+for sentence in audit.never_logged(study, current.manifest):
+    st.warning(sentence, icon=":material/warning:")
+
+with_warnings = runs.filter(pl.col("warnings") != "").height
+left_out = runs.filter(pl.col("run_id").is_in(current.view.left_out)).height
+with st.container(horizontal=True):
+    st.metric("Runs", runs.height, border=True)
+    st.metric("With warnings", with_warnings, border=True)
+    st.metric("Left out", left_out, border=True)
+
+shown = runs.with_columns(
+    pl.col("run_id").replace_strict(links, default="").alias("W&B"),
+    pl.col("warnings").str.replace_all("; ", "\n"),
+)
+if not any(links.values()):
+    shown = shown.drop("W&B")
+picked = st.dataframe(
+    shown,
+    hide_index=True,
+    key="runs_table",
+    on_select="rerun",
+    selection_mode="multi-row",
+    column_config={
+        "W&B": st.column_config.LinkColumn("W&B", display_text="open"),
+        "last_step": st.column_config.NumberColumn("last step", format="localized"),
+        "detach_step": st.column_config.NumberColumn("detach step", format="localized"),
+        "detach_source": "detach source",
+        "run_id": "run",
+        "warnings": st.column_config.TextColumn("warnings", width="large"),
+    },
+    alt="Every run with its state, last step, detach step and warnings",
+)
+chosen = runs[picked.selection.rows]["run_id"].to_list()  # type: ignore[attr-defined]
+with st.container(horizontal=True):
+    st.button(
+        "Leave out",
+        icon=":material/visibility_off:",
+        disabled=not chosen,
+        on_click=widgets.leave_out,
+        args=(chosen, True),
+    )
+    st.button(
+        "Bring back",
+        icon=":material/visibility:",
+        disabled=not chosen,
+        on_click=widgets.leave_out,
+        args=(chosen, False),
+    )
+    st.download_button(
+        "runs.csv", data=lambda: runs.write_csv(), file_name="runs.csv", icon=":material/download:", on_click="ignore"
+    )
+if not chosen:
+    st.caption("Select rows to leave runs out, bring them back, or see their raw points.")
+for run_id in dict.fromkeys(chosen):
+    widgets.raw_points(current, run_id)
+
+dropped = audit.unusable_values(study, current.manifest)
+if dropped.height:
+    st.subheader("Points no curve can show", anchor=False)
+    st.dataframe(dropped, hide_index=True, alt="Points that are not finite or not positive, by run and metric")
+
+differing = {t.title: widgets.config_differences(current, t) for t in study.tasks}
+if any(differing.values()):
+    st.subheader("Config differences beyond seed and detach", anchor=False)
+    for title, found in differing.items():
+        for key, values in found.items():
+            st.markdown(f"- **{title}**: `{key}` is {', '.join(values)}")
+
+widgets.how(f"{methods.AUDIT}\n\n{methods.DETACH}")

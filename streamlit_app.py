@@ -1,0 +1,66 @@
+"""Did the detach help? The router and the frame around every page."""
+
+import streamlit as st
+
+from lib import session, widgets
+from lib.curves import View
+
+st.set_page_config(page_title="Did the detach help?", page_icon=":material/link_off:", layout="wide")
+
+PAGES = [
+    st.Page(
+        "pages/overview.py",
+        title="Overview",
+        icon=":material/dashboard:",
+        default=True,
+        help="What the study asks and what the data answer: every metric before and after the detach, and all charts.",
+    ),
+    st.Page(
+        "pages/rewards.py",
+        title="Rewards",
+        icon=":material/trending_up:",
+        url_path="rewards",
+        help="Episode reward over steps for each task, with the detach rule and the number of seeds.",
+    ),
+    st.Page(
+        "pages/losses.py",
+        title="Losses",
+        icon=":material/trending_down:",
+        url_path="losses",
+        help="Consistency losses over steps for each task, on a log axis with a multiplicative band.",
+    ),
+    st.Page(
+        "pages/detach_effect.py",
+        title="Detach effect",
+        icon=":material/compare_arrows:",
+        url_path="detach_effect",
+        help="What changed at the detach: effects with intervals, verdicts and reasons, and every seed's values.",
+    ),
+    st.Page(
+        "pages/runs.py",
+        title="Runs",
+        icon=":material/checklist:",
+        url_path="runs",
+        help="The audit of every run: state, last step, detach step and its source, warnings. Leave a run out here.",
+    ),
+    st.Page(
+        "pages/study.py",
+        title="Study",
+        icon=":material/science:",
+        url_path="study",
+        help="What is being asked and where the runs come from: open, fetch, store and share a study.",
+    ),
+]
+
+page = st.navigation(PAGES)
+with st.sidebar:
+    name = widgets.study_picker()
+    study, manifest, complaint = widgets.opened_study(name)
+    view = View()
+    if study is not None:
+        widgets.freshness(study, manifest)
+        view = widgets.view_settings(study, manifest)
+session.hold(study, manifest, complaint, view)
+
+st.title(page.title, anchor=False)
+page.run()
