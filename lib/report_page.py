@@ -1,0 +1,109 @@
+"""The study as one self-contained page, and its claims as text."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from lib import methods
+from lib.audit import never_logged
+from lib.claims import claim
+from lib.figures import render
+from lib.report import Results, figures
+from lib.study import to_toml
+
+_PACKAGES = ("streamlit", "altair", "polars", "scipy", "wandb")
+_HIDDEN = ("p_floor", "expectation")
+
+
+def page(found: Results) -> str:
+    """The whole study as HTML: claims, effects, curves as SVG, runs and provenance. It needs no network."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    drawn = [
+        {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
+        for stem, chart in figures(found)
+        if stem.endswith(("_reward", "_loss"))
+    ]
+    return environment.get_template("report.html.j2").render(
+        study=found.study,
+        warnings=warnings(found),
+        claims=claim_lines(found),
+        effects=_html_table(found.effects.drop(_HIDDEN)),
+        runs=_html_table(found.runs),
+        figures=drawn,
+        methods={
+            "curves": methods.curves_text(found.view),
+            "effects": methods.EFFECTS,
+            "verdicts": methods.VERDICTS.replace("**", ""),
+            "detach": methods.DETACH,
+            "audit": methods.AUDIT,
+        },
+        provenance=provenance(found),
+        toml=to_toml(found.study),
+    )
+
+
+def claims(found: Results) -> str:
+    """The claims as Markdown, with what they rest on."""
+    lines = [f"# {found.study.title}", ""]
+    if found.study.hypothesis:
+        lines += [f"Hypothesis: {found.study.hypothesis}", ""]
+    lines += [f"- {line}" for line in claim_lines(found)]
+    lines += ["", "## Provenance", ""]
+    lines += [f"- {name}: {value}" for name, value in provenance(found)]
+    return "\n".join(lines) + "\n"
+
+
+def claim_lines(found: Results) -> list[str]:
+    """One sentence a row of effects."""
+    return [claim(row, found.study) for row in found.effects.iter_rows(named=True)]
+
+
+def warnings(found: Results) -> list[str]:
+    """What a reader must know before the results: missing parts, silent metrics, runs left out."""
+    lines = [problem.message for problem in found.manifest.problems]
+    lines += never_logged(found.study, found.manifest)
+    if found.view.left_out:
+        lines.append(f"Left out: {', '.join(found.view.left_out)}.")
+    return lines
+
+
+def provenance(found: Results) -> list[tuple[str, str]]:
+    """Where the numbers come from: source, fetch time, runs, settings, versions."""
+    source = ", ".join(f"{name} {value}" for name, value in found.manifest.source.items() if value)
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return [
+        ("Study", found.study.name),
+        ("Source", source),
+        ("Fetched", found.manifest.fetched_at),
+        ("Runs", ", ".join(run.id for run in found.manifest.runs)),
+        ("Settings", methods.settings_text(found.study, found.view)),
+        ("Standard deviation", "sample standard deviation over seeds (ddof 1)"),
+        ("Versions", f"Python {platform.python_version()}, {packages}"),
+    ]
+
+
+def _html_table(frame: pl.DataFrame) -> Markup:
+    head = Markup().join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
+    rows = Markup().join(Markup("<tr>{}</tr>").format(_cells(row)) for row in frame.iter_rows())
+    return Markup('<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
+        head, rows
+    )
+
+
+def _cells(row: Sequence[object]) -> Markup:
+    return Markup().join(_cell(value) for value in row)
+
+
+def _cell(value: object) -> Markup:
+    if value is None:
+        return Markup("<td></td>")
+    if isinstance(value, float):
+        return Markup('<td class="number">{}</td>').format(f"{value:.4g}")
+    if isinstance(value, int):
+        return Markup('<td class="number">{}</td>').format(f"{value:,}")
+    return Markup("<td>{}</td>").format(escape(str(value)))
