@@ -178,10 +178,10 @@ class _Look:
         scale = alt.Scale(domain=self.labels, range=list(self.colors().values()))
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend())
 
-    def width(self) -> alt.StrokeWidth:
-        """The width channel; it shares the colour's legend, so a thick line is thick there too."""
-        widths = alt.Scale(domain=self.labels, range=[parts.line_width(m) for m in self.metrics])
-        return alt.StrokeWidth("metric:O", scale=widths, title=None, legend=self._legend())
+    def width(self) -> alt.StrokeWidthValue:
+        """The width channel; a scale would turn the width of a single metric into NaN."""
+        thick = [label for label, m in zip(self.labels, self.metrics, strict=True) if parts.line_width(m) == 3]
+        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": thick}, "value": 3})
 
     def dash(self) -> alt.StrokeDash:
         """The dash channel; a legend only where there is more than one arm."""
@@ -200,6 +200,7 @@ class _Look:
             symbolType="stroke",
             symbolSize=300,
             symbolOpacity=1,
+            symbolStrokeWidth=2.5,
             symbolStrokeColor=color,
             labelLimit=260,
             offset=6,
@@ -347,7 +348,7 @@ def grid(
     width, height : of one cell, in pixels.
     """
     rows = []
-    apart: dict[str, Any] = dict.fromkeys(("color", "strokeDash", "strokeWidth", "opacity"), "independent")
+    apart: dict[str, Any] = dict.fromkeys(("color", "strokeDash", "opacity"), "independent")
     for task in study.tasks:
         cells = [
             family_chart(
