@@ -1,27 +1,54 @@
-"""The on-disk store: one Parquet file a run, whole or absent, apart for each identity."""
+"""The on-disk store: one Parquet file a run, whole or absent, apart for each identity.
 
+<root>/v1/<identity>/<project>/            a shelf: the runs of one project as one identity may see them
+    about.json                             whose runs these are, for people
+    .lock                                  held by the one who writes
+    runs/<run id>.parquet                  a run's history, with its description in the file's metadata
+    studies/<study>.json                   what a study last brought
+"""
+
+import errno
 import hashlib
 import hmac
+import io
 import json
 import os
 import re
 import secrets
+import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import platformdirs
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from lib.history import SCHEMA_VERSION, Run, run_from
 from lib.study import InputError
 
-_META = "run"
+_META, _EXTRA = "run", "extra"
+_LOCK, _ABOUT = ".lock", "about.json"
+_ASIDE = ".aside-"
+_DAMAGE = (OSError, pl.exceptions.PolarsError, pa.ArrowException, KeyError, ValueError, TypeError)
 
 
 class StoreError(InputError):
     """The store cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one shelf takes: its project, its folder, bytes on disk, runs."""
+
+    project: str
+    folder: Path
+    bytes: int
+    runs: int
 
 
 def store_root() -> Path:
@@ -35,19 +62,48 @@ def shelf(server: str, key: str, project: str) -> Path:
 
     The identity is a keyed hash of server and key under a salt that stays in the store: the key cannot be read back.
     """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", project)[-60:]
+    digest = hashlib.sha256(project.encode()).hexdigest()[:8]
+    return _shelves(server, key) / f"{safe}-{digest}"
+
+
+def _shelves(server: str, key: str) -> Path:
+    """The folder of one identity."""
     root = store_root()
     mixed = f"{server}\0{key}".encode()
     identity = hmac.new(_salt(root), mixed, hashlib.sha256).hexdigest()[:24] if key else "local"
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", project)[-60:]
-    digest = hashlib.sha256(project.encode()).hexdigest()[:8]
-    return root / f"v{SCHEMA_VERSION}" / identity / f"{safe}-{digest}"
+    return root / f"v{SCHEMA_VERSION}" / identity
 
 
 def _salt(root: Path) -> bytes:
+    """The store's own secret, made once whoever else is about to make it."""
     path = root / "salt"
-    if not path.exists():
-        write_atomically(path, lambda aside: aside.write_bytes(secrets.token_bytes(32)))
-    return path.read_bytes()
+    with _said(root):
+        if not path.exists():
+            root.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=root, prefix=_ASIDE)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+            try:
+                Path(path).hardlink_to(name)
+            except FileExistsError:
+                pass
+            finally:
+                Path(name).unlink()
+        return path.read_bytes()
+
+
+@contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    """What the operating system complains of, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            said = f"There is no space left to write in {folder}: free some, or name another folder in DETACH_STORE."
+        else:
+            said = f"{folder} cannot be written ({error.strerror or error})."
+        raise StoreError(said) from None
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -58,9 +114,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     StoreError
         Where the folder cannot be written, naming it.
     """
-    try:
+    with _said(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_ASIDE)
         os.close(handle)
         aside = Path(name)
         try:
@@ -70,19 +126,59 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path.parent} cannot be written ({error.strerror or error}).") from None
 
 
-def write_run(folder: Path, run: Run, history: pl.DataFrame) -> Run:
-    """Write a run's history and its description as one file; the run returned names it."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run.id)
-    run = replace(run, file=f"{safe}.parquet")
-    meta = {_META: json.dumps(asdict(run), default=str)}
-    write_atomically(
-        folder / run.file,
-        lambda aside: history.write_parquet(aside, compression="zstd", compression_level=9, metadata=meta),
-    )
+def put(path: Path, content: bytes) -> None:
+    """Write bytes atomically; StoreError where the folder cannot be written."""
+    write_atomically(path, lambda aside: aside.write_bytes(content))
+
+
+@contextmanager
+def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Be the only one who writes to a shelf; what an interrupted writer left aside is cleared away.
+
+    The lock is the operating system's: it is free when its holder has died. Waits for another writer until
+    `cancelled`; StoreError then, and where the folder cannot be written.
+    """
+    with _said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0.2)
+            except Timeout:
+                if cancelled():
+                    raise StoreError("Stopped while another fetch was writing the same runs.") from None
+    try:
+        for left in folder.rglob(f"{_ASIDE}*"):
+            left.unlink(missing_ok=True)
+        if not (folder / _ABOUT).exists():
+            put(folder / _ABOUT, json.dumps({"project": project}).encode())
+        yield
+    finally:
+        lock.release()
+
+
+def run_file(run_id: str) -> str:
+    """The name of a run's file: its id, made safe for a folder."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)
+    mark = "" if safe == run_id else f"-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+    return f"{safe}{mark}.parquet"
+
+
+def write_run(folder: Path, run: Run, history: pl.DataFrame, extra: Mapping[str, str] | None = None) -> Run:
+    """Write a run's history and its description as one file; the run returned names it.
+
+    `extra` is whatever the source wants to find again with `read_extra`.
+    """
+    run = replace(run, file=run_file(run.id))
+    meta = {_META: json.dumps(asdict(run), default=str), _EXTRA: json.dumps(dict(extra or {}))}
+    table = history.to_arrow()
+    table = table.replace_schema_metadata(meta)
+    buffer = io.BytesIO()
+    # Pages carry checksums, so that damage is found and not drawn.
+    pq.write_table(table, buffer, compression="zstd", compression_level=3, write_page_checksum=True)
+    put(folder / run.file, buffer.getvalue())
     return run
 
 
@@ -96,10 +192,62 @@ def read_run(path: Path) -> Run:
     """
     try:
         return run_from(json.loads(pl.read_parquet_metadata(path)[_META]))
-    except (OSError, pl.exceptions.PolarsError, KeyError, ValueError, TypeError) as error:
-        raise StoreError(f"{path.name} is damaged or not a run's file ({type(error).__name__}).") from None
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write bytes atomically; StoreError where the folder cannot be written."""
-    write_atomically(path, lambda aside: aside.write_bytes(content))
+def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
+    """The description of a run, and what its source wrote beside it; the history is read and its checksums verified.
+
+    StoreError as in `read_run`.
+    """
+    try:
+        meta = pl.read_parquet_metadata(path)
+        pq.read_table(path, page_checksum_verification=True, use_threads=False)
+        return run_from(json.loads(meta[_META])), json.loads(meta.get(_EXTRA, "{}"))
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path.name} is damaged or not a run's file ({type(error).__name__}).")
+
+
+def usage(server: str, key: str) -> tuple[Usage, ...]:
+    """What this identity has stored, one entry a project, the largest first; a `key` of "" is the local identity."""
+    found = []
+    for folder in sorted(_shelves(server, key).glob("*/")):
+        files = [f for f in folder.rglob("*") if f.is_file() and f.name != _LOCK]
+        runs = {f.name for f in folder.glob("**/*.parquet") if f.parent.name != "raw"}
+        found.append(Usage(_project(folder), folder, sum(f.stat().st_size for f in files), len(runs)))
+    return tuple(sorted(found, key=lambda u: -u.bytes))
+
+
+def _project(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["project"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.name
+
+
+def clear(folder: Path) -> None:
+    """Remove a shelf (as `shelf` or `usage` name it) with all its runs, once nobody writes to it.
+
+    Raises
+    ------
+    StoreError
+        Where it is no folder of the store, or cannot be removed.
+    """
+    folder = folder.resolve()
+    if not folder.is_relative_to(store_root().resolve()) or folder == store_root().resolve():
+        raise StoreError(f"{folder} is not a folder of the store.")
+    if not folder.is_dir():
+        return
+    with writing(folder, folder.name), _said(folder):
+        for item in folder.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item.name != _LOCK:
+                item.unlink()
+    with _said(folder):
+        shutil.rmtree(folder)

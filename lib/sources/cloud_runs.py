@@ -1,0 +1,211 @@
+"""One run between the server and the store: what of it is missing, and how the new joins the old."""
+
+import io
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from lib.history import HISTORY, Drop, Run, describe, normalise
+from lib.sources.cloud_client import Listed
+from lib.sources.cloud_exports import STEP, Place, Raw, read_raw
+from lib.sources.cloud_http import Watch, Wire
+from lib.store import StoreError, put, read_extra, run_file, write_run
+from lib.study import Study
+
+#: States after which a run logs no more unless it is resumed.
+ENDED = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
+_STAMP, _RAW = "stamp", "raw"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where the run files of a study lie, what the study wants of a run, and whether to begin anew."""
+
+    folder: Path
+    study: Study
+    refresh: bool = False
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The keys the study needs."""
+        return self.study.history_keys
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The study's step keys."""
+        return self.study.step_key
+
+    def place(self, run: Listed) -> Place:
+        """Where the run is on the server."""
+        return Place(self.study.source.entity, self.study.source.project, run.id)
+
+    def rows_file(self, run: Listed) -> Path:
+        """The raw rows of a run that goes on."""
+        return self.folder.parent / "raw" / self.folder.name / run_file(run.id)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What the store has of a run."""
+
+    run: Run
+    stamp: str
+    raw: str
+
+
+def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
+    """Bring a run's file up to date and describe the run; nothing is asked where nothing can have changed.
+
+    Raises
+    ------
+    Failed, Stopped
+        What is stored stays as it was.
+    StoreError
+        Where the store cannot be written.
+    """
+    held, damage = _held(shelf, run)
+    if held and not shelf.refresh and held.run.step_key == shelf.steps:
+        missing = [key for key in shelf.wanted if key not in held.run.fetched]
+        unchanged = held.stamp == run.stamp and run.state in ENDED
+        if unchanged and not missing:
+            return replace(_described(held.run, run), fetched_at=now_utc())
+        if unchanged:
+            return _with_metrics(wire, shelf, run, held, missing, watch)
+        if not missing and (rows := _read_rows(shelf, run, held)) is not None:
+            grown = _grown(wire, shelf, run, held, rows, watch)
+            if grown is not None:
+                return grown
+    keys = tuple(dict.fromkeys([*shelf.wanted, *(held.run.fetched if held else ())]))
+    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, last_step=run.last_step)
+    return _write(shelf, run, raw, keys, damage, watch)
+
+
+def now_utc() -> str:
+    """The time in ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def held_run(shelf: Shelf, run: Listed) -> Run:
+    """The run as the listing and the store have it, without asking the server."""
+    held, _ = _held(shelf, run)
+    return _described(held.run if held else Run(run.id), run)
+
+
+def _held(shelf: Shelf, run: Listed) -> tuple[_Held | None, str]:
+    """What is stored of a run, or None and what is wrong with it."""
+    path = shelf.folder / run_file(run.id)
+    if not path.exists():
+        return None, ""
+    try:
+        found, extra = read_extra(path)
+    except StoreError:
+        return None, "its stored file was damaged and has been fetched anew"
+    return _Held(found, extra.get(_STAMP, ""), extra.get(_RAW, "")), ""
+
+
+def _described(found: Run, run: Listed) -> Run:
+    """A stored run with what the listing says of it now."""
+    return replace(
+        found,
+        name=run.name,
+        state=run.state,
+        config=run.config,
+        sweep_id=run.sweep_id,
+        group=run.group,
+        url=run.url,
+        created_at=run.created_at,
+        keys=run.keys,
+    )
+
+
+def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
+    """Put the run's history in the store, and its raw rows where more may join them."""
+    history, drops = normalise(run.id, raw.frame, keys, shelf.steps, raw.bad)
+    warnings = (*raw.notes, *((damage,) if damage else ()))
+    if history.is_empty():
+        warnings += ("the run has no history",)
+    elif not history["metric"].is_in(list(shelf.wanted)).any():
+        warnings += ("the run logged none of the study's metrics",)
+    token = "" if run.state in ENDED else secrets.token_hex(8)
+    watch.check()
+    _write_rows(shelf, run, raw, token)
+    return _store(shelf, run, history, drops, keys, warnings, token)
+
+
+def _store(
+    shelf: Shelf,
+    run: Listed,
+    history: pl.DataFrame,
+    drops: Sequence[Drop],
+    keys: Sequence[str],
+    warnings: tuple[str, ...],
+    token: str = "",
+) -> Run:
+    described = describe(_described(Run(run.id), run), history, drops, keys, shelf.steps)
+    described = replace(described, warnings=warnings, fetched_at=now_utc())
+    return write_run(shelf.folder, described, history, {_STAMP: run.stamp, _RAW: token})
+
+
+# ---- a metric more -----------------------------------------------------------------------------------------------
+
+
+def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: list[str], watch: Watch) -> Run:
+    """The stored history with metrics that the study did not name before: only these are read."""
+    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *missing], watch, last_step=run.last_step)
+    more, drops = normalise(run.id, raw.frame, missing, shelf.steps, raw.bad)
+    old = pl.read_parquet(shelf.folder / held.run.file, schema=HISTORY)
+    # Steps at which none of the old metrics was logged may hold one of the new.
+    taken = more.filter(pl.col("metric").is_not_null()).select("step").unique()
+    bare = old.filter(pl.col("metric").is_null()).join(taken, on="step", how="anti", maintain_order="left")
+    history = pl.concat([old.drop_nulls("metric"), more.drop_nulls("metric"), bare])
+    watch.check()
+    keys = (*held.run.fetched, *missing)
+    return _store(shelf, run, history, (*held.run.drops, *drops), keys, held.run.warnings)
+
+
+# ---- a run that goes on ------------------------------------------------------------------------------------------
+
+
+def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watch: Watch) -> Run | None:
+    """The history with the rows since the last stored one; None where older rows have changed as well."""
+    last = before.frame[STEP].max() if STEP in before.frame.columns else None
+    if last is None:
+        return None
+    keys = held.run.fetched
+    boundary = int(last)  # type: ignore[arg-type]
+    settled = before.frame.filter(pl.col(STEP) < boundary)
+    new = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, boundary, run.last_step)
+    if len(settled) + len(new.frame) != new.total:
+        return None
+    bad = {k: before.bad.get(k, 0) + new.bad.get(k, 0) for k in {*before.bad, *new.bad}}
+    raw = Raw(pl.concat([settled, new.frame], how="diagonal"), bad, new.total, new.notes)
+    return _write(shelf, run, raw, keys, "", watch)
+
+
+def _write_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> None:
+    path = shelf.rows_file(run)
+    if not token:
+        path.unlink(missing_ok=True)
+        return
+    buffer = io.BytesIO()
+    meta = {_RAW: token, "bad": json.dumps(raw.bad)}
+    raw.frame.write_parquet(buffer, compression="lz4", metadata=meta)
+    put(path, buffer.getvalue())
+
+
+def _read_rows(shelf: Shelf, run: Listed, held: _Held) -> Raw | None:
+    """The raw rows that belong to the stored history, where they are there and whole."""
+    path = shelf.rows_file(run)
+    try:
+        meta = pl.read_parquet_metadata(path)
+        if not held.raw or meta.get(_RAW) != held.raw:
+            return None
+        frame = pl.read_parquet(path)
+        return Raw(frame, json.loads(meta["bad"]), len(frame))
+    except (OSError, pl.exceptions.PolarsError, KeyError, ValueError):
+        return None
