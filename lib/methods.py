@@ -42,6 +42,13 @@ AUDIT = (
 )
 
 
+SOURCES = (
+    "Histories are read whole, never sampled, and kept on disk as Parquet, apart for each account. Fetching again brings "
+    "only what is new. A key that you enter is kept in this session's memory and sent to the server named beside it, "
+    "nowhere else; a study that you open yourself never uses this deployment's key."
+)
+
+
 def curves_text(view: View) -> str:
     """How the curves on screen came about, for these settings."""
     if view.grid == "exact":

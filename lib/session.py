@@ -6,6 +6,7 @@ frozen dataclasses; the manifest is handed through unhashed, and its `stamp` sta
 
 import hashlib
 import runpy
+import tempfile
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +22,17 @@ from lib.curves import View
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.sources import Progress, Request, fetch
-from lib.study import STUDIES, Evidence, InputError, Study, load_study, shipped_studies
+from lib.sources.bundle import bundled_study, write_bundle
+from lib.store import Usage, put, store_root, usage
+from lib.study import STUDIES, Evidence, InputError, Study, StudyError, load_study, parse_study, shipped_studies
 
 _OWN = "own_studies"
 _KEYS = "keys_by_server"
 _JOBS = "fetch_jobs"
 _GENERATIONS = "generations"
+_UPLOADS = "uploads"
+_CHOICE = "chosen_study"
+NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,46 @@ def study_names() -> list[str]:
 
 def open_study(study: Study) -> str:
     """Add a study to this session; the name it is chosen by."""
-    name = study.name if study.name not in shipped_studies() else f"{study.name} (own)"
-    st.session_state.setdefault(_OWN, {})[name] = study
-    return name
+    taken = study.name in shipped_studies()
+    study = replace(study, name=f"{study.name}-own") if taken else study
+    st.session_state.setdefault(_OWN, {})[study.name] = study
+    forget_fetch(study)
+    return study.name
+
+
+def open_text(text: str) -> str:
+    """Open the text of a study file; StudyError where it is not one, or names a local path it may not."""
+    study = parse_study(text, "The study file")
+    if not may_name_paths(study):
+        raise StudyError(NO_PATHS)
+    return open_study(study)
+
+
+def open_upload(name: str, content: bytes) -> str:
+    """Open an uploaded study file or bundle; InputError where it is neither."""
+    if not name.endswith(".zip"):
+        try:
+            return open_text(content.decode())
+        except UnicodeDecodeError:
+            raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
+    path = store_root() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:32]}.zip"
+    put(path, content)
+    st.session_state.setdefault(_UPLOADS, set()).add(str(path.resolve()))
+    return open_study(bundled_study(path))
+
+
+def choose(name: str) -> None:
+    """Make a study the current one on the next run."""
+    st.session_state[_CHOICE] = name
+
+
+def apply_choice() -> None:
+    """Set the picker, before it is drawn, to the study that was just opened."""
+    name = st.session_state.pop(_CHOICE, None)
+    if name is not None:
+        st.session_state["study"] = name
+        for key in ("out", "arms", "task"):
+            st.session_state.pop(key, None)
 
 
 def study_named(name: str) -> Study:
@@ -136,7 +179,8 @@ def is_hosted() -> bool:
 
 def may_name_paths(study: Study) -> bool:
     """Whether the study may read local paths: shipped ones may; others where the deployment allows it."""
-    if is_shipped(study) or study.source.kind == "wandb":
+    uploaded = study.source.path in st.session_state.get(_UPLOADS, set())
+    if is_shipped(study) or uploaded or study.source.kind == "wandb":
         return True
     return bool((secret("deployment") or {}).get("local_paths", not is_hosted()))
 
@@ -201,7 +245,7 @@ def manifest_of(study: Study) -> Manifest | None:
         Where a local source cannot be read, or the study may not name a local path.
     """
     if not may_name_paths(study):
-        raise InputError("This deployment opens no local paths: upload the runs as a bundle instead.")
+        raise StudyError(NO_PATHS)
     generation = st.session_state.get(_GENERATIONS, {}).get(study.name, 0)
     request = Request(key=key_for(study))
     if study.source.kind != "wandb":
@@ -209,13 +253,34 @@ def manifest_of(study: Study) -> Manifest | None:
     job = job_of(study)
     if generation and job and not job.running and not job.error:
         return _fetched(study, identity(request.key), generation, request)
-    return _stored(study, identity(request.key), generation, request)
-
-
-def _stored(study: Study, who: str, generation: int, request: Request) -> Manifest | None:
     from lib.sources.cloud import stored
 
     return stored(study, request)
+
+
+def forget_fetch(study: Study) -> None:
+    """Read the study anew next time: its store was cleared, or another study took its name."""
+    st.session_state.setdefault(_JOBS, {}).pop(study.name, None)
+    generations = st.session_state.setdefault(_GENERATIONS, {})
+    generations[study.name] = generations.get(study.name, 0) + 1
+
+
+def stored_usage(study: Study) -> tuple[Usage, ...]:
+    """What the store holds of this visitor's on the study's server."""
+    if study.source.kind != "wandb":
+        return usage(study.source.kind, "") if may_name_paths(study) and not is_hosted() else ()
+    from lib.sources.cloud import server_of
+
+    key = key_for(study)
+    return usage(server_of(study), key) if key and (has_own_key(server_of(study)) or not is_hosted()) else ()
+
+
+def bundle_bytes(study: Study, manifest: Manifest) -> bytes:
+    """The study and its runs as a .zip."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.zip"
+        write_bundle(study, manifest, path)
+        return path.read_bytes()
 
 
 # ---- cached frames -----------------------------------------------------------------------------------------------

@@ -24,25 +24,29 @@ _AXES = {
     "steps since detach": "since",
     "% since detach": "since_percent",
 }
-_BIND = "query-params"
 
 
 def study_picker() -> str:
     """The study, kept in the URL."""
     names = session.study_names()
+    session.apply_choice()
     return st.selectbox(
-        "Study", names, key="study", bind=_BIND, help="Studies in studies/, and those you opened on the Study page."
+        "Study",
+        names,
+        key="study",
+        bind="query-params",
+        help="Studies in studies/, and those you opened on the Study page.",
     )
 
 
 def view_settings(study: Study, manifest: Manifest | None) -> View:
     """The settings that every view and export shares, kept in the URL."""
     with st.expander("View", icon=":material/tune:", expanded=True):
-        aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind=_BIND)
+        aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind="query-params")
         spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
-        spread = st.selectbox("Band", spreads, key="spread", bind=_BIND)
-        axis = st.selectbox("X axis", list(_AXES), key="x", bind=_BIND)
-        smooth = st.toggle("Smooth train rewards", value=True, key="smooth", bind=_BIND)
+        spread = st.selectbox("Band", spreads, key="spread", bind="query-params")
+        axis = st.selectbox("X axis", list(_AXES), key="x", bind="query-params")
+        smooth = st.toggle("Smooth train rewards", value=True, key="smooth", bind="query-params")
         window = st.number_input(
             "Smoothing window (steps)",
             min_value=1,
@@ -50,14 +54,14 @@ def view_settings(study: Study, manifest: Manifest | None) -> View:
             step=1000,
             placeholder="each task's own",
             key="window",
-            bind=_BIND,
+            bind="query-params",
             disabled=not smooth,
         )
-        seeds = st.toggle("Draw every seed", key="seeds", bind=_BIND)
+        seeds = st.toggle("Draw every seed", key="seeds", bind="query-params")
         exact = st.toggle(
             "Notebook arithmetic",
             key="exact",
-            bind=_BIND,
+            bind="query-params",
             help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
         )
         arms, left_out = _arms_and_runs(study, manifest)
@@ -78,12 +82,12 @@ def _arms_and_runs(study: Study, manifest: Manifest | None) -> tuple[tuple[str, 
     if manifest is None:
         return (), ()
     treated = session.treated_runs(study, session.stamp_of(manifest), manifest)
-    arms = st.multiselect("Arms", arms_of(treated), key="arms", bind=_BIND, placeholder="all arms")
+    arms = st.multiselect("Arms", arms_of(treated), key="arms", bind="query-params", placeholder="all arms")
     out = st.multiselect(
         "Runs left out",
         sorted({t.run_id for t in treated}),
         key="out",
-        bind=_BIND,
+        bind="query-params",
         placeholder="none",
         help="Left out of every chart, table and export. The Runs page tells them apart.",
     )
@@ -153,7 +157,7 @@ def task_picker(study: Study) -> Task:
     if len(titles) == 1:
         return study.tasks[0]
     chosen = st.segmented_control(
-        "Task", list(titles), default=next(iter(titles)), key="task", bind=_BIND, required=True
+        "Task", list(titles), default=next(iter(titles)), key="task", bind="query-params", required=True
     )
     return titles[chosen]
 
@@ -254,7 +258,12 @@ def family(current: Current, task: Task, family: str, height: int, heading: bool
     draw(chart, f"chart_{task.key}_{family}", figure_title(curves, current.study, task, family))
 
 
-_VERDICT_COLORS = {"supported": "green", "contradicted": "red", "not shown": "gray", "cannot say": "orange"}
+_VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+    "supported": "green",
+    "contradicted": "red",
+    "not shown": "gray",
+    "cannot say": "orange",
+}
 
 
 def effect_cards(study: Study, rows: pl.DataFrame) -> None:
@@ -312,11 +321,3 @@ def config_differences(current: Current, task: Task) -> dict[str, list[str]]:
         *(k for k, _ in rule.frozen_when),
     }
     return audit.config_differences(current.manifest, task.key, meant)
-
-
-def study_source(study: Study, manifest: Manifest | None) -> None:
-    """Where the runs come from, the key for it, and the buttons that fetch."""
-    st.subheader("Source", anchor=False)
-    with st.container(horizontal=True):
-        fetch_button(study, "Fetch what is new", "fetch_new")
-        fetch_button(study, "Fetch all again", "fetch_all", refresh=True)

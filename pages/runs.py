@@ -40,7 +40,7 @@ picked = st.dataframe(
     },
     alt="Every run with its state, last step, detach step and warnings",
 )
-chosen = runs[picked.selection.rows]["run_id"].to_list()  # type: ignore[attr-defined]
+chosen = runs[picked.selection.rows]["run_id"].to_list()
 with st.container(horizontal=True):
     st.button(
         "Leave out",

@@ -1,16 +1,23 @@
 import streamlit as st
 
-from lib import session, widgets
+from lib import methods, session, widgets, widgets_study
 from lib.study import to_toml
 
 study, manifest, complaint = session.opened()
 if complaint:
     st.error(complaint, icon=":material/error:")
 if study is not None:
+    st.header(study.title, anchor=False)
     widgets.fetch_panel(study, manifest)
     if manifest is not None:
         widgets.problems(manifest)
-    widgets.study_source(study, manifest)
-    st.subheader("What is being asked", anchor=False)
-    st.caption("As read, every default included.")
-    st.code(to_toml(study), language="toml")
+    widgets_study.source(study, manifest)
+    widgets_study.asked(study)
+    with st.expander("The study file, every default included", icon=":material/description:"):
+        st.code(to_toml(study), language="toml")
+        st.button("Edit a copy", icon=":material/edit:", on_click=widgets_study.edit, args=(study,))
+    widgets_study.stored(study)
+    widgets_study.share(study, manifest)
+widgets_study.another()
+
+widgets.how(methods.SOURCES)

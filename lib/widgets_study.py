@@ -1,0 +1,151 @@
+"""Controls of the Study page: source and key, what is stored, opening another study, sharing this one."""
+
+from collections.abc import Callable
+
+import polars as pl
+import streamlit as st
+
+from lib import session, widgets
+from lib.history import Manifest
+from lib.study import DetachRule, InputError, Study, to_toml
+
+_TEXT = "study_text"
+
+
+def source(study: Study, manifest: Manifest | None) -> None:
+    """Where the runs come from, the key for it, and the buttons that fetch."""
+    st.subheader("Source", anchor=False)
+    st.markdown(_place(study))
+    if study.source.kind == "wandb":
+        _key(study)
+    if study.source.kind != "bundle":
+        with st.container(horizontal=True):
+            widgets.fetch_button(study, "Fetch what is new", "fetch_new")
+            widgets.fetch_button(study, "Fetch everything again", "fetch_all", refresh=True)
+    if manifest is not None:
+        st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
+
+
+def _place(study: Study) -> str:
+    if study.source.kind == "wandb":
+        from lib.sources.cloud import server_of
+
+        sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
+        return f"W&B project `{study.source.entity}/{study.source.project}` on {server_of(study)}; sweeps: {sweeps}."
+    kind = "Bundle" if study.source.kind == "bundle" else "Local wandb folder"
+    name = study.source.path if session.is_shipped(study) or study.source.kind == "offline" else "that you opened"
+    return f"{kind} `{name}`."
+
+
+def _key(study: Study) -> None:
+    """A visitor's own key for the study's server: kept in this session's memory, never shown again."""
+    from lib.sources.cloud import server_of
+
+    server = server_of(study)
+    if session.has_own_key(server):
+        st.badge("your key is in use", icon=":material/key:", color="green")
+        st.button("Forget my key", icon=":material/key_off:", on_click=session.remember_key, args=(server, ""))
+        return
+    if session.key_for(study):
+        st.badge("this deployment's key is in use", icon=":material/key:", color="blue")
+    with st.form("key_form", border=True, clear_on_submit=True):
+        key = st.text_input(
+            f"W&B API key for {server}",
+            type="password",
+            help="Kept in this browser session only: not stored, not in the address, not shown to anyone else.",
+        )
+        if st.form_submit_button("Use this key", icon=":material/key:"):
+            session.remember_key(server, key.strip())
+            st.rerun()
+
+
+def asked(study: Study) -> None:
+    """What is being asked, every default included."""
+    st.subheader("What is being asked", anchor=False)
+    if study.hypothesis:
+        st.markdown(f"*Hypothesis:* {study.hypothesis}")
+    metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
+    tasks = [(t.title, t.name, ", ".join(t.sweeps), t.total_steps, t.window, rule_text(t.detach)) for t in study.tasks]
+    heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
+    st.dataframe(pl.DataFrame(metrics, schema=heads, orient="row"), hide_index=True, alt="The study's metrics")
+    heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
+    st.dataframe(pl.DataFrame(tasks, schema=heads, orient="row"), hide_index=True, alt="The study's tasks")
+
+
+def rule_text(rule: DetachRule) -> str:
+    """A detach rule in words."""
+    parts = [f"typed {rule.step:,}"] if rule.step else []
+    if rule.ratio_key:
+        parts.append(f"config {rule.ratio_key} ({rule.ratio_counts})")
+    if rule.signal:
+        parts.append(f"checked by {rule.signal.key}")
+    if rule.randomised:
+        parts.append(f"randomised {rule.randomised.low:g} to {rule.randomised.high:g}")
+    return ", ".join(parts) or "none: every run counts as never detached"
+
+
+def stored(study: Study) -> None:
+    """What the store holds for this visitor, and a way to clear it."""
+    from lib.store import clear
+
+    shelves = session.stored_usage(study)
+    if not shelves:
+        return
+    st.subheader("Stored", anchor=False)
+    for shelf in shelves:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"`{shelf.project}`: {shelf.runs} runs, {shelf.bytes / 1024**2:.1f} MB")
+            if st.button("Clear", key=f"clear_{shelf.folder.name}", icon=":material/delete:"):
+                clear(shelf.folder)
+                session.forget_fetch(study)
+                st.rerun()
+
+
+def share(study: Study, manifest: Manifest | None) -> None:
+    """The study as a file, and with its runs as a bundle."""
+    st.subheader("Share", anchor=False)
+    st.caption("The page's address reproduces the view. The bundle opens anywhere, with no key.")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Study file (.toml)",
+            data=to_toml(study),
+            file_name=f"{study.name}.toml",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        if manifest is not None and manifest.runs:
+            st.download_button(
+                "Bundle (.zip)",
+                data=lambda: session.bundle_bytes(study, manifest),
+                file_name=f"{study.name}.zip",
+                icon=":material/inventory_2:",
+                on_click="ignore",
+            )
+
+
+def another() -> None:
+    """Open a study file or a bundle, or write one here; what is wrong is said beside it."""
+    st.subheader("Open another study", anchor=False)
+    files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
+    if files is not None and st.button("Open the file", icon=":material/folder_open:"):
+        _open(lambda: session.open_upload(files.name, files.getvalue()))
+    with st.expander("Write or edit a study", icon=":material/edit:"):
+        text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
+        if st.button("Check and open", icon=":material/check:", disabled=not text):
+            _open(lambda: session.open_text(text))
+
+
+def edit(study: Study) -> None:
+    """Put the study's text into the editor."""
+    st.session_state[_TEXT] = to_toml(study)
+
+
+def _open(opening: Callable[[], str]) -> None:
+    """Open a study and make it the current one, or say what is wrong with it."""
+    try:
+        name = opening()
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    session.choose(name)
+    st.rerun()
