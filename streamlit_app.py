@@ -55,12 +55,14 @@ PAGES = [
 page = st.navigation(PAGES)
 with st.sidebar:
     name = widgets.study_picker()
-    study, manifest, complaint = widgets.opened_study(name)
+    study, found, complaint = widgets.opened_study(name)
     view = View()
     if study is not None:
-        widgets.freshness(study, manifest)
-        view = widgets.view_settings(study, manifest)
-session.hold(study, manifest, complaint, view)
+        widgets.freshness(study, found.manifest if found else None)
+        if found is not None:
+            widgets.live(study, found.manifest)
+        view = widgets.view_settings(study, found)
+session.hold(study, found, complaint, view)
 
 st.title(page.title, anchor=False)
 page.run()

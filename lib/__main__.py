@@ -76,12 +76,12 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
 
 
 def _report(study: Study, options: argparse.Namespace) -> int:
-    from lib import report
     from lib.curves import View
+    from lib.report import check_folder, write
 
-    report.check_folder(options.out)
+    check_folder(options.out)
     manifest = _fetched_or_stored(study)
-    written = report.write(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
+    written = write(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     _say(f"{len(written)} files are in {options.out}.")
     return 0
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,6 +13,9 @@ from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.store import StoreError, put
 from lib.study import Study, Task
+
+if TYPE_CHECKING:
+    import altair as alt
 
 TABLES = ("curves", "effects", "effects_detail", "runs")
 TABLE_FORMATS = ("csv", "parquet")
@@ -135,7 +139,7 @@ def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]
         yield "report.html", page(found).encode()
 
 
-def figures(found: Results) -> Iterator[tuple[str, object]]:
+def figures(found: Results) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
     """Every figure of the study with the stem of its file: the notebook's names."""
     from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
     from lib.figures import GRID_STEM, file_stem

@@ -1,5 +1,6 @@
 """Controls that pages share: study picker, view settings, badges, the fetch panel, charts with their text."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -8,12 +9,13 @@ import altair as alt
 import polars as pl
 import streamlit as st
 
-from lib import audit, session
+from lib import audit, session, session_fetch, session_studies
 from lib.charts import detach_marks, family_chart, family_metrics, figure_title
 from lib.curves import View
 from lib.detach import arms_of
 from lib.history import Manifest
 from lib.session import Current
+from lib.session_fetch import Brought
 from lib.study import InputError, Metric, Study, Task
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
@@ -28,8 +30,8 @@ _AXES = {
 
 def study_picker() -> str:
     """The study, kept in the URL."""
-    names = session.study_names()
-    session.apply_choice()
+    names = session_studies.study_names()
+    session_studies.apply_choice()
     return st.selectbox(
         "Study",
         names,
@@ -39,7 +41,7 @@ def study_picker() -> str:
     )
 
 
-def view_settings(study: Study, manifest: Manifest | None) -> View:
+def view_settings(study: Study, found: Brought | None) -> View:
     """The settings that every view and export shares, kept in the URL."""
     with st.expander("View", icon=":material/tune:", expanded=True):
         aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind="query-params")
@@ -64,7 +66,7 @@ def view_settings(study: Study, manifest: Manifest | None) -> View:
             bind="query-params",
             help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
         )
-        arms, left_out = _arms_and_runs(study, manifest)
+        arms, left_out = _arms_and_runs(study, found)
     return View(
         aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
         spread=_SPREADS[spread],  # type: ignore[arg-type]
@@ -78,10 +80,10 @@ def view_settings(study: Study, manifest: Manifest | None) -> View:
     )
 
 
-def _arms_and_runs(study: Study, manifest: Manifest | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if manifest is None:
+def _arms_and_runs(study: Study, found: Brought | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if found is None:
         return (), ()
-    treated = session.treated_runs(study, session.stamp_of(manifest), manifest)
+    treated = session.treated_runs(study, found.stamp, found.manifest)
     arms = st.multiselect("Arms", arms_of(treated), key="arms", bind="query-params", placeholder="all arms")
     out = st.multiselect(
         "Runs left out",
@@ -119,6 +121,33 @@ def freshness(study: Study, manifest: Manifest | None) -> None:
             st.badge(f"partial: {len(manifest.problems)}", icon=":material/warning:", color="orange")
 
 
+#: Seconds between two looks at runs that are still going on.
+LIVE_EVERY = 60
+
+
+def live(study: Study, manifest: Manifest) -> None:
+    """While runs are still going on: a switch that fetches what is new every minute, without losing the view."""
+    if study.source.kind == "bundle" or not any(run.state == "running" for run in manifest.runs):
+        return
+    if st.toggle("Follow running runs", key="live", bind="query-params", help=f"Fetches every {LIVE_EVERY} seconds."):
+        _follow(study)
+
+
+@st.fragment(run_every="5s")
+def _follow(study: Study) -> None:
+    job = session_fetch.job_of(study)
+    if job and job.running:
+        st.caption(f"Refreshing: {job.progress.message}")
+        return
+    seen = st.session_state.get("followed")
+    if job and job.quiet and seen != job.ended:
+        st.session_state["followed"] = job.ended
+        st.rerun()
+    if job is None or time.monotonic() - job.ended > LIVE_EVERY:
+        session_fetch.start_fetch(study, quiet=True)
+    st.caption("Following running runs.")
+
+
 def age(fetched_at: str) -> str:
     """How long ago a moment was, in the largest fitting unit."""
     try:
@@ -132,12 +161,22 @@ def age(fetched_at: str) -> str:
     return "just now"
 
 
-def problems(manifest: Manifest) -> None:
+def problems(study: Study, manifest: Manifest) -> None:
     """What keeps the study from being whole, with a retry for those runs alone."""
     if not manifest.problems:
         return
     lines = "\n".join(f"- {problem.message}" for problem in manifest.problems)
     st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
+    partial = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
+    if partial:
+        st.button(
+            f"Retry {len(partial)} runs",
+            key="retry",
+            icon=":material/refresh:",
+            disabled=session_fetch.is_fetching(study),
+            on_click=session_fetch.start_fetch,
+            args=(study, False, partial),
+        )
 
 
 def how(text: str) -> None:
@@ -146,7 +185,7 @@ def how(text: str) -> None:
         st.markdown(text)
 
 
-def draw(chart: alt.TopLevelMixin, key: str, takeaway: str) -> None:
+def draw(chart: alt.Chart | alt.LayerChart | alt.VConcatChart | alt.FacetChart, key: str, takeaway: str) -> None:
     """A chart at the page's width, with the sentence that a screen reader says."""
     st.altair_chart(chart, key=key, width="stretch", alt=takeaway)
 
@@ -174,14 +213,14 @@ def need_runs() -> Current:
     fetch_panel(study, manifest)
     if manifest is None or not manifest.runs:
         st.stop()
-    problems(manifest)
+    problems(study, manifest)
     return session.current()
 
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
-    job = session.job_of(study)
-    if job and job.running:
+    job = session_fetch.job_of(study)
+    if job and job.running and not job.quiet:
         _progress(study)
     elif job and job.error:
         st.error(job.error, icon=":material/error:")
@@ -191,7 +230,8 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
             icon=":material/cloud_download:",
         )
         fetch_button(study, "Fetch runs", "first_fetch")
-        st.page_link("pages/study.py", label="Enter a W&B API key", icon=":material/key:")
+        if study.source.kind == "wandb" and session_studies.key_for(study) is None:
+            st.page_link("pages/study.py", label="Enter a W&B API key first", icon=":material/key:")
 
 
 def _where(study: Study) -> str:
@@ -201,20 +241,19 @@ def _where(study: Study) -> str:
 
 def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> None:
     """A button that fetches in the background."""
-    running = session.job_of(study)
     st.button(
         label,
         key=key,
         icon=":material/cloud_download:",
-        disabled=bool(running and running.running),
-        on_click=session.start_fetch,
+        disabled=session_fetch.is_fetching(study),
+        on_click=session_fetch.start_fetch,
         args=(study, refresh),
     )
 
 
 @st.fragment(run_every="500ms")
 def _progress(study: Study) -> None:
-    job = session.job_of(study)
+    job = session_fetch.job_of(study)
     if job is None or not job.running:
         st.rerun()
     at = job.progress
@@ -223,14 +262,14 @@ def _progress(study: Study) -> None:
     st.button("Stop", key="stop_fetch", icon=":material/stop_circle:", on_click=job.stop)
 
 
-def opened_study(name: str) -> tuple[Study | None, Manifest | None, str]:
+def opened_study(name: str) -> tuple[Study | None, Brought | None, str]:
     """The study chosen by that name, its runs, and what went wrong."""
     try:
-        study = session.study_named(name)
+        study = session_studies.study_named(name)
     except InputError as error:
         return None, None, str(error)
     try:
-        return study, session.manifest_of(study), ""
+        return study, session_fetch.brought(study), ""
     except InputError as error:
         return study, None, str(error)
 

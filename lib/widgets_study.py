@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 import streamlit as st
 
-from lib import session, widgets
+from lib import session, session_fetch, session_studies, widgets
 from lib.history import Manifest
 from lib.study import DetachRule, InputError, Study, to_toml
 
@@ -22,6 +22,13 @@ def source(study: Study, manifest: Manifest | None) -> None:
         with st.container(horizontal=True):
             widgets.fetch_button(study, "Fetch what is new", "fetch_new")
             widgets.fetch_button(study, "Fetch everything again", "fetch_all", refresh=True)
+        st.number_input(
+            "Give up on a run after so many seconds without progress",
+            min_value=5,
+            value=session_fetch.DEADLINE,
+            key="deadline",
+            persist_state="session",
+        )
     if manifest is not None:
         st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
 
@@ -33,7 +40,9 @@ def _place(study: Study) -> str:
         sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
         return f"W&B project `{study.source.entity}/{study.source.project}` on {server_of(study)}; sweeps: {sweeps}."
     kind = "Bundle" if study.source.kind == "bundle" else "Local wandb folder"
-    name = study.source.path if session.is_shipped(study) or study.source.kind == "offline" else "that you opened"
+    name = (
+        study.source.path if session_studies.is_shipped(study) or study.source.kind == "offline" else "that you opened"
+    )
     return f"{kind} `{name}`."
 
 
@@ -42,11 +51,11 @@ def _key(study: Study) -> None:
     from lib.sources.cloud import server_of
 
     server = server_of(study)
-    if session.has_own_key(server):
+    if session_studies.has_own_key(server):
         st.badge("your key is in use", icon=":material/key:", color="green")
-        st.button("Forget my key", icon=":material/key_off:", on_click=session.remember_key, args=(server, ""))
+        st.button("Forget my key", icon=":material/key_off:", on_click=session_studies.remember_key, args=(server, ""))
         return
-    if session.key_for(study):
+    if session_studies.key_for(study):
         st.badge("this deployment's key is in use", icon=":material/key:", color="blue")
     with st.form("key_form", border=True, clear_on_submit=True):
         key = st.text_input(
@@ -55,7 +64,7 @@ def _key(study: Study) -> None:
             help="Kept in this browser session only: not stored, not in the address, not shown to anyone else.",
         )
         if st.form_submit_button("Use this key", icon=":material/key:"):
-            session.remember_key(server, key.strip())
+            session_studies.remember_key(server, key.strip())
             st.rerun()
 
 
@@ -88,7 +97,7 @@ def stored(study: Study) -> None:
     """What the store holds for this visitor, and a way to clear it."""
     from lib.store import clear
 
-    shelves = session.stored_usage(study)
+    shelves = session_fetch.stored_usage(study)
     if not shelves:
         return
     st.subheader("Stored", anchor=False)
@@ -97,7 +106,7 @@ def stored(study: Study) -> None:
             st.markdown(f"`{shelf.project}`: {shelf.runs} runs, {shelf.bytes / 1024**2:.1f} MB")
             if st.button("Clear", key=f"clear_{shelf.folder.name}", icon=":material/delete:"):
                 clear(shelf.folder)
-                session.forget_fetch(study)
+                session_fetch.forget_fetch(study)
                 st.rerun()
 
 
@@ -128,11 +137,11 @@ def another() -> None:
     st.subheader("Open another study", anchor=False)
     files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
     if files is not None and st.button("Open the file", icon=":material/folder_open:"):
-        _open(lambda: session.open_upload(files.name, files.getvalue()))
+        _open(lambda: session_studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
         if st.button("Check and open", icon=":material/check:", disabled=not text):
-            _open(lambda: session.open_text(text))
+            _open(lambda: session_studies.open_text(text))
 
 
 def edit(study: Study) -> None:
@@ -147,5 +156,5 @@ def _open(opening: Callable[[], str]) -> None:
     except InputError as error:
         st.error(str(error), icon=":material/error:")
         return
-    session.choose(name)
+    session_studies.choose(name)
     st.rerun()

@@ -10,7 +10,7 @@ if study is not None:
     st.header(study.title, anchor=False)
     widgets.fetch_panel(study, manifest)
     if manifest is not None:
-        widgets.problems(manifest)
+        widgets.problems(study, manifest)
     widgets_study.source(study, manifest)
     widgets_study.asked(study)
     with st.expander("The study file, every default included", icon=":material/description:"):

@@ -1,0 +1,132 @@
+"""Streamlit's side of choosing a study: which one, whose key may be used for it, and which files it may name."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.errors import StreamlitSecretNotFoundError
+
+from lib.sources.bundle import bundled_study
+from lib.store import put, store_root
+from lib.study import STUDIES, Study, StudyError, load_study, parse_study, shipped_studies
+
+_OWN = "own_studies"
+_KEYS = "keys_by_server"
+_UPLOADS = "uploads"
+_CHOICE = "chosen_study"
+NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
+
+
+def study_names() -> list[str]:
+    """The names to choose from: the shipped studies, then those opened in this session."""
+    return [*shipped_studies(), *st.session_state.get(_OWN, {})]
+
+
+def open_study(study: Study) -> str:
+    """Add a study to this session; the name it is chosen by."""
+    taken = study.name in shipped_studies()
+    study = replace(study, name=f"{study.name}-own") if taken else study
+    st.session_state.setdefault(_OWN, {})[study.name] = study
+    return study.name
+
+
+def open_text(text: str) -> str:
+    """Open the text of a study file; StudyError where it is not one, or names a local path it may not."""
+    study = parse_study(text, "The study file")
+    if not may_name_paths(study):
+        raise StudyError(NO_PATHS)
+    return open_study(study)
+
+
+def open_upload(name: str, content: bytes) -> str:
+    """Open an uploaded study file or bundle; InputError where it is neither."""
+    if not name.endswith(".zip"):
+        try:
+            return open_text(content.decode())
+        except UnicodeDecodeError:
+            raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
+    path = store_root() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:32]}.zip"
+    put(path, content)
+    st.session_state.setdefault(_UPLOADS, set()).add(str(path.resolve()))
+    return open_study(bundled_study(path))
+
+
+def choose(name: str) -> None:
+    """Make a study the current one on the next run."""
+    st.session_state[_CHOICE] = name
+
+
+def apply_choice() -> None:
+    """Set the picker, before it is drawn, to the study that was just opened."""
+    name = st.session_state.pop(_CHOICE, None)
+    if name is not None:
+        st.session_state["study"] = name
+        for key in ("out", "arms", "task"):
+            st.session_state.pop(key, None)
+
+
+def study_named(name: str) -> Study:
+    """The study chosen by that name; StudyError where its file is not valid."""
+    own: dict[str, Study] = st.session_state.get(_OWN, {})
+    return own[name] if name in own else load_study(name)
+
+
+def is_shipped(study: Study) -> bool:
+    """Whether the study is one of studies/, and not one a visitor brought."""
+    return bool(study.folder) and Path(study.folder) == STUDIES.resolve()
+
+
+def secret(name: str) -> Any:
+    """A value of st.secrets, None where there is no secrets file or no such value.
+
+    Loading the secrets also puts the top-level ones into the environment, where W&B's own tools read them.
+    """
+    try:
+        return st.secrets.get(name)
+    except StreamlitSecretNotFoundError:
+        return None
+
+
+def is_hosted() -> bool:
+    """Whether the deployment says that strangers use it: `[deployment] hosted = true` in the secrets."""
+    return bool((secret("deployment") or {}).get("hosted", False))
+
+
+def may_name_paths(study: Study) -> bool:
+    """Whether the study may read local paths: shipped ones may; others where the deployment allows it."""
+    uploaded = study.source.path in st.session_state.get(_UPLOADS, set())
+    if is_shipped(study) or uploaded or study.source.kind == "wandb":
+        return True
+    return bool((secret("deployment") or {}).get("local_paths", not is_hosted()))
+
+
+def key_for(study: Study) -> str | None:
+    """The W&B key that may be used for this study.
+
+    The visitor's own key for that server comes first. The deployer's key (secrets, environment, W&B login) serves only
+    the shipped studies.
+    """
+    if study.source.kind != "wandb":
+        return None
+    from lib.sources.cloud import resolve_key, server_of
+
+    secret("WANDB_API_KEY")
+    server = server_of(study)
+    own: str | None = st.session_state.get(_KEYS, {}).get(server)
+    return own or (resolve_key(server) if is_shipped(study) else None)
+
+
+def remember_key(server: str, key: str) -> None:
+    """Keep a visitor's key for one server, in this session's memory only; an empty one forgets it."""
+    keys = st.session_state.setdefault(_KEYS, {})
+    if key:
+        keys[server] = key
+    else:
+        keys.pop(server, None)
+
+
+def has_own_key(server: str) -> bool:
+    """Whether the visitor gave a key for this server."""
+    return server in st.session_state.get(_KEYS, {})
