@@ -1,0 +1,67 @@
+# make run          the app, on the demo study
+# make test         every test; those that drive a browser are skipped where there is no Chromium
+# make lint types   ruff; mypy
+# make screenshots  every page, light and dark, into assets/
+# make benchmarks   the measurements that README quotes
+#
+# Nothing but make and Python 3.11 or newer is needed; another Python: make run PYTHON=python3.12
+# To reach the app from another machine: make run ADDRESS=0.0.0.0 PORT=8501
+
+PYTHON ?= python3
+ADDRESS ?= localhost
+PORT ?= 8501
+PYTEST_FLAGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := run
+.PHONY: run test lint types screenshots benchmarks clean
+
+# A Python that is gone or was replaced leaves a venv that starts nothing: make it anew.
+ifneq ($(shell $(BIN)/python -c 'print(1)' 2>/dev/null),1)
+.PHONY: $(VENV)/pyvenv.cfg
+endif
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/run.stamp: requirements.txt $(VENV)/pyvenv.cfg
+	@echo "Installing requirements.txt ..."
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "Installing requirements-dev.txt ..."
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+# Named, the address keeps Streamlit from asking another host for ours.
+run: $(VENV)/run.stamp
+	$(BIN)/streamlit run streamlit_app.py --server.address $(ADDRESS) --server.port $(PORT)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+screenshots: $(VENV)/dev.stamp
+	$(BIN)/python tests/screenshots.py assets
+
+benchmarks: $(VENV)/dev.stamp
+	@for script in benchmarks/*.py; do \
+		grep -q '__name__ == "__main__"' $$script || continue; \
+		echo "== $$script"; \
+		PYTHONPATH=. $(BIN)/python $$script || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/artifacts
