@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lib import session, widgets
+from lib import session, widgets, widgets_export
 from lib.curves import View
 
 st.set_page_config(page_title="Did the detach help?", page_icon=":material/link_off:", layout="wide")
@@ -63,6 +63,9 @@ with st.sidebar:
             widgets.live(study, found.manifest)
         view = widgets.view_settings(study, found)
 session.hold(study, found, complaint, view)
+if found is not None:
+    with st.sidebar:
+        widgets_export.export(session.current())
 
 st.title(page.title, anchor=False)
 page.run()

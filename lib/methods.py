@@ -1,7 +1,6 @@
 """How each number is computed, in words: the same text on the pages, in the report and behind the README."""
 
 from lib.curves import View
-from lib.study import Study, Task
 
 SPREADS = {
     "std": "one standard deviation over seeds (ddof 1)",
@@ -69,14 +68,3 @@ def curves_text(view: View) -> str:
         f"{SPREADS[view.spread]}. On log metrics the mean is geometric and the band a factor. Where only one seed has a "
         "value there is no band; the strip below each chart is the number of seeds."
     )
-
-
-def settings_text(study: Study, view: View) -> str:
-    """The view settings and windows as one line, for footers and the report."""
-
-    def window(task: Task) -> str:
-        return f"{task.title} {view.smoothing(task):,} steps"
-
-    smooth = "smoothing " + ", ".join(window(task) for task in study.tasks) if view.smooth else "no smoothing"
-    out = f"; left out: {', '.join(view.left_out)}" if view.left_out else ""
-    return f"{AGGREGATES[view.aggregate]}, band {SPREADS[view.spread]}, {view.grid} grid, {smooth}{out}"

@@ -58,20 +58,27 @@ def effect_inputs(
     }
 
 
-def results(study: Study, manifest: Manifest, view: View) -> Results:
-    """Compute everything the report shows."""
-    from lib.effects import effects_detail, study_effects
-
+def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
+    """The curves of every task, collected at once: columns `lib.curves.COLUMNS`."""
     inputs = effect_inputs(study, manifest, view)
     queries = [
         curves(history, study.task(key), study.metrics, treated, view) for key, (history, treated) in inputs.items()
     ]
+    return pl.concat(pl.collect_all(queries)).select(COLUMNS)
+
+
+def results(study: Study, manifest: Manifest, view: View) -> Results:
+    """Compute everything the report shows."""
+    from lib.effects import study_effects
+    from lib.effects_detail import effects_detail
+
+    inputs = effect_inputs(study, manifest, view)
     return Results(
         study=study,
         manifest=manifest,
         view=view,
         treated=treatments(study, manifest, view.left_out),
-        curves=pl.concat(pl.collect_all(queries)).select(COLUMNS),
+        curves=study_curves(study, manifest, view),
         effects=study_effects(study, inputs),
         effects_detail=effects_detail(study, inputs),
         runs=runs_table(study, manifest, view.left_out),
@@ -124,7 +131,7 @@ def write(
 def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     from lib.figures import render
 
-    for stem, chart in figures(found):
+    for stem, chart in figures(found.study, found.treated, found.curves, found.view):
         for kind in formats:
             if kind not in TABLE_FORMATS:
                 yield f"{stem}.{kind}", render(chart, kind)
@@ -139,26 +146,35 @@ def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]
         yield "report.html", page(found).encode()
 
 
-def figures(found: Results) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
-    """Every figure of the study with the stem of its file: the notebook's names."""
+def figures(
+    study: Study, treated: Sequence[Treatment], curves: pl.DataFrame, view: View
+) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
+    """Every figure of the study with the stem of its file: the notebook's names.
+
+    Parameters
+    ----------
+    curves : of every task, as `study_curves` gives them.
+    """
     from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
-    marks = {task.key: detach_marks(of_task(found.treated, task.key)) for task in found.study.tasks}
-    yield GRID_STEM, grid(found.curves, found.study, view=found.view, rules=marks)
-    for task in found.study.tasks:
+    marks = {task.key: detach_marks(of_task(treated, task.key)) for task in study.tasks}
+    yield GRID_STEM, grid(curves, study, view=view, rules=marks)
+    width, height = FIGURE_SIZE
+    for task in study.tasks:
         for family in FAMILIES:
-            if family_metrics(found.curves, found.study, task, family):
+            if family_metrics(curves, study, task, family):
+                title = figure_title(curves, study, task, family)
                 chart = family_chart(
-                    found.curves,
-                    found.study,
+                    curves,
+                    study,
                     task,
                     family,
-                    view=found.view,
+                    view=view,
                     rules=marks[task.key],
-                    width=FIGURE_SIZE[0],
-                    height=FIGURE_SIZE[1],
-                    title=figure_title(found.curves, found.study, task, family),
+                    width=width,
+                    height=height,
+                    title=title,
                 )
                 yield file_stem(task, family), chart
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from lib import methods
 from lib.audit import never_logged
 from lib.claims import claim
-from lib.figures import render
+from lib.figures import footer_text, render
 from lib.report import Results, figures
 from lib.study import to_toml
 
@@ -25,7 +25,7 @@ def page(found: Results) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     drawn = [
         {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
-        for stem, chart in figures(found)
+        for stem, chart in figures(found.study, found.treated, found.curves, found.view)
         if stem.endswith(("_reward", "_loss"))
     ]
     return environment.get_template("report.html.j2").render(
@@ -81,7 +81,7 @@ def provenance(found: Results) -> list[tuple[str, str]]:
         ("Source", source),
         ("Fetched", found.manifest.fetched_at),
         ("Runs", ", ".join(run.id for run in found.manifest.runs)),
-        ("Settings", methods.settings_text(found.study, found.view)),
+        ("Settings", footer_text(found.study, found.manifest, found.view)),
         ("Standard deviation", "sample standard deviation over seeds (ddof 1)"),
         ("Versions", f"Python {platform.python_version()}, {packages}"),
     ]

@@ -133,3 +133,48 @@ def bundle_bytes(study: Study, manifest: Manifest) -> bytes:
         path = Path(folder) / "study.zip"
         write_bundle(study, manifest, path)
         return path.read_bytes()
+
+
+# ---- exports, built when asked for -------------------------------------------------------------------------------
+
+
+def results(current: Current) -> report.Results:
+    """Everything the report shows, for the settings on screen."""
+    return report.results(current.study, current.manifest, current.view)
+
+
+def result_frame(current: Current, name: str) -> pl.DataFrame:
+    """One of the report's tables, by its name in `lib.report.TABLES`."""
+    if name == "curves":
+        return report.study_curves(current.study, current.manifest, current.view)
+    frame: pl.DataFrame = getattr(results(current), name)
+    return frame
+
+
+def report_page(current: Current) -> str:
+    """The study as one self-contained page."""
+    from lib.report_page import page
+
+    return page(results(current))
+
+
+def figure_bytes(
+    current: Current, stem: str, kind: str, look: str, font: str, size: float, scale: float, footer: bool
+) -> bytes:
+    """One figure as a file, from the settings on screen; `stem` as `lib.report.figures` names it."""
+    from lib.figures import footer_text, render, with_font
+
+    study, view = current.study, current.view
+    # A download is built outside the session's thread, where its caches are out of reach.
+    treated = treatments(study, current.manifest, view.left_out)
+    curves = report.study_curves(study, current.manifest, view)
+    chart = dict(report.figures(study, treated, curves, view))[stem]
+    text = footer_text(study, current.manifest, view) if footer else ""
+    return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
+
+
+def sidecar_bytes(current: Current) -> bytes:
+    """What the figures rest on, as JSON."""
+    from lib.figures import sidecar
+
+    return sidecar(current.study, current.manifest, current.view)
