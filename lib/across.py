@@ -16,7 +16,6 @@ from lib.study import Evidence, Metric, Study
 
 #: The task of rows across tasks.
 ALL_TASKS = "*"
-SPAN = (0.05, 0.95)  # quantiles of a metric's rows whose distance is a task's scale
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,7 @@ def task_scale(found: Comparison) -> float:
         return 1.0
     units: tuple[Unit, ...] = (*found.units, *found.controls)
     values = np.concatenate([u.rows.values[u.rows.steps <= found.end] for u in units])
-    low, high = np.quantile(values, SPAN)
-    return float(high - low)
+    return float(estimators.span(values))
 
 
 def _why(found: Comparison) -> str:

@@ -13,6 +13,8 @@ from lib.study import Metric
 
 FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
 FEWEST = 3  # runs an arm (or pairs) from which an interval may carry a verdict
+FEWEST_SIGNS = 6  # pairs from which the smallest sign-flip p is below .05
+FEWEST_LABELS = 4  # runs in each arm from which the smallest label permutation p is
 LARGEST_RATIO = 3  # of the arms' sizes, beyond which Welch breaks
 
 

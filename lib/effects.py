@@ -84,7 +84,11 @@ def effects(
 
     Parameters are those of `comparisons`.
     """
-    found = comparisons(study, task, history, treatments, seed, evidence)
+    return effects_rows(task, comparisons(study, task, history, treatments, seed, evidence), treatments)
+
+
+def effects_rows(task: Task, found: Sequence[Comparison], treatments: Sequence[Treatment]) -> pl.DataFrame:
+    """Comparisons of one task as rows of `EFFECTS`, not yet judged."""
     return _frame([_row(task.key, c, _notes(c, treatments)) for c in found])
 
 

@@ -67,7 +67,8 @@ def _from_scipy(value: Array, test: Any) -> Estimate:
     return Estimate(value, interval.low, interval.high, np.asarray(test.pvalue), np.asarray(test.df))
 
 
-def _from_error(value: Array, error: Array, df: Array) -> Estimate:
+def from_error(value: Array, error: Array, df: Array) -> Estimate:
+    """An estimate with a standard error, by t with these degrees of freedom."""
     from scipy import stats
 
     reach = stats.t.ppf(0.5 + CONFIDENCE / 2, df) * error
@@ -100,7 +101,7 @@ def ancova(before_t: ArrayLike, after_t: ArrayLike, before_c: ArrayLike, after_c
     df = n[0] + n[1] - 3
     rest = sum(((v - slope[..., None] * u) ** 2).sum(axis=-1) for u, v in zip(dx, dy, strict=True))
     error = np.sqrt(rest / df * (1 / n[0] + 1 / n[1] + gap**2 / sxx))
-    return _from_error(tau, error, np.full(np.shape(tau), float(df)))
+    return from_error(tau, error, np.full(np.shape(tau), float(df)))
 
 
 def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estimate:
@@ -117,7 +118,13 @@ def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estima
     shares = [g.var(axis=-1, ddof=1) / g.shape[-1] for g in groups]
     variance = np.sum(shares, axis=0)
     df = variance**2 / np.sum([v**2 / (g.shape[-1] - 1) for v, g in zip(shares, groups, strict=True)], axis=0)
-    return _from_error(value, np.sqrt(variance) / tasks, df)
+    return from_error(value, np.sqrt(variance) / tasks, df)
+
+
+def span(values: ArrayLike) -> Array:
+    """The distance of the 5 and 95% quantiles of the last axis: a task's scale, whatever arm a row is from."""
+    low, high = np.quantile(np.asarray(values, dtype=float), (0.05, 0.95), axis=-1)
+    return np.asarray(high - low)
 
 
 def label_floor(sizes: Sequence[tuple[int, int]]) -> float:

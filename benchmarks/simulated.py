@@ -1,0 +1,129 @@
+"""Learning curves as reinforcement learning logs them, by the thousand: what the calibration draws its studies from.
+
+Choices, all on a scale where training takes 1 and a good policy earns about 1:
+
+- a curve is asymptote x shape + drift + noise, 200 rows a run, the detach at half of training;
+- `saturating`: 1 - exp(-rate (u - delay)), `sigmoid`: a logistic rise (from 10 to 90% in about 0.37) with its middle in
+  0.4-0.6, `linear`: u to a power in 0.8-1.2, `loss`: a log loss that falls like 1 - exp and slowly climbs again;
+  `steep` is a stress test beyond these: half the noise, and a sigmoid that rises in 0.22, about the detach;
+- asymptote, rate and delay differ from seed to seed; noise is AR(1) (0.6 a row) and grows with the level; drift is a
+  slow sine of random phase and period;
+- a fork pair shares parameters and every row up to the detach, then draws noise of its own and wanders apart;
+- a true effect is a fraction of the run's own level at the detach, different from run to run (sd half its mean); it comes
+  at once or gradually.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+TOTAL = 100_000
+ROWS = 200
+STEPS = np.arange(1, ROWS + 1) * (TOTAL // ROWS)
+HALF = TOTAL // 2
+U = STEPS / TOTAL
+FAMILIES = ("saturating", "sigmoid", "linear", "loss")
+STRESS = "steep"
+
+_NOISE, _AR, _DRIFT, _APART = 0.10, 0.6, 0.05, 0.10
+_GRADUAL = 0.1  # of training: time constant of a gradual effect and of forks wandering apart
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A true effect: its mean as a fraction of the level at the detach, and whether it comes gradually."""
+
+    size: float = 0.0
+    gradual: bool = False
+
+    def course(self, u: Array, at: Array | float = 0.5) -> Array:
+        """The share of the effect in force at time u."""
+        since = np.clip(u - np.asarray(at), 0, None)
+        return 1 - np.exp(-since / _GRADUAL) if self.gradual else (since > 0).astype(float)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The noise-free curves of a batch of runs (..., rows) and their noise scale."""
+
+    curve: Array
+    noise: Array
+    level: Array  # (...,) at the detach
+
+
+def truth(family: str, shape: tuple[int, ...], rng: np.random.Generator) -> Truth:
+    """Draw the parameters of runs (shape) and give their curves (*shape, rows)."""
+    draw = (*shape, 1)
+    asymptote = rng.normal(1.0, 0.2, draw)
+    rate = rng.lognormal(0.0, 0.3, draw)
+    if family == "saturating":
+        form = 1 - np.exp(-4 * rate * np.clip(U - rng.uniform(0, 0.15, draw), 0, None))
+    elif family in ("sigmoid", STRESS):
+        form = 1 / (1 + np.exp(-(12 if family == "sigmoid" else 20) * rate * (U - rng.uniform(0.4, 0.6, draw))))
+    elif family == "linear":
+        form = U ** rng.uniform(0.8, 1.2, draw)
+    elif family == "loss":
+        form = np.exp(-6 * rate * U) + rng.uniform(0, 0.3, draw) * U - 1
+    else:
+        raise ValueError(family)
+    drift = _DRIFT * np.sin(2 * np.pi * (U / rng.uniform(0.5, 2.0, draw) + rng.uniform(0, 1, draw)))
+    curve = asymptote * form
+    noise = _NOISE * (0.5 if family == STRESS else 1) * (0.3 + 0.7 * np.abs(form))
+    return Truth(curve + drift, noise, np.abs(curve[..., HALF * ROWS // TOTAL - 1]))
+
+
+def noise(scale: Array, rng: np.random.Generator) -> Array:
+    """AR(1) noise of unit stationary variance along the last axis, times its scale."""
+    from scipy.signal import lfilter
+
+    fresh = rng.normal(size=scale.shape) * np.sqrt(1 - _AR**2)
+    fresh[..., 0] /= np.sqrt(1 - _AR**2)
+    return scale * lfilter([1.0], [1.0, -_AR], fresh, axis=-1)
+
+
+def apart(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """What makes two runs of one history differ after the detach, besides noise."""
+    return rng.normal(0, _APART, (*shape, 1)) * Effect(gradual=True).course(U)
+
+
+def effect_of(effect: Effect, level: Array, rng: np.random.Generator, at: Array | float = 0.5) -> Array:
+    """The effect on each run (..., rows): a fraction of its own level, with a spread of half its mean."""
+    size = effect.size * level * rng.normal(1.0, 0.5, level.shape)
+    return size[..., None] * effect.course(U, at)
+
+
+def arms(
+    family: str, studies: int, n_t: int, n_c: int, effect: Effect, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Independent runs: detached (studies, n_t, rows) and control (studies, n_c, rows)."""
+    both = truth(family, (studies, n_t + n_c), rng)
+    values = both.curve + noise(both.noise, rng)
+    treated, control = values[:, :n_t], values[:, n_t:]
+    return treated + effect_of(effect, both.level[:, :n_t], rng), control
+
+
+def forks(family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Fork pairs: detached and control (studies, n, rows), equal up to the detach."""
+    shared = truth(family, (studies, n), rng)
+    first = noise(shared.noise, rng)
+    later = U > 0.5
+    found = []
+    for _ in range(2):
+        own = noise(shared.noise, rng)
+        # the AR(1) state at the detach carries over, then fresh noise takes its place
+        since = np.clip(np.arange(ROWS) - (ROWS // 2 - 1), 0, None)
+        carried = first[..., [ROWS // 2 - 1]] * _AR**since
+        fresh = own - own[..., [ROWS // 2 - 1]] * _AR**since
+        found.append(shared.curve + np.where(later, carried + fresh + apart((studies, n), rng), first))
+    return found[0] + effect_of(effect, shared.level, rng), found[1]
+
+
+def detached_only(
+    family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator, at: Array | float = 0.5
+) -> Array:
+    """Detached runs without a control arm (studies, n, rows); `at` may give each run its own detach (studies, n, 1)."""
+    runs = truth(family, (studies, n), rng)
+    return runs.curve + noise(runs.noise, rng) + effect_of(effect, runs.level, rng, at)
