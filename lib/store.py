@@ -203,7 +203,9 @@ def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
     """
     try:
         meta = pl.read_parquet_metadata(path)
-        pq.read_table(path, page_checksum_verification=True, use_threads=False)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                file.read_row_group(group, use_threads=False)
         return run_from(json.loads(meta[_META])), json.loads(meta.get(_EXTRA, "{}"))
     except _DAMAGE as error:
         raise _damaged(path, error) from None

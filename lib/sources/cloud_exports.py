@@ -2,11 +2,11 @@
 
 import io
 import json
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import IO, Any
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -16,7 +16,8 @@ from lib.history import TIMESTAMP, numeric, raw_frame
 from lib.sources.cloud_http import Failed, Piece, Refused, Watch, Wire
 
 STEP = "_step"
-_TAIL = 1 << 15
+#: What Arrow reads of a file's end, where its footer is.
+_TAIL = 1 << 16
 #: Of an export whose named columns are a small part of it, gaps between them are read up to this part of it.
 _SMALL, _WIDE = 0.1, 0.045
 #: Of any other, gaps are read up to so many times what was asked for, to come down to so many requests.
@@ -50,11 +51,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Raw:
-    """Rows of a run as logged: Float64 columns; values that were no number, by column; every row the server holds."""
+    """Rows of a run as logged: Float64 columns; values that were no number, by column; every row the server holds.
+
+    `exported` of the server's rows are in Parquet parts; where all rows were read they are the frame's first.
+    """
 
     frame: pl.DataFrame
     bad: dict[str, int]
     total: int
+    exported: int
     notes: tuple[str, ...] = ()
 
 
@@ -66,16 +71,25 @@ class _Exports:
     live: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Since:
+    """What is held of a run: every row below `step`, and all of the exports as long as these have so many rows."""
+
+    step: int
+    exported: int
+
+
 def read_raw(
-    wire: Wire, place: Place, columns: Sequence[str], watch: Watch, from_step: int | None = None, last_step: int = -1
+    wire: Wire, place: Place, columns: Sequence[str], watch: Watch, last_step: int = -1, since: Since | None = None
 ) -> Raw:
-    """Read columns of a run's history, every row of it or those from a step on.
+    """Read columns of a run's history, every row of it or what is new since.
 
     Parameters
     ----------
     columns : keys to read, the step keys among them. `_step` and `_timestamp` come in any case.
-    from_step : rows with a lower `_step` are left out, and of the row at it nothing is counted as bad again.
     last_step : the last `_step` that the listing knows.
+    since : rows with a lower `_step` are left out, as are exports that have not grown. Of the row at that step nothing
+        is counted as bad again.
 
     Raises
     ------
@@ -83,35 +97,36 @@ def read_raw(
     """
     wanted = list(dict.fromkeys([STEP, TIMESTAMP, *columns]))
     try:
-        return _read(wire, place, wanted, watch, from_step, last_step)
-    except Gone:
-        raise
+        return _read(wire, place, wanted, watch, last_step, since)
     except Refused:
         # Signed URLs expire: new ones may be good.
-        return _read(wire, place, wanted, watch, from_step, last_step)
+        return _read(wire, place, wanted, watch, last_step, since)
 
 
-def _read(wire: Wire, place: Place, wanted: list[str], watch: Watch, from_step: int | None, last_step: int) -> Raw:
+def _read(wire: Wire, place: Place, wanted: list[str], watch: Watch, last_step: int, since: Since | None) -> Raw:
     exports = _exports(wire, place, watch)
-    frames, bad, total, whole = [], dict[str, int](), 0, False
-    for url in exports.urls:
-        part = _Part(wire, url, watch)
-        total += part.rows
-        whole |= part.whole
-        frame = _since(part.read(wanted, from_step), from_step)
-        numbers, _ = numeric(frame)
-        _, lost = numeric(_since(frame, from_step, after=True))
-        frames.append(numbers)
-        for key, count in lost.items():
-            bad[key] = bad.get(key, 0) + count
+    parts = [_Part(wire, url, watch) for url in exports.urls]
+    exported = sum(part.rows for part in parts)
+    low = since.step if since else None
+    frames, bad = [], dict[str, int]()
+    for part in parts if since is None or since.exported != exported else []:
+        frame = _since(part.read(wanted, low), low)
+        part.forget()
+        frames.append(numeric(frame)[0])
+        _count(bad, numeric(_since(frame, low, after=True))[1])
     frames.sort(key=_span)
-    live, lost = _live(wire, place, wanted, watch, exports.live, from_step, last_step)
-    total += len(exports.live)
-    for key, count in lost.items():
-        bad[key] = bad.get(key, 0) + count
+    live, lost = _live(wire, place, wanted, watch, exports.live, low, last_step)
+    _count(bad, lost)
     frame = pl.concat([*frames, _new(live, frames)], how="diagonal")
+    whole = any(part.whole for part in parts)
     notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
-    return Raw(frame.select(c for c in wanted if c in frame.columns), bad, total, notes)
+    kept = [c for c in wanted if c in frame.columns]
+    return Raw(frame.select(kept), bad, exported + len(exports.live), exported, notes)
+
+
+def _count(counts: dict[str, int], more: dict[str, int]) -> None:
+    for key, count in more.items():
+        counts[key] = counts.get(key, 0) + count
 
 
 def _exports(wire: Wire, place: Place, watch: Watch) -> _Exports:
@@ -182,17 +197,9 @@ class _Part:
     """One exported Parquet file behind a signed URL: its footer, and then the columns asked for."""
 
     def __init__(self, wire: Wire, url: str, watch: Watch) -> None:
-        self._wire, self._url, self._watch = wire, url, watch
-        end = wire.read(url, f"bytes=-{_TAIL}", watch)
-        self._pieces = _Pieces(end.total, end.whole)
-        self._add(end.total - len(end.data), end)
-        size = int.from_bytes(end.data[-8:-4], "little") + 8 if end.data else 0
-        if size > len(end.data):
-            self._fetch(end.total - size, end.total - len(end.data))
-        try:
-            self._meta = pq.read_metadata(self._pieces)
-        except (pa.ArrowException, OSError):
-            raise Failed("an export is damaged") from None
+        self._file = _Remote(lambda span: wire.read(url, span, watch))
+        with _damaged():
+            self._meta = pq.read_metadata(self._file)
 
     @property
     def rows(self) -> int:
@@ -202,22 +209,23 @@ class _Part:
     @property
     def whole(self) -> bool:
         """Whether all of the file was downloaded, for want of ranges."""
-        return self._pieces.whole is not None
+        return self._file.whole is not None
 
     def read(self, wanted: Sequence[str], from_step: int | None) -> pl.DataFrame:
         """The columns of the part, of the row groups that reach the step."""
         groups = [g for g in range(self._meta.num_row_groups) if self._reaches(g, from_step)]
         chunks = [c for g in groups for c in self._chunks(g, wanted)]
-        for start, stop in _spans(chunks, self._pieces.total):
-            if not self._pieces.holds(start, stop):
-                self._fetch(start, stop)
-        try:
-            file = pq.ParquetFile(self._pieces, metadata=self._meta, pre_buffer=False)
+        for start, stop in _spans(chunks, self._file.total):
+            self._file.bring(start, stop)
+        with _damaged():
+            file = pq.ParquetFile(self._file, metadata=self._meta, pre_buffer=False)
             columns = [name for name in wanted if name in file.schema_arrow.names]
             table = file.read_row_groups(groups, columns=columns, use_threads=False)
             return pl.DataFrame(pl.from_arrow(table.select(columns)))
-        except (pa.ArrowException, OSError, pl.exceptions.PolarsError):
-            raise Failed("an export is damaged") from None
+
+    def forget(self) -> None:
+        """Give the memory of what was read back; the footer stays."""
+        self._file.forget()
 
     def _reaches(self, group: int, from_step: int | None) -> bool:
         if from_step is None:
@@ -241,14 +249,14 @@ class _Part:
                 spans.append((start, start + column.total_compressed_size))
         return spans
 
-    def _fetch(self, start: int, stop: int) -> None:
-        self._add(start, self._wire.read(self._url, f"bytes={start}-{stop - 1}", self._watch))
 
-    def _add(self, start: int, piece: Piece) -> None:
-        if piece.whole is not None:
-            self._pieces.whole = piece.whole
-        else:
-            self._pieces.add(start, piece.data)
+@contextmanager
+def _damaged() -> Iterator[None]:
+    """What a broken file makes Arrow say, in our words: its own may hold whatever the file does."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError):
+        raise Failed("an export is damaged") from None
 
 
 def _spans(chunks: list[tuple[int, int]], total: int) -> list[tuple[int, int]]:
@@ -271,25 +279,33 @@ def _spans(chunks: list[tuple[int, int]], total: int) -> list[tuple[int, int]]:
     return spans
 
 
-class _Pieces(io.RawIOBase):
-    """The parts of a remote file that were read, as the file itself."""
+class _Remote(io.RawIOBase):
+    """A remote file of which only what is read is brought: its end at once, the rest as it is asked for."""
 
-    def __init__(self, total: int, whole: IO[bytes] | None = None) -> None:
-        self.total, self.whole = total, whole
-        self._starts: list[int] = []
-        self._data: list[bytes] = []
+    def __init__(self, ask: Callable[[str], Piece]) -> None:
+        self._ask = ask
+        end = ask(f"bytes=-{_TAIL}")
+        self.total, self.whole = end.total, end.whole
+        self._pieces = [(end.total - len(end.data), end.data)]
         self._at = 0
 
-    def add(self, start: int, data: bytes) -> None:
-        """Hold these bytes."""
-        index = bisect_right(self._starts, start)
-        self._starts.insert(index, start)
-        self._data.insert(index, data)
+    def bring(self, start: int, stop: int) -> bytes:
+        """The bytes of a range, from what was read or from the server."""
+        if self.whole is None:
+            for first, data in self._pieces:
+                if first <= start and stop <= first + len(data):
+                    return data[start - first : stop - first]
+            piece = self._ask(f"bytes={start}-{stop - 1}")
+            if piece.whole is None:
+                self._pieces.append((start, piece.data))
+                return piece.data
+            self.whole = piece.whole
+        self.whole.seek(start)
+        return self.whole.read(stop - start)
 
-    def holds(self, start: int, stop: int) -> bool:
-        """Whether one piece covers this range."""
-        index = bisect_right(self._starts, start) - 1
-        return self.whole is not None or (index >= 0 and stop <= self._starts[index] + len(self._data[index]))
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._pieces.clear()
 
     def readable(self) -> bool:
         return True
@@ -305,14 +321,6 @@ class _Pieces(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        stop = self.total if size is None or size < 0 else min(self._at + size, self.total)
-        start, self._at = self._at, stop
-        if self.whole is not None:
-            self.whole.seek(start)
-            return self.whole.read(stop - start)
-        # Newest first: pieces may overlap, and a later one was asked for.
-        for index in range(bisect_right(self._starts, start) - 1, -1, -1):
-            offset = start - self._starts[index]
-            if offset + stop - start <= len(self._data[index]):
-                return self._data[index][offset : offset + stop - start]
-        raise OSError("these bytes were not read")
+        start = self._at
+        self._at = self.total if size is None or size < 0 else min(start + size, self.total)
+        return self.bring(start, self._at) if self._at > start else b""

@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import secrets
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import polars as pl
 
 from lib.history import HISTORY, Drop, Run, describe, normalise
 from lib.sources.cloud_client import Listed
-from lib.sources.cloud_exports import STEP, Place, Raw, read_raw
+from lib.sources.cloud_exports import STEP, Place, Raw, Since, read_raw
 from lib.sources.cloud_http import Watch, Wire
 from lib.store import StoreError, put, read_extra, run_file, write_run
 from lib.study import Study
@@ -29,6 +31,8 @@ class Shelf:
     folder: Path
     study: Study
     refresh: bool = False
+    #: So many histories are put in order at once: this bounds the memory of a fetch, however many runs it has.
+    room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(max(2, os.cpu_count() or 1)))
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -81,7 +85,7 @@ def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
             if grown is not None:
                 return grown
     keys = tuple(dict.fromkeys([*shelf.wanted, *(held.run.fetched if held else ())]))
-    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, last_step=run.last_step)
+    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, run.last_step)
     return _write(shelf, run, raw, keys, damage, watch)
 
 
@@ -125,6 +129,11 @@ def _described(found: Run, run: Listed) -> Run:
 
 def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
     """Put the run's history in the store, and its raw rows where more may join them."""
+    with shelf.room:
+        return _written(shelf, run, raw, keys, damage, watch)
+
+
+def _written(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
     history, drops = normalise(run.id, raw.frame, keys, shelf.steps, raw.bad)
     warnings = (*raw.notes, *((damage,) if damage else ()))
     if history.is_empty():
@@ -156,7 +165,7 @@ def _store(
 
 def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: list[str], watch: Watch) -> Run:
     """The stored history with metrics that the study did not name before: only these are read."""
-    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *missing], watch, last_step=run.last_step)
+    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *missing], watch, run.last_step)
     more, drops = normalise(run.id, raw.frame, missing, shelf.steps, raw.bad)
     old = pl.read_parquet(shelf.folder / held.run.file, schema=HISTORY)
     # Steps at which none of the old metrics was logged may hold one of the new.
@@ -176,15 +185,18 @@ def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watc
     last = before.frame[STEP].max() if STEP in before.frame.columns else None
     if last is None:
         return None
-    keys = held.run.fetched
-    boundary = int(last)  # type: ignore[arg-type]
-    settled = before.frame.filter(pl.col(STEP) < boundary)
-    new = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, boundary, run.last_step)
+    keys, since = held.run.fetched, Since(int(last), before.exported)  # type: ignore[arg-type]
+    new = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, run.last_step, since)
+    below = pl.col(STEP) < since.step
+    settled = before.frame.filter(below)
+    if new.exported == since.exported:
+        exports, live = before.frame.head(since.exported), before.frame.slice(since.exported)
+        settled = pl.concat([exports, live.filter(below)])
     if len(settled) + len(new.frame) != new.total:
         return None
     bad = {k: before.bad.get(k, 0) + new.bad.get(k, 0) for k in {*before.bad, *new.bad}}
-    raw = Raw(pl.concat([settled, new.frame], how="diagonal"), bad, new.total, new.notes)
-    return _write(shelf, run, raw, keys, "", watch)
+    rows = pl.concat([settled, new.frame], how="diagonal")
+    return _write(shelf, run, replace(new, frame=rows, bad=bad), keys, "", watch)
 
 
 def _write_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> None:
@@ -193,7 +205,7 @@ def _write_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> None:
         path.unlink(missing_ok=True)
         return
     buffer = io.BytesIO()
-    meta = {_RAW: token, "bad": json.dumps(raw.bad)}
+    meta = {_RAW: token, "bad": json.dumps(raw.bad), "exported": str(raw.exported)}
     raw.frame.write_parquet(buffer, compression="lz4", metadata=meta)
     put(path, buffer.getvalue())
 
@@ -206,6 +218,6 @@ def _read_rows(shelf: Shelf, run: Listed, held: _Held) -> Raw | None:
         if not held.raw or meta.get(_RAW) != held.raw:
             return None
         frame = pl.read_parquet(path)
-        return Raw(frame, json.loads(meta["bad"]), len(frame))
+        return Raw(frame, json.loads(meta["bad"]), len(frame), int(meta["exported"]))
     except (OSError, pl.exceptions.PolarsError, KeyError, ValueError):
         return None
