@@ -68,6 +68,7 @@ def family_chart(
     interactive: bool = True,
     brush: bool = False,
     legend: bool = True,
+    cell: bool = False,
 ) -> alt.LayerChart:
     """One family of one task: a line and a band a metric and arm, the detach rule last, n in a strip at the foot.
 
@@ -86,6 +87,8 @@ def family_chart(
     interactive : zoom, hover and legend selections; off for files that nobody can point at.
     brush : whether a drag with the Shift key held is a selection named `range` that a page can read.
 
+    cell : whether the chart becomes part of a larger figure, where its height is not a signal of its own.
+
     Returns
     -------
     A flat layered chart whose layers are named. Band, seeds, raw points and lines share one y axis; a band is not
@@ -100,8 +103,8 @@ def family_chart(
     if bounds:
         table = parts.for_log(table, bounds)
     rows = len(look.metrics) * len(look.arms)
-    gutter = 14 + 6 * rows if strip and rows else 0
-    plot = None if width == "container" else height
+    gutter = 14 + 5 * rows if strip and rows else 0
+    plot = height if cell else None
     headroom = parts.HEADROOM if rules else 8
     y = parts.value_axis(parts.family_title(metrics, family), bounds, gutter, headroom, plot)
     x = parts.step_axis(view, domain)
@@ -353,7 +356,7 @@ def grid(
         cells = [
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), title=figure_title(curves, study, task, family), interactive=False,
+                log=(log or {}).get(family), title=figure_title(curves, study, task, family), interactive=False, cell=True,
             )
             for family in families
             if family_metrics(curves, study, task, family)

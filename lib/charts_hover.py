@@ -151,11 +151,11 @@ def strip_layers(
     same = pl.col("least") == pl.col("most")
     span = pl.format("{} to {} of {}", "least", "most", "of")
     text = pl.when(same).then(pl.format("{} of {}", "least", "of")).otherwise(span)
-    foot = 6 * len(order)
+    foot = 5 * len(order)
     bottom = "height" if height is None else str(height)
     bars = table.select(
         "metric", "arm", pl.col("step", "end").round(3), text.alias("seeds"),
-        pl.col("share").round(3), (foot + 2 - 6 * pl.col("row")).cast(pl.Int32).alias("up"),
+        pl.col("share").round(3), (foot + 2 - 5 * pl.col("row")).cast(pl.Int32).alias("up"),
     )  # fmt: skip
     tips = [
         alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),
@@ -163,7 +163,7 @@ def strip_layers(
     ]  # fmt: skip
     strip = (
         alt.Chart(bars, name=f"{prefix}_n_strip")
-        .transform_calculate(top=f"{bottom} - datum.up", foot=f"{bottom} - datum.up + 4")
+        .transform_calculate(top=f"{bottom} - datum.up", foot=f"{bottom} - datum.up + 3")
         .mark_rect(clip=True)
         .encode(
             x="step:Q",
@@ -171,7 +171,7 @@ def strip_layers(
             y=alt.Y("top:Q", scale=None),
             y2="foot:Q",
             color=color,
-            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.1, 0.9]), legend=None),
+            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.6]), legend=None),
             tooltip=tips,
         )
     )

@@ -220,7 +220,7 @@ def test_strip_is_a_bar_a_series_below_the_curves():
     text = svg(chart(both(), width=600, height=300))
     bars = drawn(text, "n_strip")
     assert len(bars) == 4
-    assert layer(chart(both(), width=600, height=300), "line")["encoding"]["y"]["scale"]["range"] == [262, 34]
+    assert layer(chart(both()), "line")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 34"}, 34]
     names = [part["name"] for part in chart(both(), strip=False).to_dict()["layer"]]
     assert not any("n_strip" in name for name in names)
 
@@ -335,7 +335,7 @@ def test_grid_is_tasks_by_families_with_the_same_axes_as_the_single_charts():
         ["Cartpole Swingup - Episode Reward", "Cartpole Swingup - Consistency Loss"],
     ]
     loss = next(part for part in spec["vconcat"][0]["hconcat"][1]["layer"] if "_line" in part["name"])
-    single = layer(chart(frame, "loss", width=430, height=300), "line")
+    single = layer(chart(frame, "loss", width=430, height=300, cell=True), "line")
     assert loss["encoding"]["y"] == single["encoding"]["y"]
     train = next(part for part in spec["vconcat"][0]["hconcat"][0]["layer"] if "_line" in part["name"])
     assert train["encoding"]["color"]["scale"]["domain"][0] == "Train Episode Reward (MA 10)"
