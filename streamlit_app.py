@@ -1,11 +1,16 @@
 """Did the detach help? The router and the frame around every page."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from lib import session, widgets, widgets_export
 from lib.curves import View
 
-st.set_page_config(page_title="Did the detach help?", page_icon=":material/link_off:", layout="wide")
+ASSETS = Path(__file__).parent / "assets"
+
+st.set_page_config(page_title="Did the detach help?", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
 PAGES = [
     st.Page(
@@ -63,9 +68,9 @@ with st.sidebar:
             widgets.live(study, found.manifest)
         view = widgets.view_settings(study, found)
 session.hold(study, found, complaint, view)
-if found is not None:
-    with st.sidebar:
-        widgets_export.export(session.current())
 
-st.title(page.title, anchor=False)
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.title(study.title if study is not None and page.url_path == "" else page.title, anchor=False)
+    if found is not None:
+        widgets_export.export(session.current())
 page.run()

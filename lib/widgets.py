@@ -113,7 +113,9 @@ def freshness(study: Study, manifest: Manifest | None) -> None:
             st.badge("not fetched", icon=":material/cloud_off:", color="gray")
             return
         st.badge(f"{len(manifest.runs)} runs", color="gray")
-        st.badge(age(manifest.fetched_at), icon=":material/schedule:", color="gray")
+        # A bundle does not age: it says when it was made.
+        when = manifest.fetched_at[:10] if kind == "bundle" else age(manifest.fetched_at)
+        st.badge(when, icon=":material/schedule:", color="gray")
         running = sum(run.state == "running" for run in manifest.runs)
         if running:
             st.badge(f"{running} running", icon=":material/play_circle:", color="green")
@@ -308,14 +310,13 @@ _VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
 def effect_cards(study: Study, rows: pl.DataFrame) -> None:
     """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
     arms = rows["arm"].n_unique()
-    with st.container(horizontal=True):
+    with st.grid("auto", min_column_width=170):
         for row in rows.iter_rows(named=True):
             metric = study.metric(row["metric"])
             label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
-            with st.container(border=True, width=230):
-                good_down = metric.expect == "decrease"
-                color: Literal["inverse", "normal"] = "inverse" if good_down else "normal"
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color, help=_card_help(row))
+            good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
+            with st.container(border=True, height="stretch"):
+                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
                 st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
                 st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
 

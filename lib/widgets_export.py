@@ -14,7 +14,7 @@ _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 def export(current: Current) -> None:
     """Figures, tables and the report, built when their button is clicked, from the same settings as the screen."""
-    popover = st.popover("Export", icon=":material/download:", width="stretch", key="export", on_change="rerun")
+    popover = st.popover("Export", icon=":material/download:", key="export", on_change="rerun")
     if not popover.open:
         return
     with popover:

@@ -7,7 +7,6 @@ from lib.charts import FAMILIES
 current = widgets.need_runs()
 study = current.study
 
-st.header(study.title, anchor=False)
 if study.hypothesis:
     st.markdown(f"*Hypothesis:* {study.hypothesis}")
 
@@ -21,6 +20,6 @@ for task in study.tasks:
     columns = st.columns(len(FAMILIES))
     for column, family in zip(columns, FAMILIES, strict=True):
         with column:
-            widgets.family(current, task, family, height=300)
+            widgets.family(current, task, family, height=380)
 
 widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}")
