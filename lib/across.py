@@ -1,18 +1,16 @@
 """One effect over several tasks: the mean of their differences in differences, each in units of its own task."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from lib import estimators
 from lib.comparisons import Comparison
-from lib.designs import compare
-from lib.detach import Treatment, arms_of
-from lib.samples import Unit, load, windows
-from lib.study import Evidence, Metric, Study
+from lib.designs import Material, compare
+from lib.samples import Unit
+from lib.study import Metric, Study
 
 #: The task of rows across tasks.
 ALL_TASKS = "*"
@@ -42,32 +40,22 @@ class Across:
     caveats: tuple[str, ...] = ()
 
 
-def across_tasks(
-    study: Study,
-    tasks: Mapping[str, tuple[pl.LazyFrame, Sequence[Treatment]]],
-    seed: int = 0,
-    evidence: Evidence | None = None,
-) -> list[Across]:
+def across_tasks(study: Study, tasks: Sequence[Material]) -> list[Across]:
     """Every metric and arm that at least two tasks have, over those tasks.
 
     Parameters
     ----------
-    tasks : by task id, the history and the treatments of that task.
-    seed : of random draws.
-    evidence : the windows to look at; the study's own by default.
+    tasks : what each task's comparisons are made from.
     """
     found: dict[tuple[str, str], list[tuple[str, Comparison]]] = {}
-    for task in (t for t in study.tasks if t.key in tasks):
-        history, treated = tasks[task.key]
-        rows = load(history, [t.run_id for t in treated], [m.key for m in study.metrics])
-        window = windows(task, evidence or study.evidence)
-        for arm in arms_of([t for t in treated if t.detach_step is not None]):
+    for given in tasks:
+        for arm in given.arms:
             for metric in study.metrics:
-                made = compare(study, task, metric, arm, treated, rows, window, seed, pairing=False)
-                found.setdefault((metric.key, arm), []).append((task.key, made))
+                made = compare(given, metric, arm, pairing=False)
+                found.setdefault((metric.key, arm), []).append((given.task.key, made))
     order = {m.key: i for i, m in enumerate(study.metrics)}
     several = sorted((k for k, v in found.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
-    return [combine(found[key], seed) for key in several]
+    return [combine(found[key], given.seed) for key in several]
 
 
 def combine(parts: Sequence[tuple[str, Comparison]], seed: int = 0) -> Across:

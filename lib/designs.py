@@ -1,9 +1,10 @@
 """One metric of one arm, compared by the design its data allows: fork pairs, arms, a randomised onset or the jump."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from lib import estimators
 from lib.comparisons import (
@@ -18,43 +19,71 @@ from lib.comparisons import (
     over_runs,
     too_short,
 )
-from lib.detach import Treatment
+from lib.detach import Treatment, arms_of
 from lib.jumps import jump, onset
-from lib.samples import WHOLE, Pair, Rows, Unit, Windows, fork_pairs, measure, series
-from lib.study import Metric, Study, Task
+from lib.samples import WHOLE, Pair, Rows, Unit, Windows, fork_pairs, load, measure, series, windows
+from lib.study import Evidence, Metric, Study, Task
 
 
-def compare(
+@dataclass(frozen=True)
+class Material:
+    """A task's runs and raw rows, read once: what every comparison of the task is made from.
+
+    `rows` are as `lib.samples.load` gives them, for every metric of the study; `window` are the windows to look at and
+    `seed` that of random draws.
+    """
+
+    study: Study
+    task: Task
+    treated: tuple[Treatment, ...]
+    rows: Rows
+    window: Windows
+    seed: int = 0
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The detached arms."""
+        return arms_of([t for t in self.treated if t.detach_step is not None])
+
+
+def material(
     study: Study,
     task: Task,
-    metric: Metric,
-    arm: str,
-    treated: Sequence[Treatment],
-    rows: Rows,
-    window: Windows,
+    history: pl.LazyFrame,
+    treatments: Sequence[Treatment],
     seed: int = 0,
-    *,
-    pairing: bool = True,
-) -> Comparison:
+    evidence: Evidence | None = None,
+) -> Material:
+    """Read what a task's comparisons need.
+
+    Parameters
+    ----------
+    history : columns of `lib.history.HISTORY`, raw rows; other runs' rows do no harm.
+    treatments : of this task.
+    seed : of random draws.
+    evidence : the windows to look at; the study's own by default.
+    """
+    rows = load(history, [t.run_id for t in treatments], [m.key for m in study.metrics])
+    return Material(study, task, tuple(treatments), rows, windows(task, evidence or study.evidence), seed)
+
+
+def compare(given: Material, metric: Metric, arm: str, *, pairing: bool = True) -> Comparison:
     """Compare one metric of one arm by its design: onset, fork pairs, difference in differences, or the jump.
 
     Parameters
     ----------
-    treated : the treatments of one task.
-    rows : as `lib.samples.load` gives them, for every metric of the study.
-    window : the windows to look at.
-    seed : of random draws.
     pairing : whether fork pairs are looked for; without, a control arm gives a difference in differences.
     """
+    task, treated, rows, window = given.task, given.treated, given.rows, given.window
     runs = [t for t in treated if t.arm == arm]
     controls = [t for t in treated if t.detach_step is None]
     steps = sorted(t.detach_step for t in runs if t.detach_step is not None)
     units = _units(metric, runs, {}, 0, rows)
     if task.detach.randomised:
-        return onset(task, metric, arm, units, window, seed)
+        return onset(task, metric, arm, units, window, given.seed)
     if not controls:
         return jump(metric, arm, units, window)
-    keys = [m.key for m in study.metrics]
+    keys = [m.key for m in given.study.metrics]
     pairs = fork_pairs(rows, keys, [*runs, *controls]) if pairing else ()
     middle = steps[(len(steps) - 1) // 2]
     others = _units(metric, controls, {p.control: p.at for p in pairs}, middle, rows)

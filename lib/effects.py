@@ -10,10 +10,10 @@ import polars as pl
 from lib import estimators
 from lib.across import ALL_TASKS, Across, across_tasks
 from lib.comparisons import Comparison
-from lib.designs import compare
-from lib.detach import Treatment, arms_of
+from lib.designs import Material, compare, material
+from lib.detach import Treatment
 from lib.estimators import ALPHA
-from lib.samples import Series, load, windows
+from lib.samples import Series
 from lib.study import Evidence, Study, Task
 
 #: The columns of effects.csv: one row a task, metric and arm; nulls where something cannot be said.
@@ -49,27 +49,9 @@ SMALL_BASE = 0.1  # of the metric's range: a percent change of less than this is
 Tasks = Mapping[str, tuple[pl.LazyFrame, Sequence[Treatment]]]
 
 
-def comparisons(
-    study: Study,
-    task: Task,
-    history: pl.LazyFrame,
-    treatments: Sequence[Treatment],
-    seed: int = 0,
-    evidence: Evidence | None = None,
-) -> list[Comparison]:
-    """Every metric of the study in every detached arm of a task, compared; in the order of metrics and arms.
-
-    Parameters
-    ----------
-    history : columns of `lib.history.HISTORY`, raw rows; other runs' rows do no harm.
-    treatments : of this task.
-    seed : of random draws.
-    evidence : the windows to look at; the study's own by default.
-    """
-    window = windows(task, evidence or study.evidence)
-    rows = load(history, [t.run_id for t in treatments], [m.key for m in study.metrics])
-    arms = arms_of([t for t in treatments if t.detach_step is not None])
-    return [compare(study, task, m, arm, treatments, rows, window, seed) for m in study.metrics for arm in arms]
+def comparisons(given: Material) -> list[Comparison]:
+    """Every metric of the study in every detached arm of a task, compared; in the order of metrics and arms."""
+    return [compare(given, metric, arm) for metric in given.study.metrics for arm in given.arms]
 
 
 def effects(
@@ -82,14 +64,15 @@ def effects(
 ) -> pl.DataFrame:
     """The rows of one task, columns as `EFFECTS`; p_holm and verdict are null until `study_effects` judges them all.
 
-    Parameters are those of `comparisons`.
+    Parameters are those of `lib.designs.material`.
     """
-    return effects_rows(task, comparisons(study, task, history, treatments, seed, evidence), treatments)
+    given = material(study, task, history, treatments, seed, evidence)
+    return effects_rows(given, comparisons(given))
 
 
-def effects_rows(task: Task, found: Sequence[Comparison], treatments: Sequence[Treatment]) -> pl.DataFrame:
+def effects_rows(given: Material, found: Sequence[Comparison]) -> pl.DataFrame:
     """Comparisons of one task as rows of `EFFECTS`, not yet judged."""
-    return _frame([_row(task.key, c, _notes(c, treatments)) for c in found])
+    return _frame([_row(given.task.key, c, _notes(c, given.treated)) for c in found])
 
 
 def study_effects(study: Study, tasks: Tasks, seed: int = 0, evidence: Evidence | None = None) -> pl.DataFrame:
@@ -105,19 +88,20 @@ def study_effects(study: Study, tasks: Tasks, seed: int = 0, evidence: Evidence 
     -------
     Columns as `EFFECTS`, the study's tasks in its order and then the rows across tasks (task `*`).
     """
-    frames = [
-        effects(study, task, *tasks[task.key], seed=seed, evidence=evidence)
-        for task in study.tasks
-        if task.key in tasks
-    ]
-    rows = [row for frame in frames for row in frame.iter_rows(named=True)]
-    rows += [_across_row(found) for found in across_tasks(study, tasks, seed, evidence)]
+    given = materials(study, tasks, seed, evidence)
+    rows = [row for g in given for row in effects_rows(g, comparisons(g)).iter_rows(named=True)]
+    rows += [_across_row(found) for found in across_tasks(study, given)]
     exploratory = evidence is not None and evidence != study.evidence
     for row, p_holm in zip(rows, estimators.holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = p_holm
         row["verdict"], reason = verdict(row, exploratory=exploratory)
         row["reasons"] = "; ".join(part for part in (reason, row["reasons"]) if part)
     return _frame(rows)
+
+
+def materials(study: Study, tasks: Tasks, seed: int = 0, evidence: Evidence | None = None) -> list[Material]:
+    """What the comparisons of each task are made from, in the study's order of tasks."""
+    return [material(study, t, *tasks[t.key], seed=seed, evidence=evidence) for t in study.tasks if t.key in tasks]
 
 
 def verdict(row: Mapping[str, Any], *, exploratory: bool = False) -> tuple[str, str]:

@@ -10,12 +10,11 @@ import polars as pl
 
 from lib import estimators
 from lib.comparisons import Comparison
-from lib.designs import compare
-from lib.detach import Treatment, arms_of
+from lib.designs import Material, compare
 from lib.effects import as_change, change_pct, comparisons, effects_rows, natural
 from lib.jumps import SIDE_POINTS, jump_of
-from lib.samples import Pair, Rows, Unit, load, windows
-from lib.study import Evidence, Metric, Study, Task
+from lib.samples import Pair, Rows, Unit
+from lib.study import Metric, Study, Task
 
 PER_RUN = pl.Schema(
     {
@@ -82,22 +81,15 @@ PRETENDED = 41
 FIT_POINTS = 11
 
 
-def per_run(
-    study: Study,
-    task: Task,
-    history: pl.LazyFrame,
-    treatments: Sequence[Treatment],
-    seed: int = 0,
-    evidence: Evidence | None = None,
-) -> pl.DataFrame:
+def per_run(given: Material) -> pl.DataFrame:
     """Every counted run's before and after, and the detached ones' own effect: a point a seed, columns as `PER_RUN`.
 
     `change` is after - before (log metrics: the ratio minus 1). `effect` is what the estimate is the mean of: the pair's
-    difference, d minus the controls' mean d, or the jump; null for controls. Parameters are those of
-    `lib.effects.comparisons`.
+    difference, d minus the controls' mean d, or the jump; null for controls.
     """
-    found = comparisons(study, task, history, treatments, seed, evidence)
-    return pl.DataFrame([row for c in found for row in _runs_of(task, c)], schema=PER_RUN, orient="row")
+    return pl.DataFrame(
+        [row for c in comparisons(given) for row in _runs_of(given.task, c)], schema=PER_RUN, orient="row"
+    )
 
 
 def _runs_of(task: Task, found: Comparison) -> Iterator[dict[str, Any]]:
@@ -132,21 +124,14 @@ def _own_effects(found: Comparison) -> tuple[float, ...]:
     return tuple(v - base for v in found.values)
 
 
-def pair_differences(
-    study: Study,
-    task: Task,
-    history: pl.LazyFrame,
-    treatments: Sequence[Treatment],
-    evidence: Evidence | None = None,
-) -> pl.DataFrame:
+def pair_differences(given: Material) -> pl.DataFrame:
     """The mean difference of fork pairs over steps, with its pointwise 95% t interval; columns as `DIFFERENCES`.
 
     Raw rows in bins (T + k w, T + (k + 1) w] that never straddle the detach, w the larger of the metric's median row
     spacing and a hundredth of training; log metrics as ratio minus 1. Bins where fewer than two pairs have rows carry no
     interval. Metrics and arms without fork pairs have no rows.
     """
-    found = comparisons(study, task, history, treatments, evidence=evidence)
-    rows = [row for c in found if c.design == "fork" for row in _differences(task, c)]
+    rows = [row for c in comparisons(given) if c.design == "fork" for row in _differences(given.task, c)]
     return pl.DataFrame(rows, schema=DIFFERENCES, orient="row")
 
 
@@ -196,34 +181,29 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _detached(
-    study: Study, task: Task, history: pl.LazyFrame, treatments: Sequence[Treatment]
-) -> Iterator[tuple[Metric, str, list[Unit], float]]:
+def _detached(given: Material) -> Iterator[tuple[Metric, str, list[Unit], float]]:
     """By metric and detached arm, the units that a jump may use and its h."""
-    window = windows(task, study.evidence)
-    rows = load(history, [t.run_id for t in treatments], [m.key for m in study.metrics])
-    alone = [t for t in treatments if t.detach_step is not None]
-    plain = replace(task, detach=replace(task.detach, randomised=None))
-    for metric in study.metrics:
-        for arm in arms_of(alone):
-            found = compare(study, plain, metric, arm, alone, rows, window)
-            units = [u for u in found.units if len(found.values)]
-            if units:
-                yield metric, arm, units, found.half
+    plain = replace(given.task, detach=replace(given.task.detach, randomised=None))
+    alone = replace(given, task=plain, treated=tuple(t for t in given.treated if t.detach_step is not None))
+    for metric in given.study.metrics:
+        for arm in given.arms:
+            found = compare(alone, metric, arm)
+            if found.values:
+                yield metric, arm, list(found.units), found.half
 
 
-def jump_fits(study: Study, task: Task, history: pl.LazyFrame, treatments: Sequence[Treatment]) -> pl.DataFrame:
+def jump_fits(given: Material) -> pl.DataFrame:
     """The two local lines of every detached run's jump, as points to draw; columns as `FITS`.
 
     `jump` is b2 (log metrics: the ratio minus 1) and `rows` the rows of that side. Runs with too few rows a side are
     not in it.
     """
     rows: list[tuple[Any, ...]] = []
-    for metric, arm, units, half in _detached(study, task, history, treatments):
+    for metric, arm, units, half in _detached(given):
         log = metric.scale == "log"
         for unit in units:
             size, sides = jump_of(unit.rows, unit.at, half)
-            here = (task.key, metric.key, arm, unit.run_id, unit.seed)
+            here = (given.task.key, metric.key, arm, unit.run_id, unit.seed)
             for side, count, ends in (("before", sides[0], (-half, 0.0)), ("after", sides[1], (0.0, half))):
                 rows += [
                     (*here, side, step, natural(fit, log=log), as_change(size, log=log), count)
@@ -240,19 +220,19 @@ def _line(unit: Unit, ends: tuple[float, float]) -> Iterator[tuple[float, float]
         yield float(unit.at + x), float(level + slope * x)
 
 
-def placebo(study: Study, task: Task, history: pl.LazyFrame, treatments: Sequence[Treatment]) -> pl.DataFrame:
+def placebo(given: Material) -> pl.DataFrame:
     """The mean jump of the detached runs at pretended steps, the real one among them; columns as `PLACEBO`.
 
     `overlaps` marks pretended steps whose window holds the real detach. Windows overlap each other too, so this is a
     picture and no test. Where runs were detached at steps of their own, the real one stands at their mean.
     """
     rows: list[tuple[Any, ...]] = []
-    for metric, arm, units, half in _detached(study, task, history, treatments):
+    for metric, arm, units, half in _detached(given):
         real = float(np.mean([u.at for u in units]))
         first, last = max(u.rows.steps[0] for u in units) + half, min(u.rows.last for u in units) - half
         steps = np.linspace(first, last, PRETENDED) if last > first else np.array([])
         sizes = np.array([jump_of(u.rows, u.at, half)[0] for u in units])
-        here = (task.key, metric.key, arm)
+        here = (given.task.key, metric.key, arm)
         rows.append((*here, real, *_jump_row(metric, sizes), True, False))
         weighed = [estimators.jump_weights(u.rows.steps, steps, half) for u in units]
         jumps = np.stack([w @ u.rows.values for (w, _), u in zip(weighed, units, strict=True)])
@@ -269,14 +249,7 @@ def _jump_row(metric: Metric, sizes: np.ndarray) -> tuple[float | None, float | 
     return as_change(float(sizes.mean()), log=log), as_change(low, log=log), as_change(high, log=log), len(sizes)
 
 
-def gap(
-    study: Study,
-    task: Task,
-    history: pl.LazyFrame,
-    treatments: Sequence[Treatment],
-    seed: int = 0,
-    evidence: Evidence | None = None,
-) -> pl.DataFrame:
+def gap(given: Material) -> pl.DataFrame:
     """How far a validation loss lies from the train loss of the same name, compared like a metric of its own.
 
     The gap is the ratio of the two: at every validation row, its value over the geometric mean of the train rows since
@@ -288,15 +261,13 @@ def gap(
     Columns as `lib.effects.EFFECTS`, `metric` reading `validation_all/x : train/x`; before and after are ratios, change
     is a ratio of ratios minus 1. No verdict and no p_holm: it describes, and is no claim of the study.
     """
-    rows = dict(load(history, [t.run_id for t in treatments], [m.key for m in study.metrics]))
-    window = windows(task, evidence or study.evidence)
-    arms = arms_of([t for t in treatments if t.detach_step is not None])
-    found = []
-    for train, other in gap_pairs(study):
+    rows, found = dict(given.rows), []
+    for train, other in gap_pairs(given.study):
         metric = Metric(f"{other.key} : {train.key}", "loss", "decrease", scale="log")
-        rows |= _ratios(rows, [t.run_id for t in treatments], train, other, metric)
-        found += [compare(study, task, metric, arm, treatments, rows, window, seed) for arm in arms]
-    return effects_rows(task, found, treatments)
+        rows |= _ratios(rows, [t.run_id for t in given.treated], train, other, metric)
+        found += [(metric, arm) for arm in given.arms]
+    wider = replace(given, rows=rows)
+    return effects_rows(given, [compare(wider, metric, arm) for metric, arm in found])
 
 
 def gap_pairs(study: Study) -> list[tuple[Metric, Metric]]:
