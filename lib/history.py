@@ -200,32 +200,32 @@ def normalise(
     for metric in metrics:
         if metric not in raw.columns:
             continue
-        rows = raw.filter(pl.col(metric).is_not_null())
-        if rows.is_empty():
+        logged = raw[metric].is_not_null()
+        if not logged.any():
             continue
-        key = next((k for k in steps if rows[k].null_count() < len(rows)), None)
+        key = next((k for k in steps if (logged & raw[k].is_not_null()).any()), None)
         step = pl.col(key) if key else pl.lit(None, dtype=pl.Float64)
-        points = rows.select(
-            pl.lit(run_id).alias("run_id"),
-            pl.lit(metric).alias("metric"),
-            step.alias("step"),
-            pl.col(metric).alias("value"),
-            time.alias("time"),
-            "_row",
+        points = raw.select(step.alias("step"), pl.col(metric).alias("value"), time.alias("time"), "_row").filter(
+            logged
         )
         points, lost = _whole_steps(points, metric, step_keys)
         drops += lost
-        last = points.sort("time", "_row", nulls_last=False).unique("step", keep="last", maintain_order=True)
-        if len(last) < len(points):
-            drops.append(Drop(metric, "repeated step", len(points) - len(last)))
-        kept.append(last.sort("step").select(HISTORY.names()))
+        if not (points["step"].diff(null_behavior="drop") > 0).all():
+            last = points.sort("time", "_row", nulls_last=False).unique("step", keep="last", maintain_order=True)
+            if len(last) < len(points):
+                drops.append(Drop(metric, "repeated step", len(points) - len(last)))
+            points = last.sort("step")
+        names = pl.lit(run_id).alias("run_id"), pl.lit(metric).alias("metric")
+        kept.append(points.select(*names, "step", "value", "time"))
     kept.append(_bare_steps(run_id, raw, [m for m in metrics if m in raw.columns], steps))
     return pl.concat(kept), tuple(drops)
 
 
 def _whole_steps(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tuple[pl.DataFrame, list[Drop]]:
     """Points whose step is a whole number, cast to it, and the count of the others."""
-    drops = []
+    drops: list[Drop] = []
+    if points.select(_is_whole("step").all(ignore_nulls=False)).item():
+        return points.with_columns(pl.col("step").cast(pl.Int64)), drops
     missing = points["step"].null_count()
     if missing:
         drops.append(Drop(metric, f"no step ({', '.join(step_keys)})", missing))
@@ -268,7 +268,7 @@ def describe(
     run: Run, history: pl.DataFrame, drops: Sequence[Drop], fetched: Sequence[str], step_key: Sequence[str]
 ) -> Run:
     """The run with what its history says of it: step range, points by metric, drops."""
-    counts = history.drop_nulls("metric").group_by("metric").len().sort("metric")
+    counts = history.select("metric").drop_nulls().group_by("metric").len().sort("metric")
     first, last = history.select(pl.col("step").min().alias("first"), pl.col("step").max().alias("last")).row(0)
     return replace(
         run,
