@@ -1,16 +1,19 @@
 """What is asked: a study with its tasks, metrics, source and detach rules, read from one TOML file."""
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+
+from lib.complaints import first_complaint
+from lib.study_values import condition_pairs, json_text, label_pairs, many
 
 STUDIES = Path(__file__).parent.parent / "studies"
 CONTROL = "control"
@@ -26,22 +29,13 @@ class StudyError(InputError):
     """A study file that is missing, malformed or contradicts itself."""
 
 
-def _pairs(value: object) -> object:
-    return tuple(sorted(value.items())) if isinstance(value, Mapping) else value
-
-
-def _many(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _json(value: object) -> object:
-    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else value
-
-
 Scalar = str | bool | int | float
 Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_many)]
-Steps = Annotated[int, Field(gt=0)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(many)]
+SomeNames = Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(many)]
+#: Larger steps are not whole numbers once they are floats, as every history's are on its way in.
+Steps = Annotated[int, Field(gt=0, le=2**53)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -74,15 +68,15 @@ class Signal:
     """A logged key that falls to a value when the encoder is detached (a learning rate falling to 0)."""
 
     key: Name
-    falls_to: float = 0.0
+    falls_to: Number = 0.0
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Randomised:
     """The uniform design from which each run's detach ratio was drawn, as fractions of the total steps."""
 
-    low: Annotated[float, Field(ge=0, le=1)]
-    high: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[Number, Field(ge=0, le=1)]
+    high: Annotated[Number, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -93,7 +87,7 @@ class DetachRule:
     total_steps_key: str = ""
     ratio_key: str = ""
     ratio_counts: Literal["elapsed", "remaining"] = "elapsed"
-    frozen_when: Annotated[tuple[tuple[str, Scalar], ...], BeforeValidator(_pairs)] = ()
+    frozen_when: Annotated[tuple[tuple[str, Scalar], ...], BeforeValidator(condition_pairs)] = ()
     signal: Signal | None = None
     randomised: Randomised | None = None
 
@@ -109,7 +103,7 @@ class Task:
     sweep_id: Names = ()
     control_sweep_id: Names = ()
     group: str = ""
-    runs_filter: Annotated[str, BeforeValidator(_json)] = ""
+    runs_filter: Annotated[str, BeforeValidator(json_text)] = ""
     smoothing_steps: Steps | None = None
     detach: DetachRule = DetachRule()
 
@@ -160,9 +154,9 @@ class Source:
 class Evidence:
     """The windows declared before looking; values up to 1 are fractions of the total steps, larger ones steps."""
 
-    before: Annotated[float, Field(gt=0)] = 0.1
-    after: Literal["rest"] | Annotated[float, Field(gt=0)] = "rest"
-    settle: Annotated[float, Field(ge=0)] = 0.0
+    before: Annotated[Number, Field(gt=0)] = 0.1
+    after: Literal["rest"] | Annotated[Number, Field(gt=0)] = "rest"
+    settle: Annotated[Number, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -170,7 +164,7 @@ class Arms:
     """Arms told apart by a config key, with a label for each of its values (as text)."""
 
     key: Name
-    labels: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)] = ()
+    labels: Annotated[tuple[tuple[str, str], ...], BeforeValidator(label_pairs)] = ()
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -186,7 +180,7 @@ class Study:
     metrics: tuple[Metric, ...]
     tasks: tuple[Task, ...]
     hypothesis: str = ""
-    step_key: Names = ("_step",)
+    step_key: SomeNames = ("_step",)
     task_key: Name = "task"
     seed_key: Name = "seed"
     evidence: Evidence = Evidence()
@@ -225,7 +219,7 @@ class _Heading:
     name: Name
     title: Name
     hypothesis: str = ""
-    step_key: Names = ("_step",)
+    step_key: SomeNames = ("_step",)
     task_key: Name = "task"
     seed_key: Name = "seed"
 
@@ -243,6 +237,21 @@ class _File:
 
 
 _FILE = TypeAdapter(_File)
+_KNOWN = {
+    name: tuple(signature(table).parameters)
+    for name, table in {
+        "": _File,
+        "study": _Heading,
+        "source": Source,
+        "metrics": Metric,
+        "tasks": Task,
+        "detach": DetachRule,
+        "signal": Signal,
+        "randomised": Randomised,
+        "evidence": Evidence,
+        "arms": Arms,
+    }.items()
+}
 
 
 def load_study(name_or_path: str) -> Study:
@@ -253,13 +262,13 @@ def load_study(name_or_path: str) -> Study:
     StudyError
         Where there is no such study, or the file is not a valid one.
     """
-    shipped = STUDIES / f"{name_or_path}.toml"
-    path = Path(name_or_path).expanduser()
-    if os.sep not in name_or_path and shipped.is_file():
-        path = shipped
+    path = Path(name_or_path)
+    if name_or_path in shipped_studies():
+        path = STUDIES / f"{name_or_path}.toml"
     try:
+        path = path.expanduser()
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise StudyError(_not_readable(name_or_path, error)) from None
     return parse_study(text, str(path), str(path.resolve().parent))
 
@@ -270,7 +279,7 @@ def shipped_studies() -> list[str]:
 
 
 def _not_readable(name: str, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or not name:
         known = ", ".join(shipped_studies())
         return f"There is no study '{name}': give the path of a TOML file or one of: {known}."
     if isinstance(error, UnicodeDecodeError):
@@ -293,13 +302,17 @@ def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
         One sentence: what is wrong, where, and what would be right.
     """
     try:
-        tree = tomllib.loads(text)
+        tree = json.dumps(tomllib.loads(text.removeprefix("\ufeff")), default=_no_dates)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{where} is not TOML: {error}.") from None
+    except (RecursionError, ValueError):
+        raise StudyError(f"{where} is not a study: a number or a list in it is beyond all measure.") from None
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from None
     try:
-        file = _FILE.validate_json(json.dumps(tree, default=str))
+        file = _FILE.validate_json(tree)
     except ValidationError as error:
-        raise StudyError(f"{where}: {_first_error(error)}") from None
+        raise StudyError(f"{where}{first_complaint(error, _KNOWN)}") from None
     heading = {f: getattr(file.study, f) for f in _Heading.__dataclass_fields__}
     study = Study(
         **heading,
@@ -313,6 +326,10 @@ def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
     for complaint in _contradictions(study):
         raise StudyError(f"{where}: {complaint}")
     return study
+
+
+def _no_dates(value: object) -> object:
+    raise StudyError(f"{value} is a date or a time, which no key takes: put quotes around it.")
 
 
 def _contradictions(study: Study) -> list[str]:
@@ -339,44 +356,6 @@ def _contradictions(study: Study) -> list[str]:
 
 def _repeated(values: list[str]) -> list[str]:
     return sorted({v for v in values if values.count(v) > 1})
-
-
-_PLAIN = {
-    "missing": "is missing",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be text",
-    "bool_type": "must be true or false",
-    "string_too_short": "must not be empty",
-    "too_short": "needs at least one entry",
-    "dataclass_type": "must be a table",
-    "tuple_type": "must be a list",
-}
-
-
-def _first_error(error: ValidationError) -> str:
-    errors = error.errors(include_url=False)
-    # A union reports every branch it tried; the others only repeat the place.
-    first = errors[0]
-    kind, place = first["type"], _place(first["loc"])
-    if kind == "unexpected_keyword_argument":
-        text = f"unknown key {place}."
-    else:
-        reason = _PLAIN.get(kind) or first["msg"].replace("Input should be", "must be")
-        given = "" if kind == "missing" else f", not {json.dumps(first['input'], default=str)[:60]}"
-        text = f"{place} {reason}{given}."
-    places = {_place(e["loc"]) for e in errors}
-    return text + (f" ({len(places) - 1} more to mend after it.)" if len(places) > 1 else "")
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part + 1}]"
-        elif part.isidentifier() and part not in {"int", "float", "str", "bool"}:
-            text += f".{part}" if text else part
-    return text
 
 
 def to_toml(study: Study) -> str:
