@@ -9,6 +9,7 @@ import numpy as np
 from lib import estimators
 from lib.comparisons import Comparison
 from lib.designs import Material, compare
+from lib.estimators import Estimate
 from lib.samples import Unit
 from lib.study import Metric, Study
 
@@ -17,10 +18,20 @@ ALL_TASKS = "*"
 
 
 @dataclass(frozen=True)
+class Part:
+    """One task's share: its arms compared as unpaired runs, and by its own design."""
+
+    task: str
+    arms: Comparison
+    own: Comparison
+
+
+@dataclass(frozen=True)
 class Across:
     """A metric of one arm over its tasks: the mean effect in units of each task's scale (in logs for a log metric).
 
-    `stratified_p` is that of relabelling runs within their tasks; None where its floor is above .05.
+    `stratified_p` is that of relabelling runs within their tasks; None where its floor is above .05. `paired` is the same
+    mean with fork pairs where a task has them, None where none has: a sensitivity check.
     """
 
     metric: Metric
@@ -38,6 +49,7 @@ class Across:
     p_floor: float | None = None
     refusal: str = ""
     caveats: tuple[str, ...] = ()
+    paired: Estimate | None = None
 
 
 def across_tasks(study: Study, tasks: Sequence[Material]) -> list[Across]:
@@ -47,48 +59,45 @@ def across_tasks(study: Study, tasks: Sequence[Material]) -> list[Across]:
     ----------
     tasks : what each task's comparisons are made from.
     """
-    found: dict[tuple[str, str], list[tuple[str, Comparison]]] = {}
+    found: dict[tuple[str, str], list[Part]] = {}
     for given in tasks:
         for arm in given.arms:
             for metric in study.metrics:
-                made = compare(given, metric, arm, pairing=False)
-                found.setdefault((metric.key, arm), []).append((given.task.key, made))
+                part = Part(given.task.key, compare(given, metric, arm, pairing=False), compare(given, metric, arm))
+                found.setdefault((metric.key, arm), []).append(part)
     order = {m.key: i for i, m in enumerate(study.metrics)}
     several = sorted((k for k, v in found.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
-    return [combine(found[key], given.seed) for key in several]
+    return [combine(found[key], tasks[0].seed) for key in several]
 
 
-def combine(parts: Sequence[tuple[str, Comparison]], seed: int = 0) -> Across:
+def combine(parts: Sequence[Part], seed: int = 0) -> Across:
     """The mean over tasks of DiD_k / scale_k, with its Welch-Satterthwaite interval and stratified permutation p.
 
-    Parameters
-    ----------
-    parts : by task, the comparison of one metric and arm; those that are no offered difference in differences stay
-        out and are named.
+    Tasks without an offered difference in differences stay out and are named.
     """
-    metric, arm = parts[0][1].metric, parts[0][1].arm
-    offered = [(task, c) for task, c in parts if c.design == "did" and c.p is not None]
-    out = [f"{task} is not in it ({_why(c)})" for task, c in parts if (task, c) not in offered]
-    scales = [task_scale(c) for _, c in offered]
+    metric, arm = parts[0].arms.metric, parts[0].arms.arm
+    offered = [part for part in parts if part.arms.design == "did" and part.arms.p is not None]
+    out = [f"{part.task} is not in it ({_why(part.arms)})" for part in parts if part not in offered]
+    scales = [task_scale(part.arms) for part in offered]
     out += [
-        f"{task} is not in it (the metric never changes)" for (task, _), s in zip(offered, scales, strict=True) if not s
+        f"{part.task} is not in it (the metric never changes)" for part, s in zip(offered, scales, strict=True) if not s
     ]
-    used = [(task, c, s) for (task, c), s in zip(offered, scales, strict=True) if s]
+    used = [(part, s) for part, s in zip(offered, scales, strict=True) if s]
     if len(used) < 2:
         refusal = "an effect across tasks needs a usable control arm in at least two of them"
         return Across(metric, arm, "", "none", "", refusal=refusal, caveats=tuple(out))
-    treated = [np.array(c.values) / s for _, c, s in used]
-    control = [np.array(c.control_values) / s for _, c, s in used]
+    treated = [np.array(part.arms.values) / s for part, s in used]
+    control = [np.array(part.arms.control_values) / s for part, s in used]
     estimate = estimators.across(treated, control)
     floor = estimators.label_floor([(len(t), len(c)) for t, c in zip(treated, control, strict=True)])
     unit = "in logs" if metric.scale == "log" else "in units of the range (5 to 95%) of the metric in its task"
     return Across(
         metric,
         arm,
-        used[0][1].control,
+        used[0][0].arms.control,
         "did",
         f"mean over {len(used)} tasks of the difference in differences, {unit}; Welch-Satterthwaite t",
-        tuple(task for task, _, _ in used),
+        tuple(part.task for part, _ in used),
         sum(map(len, treated)),
         sum(map(len, control)),
         float(estimate.value),
@@ -97,7 +106,16 @@ def combine(parts: Sequence[tuple[str, Comparison]], seed: int = 0) -> Across:
         float(estimators.label_p(treated, control, seed)) if floor <= estimators.ALPHA else None,
         floor,
         caveats=tuple(out),
+        paired=_paired(used),
     )
+
+
+def _paired(used: Sequence[tuple[Part, float]]) -> Estimate | None:
+    """The same mean with fork pairs in the tasks that have them; None where none has."""
+    if not any(part.own.design == "fork" and part.own.p is not None for part, _ in used):
+        return None
+    own = [(part.own if part.own.design == "fork" and part.own.p is not None else part.arms, s) for part, s in used]
+    return estimators.across([np.array(c.values) / s for c, s in own], [np.array(c.control_values) / s for c, s in own])
 
 
 def task_scale(found: Comparison) -> float:

@@ -105,19 +105,20 @@ def ancova(before_t: ArrayLike, after_t: ArrayLike, before_c: ArrayLike, after_c
 
 
 def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estimate:
-    """The mean over K tasks of each one's difference between its arms, Welch-Satterthwaite over all 2 K groups.
+    """The mean over K tasks of each one's difference between its arms, Welch-Satterthwaite over all groups of runs.
 
     Parameters
     ----------
-    treated, control : K arrays (..., n_k): one number a run, already divided by its task's scale.
+    treated, control : K arrays (..., n_k): one number a run, already divided by its task's scale. An empty control
+        (n_k = 0) says that the task's numbers are differences of pairs already.
     """
-    groups = [np.asarray(g, dtype=float) for g in (*treated, *control)]
     tasks = len(treated)
-    signs = [1.0] * tasks + [-1.0] * tasks
-    value = np.sum([s * g.mean(axis=-1) for s, g in zip(signs, groups, strict=True)], axis=0) / tasks
-    shares = [g.var(axis=-1, ddof=1) / g.shape[-1] for g in groups]
+    groups = [(1.0, np.asarray(g, dtype=float)) for g in treated]
+    groups += [(-1.0, np.asarray(g, dtype=float)) for g in control if np.shape(g)[-1]]
+    value = np.sum([sign * g.mean(axis=-1) for sign, g in groups], axis=0) / tasks
+    shares = [g.var(axis=-1, ddof=1) / g.shape[-1] for _, g in groups]
     variance = np.sum(shares, axis=0)
-    df = variance**2 / np.sum([v**2 / (g.shape[-1] - 1) for v, g in zip(shares, groups, strict=True)], axis=0)
+    df = variance**2 / np.sum([v**2 / (g.shape[-1] - 1) for v, (_, g) in zip(shares, groups, strict=True)], axis=0)
     return from_error(value, np.sqrt(variance) / tasks, df)
 
 
