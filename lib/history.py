@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,10 @@ def manifest_from(text: str, folder: Path) -> Manifest:
 def as_number(value: object) -> float | None:
     """A logged value as a number: W&B writes NaN and the infinities as text; anything else is not one."""
     if isinstance(value, bool | int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
     return _TEXT_NUMBERS.get(value) if isinstance(value, str) else None
 
 
