@@ -108,7 +108,7 @@ class Manifest:
         files = sorted({Path(self.folder) / run.file for run in chosen if run.file})
         if not files:
             return pl.LazyFrame(schema=HISTORY)
-        return pl.scan_parquet(files)
+        return pl.scan_parquet(files, glob=False)
 
     def to_json(self) -> str:
         """The manifest as JSON text, without the folder it lies in."""
