@@ -41,11 +41,12 @@ def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ())
     """
     found: list[Treatment] = []
     for task in study.tasks:
-        runs = [run for run in manifest.of_task(task.key) if run.id not in left_out]
+        # Runs set aside still count when arms are named, so that leaving one out renames nothing.
+        runs = manifest.of_task(task.key)
         seen = _signal_steps(manifest, runs, task.detach.signal)
         of_task = [_treatment(study, task, run, seen.get(run.id)) for run in runs]
         found += sorted(_name_arms(study, task, of_task, runs), key=_order)
-    return tuple(found)
+    return tuple(t for t in found if t.run_id not in left_out)
 
 
 def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
