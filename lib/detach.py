@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import polars as pl
@@ -135,7 +136,7 @@ def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int, warnin
     if not rule.total_steps_key:
         return total_steps
     total = config.get(rule.total_steps_key)
-    if isinstance(total, bool) or not isinstance(total, int | float) or total <= 0:
+    if isinstance(total, bool) or not isinstance(total, int | float) or not 0 < total < inf:
         warnings.append(f"{rule.total_steps_key} is {total!r}: the study's {total_steps:,} steps are used")
         return total_steps
     if total != total_steps:
