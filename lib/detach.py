@@ -1,5 +1,6 @@
 """Where each run's encoder was detached, how that is known, and the arm it puts the run in."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -71,7 +72,7 @@ def anchor(treated: Sequence[Treatment]) -> int:
 
 def _order(treatment: Treatment) -> tuple[bool, str, int, str]:
     seed = treatment.seed
-    number = int(seed) if seed.lstrip("-").isdigit() else 0
+    number = int(seed) if re.fullmatch("-?[0-9]{1,18}", seed) else 0
     return treatment.arm == CONTROL, treatment.arm, number, seed + treatment.run_id
 
 
