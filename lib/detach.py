@@ -174,9 +174,11 @@ def _check_signal(
         if at is None:
             return "agrees", ""
         return "disagrees", f"never detached by its config, but {signal.key} falls to {signal.falls_to:g} by {at:,}"
-    if at is None:
+    if at is None and above is not None and above <= step:
         if last is not None and last <= step:
             return "not reached", ""
+        return "not logged", f"{signal.key} is not logged after detach step {step:,}: the detach cannot be checked"
+    if at is None:
         return "disagrees", f"detach step {step:,}, but {signal.key} never falls to {signal.falls_to:g}"
     if (above is None or above <= step) and step <= at:
         return "agrees", ""
