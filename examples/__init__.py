@@ -1,0 +1,1 @@
+"""Example programs that log runs this app can read."""
