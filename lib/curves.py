@@ -5,6 +5,7 @@ there. Each run is therefore smoothed on its own rows, on its own side of the de
 bins shared by the runs of a task, and only then averaged over seeds.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +22,7 @@ Axis = Literal["steps", "percent", "since", "since_percent"]
 COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
-_RUN = ("run_id", "arm", "seed", "detach", "origin")
+_RUN = ("run_id", "arm", "seed", "detach", "origin", "shown")
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,10 @@ def curves(
     on the view's x axis, `n` the number of seeds in it. Aligned: std has ddof 1 and is null, as are the bounds, where
     n = 1. For log metrics the mean is geometric, `std` the factor exp(sd of logs) and the bounds multiplicative.
     """
-    treated = shown(treated, view)
     if view.grid == "exact":
         return exact(history, task, metrics, treated, view)
     bins = _binned(history, task, metrics, treated, view)
-    most = max((sum(t.arm == arm for t in treated) for arm in {t.arm for t in treated}), default=0)
+    most = max(Counter(t.arm for t in treated).values(), default=0)
     center = _center(view.aggregate)
     logged = [m.key for m in metrics if m.scale == "log"]
     return (
@@ -113,7 +113,7 @@ def seed_curves(
     """
     logged = [m.key for m in metrics if m.scale == "log"]
     return (
-        _binned(history, task, metrics, shown(treated, view), view)
+        _binned(history, task, metrics, treated, view)
         .select(
             pl.lit(task.key).alias("task"),
             "arm",
@@ -157,7 +157,7 @@ def exact(
     smoothed = [m.key for m in metrics if m.smoothed and window]
     increment = mine.select(pl.col("step").unique().sort().diff().median())
     points = (
-        mine.filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
+        mine.filter("shown", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
         .group_by("arm", "metric", "step")
         .agg(mean=pl.col("value").mean(), std=pl.col("value").std(ddof=1).fill_null(0), n=pl.len().cast(pl.UInt32))
         .sort("arm", "metric", "step")
@@ -166,7 +166,7 @@ def exact(
     return (
         points.with_columns(
             pl.lit(task.key).alias("task"),
-            _axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(treated)), task, view).alias("step"),
+            _axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(_kept(treated, view))), task, view).alias("step"),
             (pl.col("mean") - pl.col("std")).alias("lower"),
             (pl.col("mean") + pl.col("std")).alias("upper"),
         )
@@ -195,15 +195,22 @@ def _moving_average(
 
 def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
     """The runs that the view shows: of its arms, without those left out."""
-    return tuple(t for t in treated if t.run_id not in view.left_out and (not view.arms or t.arm in view.arms))
+    return tuple(t for t in _kept(treated, view) if not view.arms or t.arm in view.arms)
+
+
+def _kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
+    return tuple(t for t in treated if t.run_id not in view.left_out)
 
 
 def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
-    """One row a run: arm, seed, the step its smoothing is split at and the step its bins start from.
+    """One row a run: arm, seed, the step its smoothing is split at, the step its bins start from, whether it is shown.
 
+    Hidden arms count, so that hiding one moves no value of another.
     Runs without a detach step of their own take the one their task shares. Where each run has its own (a randomised
     design, several ratios), bins start at the run's own detach in event time and for arms that share one, else at 0.
     """
+    drawn = {t.run_id for t in shown(treated, view)}
+    treated = _kept(treated, view)
     shared = anchor(treated)
     by_arm = {arm: anchor([t for t in treated if t.arm == arm]) for arm in {t.arm for t in treated}}
     event_time = view.x in ("since", "since_percent")
@@ -211,8 +218,9 @@ def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
     for t in treated:
         own = t.detach_step
         origin = shared if own is None else (own if event_time else by_arm[t.arm])
-        rows.append((t.run_id, t.arm, t.seed, shared or None if own is None else own, origin))
-    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64), strict=True))
+        split = (shared or None) if own is None else own
+        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in drawn))
+    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64, pl.Boolean), strict=True))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -226,7 +234,7 @@ def _binned(
     runs = _run_frame(treated, view)
     logged = pl.col("metric").is_in([m.key for m in metrics if m.scale == "log"])
     points = (
-        history.join(runs.lazy(), on="run_id")
+        history.join(runs.filter("shown").lazy(), on="run_id")
         .filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_finite())
         .filter(~logged | (pl.col("value") > 0))
         .with_columns(pl.when(logged).then(pl.col("value").log()).otherwise("value").alias("value"))
