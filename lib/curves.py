@@ -159,7 +159,11 @@ def exact(
     points = (
         mine.filter("shown", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
         .group_by("arm", "metric", "step")
-        .agg(mean=pl.col("value").mean(), std=pl.col("value").std(ddof=1).fill_null(0), n=pl.len().cast(pl.UInt32))
+        .agg(
+            mean=pl.col("value").mean(),
+            std=pl.col("value").std(ddof=1).fill_nan(0).fill_null(0),
+            n=pl.len().cast(pl.UInt32),
+        )
         .sort("arm", "metric", "step")
     )
     points = _moving_average(points, increment, window, smoothed)
@@ -178,14 +182,17 @@ def exact(
 def _moving_average(
     points: pl.LazyFrame, increment: pl.LazyFrame, window: int, smoothed: Sequence[str]
 ) -> pl.LazyFrame:
-    """The notebook's moving average over points; its length depends on the data, so the increment is read here."""
+    """The notebook's moving average over points; its length depends on the data, so the increment is read here.
+
+    As in pandas, infinite values count for nothing in it.
+    """
     if not smoothed:
         return points
     median = increment.collect().item()
     size = max(1, int(window / median)) if median else 1
     averaged = [
         pl.when(pl.col("metric").is_in(smoothed))
-        .then(pl.col(c).rolling_mean(size, min_samples=1).over("arm", "metric"))
+        .then(pl.when(pl.col(c).is_finite()).then(c).rolling_mean(size, min_samples=1).over("arm", "metric"))
         .otherwise(c)
         .alias(c)
         for c in ("mean", "std")
