@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Listed:
-    """A run as the listing describes it; `stamp` changes when its history may have."""
+    """A run as the listing describes it; `stamp` changes when its history may have; `values` are the last by key."""
 
     id: str
     name: str
@@ -43,6 +43,7 @@ class Listed:
     keys: tuple[str, ...]
     last_step: int
     stamp: str = field(repr=False)
+    values: dict[str, float] = field(default_factory=dict, repr=False)
 
 
 def server_of(study: Study) -> str:
@@ -160,6 +161,7 @@ def _listed(run: Any) -> Listed:
         keys=tuple(sorted(held.get("keys") or ())),
         last_step=int(held.get("lastStep") or -1),
         stamp=json.dumps(stamp),
+        values={k: float(v) for k, v in run.summary_metrics.items() if type(v) in (int, float)},
     )
 
 
