@@ -39,15 +39,16 @@ class Current:
 def hold(study: Study | None, found: Brought | None, complaint: str, view: View) -> None:
     """Keep what the frame opened, for the page that runs next."""
     st.session_state["_opened"] = (study, found, complaint, view)
+    st.session_state["_framed"] = True
 
 
 def opened() -> tuple[Study | None, Manifest | None, str]:
-    """The study, its runs and what went wrong, as the frame opened them.
+    """The study, its runs and what went wrong, as the frame opened them; a page asks once, before anything else.
 
     The first visitor of a fresh server who comes by a link to a page gets that page without its frame: until
     `st.navigation` has run once, Streamlit takes pages/ for an app of its own. The frame is then run from here.
     """
-    if "_opened" not in st.session_state:
+    if not st.session_state.pop("_framed", False):
         runpy.run_path(str(STUDIES.parent / "streamlit_app.py"), run_name="__main__")
         st.stop()
     study, found, complaint, _ = st.session_state["_opened"]
