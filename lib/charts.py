@@ -124,7 +124,7 @@ def family_chart(
     layers += parts.rule_layers(rules, task, view, domain, look.prefix)
     if interactive:
         layers[0] = layers[0].add_params(*_selections(look, brush))
-    return alt.LayerChart(layer=layers, width=width, height=height, title=_title(title))
+    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
 def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:
@@ -239,10 +239,6 @@ def _selections(look: _Look, brush: bool) -> list[alt.Parameter]:
     if brush:
         found.append(alt.selection_interval(name="range", encodings=["x"], on=drag.format("")))
     return found
-
-
-def _title(text: str | None) -> Any:
-    return alt.TitleParams(text, anchor="middle", fontWeight="bold") if text else alt.Undefined
 
 
 def _only_step(rules: Rules, task: Task, view: View) -> float | None:

@@ -162,11 +162,14 @@ def thin(frame: pl.DataFrame, by: Sequence[str], value: str, limit: int) -> pl.D
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Ticks of a log axis over [low, high]: decades, with 2 and 5 between them where there are few."""
+    """Ticks of a log axis over [low, high]: decades, with 2 and 5 or every digit between them where there are few."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    steps = (1,) if last - first > 3 else (1, 2, 5)
-    ticks = [float(f"{m}e{e}") for e in range(first, last + 1) for m in steps]
-    return [t for t in ticks if low <= t <= high]
+    for digits in ((1,), (1, 2, 5), range(1, 10)):
+        ticks = [float(f"{digit}e{e}") for e in range(first, last + 1) for digit in digits]
+        ticks = [t for t in ticks if low <= t <= high]
+        if len(ticks) > 3:
+            break
+    return ticks
 
 
 def log_domain(values: pl.Series) -> tuple[float, float]:
@@ -214,7 +217,11 @@ def step_axis(view: View, domain: tuple[float, float] | None) -> dict[str, Any]:
 
 
 def rule_layers(
-    marks: Sequence[DetachMark], task: Task, view: View, domain: tuple[float, float] | None = None, prefix: str = ""
+    marks: Sequence[DetachMark],
+    task: Task,
+    view: View,
+    domain: tuple[float, float] | None = None,
+    prefix: str = "chart",
 ) -> list[alt.Chart]:
     """The label and the dashed red rule, to be layered last: exactly one of each however many rows the chart has.
 
@@ -254,3 +261,8 @@ def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
         source = f" ({marks[0].source})" if marks[0].source else ""
         return [marks[0].label, f"{steps[0]:,.0f}{source}"]
     return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs' steps)"]
+
+
+def figure_heading(text: str | None) -> Any:
+    """A chart's title in the notebook's look, or none."""
+    return alt.TitleParams(text, anchor="middle", fontWeight="bold") if text else alt.Undefined

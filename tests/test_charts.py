@@ -303,7 +303,11 @@ def test_thinning_keeps_the_lowest_and_highest_rows_as_they_were():
 
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
-    [(1e-3, 1e-2, [1e-3, 2e-3, 5e-3, 1e-2]), (1e-6, 1e-1, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]), (3e-2, 6e-2, [5e-2])],
+    [
+        (1e-3, 1e-2, [1e-3, 2e-3, 5e-3, 1e-2]),
+        (1e-6, 1e-1, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]),
+        (3e-2, 6e-2, [3e-2, 4e-2, 5e-2, 6e-2]),
+    ],
 )
 def test_log_ticks(low, high, ticks):
     assert log_ticks(low, high) == ticks

@@ -1,0 +1,301 @@
+"""Charts of what stands behind an effect: pair differences, local fits of the jump, the placebo, event time."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import altair as alt
+import polars as pl
+
+from lib import charts_parts as parts
+from lib.charts_parts import DetachMark
+from lib.curves import View
+from lib.study import Metric, Study, Task
+
+Width = int | Literal["container"]
+POINTS = 3000
+
+
+def difference_chart(
+    differences: pl.DataFrame,
+    study: Study,
+    task: Task,
+    metric: Metric,
+    *,
+    rules: Sequence[DetachMark] = (),
+    width: Width = "container",
+    height: int = 300,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Detached minus control over steps, the mean of the fork pairs with its pointwise interval, a line per arm.
+
+    Parameters
+    ----------
+    differences : columns of `lib.effects_frames.DIFFERENCES`; log metrics as ratio minus 1, drawn in percent.
+
+    Returns
+    -------
+    A layered chart with a line at no difference and the detach rule last.
+    """
+    mine = differences.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
+    table = parts.lean(_scaled(mine, metric, ("difference", "ci_low", "ci_high")).drop("task", "metric"))
+    domain = _range(table["step"])
+    x = alt.X("step:Q", **parts.step_axis(View(), domain))
+    y = _change_axis(metric, "Detached - Control", parts.HEADROOM if rules else 8)
+    color, arms = parts.metric_colors(study)[metric.key], parts.arm_order(table["arm"].to_list())
+    dash = alt.StrokeDash(
+        "arm:N", scale=alt.Scale(domain=arms, range=parts.arm_dashes(arms)),
+        legend=alt.Legend(title=None, orient="top", symbolStrokeColor=parts.QUIET) if len(arms) > 1 else None,
+    )  # fmt: skip
+    base = alt.Chart(table)
+    band = (
+        base.properties(name="band").mark_area(color=color, opacity=0.2, clip=True)
+        .encode(x=x, y=alt.Y("ci_low:Q", **y), y2="ci_high:Q", detail="arm:N")
+    )  # fmt: skip
+    line = (
+        base.properties(name="line").mark_line(color=color, clip=True)
+        .encode(x=x, y=alt.Y("difference:Q", **y), strokeDash=dash)
+    )  # fmt: skip
+    # A line takes the tooltip of its first point only: wide unseen points take those of every step.
+    tips = [_steps("step"), "arm:N", *_estimates("difference"), alt.Tooltip("n:Q", title="pairs")]
+    touch = (
+        base.properties(name="touch").mark_circle(size=120, opacity=0, clip=True)
+        .encode(x=x, y=alt.Y("difference:Q", **y), tooltip=tips)
+    )  # fmt: skip
+    layers = [_zero(), band, line, touch, *parts.rule_layers(rules, task, View(), domain, "difference")]
+    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def jump_chart(
+    points: pl.DataFrame,
+    fits: pl.DataFrame,
+    study: Study,
+    task: Task,
+    metric: Metric,
+    *,
+    rules: Sequence[DetachMark] = (),
+    width: Width = "container",
+    height: int = 300,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """The jump at the detach: raw rows of every run around it and the line fitted on each side.
+
+    Parameters
+    ----------
+    points : run_id, metric, step, value; raw rows. Only runs with a fit, within the span of the fits, are drawn.
+    fits : columns of `lib.effects_frames.FITS`.
+
+    Returns
+    -------
+    A layered chart. Pointing at a run's rows or lines brings it to the front.
+    """
+    lines = fits.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
+    low, high = _range(lines["step"]) or (0.0, 1.0)
+    seeds = lines.select("run_id", "seed").unique()
+    rows = (
+        points.filter(pl.col("metric") == metric.key, pl.col("step").is_between(low, high), pl.col("value").is_finite())
+        .join(seeds, on="run_id")
+        .sort("run_id", "step")
+        .select("run_id", "seed", "step", "value")
+    )
+    rows = parts.lean(parts.thin(rows, ["run_id"], "value", POINTS))
+    table = _scaled(lines, metric, ("jump",)).select("run_id", "seed", "arm", "side", "step", "fit", "jump", "rows")
+    bounds = (
+        parts.log_domain(pl.concat([rows["value"], table["fit"].rename("value")])) if metric.scale == "log" else None
+    )
+    headroom = parts.HEADROOM if rules else 8
+    y = parts.value_axis(parts.family_title([metric], metric.family), bounds, 0, headroom, None)
+    x = parts.step_axis(View(), (low, high))
+    color = parts.metric_colors(study)[metric.key]
+    near = alt.selection_point(name="run", fields=["run_id"], on="pointerover", clear="pointerout", empty=False)
+    shown = {"param": "run", "empty": False}
+    dots = (
+        alt.Chart(rows, name="rows").mark_circle(size=16, color=color, clip=True)
+        .encode(
+            x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y),
+            opacity=alt.OpacityValue(0.25, condition=shown | {"value": 0.9}),
+            tooltip=["seed:N", alt.Tooltip("run_id:N", title="run"), _steps("step"), alt.Tooltip("value:Q", format=".4~g")],
+        )
+        .add_params(near)
+    )  # fmt: skip
+    fitted = (
+        alt.Chart(parts.lean(table), name="fits").mark_line(color=color, clip=True)
+        .encode(
+            x=alt.X("step:Q", **x), y=alt.Y("fit:Q", **y), detail=["run_id:N", "side:N"],
+            strokeWidth=alt.StrokeWidthValue(1.5, condition=shown | {"value": 4}),
+            opacity=alt.OpacityValue(0.7, condition=shown | {"value": 1}),
+            tooltip=[
+                "seed:N", "arm:N", alt.Tooltip("run_id:N", title="run"),
+                alt.Tooltip("jump:Q", format="+.3~g", title=_unit(metric, "jump")),
+                alt.Tooltip("side:N"), alt.Tooltip("rows:Q"),
+            ],
+        )
+    )  # fmt: skip
+    layers = [dots, fitted, *parts.rule_layers(rules, task, View(), (low, high), "jump")]
+    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def placebo_chart(
+    placebo: pl.DataFrame,
+    task: Task,
+    metric: Metric,
+    arm: str,
+    *,
+    width: Width = "container",
+    height: int = 260,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """The jump at pretended detach steps with the real one among them: a picture, not a test.
+
+    Parameters
+    ----------
+    placebo : columns of `lib.effects_frames.PLACEBO`.
+
+    Returns
+    -------
+    A layered chart: pretended steps in grey, hollow where their window holds the real detach; the real one in red with
+    its label, last.
+    """
+    mine = placebo.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("arm") == arm)
+    columns = ("jump", "ci_low", "ci_high")
+    table = parts.lean(_scaled(mine, metric, columns).select("step", *columns, "n", "real", "overlaps"))
+    x = alt.X("step:Q", **parts.step_axis(View(), _range(table["step"], 0.03)))
+    y = _change_axis(metric, "Jump", 18)
+    tips = [_steps("step"), *_estimates("jump"), alt.Tooltip("n:Q", title="runs")]
+
+    def pair(rows: pl.DataFrame, name: str, color: str, size: int) -> list[alt.Chart]:
+        base = alt.Chart(rows).encode(x=x, tooltip=tips)
+        bar = base.properties(name=f"{name}_interval").mark_rule(color=color, opacity=0.5, clip=True)
+        dot = base.properties(name=f"{name}_jump").mark_point(color=color, size=size, clip=True)
+        filled = alt.FillOpacityValue(1, condition={"test": "datum.overlaps", "value": 0})
+        return [
+            bar.encode(y=alt.Y("ci_low:Q", **y), y2="ci_high:Q"),
+            dot.encode(y=alt.Y("jump:Q", **y), fill=alt.FillValue(color), fillOpacity=filled),
+        ]
+
+    real = table.filter("real")
+    layers = [_zero(), *pair(table.filter(~pl.col("real")), "pretended", parts.QUIET, 40)]
+    layers += pair(real, "real", parts.RULE_COLOR, 90)
+    if real.height:
+        label = alt.Chart(alt.InlineData(values=[{}]), name="real_label").mark_text(
+            text="real detach", color=parts.RULE_COLOR, baseline="top"
+        )
+        layers.append(label.encode(x=alt.XDatum(float(real["step"][0])), y=alt.YValue(2)))
+    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def curves_since_detach(
+    curves: pl.DataFrame,
+    study: Study,
+    metric: Metric,
+    arm: str,
+    *,
+    view: View,
+    width: Width = "container",
+    height: int = 340,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Event time: a metric's curves of every task on one axis that counts from the detach, a colour a task.
+
+    Parameters
+    ----------
+    curves : as `lib.curves.curves` gives them for a view whose x is `since` or `since_percent`.
+    arm : the arm to draw.
+    """
+    titles = {t.key: t.title for t in study.tasks}
+    mine = curves.filter(pl.col("metric") == metric.key, pl.col("arm") == arm, pl.col("task").is_in(list(titles)))
+    tasks = [titles[t.key] for t in study.tasks if t.key in set(mine["task"])]
+    log = metric.scale == "log"
+    values = pl.concat([mine[c].rename("value") for c in ("mean", "lower", "upper")]).drop_nulls()
+    bounds = parts.log_domain(values) if log else None
+    if bounds:
+        mine = parts.for_log(mine, bounds)
+    mine = parts.thin(mine.sort("task", "step"), ["task"], "mean", POINTS)
+    table = parts.lean(
+        mine.select(pl.col("task").replace_strict(titles, return_dtype=pl.Enum(list(dict.fromkeys(titles.values())))),
+                    "step", "mean", "lower", "upper", "n")
+    )  # fmt: skip
+    y = parts.value_axis(parts.family_title([metric], metric.family), bounds, 0, parts.HEADROOM, None)
+    domain = _range(table["step"])
+    x = alt.X("step:Q", **parts.step_axis(view, domain))
+    color = alt.Color(
+        "task:N",
+        scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
+        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5),
+    )
+    base = alt.Chart(table)
+    band = (
+        base.properties(name="band").mark_area(opacity=0.2, clip=True)
+        .encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q", color=color)
+    )  # fmt: skip
+    line = (
+        base.properties(name="line").mark_line(strokeWidth=2, clip=True)
+        .encode(x=x, y=alt.Y("mean:Q", **y), color=color)
+    )  # fmt: skip
+    tips = ["task:N", alt.Tooltip("step:Q", title=parts.X_TITLES[view.x], format=",.4~g"), *_means(), "n:Q"]
+    touch = (
+        base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
+        .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tips)
+    )  # fmt: skip
+    rule = alt.Chart(alt.InlineData(values=[{}]), name="detach_rule").encode(x=alt.XDatum(0))
+    label = alt.Chart(alt.InlineData(values=[{}]), name="detach_label").encode(x=alt.XDatum(0), y=alt.YValue(4))
+    layers = [
+        band, line, touch,
+        label.mark_text(text=parts.RULE_LABEL, align="left", baseline="top", dx=6, color=parts.RULE_COLOR, clip=True),
+        rule.mark_rule(color=parts.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True),
+    ]  # fmt: skip
+    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) -> str:
+    """The takeaway of `placebo_chart`: how many pretended jumps are as large as the real one."""
+    mine = placebo.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("arm") == arm)
+    real, apart = mine.filter("real"), mine.filter(~pl.col("real"), ~pl.col("overlaps"))
+    if real.is_empty() or apart.is_empty():
+        return f"{metric.name} on {task.title}: no pretended detach step can be compared with the real one."
+    size = abs(float(real["jump"][0]))
+    larger = apart.filter(pl.col("jump").abs() >= size).height
+    return (
+        f"{metric.name} on {task.title}: {larger} of {apart.height} pretended detach steps show a jump at least as large as "
+        f"the real one."
+    )
+
+
+def _scaled(frame: pl.DataFrame, metric: Metric, columns: Sequence[str]) -> pl.DataFrame:
+    """Changes of log metrics in percent instead of as ratio minus 1; NaN as null."""
+    factor = 100.0 if metric.scale == "log" else 1.0
+    return frame.with_columns((pl.col(c).fill_nan(None) * factor).alias(c) for c in columns)
+
+
+def _unit(metric: Metric, text: str) -> str:
+    return f"{text} (%)" if metric.scale == "log" else text
+
+
+def _change_axis(metric: Metric, what: str, headroom: int) -> dict[str, Any]:
+    unit = "%" if metric.scale == "log" else parts.family_title([metric], metric.family)
+    return parts.value_axis(f"{what} ({unit})", None, 0, headroom, None)
+
+
+def _range(steps: pl.Series, margin: float = 0.0) -> tuple[float, float] | None:
+    if steps.is_empty():
+        return None
+    low, high = float(steps.min()), float(steps.max())  # type: ignore[arg-type]
+    return low - margin * (high - low), high + margin * (high - low)
+
+
+def _zero() -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=[{}]), name="zero").mark_rule(color=parts.QUIET).encode(y=alt.YDatum(0))
+
+
+def _steps(field: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{field}:Q", title=parts.X_TITLES["steps"], format=",.0f")
+
+
+def _estimates(field: str) -> list[alt.Tooltip]:
+    ends = (("ci_low", "95% low"), ("ci_high", "95% high"))
+    return [alt.Tooltip(f"{field}:Q", format="+.3~g")] + [
+        alt.Tooltip(f"{c}:Q", format="+.3~g", title=title) for c, title in ends
+    ]
+
+
+def _means() -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{c}:Q", format=".4~g") for c in ("mean", "lower", "upper")]
