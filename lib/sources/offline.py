@@ -164,7 +164,9 @@ def read_log(path: Path, log: Log | None = None) -> Log:
 
 def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
     """Whole messages of the log in order; where something is cut or damaged, None and a sentence about it."""
-    size, offset, parts = len(data), _HEADER, b""
+    size, offset = len(data), _HEADER
+    # The message begun so far; a first part may be empty, when only the record's header still fitted in its block.
+    parts: bytes | None = None
     while offset < size:
         room = _BLOCK - offset % _BLOCK
         if room < _HEADER:
@@ -179,24 +181,27 @@ def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
             offset += room
             continue
         if end > size:
-            yield None, f"The file ends inside a record: its last {size - offset + len(parts)} bytes were left out."
+            yield (
+                None,
+                f"The file ends inside a record: its last {size - offset + len(parts or b'')} bytes were left out.",
+            )
             return
         body = data[start:end]
         if length > room - _HEADER or zlib.crc32(body, zlib.crc32(bytes([kind]))) != checksum:
             # Lengths after a damaged record cannot be trusted, but the next block starts afresh.
             yield None, f"Damaged at byte {offset:,}: the rest of that 32 KiB block was left out."
-            offset, parts = offset + room, b""
+            offset, parts = offset + room, None
             continue
         offset = end
         if kind in (_FULL, _FIRST):
             parts = b""
-        elif not parts:
+        elif parts is None:
             continue  # The tail of a message whose head was damaged.
         parts += body
         if kind in (_FULL, _LAST):
             yield parts, ""
-            parts = b""
-    if parts:
+            parts = None
+    if parts is not None:
         yield None, f"The file ends inside a record: its last {len(parts)} bytes were left out."
 
 
