@@ -194,6 +194,8 @@ def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
             continue
         offset = end
         if kind in (_FULL, _FIRST):
+            if parts is not None:
+                yield None, f"A record before byte {start:,} has no end: its {len(parts)} bytes were left out."
             parts = b""
         elif parts is None:
             continue  # The tail of a message whose head was damaged.
