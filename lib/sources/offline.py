@@ -177,9 +177,6 @@ def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
             return
         checksum, length, kind = struct.unpack_from("<IHB", data, offset)
         start, end = offset + _HEADER, offset + _HEADER + length
-        if kind == 0 and length == 0:
-            offset += room
-            continue
         if end > size:
             yield (
                 None,
