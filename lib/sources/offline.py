@@ -22,6 +22,8 @@ from lib.study import Study
 _HEADER = 7
 _MAGIC = b":W&B"
 _BLOCK = 32 * 1024
+#: Places of damage told of one by one.
+_TOLD = 3
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
@@ -39,7 +41,13 @@ class Log:
     state: str = "running"
     config: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    damage: str = ""
+    damages: list[str] = field(default_factory=list)
+
+    @property
+    def damage(self) -> str:
+        """What was not whole, in a sentence or three, and how many more."""
+        more = len(self.damages) - _TOLD
+        return " ".join(self.damages[:_TOLD]) + (f" And {more} more." if more > 0 else "")
 
 
 def fetch(study: Study, request: Request) -> Manifest:
@@ -148,13 +156,14 @@ def read_log(path: Path, log: Log | None = None) -> Log:
     log = log or Log()
     log.state = "running"
     for message, damage in _records(data):
-        log.damage = damage or log.damage
+        if damage:
+            log.damages.append(f"{path.name}: {damage}")
         if message is None:
             continue
         try:
             record = Record.FromString(message)
         except DecodeError:
-            log.damage = "A record could not be decoded; the rows around it are kept."
+            log.damages.append(f"{path.name}: A record of {len(message)} bytes could not be decoded and was left out.")
             continue
         _take(log, record)
     if not log.run_id:
@@ -177,7 +186,7 @@ def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
             return
         checksum, length, kind = struct.unpack_from("<IHB", data, offset)
         start, end = offset + _HEADER, offset + _HEADER + length
-        if end > size:
+        if end > size and length <= room - _HEADER:
             yield (
                 None,
                 f"The file ends inside a record: its last {size - offset + len(parts or b'')} bytes were left out.",
@@ -186,7 +195,8 @@ def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
         body = data[start:end]
         if length > room - _HEADER or zlib.crc32(body, zlib.crc32(bytes([kind]))) != checksum:
             # Lengths after a damaged record cannot be trusted, but the next block starts afresh.
-            yield None, f"Damaged at byte {offset:,}: the rest of that 32 KiB block was left out."
+            lost = min(offset + room, size) - offset
+            yield None, f"Damaged at byte {offset:,}: the {lost} bytes to the end of that block were left out."
             offset, parts = offset + room, None
             continue
         offset = end
