@@ -78,8 +78,11 @@ def fetch(study: Study, request: Request) -> Manifest:
         request.progress(Progress(done, len(grouped), group[0].parent.name))
         try:
             run = _bring(study, group, folder, request.refresh)
-        except (SourceError, StoreError, OSError) as error:
+        except (SourceError, StoreError) as error:
             problems.append(Problem(str(error)))
+            continue
+        except OSError as error:
+            problems.append(Problem(f"{group[0].name} cannot be read ({error.strerror})."))
             continue
         if run is not None:
             runs[run.id] = run
@@ -103,9 +106,7 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
         run = read_run(stored)
         if run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched) and run.step_key == study.step_key:
             return _placed(study, run)
-    log = Log()
-    for file in files:
-        read_log(file, log)
+    log = _read_all(files)
     run = Run(
         id=log.run_id,
         name=log.name,
@@ -124,6 +125,23 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     history, drops = normalise(run.id, raw, study.history_keys, study.step_key, bad)
     run = describe(run, history, drops, study.history_keys, study.step_key)
     return _placed(study, write_run(folder, run, history))
+
+
+def _read_all(files: list[Path]) -> Log:
+    """The log of a run's files, oldest first; one that cannot be read is damage as long as another can."""
+    log = Log()
+    failed: list[str] = []
+    for file in files:
+        try:
+            read_log(file, log)
+        except SourceError as error:
+            failed.append(str(error))
+        except OSError as error:
+            failed.append(f"{file.name} cannot be read ({error.strerror}).")
+    if not log.run_id:
+        raise SourceError(failed[0])
+    log.damages += failed
+    return log
 
 
 def _placed(study: Study, run: Run) -> Run | None:
@@ -222,7 +240,7 @@ def _take(log: Log, record: Any) -> None:
         log.run_id, log.name = run.run_id, run.display_name or run.run_id
         log.sweep_id, log.group = run.sweep_id, run.run_group
         log.entity, log.project = run.entity, run.project
-        log.started = datetime.fromtimestamp(run.start_time.seconds, UTC).isoformat()
+        log.started = log.started or datetime.fromtimestamp(run.start_time.seconds, UTC).isoformat()
         _update(log.config, run.config)
     elif kind == "config":
         _update(log.config, record.config)
