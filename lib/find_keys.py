@@ -14,13 +14,17 @@ from lib.study import Metric
 
 @dataclass(frozen=True)
 class Finding:
-    """Something found in the runs, or assumed: what it is, its value, where it was found, and what else it may be."""
+    """Something found in the runs, or assumed: what it is, its value, where it was found, and what else it may be.
+
+    `ask` is set where only the user can say.
+    """
 
     what: str
     value: str
     where: str
     assumed: bool = False
     options: tuple[str, ...] = ()
+    ask: bool = False
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _reading(known: _Known, names: Sequence[str]) -> tuple[Counts, list[Finding]
         return fits[0], [Finding(what, fits[0], f"{telling[0][1]} says so in {len(telling)} runs")], []
     if telling:
         where = f"{telling[0][1]} of run {telling[0][0].id} and other runs fit neither reading alike"
-        return "elapsed", [Finding(what, "elapsed", where, assumed=True)], [_which(known, fractions)]
+        return "elapsed", [Finding(what, "elapsed", where, assumed=True, ask=True)], [_which(known, fractions)]
     if key in key_names.FROZEN and any(key_names.FROZEN[key] in run.config for run, _ in runs):
         where = f"by definition, where {key_names.FROZEN[key]} scales the learning rate"
         return "remaining", [Finding(what, "remaining", where)], []
@@ -198,7 +198,7 @@ def _reading(known: _Known, names: Sequence[str]) -> tuple[Counts, list[Finding]
         where = f"every ratio is 0.5, where both readings give the same step{confirmed}"
         return "elapsed", [Finding(what, "elapsed", where, assumed=True)], []
     where = "neither a detach step in the config nor a signal tells"
-    return "elapsed", [Finding(what, "elapsed", where, assumed=True)], [_which(known, fractions)]
+    return "elapsed", [Finding(what, "elapsed", where, assumed=True, ask=True)], [_which(known, fractions)]
 
 
 def _is_fraction(run: Run, key: str) -> bool:

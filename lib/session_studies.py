@@ -47,10 +47,15 @@ def open_upload(name: str, content: bytes) -> str:
             return open_text(content.decode())
         except UnicodeDecodeError:
             raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
+    return open_study(bundled_study(keep_upload(content)))
+
+
+def keep_upload(content: bytes) -> Path:
+    """Where an uploaded bundle is kept; this session may open it."""
     path = store_root() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:32]}.zip"
     put(path, content)
     st.session_state.setdefault(_UPLOADS, set()).add(str(path.resolve()))
-    return open_study(bundled_study(path))
+    return path
 
 
 def choose(name: str) -> None:
@@ -127,6 +132,12 @@ def remember_key(server: str, key: str) -> None:
         keys.pop(server, None)
 
 
+def own_key(server: str) -> str | None:
+    """The key that the visitor gave for this server."""
+    keys: dict[str, str] = st.session_state.get(_KEYS, {})
+    return keys.get(server)
+
+
 def has_own_key(server: str) -> bool:
     """Whether the visitor gave a key for this server."""
-    return server in st.session_state.get(_KEYS, {})
+    return own_key(server) is not None

@@ -47,17 +47,28 @@ def _place(study: Study) -> str:
 
 
 def _key(study: Study) -> None:
-    """A visitor's own key for the study's server: kept in this session's memory, never shown again."""
+    """The key that is used for the study's server, and the visitor's own."""
     from lib.sources.cloud import server_of
 
     server = server_of(study)
-    if session_studies.has_own_key(server):
-        st.badge("your key is in use", icon=":material/key:", color="green")
-        st.button("Forget my key", icon=":material/key_off:", on_click=session_studies.remember_key, args=(server, ""))
-        return
-    if session_studies.key_for(study):
+    if not session_studies.own_key(server) and session_studies.key_for(study):
         st.badge("this deployment's key is in use", icon=":material/key:", color="blue")
-    with st.form("key_form", border=True, clear_on_submit=True):
+    key_form(server, "key_form")
+
+
+def key_form(server: str, name: str) -> None:
+    """A visitor's own key for a server: kept in this session's memory, never shown again."""
+    if session_studies.own_key(server):
+        st.badge("your key is in use", icon=":material/key:", color="green")
+        st.button(
+            "Forget my key",
+            key=f"{name}_forget",
+            icon=":material/key_off:",
+            on_click=session_studies.remember_key,
+            args=(server, ""),
+        )
+        return
+    with st.form(name, border=True, clear_on_submit=True):
         key = st.text_input(
             f"W&B API key for {server}",
             type="password",
@@ -137,11 +148,11 @@ def another() -> None:
     st.subheader("Open another study", anchor=False)
     files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
     if files is not None and st.button("Open the file", icon=":material/folder_open:"):
-        _open(lambda: session_studies.open_upload(files.name, files.getvalue()))
+        open_with(lambda: session_studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
         if st.button("Check and open", icon=":material/check:", disabled=not text):
-            _open(lambda: session_studies.open_text(text))
+            open_with(lambda: session_studies.open_text(text))
 
 
 def edit(study: Study) -> None:
@@ -149,7 +160,7 @@ def edit(study: Study) -> None:
     st.session_state[_TEXT] = to_toml(study)
 
 
-def _open(opening: Callable[[], str]) -> None:
+def open_with(opening: Callable[[], str]) -> None:
     """Open a study and make it the current one, or say what is wrong with it."""
     try:
         name = opening()
