@@ -58,7 +58,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     Raises
     ------
     SourceError
-        Where the folder is missing or holds no run.
+        Where the folder is missing or holds no run that can be read and belongs to a task of the study.
     """
     root = study.source_path
     if not root.is_dir():
@@ -87,6 +87,9 @@ def fetch(study: Study, request: Request) -> Manifest:
         if run is not None:
             runs[run.id] = run
     request.progress(Progress(len(grouped), len(grouped), "done"))
+    if not runs and not request.cancelled():
+        why = problems or missing_tasks(study, [])
+        raise SourceError(f"{root} gives no run: {why[0].message}")
     problems += missing_tasks(study, list(runs.values()))
     return Manifest(
         study=study.name,
@@ -102,10 +105,9 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     """The run of these files, from the store where they are unchanged; None where it belongs to no task."""
     stamp = "; ".join(_stamp(file) for file in files)
     stored = folder / f"{files[0].stem.removeprefix('run-')}.parquet"
-    if stored.exists() and not refresh:
-        run = read_run(stored)
-        if run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched) and run.step_key == study.step_key:
-            return _placed(study, run)
+    run = None if refresh else _stored(stored)
+    if run is not None and _serves(run, study, stamp):
+        return _placed(study, run)
     log = _read_all(files)
     run = Run(
         id=log.run_id,
@@ -125,6 +127,19 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     history, drops = normalise(run.id, raw, study.history_keys, study.step_key, bad)
     run = describe(run, history, drops, study.history_keys, study.step_key)
     return _placed(study, write_run(folder, run, history))
+
+
+def _stored(file: Path) -> Run | None:
+    """What the store holds of the run; a damaged file of it is as good as none, for the source is still there."""
+    try:
+        return read_run(file) if file.exists() else None
+    except StoreError:
+        return None
+
+
+def _serves(run: Run, study: Study, stamp: str) -> bool:
+    """Whether a stored run is of the files as they are now, and holds what the study asks for."""
+    return run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched) and run.step_key == study.step_key
 
 
 def _read_all(files: list[Path]) -> Log:
