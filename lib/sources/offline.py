@@ -185,7 +185,8 @@ def read_log(path: Path, log: Log | None = None) -> Log:
 
     data = path.read_bytes()
     if data[: len(_MAGIC)] != _MAGIC:
-        raise SourceError(f"{path.name} is not a W&B run log (it does not start with '{_MAGIC.decode()}').")
+        why = f"it does not start with '{_MAGIC.decode()}'" if data else "it is empty"
+        raise SourceError(f"{path.name} is not a W&B run log ({why}).")
     log = log or Log()
     log.state = "running"
     for message, damage in _records(data):
