@@ -66,7 +66,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
     if not files:
         raise SourceError(f"{root} holds no .wandb file: source.path must name a folder with wandb run directories.")
-    folder = shelf("offline", "", str(root.resolve()))
+    folder = shelf("offline", "", str(root.resolve())) / _under(study.step_key)
     runs: dict[str, Run] = {}
     problems: list[Problem] = []
     # A run resumed offline is several files of one name: they are read as one, oldest first.
@@ -105,9 +105,9 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     """The run of these files, from the store where they are unchanged; None where it belongs to no task."""
     stamp = "; ".join(_stamp(file) for file in files)
     stored = folder / f"{files[0].stem.removeprefix('run-')}.parquet"
-    run = None if refresh else _stored(stored)
-    if run is not None and _serves(run, study, stamp):
-        return _placed(study, run)
+    held = _stored(stored)
+    if held is not None and not refresh and _serves(held, study, stamp):
+        return _placed(study, held)
     log = _read_all(files)
     run = Run(
         id=log.run_id,
@@ -123,10 +123,17 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     )
     if not tasks_of(study, log.config, log.sweep_id, log.group):
         return None
-    raw, bad = raw_frame(log.rows, [*study.step_key, TIMESTAMP, *study.history_keys])
-    history, drops = normalise(run.id, raw, study.history_keys, study.step_key, bad)
-    run = describe(run, history, drops, study.history_keys, study.step_key)
+    # What another study asked of the run stays in its file, which that study may still be reading.
+    keys = tuple(dict.fromkeys((*study.history_keys, *(held.fetched if held else ()))))
+    raw, bad = raw_frame(log.rows, [*study.step_key, TIMESTAMP, *keys])
+    history, drops = normalise(run.id, raw, keys, study.step_key, bad)
+    run = describe(run, history, drops, keys, study.step_key)
     return _placed(study, write_run(folder, run, history))
+
+
+def _under(step_key: tuple[str, ...]) -> str:
+    """The folder of the run files: histories under other step keys lie apart."""
+    return "runs" if step_key == ("_step",) else f"runs-{zlib.crc32(json.dumps(step_key).encode()):08x}"
 
 
 def _stored(file: Path) -> Run | None:
@@ -139,7 +146,7 @@ def _stored(file: Path) -> Run | None:
 
 def _serves(run: Run, study: Study, stamp: str) -> bool:
     """Whether a stored run is of the files as they are now, and holds what the study asks for."""
-    return run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched) and run.step_key == study.step_key
+    return run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched)
 
 
 def _read_all(files: list[Path]) -> Log:
