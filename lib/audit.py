@@ -59,7 +59,8 @@ def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
     missing = [m.key for m in study.metrics if not run.rows.get(m.key)]
     if missing:
         found.append(f"never logged {', '.join(missing)}")
-    found += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops]
+    keys = study.history_keys
+    found += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops if drop.metric in keys]
     return found
 
 
