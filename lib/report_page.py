@@ -60,7 +60,7 @@ def claims(found: Results) -> str:
 
 def claim_lines(found: Results) -> list[str]:
     """One sentence a row of effects."""
-    return [claim(row, found.study) for row in found.effects.iter_rows(named=True)]
+    return [claim(row, found.study, found.treated) for row in found.effects.iter_rows(named=True)]
 
 
 def warnings(found: Results) -> list[str]:

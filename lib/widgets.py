@@ -318,7 +318,12 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
             with st.container(border=True, height="stretch"):
                 st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
                 st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
-                st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
+                verdict_badge(row)
+
+
+def verdict_badge(row: dict[str, Any]) -> None:
+    """The verdict of a row of effects, with its reasons on hover."""
+    st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
 
 
 def _delta(row: dict[str, Any], metric: Metric) -> str | None:

@@ -1,14 +1,31 @@
-import polars as pl
 import streamlit as st
 
-from lib import methods, session, widgets
+from lib import methods, session, widgets, widgets_effect
 
 current = widgets.need_runs()
 study = current.study
-effects = session.effects(current)
 
-st.dataframe(effects, hide_index=True, alt="The effect of the detach on every metric, task and arm")
+evidence = widgets_effect.windows(study)
+effects = session.effects(current, evidence)
+if effects.is_empty():
+    st.info("No run of this study was detached: there is nothing to compare.", icon=":material/info:")
+    st.stop()
+
+st.subheader("What can be claimed", anchor=False)
+widgets_effect.forest(current, effects)
+widgets_effect.claims(current, effects)
+with st.expander("The effects as a table", icon=":material/table:"):
+    widgets_effect.table(effects)
+
+st.header("One task", anchor=False)
 task = widgets.task_picker(study)
-widgets.effect_cards(study, effects.filter(pl.col("task") == task.key))
+widgets_effect.evidence_of_task(current, task, evidence)
+
+st.header("All tasks", anchor=False)
+left, right = st.columns(2)
+with left:
+    widgets_effect.quadrant(current, evidence)
+with right:
+    widgets_effect.event_time(current)
 
 widgets.how(f"{methods.EFFECTS}\n\n{methods.VERDICTS}")

@@ -1,0 +1,201 @@
+"""Controls and parts of the Detach effect page: windows, claims, evidence of one task, event time."""
+
+from dataclasses import replace
+
+import polars as pl
+import streamlit as st
+
+from lib import charts_effect, charts_evidence, session, widgets
+from lib.charts import detach_marks
+from lib.claims import claim
+from lib.detach import arms_of
+from lib.session import Current
+from lib.session_effects import TaskEffects, task_effects
+from lib.study import CONTROL, Evidence, Metric, Study, Task
+
+_SINCE = {"steps": "since", "% of training": "since_percent"}
+
+
+def windows(study: Study) -> Evidence | None:
+    """The windows to look at: None for the declared ones; any other is marked as exploratory."""
+    declared = study.evidence
+    rest = declared.after == "rest"
+    with st.popover("Windows", icon=":material/width:", help="Declared before looking, in the study file."):
+        st.caption("Up to 1: a fraction of the training; larger: environment steps.")
+        before = st.number_input("Before", 0.01, None, float(declared.before), key="before", bind="query-params")
+        whole = st.toggle("After: the rest of the training", rest, key="rest", bind="query-params")
+        length = 0.1 if rest else float(declared.after)
+        after = st.number_input("After", 0.01, None, length, key="after", bind="query-params", disabled=whole)
+        settle = st.number_input(
+            "Settling lag left out after the detach",
+            0.0,
+            None,
+            float(declared.settle),
+            key="settle",
+            bind="query-params",
+        )
+    chosen = Evidence(before=before, after="rest" if whole else after, settle=settle)
+    if chosen == declared:
+        return None
+    st.badge("exploratory: window changed after looking", icon=":material/search:", color="orange")
+    return chosen
+
+
+def claims(current: Current, effects: pl.DataFrame) -> None:
+    """The sentence of every claim, to copy, a tab a task."""
+    study = current.study
+    keys = effects["task"].unique(maintain_order=True).to_list()
+    tabs = st.tabs(["Across tasks" if key == "*" else study.task(key).title for key in keys])
+    for tab, key in zip(tabs, keys, strict=True):
+        for row in effects.filter(pl.col("task") == key).iter_rows(named=True):
+            with tab, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                widgets.verdict_badge(row)
+                st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
+
+
+def forest(current: Current, effects: pl.DataFrame) -> None:
+    """Every claim of the study on one axis."""
+    takeaway = charts_effect.effects_text(effects, current.study)
+    widgets.draw(charts_effect.forest_chart(effects, current.study), "forest", takeaway)
+    st.caption(takeaway)
+
+
+def quadrant(current: Current, evidence: Evidence | None) -> None:
+    """The hypothesis in one picture: reward effect against loss effect, a point a seed and task."""
+    study = current.study
+    rewards, losses = study.family("reward"), study.family("loss")
+    if not rewards or not losses:
+        return
+    st.subheader("Reward against loss", anchor=False)
+    with st.container(horizontal=True):
+        reward = metric_picker(rewards, "Reward", "quadrant_reward", first=rewards[-1])
+        loss = metric_picker(losses, "Loss", "quadrant_loss", first=losses[0])
+    per_run = pl.concat([task_effects(current, task.key, evidence).per_run for task in study.tasks])
+    points = charts_effect.quadrant_points(per_run, reward.key, loss.key)
+    if points.is_empty():
+        st.caption("No run has an effect in percent on both metrics.")
+        return
+    chart = charts_effect.quadrant_chart(
+        points, study, reward=f"{reward.name}: effect (%)", loss=f"{loss.name}: effect (%)"
+    )
+    widgets.draw(chart, "quadrant", f"{len(points)} seeds by their effect on {reward.name} and {loss.name}")
+
+
+def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
+    """One of these metrics, kept in the URL."""
+    names = {m.name: m for m in metrics}
+    return names[st.selectbox(label, list(names), index=list(names).index(first.name), key=key, bind="query-params")]
+
+
+def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
+    """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
+    found = task_effects(current, task.key, evidence)
+    checklist(found)
+    st.subheader("Seed by seed", anchor=False)
+    metric = metric_picker(current.study.metrics, "Metric", "effect_metric", first=current.study.metrics[0])
+    rules = detach_marks(session.shown_treated(current, task.key))
+    runs = found.per_run.filter(pl.col("metric") == metric.key)
+    if runs.is_empty():
+        st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
+        return
+    left, right = st.columns(2)
+    with left:
+        takeaway = charts_effect.slope_text(found.per_run, task, metric)
+        widgets.draw(charts_effect.slope_chart(found.per_run, current.study, task, metric), "slope", takeaway)
+        st.caption(takeaway)
+    with right:
+        shown = runs.drop("task", "metric", "compared").with_columns(pl.col(pl.Float64).round_sig_figs(5))
+        st.dataframe(shown, hide_index=True, alt=f"Every run's {metric.name} before and after the detach")
+    _differences(current, task, metric, found, rules)
+    _jump(current, task, metric, found, rules)
+
+
+def _differences(current: Current, task: Task, metric: Metric, found: TaskEffects, rules: tuple) -> None:
+    mine = found.differences.filter(pl.col("metric") == metric.key)
+    if mine.is_empty():
+        return
+    st.subheader("Fork pairs over steps", anchor=False)
+    chart = charts_evidence.difference_chart(found.differences, current.study, task, metric, rules=rules)
+    widgets.draw(chart, "differences", f"{metric.name}: detached minus control over steps, mean of the fork pairs")
+    st.caption("Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's.")
+
+
+def _jump(current: Current, task: Task, metric: Metric, found: TaskEffects, rules: tuple) -> None:
+    if found.fits.filter(pl.col("metric") == metric.key).is_empty():
+        st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
+        return
+    left, right = st.columns(2)
+    with left:
+        st.subheader("The jump at the detach", anchor=False)
+        runs = found.fits["run_id"].unique(maintain_order=True).to_list()
+        points = pl.concat([session.points(current, run_id) for run_id in runs])
+        chart = charts_evidence.jump_chart(points, found.fits, current.study, task, metric, rules=rules)
+        widgets.draw(chart, "jump", f"{metric.name} around the detach with a line fitted on each side, by run")
+    with right:
+        st.subheader("Pretended detach steps", anchor=False)
+        for arm in found.placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
+            takeaway = charts_evidence.placebo_text(found.placebo, task, metric, arm)
+            chart = charts_evidence.placebo_chart(found.placebo, task, metric, arm)
+            widgets.draw(chart, f"placebo_{arm}", takeaway)
+            st.caption(f"{takeaway} Windows overlap: a picture, not a test.")
+
+
+def checklist(found: TaskEffects) -> None:
+    """Can I claim this? Every gate with pass or fail and what would mend it; how many seeds would show an effect."""
+    st.subheader("Can I claim this?", anchor=False)
+    icons = {(True, True): "✅", (True, False): "✅", (False, True): "❌", (False, False): "⚠️"}
+    lines = [
+        f"- {icons[gate.passed, gate.needed]} **{gate.name}**: {gate.text}" + (f" *{gate.mend}*" if gate.mend else "")
+        for gate in found.gates
+    ]
+    st.markdown("\n".join(lines))
+    with st.expander("How many seeds would show a change of 10% or 25%?", icon=":material/bolt:"):
+        st.dataframe(found.hints, hide_index=True, alt="Seeds needed to show a change of 10% or 25%, by metric")
+    if found.gap.height:
+        with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
+            st.caption(
+                "Validation loss over train loss, before and after: does the frozen encoder overfit? Descriptive."
+            )
+            columns = [
+                "metric",
+                "arm",
+                "control",
+                "before",
+                "after",
+                "change",
+                "ci_low",
+                "ci_high",
+                "design",
+                "reasons",
+            ]
+            shown = found.gap.select(columns).with_columns(pl.col(pl.Float64).round_sig_figs(4))
+            st.dataframe(
+                shown, hide_index=True, alt="The ratio of validation to train loss before and after the detach"
+            )
+
+
+def event_time(current: Current) -> None:
+    """Every task on one axis that counts from the detach."""
+    study = current.study
+    st.subheader("Event time", anchor=False)
+    with st.container(horizontal=True):
+        metric = metric_picker(study.metrics, "Metric", "event_metric", first=study.metrics[0])
+        unit = st.segmented_control(
+            "Since the detach in", list(_SINCE), default="% of training", required=True, key="event_unit"
+        )
+        arms = arms_of(current.treated)
+        arm = st.selectbox("Arm", arms, key="event_arm") if len(arms) > 1 else arms[0]
+    view = replace(current.view, x=_SINCE[unit], grid="aligned")  # type: ignore[arg-type]
+    here = replace(current, view=view)
+    curves = pl.concat([session.curves(here, task.key) for task in study.tasks])
+    if curves.filter(pl.col("metric") == metric.key, pl.col("arm") == arm).is_empty():
+        st.caption(f"No {'control ' if arm == CONTROL else ''}run has a curve of {metric.name}.")
+        return
+    chart = charts_evidence.curves_since_detach(curves, study, metric, arm, view=view)
+    widgets.draw(chart, "event_time", f"{metric.name} of every task, aligned at the detach")
+
+
+def table(effects: pl.DataFrame) -> None:
+    """The effect table, four significant digits; the export has them all."""
+    shown = effects.with_columns(pl.col(pl.Float64).round_sig_figs(4))
+    st.dataframe(shown, hide_index=True, alt="The effect of the detach on every metric, task and arm")
