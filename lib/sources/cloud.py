@@ -24,7 +24,7 @@ from lib.study import Study, Task
 
 __all__ = ["fetch", "resolve_key", "server_of", "stored"]
 
-WORKERS = 16
+WORKERS = 12
 
 
 def fetch(study: Study, request: Request) -> Manifest:

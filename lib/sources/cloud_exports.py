@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -286,22 +287,23 @@ class _Remote(io.RawIOBase):
         self._ask = ask
         end = ask(f"bytes=-{_TAIL}")
         self.total, self.whole = end.total, end.whole
-        self._pieces = [(end.total - len(end.data), end.data)]
+        self._pieces: list[tuple[int, bytes | mmap.mmap]] = [(end.total - len(end.data), end.data)]
         self._at = 0
 
-    def bring(self, start: int, stop: int) -> bytes:
-        """The bytes of a range, from what was read or from the server."""
-        if self.whole is None:
-            for first, data in self._pieces:
-                if first <= start and stop <= first + len(data):
-                    return data[start - first : stop - first]
+    def bring(self, start: int, stop: int) -> None:
+        """See that the bytes of a range are here."""
+        if self.whole is None and not any(first <= start and stop <= first + len(data) for first, data in self._pieces):
             piece = self._ask(f"bytes={start}-{stop - 1}")
-            if piece.whole is None:
-                self._pieces.append((start, piece.data))
-                return piece.data
             self.whole = piece.whole
-        self.whole.seek(start)
-        return self.whole.read(stop - start)
+            self._pieces.append((start, piece.data))
+
+    def _held(self, start: int, stop: int) -> bytes:
+        self.bring(start, stop)
+        if self.whole is not None:
+            self.whole.seek(start)
+            return self.whole.read(stop - start)
+        first, data = next((f, d) for f, d in self._pieces if f <= start and stop <= f + len(d))
+        return data[start - first : stop - first]
 
     def forget(self) -> None:
         """Give the memory back."""
@@ -323,4 +325,4 @@ class _Remote(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         start = self._at
         self._at = self.total if size is None or size < 0 else min(start + size, self.total)
-        return self.bring(start, self._at) if self._at > start else b""
+        return self._held(start, self._at) if self._at > start else b""

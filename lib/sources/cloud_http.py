@@ -1,8 +1,9 @@
 """Requests to a W&B server and to its signed URLs: patient with bursts of errors, never with silence, easy to stop."""
 
+import mmap
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -71,7 +72,7 @@ class Watch:
 class Piece:
     """Bytes of a remote file: those asked for, or the `whole` file where the server serves no ranges."""
 
-    data: bytes
+    data: bytes | mmap.mmap
     total: int
     whole: IO[bytes] | None = None
 
@@ -137,8 +138,8 @@ class Wire:
             headers = {"Range": span, "Accept-Encoding": "identity"}
             with self._bucket.get(address, headers=headers, timeout=watch.timeout, stream=True) as response:
                 if response.status_code == 206:
-                    data = b"".join(_chunks(response, watch))
-                    return Piece(data, int(response.headers["Content-Range"].rpartition("/")[2]))
+                    total = int(response.headers["Content-Range"].rpartition("/")[2])
+                    return Piece(_mapped(response, watch), total)
                 _accept(response)
                 # The file has no name, so that nothing is left of it whatever happens.
                 whole = tempfile.TemporaryFile()  # noqa: SIM115
@@ -195,10 +196,19 @@ def _accept(response: requests.Response) -> None:
         raise Failed(f"the server answered {status}")
 
 
-def _chunks(response: requests.Response, watch: Watch) -> list[bytes]:
+def _chunks(response: requests.Response, watch: Watch) -> Iterator[bytes]:
     """The body, each part of it a sign of life."""
-    parts = []
     for chunk in response.iter_content(_CHUNK):
         watch.beat()
-        parts.append(chunk)
-    return parts
+        yield chunk
+
+
+def _mapped(response: requests.Response, watch: Watch) -> mmap.mmap:
+    """The body in memory of its own, which goes back to the system at once: the heaps of threads keep what they got."""
+    size = int(response.headers["Content-Length"])
+    room = mmap.mmap(-1, max(1, size))
+    for chunk in _chunks(response, watch):
+        room.write(chunk)
+    if room.tell() != size:
+        raise _Again("the download broke off")
+    return room
