@@ -27,7 +27,7 @@ from lib.estimators import ALPHA
 
 RESULTS = Path(__file__).parent / "results" / "calibration.parquet"
 VERSION = 1  # of the simulation: raise it where results of before no longer hold
-STUDIES = 10_000
+STUDIES = 8_000
 SIZES = (2, 3, 5, 8, 16)
 UNEQUAL = ((5, 2), (16, 2), (16, 3), (16, 4), (9, 3), (15, 5))
 NULL, SMALL, LARGE, SLOW = sim.Effect(), sim.Effect(0.10), sim.Effect(0.25), sim.Effect(0.25, gradual=True)

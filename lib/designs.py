@@ -217,7 +217,7 @@ def _refuse_welch(found: Comparison) -> str:
     n_t, n_c = len(found.values), len(found.control_values)
     if min(n_t, n_c) < FEWEST:
         numbers = " against ".join(listed(found.metric, v) for v in (found.values, found.control_values))
-        return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control; d {numbers})"
+        return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, d {numbers})"
     if max(n_t, n_c) > LARGEST_RATIO * min(n_t, n_c):
         return f"unequal arms ({n_t} against {n_c} runs): Welch's test breaks beyond a factor of {LARGEST_RATIO}"
     return ""

@@ -176,21 +176,23 @@ def as_change(value: float, *, log: bool) -> float | None:
 
 
 def change_pct(found: Comparison, change: float) -> tuple[float | None, str]:
-    """A change in percent of its base, or None and why not.
-
-    The base is the controls' after for fork pairs, the arm's before otherwise; for a log metric the change is a ratio
-    already.
-    """
+    """A change in percent of its base, or None and why not; for a log metric the change is a ratio already."""
     if math.isnan(change):
         return None, ""
     if found.metric.scale == "log":
         return 100 * math.expm1(change), ""
+    base, complaint = change_base(found)
+    return (100 * change / base if base else None), complaint
+
+
+def change_base(found: Comparison) -> tuple[float | None, str]:
+    """What a change is a percent of, or None and why not: the controls' after for fork pairs, else the arm's before."""
     base = _mean([u.after for u in found.controls] if found.design == "fork" else [u.before for u in found.units])
     if math.isnan(base):
         return None, ""
-    if abs(base) < SMALL_BASE * value_range([u.rows for u in (*found.units, *found.controls)]) or base == 0:
+    if base == 0 or abs(base) < SMALL_BASE * value_range([u.rows for u in (*found.units, *found.controls)]):
         return None, "no percent: what it would be a percent of is under 10% of the metric's range"
-    return 100 * change / abs(base), ""
+    return abs(base), ""
 
 
 def value_range(rows: Sequence[Series]) -> float:

@@ -238,7 +238,7 @@ def placebo(given: Material) -> pl.DataFrame:
         jumps = np.stack([w @ u.rows.values for (w, _), u in zip(weighed, units, strict=True)])
         fewest = np.min([counts.min(axis=1) for _, counts in weighed], axis=0)
         for i in np.flatnonzero(fewest >= SIDE_POINTS):
-            near = any(abs(steps[i] - u.at) < half for u in units)
+            near = any(u.at - half < steps[i] <= u.at + half for u in units)
             rows.append((*here, float(steps[i]), *_jump_row(metric, jumps[:, i]), False, near))
     return pl.DataFrame(rows, schema=PLACEBO, orient="row").sort("task", "metric", "arm", "step")
 

@@ -35,10 +35,13 @@ class Windows:
         return REACH * self.total
 
     def text(self) -> str:
-        """The windows as words, as `0.1 of training before, the rest after` reads in steps."""
-        after = "the rest" if math.isinf(self.after) else f"{self.after:,.0f} steps"
-        settle = f" from {self.settle:,.0f} steps on" if self.settle else ""
-        return f"{self.before:,.0f} steps before against {after} after{settle}"
+        """Both windows as words: `10,000 steps before the detach against every step after it`."""
+        return f"{self.before:,.0f} steps before the detach against {self.after_text('it')}"
+
+    def after_text(self, what: str = "the detach") -> str:
+        """The window after the detach as words: all that fork pairs look at."""
+        later = f"{what} from {self.settle:,.0f} steps on" if self.settle else what
+        return f"every step after {later}" if math.isinf(self.after) else f"{self.after:,.0f} steps after {later}"
 
 
 def windows(task: Task, evidence: Evidence) -> Windows:
