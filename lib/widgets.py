@@ -1,5 +1,6 @@
 """Controls that pages share: study picker, view settings, badges, the fetch panel, charts with their text."""
 
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -342,8 +343,11 @@ def _counts(row: dict[str, Any]) -> str:
 
 
 def number(value: float | None) -> str:
-    """A value in at most four significant digits, a dash where there is none."""
-    return "–" if value is None else f"{value:.4g}"
+    """A value in three significant digits (six before the point), a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")
 
 
 def raw_points(current: Current, run_id: str) -> None:

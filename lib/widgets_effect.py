@@ -9,6 +9,7 @@ from lib import charts_effect, charts_evidence, session, widgets
 from lib.charts import detach_marks
 from lib.claims import claim
 from lib.detach import arms_of
+from lib.gates import Gate
 from lib.session import Current
 from lib.session_effects import TaskEffects, task_effects
 from lib.study import CONTROL, Evidence, Metric, Study, Task
@@ -140,15 +141,19 @@ def _jump(current: Current, task: Task, metric: Metric, found: TaskEffects, rule
             st.caption(f"{takeaway} Windows overlap: a picture, not a test.")
 
 
+def _mark(gate: Gate) -> str:
+    if gate.passed:
+        return ":green[:material/check_circle:]"
+    return ":red[:material/cancel:]" if gate.needed else ":orange[:material/warning:]"
+
+
 def checklist(found: TaskEffects) -> None:
     """Can I claim this? Every gate with pass or fail and what would mend it; how many seeds would show an effect."""
     st.subheader("Can I claim this?", anchor=False)
-    icons = {(True, True): "✅", (True, False): "✅", (False, True): "❌", (False, False): "⚠️"}
     lines = [
-        f"- {icons[gate.passed, gate.needed]} **{gate.name}**: {gate.text}" + (f" *{gate.mend}*" if gate.mend else "")
-        for gate in found.gates
+        f"{_mark(gate)} **{gate.name}**: {gate.text}" + (f" *{gate.mend}*" if gate.mend else "") for gate in found.gates
     ]
-    st.markdown("\n".join(lines))
+    st.markdown("  \n".join(lines))
     with st.expander("How many seeds would show a change of 10% or 25%?", icon=":material/bolt:"):
         st.dataframe(found.hints, hide_index=True, alt="Seeds needed to show a change of 10% or 25%, by metric")
     if found.gap.height:
