@@ -30,9 +30,8 @@ def fetch(study: Study, request: Request) -> Manifest:
         Where the path is no bundle, its schema is newer than this program, or none of its runs can be read.
     """
     folder = _unpacked(study.source_path)
-    manifest = _read_manifest(folder)
+    manifest, sums = _read_manifest(folder, study.source_path.name)
     problems = list(manifest.problems)
-    sums = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("sha256", {})
     runs = []
     for run in manifest.runs:
         complaint = _damage(folder, run, sums)
@@ -60,7 +59,7 @@ def bundled_study(path: Path) -> Study:
         Where the path is no bundle, or its study file is not valid.
     """
     folder = _unpacked(path)
-    _read_manifest(folder)
+    _read_manifest(folder, path.name)
     try:
         text = (folder / STUDY_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -109,20 +108,23 @@ def _zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
+def _read_manifest(folder: Path, name: str) -> tuple[Manifest, dict[str, str]]:
+    """The manifest of the bundle that people know as `name`, and the checksum of each of its files."""
     try:
-        manifest = manifest_from(path.read_text(encoding="utf-8"), folder)
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        tree = json.loads(text)
+        # Asked first: a newer manifest may well have another shape.
+        version = tree["schema_version"]
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise SourceError(
+                f"{name} was written by a newer version (schema {version}, this program reads up to "
+                f"{SCHEMA_VERSION}): update this program to open it."
+            )
+        return manifest_from(text, folder), dict(tree["sha256"])
     except OSError:
-        raise SourceError(f"{folder.name} is not a bundle: it holds no {MANIFEST}.") from None
-    except (ValueError, KeyError, TypeError):
-        raise SourceError(f"{folder.name} is not a bundle: its {MANIFEST} is not one of ours.") from None
-    if manifest.schema_version > SCHEMA_VERSION:
-        raise SourceError(
-            f"{folder.name} was written by a newer version (schema {manifest.schema_version}, this program reads up "
-            f"to {SCHEMA_VERSION}): update this program to open it."
-        )
-    return manifest
+        raise SourceError(f"{name} is not a bundle: it holds no {MANIFEST}.") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise SourceError(f"{name} is not a bundle: its {MANIFEST} is not one of ours.") from None
 
 
 def _damage(folder: Path, run: Run, sums: dict[str, str]) -> str:
