@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import replace
@@ -18,6 +20,8 @@ STUDY_FILE = "study.toml"
 #: What a .zip may unpack to, in bytes and files: an upload cannot fill the disk.
 MAX_BYTES = 2 * 1024**3
 MAX_FILES = 20_000
+#: What reading a .zip raises where it is damaged, encrypted or packed in a way this Python cannot undo.
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -163,7 +167,7 @@ def _unpacked(path: Path) -> Path:
         raise SourceError(f"There is no bundle at {path}.") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
+    except _BAD_ZIP:
         raise SourceError(f"{path.name} is not a bundle: it is neither a folder nor a readable .zip.") from None
     return folder
 
