@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lib.history import SCHEMA_VERSION, Manifest, Problem, Run, manifest_from
 from lib.sources import Request, SourceError, missing_tasks, tasks_of
-from lib.store import put, store_root
+from lib.store import StoreError, put, store_root
 from lib.study import Source, Study, parse_study, to_toml, with_source
 
 MANIFEST = "manifest.json"
@@ -93,7 +93,13 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
 def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:
     files, runs = {}, []
     for run in sorted(manifest.runs, key=lambda run: run.id):
-        content = (Path(manifest.folder) / run.file).read_bytes()
+        if not run.file:
+            runs.append(run)
+            continue
+        try:
+            content = (Path(manifest.folder) / run.file).read_bytes()
+        except OSError:
+            raise StoreError(f"The stored history of run {run.id} is gone: fetch the study again.") from None
         name = f"runs/{Path(run.file).name}"
         files[name] = content
         runs.append(replace(run, file=name))
@@ -133,6 +139,8 @@ def _read_manifest(folder: Path, name: str) -> tuple[Manifest, dict[str, str]]:
 
 def _damage(folder: Path, run: Run, sums: dict[str, str]) -> str:
     """What is wrong with a run's file, or nothing."""
+    if not run.file:
+        return ""
     if not _is_inside(run.file):
         return f"Run {run.id} names a file outside the bundle ({run.file}): it was left out."
     try:
