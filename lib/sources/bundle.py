@@ -10,7 +10,9 @@ import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from lib.history import SCHEMA_VERSION, Manifest, Problem, Run, manifest_from
+import polars as pl
+
+from lib.history import HISTORY, SCHEMA_VERSION, Manifest, Problem, Run, manifest_from
 from lib.sources import Request, SourceError, missing_tasks, tasks_of
 from lib.store import StoreError, put, store_root
 from lib.study import Source, Study, parse_study, to_toml, with_source
@@ -149,7 +151,11 @@ def _damage(folder: Path, run: Run, sums: dict[str, str]) -> str:
         return f"Run {run.id} has no file {run.file} in the bundle: it was left out."
     if hashlib.sha256(content).hexdigest() != sums.get(run.file):
         return f"Run {run.id} is damaged ({run.file} is not what was bundled): it was left out."
-    return ""
+    try:
+        readable = pl.read_parquet_schema(io.BytesIO(content)) == HISTORY
+    except pl.exceptions.PolarsError:
+        readable = False
+    return "" if readable else f"Run {run.id} holds no history ({run.file} is not one of ours): it was left out."
 
 
 def _is_inside(name: str) -> bool:
