@@ -53,7 +53,7 @@ def fetch(study: Study, request: Request) -> Manifest:
         why = problems[0].message if problems else "none of its runs belongs to a task of the study."
         raise SourceError(f"{study.source_path.name} gives no run: {why}")
     problems += missing_tasks(study, runs)
-    return replace(manifest, study=study.name, runs=tuple(runs), problems=tuple(problems))
+    return replace(manifest, study=study.name, runs=tuple(runs), problems=tuple(dict.fromkeys(problems)))
 
 
 def bundled_study(path: Path) -> Study:
@@ -85,7 +85,7 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
         Where it cannot be written.
     """
     files = _contents(study, manifest)
-    if out.suffix == ".zip":
+    if out.suffix.lower() == ".zip":
         put(out, _zipped(files))
         return
     for name, content in files.items():
