@@ -187,8 +187,11 @@ def _unpacked(path: Path) -> Path:
 
 
 def _check_members(name: str, members: list[zipfile.ZipInfo]) -> None:
-    if MANIFEST not in {m.filename for m in members}:
-        raise SourceError(f"{name} is not a bundle: it holds no {MANIFEST}.")
+    names = {m.filename for m in members}
+    if MANIFEST not in names:
+        inner = any(n.endswith(f"/{MANIFEST}") for n in names)
+        hint = " (zip what is in the bundle's folder, not the folder)" if inner else ""
+        raise SourceError(f"{name} is not a bundle: it holds no {MANIFEST}{hint}.")
     outside = [m.filename for m in members if not _is_inside(m.filename)]
     if outside:
         raise SourceError(f"{name} is not a safe bundle: it would write outside its folder ({outside[0]}).")
