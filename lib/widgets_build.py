@@ -204,7 +204,7 @@ def _choose_detach(looked: Looked, draft: pr.Proposal, choices: Choices, prefix:
     """The choices with the reading of the ratio, the tasks, their total steps and their detach steps."""
     found = {finding.what: finding for finding in draft.findings}
     ratio = found[fk.RATIO].value
-    counts = _choose_reading(found.get(f"{ratio} counts"), f"{prefix}_counts")
+    counts = _choose_reading(found.get(f"{ratio} counts"), f"{prefix}_{ratio}_counts")
     names = [task.name for task in draft.study.tasks]
     tasks = st.multiselect("Tasks", names, default=names, key=f"{prefix}_{found[fk.TASK].value}_tasks")
     totals, steps = dict[str, int](), dict[str, int]()
@@ -246,7 +246,7 @@ def _choose_reading(found: Finding | None, key: str) -> str | None:
         f"{_escaped(found.what.removesuffix(' counts'))} counts the part of training that has",
         ["elapsed", "remaining"],
         default=proposed,
-        key=f"{key}_{found.what}",
+        key=key,
         format_func={"elapsed": "elapsed", "remaining": "yet to come"}.__getitem__,
     )
     if said in (None, proposed):
