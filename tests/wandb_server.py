@@ -150,7 +150,8 @@ class WandbServer(ThreadingHTTPServer):
         self.leaks: list[str] = []
         self.signature = secrets.token_hex(16)
         self.released = threading.Event()
-        self.exports = True
+        self.page_cap: int | None = None
+        self.asked: dict[str, list[dict[str, Any]]] = {}
         self.lock = threading.Lock()
 
     def __enter__(self) -> "WandbServer":
@@ -224,6 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         if key not in self.server.keys:
             self._send(op, run, 401, b'{"errors":[{"message":"user is not logged in"}]}')
             return
+        self.server.asked.setdefault(op, []).append(variables)
         data = self._answer(op, variables, key)
         self._send(op, run, 200, json.dumps(data).encode())
 
@@ -324,7 +326,7 @@ class _Handler(BaseHTTPRequestHandler):
         held = runs.get(variables.get("runName") or variables.get("run") or "")
         if held is None:
             return {"data": {"project": {"run": None}}}
-        if op == "RunParquetHistory" and self.server.exports:
+        if op == "RunParquetHistory":
             where = f"{self.server.files_url}/files/{project}/{held.id}"
             urls = [f"{where}/{i}.parquet?signature={self.server.signature}" for i in range(len(held.files()))]
             live = [{"_step": row["_step"]} for row in held.live]
@@ -332,7 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
         if op == "HistoryPage":
             low, high = variables["minStep"], variables["maxStep"]
             rows = [json.dumps(r) for r in held.logged() if low <= r.get("_step", -1) < high]
-            return {"data": {"project": {"run": {"history": rows[: variables["pageSize"]]}}}}
+            return {"data": {"project": {"run": {"history": rows[: self.server.page_cap or variables["pageSize"]]}}}}
         return {"data": None, "errors": [{"message": f"Cannot answer {op or 'this'}"}]}
 
     def _sweep(self, project: str, name: str) -> dict[str, Any] | None:

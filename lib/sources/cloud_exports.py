@@ -174,11 +174,12 @@ def _live(
     while spans:
         low, high = spans.pop()
         names = {"entity": place.entity, "project": place.project, "run": place.run}
-        window = {"minStep": low, "maxStep": high, "pageSize": high - low}
+        # Rows of one step may repeat, so that a page may hold more of them than it has steps.
+        window = {"minStep": low, "maxStep": high, "pageSize": 2 * (high - low) + 1000}
         found = [json.loads(r) for r in _run(wire.graphql(_PAGE, names | window, watch)).get("history") or []]
         inside = [s for s in steps if low <= s < high]
         middle = inside[len(inside) // 2] if inside else low
-        if 0 < len(found) < len(inside) and low < middle:
+        if found and low < middle and not {*inside} <= {row.get(STEP) for row in found}:
             spans += [(middle, high), (low, middle)]
         else:
             rows += found
