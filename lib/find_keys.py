@@ -43,7 +43,7 @@ class Choices:
 TASK, SEED, STEP, TOTAL = "task key", "seed key", "step key", "total steps key"
 RATIO, DETACH_STEP, SIGNAL = "detach ratio key", "detach step key", "signal"
 #: Whose value may be that there is none.
-OPTIONAL = (SEED, TOTAL, RATIO, DETACH_STEP, SIGNAL)
+OPTIONAL = (TOTAL, RATIO, DETACH_STEP, SIGNAL)
 #: Of the last step, a config key that says less than this part is no total.
 _SHORT = 0.9
 
@@ -94,7 +94,7 @@ def _in_config(what: str, names: Sequence[str], fits: Callable[[Any, Run], bool]
     options = (*ranked, *others)
     if not ranked:
         nested = sorted({key for run in runs for key in _nested(run.config) if _rank(key, names)})
-        where = "not found in any config"
+        where = "not found in any config" + (": each run counts as a seed of its own" if what == SEED else "")
         if nested:
             where = f"{nested[0]} lies inside another key: a study reads the top keys of a config only"
         return Finding(what, "", where, assumed=True, options=options)

@@ -100,7 +100,9 @@ def _placed(server: str, path: str) -> Place:
         raise InputError(f"This names no project: paste an address like {_FORMS}.")
     for part in parts[:4]:
         if not _NAME.fullmatch(part) or part in {".", ".."}:
-            raise InputError(f"'{part[:60]}' is no name of an entity, project, sweep or run: paste one like {_FORMS}.")
+            raise InputError(
+                f"'{_shown(part)}' is no name of an entity, project, sweep or run: paste one like {_FORMS}."
+            )
     entity, project, *rest = parts
     if not rest:
         return Place(entity, project, server=server)
@@ -112,5 +114,9 @@ def _placed(server: str, path: str) -> Place:
     if page in _PROJECT_PAGES:
         return Place(entity, project, server=server)
     if page in _OTHER_PAGES or server or inner:
-        raise InputError(f"'{page[:60]}' is no page of a sweep, a run or a project: paste one like {_FORMS}.")
+        raise InputError(f"'{_shown(page)}' is no page of a sweep, a run or a project: paste one like {_FORMS}.")
     return Place(entity, project, sweep=page)
+
+
+def _shown(part: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in part[:60])

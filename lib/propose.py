@@ -259,7 +259,9 @@ def _total_steps(known: _Known, task: str) -> tuple[int, Finding]:
         listed = ", ".join(f"{total:,}" for total in totals)
         return totals[-1], Finding(what, f"{totals[-1]:,}", f"the largest of config {key}: {listed}", assumed=True)
     if last:
-        return last, Finding(what, f"{last:,}", "the largest last step of its runs; no config key says", assumed=True)
+        doubt = "" if known.key(fk.STEP) == "_step" else f", in _step and not in {known.key(fk.STEP)}"
+        where = f"the largest last step of its runs{doubt}; no config key says"
+        return last, Finding(what, f"{last:,}", where, assumed=True)
     return 0, Finding(what, "", "neither config nor history says", assumed=True)
 
 
