@@ -87,8 +87,10 @@ def _report(study: Study, options: argparse.Namespace) -> int:
 
 
 def _bundle(study: Study, options: argparse.Namespace) -> int:
+    from lib.report import check_folder
     from lib.sources.bundle import write_bundle
 
+    check_folder(options.out.parent if options.out.suffix.lower() == ".zip" else options.out)
     manifest = _fetched_or_stored(study)
     write_bundle(study, manifest, options.out)
     _say(f"{len(manifest.runs)} runs are in {options.out}.")
