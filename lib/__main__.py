@@ -132,8 +132,9 @@ def _show(progress: Progress) -> None:
     _say(f"[{progress.done}/{progress.total}] {progress.message}")
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    """One line on stderr, whatever names it holds."""
+    print(" ".join(text.splitlines()), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
