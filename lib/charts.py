@@ -7,7 +7,8 @@ import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
-from lib.charts_hover import hover_layer, strip_layers
+from lib.charts_hover import hover_layer, number, strip_layers
+from lib.charts_look import Look, selections
 from lib.charts_parts import DetachMark, detach_marks
 from lib.curves import View
 from lib.study import Metric, Study, Task
@@ -28,7 +29,6 @@ FAMILIES = ("reward", "loss")
 CURVE_ROWS = 5000
 SEED_ROWS = 4000
 RAW_ROWS = 3000
-FAINT = 0.08
 
 Rules = Sequence[DetachMark]
 
@@ -96,9 +96,19 @@ def family_chart(
     `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
     """
     metrics = family_metrics(curves, study, task, family)
-    look = _Look(study, task, family, view, metrics, arms_in(curves, task), interactive, legend)
-    table = _table(curves, look)
     domain = domain or x_domain(curves, task)
+    look = Look(
+        study,
+        task,
+        family,
+        view,
+        metrics,
+        arms_in(curves, task),
+        interactive,
+        legend,
+        _legend_side(rules, domain, task, view),
+    )
+    table = _table(curves, look)
     bounds = _log_bounds(table, seeds, raw, look, log)
     if bounds:
         table = parts.for_log(table, bounds)
@@ -122,9 +132,8 @@ def family_chart(
             hover_layer(table, look.order(), x, bounds is not None, _only_step(rules, task, view), look.prefix)
         )
     layers += parts.rule_layers(rules, task, view, domain, look.prefix)
-    if interactive:
-        layers[0] = layers[0].add_params(*_selections(look, brush))
-    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    params = selections(look, brush) if interactive else alt.Undefined
+    return parts.Layered(layer=layers, params=params, width=width, height=height, title=parts.figure_heading(title))
 
 
 def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:
@@ -132,113 +141,11 @@ def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:
     return parts.arm_order(curves.filter(pl.col("task") == task.key)["arm"].to_list())
 
 
-class _Look:
-    """Names, colours and selections that the layers of one chart share."""
-
-    def __init__(
-        self,
-        study: Study,
-        task: Task,
-        family: str,
-        view: View,
-        metrics: list[Metric],
-        arms: list[str],
-        interactive: bool,
-        legend: bool,
-    ) -> None:
-        self.task, self.metrics, self.arms = task, metrics, arms
-        self.labels = [parts.metric_label(m, task, view) for m in metrics]
-        self.interactive, self.legend = interactive, legend
-        self.prefix = parts.slug(f"{task.key}_{family}")
-        self._colors = parts.metric_colors(study)
-
-    def name(self, layer: str) -> str:
-        """The layer's name: views of one name would show each other's data when charts are put side by side."""
-        return f"{self.prefix}_{layer}"
-
-    def order(self) -> list[tuple[str, str]]:
-        """Every (metric label, arm): control before treated, so that the treated arm is drawn on top."""
-        return [(label, arm) for label in self.labels for arm in reversed(self.arms)]
-
-    def colors(self) -> dict[str, str]:
-        """Colour by metric label."""
-        return {label: self._colors[m.key] for label, m in zip(self.labels, self.metrics, strict=True)}
-
-    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The task's rows of this family, metrics by label, in the order of drawing."""
-        names = {m.key: label for m, label in zip(self.metrics, self.labels, strict=True)}
-        return (
-            frame.filter(pl.col("task") == self.task.key, pl.col("metric").is_in(list(names)))
-            .with_columns(
-                pl.col("metric").replace_strict(names, return_dtype=pl.Enum(self.labels)),
-                pl.col("arm").cast(pl.Enum(self.arms[::-1])),
-            )
-            .sort("metric", "arm", maintain_order=True)
-        )
-
-    def color(self) -> alt.Color:
-        """The colour channel; its legend isolates a metric on click."""
-        scale = alt.Scale(domain=self.labels, range=list(self.colors().values()))
-        return alt.Color("metric:N", scale=scale, title=None, legend=self._legend())
-
-    def width(self) -> alt.StrokeWidthValue:
-        """The width channel; a scale would turn the width of a single metric into NaN."""
-        thick = [label for label, m in zip(self.labels, self.metrics, strict=True) if parts.line_width(m) == 3]
-        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": thick}, "value": 3})
-
-    def dash(self) -> alt.StrokeDash:
-        """The dash channel; a legend only where there is more than one arm."""
-        scale = alt.Scale(domain=self.arms, range=parts.arm_dashes(self.arms))
-        show = self._legend(parts.QUIET) if len(self.arms) > 1 else None
-        return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
-
-    def _legend(self, color: Any = alt.Undefined) -> alt.Legend | None:
-        if not self.legend:
-            return None
-        most = max(len(self.labels), len(self.arms))
-        return alt.Legend(
-            orient="top",
-            direction="horizontal",
-            columns=alt.ExprRef(f"width < {190 * len(self.labels)} ? 1 : {most}"),
-            symbolType="stroke",
-            symbolSize=300,
-            symbolOpacity=1,
-            symbolStrokeWidth=2.5,
-            symbolStrokeColor=color,
-            labelLimit=260,
-            offset=6,
-        )
-
-    def opacity(self, full: float) -> Any:
-        """Full where the legends' selections hold (an empty one holds everywhere), faint elsewhere."""
-        if not self.interactive:
-            return alt.OpacityValue(full)
-        picked = {"and": [{"param": p.name} for p in self.legend_selections()]}
-        return alt.OpacityValue(round(full * FAINT, 3), condition={"test": picked, "value": full})
-
-    def legend_selections(self) -> list[alt.Parameter]:
-        """Selections made by a click on a legend entry: a metric, and an arm where there are several."""
-        found = [alt.selection_point(name="isolate", fields=["metric"], bind="legend")]
-        if len(self.arms) > 1:
-            found.append(alt.selection_point(name="isolate_arm", fields=["arm"], bind="legend"))
-        return found
-
-
-def _selections(look: _Look, brush: bool) -> list[alt.Parameter]:
-    """Zoom with pinch, Ctrl or Cmd and the wheel, so that a page still scrolls; pan by dragging; legends by click."""
-    drag = "[pointerdown[{}event.shiftKey], window:pointerup] > window:pointermove!"
-    zoom = alt.selection_interval(
-        name="zoom",
-        bind="scales",
-        encodings=["x"],
-        zoom="wheel![event.ctrlKey || event.metaKey]",
-        on=drag.format("!"),
-        translate=drag.format("!"),
-    )
-    found = [zoom, *look.legend_selections()]
-    if brush:
-        found.append(alt.selection_interval(name="range", encodings=["x"], on=drag.format("")))
-    return found
+def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:
+    """Where the arms' legend has room: in the strip above the curves, beside the rule's label, or above the plot."""
+    if not rules or not domain:
+        return "top"
+    return "right" if parts.label_fraction(rules, task, view, domain) < 0.35 else "left"
 
 
 def _only_step(rules: Rules, task: Task, view: View) -> float | None:
@@ -246,7 +153,7 @@ def _only_step(rules: Rules, task: Task, view: View) -> float | None:
     return parts.axis_step(rules[0].step, rules[0].step, task, view) if len(steps) == 1 else None
 
 
-def _table(curves: pl.DataFrame, look: _Look) -> pl.DataFrame:
+def _table(curves: pl.DataFrame, look: Look) -> pl.DataFrame:
     table = look.named(curves).select("metric", "arm", "step", "mean", "lower", "upper", "n")
     # A NaN or an infinity in a column stretches the axis over everything else.
     finite = [pl.when(pl.col(c).is_finite()).then(c).alias(c) for c in ("mean", "lower", "upper")]
@@ -254,7 +161,7 @@ def _table(curves: pl.DataFrame, look: _Look) -> pl.DataFrame:
 
 
 def _log_bounds(
-    table: pl.DataFrame, seeds: pl.DataFrame | None, raw: pl.DataFrame | None, look: _Look, log: bool | None
+    table: pl.DataFrame, seeds: pl.DataFrame | None, raw: pl.DataFrame | None, look: Look, log: bool | None
 ) -> tuple[float, float] | None:
     """The y range of a log axis, None for a linear one."""
     if not (any(m.scale == "log" for m in look.metrics) if log is None else log):
@@ -266,22 +173,22 @@ def _log_bounds(
     return parts.log_domain(pl.concat([c.rename("value") for c in columns]).drop_nulls())
 
 
-def _band(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
+def _band(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(frame, name=look.name("band"))
         .mark_area(clip=True, strokeWidth=0)
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("lower:Q", **y),
-            y2="upper:Q",
+            y2=alt.Y2("upper:Q"),
             color=look.color(),
-            detail="arm:N",
+            detail=alt.Detail("arm:N"),
             opacity=look.opacity(0.2),
         )
     )
 
 
-def _lines(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
+def _lines(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(frame, name=look.name("line"))
         .mark_line(clip=True, strokeJoin="round")
@@ -296,7 +203,7 @@ def _lines(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
     )
 
 
-def _seeds(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
+def _seeds(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
     points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", SEED_ROWS))
     ids = sorted(points["run_id"].unique())
@@ -308,13 +215,13 @@ def _seeds(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
             y=alt.Y("value:Q", **y),
             color=look.color(),
             strokeDash=look.dash(),
-            detail="run_id:N",
+            detail=alt.Detail("run_id:N"),
             opacity=look.opacity(0.4),
         )
     )
 
 
-def _raw(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
+def _raw(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
     points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS)).drop("run_id")
     return (
@@ -322,6 +229,30 @@ def _raw(frame: pl.DataFrame, look: _Look, x: dict, y: dict) -> alt.Chart:
         .mark_circle(clip=True, size=9)
         .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=look.color(), opacity=look.opacity(0.3))
     )
+
+
+def alt_text(curves: pl.DataFrame, study: Study, task: Task, family: str, *, rules: Rules = ()) -> str:
+    """The takeaway of a family's chart in a sentence: each arm's level of the last metric at the detach and at the end.
+
+    Parameters
+    ----------
+    curves : as `family_chart` takes them; with several detach steps, or none, the levels are the first and the last.
+    """
+    metrics = family_metrics(curves, study, task, family)
+    if not metrics:
+        return f"{task.title}: nothing of the family {family} was logged."
+    metric = metrics[-1]
+    log = metric.scale == "log"
+    mine = curves.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("mean").is_finite())
+    at = rules[0].step if len({r.step for r in rules}) == 1 else None
+    found = []
+    for arm in arms_in(mine, task):
+        rows = mine.filter(pl.col("arm") == arm).sort("step")
+        before = rows.filter(pl.col("step") <= at) if at is not None else rows.head(1)
+        start, end = (before if len(before) else rows)["mean"][-1], rows["mean"][-1]
+        found.append(f"from {number(start, log)} to {number(end, log)} ({arm}, n = {max(rows['n'].to_list())})")
+    since = f"the detach at {at:,.0f} steps" if at is not None else "the start"
+    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}."
 
 
 def grid(

@@ -83,7 +83,7 @@ def slope_chart(
         .mark_line(color=color, strokeWidth=4, point={"size": 90, "filled": True, "color": color})
         .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail="arm:N")
     )
-    return alt.LayerChart(layer=[lines, dots, means], width=width, height=height, title=parts.figure_heading(title))
+    return parts.Layered(layer=[lines, dots, means], width=width, height=height, title=parts.figure_heading(title))
 
 
 def _runs(per_run: pl.DataFrame, task: Task, metric: Metric) -> pl.DataFrame:
@@ -197,10 +197,11 @@ def forest_chart(
         pl.col("note").str.slice(0, 160),
     )
     order = rows["label"].to_list()
-    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, ticks=False, domain=False))
+    # Labels stand above the intervals: beside them they would leave a phone no room to draw.
+    y = alt.Y("label:N", sort=order, title=None, axis=None)
     across = alt.Scale(domain=[-reach, reach], nice=False)
     verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
-    legend = alt.Legend(title=None, orient="top", symbolType="circle", symbolFillColor="transparent")
+    legend = alt.Legend(title=None, orient="top", symbolType="circle")
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
     tips = [
         alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
@@ -219,18 +220,22 @@ def forest_chart(
         .encode(
             x=alt.X("pct:Q", title="Change (%)", scale=across),
             color=color,
-            fill=alt.Fill("verdict:N", scale=verdicts, legend=None),
+            fill=alt.Fill("verdict:N", scale=verdicts, legend=legend),
             fillOpacity=hollow,
         )
     )
+    named = (
+        alt.Chart(clipped, name="labels")
+        .mark_text(align="left", dx=2, dy=-14, color=parts.QUIET)
+        .encode(y=y, x=alt.XValue(0), text=alt.Text("label:N"), tooltip=tips)
+    )
     refused = (
         alt.Chart(clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null()), name="refused")
-        .mark_text(align="left", dx=6, dy=-11, color=parts.QUIET, limit=420)
-        .encode(y=y, x=alt.XDatum(-reach), text="note:N", tooltip=tips)
+        .mark_text(align="left", dx=12, fontStyle="italic", color=parts.QUIET, limit=alt.ExprRef("width - 14"))
+        .encode(y=y, x=alt.XValue(0), text=alt.Text("note:N"), tooltip=tips)
     )
-    return alt.LayerChart(
-        layer=[zero, bars, dots, refused], width=width, height={"step": 38}, title=parts.figure_heading(title)
-    )
+    layers = [zero, bars, dots, named, refused]
+    return parts.Layered(layer=layers, width=width, height={"step": 44}, title=parts.figure_heading(title))
 
 
 def _reach(rows: pl.DataFrame) -> float:
@@ -318,7 +323,7 @@ def quadrant_chart(
     across = alt.Chart(alt.InlineData(values=[{}]), name="no_reward_effect").mark_rule(color=parts.QUIET)
     down = alt.Chart(alt.InlineData(values=[{}]), name="no_loss_effect").mark_rule(color=parts.QUIET)
     layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
-    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
 def _quadrant_names() -> list[alt.Chart]:

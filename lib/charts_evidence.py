@@ -62,7 +62,7 @@ def difference_chart(
         .encode(x=x, y=alt.Y("difference:Q", **y), tooltip=tips)
     )  # fmt: skip
     layers = [_zero(), band, line, touch, *parts.rule_layers(rules, task, View(), domain, "difference")]
-    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
 def jump_chart(
@@ -131,7 +131,7 @@ def jump_chart(
         )
     )  # fmt: skip
     layers = [dots, fitted, *parts.rule_layers(rules, task, View(), (low, high), "jump")]
-    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
 def placebo_chart(
@@ -180,7 +180,7 @@ def placebo_chart(
             text="real detach", color=parts.RULE_COLOR, baseline="top"
         )
         layers.append(label.encode(x=alt.XDatum(float(real["step"][0])), y=alt.YValue(2)))
-    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
 def curves_since_detach(
@@ -243,7 +243,7 @@ def curves_since_detach(
         label.mark_text(text=parts.RULE_LABEL, align="left", baseline="top", dx=6, color=parts.RULE_COLOR, clip=True),
         rule.mark_rule(color=parts.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True),
     ]  # fmt: skip
-    return alt.LayerChart(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
 def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) -> str:

@@ -81,22 +81,18 @@ def hover_layer(
     """One rule that follows the pointer, with the values of every metric and arm at that step in its tooltip."""
     table = hover_table(curves, order, log, split)
     several = len({arm for _, arm in order}) > 1
-    # The legend's order: treated before control.
-    names = [(f"s{i}", f"{metric} · {arm}" if several else metric) for i, (metric, arm) in enumerate(order)]
+    # The arm comes first: a page cuts long names off at their end.
+    names = [(f"s{i}", f"{arm}: {metric}" if several else metric) for i, (metric, arm) in enumerate(order)]
     tips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
     tips += [alt.Tooltip(f"{column}:N", title=name) for column, name in names]
-    near = alt.selection_point(
-        name="hover", nearest=True, on="pointermove", clear="pointerout", encodings=["x"], empty=False
-    )
     return (
         alt.Chart(table, name=f"{prefix}_hover_rule")
         .mark_rule(color=QUIET, clip=True)
         .encode(
             x=alt.X("step:Q", **x),
-            opacity=alt.OpacityValue(0, condition={"param": near.name, "value": 0.8, "empty": False}),
+            opacity=alt.OpacityValue(0, condition={"param": "hover", "value": 0.8, "empty": False}),
             tooltip=tips,
         )
-        .add_params(near)
     )
 
 
@@ -166,10 +162,10 @@ def strip_layers(
         .transform_calculate(top=f"{bottom} - datum.up", foot=f"{bottom} - datum.up + 3")
         .mark_rect(clip=True)
         .encode(
-            x="step:Q",
-            x2="end:Q",
+            x=alt.X("step:Q"),
+            x2=alt.X2("end:Q"),
             y=alt.Y("top:Q", scale=None),
-            y2="foot:Q",
+            y2=alt.Y2("foot:Q"),
             color=color,
             opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.6]), legend=None),
             tooltip=tips,

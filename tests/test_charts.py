@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 import pytest
 
-from lib.charts import DetachMark, detach_marks, family_chart, family_metrics, figure_title, grid, x_domain
+from lib.charts import DetachMark, alt_text, detach_marks, family_chart, family_metrics, figure_title, grid, x_domain
 from lib.charts_hover import hover_table, n_table, number
 from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
 from lib.curves import View
@@ -74,6 +74,30 @@ def test_one_arm_needs_no_dash_legend_and_two_have_one():
     dash = layer(chart(both()), "line")["encoding"]["strokeDash"]
     assert dash["scale"] == {"domain": ["detached", "control"], "range": [[1, 0], [6, 4]]}
     assert dash["legend"]["symbolStrokeColor"] == "#888888"
+    assert dash["legend"]["orient"] == "top-left"
+
+
+def test_the_arms_legend_keeps_out_of_the_rules_way():
+    def orient(**options):
+        return layer(chart(both(), **options), "line")["encoding"]["strokeDash"]["legend"]["orient"]
+
+    assert orient(rules=[DetachMark(10)]) == "top-right"
+    assert orient(rules=()) == "top"
+
+
+def test_specifications_are_valid_vega_lite():
+    for family in ("reward", "loss"):
+        spec = chart(both(), family, brush=True, title="A").to_dict()
+        assert alt.LayerChart.from_dict(spec).to_dict()["layer"][-1] == spec["layer"][-1]
+
+
+def test_takeaway():
+    assert alt_text(both(), STUDY, TASK, "reward", rules=RULES) == (
+        "Eval Episode Reward on Acrobot Swingup, from the detach at 50 steps to the end: "
+        "from 20 to 30 (detached, n = 3); from 21 to 31 (control, n = 3)."
+    )
+    assert "from the start to the end: from 10 to 30" in alt_text(both(), STUDY, TASK, "reward")
+    assert alt_text(both().clear(), STUDY, TASK, "loss") == "Acrobot Swingup: nothing of the family loss was logged."
 
 
 def test_legend_names_the_window_of_smoothed_metrics_only():
@@ -185,10 +209,10 @@ def test_hover_has_one_tooltip_line_a_metric_and_arm():
     tips = layer(chart(both()), "hover_rule")["encoding"]["tooltip"]
     assert [tip["title"] for tip in tips] == [
         "Environment Steps",
-        "Train Episode Reward (MA 10) · control",
-        "Train Episode Reward (MA 10) · detached",
-        "Eval Episode Reward · control",
-        "Eval Episode Reward · detached",
+        "control: Train Episode Reward (MA 10)",
+        "detached: Train Episode Reward (MA 10)",
+        "control: Eval Episode Reward",
+        "detached: Eval Episode Reward",
     ]
     assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_rule")["encoding"]["tooltip"]][1:] == [
         "Train Episode Reward (MA 10)", "Eval Episode Reward",
@@ -245,6 +269,7 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
     assert set(params) == {"zoom", "isolate", "isolate_arm", "range", "hover"}
     assert params["zoom"]["bind"] == "scales"
     assert params["zoom"]["select"]["encodings"] == ["x"]
+    assert params["hover"]["views"] == ["acrobot_swingup_reward_hover_rule"]
     assert params["isolate"] == params["isolate"] | {
         "bind": "legend",
         "select": {"type": "point", "fields": ["metric"]},

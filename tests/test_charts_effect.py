@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import altair as alt
 import polars as pl
 import pytest
 
@@ -243,6 +244,13 @@ def test_empty_frames_still_draw():
         curves_since_detach(both().clear(), STUDY, EVAL, "detached", view=View(x="since"), width=300),
     ):
         assert svg(chart).startswith("<svg")
+
+
+def test_effect_charts_are_valid_vega_lite():
+    points = quadrant_points(PER, EVAL.key, LOSS.key)
+    for chart in (slope_chart(PER, STUDY, TASK, EVAL), forest_chart(EFF, STUDY), quadrant_chart(points, STUDY)):
+        spec = chart.to_dict()
+        assert alt.LayerChart.from_dict(spec).to_dict()["layer"][0] == spec["layer"][0]
 
 
 def test_effect_charts_are_the_same_specification_every_time():
