@@ -73,20 +73,27 @@ def curves(
     """
     if view.grid == "exact":
         return exact(history, task, metrics, treated, view)
-    bins = _binned(history, task, metrics, treated, view)
+    return aggregated(bins(history, task, metrics, treated, view), task, metrics, treated, view)
+
+
+def aggregated(
+    binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The second half of `curves`: what `bins` gives, aggregated over the seeds of each arm that the view shows."""
     most = max(Counter(t.arm for t in treated).values(), default=0)
-    center = _center(view.aggregate)
     logged = [m.key for m in metrics if m.scale == "log"]
     return (
-        bins.group_by("arm", "metric", "bin")
+        _with_arms(binned, treated, view)
+        .group_by("arm", "metric", "bin")
         .agg(
             step=pl.col("step_sum").sum() / pl.col("points").sum(),
-            center=center,
+            center=_center(view.aggregate),
             sd=pl.col("value").std(ddof=1),
             low=pl.col("value").min(),
             high=pl.col("value").max(),
             n=pl.len().cast(pl.UInt32),
         )
+        .with_columns(pl.col("metric").cast(pl.String))
         .join(_t_quantiles(most).lazy(), on="n", how="left")
         .with_columns(_half_width(view.spread).alias("half"), pl.col("metric").is_in(logged).alias("log"))
         .with_columns(*_bounds(view.spread))
@@ -111,9 +118,17 @@ def seed_curves(
     -------
     LazyFrame: task, arm, metric, run_id, seed, step, value.
     """
+    return per_seed(bins(history, task, metrics, treated, view), task, metrics, treated, view)
+
+
+def per_seed(
+    binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The second half of `seed_curves`: what `bins` gives, on the metrics' own scales."""
     logged = [m.key for m in metrics if m.scale == "log"]
     return (
-        _binned(history, task, metrics, treated, view)
+        _with_arms(binned, treated, view)
+        .with_columns(pl.col("metric", "run_id").cast(pl.String))
         .select(
             pl.lit(task.key).alias("task"),
             "arm",
@@ -125,6 +140,14 @@ def seed_curves(
         )
         .sort("arm", "metric", "run_id", "step")
     )
+
+
+def _with_arms(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+    """Bins with the arm and seed of their run, of the runs that the view shows."""
+    rows = [(t.run_id, t.arm, t.seed) for t in shown(treated, view)]
+    ids = pl.Enum(sorted({t.run_id for t in treated}))
+    runs = pl.LazyFrame(rows, schema={"run_id": ids, "arm": pl.String, "seed": pl.String}, orient="row")
+    return binned.join(runs, on="run_id")
 
 
 def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> pl.LazyFrame:
@@ -231,17 +254,22 @@ def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _binned(
+def bins(
     history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
-    """One value a run a bin: arm, seed, run_id, metric, bin, value (its log for log metrics), step_sum, points.
+    """One value a run a bin: all of a history that curves need, whatever their aggregate, band and arms.
 
-    Bins are (origin + k w, origin + (k + 1) w]: none straddles the step it starts from.
+    Bins are (origin + k w, origin + (k + 1) w], w as `bin_widths` says: none straddles the step it starts from.
+
+    Returns
+    -------
+    LazyFrame: run_id, metric (both Enum), bin (k), value (the mean of the run's points in the bin, smoothed where the
+    metric is; of their logs for log metrics), step_sum (of the points' steps on the view's x axis), points.
     """
     runs = _run_frame(treated, view)
     logged = pl.col("metric").is_in([m.key for m in metrics if m.scale == "log"])
     points = (
-        history.join(runs.filter("shown").lazy(), on="run_id")
+        history.join(runs.lazy(), on="run_id")
         .filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_finite())
         .filter(~logged | (pl.col("value") > 0))
         .with_columns(pl.when(logged).then(pl.col("value").log()).otherwise("value").alias("value"))
@@ -251,10 +279,14 @@ def _binned(
     return (
         _smoothed(points, metrics, view.smoothing(task))
         .join(widths, on="metric")
-        .with_columns((since / pl.col("width")).ceil().cast(pl.Int64).alias("bin"))
+        .with_columns((since / pl.col("width")).ceil().cast(pl.Int32).alias("bin"))
         .with_columns(_axis(pl.col("step").cast(pl.Float64), pl.col("origin"), task, view).alias("x"))
-        .group_by("arm", "seed", "run_id", "metric", "bin")
+        .group_by("run_id", "metric", "bin")
         .agg(value=pl.col("value").mean(), step_sum=pl.col("x").sum(), points=pl.len())
+        .with_columns(
+            pl.col("run_id").cast(pl.Enum(sorted({t.run_id for t in treated}))),
+            pl.col("metric").cast(pl.Enum([m.key for m in metrics])),
+        )
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lib.audit import runs_table
-from lib.curves import COLUMNS, View, curves, seed_curves, shown
+from lib.curves import COLUMNS, View, bins, curves, shown
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.store import StoreError, put
@@ -36,23 +36,23 @@ class Results:
     runs: pl.DataFrame
 
 
+def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
+    """The bins of one task, collected: what its curves need of the history, whatever their aggregate, band and arms."""
+    treated = of_task(treatments(study, manifest), task.key)
+    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+
+
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
     """The curves of one task, collected: columns `lib.curves.COLUMNS`."""
-    treated = of_task(treatments(study, manifest, view.left_out), task.key)
+    treated = of_task(treatments(study, manifest), task.key)
     return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
-
-
-def task_seed_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
-    """Each run's own curve of one task, collected."""
-    treated = of_task(treatments(study, manifest, view.left_out), task.key)
-    return seed_curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
 
 
 def effect_inputs(
     study: Study, manifest: Manifest, view: View
 ) -> dict[str, tuple[pl.LazyFrame, tuple[Treatment, ...]]]:
     """The history and the runs of every task, as `lib.effects` takes them: those left out or of hidden arms absent."""
-    treated = shown(treatments(study, manifest, view.left_out), view)
+    treated = shown(treatments(study, manifest), view)
     return {
         task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks
     }
@@ -60,9 +60,10 @@ def effect_inputs(
 
 def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     """The curves of every task, collected at once: columns `lib.curves.COLUMNS`."""
-    inputs = effect_inputs(study, manifest, view)
+    treated = treatments(study, manifest)
     queries = [
-        curves(history, study.task(key), study.metrics, treated, view) for key, (history, treated) in inputs.items()
+        curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
+        for task in study.tasks
     ]
     return pl.concat(pl.collect_all(queries)).select(COLUMNS)
 

@@ -13,7 +13,7 @@ import polars as pl
 import streamlit as st
 
 from lib import audit, report
-from lib.curves import View
+from lib.curves import View, aggregated, per_seed
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.session_fetch import Brought
@@ -67,25 +67,36 @@ def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatme
     return treatments(study, _manifest)
 
 
-@st.cache_data(scope="session", max_entries=256, show_spinner=False)
-def _curves(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
-    return report.task_curves(study, _manifest, study.task(task), view)
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False)
+def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
+    return report.task_bins(study, _manifest, study.task(task), view)
+
+
+def _current_bins(current: Current, task: str) -> pl.LazyFrame:
+    """The task's bins; one frame serves every aggregate, band and choice of arms."""
+    view = replace(current.view, aggregate="mean", spread="std", arms=(), seeds=False)
+    return _bins(current.study, task, current.stamp, view, current.manifest).lazy()
 
 
 def curves(current: Current, task: str) -> pl.DataFrame:
     """The curves of one task, all metrics: columns of `lib.curves.COLUMNS`."""
-    view = replace(current.view, seeds=False)
-    return _curves(current.study, task, current.stamp, view, current.manifest)
+    study, view = current.study, current.view
+    if view.grid == "exact":
+        return _exact_curves(study, task, current.stamp, replace(view, seeds=False), current.manifest)
+    treated = of_task(current.treated, task)
+    return aggregated(_current_bins(current, task), study.task(task), study.metrics, treated, view).collect()
 
 
-@st.cache_data(scope="session", max_entries=64, show_spinner=False)
-def _seed_curves(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
-    return report.task_seed_curves(study, _manifest, study.task(task), view)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False)
+def _exact_curves(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
+    return report.task_curves(study, _manifest, study.task(task), view)
 
 
 def seed_curves(current: Current, task: str) -> pl.DataFrame:
     """Each run's own curve of one task, all metrics."""
-    return _seed_curves(current.study, task, current.stamp, current.view, current.manifest)
+    treated = of_task(current.treated, task)
+    study = current.study
+    return per_seed(_current_bins(current, task), study.task(task), study.metrics, treated, current.view).collect()
 
 
 def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
