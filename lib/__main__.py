@@ -1,6 +1,7 @@
 """The command line: `python -m lib fetch | report | bundle STUDY`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 whole, 1 partial (fetch), 2 bad input, 130 stopped."""
+    """Run one command; the exit status: 0 whole, 1 partial (fetch), 2 bad input, 130 stopped, 141 no reader left."""
     options = _parser().parse_args(arguments)
     try:
         study = load_study(options.study)
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         _say(str(error))
         return 2
+    except BrokenPipeError:
+        # Whoever read stdout has gone; what is still buffered must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         _say("Stopped; what had come is kept.")
         return 130
@@ -69,7 +74,7 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
     manifest = fetch(study, _request(study, refresh=options.refresh))
     _say_problems(manifest)
     if options.json:
-        print(manifest.to_json())
+        print(manifest.to_json(), flush=True)
     else:
         _say(f"{len(manifest.runs)} runs of {study.name} are stored.")
     return 0 if manifest.whole else 1
