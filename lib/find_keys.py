@@ -1,6 +1,5 @@
 """Which config and logged keys of some runs name the task, the seed, the steps and the detach, and where they are."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,13 +43,15 @@ TASK, SEED, STEP, TOTAL = "task key", "seed key", "step key", "total steps key"
 RATIO, DETACH_STEP, SIGNAL = "detach ratio key", "detach step key", "signal"
 #: Whose value may be that there is none.
 OPTIONAL = (TOTAL, RATIO, DETACH_STEP, SIGNAL)
+#: Beyond this a float does not hold every whole number.
+_EXACT = 2**53
 #: Of the last step, a config key that says less than this part is no total.
 _SHORT = 0.9
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a config value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a config value is a number that can count steps: finite and exact; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _EXACT
 
 
 def find_keys(looked: Looked, choices: Choices | None = None) -> dict[str, Finding]:

@@ -238,12 +238,12 @@ def _readings(known: _Known, run: Run, ratio: float, total: int) -> tuple[str, t
 def _totals(known: _Known, task: str) -> list[int]:
     key = known.key(fk.TOTAL)
     values = [run.config.get(key) for run in known.runs(task)]
-    return sorted({int(value) for value in values if is_number(value) and value > 0})
+    return sorted({int(value) for value in values if is_number(value) and value >= 1})
 
 
 def _total_of(known: _Known, run: Run, task: str) -> int:
     own = run.config.get(known.key(fk.TOTAL))
-    return int(own) if is_number(own) else _total_steps(known, task)[0]
+    return int(own) if is_number(own) and own >= 1 else _total_steps(known, task)[0]
 
 
 def _total_steps(known: _Known, task: str) -> tuple[int, Finding]:
@@ -323,8 +323,8 @@ def _typed_step(known: _Known, name: str) -> tuple[int | None, Finding, list[str
     """The step at which all runs of a task detach, where their config or their signal says one."""
     runs, key, what = known.runs(name), known.key(fk.DETACH_STEP), f"detach step of {name}"
     steps = [run.config.get(key) for run in runs]
-    found = sorted({int(step) for step in steps if is_number(step) and step > 0})
-    never = sum(not (is_number(step) and step > 0) for step in steps)
+    found = sorted({int(step) for step in steps if is_number(step) and step >= 1})
+    never = sum(not (is_number(step) and step >= 1) for step in steps)
     if len(found) == 1 and not never:
         return found[0], Finding(what, f"{found[0]:,}", f"config {key} of its {len(runs)} runs"), []
     if found:
