@@ -201,7 +201,8 @@ def forest_chart(
     y = alt.Y("label:N", sort=order, title=None, axis=None)
     across = alt.Scale(domain=[-reach, reach], nice=False)
     verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
-    legend = alt.Legend(title=None, orient="top", symbolType="circle")
+    columns = alt.ExprRef("width < 420 ? 2 : 4")
+    legend = alt.Legend(title=None, orient="top", symbolType="circle", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
     tips = [
         alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),

@@ -7,7 +7,8 @@ import polars as pl
 from lib.charts_parts import QUIET
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
-STRIP_SLOTS = 150
+TEXTS = 1200  # of the tooltip in all: many series share fewer positions
+STRIP_SLOTS = 100
 MISSING = "–"
 
 Series = tuple[str, str]
@@ -34,7 +35,7 @@ def hover_table(curves: pl.DataFrame, order: list[Series], log: bool, split: flo
     split : the detach step on the x axis, or None.
     """
     steps = curves["step"].unique().sort().to_numpy()
-    at = _slots(steps)
+    at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(order), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
     columns = {"step": at}
     for i, (metric, arm) in enumerate(order):
@@ -50,11 +51,11 @@ def _text(row: tuple[float, float | None, float | None, int], log: bool) -> str:
     return f"{number(mean, log)}{band}, n = {n}"
 
 
-def _slots(steps: np.ndarray) -> np.ndarray:
-    """At most `SLOTS` of the sorted steps, evenly spread."""
-    if len(steps) <= SLOTS:
+def _slots(steps: np.ndarray, most: int) -> np.ndarray:
+    """At most this many of the sorted steps, evenly spread."""
+    if len(steps) <= most:
         return steps
-    even = np.linspace(steps[0], steps[-1], SLOTS)
+    even = np.linspace(steps[0], steps[-1], most)
     return np.unique(steps[np.searchsorted(steps, even).clip(0, len(steps) - 1)])
 
 
@@ -150,7 +151,7 @@ def strip_layers(
     foot = 5 * len(order)
     bottom = "height" if height is None else str(height)
     bars = table.select(
-        "metric", "arm", pl.col("step", "end").round(3), text.alias("seeds"),
+        pl.col("metric", "arm").cast(pl.Categorical), pl.col("step", "end").round(3), text.cast(pl.Categorical).alias("seeds"),
         pl.col("share").round(3), (foot + 2 - 5 * pl.col("row")).cast(pl.Int32).alias("up"),
     )  # fmt: skip
     tips = [

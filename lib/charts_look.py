@@ -75,24 +75,22 @@ class Look:
         """
         scale = alt.Scale(domain=self.arms, range=parts.arm_dashes(self.arms))
         beside = self.arms_side != "top" and len(self.arms) == 2
-        place = {"orient": f"top-{self.arms_side}", "columns": 1} if beside else {"orient": "top"}
+        place: dict[str, Any] = {"orient": "top"}
+        if beside:
+            # Two lines of this size fit into the headroom whatever the page's theme pads its legends with.
+            small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3}
+            place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
         show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
 
     def _legend(self, **options: Any) -> alt.Legend | None:
         if not self.legend:
             return None
-        return alt.Legend(
-            direction="horizontal",
-            symbolType="stroke",
-            symbolSize=300,
-            symbolOpacity=1,
-            symbolStrokeWidth=2.5,
-            labelLimit=260,
-            rowPadding=1,
-            offset=4,
-            **options,
-        )
+        common: dict[str, Any] = {
+            "direction": "horizontal", "symbolType": "stroke", "symbolSize": 300, "symbolOpacity": 1, "offset": 4,
+            "symbolStrokeWidth": 2.5, "labelLimit": 260, "rowPadding": 1,
+        }  # fmt: skip
+        return alt.Legend(**common | options)
 
     def opacity(self, full: float) -> Any:
         """Full where the legends' selections hold (an empty one holds everywhere), faint elsewhere."""

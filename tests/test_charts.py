@@ -346,7 +346,7 @@ def test_bytes_stay_small_for_long_curves():
         [curve(m, values, arm=a, steps=steps, half=1.3) for m in metrics for a in ("detached", "a", "b", "control")]
     )
     one = chart(frame, "loss")
-    assert len(rows(one, "line")) <= 5000
+    assert len(rows(one, "line")) <= 3600
     # The same columns as Arrow, which is how a page sends them.
     from streamlit.dataframe_util import convert_anything_to_arrow_bytes
 
