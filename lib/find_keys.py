@@ -25,6 +25,11 @@ class Finding:
     options: tuple[str, ...] = ()
     ask: bool = False
 
+    @property
+    def known(self) -> str:
+        """How it is known: found, assumed, or not found."""
+        return "assumed" if self.assumed else "found" if self.value else "not found"
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -95,10 +100,10 @@ def _in_config(what: str, names: Sequence[str], fits: Callable[[Any, Run], bool]
     options = (*ranked, *others)
     if not ranked:
         nested = sorted({key for run in runs for key in _nested(run.config) if _rank(key, names)})
-        where = "not found in any config" + (": each run counts as a seed of its own" if what == SEED else "")
+        where = "in no config" + (": each run counts as a seed of its own" if what == SEED else "")
         if nested:
             where = f"{nested[0]} lies inside another key: a study reads the top keys of a config only"
-        return Finding(what, "", where, assumed=True, options=options)
+        return Finding(what, "", where, assumed=what == SEED, options=options)
     best, rivals = ranked[0], ranked[1:]
     where = f"config of {counts[best]} of {len(runs)} runs"
     if rivals:

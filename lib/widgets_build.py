@@ -142,8 +142,8 @@ def _choose_keys(looked: Looked, prefix: str) -> dict[str, str]:
 
 def _said(finding: Finding) -> None:
     """Where something was found, or that it is assumed."""
-    badge = ":orange-badge[assumed]" if finding.assumed else ":green-badge[found]"
-    st.caption(f"{badge} {_escaped(finding.where)}")
+    color = {"found": "green", "assumed": "orange", "not found": "gray"}[finding.known]
+    st.caption(f":{color}-badge[{finding.known}] {_escaped(finding.where)}")
 
 
 def _choose_metrics(looked: Looked, keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
@@ -157,7 +157,11 @@ def _choose_metrics(looked: Looked, keys: dict[str, str], prefix: str) -> tuple[
         placeholder="search the keys that the runs logged",
         help=f"{len(suggested)} keys were logged.",
     )
-    return metric_rows([suggested[key] for key in chosen], looked.lowest, prefix)
+    rows = [suggested[key] for key in chosen]
+    with st.expander(
+        "Labels, families, directions, scales", icon=":material/tune:", expanded=any(r.assumed for r in rows)
+    ):
+        return metric_rows(rows, looked.lowest, prefix)
 
 
 def metric_rows(
@@ -216,7 +220,7 @@ def _choose_detach(looked: Looked, draft: pr.Proposal, choices: Choices, prefix:
         with columns[0]:
             known = task.total_steps if of_total.value else None
             total = _steps(f"Total steps of {task.name}", known, f"{prefix}_{task.name}_total")
-            _said(of_total if total == known else Finding("", "", "typed by you"))
+            _said(of_total if total == known else Finding("", "typed", "typed by you"))
         if total is not None and total != known:
             totals[task.name] = total
         if of_step is None:
@@ -226,7 +230,7 @@ def _choose_detach(looked: Looked, draft: pr.Proposal, choices: Choices, prefix:
             continue
         with columns[1]:
             step = _steps(f"Detach step of {task.name}", task.detach.step, f"{prefix}_{task.name}_step")
-            _said(of_step if step == task.detach.step else Finding("", "", "typed by you"))
+            _said(of_step if step == task.detach.step else Finding("", "typed", "typed by you"))
         if step is not None and step != task.detach.step:
             steps[task.name] = step
     return replace(choices, ratio_counts=counts, tasks=tasks, total_steps=totals, detach_steps=steps)
@@ -243,11 +247,10 @@ def _choose_reading(found: Finding | None, key: str) -> str | None:
         return None
     proposed = None if found.ask else found.value
     said = st.segmented_control(
-        f"{_escaped(found.what.removesuffix(' counts'))} counts the part of training that has",
+        f"{_escaped(found.what.removesuffix(' counts'))} counts the part of training that is",
         ["elapsed", "remaining"],
         default=proposed,
         key=key,
-        format_func={"elapsed": "elapsed", "remaining": "yet to come"}.__getitem__,
     )
     if said in (None, proposed):
         _said(found)
@@ -266,7 +269,7 @@ def _preview(looked: Looked, final: pr.Proposal) -> None:
     with st.expander(f"{len(runs)} runs", icon=":material/checklist:"):
         st.dataframe(runs, hide_index=True, alt="Runs of the proposed study")
     with st.expander("Everything found and assumed", icon=":material/rule:"):
-        rows = [(f.what, f.value or "none", "assumed" if f.assumed else "found", f.where) for f in final.findings]
+        rows = [(f.what, f.value or "none", f.known, f.where) for f in final.findings]
         heads = ["what", "value", "known", "where"]
         st.dataframe(pl.DataFrame(rows, schema=heads, orient="row"), hide_index=True, alt="What the proposal rests on")
     with st.expander("The study file", icon=":material/description:"):

@@ -268,7 +268,7 @@ def test_last_steps_are_not_in_another_step_key():
 def test_runs_of_no_task_and_without_a_seed_are_said():
     found = propose(looked(run(seed="gone"), run("b", task=3, seed="gone")))
     assert finding(found, "runs left out").value == "1"
-    assert finding(found, "seed key").where == "not found in any config: each run counts as a seed of its own"
+    assert finding(found, "seed key").where == "in no config: each run counts as a seed of its own"
 
 
 def test_total_steps_of_several_values_and_of_none():
@@ -282,7 +282,7 @@ def test_total_steps_of_several_values_and_of_none():
 def test_a_rollouts_length_is_no_total():
     found = propose(looked(run(steps="gone", num_steps=128, total_timesteps=1000)))
     assert found.study.tasks[0].total_steps == 1000
-    assert find_keys(looked(run(steps="gone", num_steps=128)))[fk.TOTAL].value == ""
+    assert find_keys(looked(run(steps="gone", num_steps=128)))[fk.TOTAL].known == "not found"
 
 
 def test_a_detach_step_of_every_run_is_typed():
