@@ -107,10 +107,13 @@ class Wire:
         Failed, Stopped
         """
 
+        # `query Name($variable: …) { … }`: some servers route by the name, as the client gives it.
+        name = query.partition("(")[0].split()[-1]
+
         def ask() -> dict[str, Any]:
             with self._server.post(
                 f"{self._base}/graphql",
-                json={"query": query, "variables": variables},
+                json={"operationName": name, "query": query, "variables": variables},
                 timeout=watch.timeout,
                 allow_redirects=False,
                 stream=True,
