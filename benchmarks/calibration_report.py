@@ -1,0 +1,200 @@
+"""The calibration's results as the tables and the figure that the README shows."""
+
+import math
+from pathlib import Path
+
+import altair as alt
+import polars as pl
+
+from benchmarks import simulated as sim
+from benchmarks.calibration import RESULTS, SIZES
+
+TABLE = RESULTS.with_suffix(".md")
+FIGURE = Path(__file__).parents[1] / "assets" / "calibration.svg"
+BAR = 0.065
+COVER = 0.93
+
+WHY = {
+    "pooled rows, Welch": "rows are not runs, and curves rise by themselves",
+    "before/after, paired t": "curves rise by themselves",
+    "before/after in 10% windows, paired t": "the same, less of it",
+    "before/after, percentile bootstrap": "the same, and too narrow",
+    "gap to a linear trend, t": "curves are not lines",
+    "segmented regression, Newey-West": "the same, with errors of one mean curve",
+    "local jump, h = 10% at any n": "a curve's bend passes for a jump from 8 runs on",
+    "local jump, 3 rows a side": "too few rows to see the bend",
+    "local jump, smoothed series": "see its coverage: smoothing removes the jump",
+    "row-level DiD, OLS": "rows are not runs",
+    "DiD, percentile bootstrap": "too narrow in small samples",
+    "DiD, BCa bootstrap": "too narrow in small samples",
+    "DiD, best of six windows": "choosing after looking",
+    "fork pairs taken as unpaired, Welch": "valid, but see its power: it ignores the shared history",
+}
+
+
+def write_report(results: pl.DataFrame) -> None:
+    """Write the tables to `TABLE` and the figure to `FIGURE` (and as PNG beside it)."""
+    TABLE.write_text(tables(results), encoding="utf-8")
+    FIGURE.parent.mkdir(exist_ok=True)
+    drawing = figure(results)
+    drawing.save(str(FIGURE))
+    drawing.save(str(FIGURE.with_suffix(".png")), scale_factor=2)
+
+
+def named(results: pl.DataFrame) -> pl.DataFrame:
+    """With the number of tasks in the names of methods across tasks, and without the stress family."""
+    tasks = pl.col("design").str.extract(r"(\d+) tasks")
+    name = pl.when(tasks.is_not_null()).then(pl.col("method") + " (" + tasks + " tasks)").otherwise(pl.col("method"))
+    return results.with_columns(name.alias("method"))
+
+
+def base(results: pl.DataFrame) -> pl.DataFrame:
+    """The families that the bar is set for."""
+    return results.filter(pl.col("family") != sim.STRESS)
+
+
+def even(results: pl.DataFrame) -> pl.DataFrame:
+    """Equal arms, or one arm."""
+    return results.filter((pl.col("n_c") == pl.col("n_t")) | (pl.col("n_c") == 0))
+
+
+def worst(results: pl.DataFrame) -> pl.DataFrame:
+    """By method and size, the largest false positives and the smallest coverage over families and effects at once."""
+    nothing = pl.col("effect") == 0
+    return (
+        results.filter(~pl.col("gradual"))
+        .group_by("method", "n_t", "n_c", "offered")
+        .agg(pl.col("found").filter(nothing).max().alias("false"), pl.col("covered").min())
+    )
+
+
+def failures(results: pl.DataFrame) -> pl.DataFrame:
+    """Offered methods beyond the bar in any base family: none, if all is well."""
+    beyond = ((pl.col("effect") == 0) & (pl.col("found") > BAR)) | (pl.col("covered") < COVER)
+    return base(named(results)).filter("offered", beyond, ~pl.col("gradual"))
+
+
+def tables(results: pl.DataFrame) -> str:
+    """All tables as Markdown."""
+    found = named(results)
+    studies = int(found.filter(pl.col("effect") == 0)["studies"].min() or 0)
+    covered = int(found.filter(pl.col("effect") == 0.25, ~pl.col("gradual"))["studies"].min() or 0)
+    error = 100 * math.sqrt(0.05 * 0.95 / max(studies, 1))
+    parts = [
+        f"At least {studies:,} simulated studies a cell without an effect: the Monte Carlo error of 5% is {error:.2f} points "
+        f"({covered:,} studies for coverage, a quarter for power). Each figure is that of the worst of the families "
+        f"{', '.join(sim.FAMILIES)}.",
+        "### Offered: false positives in % (nominal 5), and coverage of the 95% interval\n",
+        _offered(even(base(found))),
+        "### Refused: false positives in %\n",
+        _refused(even(base(found))),
+        "### Unequal arms: DiD, Welch, false positives in %\n",
+        _unequal(base(found)),
+        "### Power: share of studies that find the effect in its direction, in %, mean over families\n",
+        _power(even(base(found))),
+        f"### Beyond the bar: the stress family ({sim.STRESS}), false positives in %\n",
+        _stress(even(found)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grid(rows: dict[str, dict[int, str]], extra: dict[str, str] | None = None) -> str:
+    sizes = list(SIZES)
+    head = ["method, runs an arm ="] + [str(n) for n in sizes] + (["why"] if extra else [])
+    lines = [_line(head), _line(["---"] * len(head))]
+    for name, cells in rows.items():
+        line = [name] + [cells.get(n, "") for n in sizes]
+        lines.append(_line(line + ([extra.get(name, "")] if extra else [])))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{100 * value:.{digits}f}"
+
+
+def _offered(results: pl.DataFrame) -> str:
+    summary = worst(results)
+    names = summary.filter("offered")["method"].unique().sort().to_list()
+    rows: dict[str, dict[int, str]] = {}
+    for name in names:
+        rows[name] = {}
+        for row in summary.filter(method=name).iter_rows(named=True):
+            cover = f" ({_percent(row['covered'])})" if row["covered"] is not None else ""
+            rows[name][row["n_t"]] = _percent(row["false"]) + cover if row["offered"] else "refused"
+    return _grid(rows)
+
+
+def _refused(results: pl.DataFrame) -> str:
+    summary = worst(results).filter(~pl.col("offered"))
+    never = summary.filter(pl.col("method").is_in(list(WHY)))
+    rows = {
+        name: {r["n_t"]: _percent(r["false"]) for r in never.filter(method=name).iter_rows(named=True)} for name in WHY
+    }
+    return _grid({k: v for k, v in rows.items() if v}, WHY)
+
+
+def _unequal(results: pl.DataFrame) -> str:
+    chosen = results.filter(pl.col("method") == "DiD, Welch", pl.col("n_t") != pl.col("n_c"))
+    summary = worst(chosen).sort("offered", "n_t", "n_c", descending=[True, False, False])
+    lines = [_line(["arms", "false positives", "coverage", "offered"]), _line(["---"] * 4)]
+    for row in summary.iter_rows(named=True):
+        arms = f"{row['n_t']} against {row['n_c']}"
+        offered = "yes" if row["offered"] else "refused"
+        lines.append(_line([arms, _percent(row["false"]), _percent(row["covered"]), offered]))
+    return "\n".join(lines)
+
+
+def _power(results: pl.DataFrame) -> str:
+    chosen = results.filter(pl.col("effect") > 0, pl.col("offered") | (pl.col("method").str.contains("unpaired")))
+    by = ("method", "effect", "gradual", "n_t")
+    mean = chosen.group_by(by).agg(pl.col("found_right").mean()).sort(by)
+    rows: dict[str, dict[int, str]] = {}
+    for method, effect, gradual, n, power in mean.iter_rows():
+        name = f"{method}, {effect:+.0%}{' gradually' if gradual else ''}"
+        rows.setdefault(name, {})[n] = _percent(power, 0)
+    return _grid(rows)
+
+
+def _stress(results: pl.DataFrame) -> str:
+    summary = worst(results.filter(pl.col("family") == sim.STRESS)).filter("offered").sort("method")
+    rows: dict[str, dict[int, str]] = {}
+    for row in summary.iter_rows(named=True):
+        rows.setdefault(row["method"], {})[row["n_t"]] = _percent(row["false"])
+    return _grid(rows)
+
+
+def figure(results: pl.DataFrame) -> alt.FacetChart:
+    """False positives of every method by number of runs, offered above refused; a point a family."""
+    chosen = even(base(named(results))).filter(pl.col("effect") == 0)
+    kinds = chosen.filter("offered")["method"].unique().to_list()
+    shown = chosen.filter(pl.col("offered") | ~pl.col("method").is_in(kinds)).with_columns(
+        (100 * pl.col("found")).alias("false"),
+        pl.when("offered").then(pl.lit("offered")).otherwise(pl.lit("refused")).alias("group"),
+    )
+    order = shown.group_by("method").agg(pl.col("false").max()).sort("false")["method"].to_list()
+    scale = alt.Scale(type="log", domain=[1, 100])
+    axis = alt.Axis(values=[1, 2, 5, 10, 20, 50, 100], grid=True)
+    points = (
+        alt.Chart()
+        .mark_point(filled=True, opacity=0.75, size=45)
+        .encode(
+            x=alt.X(
+                "false:Q", title="false positives in % (log scale; the line is the nominal 5%)", scale=scale, axis=axis
+            ),
+            y=alt.Y("method:N", title=None, sort=order, axis=alt.Axis(labelLimit=320)),
+            color=alt.Color("n_t:O", title="runs an arm", scale=alt.Scale(scheme="viridis")),
+            shape=alt.Shape("family:N", title="curves"),
+        )
+    )
+    rule = alt.Chart().mark_rule(color="#c0392b", strokeDash=[4, 3]).encode(x=alt.datum(5))
+    columns = ["method", "family", "n_t", "false", "group"]
+    return (
+        alt.layer(points, rule, data=shown.select(columns))
+        .properties(width=520, height=alt.Step(22))
+        .facet(row=alt.Row("group:N", title=None, header=alt.Header(labelFontSize=13, labelFontWeight="bold")))
+        .resolve_scale(y="independent")
+    )
