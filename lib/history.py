@@ -161,7 +161,9 @@ def numeric(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         if series.dtype.is_numeric() or series.dtype == pl.Boolean:
             number = series.cast(pl.Float64)
         elif series.dtype == pl.String:
-            number = series.replace_strict(_TEXT_NUMBERS, default=None, return_dtype=pl.Float64)
+            # A part in which a key was text once has all of its values as text.
+            plain = series.cast(pl.Float64, strict=False)
+            number = series.replace_strict(_TEXT_NUMBERS, default=plain, return_dtype=pl.Float64)
         else:
             number = pl.Series(series.name, [None] * len(series), dtype=pl.Float64)
         lost = number.null_count() - series.null_count()

@@ -1,6 +1,7 @@
 """What the tests of the W&B source share: a study over the loopback server, and points to compare."""
 
-import json
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,6 +58,7 @@ def points(manifest: Manifest, run_id: str, metric: str = "loss") -> dict[int, f
     return dict(found.select("step", "value").collect().iter_rows())
 
 
-def asked_steps(server: WandbServer) -> str:
-    """The server's log as text, for messages of failed tests."""
-    return json.dumps(server.counters())
+def bring_and_leave(url: str, store: str, deadline: float) -> None:
+    """What a process of its own does: fetch into a store, exit with the number of problems."""
+    os.environ["DETACH_STORE"] = store
+    sys.exit(len(bring(study(url), deadline=deadline).problems))

@@ -62,13 +62,18 @@ class FakeRun:
         return self._files
 
     def frames(self) -> list[pl.DataFrame]:
-        """The parts as frames."""
-        return [p if isinstance(p, pl.DataFrame) else pl.read_parquet(io.BytesIO(p)) for p in self.parts]
+        """The parts that are given as frames; those given as a file's bytes may be no Parquet at all."""
+        return [part for part in self.parts if isinstance(part, pl.DataFrame)]
 
     def logged(self) -> list[dict[str, Any]]:
         """Every row, exported or live, without what a row does not hold."""
         rows = [row for part in self.frames() for row in part.iter_rows(named=True)]
         return [{k: v for k, v in row.items() if v is not None} for row in rows] + self.live
+
+    def replace(self, rows: list[dict[str, Any]], heartbeat: str) -> None:
+        """Other rows in the place of the exported ones."""
+        self.parts, self._files = [pl.DataFrame(rows, infer_schema_length=None)], []
+        self.heartbeat = heartbeat
 
     def history_keys(self) -> dict[str, Any]:
         """What the listing says of the run's keys."""
@@ -109,7 +114,10 @@ def _plain(part: pl.DataFrame) -> pa.Table:
 
 @dataclass
 class Fault:
-    """The next `times` requests of this operation (and run) fail: `status`, `reset`, `truncate`, `silence`, `refuse`."""
+    """The next `times` requests of this operation (and run) fail.
+
+    `kind` is status, reset, truncate, silence, refuse (403) or delete (the run goes before it is asked about).
+    """
 
     kind: str
     op: str = ""
@@ -272,6 +280,10 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(self.server.latency)
         fault = self.server.fault(op, run)
         self.cut = fault is not None and fault.kind == "truncate"
+        if fault is not None and fault.kind == "delete":
+            for held in self.server.projects.values():
+                held.pop(run, None)
+            return False
         if fault is None or self.cut:
             return False
         self.close_connection = True

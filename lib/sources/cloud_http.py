@@ -1,5 +1,6 @@
 """Requests to a W&B server and to its signed URLs: patient with bursts of errors, never with silence, easy to stop."""
 
+import logging
 import mmap
 import tempfile
 import time
@@ -19,6 +20,19 @@ _CONNECT = 10.0
 _TRIES_IN_DEADLINE = 3
 
 T = TypeVar("T")
+
+
+class _NoQuery(logging.Filter):
+    """Cuts what follows the ? of an address from debug records: in a signed URL that is the secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_NoQuery())
 
 
 class Failed(Exception):
