@@ -33,7 +33,7 @@ def fresh_server(monkeypatch):
 
 # page, heading, charts, metrics, data frames
 TABLE = [
-    ("overview", "Overview", 4, 10, 0),
+    ("overview", "Detach Encoder Demo", 4, 10, 0),
     ("rewards", "Rewards", 2, 0, 0),
     ("losses", "Losses", 2, 0, 0),
     ("detach_effect", "Detach effect", 0, 5, 1),

@@ -1,0 +1,29 @@
+"""Pictures of every page, light and dark, 1280 pixels wide: `python tests/screenshots.py assets`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from browser import ROOT, Server, Visitor, browser, chromium
+
+
+def take(folder: Path) -> list[Path]:
+    """Draw every page of the demo in both themes; the files written."""
+    written = []
+    with tempfile.TemporaryDirectory() as temporary, Server(Path(temporary)) as server, browser() as chrome:
+        for scheme in ("light", "dark"):
+            with Visitor(chrome, server, color_scheme=scheme) as visitor:
+                visitor.open()
+                links = visitor.page.get_by_test_id("stSidebarNavLink").all_text_contents()
+                for title in links:
+                    visitor.follow(title)
+                    written.append(visitor.shot(f"{title.lower().replace(' ', '_')}_{scheme}", folder))
+                    visitor.page.set_viewport_size({"width": 1280, "height": 900})
+    return written
+
+
+if __name__ == "__main__":
+    if chromium() is None:
+        sys.exit("Chromium is needed: install it, or name its program in the environment variable CHROMIUM.")
+    for path in take(ROOT / (sys.argv[1] if len(sys.argv) > 1 else "assets")):
+        sys.stdout.write(f"{path.relative_to(ROOT)}\n")

@@ -1,0 +1,256 @@
+"""The app in a real browser: it draws, it calls nobody, every setting is in the address, and an address is a view."""
+
+import os
+import re
+import sys
+import time
+
+import pytest
+from app_kit import fill
+from browser import PAGES, Server, Visitor, browser, chromium
+from playwright.sync_api import Browser, expect
+from wandb_server import KEY, WandbServer
+
+REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not REQUIRED and chromium() is None,
+        reason="no Chromium here: install it, or name its program in the environment variable CHROMIUM",
+    ),
+]
+
+TITLES = dict(zip(PAGES, ("Overview", "Rewards", "Losses", "Detach effect", "Runs", "Study"), strict=True))
+CHARTS = {"overview": 4, "rewards": 2, "losses": 2}
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    """The browser; without one the tests fail here, since they are required."""
+    assert chromium(), "Chromium is required here and was not found: install it, or set CHROMIUM"
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The app's server, which must have had nothing to complain about."""
+    with Server(tmp_path_factory.mktemp("server")) as started:
+        yield started
+        assert started.complaints() == []
+
+
+@pytest.fixture
+def visitor(chrome, server):
+    """A visitor at 1280 x 900."""
+    with Visitor(chrome, server) as one:
+        yield one
+        untroubled(one)
+
+
+def untroubled(visitor: Visitor) -> None:
+    """Nothing was raised, on the page or in its scripts, and no other host was asked for anything."""
+    assert visitor.exceptions() == []
+    assert visitor.thrown == []
+    assert visitor.abroad == []
+
+
+def lines(visitor: Visitor) -> list[list[list[float]]]:
+    """The lines of every chart of the page: the numbers of their paths, in pixels."""
+    return [
+        [[float(number) for number in re.findall(r"-?[\d.]+", path)] for path in visitor.paths(i)]
+        for i in range(visitor.charts().count())
+    ]
+
+
+def same(one: Visitor, another: Visitor) -> bool:
+    """Whether the charts of two pages say the same and look the same, give or take the room that labels took."""
+    for i in range(one.charts().count()):
+        if sorted(one.texts(i)) != sorted(another.texts(i)):
+            return False
+    close = [[pytest.approx(line, abs=8) for line in chart] for chart in lines(one)]
+    return lines(another) == close
+
+
+# ---- a server's first visitor --------------------------------------------------------------------------------------
+
+
+def test_the_first_page_draws_soon(chrome, tmp_path, capsys):
+    with Server(tmp_path) as server, Visitor(chrome, server) as visitor:
+        began = time.monotonic()
+        visitor.page.goto(server.at())
+        visitor.charts().first.locator("svg .mark-line path").first.wait_for()
+        first = time.monotonic() - began
+        visitor.settled()
+        whole = time.monotonic() - began
+        untroubled(visitor)
+        assert server.complaints() == []
+    with capsys.disabled():
+        sys.stdout.write(f"\nfirst chart {first:.1f} s after the server was up, the whole first page {whole:.1f} s\n")
+    assert first < 30
+
+
+def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path):
+    with Server(tmp_path) as server, Visitor(chrome, server) as visitor:
+        visitor.open("rewards", aggregate="median", spread="min-max", x="% of training")
+        expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Rewards")
+        expect(visitor.page.get_by_test_id("stSidebarNavLink")).to_have_count(len(PAGES))
+        assert visitor.charts().count() == CHARTS["rewards"]
+        assert "Training (%)" in visitor.texts()
+        assert visitor.query() == {"aggregate": ["median"], "spread": ["min-max"], "x": ["% of training"]}
+        visitor.follow("Losses")
+        assert visitor.query()["aggregate"] == ["median"]
+        untroubled(visitor)
+        assert server.complaints() == []
+
+
+# ---- every page ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page(chrome, server, scheme):
+    with Visitor(chrome, server, color_scheme=scheme) as visitor:
+        visitor.open()
+        backgrounds = set()
+        for page, title in TITLES.items():
+            visitor.follow(title)
+            assert visitor.page.url.removeprefix(server.url).strip("/") == page.replace("overview", "")
+            assert visitor.charts().count() >= CHARTS.get(page, 0)
+            assert all(len(chart) >= 2 for chart in lines(visitor)[: CHARTS.get(page, 0)])
+            shown = visitor.page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+            backgrounds.add(sum(int(part) for part in shown[4:-1].split(",")[:3]) > 3 * 128)
+            visitor.shot(f"{page}_{scheme}")
+            untroubled(visitor)
+        assert backgrounds == {scheme == "light"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_phone(chrome, server, page):
+    viewport = {"width": 390, "height": 844}
+    with Visitor(chrome, server, viewport=viewport, is_mobile=True, has_touch=True, device_scale_factor=2) as visitor:
+        visitor.open(page)
+        wider = visitor.page.evaluate(
+            "() => ['html', 'body', '[data-testid=stMain]'].map(at => document.querySelector(at))"
+            ".filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"
+        )
+        visitor.shot(f"{page}_phone", full=False)
+        assert wider == []
+        untroubled(visitor)
+
+
+# ---- settings and addresses ----------------------------------------------------------------------------------------
+
+# how it is set, the address, what the first chart says then, what it says no more
+SETTINGS = {
+    "aggregate": (lambda v: v.select("Aggregate over seeds", "median"), "median", None, None),
+    "spread": (lambda v: v.select("Band", "min-max"), "min-max", None, None),
+    "x": (lambda v: v.select("X axis", "% of training"), "% of training", "Training (%)", "Environment Steps"),
+    "smooth": (
+        lambda v: v.toggle("Smooth train rewards"),
+        "false",
+        "Train Episode Reward",
+        "Train Episode Reward (MA 1,000)",
+    ),
+    "window": (
+        lambda v: v.fill("Smoothing window (steps)", "5000"),
+        "5000",
+        "Train Episode Reward (MA 5,000)",
+        "Train Episode Reward (MA 1,000)",
+    ),
+    "seeds": (lambda v: v.toggle("Draw every seed"), "true", None, None),
+    "exact": (lambda v: v.toggle("Notebook arithmetic"), "true", None, None),
+    "arms": (lambda v: v.pick("Arms", "detached"), "detached", None, "control"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_setting(chrome, server, visitor, name):
+    act, value, says, says_no_more = SETTINGS[name]
+    visitor.open("rewards")
+    before = visitor.marks()
+    assert says_no_more is None or says_no_more in visitor.texts()
+    act(visitor)
+    visitor.until_query(name, value)
+    visitor.until_redrawn(before)
+    assert says is None or says in visitor.texts()
+    assert says_no_more not in visitor.texts()
+    with Visitor(chrome, server) as another:
+        another.page.goto(visitor.page.url)
+        another.settled()
+        assert another.query() == visitor.query()
+        assert another.charts().count() == CHARTS["rewards"]
+        assert another.until(lambda: same(visitor, another)), (visitor.texts(), another.texts())
+        untroubled(another)
+
+
+def test_leave_a_run_out(chrome, server, visitor):
+    visitor.open("runs")
+    visitor.click_row(0)
+    visitor.page.get_by_role("button", name="Leave out").click()
+    left_out = visitor.page.get_by_test_id("stMetric").filter(has_text="Left out")
+    expect(left_out.get_by_test_id("stMetricValue")).to_have_text("1")
+    (run,) = visitor.query()["out"]
+    visitor.follow("Overview")
+    assert visitor.query()["out"] == [run]
+    assert "n of 6" in visitor.texts(0)
+    with Visitor(chrome, server) as another:
+        another.page.goto(visitor.page.url)
+        another.settled()
+        expect(another.page.get_by_test_id("stSidebar").get_by_text(run, exact=True)).to_be_visible()
+        counts = re.compile(r"n = \d+ against \d+")
+        shown = another.page.get_by_text(counts).all_text_contents()
+        assert shown == visitor.page.get_by_text(counts).all_text_contents()
+        assert any("n = 5" in text for text in shown)
+        assert any("n = 6 against 6" in text for text in shown)
+        assert another.until(lambda: same(visitor, another))
+
+
+# ---- a study on a W&B server ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory):
+    """The app's server, told of a W&B server that holds the runs of studies/detach_encoder.toml, and of no key."""
+    with WandbServer() as wandb:
+        fill(wandb)
+        with Server(tmp_path_factory.mktemp("cloud"), WANDB_BASE_URL=wandb.url) as started:
+            yield started
+            assert started.complaints() == []
+
+
+def _use_key(visitor: Visitor, key: str) -> None:
+    visitor.page.get_by_test_id("stForm").get_by_test_id("stTextInputField").fill(key)
+    visitor.page.get_by_role("button", name="Use this key").click()
+    visitor.page.get_by_role("button", name="Forget my key").wait_for()
+    visitor.settled()
+
+
+def test_own_key_fetch_and_draw(chrome: Browser, cloud):
+    with Visitor(chrome, cloud) as visitor, Visitor(chrome, cloud) as stranger:
+        visitor.open("study", study="detach_encoder")
+        _use_key(visitor, KEY)
+        visitor.page.get_by_role("button", name="Fetch runs").click()
+        visitor.page.get_by_text("6 runs, fetched").wait_for()
+        visitor.follow("Overview")
+        assert visitor.charts().count() == CHARTS["overview"]
+        assert "Train Episode Reward (MA 10,000)" in visitor.texts()
+        untroubled(visitor)
+        assert KEY not in visitor.page.url
+        stranger.open("overview", study="detach_encoder")
+        assert stranger.charts().count() == 0
+        stranger.open("study", study="detach_encoder")
+        stranger.page.get_by_role("button", name="Use this key").wait_for()
+        assert KEY not in stranger.page.content()
+        assert stranger.page.get_by_text("6 runs, fetched").count() == 0
+        untroubled(stranger)
+
+
+def test_wrong_key(chrome, cloud):
+    with Visitor(chrome, cloud) as visitor:
+        visitor.open("study", study="detach_encoder")
+        _use_key(visitor, "b" * 40)
+        visitor.page.get_by_role("button", name="Fetch runs").click()
+        alert = visitor.page.get_by_test_id("stAlert").filter(has_text="does not accept this key")
+        alert.wait_for()
+        assert "b" * 8 not in alert.inner_text()
+        untroubled(visitor)
