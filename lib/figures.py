@@ -149,8 +149,10 @@ def footer_text(study: Study, manifest: Manifest, view: View) -> str:
         window = f"train rewards smoothed over {' or '.join(f'{n:,}' for n in steps)} steps"
     grid = "aligned bins" if view.grid == "aligned" else "exact steps, as the original notebook"
     left = f", {len(view.left_out)} left out" if view.left_out else ""
+    counted = f"{len(kept)} {'run' if len(kept) == 1 else 'runs'}"
     return (
-        f"{study.title}. {len(kept)} runs{left}, fetched {manifest.fetched_at}. {view.aggregate} over seeds, band: {spread}, "
+        f"{study.title}. {counted}{left}, fetched {manifest.fetched_at}. {view.aggregate} over seeds, "
+        f"band: {spread}, "
         f"{window}, {grid}. altair {version('altair')}, polars {version('polars')}."
     )
 

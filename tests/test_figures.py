@@ -149,7 +149,7 @@ def test_the_footer_is_part_of_the_figure(chart):
 def test_the_footer_tells_what_the_figure_rests_on():
     text = footer_text(STUDY, MANIFEST, View(left_out=("r2",), spread="ci", window=1000))
     assert text.startswith(
-        "Detach Encoder Ablation. 1 runs, 1 left out, fetched 2026-01-02T03:04:05Z. mean over seeds, band: 95% t interval "
+        "Detach Encoder Ablation. 1 run, 1 left out, fetched 2026-01-02T03:04:05Z. mean over seeds, band: 95% t interval "
         "(ddof 1), train rewards smoothed over 1,000 steps, aligned bins. altair "
     )
     tree = json.loads(sidecar(STUDY, MANIFEST, View()))
