@@ -164,7 +164,7 @@ def test_a_silent_server_ends_at_the_deadline(server):
     server.add("team/p", FakeRun("r1"))
     server.latency = 30.0
     start = time.monotonic()
-    with pytest.raises(Unreachable, match="did not list the runs of team/p within 2 s"):
+    with pytest.raises(Unreachable, match="within 2 s"):
         look_cloud(Place("team", "p", server=server.url), KEY, deadline=2)
     assert time.monotonic() - start < 5
     server.latency = 0.0
