@@ -79,7 +79,7 @@ def family_chart(
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
     seeds : task, arm, metric, run_id, step, value: drawn thin behind the means.
     raw : the same columns, unsmoothed: drawn as dots behind everything.
-    domain : x range; by default that of all the task's curves, so that its charts share one.
+    domain : x range; by default, or where it holds no point, that of all the task's curves, so that its charts share one.
     width : "container" for a page, pixels for a file.
     log : log or linear y; by default log where one of the metrics has a log scale.
     title : above the chart; none by default.
@@ -96,7 +96,7 @@ def family_chart(
     `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
     """
     metrics = family_metrics(curves, study, task, family)
-    domain = domain or x_domain(curves, task)
+    domain = domain if domain and _holds(table, domain) else x_domain(curves, task)
     look = Look(
         study,
         task,
@@ -134,6 +134,11 @@ def family_chart(
     layers += parts.rule_layers(rules, task, view, domain, look.prefix)
     params = selections(look, brush) if interactive else alt.Undefined
     return parts.Layered(layer=layers, params=params, width=width, height=height, title=parts.figure_heading(title))
+
+
+def _holds(table: pl.DataFrame, domain: tuple[float, float]) -> bool:
+    """Whether a range holds any point: tasks of different lengths share a view."""
+    return not table.filter(pl.col("step").is_between(*domain)).is_empty()
 
 
 def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:

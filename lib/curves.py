@@ -30,7 +30,8 @@ class View:
     """How curves are drawn: the one settings object of every view, table and export.
 
     `window` is in environment steps (None: each task's own); `arms` empty means all; `left_out` are run ids;
-    `x` is steps, percent of training, or either of them since the detach.
+    `x` is steps, percent of training, or either of them since the detach; `span` is the range of x that is drawn (None:
+    all of it). `log_reward` and `log_loss` choose the axis of a family (None: as its metrics' scales say).
     """
 
     aggregate: Aggregate = "mean"
@@ -42,10 +43,17 @@ class View:
     left_out: tuple[str, ...] = ()
     seeds: bool = False
     x: Axis = "steps"
+    span: tuple[float, float] | None = None
+    log_reward: bool = False
+    log_loss: bool | None = None
 
     def __post_init__(self) -> None:
         if self.aggregate != "mean" and self.spread in ("se", "ci"):
             raise ValueError("A standard error or t interval belongs to the mean: choose std or min-max.")
+
+    def log(self, family: str) -> bool | None:
+        """Whether a family is drawn on a log axis; None: as its metrics' scales say."""
+        return (self.log_reward or None) if family == "reward" else self.log_loss
 
     def smoothing(self, task: Task) -> int:
         """The moving-average window of a task in environment steps, 0 where smoothing is off."""

@@ -160,7 +160,8 @@ def figures(
     from lib.figures import GRID_STEM, file_stem
 
     marks = {task.key: detach_marks(of_task(treated, task.key)) for task in study.tasks}
-    yield GRID_STEM, grid(curves, study, view=view, rules=marks)
+    logs = {family: log for family in FAMILIES if (log := view.log(family)) is not None}
+    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs)
     width, height = FIGURE_SIZE
     for task in study.tasks:
         for family in FAMILIES:
@@ -176,6 +177,8 @@ def figures(
                     width=width,
                     height=height,
                     title=title,
+                    domain=view.span,
+                    log=view.log(family),
                 )
                 yield file_stem(task, family), chart
 

@@ -13,6 +13,7 @@ import polars as pl
 import streamlit as st
 
 from lib import audit, report
+from lib.charts_wire import Wired, wire
 from lib.curves import View, aggregated, per_seed
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
@@ -74,7 +75,8 @@ def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) 
 
 def _current_bins(current: Current, task: str) -> pl.LazyFrame:
     """The task's bins; one frame serves every aggregate, band and choice of arms."""
-    view = replace(current.view, aggregate="mean", spread="std", arms=(), seeds=False)
+    shown = current.view
+    view = View(smooth=shown.smooth, window=shown.window, left_out=shown.left_out, x=shown.x)
     return _bins(current.study, task, current.stamp, view, current.manifest).lazy()
 
 
@@ -97,6 +99,42 @@ def seed_curves(current: Current, task: str) -> pl.DataFrame:
     treated = of_task(current.treated, task)
     study = current.study
     return per_seed(_current_bins(current, task), study.task(task), study.metrics, treated, current.view).collect()
+
+
+def family_chart(current: Current, task: str, family: str, height: int, cell: bool = False) -> Wired | None:
+    """The chart of one family of one task, ready to be sent; None where nothing of it was logged.
+
+    `cell` charts stand in a grid, smaller than alone.
+    """
+    return _family_chart(current.study, task, family, current.stamp, current.view, height, cell, current)
+
+
+@st.cache_data(scope="session", max_entries=256, show_spinner=False)
+def _family_chart(
+    study: Study, task: str, family: str, stamp: str, view: View, height: int, cell: bool, _current: Current
+) -> Wired | None:
+    from lib import charts
+
+    drawn, asked = curves(_current, task), study.task(task)
+    if not charts.family_metrics(drawn, study, asked, family):
+        return None
+    rules = charts.detach_marks(shown_treated(_current, task))
+    chart = charts.family_chart(
+        drawn,
+        study,
+        asked,
+        family,
+        view=view,
+        rules=rules,
+        seeds=seed_curves(_current, task) if view.seeds else None,
+        domain=view.span,
+        height=height,
+        log=view.log(family),
+        cell=cell,
+        brush=not cell,
+    )
+    takeaway = charts.alt_text(drawn, study, asked, family, rules=rules if view.x == "steps" else ())
+    return wire(chart, takeaway)
 
 
 def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:

@@ -1,23 +1,18 @@
 """Controls that pages share: study picker, view settings, badges, the fetch panel, charts with their text."""
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
 
-import altair as alt
-import polars as pl
 import streamlit as st
 
 from lib import audit, session, session_fetch, session_studies
-from lib.charts import detach_marks, family_chart, family_metrics, figure_title
 from lib.curves import View
 from lib.detach import arms_of
 from lib.history import Manifest
 from lib.session import Current
 from lib.session_fetch import Brought
-from lib.study import InputError, Metric, Study, Task
+from lib.study import InputError, Study, Task
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -67,6 +62,9 @@ def view_settings(study: Study, found: Brought | None) -> View:
             bind="query-params",
             help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
         )
+        span = _span()
+        log_reward = st.toggle("Log axis for rewards", key="log_reward", bind="query-params")
+        log_loss = st.toggle("Log axis for losses", value=True, key="log_loss", bind="query-params")
         arms, left_out = _arms_and_runs(study, found)
     return View(
         aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
@@ -78,7 +76,28 @@ def view_settings(study: Study, found: Brought | None) -> View:
         left_out=left_out,
         seeds=seeds,
         x=_AXES[axis],  # type: ignore[arg-type]
+        span=span,
+        log_reward=log_reward,
+        log_loss=None if log_loss else False,
     )
+
+
+def _span() -> tuple[float, float] | None:
+    """The range of x to draw, typed here or brushed on a chart."""
+    left, right = st.columns(2)
+    low = left.number_input("From", value=None, key="from", bind="query-params", placeholder="start", format="%g")
+    high = right.number_input("To", value=None, key="to", bind="query-params", placeholder="end", format="%g")
+    if low is None or high is None:
+        return None
+    if low >= high:
+        st.caption(":orange[From must be below To: all is drawn.]")
+        return None
+    st.button("Draw all again", icon=":material/zoom_out_map:", on_click=_draw_all)
+    return low, high
+
+
+def _draw_all() -> None:
+    st.session_state["from"] = st.session_state["to"] = None
 
 
 def _arms_and_runs(study: Study, found: Brought | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -188,11 +207,6 @@ def how(text: str) -> None:
         st.markdown(text)
 
 
-def draw(chart: alt.Chart | alt.LayerChart | alt.VConcatChart | alt.FacetChart, key: str, takeaway: str) -> None:
-    """A chart at the page's width, with the sentence that a screen reader says."""
-    st.altair_chart(chart, key=key, width="stretch", alt=takeaway)
-
-
 def task_picker(study: Study) -> Task:
     """The task to look at, kept in the URL; no control where there is only one."""
     titles = {task.title: task for task in study.tasks}
@@ -275,79 +289,6 @@ def opened_study(name: str) -> tuple[Study | None, Brought | None, str]:
         return study, session_fetch.brought(study), ""
     except InputError as error:
         return study, None, str(error)
-
-
-def family(current: Current, task: Task, family: str, height: int, heading: bool = False) -> None:
-    """The chart of one family of one task, or a sentence where nothing of it was logged."""
-    curves = session.curves(current, task.key)
-    metrics = family_metrics(curves, current.study, task, family)
-    if heading:
-        st.subheader(task.title, anchor=False)
-    if not metrics:
-        st.caption(f"No run of {task.title} logged a {family} metric of this study.")
-        return
-    seeds = session.seed_curves(current, task.key) if current.view.seeds else None
-    chart = family_chart(
-        curves,
-        current.study,
-        task,
-        family,
-        view=current.view,
-        rules=detach_marks(session.shown_treated(current, task.key)),
-        seeds=seeds,
-        height=height,
-    )
-    draw(chart, f"chart_{task.key}_{family}", figure_title(curves, current.study, task, family))
-
-
-_VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
-    "supported": "green",
-    "contradicted": "red",
-    "not shown": "gray",
-    "cannot say": "orange",
-}
-
-
-def effect_cards(study: Study, rows: pl.DataFrame) -> None:
-    """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
-    arms = rows["arm"].n_unique()
-    with st.grid("auto", min_column_width=170):
-        for row in rows.iter_rows(named=True):
-            metric = study.metric(row["metric"])
-            label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
-            good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
-            with st.container(border=True, height="stretch"):
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
-                st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
-                verdict_badge(row)
-
-
-def verdict_badge(row: dict[str, Any]) -> None:
-    """The verdict of a row of effects, with its reasons on hover."""
-    st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
-
-
-def _delta(row: dict[str, Any], metric: Metric) -> str | None:
-    if row["change"] is None:
-        return None
-    return f"{100 * row['change']:+.1f}%" if metric.scale == "log" else f"{row['change']:+.3g}"
-
-
-def _card_help(row: dict[str, Any]) -> str:
-    interval = "no interval" if row["ci_low"] is None else f"95% CI {number(row['ci_low'])} to {number(row['ci_high'])}"
-    return f"{row['method'] or row['design']}: {interval}. {row['reasons'] or ''}"
-
-
-def _counts(row: dict[str, Any]) -> str:
-    return f"{row['n_arm']}" + (f" against {row['n_control']}" if row["n_control"] else "")
-
-
-def number(value: float | None) -> str:
-    """A value in three significant digits (six before the point), a dash where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")
 
 
 def raw_points(current: Current, run_id: str) -> None:

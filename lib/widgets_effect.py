@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 import streamlit as st
 
-from lib import charts_effect, charts_evidence, session, widgets
+from lib import charts_effect, charts_evidence, session, widgets_charts
 from lib.charts import detach_marks
 from lib.claims import claim
 from lib.detach import arms_of
@@ -50,14 +50,14 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     for tab, key in zip(tabs, keys, strict=True):
         for row in effects.filter(pl.col("task") == key).iter_rows(named=True):
             with tab, st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                widgets.verdict_badge(row)
+                widgets_charts.verdict_badge(row)
                 st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
 
 
 def forest(current: Current, effects: pl.DataFrame) -> None:
     """Every claim of the study on one axis."""
     takeaway = charts_effect.effects_text(effects, current.study)
-    widgets.draw(charts_effect.forest_chart(effects, current.study), "forest", takeaway)
+    widgets_charts.draw(charts_effect.forest_chart(effects, current.study), "forest", takeaway)
     st.caption(takeaway)
 
 
@@ -79,7 +79,7 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
     chart = charts_effect.quadrant_chart(
         points, study, reward=f"{reward.name}: effect (%)", loss=f"{loss.name}: effect (%)"
     )
-    widgets.draw(chart, "quadrant", f"{len(points)} seeds by their effect on {reward.name} and {loss.name}")
+    widgets_charts.draw(chart, "quadrant", f"{len(points)} seeds by their effect on {reward.name} and {loss.name}")
 
 
 def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
@@ -102,7 +102,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     left, right = st.columns(2)
     with left:
         takeaway = charts_effect.slope_text(found.per_run, task, metric)
-        widgets.draw(charts_effect.slope_chart(found.per_run, current.study, task, metric), "slope", takeaway)
+        widgets_charts.draw(charts_effect.slope_chart(found.per_run, current.study, task, metric), "slope", takeaway)
         st.caption(takeaway)
     with right:
         shown = runs.drop("task", "metric", "compared").with_columns(pl.col(pl.Float64).round_sig_figs(5))
@@ -117,7 +117,9 @@ def _differences(current: Current, task: Task, metric: Metric, found: TaskEffect
         return
     st.subheader("Fork pairs over steps", anchor=False)
     chart = charts_evidence.difference_chart(found.differences, current.study, task, metric, rules=rules)
-    widgets.draw(chart, "differences", f"{metric.name}: detached minus control over steps, mean of the fork pairs")
+    widgets_charts.draw(
+        chart, "differences", f"{metric.name}: detached minus control over steps, mean of the fork pairs"
+    )
     st.caption("Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's.")
 
 
@@ -131,13 +133,13 @@ def _jump(current: Current, task: Task, metric: Metric, found: TaskEffects, rule
         runs = found.fits["run_id"].unique(maintain_order=True).to_list()
         points = pl.concat([session.points(current, run_id) for run_id in runs])
         chart = charts_evidence.jump_chart(points, found.fits, current.study, task, metric, rules=rules)
-        widgets.draw(chart, "jump", f"{metric.name} around the detach with a line fitted on each side, by run")
+        widgets_charts.draw(chart, "jump", f"{metric.name} around the detach with a line fitted on each side, by run")
     with right:
         st.subheader("Pretended detach steps", anchor=False)
         for arm in found.placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
             takeaway = charts_evidence.placebo_text(found.placebo, task, metric, arm)
             chart = charts_evidence.placebo_chart(found.placebo, task, metric, arm)
-            widgets.draw(chart, f"placebo_{arm}", takeaway)
+            widgets_charts.draw(chart, f"placebo_{arm}", takeaway)
             st.caption(f"{takeaway} Windows overlap: a picture, not a test.")
 
 
@@ -197,7 +199,7 @@ def event_time(current: Current) -> None:
         st.caption(f"No {'control ' if arm == CONTROL else ''}run has a curve of {metric.name}.")
         return
     chart = charts_evidence.curves_since_detach(curves, study, metric, arm, view=view)
-    widgets.draw(chart, "event_time", f"{metric.name} of every task, aligned at the detach")
+    widgets_charts.draw(chart, "event_time", f"{metric.name} of every task, aligned at the detach")
 
 
 def table(effects: pl.DataFrame) -> None:

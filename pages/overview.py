@@ -1,7 +1,7 @@
 import polars as pl
 import streamlit as st
 
-from lib import methods, session, widgets
+from lib import methods, session, widgets, widgets_charts
 from lib.charts import FAMILIES
 
 current = widgets.need_runs()
@@ -16,10 +16,10 @@ for task in study.tasks:
     rows = effects.filter(pl.col("task") == task.key)
     if rows.is_empty():
         st.caption("No detached run of this task: nothing to compare.")
-    widgets.effect_cards(study, rows)
+    widgets_charts.effect_cards(study, rows)
     columns = st.columns(len(FAMILIES))
     for column, family in zip(columns, FAMILIES, strict=True):
         with column:
-            widgets.family(current, task, family, height=380)
+            widgets_charts.family(current, task, family, height=380)
 
 widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}")

@@ -1,7 +1,7 @@
-from lib import methods, widgets
+from lib import methods, widgets, widgets_charts
 
 current = widgets.need_runs()
 for task in current.study.tasks:
-    widgets.family(current, task, "reward", height=460, heading=True)
+    widgets_charts.family(current, task, "reward", height=460, alone=True)
 
 widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")

@@ -1,0 +1,107 @@
+"""Charts and effect cards as the pages show them."""
+
+import json
+import re
+from typing import Any, Literal
+
+import altair as alt
+import polars as pl
+import streamlit as st
+
+from lib import session
+from lib.charts_wire import Wired, wire
+from lib.session import Current
+from lib.study import Metric, Study, Task
+
+
+def family(current: Current, task: Task, family: str, height: int, alone: bool = False) -> None:
+    """The chart of one family of one task, or a sentence where nothing of it was logged; alone, it can be brushed."""
+    if alone:
+        st.subheader(task.title, anchor=False)
+    chart = session.family_chart(current, task.key, family, height, cell=not alone)
+    if chart is None:
+        st.caption(f"No run of {task.title} logged a {family} metric of this study.")
+        return
+    # A new range is a new chart: the brush that chose it is gone.
+    send(chart, f"chart_{task.key}_{family}_{current.view.span}", brush=alone)
+
+
+_VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+    "supported": "green",
+    "contradicted": "red",
+    "not shown": "gray",
+    "cannot say": "orange",
+}
+
+
+def effect_cards(study: Study, rows: pl.DataFrame) -> None:
+    """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
+    arms = rows["arm"].n_unique()
+    with st.grid("auto", min_column_width=170):
+        for row in rows.iter_rows(named=True):
+            metric = study.metric(row["metric"])
+            label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
+            good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
+            with st.container(border=True, height="stretch"):
+                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
+                st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
+                verdict_badge(row)
+
+
+def verdict_badge(row: dict[str, Any]) -> None:
+    """The verdict of a row of effects, with its reasons on hover."""
+    st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
+
+
+def _delta(row: dict[str, Any], metric: Metric) -> str | None:
+    if row["change"] is None:
+        return None
+    return f"{100 * row['change']:+.1f}%" if metric.scale == "log" else f"{row['change']:+.3g}"
+
+
+def _card_help(row: dict[str, Any]) -> str:
+    interval = "no interval" if row["ci_low"] is None else f"95% CI {number(row['ci_low'])} to {number(row['ci_high'])}"
+    return f"{row['method'] or row['design']}: {interval}. {row['reasons'] or ''}"
+
+
+def _counts(row: dict[str, Any]) -> str:
+    return f"{row['n_arm']}" + (f" against {row['n_control']}" if row["n_control"] else "")
+
+
+def number(value: float | None) -> str:
+    """A value in three significant digits (six before the point), a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")
+
+
+def draw(chart: alt.TopLevelMixin, key: str, takeaway: str) -> None:
+    """A chart at the page's width, with the sentence that a screen reader says."""
+    send(wire(chart, takeaway), key)
+
+
+def send(chart: Wired, key: str, brush: bool = False) -> None:
+    """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
+    spec = json.loads(chart.spec)
+    # The specification holds its few inline values itself: the detach rule is one.
+    spec["datasets"] = {**spec.get("datasets", {}), **dict(chart.datasets)}
+    if not brush:
+        st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.takeaway)
+        return
+    st.vega_lite_chart(
+        spec,
+        key=key,
+        width="stretch",
+        alt=chart.takeaway,
+        selection_mode="range",
+        on_select=lambda: _brushed(key),
+    )
+
+
+def _brushed(key: str) -> None:
+    """Make the brushed range the view's, which every chart and export shares."""
+    picked = st.session_state[key].selection.get("range", {}).get("step")
+    if picked:
+        low, high = sorted(picked)
+        st.session_state["from"], st.session_state["to"] = float(f"{low:.4g}"), float(f"{high:.4g}")
