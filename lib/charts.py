@@ -96,7 +96,7 @@ def family_chart(
     `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
     """
     metrics = family_metrics(curves, study, task, family)
-    domain = domain if domain and _holds(table, domain) else x_domain(curves, task)
+    domain = domain if domain and _holds(curves, task, domain) else x_domain(curves, task)
     look = Look(
         study,
         task,
@@ -136,9 +136,9 @@ def family_chart(
     return parts.Layered(layer=layers, params=params, width=width, height=height, title=parts.figure_heading(title))
 
 
-def _holds(table: pl.DataFrame, domain: tuple[float, float]) -> bool:
-    """Whether a range holds any point: tasks of different lengths share a view."""
-    return not table.filter(pl.col("step").is_between(*domain)).is_empty()
+def _holds(curves: pl.DataFrame, task: Task, domain: tuple[float, float]) -> bool:
+    """Whether a range holds any point of the task: tasks of different lengths share a view."""
+    return not curves.filter(pl.col("task") == task.key, pl.col("step").is_between(*domain)).is_empty()
 
 
 def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:

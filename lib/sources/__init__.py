@@ -8,7 +8,6 @@ from typing import Any
 from lib.history import Manifest, Problem, Run
 from lib.study import InputError, Study, Task
 
-
 _MODULES = {"wandb": "cloud", "offline": "offline", "bundle": "bundle"}
 
 

@@ -10,12 +10,13 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
 #: Seconds before each further try of a request that failed; a server that says how long wins.
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
-_CHUNK = 1 << 16
+_CHUNK, _READ = 1 << 16, 1 << 20
 _CONNECT = 10.0
 _TRIES_IN_DEADLINE = 3
 
@@ -183,9 +184,9 @@ def _patiently(ask: Callable[[], T], watch: Watch) -> T:
             return ask()
         except _Again as error:
             said, after = str(error), error.after
-        except (requests.Timeout, requests.exceptions.ReadTimeout):
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
             said, after = "the server did not answer", 0.0
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # The text of these names the address: a signed URL is a secret.
             said, after = _KINDS.get(type(error).__name__, "the connection broke"), 0.0
         if pause is None:
@@ -196,6 +197,7 @@ def _patiently(ask: Callable[[], T], watch: Watch) -> T:
 
 _KINDS = {
     "ChunkedEncodingError": "the download broke off",
+    "IncompleteRead": "the download broke off",
     "SSLError": "the connection is not safe (TLS)",
     "ProxyError": "the proxy refused the connection",
     "TooManyRedirects": "the server sent us in circles",
@@ -224,8 +226,11 @@ def _mapped(response: requests.Response, watch: Watch) -> mmap.mmap:
     """The body in memory of its own, which goes back to the system at once: the heaps of threads keep what they got."""
     size = int(response.headers["Content-Length"])
     room = mmap.mmap(-1, max(1, size))
-    for chunk in _chunks(response, watch):
+    while room.tell() < size:
+        # Whatever is there, at once: that is the sign of life.
+        chunk = response.raw.read1(_READ)
+        if not chunk:
+            raise _Again("the download broke off")
+        watch.beat()
         room.write(chunk)
-    if room.tell() != size:
-        raise _Again("the download broke off")
     return room
