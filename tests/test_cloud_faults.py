@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import signal
 import threading
 import time
 from multiprocessing.process import BaseProcess as Process
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from lib.history import Manifest
-from lib.sources import Request, SourceError, Unreachable
+from lib.sources import Request, SourceError, Unreachable, cloud_http
 from lib.sources.cloud import stored
 from tests.cloud_kit import PLACE, bring, bring_and_leave, points, rows, study, walk
 from tests.wandb_server import KEY, Fault, WandbServer
@@ -72,7 +73,8 @@ def test_one_silent_answer_is_not_the_end_of_a_run(server):
 @pytest.mark.parametrize(
     "fault", [Fault("refuse", "GET", "b", times=99), Fault("status", "GET", "b", times=99, status=500)]
 )
-def test_a_run_that_cannot_be_read_keeps_what_is_stored(server, fault):
+def test_a_run_that_cannot_be_read_keeps_what_is_stored(server, fault, monkeypatch):
+    monkeypatch.setattr(cloud_http, "PAUSES", (0.1, 0.1))
     first = bring(study(server))
     server.projects[PLACE]["b"].heartbeat = "later"
     server.faults = [fault]
@@ -176,7 +178,7 @@ def test_killed_at_any_moment_the_store_holds_whole_runs_only():
         held = [walk(f"r{i}", rows(0, 99)) for i in range(6)]
         server.add(PLACE, *held)
         asked = study(server)
-        folder = Path(bring(asked).folder)
+        folder, cut_short = Path(bring(asked).folder), 0
         for moment in range(30):
             for run in held:
                 run.replace([row | {"loss": row["_step"] * (3.0 + moment)} for row in rows(0, 99)], str(moment))
@@ -187,10 +189,12 @@ def test_killed_at_any_moment_the_store_holds_whole_runs_only():
             time.sleep(chance.uniform(0, 0.02))
             process.kill()
             process.join()
+            cut_short += process.exitcode == -signal.SIGKILL
             found = {file.name: factor(file) for file in folder.glob("*.parquet")}
             assert sorted(found) == [f"r{i}.parquet" for i in range(6)]
             assert set(found.values()) <= {2.0, *(3.0 + past for past in range(moment + 1))}
             assert len(stored(asked, Request(key=KEY)).runs) == 6
+        assert cut_short > 10
         whole = bring(asked)
         assert whole.whole and points(whole, "r3") == {step: step * 32.0 for step in range(100)}
         assert not list(folder.parent.rglob(".aside-*"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.sources import Request, SourceError, fetch
+from lib.sources import Request, SourceError, cloud_http, fetch
 from lib.sources.cloud import stored
 from lib.store import store_root, usage
 from tests.cloud_kit import PLACE, bring, points, study, walk
@@ -67,9 +67,10 @@ def test_two_sessions_at_once_do_not_see_each_other(server):
     assert len(failed) == 3
 
 
-def test_the_key_and_the_signature_are_nowhere(server, capfd, caplog, tmp_path):
+def test_the_key_and_the_signature_are_nowhere(server, capfd, caplog, monkeypatch):
     """Not on the screen, in the logs, in an error, a manifest, a representation, the store or the client's folders."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(cloud_http, "PAUSES", (0.1, 0.1))
     server.add(PLACE, walk("c"), walk("d"))
     server.faults = [
         Fault("refuse", "GET", "c", times=9),
