@@ -19,7 +19,14 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutE
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "tests" / "artifacts"
-PAGES = ("overview", "rewards", "losses", "detach_effect", "runs", "study")
+TITLES = {
+    "overview": "Overview",
+    "rewards": "Rewards",
+    "losses": "Losses",
+    "detach_effect": "Detach effect",
+    "runs": "Runs",
+    "study": "Study",
+}
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -299,9 +306,13 @@ class Visitor:
         """A picture of the page."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
+        window = self.page.viewport_size
         if full:
             self._whole_page()
         self.page.screenshot(path=path)
+        if full and window:
+            self.page.set_viewport_size(window)
+            self.settled()
         return path
 
     def _whole_page(self) -> None:

