@@ -79,7 +79,7 @@ def family_chart(
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
     seeds : task, arm, metric, run_id, step, value: drawn thin behind the means.
     raw : the same columns, unsmoothed: drawn as dots behind everything.
-    domain : x range; by default, or where it holds no point, that of all the task's curves, so that its charts share one.
+    domain : x range; by default, or where the task has none of it, that of all the task's curves, so that its charts share one.
     width : "container" for a page, pixels for a file.
     log : log or linear y; by default log where one of the metrics has a log scale.
     title : above the chart; none by default.
@@ -96,7 +96,7 @@ def family_chart(
     `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
     """
     metrics = family_metrics(curves, study, task, family)
-    domain = domain if domain and _holds(curves, task, domain) else x_domain(curves, task)
+    domain = _range(curves, task, domain)
     look = Look(
         study,
         task,
@@ -136,9 +136,10 @@ def family_chart(
     return parts.Layered(layer=layers, params=params, width=width, height=height, title=parts.figure_heading(title))
 
 
-def _holds(curves: pl.DataFrame, task: Task, domain: tuple[float, float]) -> bool:
-    """Whether a range holds any point of the task: tasks of different lengths share a view."""
-    return not curves.filter(pl.col("task") == task.key, pl.col("step").is_between(*domain)).is_empty()
+def _range(curves: pl.DataFrame, task: Task, asked: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
+    whole = x_domain(curves, task)
+    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
 
 
 def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:

@@ -15,7 +15,7 @@ FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
 FEWEST = 3  # runs an arm (or pairs) from which an interval may carry a verdict
 FEWEST_SIGNS = 6  # pairs from which the smallest sign-flip p is below .05
 FEWEST_LABELS = 4  # runs in each arm from which the smallest label permutation p is
-LARGEST_RATIO = 3  # of the arms' sizes, beyond which Welch breaks
+LARGEST_RATIO = 3  # of the arms' sizes, beyond which Welch breaks; with the fewest runs, at which it already does
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ Axis = Literal["steps", "percent", "since", "since_percent"]
 COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
-_RUN = ("run_id", "arm", "seed", "detach", "origin", "shown")
+_RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def exact(
     smoothed = [m.key for m in metrics if m.smoothed and window]
     increment = mine.select(pl.col("step").unique().sort().diff().median())
     points = (
-        mine.filter("shown", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
+        mine.filter("shown", "placed", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
         .group_by("arm", "metric", "step")
         .agg(
             mean=pl.col("value").mean(),
@@ -241,11 +241,12 @@ def _kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
 
 
 def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
-    """One row a run: arm, seed, the step its smoothing is split at, the step its bins start from, whether it is shown.
+    """One row a run: arm, seed, where its smoothing is split and its bins start, whether it is shown and has a place on x.
 
     Hidden arms count, so that hiding one moves no value of another.
     Runs without a detach step of their own take the one their task shares. Where each run has its own (a randomised
-    design, several ratios), bins start at the run's own detach in event time and for arms that share one, else at 0.
+    design, several ratios), bins start at the run's own detach in event time and for arms that share one, else at 0;
+    a control then has no place in event time.
     """
     drawn = {t.run_id for t in shown(treated, view)}
     treated = _kept(treated, view)
@@ -257,8 +258,9 @@ def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
         own = t.detach_step
         origin = shared if own is None else (own if event_time else by_arm[t.arm])
         split = (shared or None) if own is None else own
-        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in drawn))
-    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64, pl.Boolean), strict=True))
+        placed = not event_time or own is not None or shared > 0
+        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in drawn, placed))
+    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64, pl.Boolean, pl.Boolean), strict=True))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -277,7 +279,7 @@ def bins(
     runs = _run_frame(treated, view)
     logged = pl.col("metric").is_in([m.key for m in metrics if m.scale == "log"])
     points = (
-        history.join(runs.lazy(), on="run_id")
+        history.join(runs.lazy().filter("placed"), on="run_id")
         .filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_finite())
         .filter(~logged | (pl.col("value") > 0))
         .with_columns(pl.when(logged).then(pl.col("value").log()).otherwise("value").alias("value"))

@@ -88,7 +88,7 @@ def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int |
         seed=run.id if seed is None else _text(seed),
         detach_step=step,
         detach_source=source,
-        ratio=None if step is None else step / task.total_steps,
+        ratio=None if step is None else step / (_own_total(rule, run.config) or task.total_steps),
         signal=signal,
         last_step=run.last_step,
         state=run.state,
@@ -117,6 +117,10 @@ def detach_step(rule: DetachRule, config: Mapping[str, Any], total_steps: int) -
     if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1:
         warnings.append(f"{rule.ratio_key} is {ratio!r}, not a fraction: {_fallback(rule)}")
         return rule.step, "typed" if rule.step else "", warnings
+    absent = [key for key, _ in rule.frozen_when if key not in config]
+    if absent:
+        warnings.append(f"{absent[0]} is not in its config: {_fallback(rule)}")
+        return rule.step, "typed" if rule.step else "", warnings
     unfrozen = [(key, config.get(key)) for key, value in rule.frozen_when if config.get(key) != value]
     if unfrozen:
         key, value = unfrozen[0]
@@ -133,12 +137,20 @@ def _fallback(rule: DetachRule) -> str:
     return "the typed step is used" if rule.step else "the run counts as never detached"
 
 
+def _own_total(rule: DetachRule, config: Mapping[str, Any]) -> float | None:
+    """The total steps that a run's config names, None where it names none that can be."""
+    total = config.get(rule.total_steps_key) if rule.total_steps_key else None
+    known = isinstance(total, int | float) and not isinstance(total, bool) and 0 < total < inf
+    return total if known else None
+
+
 def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int, warnings: list[str]) -> float:
     if not rule.total_steps_key:
         return total_steps
-    total = config.get(rule.total_steps_key)
-    if isinstance(total, bool) or not isinstance(total, int | float) or not 0 < total < inf:
-        warnings.append(f"{rule.total_steps_key} is {total!r}: the study's {total_steps:,} steps are used")
+    total = _own_total(rule, config)
+    if total is None:
+        said = config.get(rule.total_steps_key)
+        warnings.append(f"{rule.total_steps_key} is {said!r}: the study's {total_steps:,} steps are used")
         return total_steps
     if total != total_steps:
         warnings.append(f"{rule.total_steps_key} is {total:,} but the study says {total_steps:,}: config is used")

@@ -67,9 +67,7 @@ PRESETS = {
 
 def file_stem(task: Task, family: str) -> str:
     """The notebook's name of a figure's file: `acrobot_swingup_reward`."""
-    stem = f"{task.key}_{family}".replace("-", "_").replace(" ", "_")
-    # A task may be called anything; a file may not.
-    return re.sub(r"[^\w.]", "_", stem)
+    return f"{task.stem}_{family}"
 
 
 def render(

@@ -13,7 +13,7 @@ from lib import methods
 from lib.audit import never_logged
 from lib.claims import claim
 from lib.figures import footer_text, render
-from lib.report import Results, figures
+from lib.results import Results, figures
 from lib.study import to_toml
 
 _PACKAGES = ("streamlit", "altair", "polars", "scipy", "wandb")

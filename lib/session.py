@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lib import audit, report
+from lib import audit, results
 from lib.charts_wire import Wired, wire
 from lib.curves import View, aggregated, per_seed
 from lib.detach import Treatment, of_task, treatments
@@ -70,7 +70,7 @@ def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatme
 
 @st.cache_resource(scope="session", max_entries=32, show_spinner=False)
 def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
-    return report.task_bins(study, _manifest, study.task(task), view)
+    return results.task_bins(study, _manifest, study.task(task), view)
 
 
 def _current_bins(current: Current, task: str) -> pl.LazyFrame:
@@ -91,7 +91,7 @@ def curves(current: Current, task: str) -> pl.DataFrame:
 
 @st.cache_data(scope="session", max_entries=32, show_spinner=False)
 def _exact_curves(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
-    return report.task_curves(study, _manifest, study.task(task), view)
+    return results.task_curves(study, _manifest, study.task(task), view)
 
 
 def seed_curves(current: Current, task: str) -> pl.DataFrame:
@@ -146,7 +146,7 @@ def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
 def _effects(study: Study, stamp: str, view: View, evidence: Evidence | None, _manifest: Manifest) -> pl.DataFrame:
     from lib.effects import study_effects
 
-    return study_effects(study, report.effect_inputs(study, _manifest, view), evidence=evidence)
+    return study_effects(study, results.effect_inputs(study, _manifest, view), evidence=evidence)
 
 
 def effects(current: Current, evidence: Evidence | None = None) -> pl.DataFrame:
@@ -188,16 +188,16 @@ def bundle_bytes(study: Study, manifest: Manifest) -> bytes:
 # ---- exports, built when asked for -------------------------------------------------------------------------------
 
 
-def results(current: Current) -> report.Results:
+def _results(current: Current) -> results.Results:
     """Everything the report shows, for the settings on screen."""
-    return report.results(current.study, current.manifest, current.view)
+    return results.results(current.study, current.manifest, current.view)
 
 
 def result_frame(current: Current, name: str) -> pl.DataFrame:
     """One of the report's tables, by its name in `lib.report.TABLES`."""
     if name == "curves":
-        return report.study_curves(current.study, current.manifest, current.view)
-    frame: pl.DataFrame = getattr(results(current), name)
+        return results.study_curves(current.study, current.manifest, current.view)
+    frame: pl.DataFrame = getattr(_results(current), name)
     return frame
 
 
@@ -205,20 +205,20 @@ def report_page(current: Current) -> str:
     """The study as one self-contained page."""
     from lib.report_page import page
 
-    return page(results(current))
+    return page(_results(current))
 
 
 def figure_bytes(
     current: Current, stem: str, kind: str, look: str, font: str, size: float, scale: float, footer: bool
 ) -> bytes:
-    """One figure as a file, from the settings on screen; `stem` as `lib.report.figures` names it."""
+    """One figure as a file, from the settings on screen; `stem` as `lib.results.figures` names it."""
     from lib.figures import footer_text, render, with_font
 
     study, view = current.study, current.view
     # A download is built outside the session's thread, where its caches are out of reach.
     treated = treatments(study, current.manifest, view.left_out)
-    curves = report.study_curves(study, current.manifest, view)
-    chart = dict(report.figures(study, treated, curves, view))[stem]
+    curves = results.study_curves(study, current.manifest, view)
+    chart = dict(results.figures(study, treated, curves, view))[stem]
     text = footer_text(study, current.manifest, view) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 

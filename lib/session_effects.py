@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 import streamlit as st
 
-from lib import report
+from lib import results
 from lib.curves import View
 from lib.gates import Gate
 from lib.history import Manifest
@@ -35,7 +35,7 @@ def _task_effects(
     from lib.designs import material
     from lib.gates import gates
 
-    history, treated = report.effect_inputs(study, _manifest, view)[task]
+    history, treated = results.effect_inputs(study, _manifest, view)[task]
     given = material(study, study.task(task), history, treated, evidence=evidence)
     configs = {run.id: run.config for run in _manifest.of_task(task)}
     set_aside = [run_id for run_id in view.left_out if run_id in configs]

@@ -73,6 +73,7 @@ class Fetches:
         self.generation = 0
         self.job: Job | None = None
         self.shown: tuple[int, Brought | None] | None = None
+        self.awaited = False
 
 
 @st.cache_data(scope="session", max_entries=16, show_spinner=False)
@@ -130,18 +131,26 @@ def brought(study: Study) -> Brought | None:
     key = key_for(study)
     fetches = _fetches(study, key)
     job = fetches.job
-    if fetches.shown and (fetches.shown[0] == fetches.generation or (job and (job.running or job.error))):
+    # Looked at once: the fetch may end at any moment, and what it brings must not be taken for shown then.
+    fetches.awaited = job is not None and job.running
+    if fetches.shown and (fetches.shown[0] == fetches.generation or fetches.awaited or (job and job.error)):
         return fetches.shown[1]
     manifest = _manifest(study, key, fetches)
     found = None if manifest is None else Brought(manifest, stamp_of(manifest))
-    if found is not None and not (job and job.running):
+    if found is not None and not fetches.awaited:
         fetches.shown = (fetches.generation, found)
     return found
 
 
+def just_ended(study: Study) -> bool:
+    """Whether a fetch has ended since this run looked for what it brings: the page must look again."""
+    fetches = _fetches(study, key_for(study))
+    return fetches.awaited and not (fetches.job and fetches.job.running)
+
+
 def _manifest(study: Study, key: str | None, fetches: Fetches) -> Manifest | None:
     job = fetches.job
-    done = job is not None and not job.running and not job.error
+    done = job is not None and not fetches.awaited and not job.error
     if study.source.kind != "wandb" or done:
         return _fetched(study, identity(key), fetches.generation, Request(key=key))
     from lib.sources.cloud import stored

@@ -107,6 +107,8 @@ def _said(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             said = f"There is no space left to write in {folder}: free some, or name another folder in DETACH_STORE."
+        elif error.errno in {errno.EEXIST, errno.ENOTDIR}:
+            said = f"{folder} cannot be written: part of that path is a file, not a folder."
         else:
             said = f"{folder} cannot be written ({error.strerror or error})."
         raise StoreError(said) from None
@@ -134,9 +136,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             aside.unlink(missing_ok=True)
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write bytes atomically; StoreError where the folder cannot be written."""
-    write_atomically(path, lambda aside: aside.write_bytes(content))
+def put(path: Path, content: bytes, *, shared: bool = False) -> None:
+    """Write bytes atomically, for the user alone or for everybody to read.
+
+    Raises
+    ------
+    StoreError
+        Where the folder cannot be written.
+    """
+
+    def write(aside: Path) -> None:
+        aside.write_bytes(content)
+        if shared:
+            aside.chmod(0o644)
+
+    write_atomically(path, write)
 
 
 @contextmanager

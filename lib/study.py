@@ -1,6 +1,7 @@
 """What is asked: a study with its tasks, metrics, source and detach rules, read from one TOML file."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -116,6 +117,11 @@ class Task:
     def title(self) -> str:
         """The name people read."""
         return self.display_name or self.key
+
+    @property
+    def stem(self) -> str:
+        """The start of the names of the task's files, as the original notebook writes it: no `-`, no space."""
+        return re.sub(r"[^\w.]", "_", self.key)
 
     @property
     def sweeps(self) -> tuple[str, ...]:
@@ -341,6 +347,14 @@ def _contradictions(study: Study) -> list[str]:
         f"task '{k}' is named twice: give one of them an id of its own."
         for k in _repeated([t.key for t in study.tasks])
     ]
+    stems = {task.key: task.stem for task in study.tasks}
+    found += [
+        f"tasks {' and '.join(repr(k) for k, s in stems.items() if s == stem)} would write the same files ({stem}_…): "
+        "give one of them an id of its own."
+        for stem in _repeated(list(stems.values()))
+    ]
+    if study.arms and CONTROL in dict(study.arms.labels).values():
+        found.append(f"[arms] labels: '{CONTROL}' is the arm that was never detached; choose another label.")
     for task in study.tasks:
         rule = task.detach
         if rule.step and rule.step > task.total_steps:

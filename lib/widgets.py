@@ -236,6 +236,8 @@ def need_runs() -> Current:
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
+    if session_fetch.just_ended(study):
+        st.rerun()
     job = session_fetch.job_of(study)
     if job and job.running and not job.quiet:
         _progress(study)

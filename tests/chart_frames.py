@@ -63,7 +63,9 @@ def svg(chart: alt.TopLevelMixin) -> str:
 
 def drawn(text: str, name: str) -> list[str]:
     """The marks of the layer with this name in an SVG, as their opening tags, in the order of drawing."""
-    groups = re.findall(rf'<g class="mark-\w+ role-mark (?:[^"]*_)?{name}(?:_\d+)?_marks".*?</g>', text, flags=re.DOTALL)
+    groups = re.findall(
+        rf'<g class="mark-\w+ role-mark (?:[^"]*_)?{name}(?:_\d+)?_marks".*?</g>', text, flags=re.DOTALL
+    )
     return [tag for group in groups for tag in re.findall(r"<(?:path|line|text|rect)\b[^>]*>", group)]
 
 

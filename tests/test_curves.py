@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.curves import COLUMNS, View, bin_widths, curves, seed_curves, shown
+from lib.detach import Treatment
+from lib.history import HISTORY
 from lib.study import CONTROL, Metric, Task
 from tests.frames import EVAL, LOSS, REWARD, history, series, treatment
 
@@ -419,3 +421,26 @@ def test_without_runs_or_rows_there_are_no_curves(grid):
 def test_curves_are_lazy():
     assert isinstance(curves(history([]), TASK, (Y,), [], PLAIN), pl.LazyFrame)
     assert isinstance(seed_curves(history([]), TASK, (Y,), [], PLAIN), pl.LazyFrame)
+
+
+def test_a_control_that_shares_no_detach_has_no_place_in_event_time():
+    def run(run_id, arm, step):
+        ratio = None if step is None else step / 100
+        return Treatment(run_id, "t", arm, run_id, step, "config", ratio, "", 100, "finished")
+
+    treated = [run("early", "detached 0.2", 20), run("late", "detached 0.5", 50), run("never", "control", None)]
+    logged = pl.concat(
+        pl.DataFrame(
+            {"run_id": t.run_id, "metric": "m", "step": [10, 60], "value": [1.0, 2.0], "time": None}, schema=HISTORY
+        )
+        for t in treated
+    )
+    task = Task(name="t", total_steps=100)
+    metric = Metric(key="m", family="reward", expect="increase")
+    drawn = curves(logged.lazy(), task, [metric], treated, View(x="since")).collect()
+    assert drawn.select("arm", "step").rows() == [
+        ("detached 0.2", -10.0),
+        ("detached 0.2", 40.0),
+        ("detached 0.5", -40.0),
+        ("detached 0.5", 10.0),
+    ]

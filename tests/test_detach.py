@@ -101,7 +101,10 @@ def test_a_ratio_counts_only_where_the_encoder_was_frozen():
         "config",
         ["scale is 0.1, so the encoder was never frozen"],
     )
-    assert said(rule, r=0.25, mode="freeze")[::2] == (None, ["scale is None, so the encoder was never frozen"])
+    assert said(rule, r=0.25, mode="freeze")[::2] == (
+        None,
+        ["scale is not in its config: the run counts as never detached"],
+    )
     assert said(rule, r=0, scale=0.1) == (None, "config", [])
 
 

@@ -39,6 +39,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("words", ("lib.methods", "lib.claims")),
     ("charts", ("lib.charts", "lib.charts_*")),
     ("figures", ("lib.figures",)),
+    ("results", ("lib.results",)),
     ("report", ("lib.report", "lib.report_*")),
     ("session", ("lib.session", "lib.session_*")),
     ("widgets", ("lib.widgets", "lib.widgets_*")),

@@ -20,7 +20,7 @@ from lib.study import Source, Study, parse_study, to_toml, with_source
 MANIFEST = "manifest.json"
 STUDY_FILE = "study.toml"
 #: What a .zip may unpack to, in bytes and files: an upload cannot fill the disk.
-MAX_BYTES = 2 * 1024**3
+MAX_BYTES = 512 * 1024**2
 MAX_FILES = 20_000
 #: What reading a .zip raises where it is damaged, encrypted or packed in a way this Python cannot undo.
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error)
@@ -86,10 +86,10 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
     """
     files = _contents(study, manifest)
     if out.suffix.lower() == ".zip":
-        put(out, _zipped(files))
+        put(out, _zipped(files), shared=True)
         return
     for name, content in files.items():
-        put(out / name, content)
+        put(out / name, content, shared=True)
 
 
 def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:

@@ -1,0 +1,118 @@
+"""A study's small collected frames and figures: what the pages show and the report writes. The one collect boundary."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lib.audit import runs_table
+from lib.curves import COLUMNS, View, bins, curves, shown
+from lib.detach import Treatment, of_task, treatments
+from lib.history import Manifest
+from lib.study import Study, Task
+
+if TYPE_CHECKING:
+    import altair as alt
+
+FIGURE_SIZE = (800, 500)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's small collected frames: what the files, the page and the pages of the app show."""
+
+    study: Study
+    manifest: Manifest
+    view: View
+    treated: tuple[Treatment, ...]
+    curves: pl.DataFrame
+    effects: pl.DataFrame
+    effects_detail: pl.DataFrame
+    runs: pl.DataFrame
+
+
+def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
+    """The bins of one task, collected: what its curves need of the history, whatever their aggregate, band and arms."""
+    treated = of_task(treatments(study, manifest), task.key)
+    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+
+
+def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
+    """The curves of one task, collected: columns `lib.curves.COLUMNS`."""
+    treated = of_task(treatments(study, manifest), task.key)
+    return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+
+
+def effect_inputs(
+    study: Study, manifest: Manifest, view: View
+) -> dict[str, tuple[pl.LazyFrame, tuple[Treatment, ...]]]:
+    """The history and the runs of every task, as `lib.effects` takes them: those left out or of hidden arms absent."""
+    treated = shown(treatments(study, manifest), view)
+    return {
+        task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks
+    }
+
+
+def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
+    """The curves of every task, collected at once: columns `lib.curves.COLUMNS`."""
+    treated = treatments(study, manifest)
+    queries = [
+        curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
+        for task in study.tasks
+    ]
+    return pl.concat(pl.collect_all(queries)).select(COLUMNS)
+
+
+def results(study: Study, manifest: Manifest, view: View) -> Results:
+    """Compute everything the report shows."""
+    from lib.effects import study_effects
+    from lib.effects_detail import effects_detail
+
+    inputs = effect_inputs(study, manifest, view)
+    return Results(
+        study=study,
+        manifest=manifest,
+        view=view,
+        treated=treatments(study, manifest, view.left_out),
+        curves=study_curves(study, manifest, view),
+        effects=study_effects(study, inputs),
+        effects_detail=effects_detail(study, inputs),
+        runs=runs_table(study, manifest, view.left_out),
+    )
+
+
+def figures(
+    study: Study, treated: Sequence[Treatment], curves: pl.DataFrame, view: View
+) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
+    """Every figure of the study with the stem of its file: the notebook's names.
+
+    Parameters
+    ----------
+    curves : of every task, as `study_curves` gives them.
+    """
+    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
+    from lib.figures import GRID_STEM, file_stem
+
+    marks = {task.key: detach_marks(of_task(treated, task.key)) for task in study.tasks}
+    logs = {family: log for family in FAMILIES if (log := view.log(family)) is not None}
+    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs)
+    width, height = FIGURE_SIZE
+    for task in study.tasks:
+        for family in FAMILIES:
+            if family_metrics(curves, study, task, family):
+                title = figure_title(curves, study, task, family)
+                chart = family_chart(
+                    curves,
+                    study,
+                    task,
+                    family,
+                    view=view,
+                    rules=marks[task.key],
+                    width=width,
+                    height=height,
+                    title=title,
+                    domain=view.span,
+                    log=view.log(family),
+                )
+                yield file_stem(task, family), chart
