@@ -10,6 +10,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 from wandb_server import KEY, WandbServer
 
+from lib import session, session_fetch
+
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -240,6 +242,23 @@ def test_fetch_a_study_from_a_server(cloud):
     for chart, title in zip(charts(at), titles, strict=True):
         assert chart.alt.startswith(f"Eval Episode Reward on {title}, from the detach at ")
     assert cloud.count("RunParquetHistory") == served
+
+
+def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
+    hold = session.hold
+
+    def hold_until_fetched(study, *rest):
+        job = session_fetch.job_of(study)
+        while job and job.running:
+            time.sleep(0.01)
+        hold(study, *rest)
+
+    cloud.latency = 0.1
+    at = visit("overview", study="detach_encoder")
+    monkeypatch.setattr(session, "hold", hold_until_fetched)
+    fine(at.button(key="first_fetch").click().run())
+    assert [e.value for e in at.info] == []
+    assert len(charts(at)) == 4
 
 
 def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
