@@ -459,7 +459,7 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("DETACH_STORE", str(tmp_path / "file"))
     said = refused(asked(tmp_path / "w"))
     assert said.startswith(f"{tmp_path / 'w'} gives no run: ")
-    assert said.endswith("cannot be written (Not a directory).")
+    assert said.endswith("cannot be written: part of that path is a file, not a folder.")
 
 
 def test_real_files_are_not_touched(tmp_path):
