@@ -22,8 +22,8 @@ WHY = {
     "gap to a linear trend, t": "curves are not lines",
     "segmented regression, Newey-West": "the same, with errors of one mean curve",
     "local jump, h = 10% at any n": "a curve's bend passes for a jump from 8 runs on",
-    "local jump, 3 rows a side": "too few rows to see the bend",
-    "local jump, smoothed series": "see its coverage: smoothing removes the jump",
+    "local jump, 3 rows a side": "no narrower window is left against the bend (see the stress family), and less power",
+    "local jump, smoothed series": "smoothing removes the jump: see its power",
     "row-level DiD, OLS": "rows are not runs",
     "DiD, percentile bootstrap": "too narrow in small samples",
     "DiD, BCa bootstrap": "too narrow in small samples",
@@ -82,9 +82,9 @@ def tables(results: pl.DataFrame) -> str:
     error = 100 * math.sqrt(0.05 * 0.95 / max(studies, 1))
     parts = [
         f"At least {studies:,} simulated studies a cell without an effect: the Monte Carlo error of 5% is {error:.2f} points "
-        f"({covered:,} studies for coverage, a quarter for power). Each figure is that of the worst of the families "
+        f"({covered:,} for coverage with an effect and for power). Each figure is that of the worst of the families "
         f"{', '.join(sim.FAMILIES)}.",
-        "### Offered: false positives in % (nominal 5), and coverage of the 95% interval\n",
+        "### Offered: false positives in % (nominal 5), and coverage of the 95% interval; [refused at this size]\n",
         _offered(even(base(found))),
         "### Refused: false positives in %\n",
         _refused(even(base(found))),
@@ -117,20 +117,25 @@ def _percent(value: float | None, digits: int = 1) -> str:
 
 
 def _offered(results: pl.DataFrame) -> str:
+    """Sizes at which a method is refused stand in brackets."""
     summary = worst(results)
-    names = summary.filter("offered")["method"].unique().sort().to_list()
     rows: dict[str, dict[int, str]] = {}
-    for name in names:
+    for name in _kinds(summary):
         rows[name] = {}
         for row in summary.filter(method=name).iter_rows(named=True):
             cover = f" ({_percent(row['covered'])})" if row["covered"] is not None else ""
-            rows[name][row["n_t"]] = _percent(row["false"]) + cover if row["offered"] else "refused"
+            cell = _percent(row["false"]) + cover
+            rows[name][row["n_t"]] = cell if row["offered"] else f"[{_percent(row['false'])}]"
     return _grid(rows)
 
 
+def _kinds(results: pl.DataFrame) -> list[str]:
+    """The methods that are offered at some size."""
+    return results.filter("offered")["method"].unique().sort().to_list()
+
+
 def _refused(results: pl.DataFrame) -> str:
-    summary = worst(results).filter(~pl.col("offered"))
-    never = summary.filter(pl.col("method").is_in(list(WHY)))
+    never = worst(results).filter(pl.col("method").is_in(list(WHY)))
     rows = {
         name: {r["n_t"]: _percent(r["false"]) for r in never.filter(method=name).iter_rows(named=True)} for name in WHY
     }
@@ -148,22 +153,27 @@ def _unequal(results: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
+POWER_OF_REFUSED = ("fork pairs taken as unpaired, Welch", "local jump, 3 rows a side", "local jump, smoothed series")
+
+
 def _power(results: pl.DataFrame) -> str:
-    chosen = results.filter(pl.col("effect") > 0, pl.col("offered") | (pl.col("method").str.contains("unpaired")))
-    by = ("method", "effect", "gradual", "n_t")
-    mean = chosen.group_by(by).agg(pl.col("found_right").mean()).sort(by)
+    chosen = results.filter(pl.col("effect") > 0, pl.col("method").is_in([*_kinds(results), *POWER_OF_REFUSED]))
+    by = ("method", "effect", "gradual", "n_t", "offered")
+    mean = chosen.group_by(by).agg(pl.col("found_right").mean(), pl.col("covered").mean()).sort(by)
     rows: dict[str, dict[int, str]] = {}
-    for method, effect, gradual, n, power in mean.iter_rows():
+    for method, effect, gradual, n, offered, power, _ in mean.iter_rows():
         name = f"{method}, {effect:+.0%}{' gradually' if gradual else ''}"
-        rows.setdefault(name, {})[n] = _percent(power, 0)
+        rows.setdefault(name, {})[n] = _percent(power, 0) if offered else f"[{_percent(power, 0)}]"
     return _grid(rows)
 
 
 def _stress(results: pl.DataFrame) -> str:
-    summary = worst(results.filter(pl.col("family") == sim.STRESS)).filter("offered").sort("method")
+    steep = worst(results.filter(pl.col("family") == sim.STRESS))
+    chosen = steep.filter(pl.col("offered") | pl.col("method").str.starts_with("local jump, ")).sort("method")
     rows: dict[str, dict[int, str]] = {}
-    for row in summary.iter_rows(named=True):
-        rows.setdefault(row["method"], {})[row["n_t"]] = _percent(row["false"])
+    for row in chosen.iter_rows(named=True):
+        cell = _percent(row["false"])
+        rows.setdefault(row["method"], {})[row["n_t"]] = cell if row["offered"] else f"[{cell}]"
     return _grid(rows)
 
 

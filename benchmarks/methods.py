@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.simulated import HALF, ROWS, STEPS, TOTAL, U
 from lib import estimators as est
-from lib.comparisons import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, LARGEST_RATIO
+from lib.comparisons import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, unequal
 from lib.jumps import HALF_WIDTH, half_width
 
 Array = NDArray[np.float64]
@@ -299,7 +299,7 @@ def _scaled(batches: Sequence[Batch]) -> tuple[list[Array], list[Array], Array]:
 
 
 def _enough(n_t: int, n_c: int) -> bool:
-    return min(n_t, n_c) >= FEWEST and max(n_t, n_c) <= LARGEST_RATIO * min(n_t, n_c)
+    return min(n_t, n_c) >= FEWEST and not unequal(n_t, n_c)
 
 
 def _runs(n_t: int, n_c: int) -> bool:

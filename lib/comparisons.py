@@ -15,7 +15,7 @@ FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
 FEWEST = 3  # runs an arm (or pairs) from which an interval may carry a verdict
 FEWEST_SIGNS = 6  # pairs from which the smallest sign-flip p is below .05
 FEWEST_LABELS = 4  # runs in each arm from which the smallest label permutation p is
-LARGEST_RATIO = 3  # of the arms' sizes, beyond which Welch breaks; with the fewest runs, at which it already does
+LARGEST_RATIO = 3  # of the arms' sizes, see `unequal`
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,15 @@ class Comparison:
     def n_control(self) -> int:
         """Controls compared with; 0 where there is none."""
         return len(self.controls)
+
+
+def unequal(n_t: int, n_c: int) -> bool:
+    """Whether the arms differ so much in size that Welch's test finds what is not there.
+
+    Beyond a factor of 3; with only 3 runs in the smaller arm at a factor of 3 already (measured: 9 against 3 finds 6.8%).
+    """
+    small, large = sorted((n_t, n_c))
+    return large > LARGEST_RATIO * small or (small <= FEWEST and large == LARGEST_RATIO * small)
 
 
 def too_short(units: Sequence[Unit], window: Windows) -> tuple[list[Unit], list[Exclusion]]:

@@ -10,7 +10,6 @@ from lib import estimators
 from lib.comparisons import (
     FEWEST,
     FORK_PAIRS,
-    LARGEST_RATIO,
     Comparison,
     Exclusion,
     end_of,
@@ -18,6 +17,7 @@ from lib.comparisons import (
     listed,
     over_runs,
     too_short,
+    unequal,
 )
 from lib.detach import Treatment, arms_of
 from lib.jumps import jump, onset
@@ -201,7 +201,9 @@ def _did(
         caveats=_end_note(end, window),
     )
     if not d_t or not d_c:
-        return replace(found, design="none", refusal=f"no {'run of the arm' if not d_t else 'control run'} counts")
+        return replace(
+            found, design="none", method="", refusal=f"no {'run of the arm' if not d_t else 'control run'} counts"
+        )
     found = replace(
         found,
         estimate=float(np.mean(d_t) - np.mean(d_c)),
@@ -218,8 +220,8 @@ def _refuse_welch(found: Comparison) -> str:
     if min(n_t, n_c) < FEWEST:
         numbers = " against ".join(listed(found.metric, v) for v in (found.values, found.control_values))
         return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, d {numbers})"
-    if max(n_t, n_c) > LARGEST_RATIO * min(n_t, n_c):
-        return f"unequal arms ({n_t} against {n_c} runs): Welch's test breaks beyond a factor of {LARGEST_RATIO}"
+    if unequal(n_t, n_c):
+        return f"unequal arms ({n_t} against {n_c} runs): Welch's test finds what is not there when they differ so much"
     return ""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.comparisons import FEWEST, FORK_PAIRS, LARGEST_RATIO, Comparison
+from lib.comparisons import FEWEST, FORK_PAIRS, Comparison, unequal
 from lib.designs import Material
 from lib.effects import EXPLORATORY, comparisons
 from lib.jumps import SIDE_POINTS
@@ -99,7 +99,7 @@ def _seeds(given: Material, found: Sequence[Comparison]) -> Gate:
         mend = f"Run at least {FEWEST} seeds in each arm: one allows no inference, two no verdict."
         return Gate(name, False, f"{text}: fewer than {FEWEST} in an arm.", mend)
     forks = any(c.design == "fork" for c in found)
-    if controls and not forks and max(arms) > LARGEST_RATIO * min(arms):
+    if controls and not forks and any(unequal(n, controls) for n in sizes.values()):
         return Gate(name, False, f"{text}: Welch's test breaks with arms so unequal.", "Add seeds to the smaller arm.")
     few = f" Fewest counted for a metric: {min(counted)}." if counted and min(counted) < min(arms) else ""
     return Gate(name, True, f"{text}.{few}")

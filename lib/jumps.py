@@ -45,7 +45,7 @@ def jump(metric: Metric, arm: str, units: list[Unit], window: Windows) -> Compar
         half=half,
     )
     if not units:
-        return replace(found, design="none", refusal="no run counts")
+        return replace(found, design="none", method="", refusal="no run counts")
     sparse = [min(sides) < SIDE_POINTS for _, sides in sizes]
     if all(sparse):
         fewest = min(min(sides) for _, sides in sizes)
@@ -110,7 +110,7 @@ def onset(task: Task, metric: Metric, arm: str, units: list[Unit], window: Windo
         return (
             replace(found, refusal=excluded[-1].reason)
             if units
-            else replace(found, design="none", refusal="no run counts")
+            else replace(found, design="none", method="", refusal="no run counts")
         )
     found = over_runs(found, "runs")
     if found.refusal:

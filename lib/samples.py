@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import polars as pl
@@ -174,12 +175,11 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
     controls = [t for t in order if t.detach_step is None]
     free = {t.run_id: t for t in controls}
     found: list[Pair] = []
+    history = cache(partial(_fingerprint, rows, keys))
     candidates = []
     for run in (t for t in order if t.detach_step is not None):
-        print_of = _fingerprint(rows, keys, run.run_id, run.detach_step or 0)
-        same = [
-            c for c in controls if print_of and print_of == _fingerprint(rows, keys, c.run_id, run.detach_step or 0)
-        ]
+        own = history(run.run_id, run.detach_step or 0)
+        same = [c for c in controls if own and own == history(c.run_id, run.detach_step or 0)]
         candidates.append((run, same))
     for by_seed in (True, False):  # pairs of one seed first, so that no other run takes their control
         for run, same in candidates:

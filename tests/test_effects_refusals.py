@@ -52,7 +52,7 @@ def test_two_fork_pairs_are_compared_as_arms():
 
 
 @pytest.mark.parametrize(
-    ("n_t", "n_c", "said"), [(3, 9, True), (9, 3, True), (10, 3, False), (3, 10, False), (2, 5, False)]
+    ("n_t", "n_c", "said"), [(3, 8, True), (12, 4, True), (9, 3, False), (10, 3, False), (3, 10, False), (2, 5, False)]
 )
 def test_welch_is_refused_for_unequal_arms(n_t, n_c, said):
     row = one_task(_arms(n_t, n_c)).row(0, named=True)
