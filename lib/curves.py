@@ -5,11 +5,13 @@ there. Each run is therefore smoothed on its own rows, on its own side of the de
 bins shared by the runs of a task, and only then averaged over seeds.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from lib.detach import Treatment, anchor
@@ -22,6 +24,7 @@ Axis = Literal["steps", "percent", "since", "since_percent"]
 COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
+_WIDTHS = pl.Schema({"metric": pl.String, "width": pl.Float64})
 _RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
 
 
@@ -93,13 +96,15 @@ def aggregated(
     return (
         _with_arms(binned, treated, view)
         .group_by("arm", "metric", "bin")
-        .agg(
-            step=pl.col("step_sum").sum() / pl.col("points").sum(),
+        # As sorted lists: sums of floats depend on their order, and the same runs must give the same digits.
+        .agg(values=pl.col("value").sort(), steps=pl.col("step_sum").sort(), points=pl.col("points").sum())
+        .with_columns(
+            step=pl.col("steps").list.sum() / pl.col("points"),
             center=_center(view.aggregate),
-            sd=pl.col("value").std(ddof=1),
-            low=pl.col("value").min(),
-            high=pl.col("value").max(),
-            n=pl.len().cast(pl.UInt32),
+            sd=pl.col("values").list.std(ddof=1),
+            low=pl.col("values").list.first(),
+            high=pl.col("values").list.last(),
+            n=pl.col("values").list.len(),
         )
         .with_columns(pl.col("metric").cast(pl.String))
         .join(_t_quantiles(most).lazy(), on="n", how="left")
@@ -163,15 +168,12 @@ def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> 
 
     It is the larger of the metric's median row spacing within a run and a thousandth of the task's total steps.
     """
-    spacing = (
-        history.filter(pl.col("metric").is_in([m.key for m in metrics]))
-        .sort("metric", "run_id", "step")
-        .select("metric", pl.col("step").diff().over("metric", "run_id").alias("spacing"))
-        .group_by("metric")
-        .agg(pl.col("spacing").median())
-    )
-    finest = task.total_steps / FINEST
-    return spacing.select("metric", pl.max_horizontal(pl.col("spacing").fill_null(0), finest).alias("width"))
+
+    def found() -> pl.DataFrame:
+        widths = _widths(_ordered(history)[1], task, metrics)
+        return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
+
+    return pl.defer(found, schema=_WIDTHS)
 
 
 def exact(
@@ -190,10 +192,11 @@ def exact(
     points = (
         mine.filter("shown", "placed", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
         .group_by("arm", "metric", "step")
-        .agg(
-            mean=pl.col("value").mean(),
-            std=pl.col("value").std(ddof=1).fill_nan(0).fill_null(0),
-            n=pl.len().cast(pl.UInt32),
+        .agg(values=pl.col("value").sort())
+        .with_columns(
+            mean=pl.col("values").list.mean(),
+            std=pl.col("values").list.std(ddof=1).fill_nan(0).fill_null(0),
+            n=pl.col("values").list.len(),
         )
         .sort("arm", "metric", "step")
     )
@@ -276,47 +279,107 @@ def bins(
     LazyFrame: run_id, metric (both Enum), bin (k), value (the mean of the run's points in the bin, smoothed where the
     metric is; of their logs for log metrics), step_sum (of the points' steps on the view's x axis), points.
     """
-    runs = _run_frame(treated, view)
-    logged = pl.col("metric").is_in([m.key for m in metrics if m.scale == "log"])
-    points = (
-        history.join(runs.lazy().filter("placed"), on="run_id")
-        .filter(pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_finite())
-        .filter(~logged | (pl.col("value") > 0))
-        .with_columns(pl.when(logged).then(pl.col("value").log()).otherwise("value").alias("value"))
+    ids, keys = pl.Enum(sorted({t.run_id for t in treated})), pl.Enum([m.key for m in metrics])
+    schema = pl.Schema(
+        {"run_id": ids, "metric": keys, "bin": pl.Int32, "value": pl.Float64, "step_sum": pl.Float64, "points": pl.UInt32}
     )
-    widths = bin_widths(history.filter(pl.col("run_id").is_in(runs["run_id"].to_list())), task, metrics)
-    since = pl.col("step") - pl.col("origin")
-    return (
-        _smoothed(points, metrics, view.smoothing(task))
-        .join(widths, on="metric")
-        .with_columns((since / pl.col("width")).ceil().cast(pl.Int32).alias("bin"))
-        .with_columns(_axis(pl.col("step").cast(pl.Float64), pl.col("origin"), task, view).alias("x"))
-        .group_by("run_id", "metric", "bin")
-        .agg(value=pl.col("value").mean(), step_sum=pl.col("x").sum(), points=pl.len())
-        .with_columns(
-            pl.col("run_id").cast(pl.Enum(sorted({t.run_id for t in treated}))),
-            pl.col("metric").cast(pl.Enum([m.key for m in metrics])),
-        )
-    )
+    return pl.defer(lambda: _binned(history, task, metrics, _run_frame(treated, view), view, schema), schema=schema)
 
 
-def _smoothed(points: pl.LazyFrame, metrics: Sequence[Metric], window: int) -> pl.LazyFrame:
-    """Trailing moving average over `window` environment steps, by run, never across the detach."""
-    keys = [m.key for m in metrics if m.smoothed]
-    if not window or not keys:
-        return points
-    chosen = pl.col("metric").is_in(keys)
-    after = (pl.col("step") > pl.col("detach")).fill_null(False)
-    smooth = (
-        points.filter(chosen)
-        .sort("run_id", "metric", "step")
-        .with_columns(after.alias("after"))
-        .with_columns(
-            pl.col("value").rolling_mean_by("step", window_size=f"{window}i").over("run_id", "metric", "after")
-        )
-        .drop("after")
-    )
-    return pl.concat([points.filter(~chosen), smooth])
+def _binned(
+    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], runs: pl.DataFrame, view: View, schema: pl.Schema
+) -> pl.DataFrame:
+    """`bins`, read twice: for the widths, then for the values; never more of a history is held than a run's metric."""
+    placed = {run["run_id"]: run for run in runs.iter_rows(named=True)}
+    by_key = {m.key: m for m in metrics}
+    ordered, spacings = _ordered(history, placed)
+    widths = _widths(spacings, task, metrics)
+    found = [pl.DataFrame(schema=schema)]
+    for run_id, key, step, value in _series(ordered, "step", "value"):
+        run, metric = placed.get(run_id), by_key.get(key)
+        if run is None or metric is None or not run["placed"]:
+            continue
+        step, value = _drawable(step, value, metric)
+        if not len(step):
+            continue
+        if metric.smoothed and (window := view.smoothing(task)):
+            value = _smoothed(step, value, run["detach"], window)
+        number = np.ceil((step - run["origin"]) / widths[key]).astype(np.int32)
+        start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+        points = np.diff(start, append=len(step))
+        columns = {
+            "bin": number[start],
+            "value": np.add.reduceat(value, start) / points,
+            "step_sum": np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start),
+            "points": points,
+        }
+        names = pl.lit(run_id, dtype=schema["run_id"]).alias("run_id"), pl.lit(key, dtype=schema["metric"]).alias("metric")
+        found.append(pl.DataFrame(columns, schema_overrides=schema).select(*names, *columns))
+    return pl.concat(found)
+
+
+def _series(history: pl.LazyFrame, *columns: str) -> Iterator[tuple[str, str, *tuple[np.ndarray, ...]]]:
+    """A run's rows of one metric after another, as run, metric and the columns; read in pieces, as they are asked for."""
+    name, held = (None, None), list[pl.DataFrame]()
+    for batch in history.select("run_id", "metric", *columns).collect_batches(maintain_order=True):
+        lengths = [batch[c].rle().struct.field("len") for c in ("run_id", "metric")]
+        ends = sorted({end for length in lengths for end in length.cum_sum()})
+        for start, end in pairwise([0, *ends]):
+            here = (batch["run_id"][start], batch["metric"][start])
+            if here != name and held:
+                yield *name, *_arrays(held)
+                held = []
+            name = here
+            held.append(batch[start:end].select(columns))
+    if held:
+        yield *name, *_arrays(held)
+
+
+def _arrays(pieces: list[pl.DataFrame]) -> list[np.ndarray]:
+    return [column.to_numpy() for column in pl.concat(pieces)]
+
+
+def _ordered(
+    history: pl.LazyFrame, runs: Container[str] | None = None
+) -> tuple[pl.LazyFrame, dict[str, list[np.ndarray]]]:
+    """The history with every run's metrics one after the other in the order of steps; their row spacings by metric.
+
+    The store has them so; anything else is sorted.
+    """
+    seen, spacings = set(), defaultdict(list)
+    for run_id, key, step in _series(history, "step"):
+        spacing = np.diff(step)
+        if (run_id, key) in seen or (key and len(spacing) and spacing.min() < 0):
+            return _ordered(history.sort("run_id", "metric", "step", maintain_order=True).collect().lazy(), runs)
+        seen.add((run_id, key))
+        if runs is None or run_id in runs:
+            spacings[key].append(spacing)
+    return history, spacings
+
+
+def _widths(spacings: Mapping[str, list[np.ndarray]], task: Task, metrics: Sequence[Metric]) -> dict[str, float]:
+    """The width of the bins by metric, of those that were logged."""
+    finest = task.total_steps / FINEST
+    medians = {m.key: np.concatenate(spacings[m.key]) for m in metrics if m.key in spacings}
+    return {key: max(float(np.median(every)) if len(every) else 0.0, finest) for key, every in medians.items()}
+
+
+def _drawable(step: np.ndarray, value: np.ndarray, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
+    """The points that a curve can show, on the scale on which they are averaged: the logs of a log metric."""
+    kept = np.isfinite(value)
+    if metric.scale == "log":
+        kept &= value > 0
+    if not kept.all():
+        step, value = step[kept], value[kept]
+    return step, np.log(value) if metric.scale == "log" else value
+
+
+def _smoothed(step: np.ndarray, value: np.ndarray, detach: int | None, window: int) -> np.ndarray:
+    """Trailing moving average of a run's points over `window` environment steps, never across the detach."""
+    split = len(step) if detach is None else int(np.searchsorted(step, detach, side="right"))
+    frame = pl.DataFrame({"step": step, "value": value})
+    mean = pl.col("value").rolling_mean_by("step", window_size=f"{window}i")
+    return pl.concat([side.select(mean) for side in (frame[:split], frame[split:])]).to_series().to_numpy()
 
 
 def _axis(step: pl.Expr, origin: pl.Expr, task: Task, view: View) -> pl.Expr:
@@ -327,14 +390,14 @@ def _axis(step: pl.Expr, origin: pl.Expr, task: Task, view: View) -> pl.Expr:
 
 
 def _center(aggregate: Aggregate) -> pl.Expr:
-    """The aggregate over seeds; the IQM is the mean of the middle half (Agarwal et al. 2021)."""
-    value = pl.col("value")
+    """The aggregate of a sorted list over seeds; the IQM is the mean of its middle half (Agarwal et al. 2021)."""
+    values = pl.col("values")
     if aggregate == "median":
-        return value.median()
+        return values.list.median()
     if aggregate == "iqm":
-        cut = pl.len() // 4
-        return value.sort().slice(cut, pl.len() - 2 * cut).mean()
-    return value.mean()
+        cut = values.list.len() // 4
+        return values.list.slice(cut, values.list.len() - 2 * cut).list.mean()
+    return values.list.mean()
 
 
 def _t_quantiles(most: int) -> pl.DataFrame:
