@@ -192,7 +192,7 @@ def problems(study: Study, manifest: Manifest) -> None:
     partial = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
     if partial:
         st.button(
-            f"Retry {len(partial)} runs",
+            "Retry 1 run" if len(partial) == 1 else f"Retry {len(partial)} runs",
             key="retry",
             icon=":material/refresh:",
             disabled=session_fetch.is_fetching(study),
@@ -216,6 +216,14 @@ def task_picker(study: Study) -> Task:
         "Task", list(titles), default=next(iter(titles)), key="task", bind="query-params", required=True
     )
     return titles[chosen]
+
+
+def task_choice(study: Study, key: str) -> Task:
+    """The task that a form is about; no control where there is only one."""
+    if len(study.tasks) == 1:
+        return study.tasks[0]
+    titles = {task.title: task for task in study.tasks}
+    return titles[st.selectbox("Task", list(titles), key=key)]
 
 
 def need_runs() -> Current:
