@@ -1,29 +1,31 @@
-"""From a history to curves: align, smooth, aggregate. LazyFrames in, LazyFrames out; nothing is collected here.
+"""From a history to curves: align, smooth, aggregate. LazyFrames in, LazyFrames out; nothing is read before they are collected.
 
 The order matters. Runs rarely log at the same steps, so a mean over "the same step" is a mean over whoever logged
 there. Each run is therefore smoothed on its own rows, on its own side of the detach, then brought onto one grid of
 bins shared by the runs of a task, and only then averaged over seeds.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import polars as pl
 
+from lib import series
 from lib.detach import Treatment, anchor
 from lib.study import Metric, Task
 
 Aggregate = Literal["mean", "iqm", "median"]
 Spread = Literal["std", "se", "ci", "minmax"]
+_Steps = TypeVar("_Steps", pl.Expr, np.ndarray)
 Axis = Literal["steps", "percent", "since", "since_percent"]
 
 COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
+_BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "step_sum": pl.Float64, "points": pl.UInt32}
 _WIDTHS = pl.Schema({"metric": pl.String, "width": pl.Float64})
 _RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
 
@@ -170,7 +172,9 @@ def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> 
     """
 
     def found() -> pl.DataFrame:
-        widths = _widths(_ordered(history)[1], task, metrics)
+        _, parts = series.ordered(history, task.total_steps / FINEST)
+        keys = {m.key for m in metrics}
+        widths = series.widths([p for p in parts if p.metric in keys], task.total_steps / FINEST)
         return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
 
     return pl.defer(found, schema=_WIDTHS)
@@ -280,23 +284,29 @@ def bins(
     metric is; of their logs for log metrics), step_sum (of the points' steps on the view's x axis), points.
     """
     ids, keys = pl.Enum(sorted({t.run_id for t in treated})), pl.Enum([m.key for m in metrics])
-    schema = pl.Schema(
-        {"run_id": ids, "metric": keys, "bin": pl.Int32, "value": pl.Float64, "step_sum": pl.Float64, "points": pl.UInt32}
-    )
-    return pl.defer(lambda: _binned(history, task, metrics, _run_frame(treated, view), view, schema), schema=schema)
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {"run_id": ids, "metric": keys, **_BIN}
+    return pl.defer(lambda: _binned(history, task, metrics, _run_frame(treated, view), view, ids, keys), schema=schema)
 
 
 def _binned(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], runs: pl.DataFrame, view: View, schema: pl.Schema
+    history: pl.LazyFrame,
+    task: Task,
+    metrics: Sequence[Metric],
+    runs: pl.DataFrame,
+    view: View,
+    ids: pl.Enum,
+    keys: pl.Enum,
 ) -> pl.DataFrame:
-    """`bins`, read twice: for the widths, then for the values; never more of a history is held than a run's metric."""
+    """`bins`, a run's metric at a time: never more than that is held of a history."""
     placed = {run["run_id"]: run for run in runs.iter_rows(named=True)}
     by_key = {m.key: m for m in metrics}
-    ordered, spacings = _ordered(history, placed)
-    widths = _widths(spacings, task, metrics)
-    found = [pl.DataFrame(schema=schema)]
-    for run_id, key, step, value in _series(ordered, "step", "value"):
-        run, metric = placed.get(run_id), by_key.get(key)
+    runs_at, metrics_at = ({name: i for i, name in enumerate(names.categories)} for names in (ids, keys))
+    finest = task.total_steps / FINEST
+    history, parts = series.ordered(history, finest)
+    widths = series.widths([p for p in parts if p.run_id in placed and p.metric in by_key], finest)
+    found: list[tuple[np.ndarray, ...]] = []
+    for part, (step, value) in zip(parts, series.read(history, parts, "step", "value"), strict=True):
+        run, metric = placed.get(part.run_id), by_key.get(part.metric)
         if run is None or metric is None or not run["placed"]:
             continue
         step, value = _drawable(step, value, metric)
@@ -304,64 +314,22 @@ def _binned(
             continue
         if metric.smoothed and (window := view.smoothing(task)):
             value = _smoothed(step, value, run["detach"], window)
-        number = np.ceil((step - run["origin"]) / widths[key]).astype(np.int32)
+        number = np.ceil((step - run["origin"]) / widths[metric.key]).astype(np.int32)
         start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
-        points = np.diff(start, append=len(step))
-        columns = {
-            "bin": number[start],
-            "value": np.add.reduceat(value, start) / points,
-            "step_sum": np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start),
-            "points": points,
+        points = np.diff(start, append=len(step)).astype(np.uint32)
+        x = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start)
+        names = np.full(len(start), runs_at[part.run_id]), np.full(len(start), metrics_at[metric.key])
+        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, points))
+    if not found:
+        return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
+    at_run, at_metric, *columns = (np.concatenate(column) for column in zip(*found, strict=True))
+    return pl.DataFrame(
+        {
+            "run_id": pl.Series(ids.categories, dtype=ids).gather(at_run),
+            "metric": pl.Series(keys.categories, dtype=keys).gather(at_metric),
+            **dict(zip(_BIN, columns, strict=True)),
         }
-        names = pl.lit(run_id, dtype=schema["run_id"]).alias("run_id"), pl.lit(key, dtype=schema["metric"]).alias("metric")
-        found.append(pl.DataFrame(columns, schema_overrides=schema).select(*names, *columns))
-    return pl.concat(found)
-
-
-def _series(history: pl.LazyFrame, *columns: str) -> Iterator[tuple[str, str, *tuple[np.ndarray, ...]]]:
-    """A run's rows of one metric after another, as run, metric and the columns; read in pieces, as they are asked for."""
-    name, held = (None, None), list[pl.DataFrame]()
-    for batch in history.select("run_id", "metric", *columns).collect_batches(maintain_order=True):
-        lengths = [batch[c].rle().struct.field("len") for c in ("run_id", "metric")]
-        ends = sorted({end for length in lengths for end in length.cum_sum()})
-        for start, end in pairwise([0, *ends]):
-            here = (batch["run_id"][start], batch["metric"][start])
-            if here != name and held:
-                yield *name, *_arrays(held)
-                held = []
-            name = here
-            held.append(batch[start:end].select(columns))
-    if held:
-        yield *name, *_arrays(held)
-
-
-def _arrays(pieces: list[pl.DataFrame]) -> list[np.ndarray]:
-    return [column.to_numpy() for column in pl.concat(pieces)]
-
-
-def _ordered(
-    history: pl.LazyFrame, runs: Container[str] | None = None
-) -> tuple[pl.LazyFrame, dict[str, list[np.ndarray]]]:
-    """The history with every run's metrics one after the other in the order of steps; their row spacings by metric.
-
-    The store has them so; anything else is sorted.
-    """
-    seen, spacings = set(), defaultdict(list)
-    for run_id, key, step in _series(history, "step"):
-        spacing = np.diff(step)
-        if (run_id, key) in seen or (key and len(spacing) and spacing.min() < 0):
-            return _ordered(history.sort("run_id", "metric", "step", maintain_order=True).collect().lazy(), runs)
-        seen.add((run_id, key))
-        if runs is None or run_id in runs:
-            spacings[key].append(spacing)
-    return history, spacings
-
-
-def _widths(spacings: Mapping[str, list[np.ndarray]], task: Task, metrics: Sequence[Metric]) -> dict[str, float]:
-    """The width of the bins by metric, of those that were logged."""
-    finest = task.total_steps / FINEST
-    medians = {m.key: np.concatenate(spacings[m.key]) for m in metrics if m.key in spacings}
-    return {key: max(float(np.median(every)) if len(every) else 0.0, finest) for key, every in medians.items()}
+    )
 
 
 def _drawable(step: np.ndarray, value: np.ndarray, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -376,13 +344,13 @@ def _drawable(step: np.ndarray, value: np.ndarray, metric: Metric) -> tuple[np.n
 
 def _smoothed(step: np.ndarray, value: np.ndarray, detach: int | None, window: int) -> np.ndarray:
     """Trailing moving average of a run's points over `window` environment steps, never across the detach."""
-    split = len(step) if detach is None else int(np.searchsorted(step, detach, side="right"))
-    frame = pl.DataFrame({"step": step, "value": value})
-    mean = pl.col("value").rolling_mean_by("step", window_size=f"{window}i")
-    return pl.concat([side.select(mean) for side in (frame[:split], frame[split:])]).to_series().to_numpy()
+    if detach is not None:
+        # A gap as long as the window keeps its two sides apart.
+        step = step + window * (step > detach)
+    return pl.Series(value).rolling_mean_by(pl.Series(step), f"{window}i").to_numpy()
 
 
-def _axis(step: pl.Expr, origin: pl.Expr, task: Task, view: View) -> pl.Expr:
+def _axis(step: _Steps, origin: Any, task: Task, view: View) -> _Steps:
     """Steps on the view's x axis."""
     if view.x in ("since", "since_percent"):
         step = step - origin

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 #: Bottom to top: a file imports from lower layers, and from its own where that is marked so (but never in a circle).
 LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("sentences", ("lib.complaints", "lib.study_values")),
+    ("parts", ("lib.study_parts",)),
     ("study", ("lib.study",)),
     ("history", ("lib.history",)),
     ("places", ("lib.key_names", "lib.place", "lib.find_keys")),
@@ -20,7 +21,9 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("detach", ("lib.detach",)),
     ("propose", ("lib.propose",)),
     ("audit", ("lib.audit",)),
+    ("series", ("lib.series",)),
     ("curves", ("lib.curves",)),
+    ("baselines", ("lib.baselines",)),
     (
         "effects",
         (
