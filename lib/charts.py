@@ -7,6 +7,7 @@ import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
+from lib.charts_baselines import baseline_layers, drawn_baselines
 from lib.charts_hover import hover_layer, number, strip_layers
 from lib.charts_look import Look, selections
 from lib.charts_parts import DetachMark, detach_marks
@@ -59,6 +60,7 @@ def family_chart(
     rules: Rules = (),
     seeds: pl.DataFrame | None = None,
     raw: pl.DataFrame | None = None,
+    baselines: pl.DataFrame | None = None,
     domain: tuple[float, float] | None = None,
     width: int | Literal["container"] = "container",
     height: int = 380,
@@ -78,7 +80,8 @@ def family_chart(
     family : "reward" or "loss".
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
     seeds : task, arm, metric, run_id, step, value: drawn thin behind the means.
-    raw : the same columns, unsmoothed: drawn as dots behind everything.
+    raw : the same columns, unsmoothed: drawn as dots behind the lines.
+    baselines : columns of `lib.baselines.BASELINES`: drawn thin behind everything of a reward chart, named at their lines.
     domain : x range; by default, or where the task has none of it, that of all the task's curves, so that its charts share one.
     width : "container" for a page, pixels for a file.
     log : log or linear y; by default log where one of the metrics has a log scale.
@@ -109,7 +112,8 @@ def family_chart(
         _legend_side(rules, domain, task, view),
     )
     table = _table(curves, look)
-    bounds = _log_bounds(table, seeds, raw, look, log)
+    behind = drawn_baselines(baselines, task.key, family, domain)
+    bounds = _log_bounds(table, seeds, raw, behind, look, log)
     if bounds:
         table = parts.for_log(table, bounds)
     rows = len(look.metrics) * len(look.arms)
@@ -119,7 +123,8 @@ def family_chart(
     y = parts.value_axis(parts.family_title(metrics, family), bounds, gutter, headroom, plot)
     x = parts.step_axis(view, domain)
     drawn = parts.lean(parts.thin(table, ("metric", "arm"), "mean", CURVE_ROWS))
-    layers: list[alt.Chart] = [_band(drawn, look, x, y)]
+    layers = baseline_layers(behind, x, y, bounds, look.prefix) if behind is not None else []
+    layers.append(_band(drawn, look, x, y))
     if raw is not None:
         layers.append(_raw(raw, look, x, y))
     if seeds is not None:
@@ -167,7 +172,12 @@ def _table(curves: pl.DataFrame, look: Look) -> pl.DataFrame:
 
 
 def _log_bounds(
-    table: pl.DataFrame, seeds: pl.DataFrame | None, raw: pl.DataFrame | None, look: Look, log: bool | None
+    table: pl.DataFrame,
+    seeds: pl.DataFrame | None,
+    raw: pl.DataFrame | None,
+    behind: pl.DataFrame | None,
+    look: Look,
+    log: bool | None,
 ) -> tuple[float, float] | None:
     """The y range of a log axis, None for a linear one."""
     if not (any(m.scale == "log" for m in look.metrics) if log is None else log):
@@ -176,6 +186,7 @@ def _log_bounds(
     # A bound at or below 0 has no place on the axis and must not stretch it.
     columns.append(table.filter(pl.col("lower") > pl.col("mean") / 100)["lower"])
     columns += [look.named(f)["value"] for f in (seeds, raw) if f is not None]
+    columns += [behind["mean"]] if behind is not None else []
     return parts.log_domain(pl.concat([c.rename("value") for c in columns]).drop_nulls())
 
 
@@ -271,6 +282,7 @@ def grid(
     width: int = 430,
     height: int = 300,
     log: Mapping[str, bool] | None = None,
+    baselines: pl.DataFrame | None = None,
     interactive: bool = True,
 ) -> alt.VConcatChart:
     """Every task and family in one figure, a row a task, under the study's title: the `combined_ablation` figure.
@@ -289,7 +301,8 @@ def grid(
         cells = [
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), title=figure_title(curves, study, task, family), interactive=False, cell=True,
+                log=(log or {}).get(family), baselines=baselines, title=figure_title(curves, study, task, family),
+                interactive=False, cell=True,
             )
             for family in families
             if family_metrics(curves, study, task, family)

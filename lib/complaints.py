@@ -80,6 +80,8 @@ def _sentence(error: Any, known: Mapping[str, Sequence[str]]) -> str:
         return f"{where}: unknown key {key}{_hint(place, known)}."
     if kind == "missing":
         return f"{where}: {_table(key) if len(place) == 1 else key} is missing."
+    if kind == "tuple_type" and key == "baselines":
+        return f"{where}: {key} must be a list of tables: write [[tasks.baselines]], with two brackets, above each."
     if kind == "tuple_type" and key in _LISTS:
         return f"{where}: {key} must be a list of tables: write {_table(key)}, with two brackets, above each."
     reason = _KEYS.get(str(place[-1])) or _REASONS.get(kind) or _plain(error["msg"])

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from lib import methods
 from lib.audit import never_logged
+from lib.baselines import without_folders
 from lib.claims import claim
 from lib.figures import footer_text, render
 from lib.results import Results, figures
@@ -25,7 +26,7 @@ def page(found: Results) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     drawn = [
         {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
-        for stem, chart in figures(found.study, found.treated, found.curves, found.view)
+        for stem, chart in figures(found.study, found.treated, found.curves, found.view, found.baselines)
         if stem.endswith(("_reward", "_loss"))
     ]
     return environment.get_template("report.html.j2").render(
@@ -43,7 +44,7 @@ def page(found: Results) -> str:
             "audit": methods.AUDIT,
         },
         provenance=provenance(found),
-        toml=to_toml(found.study),
+        toml=to_toml(without_folders(found.study)),
     )
 
 

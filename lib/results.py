@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lib.audit import runs_table
+from lib.baselines import BASELINES, task_baselines
 from lib.curves import COLUMNS, View, bins, curves, shown
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
@@ -30,6 +31,7 @@ class Results:
     effects: pl.DataFrame
     effects_detail: pl.DataFrame
     runs: pl.DataFrame
+    baselines: pl.DataFrame
 
 
 def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
@@ -64,39 +66,59 @@ def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     return pl.concat(pl.collect_all(queries)).select(COLUMNS)
 
 
+def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+    """The baselines of every task: columns as `lib.baselines.BASELINES`.
+
+    Raises
+    ------
+    BaselineError
+        Where one cannot be read or drawn.
+    """
+    found = [task_baselines(study, task, of_task(treated, task.key), view) for task in study.tasks]
+    return pl.concat([BASELINES.to_frame(), *found])
+
+
 def results(study: Study, manifest: Manifest, view: View) -> Results:
     """Compute everything the report shows."""
     from lib.effects import study_effects
     from lib.effects_detail import effects_detail
 
     inputs = effect_inputs(study, manifest, view)
+    treated = treatments(study, manifest, view.left_out)
+    baselines = study_baselines(study, treated, view)
     return Results(
         study=study,
         manifest=manifest,
         view=view,
-        treated=treatments(study, manifest, view.left_out),
+        treated=treated,
         curves=study_curves(study, manifest, view),
         effects=study_effects(study, inputs),
         effects_detail=effects_detail(study, inputs),
         runs=runs_table(study, manifest, view.left_out),
+        baselines=baselines,
     )
 
 
 def figures(
-    study: Study, treated: Sequence[Treatment], curves: pl.DataFrame, view: View
+    study: Study,
+    treated: Sequence[Treatment],
+    curves: pl.DataFrame,
+    view: View,
+    baselines: pl.DataFrame | None = None,
 ) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
     """Every figure of the study with the stem of its file: the notebook's names.
 
     Parameters
     ----------
     curves : of every task, as `study_curves` gives them.
+    baselines : of every task, as `study_baselines` gives them.
     """
     from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
     marks = {task.key: detach_marks(of_task(treated, task.key)) for task in study.tasks}
     logs = {family: log for family in FAMILIES if (log := view.log(family)) is not None}
-    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs)
+    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs, baselines=baselines)
     width, height = FIGURE_SIZE
     for task in study.tasks:
         for family in FAMILIES:
@@ -109,6 +131,7 @@ def figures(
                     family,
                     view=view,
                     rules=marks[task.key],
+                    baselines=baselines,
                     width=width,
                     height=height,
                     title=title,

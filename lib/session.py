@@ -13,11 +13,13 @@ import polars as pl
 import streamlit as st
 
 from lib import audit, results
+from lib.baselines import BASELINES, BaselineError, task_baselines
 from lib.charts_wire import Wired, wire
 from lib.curves import View, aggregated, per_seed
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.session_fetch import Brought
+from lib.session_studies import with_added
 from lib.sources.bundle import write_bundle
 from lib.study import STUDIES, Evidence, Study
 
@@ -59,7 +61,7 @@ def opened() -> tuple[Study | None, Manifest | None, str]:
 def current() -> Current:
     """The study with its runs; only where both are there."""
     study, found, _, view = st.session_state["_opened"]
-    return Current(study, found.manifest, view, found.stamp)
+    return Current(with_added(study), found.manifest, view, found.stamp)
 
 
 @st.cache_data(scope="session", max_entries=32, show_spinner=False)
@@ -106,12 +108,50 @@ def family_chart(current: Current, task: str, family: str, height: int, cell: bo
 
     `cell` charts stand in a grid, smaller than alone.
     """
-    return _family_chart(current.study, task, family, current.stamp, current.view, height, cell, current)
+    study = current.study
+    files = _file_stamp(study, task) if family == "reward" else ""
+    return _family_chart(study, task, family, current.stamp, current.view, height, cell, files, current)
+
+
+def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
+    """One task's baselines (columns of `lib.baselines.BASELINES`), or none and the sentence that says why."""
+    study = current.study
+    return _baselines(study, task, current.stamp, current.view, _file_stamp(study, task), current)
+
+
+@st.cache_data(scope="session", max_entries=64, show_spinner=False)
+def _baselines(
+    study: Study, task: str, stamp: str, view: View, files: str, _current: Current
+) -> tuple[pl.DataFrame, str]:
+    try:
+        return task_baselines(study, study.task(task), shown_treated(_current, task), view), ""
+    except BaselineError as error:
+        return BASELINES.to_frame(), str(error)
+
+
+def _file_stamp(study: Study, task: str) -> str:
+    """A text that changes when a baseline's file does."""
+    found = []
+    for path in (study.at(baseline.path) for baseline in study.task(task).baselines):
+        try:
+            about = path.stat()
+            found.append(f"{about.st_mtime_ns} {about.st_size}")
+        except (OSError, ValueError):
+            found.append("gone")
+    return ", ".join(found)
 
 
 @st.cache_data(scope="session", max_entries=256, show_spinner=False)
 def _family_chart(
-    study: Study, task: str, family: str, stamp: str, view: View, height: int, cell: bool, _current: Current
+    study: Study,
+    task: str,
+    family: str,
+    stamp: str,
+    view: View,
+    height: int,
+    cell: bool,
+    files: str,
+    _current: Current,
 ) -> Wired | None:
     from lib import charts
 
@@ -127,6 +167,7 @@ def _family_chart(
         view=view,
         rules=rules,
         seeds=seed_curves(_current, task) if view.seeds else None,
+        baselines=baselines(_current, task)[0] if family == "reward" else None,
         domain=view.span,
         height=height,
         log=view.log(family),
@@ -218,7 +259,8 @@ def figure_bytes(
     # A download is built outside the session's thread, where its caches are out of reach.
     treated = treatments(study, current.manifest, view.left_out)
     curves = results.study_curves(study, current.manifest, view)
-    chart = dict(results.figures(study, treated, curves, view))[stem]
+    behind = results.study_baselines(study, treated, view)
+    chart = dict(results.figures(study, treated, curves, view, behind))[stem]
     text = footer_text(study, current.manifest, view) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 

@@ -8,14 +8,17 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
+from lib.baselines import baseline_curve, read_baseline, with_baselines
+from lib.curves import View
 from lib.sources.bundle import bundled_study
 from lib.store import put, store_root
-from lib.study import STUDIES, Study, StudyError, load_study, parse_study, shipped_studies
+from lib.study import STUDIES, Baseline, Study, StudyError, Task, load_study, parse_study, shipped_studies
 
 _OWN = "own_studies"
 _KEYS = "keys_by_server"
 _UPLOADS = "uploads"
 _CHOICE = "chosen_study"
+_BASELINES = "own_baselines"
 NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
 
 
@@ -47,15 +50,47 @@ def open_upload(name: str, content: bytes) -> str:
             return open_text(content.decode())
         except UnicodeDecodeError:
             raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
-    return open_study(bundled_study(keep_upload(content)))
+    study = bundled_study(keep_upload(content))
+    # A bundle's baselines lie where it was unpacked, which its path alone does not allow to read.
+    _allow(*(baseline.path for task in study.tasks for baseline in task.baselines))
+    return open_study(study)
 
 
-def keep_upload(content: bytes) -> Path:
-    """Where an uploaded bundle is kept; this session may open it."""
-    path = store_root() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:32]}.zip"
+def keep_upload(content: bytes, suffix: str = ".zip") -> Path:
+    """Where an uploaded file is kept; this session may open it."""
+    path = store_root() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
     put(path, content)
-    st.session_state.setdefault(_UPLOADS, set()).add(str(path.resolve()))
+    _allow(str(path.resolve()))
     return path
+
+
+def _allow(*paths: str) -> None:
+    st.session_state.setdefault(_UPLOADS, set()).update(paths)
+
+
+def add_baseline(study: Study, task: Task, name: str, content: bytes) -> None:
+    """Draw an uploaded baseline behind a task's rewards, in this session; BaselineError where it cannot be drawn."""
+    label = Path(name).stem
+    rows = read_baseline(content, name)
+    baseline_curve(rows, task, Baseline(path=name, label=label), (), View())
+    added = Baseline(path=str(keep_upload(content, ".csv").resolve()), label=label)
+    mine: list[tuple[str, Baseline]] = st.session_state.setdefault(_BASELINES, {}).setdefault(study.name, [])
+    mine[:] = [(key, b) for key, b in mine if (key, b.label) != (task.key, label)] + [(task.key, added)]
+
+
+def drop_baselines(study: Study) -> None:
+    """Forget the baselines that were added to a study in this session."""
+    st.session_state.get(_BASELINES, {}).pop(study.name, None)
+
+
+def added_baselines(study: Study) -> tuple[tuple[str, Baseline], ...]:
+    """The baselines added to a study in this session, with the ids of their tasks."""
+    return tuple(st.session_state.get(_BASELINES, {}).get(study.name, ()))
+
+
+def with_added(study: Study) -> Study:
+    """The study with the baselines that were added to it in this session."""
+    return with_baselines(study, added_baselines(study))
 
 
 def choose(name: str) -> None:
@@ -101,8 +136,12 @@ def is_hosted() -> bool:
 
 def may_name_paths(study: Study) -> bool:
     """Whether the study may read local paths: shipped ones may; others where the deployment allows it."""
-    uploaded = study.source.path in st.session_state.get(_UPLOADS, set())
-    if is_shipped(study) or uploaded or study.source.kind == "wandb":
+    if is_shipped(study):
+        return True
+    paths = {baseline.path for task in study.tasks for baseline in task.baselines}
+    if study.source.kind != "wandb":
+        paths.add(study.source.path)
+    if paths <= st.session_state.get(_UPLOADS, set()):
         return True
     return bool((secret("deployment") or {}).get("local_paths", not is_hosted()))
 

@@ -1,25 +1,58 @@
 """What is asked: a study with its tasks, metrics, source and detach rules, read from one TOML file."""
 
 import json
-import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tomli_w
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from lib.complaints import first_complaint
-from lib.study_values import condition_pairs, json_text, label_pairs, many
+from lib.study_parts import (
+    STRICT,
+    Arms,
+    Baseline,
+    DetachRule,
+    Evidence,
+    Metric,
+    Name,
+    Randomised,
+    Signal,
+    SomeNames,
+    Source,
+    Task,
+)
+
+__all__ = [
+    "CONTROL",
+    "DETACHED",
+    "STUDIES",
+    "Arms",
+    "Baseline",
+    "DetachRule",
+    "Evidence",
+    "InputError",
+    "Metric",
+    "Randomised",
+    "Signal",
+    "Source",
+    "Study",
+    "StudyError",
+    "Task",
+    "load_study",
+    "parse_study",
+    "shipped_studies",
+    "to_toml",
+    "with_source",
+]
 
 STUDIES = Path(__file__).parent.parent / "studies"
 CONTROL = "control"
 DETACHED = "detached"
-_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class InputError(Exception):
@@ -30,150 +63,7 @@ class StudyError(InputError):
     """A study file that is missing, malformed or contradicts itself."""
 
 
-Scalar = str | bool | int | float
-Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(many)]
-SomeNames = Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(many)]
-#: Larger steps are not whole numbers once they are floats, as every history's are on its way in.
-Steps = Annotated[int, Field(gt=0, le=2**53)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Metric:
-    """A logged key with its label, family, expected direction and scale."""
-
-    key: Name
-    family: Literal["reward", "loss"]
-    expect: Literal["increase", "decrease"]
-    label: str = ""
-    scale: Literal["linear", "log"] = "linear"
-    color: Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6})?$")] = ""
-    smooth: bool | None = None
-
-    @property
-    def name(self) -> str:
-        """The label, or the key where the study gives none."""
-        return self.label or self.key
-
-    @property
-    def smoothed(self) -> bool:
-        """Whether the metric is drawn as a moving average: by default only train rewards are."""
-        if self.smooth is not None:
-            return self.smooth
-        return "train" in self.key and "reward" in self.key
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Signal:
-    """A logged key that falls to a value when the encoder is detached (a learning rate falling to 0)."""
-
-    key: Name
-    falls_to: Number = 0.0
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Randomised:
-    """The uniform design from which each run's detach ratio was drawn, as fractions of the total steps."""
-
-    low: Annotated[Number, Field(ge=0, le=1)]
-    high: Annotated[Number, Field(ge=0, le=1)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class DetachRule:
-    """Where a run's detach step comes from: typed, its config, and a signal that checks it."""
-
-    step: Steps | None = None
-    total_steps_key: str = ""
-    ratio_key: str = ""
-    ratio_counts: Literal["elapsed", "remaining"] = "elapsed"
-    frozen_when: Annotated[tuple[tuple[str, Scalar], ...], BeforeValidator(condition_pairs)] = ()
-    signal: Signal | None = None
-    randomised: Randomised | None = None
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Task:
-    """One environment of the study, with the runs that belong to it and its detach rule."""
-
-    name: Name
-    total_steps: Steps
-    id: str = ""
-    display_name: str = ""
-    sweep_id: Names = ()
-    control_sweep_id: Names = ()
-    group: str = ""
-    runs_filter: Annotated[str, BeforeValidator(json_text)] = ""
-    smoothing_steps: Steps | None = None
-    detach: DetachRule = DetachRule()
-
-    @property
-    def key(self) -> str:
-        """The task's own name in files and tables: its id, or the environment's name."""
-        return self.id or self.name
-
-    @property
-    def title(self) -> str:
-        """The name people read."""
-        return self.display_name or self.key
-
-    @property
-    def stem(self) -> str:
-        """The start of the names of the task's files, as the original notebook writes it: no `-`, no space."""
-        return re.sub(r"[^\w.]", "_", self.key)
-
-    @property
-    def sweeps(self) -> tuple[str, ...]:
-        """Every sweep whose runs belong to the task, the control arm's included."""
-        return self.sweep_id + self.control_sweep_id
-
-    @property
-    def window(self) -> int:
-        """Moving-average window in environment steps: as given, or 1% of the total steps."""
-        return self.smoothing_steps or max(1, self.total_steps // 100)
-
-    def holds(self, config: Mapping[str, Any], sweep_id: str, group: str, task_key: str) -> bool:
-        """Whether a run with this config, sweep and group belongs to the task.
-
-        `runs_filter` is the server's business and is not looked at here.
-        """
-        if config.get(task_key) != self.name:
-            return False
-        if self.sweeps and sweep_id not in self.sweeps:
-            return False
-        return not self.group or group == self.group
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Source:
-    """Where the runs come from."""
-
-    kind: Literal["wandb", "offline", "bundle"]
-    entity: str = ""
-    project: str = ""
-    base_url: str = ""
-    path: str = ""
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Evidence:
-    """The windows declared before looking; values up to 1 are fractions of the total steps, larger ones steps."""
-
-    before: Annotated[Number, Field(gt=0)] = 0.1
-    after: Literal["rest"] | Annotated[Number, Field(gt=0)] = "rest"
-    settle: Annotated[Number, Field(ge=0)] = 0.0
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Arms:
-    """Arms told apart by a config key, with a label for each of its values (as text)."""
-
-    key: Name
-    labels: Annotated[tuple[tuple[str, str], ...], BeforeValidator(label_pairs)] = ()
-
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Study:
     """A question with its tasks, metrics, source and settings.
 
@@ -215,10 +105,14 @@ class Study:
     @property
     def source_path(self) -> Path:
         """The source's path, relative ones starting at the study file's folder."""
-        return Path(self.folder) / Path(self.source.path).expanduser()
+        return self.at(self.source.path)
+
+    def at(self, path: str) -> Path:
+        """A path that the study names; relative ones start at the study file's folder."""
+        return Path(self.folder) / Path(path).expanduser()
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class _Heading:
     """The [study] table of the file."""
 
@@ -230,7 +124,7 @@ class _Heading:
     seed_key: Name = "seed"
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class _File:
     """The study file as it is written."""
 
@@ -254,6 +148,7 @@ _KNOWN = {
         "detach": DetachRule,
         "signal": Signal,
         "randomised": Randomised,
+        "baselines": Baseline,
         "evidence": Evidence,
         "arms": Arms,
     }.items()
@@ -365,6 +260,10 @@ def _contradictions(study: Study) -> list[str]:
             found.append(f"task '{task.key}': detach.randomised needs ratio_key, where each run's draw is read.")
         if rule.randomised and rule.randomised.low >= rule.randomised.high:
             found.append(f"task '{task.key}': detach.randomised needs low below high.")
+        found += [
+            f"task '{task.key}': baseline '{name}' is named twice: give one of them a label of its own."
+            for name in _repeated([b.name for b in task.baselines])
+        ]
     return found
 
 
@@ -407,8 +306,10 @@ def _plain(item: Any) -> Any:
             inner = _plain(value)
             if inner:
                 table[key] = inner
+        elif isinstance(value, tuple):
+            table[key] = [_plain(v) if hasattr(v, "__dataclass_fields__") else v for v in value]
         else:
-            table[key] = list(value) if isinstance(value, tuple) else value
+            table[key] = value
     if isinstance(table.get("sweep_id"), list) and len(table["sweep_id"]) == 1:
         table["sweep_id"] = table["sweep_id"][0]
     return table

@@ -18,6 +18,8 @@ def family(current: Current, task: Task, family: str, height: int, alone: bool =
     """The chart of one family of one task, or a sentence where nothing of it was logged; alone, it can be brushed."""
     if alone:
         st.subheader(task.title, anchor=False)
+    if family == "reward" and (complaint := session.baselines(current, task.key)[1]):
+        st.warning(complaint, icon=":material/warning:")
     chart = session.family_chart(current, task.key, family, height, cell=not alone)
     if chart is None:
         st.caption(f"No run of {task.title} logged a {family} metric of this study.")

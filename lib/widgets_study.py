@@ -134,9 +134,10 @@ def share(study: Study, manifest: Manifest | None) -> None:
             on_click="ignore",
         )
         if manifest is not None and manifest.runs:
+            carried = session_studies.with_added(study)
             st.download_button(
                 "Bundle (.zip)",
-                data=lambda: session.bundle_bytes(study, manifest),
+                data=lambda: session.bundle_bytes(carried, manifest),
                 file_name=f"{study.name}.zip",
                 icon=":material/inventory_2:",
                 on_click="ignore",

@@ -71,6 +71,7 @@ def bundled_study(path: Path) -> Study:
     except (OSError, UnicodeDecodeError):
         raise SourceError(f"{path.name} is not a bundle: it holds no readable {STUDY_FILE}.") from None
     study = parse_study(text, f"{path.name}/{STUDY_FILE}")
+    study = _placed_baselines(study, folder, path.name)
     return with_source(study, Source(kind="bundle", path=str(path.resolve())))
 
 
@@ -93,7 +94,8 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
 
 
 def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:
-    files, runs = {}, []
+    carried, files = _carry_baselines(study)
+    runs = []
     for run in sorted(manifest.runs, key=lambda run: run.id):
         if not run.file:
             runs.append(run)
@@ -108,8 +110,39 @@ def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:
     tree = json.loads(replace(manifest, runs=tuple(runs)).to_json())
     tree["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[MANIFEST] = json.dumps(tree, indent=1, sort_keys=True).encode()
-    files[STUDY_FILE] = to_toml(with_source(study, Source(kind="bundle", path="."))).encode()
+    files[STUDY_FILE] = to_toml(with_source(carried, Source(kind="bundle", path="."))).encode()
     return files
+
+
+def _carry_baselines(study: Study) -> tuple[Study, dict[str, bytes]]:
+    """The study with its baselines inside the bundle, and their files."""
+    files: dict[str, bytes] = {}
+    tasks = []
+    for task in study.tasks:
+        moved = []
+        for i, baseline in enumerate(task.baselines, start=1):
+            name = f"baselines/{task.stem}_{i}.csv"
+            try:
+                files[name] = study.at(baseline.path).read_bytes()
+            except (OSError, ValueError):
+                raise StoreError(
+                    f"The baseline {baseline.name} of {task.title} cannot be read: {baseline.path}."
+                ) from None
+            moved.append(replace(baseline, path=name, label=baseline.name))
+        tasks.append(replace(task, baselines=tuple(moved)))
+    return replace(study, tasks=tuple(tasks)), files
+
+
+def _placed_baselines(study: Study, folder: Path, name: str) -> Study:
+    """The study of an opened bundle with its baselines where they now lie; none may lie outside it."""
+    for path in (b.path for t in study.tasks for b in t.baselines):
+        if not _is_inside(path):
+            raise SourceError(f"{name} is not a safe bundle: it names a baseline outside its folder ({path}).")
+    tasks = tuple(
+        replace(t, baselines=tuple(replace(b, path=str((folder / b.path).resolve())) for b in t.baselines))
+        for t in study.tasks
+    )
+    return replace(study, tasks=tasks)
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:
