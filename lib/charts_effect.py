@@ -22,6 +22,7 @@ __all__ = [
     "placebo_text",
     "quadrant_chart",
     "quadrant_points",
+    "quadrant_text",
     "slope_chart",
     "slope_text",
 ]  # fmt: skip
@@ -163,10 +164,20 @@ def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
         (pl.col("ci_low") * spoken).alias("low"),
         (pl.col("ci_high") * spoken).alias("high"),
         pl.when(pl.col("change").is_not_null() & spoken.is_null())
-        .then(pl.format("no percentage; {}", pl.col("reasons").fill_null("")))
+        .then(_own_unit())
         .otherwise(pl.col("reasons").fill_null(""))
         .alias("note"),
     ).with_columns(_effect_text().alias("text"))
+
+
+def _own_unit() -> pl.Expr:
+    """A change that is not a percentage of anything, in the metric's own unit, and why."""
+    change, low, high = (pl.col(c).round_sig_figs(3) for c in ("change", "ci_low", "ci_high"))
+    size = (
+        pl.when(low.is_not_null()).then(pl.format("{} [{}, {}]", change, low, high)).otherwise(pl.format("{}", change))
+    )
+    why = pl.when(pl.col("reasons").fill_null("") != "").then(pl.format("; {}", "reasons")).otherwise(pl.lit(""))
+    return pl.concat_str(size, pl.lit(" in its own unit"), why)
 
 
 def _effect_text() -> pl.Expr:
@@ -208,7 +219,12 @@ def forest_chart(
         alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
     ]  # fmt: skip
     base = alt.Chart(clipped).encode(y=y, tooltip=tips)
-    zero = alt.Chart(alt.InlineData(values=[{}]), name="zero").mark_rule(color=parts.QUIET).encode(x=alt.XDatum(0))
+    # In pieces, so that it crosses no label.
+    zero = (
+        alt.Chart(clipped.drop_nulls("pct"), name="zero")
+        .mark_tick(color=parts.QUIET, thickness=1, size=18, orient="vertical")
+        .encode(y=y, x=alt.XDatum(0))
+    )
     bars = (
         base.properties(name="interval")
         .mark_rule(strokeWidth=3, clip=True)
@@ -232,7 +248,7 @@ def forest_chart(
     )
     refused = (
         alt.Chart(clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null()), name="refused")
-        .mark_text(align="left", dx=12, fontStyle="italic", color=parts.QUIET, limit=alt.ExprRef("width - 14"))
+        .mark_text(align="left", dx=2, dy=13, fontStyle="italic", color=parts.QUIET, limit=alt.ExprRef("width - 4"))
         .encode(y=y, x=alt.XValue(0), text=alt.Text("note:N"), tooltip=tips)
     )
     layers = [zero, bars, dots, named, refused]
@@ -325,6 +341,13 @@ def quadrant_chart(
     down = alt.Chart(alt.InlineData(values=[{}]), name="no_loss_effect").mark_rule(color=parts.QUIET)
     layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
     return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
+    """The takeaway of `quadrant_chart`: how many seeds lie in the hypothesised corner."""
+    whole = points.drop_nulls(["reward", "loss"])
+    there = whole.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
+    return f"{there} of {whole.height} detached runs have a higher {reward} and a lower {loss} than without the detach."
 
 
 def _quadrant_names() -> list[alt.Chart]:

@@ -42,10 +42,7 @@ def difference_chart(
     x = alt.X("step:Q", **parts.step_axis(View(), domain))
     y = _change_axis(metric, "Detached - Control", parts.HEADROOM if rules else 8)
     color, arms = parts.metric_colors(study)[metric.key], parts.arm_order(table["arm"].to_list())
-    dash = alt.StrokeDash(
-        "arm:N", scale=alt.Scale(domain=arms, range=parts.arm_dashes(arms)),
-        legend=alt.Legend(title=None, orient="top", symbolStrokeColor=parts.QUIET) if len(arms) > 1 else None,
-    )  # fmt: skip
+    dash = _arm_dash(arms)
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(color=color, opacity=0.2, clip=True)
@@ -187,32 +184,37 @@ def curves_since_detach(
     curves: pl.DataFrame,
     study: Study,
     metric: Metric,
-    arm: str,
+    arms: Sequence[str],
     *,
     view: View,
     width: Width = "container",
     height: int = 340,
     title: str | None = None,
 ) -> alt.LayerChart:
-    """Event time: a metric's curves of every task on one axis that counts from the detach, a colour a task.
+    """Event time: a metric's curves of every task on one axis that counts from the detach.
+
+    A colour a task, a dash an arm: detached against control, or several detach steps against each other.
 
     Parameters
     ----------
     curves : as `lib.curves.curves` gives them for a view whose x is `since` or `since_percent`.
-    arm : the arm to draw.
+    arms : the arms to draw.
     """
     titles = {t.key: t.title for t in study.tasks}
-    mine = curves.filter(pl.col("metric") == metric.key, pl.col("arm") == arm, pl.col("task").is_in(list(titles)))
+    mine = curves.filter(
+        pl.col("metric") == metric.key, pl.col("arm").is_in(list(arms)), pl.col("task").is_in(list(titles))
+    )
     tasks = [titles[t.key] for t in study.tasks if t.key in set(mine["task"])]
     log = metric.scale == "log"
     values = pl.concat([mine[c].rename("value") for c in ("mean", "lower", "upper")]).drop_nulls()
     bounds = parts.log_domain(values) if log else None
     if bounds:
         mine = parts.for_log(mine, bounds)
-    mine = parts.thin(mine.sort("task", "step"), ["task"], "mean", POINTS)
+    mine = parts.thin(mine.sort("task", "arm", "step"), ["task", "arm"], "mean", POINTS)
+    drawn = parts.arm_order(mine["arm"].to_list())
     table = parts.lean(
         mine.select(pl.col("task").replace_strict(titles, return_dtype=pl.Enum(list(dict.fromkeys(titles.values())))),
-                    "step", "mean", "lower", "upper", "n")
+                    "arm", "step", "mean", "lower", "upper", "n")
     )  # fmt: skip
     y = parts.value_axis(parts.family_title([metric], metric.family), bounds, 0, parts.HEADROOM, None)
     domain = _range(table["step"])
@@ -222,16 +224,17 @@ def curves_since_detach(
         scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
         legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5),
     )
+    dash = _arm_dash(drawn)
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(opacity=0.2, clip=True)
-        .encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q", color=color)
+        .encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q", color=color, detail="arm:N")
     )  # fmt: skip
     line = (
         base.properties(name="line").mark_line(strokeWidth=2, clip=True)
-        .encode(x=x, y=alt.Y("mean:Q", **y), color=color)
+        .encode(x=x, y=alt.Y("mean:Q", **y), color=color, strokeDash=dash)
     )  # fmt: skip
-    tips = ["task:N", alt.Tooltip("step:Q", title=parts.X_TITLES[view.x], format=",.4~g"), *_means(), "n:Q"]
+    tips = ["task:N", "arm:N", alt.Tooltip("step:Q", title=parts.X_TITLES[view.x], format=",.4~g"), *_means(), "n:Q"]
     touch = (
         base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tips)
@@ -257,6 +260,18 @@ def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) ->
     return (
         f"{metric.name} on {task.title}: {larger} of {apart.height} pretended detach steps show a jump at least as large as "
         f"the real one."
+    )
+
+
+def _arm_dash(arms: Sequence[str]) -> alt.StrokeDash:
+    """A dash an arm, with a legend where there are several."""
+    show = alt.Legend(
+        title=None, orient="top", symbolType="stroke", symbolStrokeColor=parts.QUIET, symbolSize=300, symbolOpacity=1
+    )
+    return alt.StrokeDash(
+        "arm:N",
+        scale=alt.Scale(domain=list(arms), range=parts.arm_dashes(arms)),
+        legend=show if len(arms) > 1 else None,
     )
 
 

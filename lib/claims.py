@@ -1,5 +1,6 @@
 """What a row of effects says, as a sentence to copy; and how many seeds it would take to say more."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,10 @@ def _subject(row: Row, study: Study, treated: Sequence[Treatment]) -> _Subject:
 
 
 def _place(row: Row, study: Study) -> str:
-    return "Across tasks" if row["task"] == ALL_TASKS else f"On {study.task(row['task']).title}"
+    if row["task"] != ALL_TASKS:
+        return f"On {study.task(row['task']).title}"
+    many = re.search(r"mean over (\d+) tasks", row["method"] or "")
+    return f"Across {many[1]} tasks" if many else "Across tasks"
 
 
 def _supported(row: Row, metric: Metric, subject: _Subject) -> str:
@@ -88,11 +92,11 @@ def _supported(row: Row, metric: Metric, subject: _Subject) -> str:
     if row["design"] == "jump":
         up = "rose" if row["change"] > 0 else "fell"
         return (
-            f"{_named(metric)} {up} at once by {size} at the detach ({interval}, {_basis(row, subject)}): "
+            f"{metric.name} {up} at once by {size} at the detach ({interval}, {_basis(row, subject)}): "
             "without a control arm this is a jump at that step, not the effect of detaching."
         )
     verb = "raised" if row["change"] > 0 else "lowered"
-    return f"{subject.action} {verb} {_named(metric)} by {size} ({interval}, {_basis(row, subject)})."
+    return f"{subject.action} {verb} {metric.name} by {size} ({interval}, {_basis(row, subject)})."
 
 
 def _contradicted(row: Row, metric: Metric, subject: _Subject) -> str:
@@ -104,9 +108,9 @@ def _not_shown(row: Row, metric: Metric, subject: _Subject) -> str:
     change, interval = _signed(row, metric, row["change"]), _signed_interval(row, metric)
     basis = f"{interval}, {_basis(row, subject)}"
     if row["design"] == "jump":
-        return f"no jump of {_named(metric)} at the detach was shown: {change} ({basis})."
+        return f"no jump of {metric.name} at the detach was shown: it was {change} ({basis})."
     wish = "raise" if metric.expect == "increase" else "lower"
-    return f"{subject.action} was not shown to {wish} {_named(metric)}: {change} ({basis})."
+    return f"{subject.action} was not shown to {wish} {metric.name}: the change was {change} ({basis})."
 
 
 def _cannot_say(row: Row, metric: Metric, subject: _Subject) -> str:
@@ -114,62 +118,63 @@ def _cannot_say(row: Row, metric: Metric, subject: _Subject) -> str:
     if row["change"] is not None:
         interval = f", {_signed_interval(row, metric)}" if row["ci_low"] is not None else ""
         numbers = f" (observed: {_signed(row, metric, row['change'])}{interval})"
-    return f"it cannot be said whether {subject.action} changed {_named(metric)}{numbers}."
+    return f"it cannot be said whether {subject.action} changed {metric.name}{numbers}."
 
 
 _SENTENCES = {CONTRADICTED: _contradicted, NOT_SHOWN: _not_shown, CANNOT_SAY: _cannot_say}
-
-
-def _named(metric: Metric) -> str:
-    """The metric's name inside a sentence: `validation consistency loss`, but `Q loss` as it is."""
-    return " ".join(w.lower() if w.istitle() and len(w) > 1 else w for w in metric.name.split(" "))
 
 
 def _size(row: Row, metric: Metric) -> tuple[str, str]:
     """The size of a change without its sign, and its interval turned the same way."""
     down = row["change"] < 0
     low, high = (-row["ci_high"], -row["ci_low"]) if down else (row["ci_low"], row["ci_high"])
-    if metric.scale == "log":
-        return _percent(abs(row["change"])), f"95% CI {_percent(low)} to {_percent(high)}"
+    if _in_percent(row, metric):
+        of = "" if metric.scale == "log" else _RANGE
+        return f"{_percent(abs(row['change']))}{of}", f"95% CI {_percent(low)} to {_percent(high)}"
     return f"{_number(abs(row['change']))}{_unit(row)}", f"95% CI {_number(low)} to {_number(high)}"
 
 
 def _signed(row: Row, metric: Metric, value: float) -> str:
-    if metric.scale == "log":
-        return f"{100 * value:+.3g}%"
-    return f"{value:+.4g}{_unit(row)}"
+    if _in_percent(row, metric):
+        return f"{_percent(value, '+')}{'' if metric.scale == 'log' else _RANGE}"
+    return f"{_number(value, '+')}{_unit(row)}"
 
 
 def _signed_interval(row: Row, metric: Metric) -> str:
     ends = (row["ci_low"], row["ci_high"])
-    low, high = (f"{100 * v:+.3g}%" if metric.scale == "log" else f"{v:+.4g}" for v in ends)
+    low, high = (_percent(v, "+") if _in_percent(row, metric) else _number(v, "+") for v in ends)
     return f"95% CI {low} to {high}"
 
 
 def _unit(row: Row) -> str:
     """What a linear change is measured in, where that needs a word."""
-    if row["task"] == ALL_TASKS:
-        return " of the metric's range"
     if row["change_pct"] is None:
         return ""
-    return f", {abs(row['change_pct']):.2g}% of {_BASES.get(row['design'], 'the level before')}"
+    return f", {_number(abs(row['change_pct']))}% of {_BASES.get(row['design'], 'the level before')}"
 
 
 _BASES = {"fork": "the control's level"}
+#: What a change of a linear metric across tasks is a percent of.
+_RANGE = " of the metric's range"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.3g}%"
+def _in_percent(row: Row, metric: Metric) -> bool:
+    return metric.scale == "log" or row["task"] == ALL_TASKS
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}"
+def _percent(value: float, sign: str = "") -> str:
+    return f"{_number(100 * value, sign)}%"
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Three digits that matter, and every digit before the point."""
+    return f"{value:{sign},.0f}" if abs(value) >= 100 else f"{value:{sign}.3g}"
 
 
 def _basis(row: Row, subject: _Subject) -> str:
     """Runs, design and window: `6 fork pairs, window: ...`."""
     n, n_control = row["n_arm"], row["n_control"]
-    against = f"{n} against {n_control} runs"
+    against = f"{n} detached against {n_control} control runs"
     parts = {
         "fork": [f"{n} fork pairs"],
         "did": [f"{against}, difference in differences"],
@@ -177,16 +182,18 @@ def _basis(row: Row, subject: _Subject) -> str:
         "onset": [f"{n} runs with randomised detach steps, permutation p = {row['p_value'] or 1:.2g}"],
     }.get(row["design"], [])
     if row["task"] == ALL_TASKS:
-        parts = [against, *row["method"].split("; ")[:1]]
+        parts = [against, "mean of the tasks' differences in differences"]
     elif row["design"] in ("fork", "did"):
         parts.append(f"window: {subject.window}")
     return ", ".join(parts)
 
 
+#: Reasons that the sentence says by itself, or that are about a column of the table.
+_UNSAID = ("no control arm: a jump", "no percent: ")
+
+
 def _caveats(row: Row) -> str:
-    notes = [
-        note for note in (row["reasons"] or "").split("; ") if note and not note.startswith("no control arm: a jump")
-    ]
+    notes = [note for note in (row["reasons"] or "").split("; ") if note and not note.startswith(_UNSAID)]
     if not notes:
         return ""
     head = "Reason" if row["verdict"] in (CANNOT_SAY, NOT_SHOWN) else "Note"

@@ -118,7 +118,7 @@ def verdict(row: Mapping[str, Any], *, exploratory: bool = False) -> tuple[str, 
     if p is None or low is None or high is None:
         return CANNOT_SAY, ""  # the row's own reasons open with the refusal
     if low <= 0 <= high:
-        return NOT_SHOWN, "the 95% interval holds 0"
+        return NOT_SHOWN, "the 95% interval includes 0"
     if p >= ALPHA:
         return NOT_SHOWN, f"the interval excludes 0 but the design's own test does not (p = {p:.2g})"
     adjusted = row["p_holm"] if row["p_holm"] is not None else p

@@ -14,6 +14,7 @@ from lib.audit import never_logged
 from lib.baselines import without_folders
 from lib.claims import claim
 from lib.figures import footer_text, render
+from lib.report_evidence import evidence
 from lib.results import Results, figures
 from lib.study import to_toml
 
@@ -36,6 +37,7 @@ def page(found: Results) -> str:
         effects=_html_table(found.effects.drop(_HIDDEN)),
         runs=_html_table(found.runs),
         figures=drawn,
+        evidence=evidence(found),
         methods={
             "curves": methods.curves_text(found.view),
             "effects": methods.EFFECTS,

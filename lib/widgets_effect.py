@@ -49,7 +49,7 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     tabs = st.tabs(["Across tasks" if key == "*" else study.task(key).title for key in keys])
     for tab, key in zip(tabs, keys, strict=True):
         for row in effects.filter(pl.col("task") == key).iter_rows(named=True):
-            with tab, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            with tab, st.container(gap="xsmall"):
                 widgets_charts.verdict_badge(row)
                 st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
 
@@ -79,7 +79,9 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
     chart = charts_effect.quadrant_chart(
         points, study, reward=f"{reward.name}: effect (%)", loss=f"{loss.name}: effect (%)"
     )
-    widgets_charts.draw(chart, "quadrant", f"{len(points)} seeds by their effect on {reward.name} and {loss.name}")
+    takeaway = charts_effect.quadrant_text(points, reward.name, loss.name)
+    widgets_charts.draw(chart, "quadrant", takeaway)
+    st.caption(takeaway)
 
 
 def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
@@ -191,15 +193,19 @@ def event_time(current: Current) -> None:
             "Since the detach in", list(_SINCE), default="% of training", required=True, key="event_unit"
         )
         arms = arms_of(current.treated)
-        arm = st.selectbox("Arm", arms, key="event_arm") if len(arms) > 1 else arms[0]
+        if len(arms) > 1:
+            arms = tuple(st.multiselect("Arms compared", arms, key="event_arms", placeholder="all arms")) or arms
     view = replace(current.view, x=_SINCE[unit], grid="aligned")  # type: ignore[arg-type]
     here = replace(current, view=view)
     curves = pl.concat([session.curves(here, task.key) for task in study.tasks])
-    if curves.filter(pl.col("metric") == metric.key, pl.col("arm") == arm).is_empty():
-        st.caption(f"No {'control ' if arm == CONTROL else ''}run has a curve of {metric.name}.")
+    placed = set(curves.filter(pl.col("metric") == metric.key)["arm"])
+    if not placed & set(arms):
+        st.caption(f"No run of {' or '.join(arms)} has a curve of {metric.name} around a detach.")
         return
-    chart = charts_evidence.curves_since_detach(curves, study, metric, arm, view=view)
+    chart = charts_evidence.curves_since_detach(curves, study, metric, arms, view=view)
     widgets_charts.draw(chart, "event_time", f"{metric.name} of every task, aligned at the detach")
+    if CONTROL in arms and CONTROL not in placed:
+        st.caption("Detach steps differ, so the control arm has no step to be aligned at.")
 
 
 def table(effects: pl.DataFrame) -> None:

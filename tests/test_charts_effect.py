@@ -112,7 +112,7 @@ def test_effects_on_one_percent_scale():
         ("Cartpole Swingup · Eval Episode Reward", None, None, None),
         ("Cartpole Swingup · Train Consistency", None, None, None),
     ]
-    assert table["note"].to_list() == ["", "", "no percentage; |before| is small", "one run"]
+    assert table["note"].to_list() == ["", "", "1.0 in its own unit; |before| is small", "one run"]
     assert table["text"][1] == "supported: -30.0% [-40.0, -20.0]"
 
 
@@ -120,7 +120,7 @@ def test_forest_has_a_row_a_claim_and_says_why_one_is_refused():
     chart = forest_chart(EFF, STUDY, width=500)
     text = svg(chart)
     assert len(drawn(text, "interval")) == 2
-    assert len(drawn(text, "zero")) == 1
+    assert len(drawn(text, "zero")) == 2
     assert "one run" in text
     assert "#0072B2" in text
     assert [r["label"] for r in rows(chart, "refused")] == [
@@ -226,7 +226,7 @@ def test_placebo_shows_the_real_detach_in_red_and_last():
 
 def test_event_time_puts_the_tasks_on_one_axis_with_the_rule_at_zero():
     curves = pl.concat([both(("detached",)), both(("detached",), task=OTHER)]).with_columns(pl.col("step") - 50)
-    chart = curves_since_detach(curves, STUDY, LOSS, "detached", view=View(x="since"), width=500)
+    chart = curves_since_detach(curves, STUDY, LOSS, ["detached"], view=View(x="since"), width=500)
     text = svg(chart)
     assert len(drawn(text, "line")) == 2
     assert len(drawn(text, "detach_rule")) == 1
@@ -235,13 +235,24 @@ def test_event_time_puts_the_tasks_on_one_axis_with_the_rule_at_zero():
     assert part(chart, "line")["encoding"]["x"]["title"] == "Environment Steps Since Detach"
 
 
+def test_event_time_compares_arms():
+    curves = both(("detached", "control")).with_columns(pl.col("step") - 50)
+    chart = curves_since_detach(curves, STUDY, LOSS, ["detached", "control"], view=View(x="since"), width=500)
+    lines = drawn(svg(chart), "line")
+    assert [('stroke-dasharray="6,4"' in tag) for tag in lines].count(True) == 1
+    assert len(lines) == 2
+    assert part(chart, "line")["encoding"]["strokeDash"]["scale"] == {
+        "domain": ["detached", "control"], "range": [[1, 0], [6, 4]],
+    }  # fmt: skip
+
+
 def test_empty_frames_still_draw():
     for chart in (
         slope_chart(frame(PER_RUN, []), STUDY, TASK, EVAL, width=300),
         forest_chart(frame(EFFECTS, []), STUDY, width=300),
         difference_chart(frame(DIFFERENCES, []), STUDY, TASK, EVAL, width=300),
         placebo_chart(frame(PLACEBO, []), TASK, EVAL, "detached", width=300),
-        curves_since_detach(both().clear(), STUDY, EVAL, "detached", view=View(x="since"), width=300),
+        curves_since_detach(both().clear(), STUDY, EVAL, ["detached"], view=View(x="since"), width=300),
     ):
         assert svg(chart).startswith("<svg")
 

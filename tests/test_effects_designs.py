@@ -34,7 +34,7 @@ def test_fork_pairs_by_hand():
     assert row["p_value"] == row["p_holm"] == pytest.approx(stats.ttest_1samp([1, 2, 3], 0).pvalue)
     assert row["p_floor"] == 0.25
     assert row["verdict"] == "not shown"
-    assert row["reasons"].startswith("the 95% interval holds 0")
+    assert row["reasons"].startswith("the 95% interval includes 0")
 
 
 def test_fork_pairs_are_found_by_history_not_by_seed():

@@ -159,8 +159,8 @@ def test_claims_say_what_was_found():
         for at in (50, None)
     ]
     assert _claim(better) == (
-        "On walk, detaching the encoder at 50 steps raised reward by 10.1, 51% of the control's level "
-        "(95% CI 9.852 to 10.35, 3 fork pairs, window: every step after the detach)."
+        "On walk, detaching the encoder at 50 steps raised reward by 10.1, 50.5% of the control's level "
+        "(95% CI 9.85 to 10.3, 3 fork pairs, window: every step after the detach)."
     )
     worse = study(metrics=[Metric("reward", "reward", "decrease", label="Reward")])
     assert _claim(better, worse).endswith("window: every step after the detach); it was expected to fall.")
@@ -180,9 +180,9 @@ def test_claims_turn_the_interval_of_a_fall():
 
 def test_claims_never_say_no_effect():
     assert _claim(_forks()) == (
-        "On walk, detaching the encoder at 50 steps was not shown to raise reward: +2, 10% of the control's level "
-        "(95% CI -0.4841 to +4.484, 3 fork pairs, window: every step after the detach). "
-        "Reason: the 95% interval holds 0."
+        "On walk, detaching the encoder at 50 steps was not shown to raise reward: the change was +2, 10% of the "
+        "control's level (95% CI -0.484 to +4.48, 3 fork pairs, window: every step after the detach). "
+        "Reason: the 95% interval includes 0."
     )
 
 
@@ -195,7 +195,7 @@ def test_a_jump_is_never_called_an_effect():
 
 def test_claims_that_cannot_be_made_say_why():
     assert _claim(_lines(1)) == (
-        "On walk, it cannot be said whether detaching the encoder at 50 steps changed reward (observed: +2, 4.4% of the "
+        "On walk, it cannot be said whether detaching the encoder at 50 steps changed reward (observed: +2, 4.44% of the "
         "level before). Reason: n = 1: too few runs for any inference (+2); no control arm: a jump at the detach is not "
         "yet its effect."
     ).replace("; no control arm: a jump at the detach is not yet its effect", "")
@@ -293,7 +293,7 @@ def test_effects_across_tasks_by_hand():
     assert row["p_floor"] == pytest.approx(2 / 400)
     assert row["verdict"] == "supported"
     said = claim(row, asked)
-    assert said.startswith("Across tasks, detaching the encoder lowered loss by ")
+    assert said.startswith("Across 2 tasks, detaching the encoder lowered loss by ")
     detail = effects_detail(
         asked, {"walk": (history(first), treatments(first)), "run": (history(second), treatments(second, "run"))}
     )
