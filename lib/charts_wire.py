@@ -8,8 +8,11 @@ from typing import Any
 
 import altair as alt
 import polars as pl
+from altair.utils import schemapi
 
 _NAME = "wire"
+# The tests check every chart against the Vega-Lite schema; to check each part of it again takes longer than all the rest.
+schemapi.disable_debug_mode()
 #: Altair's data transformers are global to the process.
 _lock = threading.Lock()
 
@@ -52,5 +55,5 @@ def wire(chart: alt.TopLevelMixin, takeaway: str) -> Wired:
     with _lock:
         alt.data_transformers.register(_NAME, keep)
         with alt.data_transformers.enable(_NAME), alt.theme.enable("none"):
-            spec = chart.to_json(indent=None)
+            spec = chart.to_json(validate=False, indent=None)
     return Wired(spec, tuple(found.items()), takeaway)

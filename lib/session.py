@@ -7,6 +7,7 @@ frozen dataclasses; the manifest is handed through unhashed, and its `stamp` sta
 import runpy
 import tempfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +34,7 @@ class Current:
     view: View
     stamp: str
 
-    @property
+    @cached_property
     def treated(self) -> tuple[Treatment, ...]:
         """Every run's treatment, those left out included."""
         return treated_runs(self.study, self.stamp, self.manifest)
