@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lib.detach import Treatment
+from lib.series import ordered, read
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -80,10 +81,9 @@ class Series:
 
 def load(history: pl.LazyFrame, runs: Sequence[str], keys: Sequence[str]) -> Rows:
     """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
-    wanted = pl.col("metric").is_in(list(keys)) & pl.col("run_id").is_in(list(runs)) & pl.col("value").is_not_null()
-    frame = history.filter(wanted).select("run_id", "metric", "step", "value").sort("run_id", "metric", "step")
-    parts = frame.collect().partition_by("run_id", "metric", as_dict=True)
-    return {(str(run), str(key)): (f["step"].to_numpy(), f["value"].to_numpy()) for (run, key), f in parts.items()}
+    logged, parts = ordered(history.filter(pl.col("metric").is_in(list(keys)), pl.col("value").is_not_null()), math.inf)
+    pieces = zip(parts, read(logged, parts, "step", "value"), strict=True)
+    return {(part.run_id, part.metric): (step, value) for part, (step, value) in pieces if part.run_id in runs}
 
 
 def series(rows: Rows, run_id: str, metric: Metric) -> Series:
@@ -92,7 +92,8 @@ def series(rows: Rows, run_id: str, metric: Metric) -> Series:
     steps, values = rows.get((run_id, metric.key), none)
     finite = np.isfinite(values)
     lost, bad = int((~finite).sum()), 0
-    steps, values = steps[finite], values[finite]
+    if lost:
+        steps, values = steps[finite], values[finite]
     if metric.scale == "log":
         positive = values > 0
         bad = int((~positive).sum())
