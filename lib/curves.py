@@ -109,8 +109,7 @@ def aggregated(
             n=pl.col("values").list.len(),
         )
         .with_columns(pl.col("metric").cast(pl.String))
-        .join(_t_quantiles(most).lazy(), on="n", how="left")
-        .with_columns(_half_width(view.spread).alias("half"), pl.col("metric").is_in(logged).alias("log"))
+        .with_columns(_half_width(view.spread, most).alias("half"), pl.col("metric").is_in(logged).alias("log"))
         .with_columns(*_bounds(view.spread))
         .with_columns(
             pl.lit(task.key).alias("task"),
@@ -368,20 +367,20 @@ def _center(aggregate: Aggregate) -> pl.Expr:
     return values.list.mean()
 
 
-def _t_quantiles(most: int) -> pl.DataFrame:
-    """The two-sided 95% t quantile for every n from 2 to the largest arm: columns n, t."""
-    from scipy.stats import t
+def _t_quantile(most: int) -> pl.Expr:
+    """The two-sided 95% t quantile of every row's n, of at most `most` seeds."""
+    from scipy.special import stdtrit
 
     sizes = list(range(2, max(most, 2) + 1))
-    quantiles = [float(t.ppf(0.975, n - 1)) for n in sizes]
-    return pl.DataFrame({"n": sizes, "t": quantiles}, schema={"n": pl.UInt32, "t": pl.Float64})
+    quantiles = [float(stdtrit(n - 1, 0.975)) for n in sizes]
+    return pl.col("n").replace_strict(sizes, quantiles, default=None, return_dtype=pl.Float64)
 
 
-def _half_width(spread: Spread) -> pl.Expr:
+def _half_width(spread: Spread, most: int) -> pl.Expr:
     error = pl.col("sd") / pl.col("n").cast(pl.Float64).sqrt()
-    return {"std": pl.col("sd"), "se": error, "ci": error * pl.col("t"), "minmax": pl.lit(None, dtype=pl.Float64)}[
-        spread
-    ]
+    if spread == "ci":
+        return error * _t_quantile(most)
+    return {"std": pl.col("sd"), "se": error, "minmax": pl.lit(None, dtype=pl.Float64)}[spread]
 
 
 def _bounds(spread: Spread) -> tuple[pl.Expr, pl.Expr]:

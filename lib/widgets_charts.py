@@ -36,6 +36,16 @@ _VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
 }
 
 
+#: What the change on a card is a change against, by design.
+_AGAINST = {
+    "fork": "against control",
+    "did": "against control",
+    "jump": "jump at the detach",
+    "onset": "jump at the detach",
+    "none": "",
+}
+
+
 def effect_cards(study: Study, rows: pl.DataFrame) -> None:
     """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
     arms = rows["arm"].n_unique()
@@ -45,7 +55,14 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
             label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
             good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
             with st.container(border=True, height="stretch"):
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
+                st.metric(
+                    label,
+                    number(row["after"]),
+                    _delta(row, metric),
+                    delta_color=good,
+                    delta_description=_AGAINST[row["design"]],
+                    help=_card_help(row),
+                )
                 st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
                 verdict_badge(row)
 

@@ -168,7 +168,8 @@ def test_where_a_bundle_cannot_be_written(tmp_path):
     assert str(caught.value) == f"{tmp_path / 'file'} cannot be written: part of that path is a file, not a folder."
     with pytest.raises(StoreError) as caught:
         write_bundle(ASKED, runs, tmp_path / "file" / "out")
-    assert str(caught.value) == f"{tmp_path / 'file' / 'out' / 'runs'} cannot be written: part of that path is a file, not a folder."
+    folder = tmp_path / "file" / "out" / "runs"
+    assert str(caught.value) == f"{folder} cannot be written: part of that path is a file, not a folder."
 
 
 # ---- what is damaged -----------------------------------------------------------------------------------------------
