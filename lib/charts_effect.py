@@ -205,7 +205,10 @@ def forest_chart(
     reach = _reach(rows)
     clipped = rows.with_columns(
         pl.col("low", "high", "pct").clip(-reach, reach).round(3),
-        pl.col("note").str.slice(0, 160),
+        pl.when(pl.col("note").str.len_chars() > 160)
+        .then(pl.col("note").str.slice(0, 160) + "…")
+        .otherwise("note")
+        .alias("note"),
     )
     order = rows["label"].to_list()
     # Labels stand above the intervals: beside them they would leave a phone no room to draw.
@@ -252,7 +255,7 @@ def forest_chart(
         .encode(y=y, x=alt.XValue(0), text=alt.Text("note:N"), tooltip=tips)
     )
     layers = [zero, bars, dots, named, refused]
-    return parts.Layered(layer=layers, width=width, height={"step": 44}, title=parts.figure_heading(title))
+    return parts.Layered(layer=layers, width=width, height={"step": 48}, title=parts.figure_heading(title))
 
 
 def _reach(rows: pl.DataFrame) -> float:
@@ -347,7 +350,7 @@ def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
     """The takeaway of `quadrant_chart`: how many seeds lie in the hypothesised corner."""
     whole = points.drop_nulls(["reward", "loss"])
     there = whole.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
-    return f"{there} of {whole.height} detached runs have a higher {reward} and a lower {loss} than without the detach."
+    return f"The effect is a higher {reward} and a lower {loss} in {there} of {whole.height} detached runs."
 
 
 def _quadrant_names() -> list[alt.Chart]:

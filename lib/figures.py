@@ -268,7 +268,8 @@ def _without_pointer(spec: Spec) -> Spec:
             return node
         condition = node.get("condition")
         if isinstance(condition, dict) and "value" in condition and '"param"' in json.dumps(condition):
-            return {"value": condition["value"]}
+            # What nobody points at looks as it does at first; an empty selection may hold everywhere or nowhere.
+            return {"value": node["value"] if condition.get("empty") is False else condition["value"]}
         return {k: v if k in ("data", "datasets") else still(v) for k, v in node.items() if k != "params"}
 
     bare: Spec = still(spec)

@@ -19,7 +19,7 @@ from lib.study import Metric, Task
 
 #: Bytes of drawings after which the seeds' pictures of further metrics are left to the app.
 ENOUGH = 1_800_000
-NARROW, WIDE = 430, 900
+THIRD, HALF, WIDE = 345, 520, 1040
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,25 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class MetricEvidence:
+    """One metric's drawings: seeds, fork pairs, pretended detach steps, as far as the task has them."""
+
+    name: str
+    drawings: tuple[Drawing, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes, nearly."""
+        return sum(len(drawing.svg) for drawing in self.drawings)
+
+
+@dataclass(frozen=True)
 class TaskEvidence:
     """One task's checklist and drawings; `left_out` are the metrics whose drawings the page has no room for."""
 
     title: str
     gates: tuple[Gate, ...]
-    drawings: tuple[Drawing, ...]
+    metrics: tuple[MetricEvidence, ...]
     left_out: tuple[str, ...]
 
 
@@ -58,7 +71,7 @@ def evidence(found: Results) -> EvidencePage:
     tasks = []
     for g in given:
         tasks.append(_task(found, g, per_run[g.task.key], room))
-        room -= sum(len(drawing.svg) for drawing in tasks[-1].drawings)
+        room -= sum(metric.size for metric in tasks[-1].metrics)
     return EvidencePage(overview, tuple(tasks))
 
 
@@ -81,7 +94,7 @@ def _overview(found: Results, per_run: dict[str, pl.DataFrame]) -> Iterator[Draw
     if points.is_empty():
         return
     chart = charts_effect.quadrant_chart(
-        points, study, reward=f"{reward.name}: effect (%)", loss=f"{loss.name}: effect (%)", width=NARROW
+        points, study, reward=f"{reward.name}: effect (%)", loss=f"{loss.name}: effect (%)", width=HALF
     )
     yield _drawing(chart, charts_effect.quadrant_text(points, reward.name, loss.name))
 
@@ -91,15 +104,17 @@ def _task(found: Results, given: Material, per_run: pl.DataFrame, room: int) -> 
     configs = {run.id: run.config for run in found.manifest.of_task(task.key)}
     set_aside = [run_id for run_id in found.view.left_out if run_id in configs]
     frames = (effects_frames.pair_differences(given), effects_frames.placebo(given))
-    drawings: list[Drawing] = []
+    shown: list[MetricEvidence] = []
     left_out = []
     for metric in found.study.metrics:
-        mine = tuple(_metric(found, task, metric, per_run, *frames)) if room > 0 else ()
-        room -= sum(len(drawing.svg) for drawing in mine)
-        drawings += mine
-        if room <= 0 and not mine:
+        if room <= 0:
             left_out.append(metric.name)
-    return TaskEvidence(task.title, tuple(gates(given, configs, set_aside)), tuple(drawings), tuple(left_out))
+            continue
+        mine = MetricEvidence(metric.name, tuple(_metric(found, task, metric, per_run, *frames)))
+        room -= mine.size
+        if mine.drawings:
+            shown.append(mine)
+    return TaskEvidence(task.title, tuple(gates(given, configs, set_aside)), tuple(shown), tuple(left_out))
 
 
 def _metric(
@@ -108,18 +123,15 @@ def _metric(
     study, here = found.study, pl.col("metric") == metric.key
     rules = detach_marks(of_task(found.treated, task.key))
     if per_run.filter(here).height:
-        chart = charts_effect.slope_chart(per_run, study, task, metric, width=NARROW, title=metric.name)
+        chart = charts_effect.slope_chart(per_run, study, task, metric, width=THIRD, title="Seed by seed")
         yield _drawing(chart, charts_effect.slope_text(per_run, task, metric))
     if differences.filter(here).height:
         chart = charts_evidence.difference_chart(
-            differences, study, task, metric, rules=rules, width=NARROW, title=metric.name
+            differences, study, task, metric, rules=rules, width=THIRD, title="Fork pairs over steps"
         )
-        text = (
-            f"{metric.name} on {task.title}: detached minus control, mean of the fork pairs, pointwise 95% t interval."
-        )
-        yield _drawing(chart, text)
-    for arm in placebo.filter(here)["arm"].unique(maintain_order=True):
-        chart = charts_evidence.placebo_chart(
-            placebo, task, metric, arm, width=NARROW, title=f"{metric.name}: jumps at pretended detach steps"
-        )
+        yield _drawing(chart, "Detached minus control, mean of the fork pairs with its pointwise 95% t interval.")
+    arms = placebo.filter(here)["arm"].unique(maintain_order=True)
+    for arm in arms:
+        name = "Pretended detach steps" + (f" ({arm})" if len(arms) > 1 else "")
+        chart = charts_evidence.placebo_chart(placebo, task, metric, arm, width=THIRD, height=300, title=name)
         yield _drawing(chart, charts_evidence.placebo_text(placebo, task, metric, arm))

@@ -10,16 +10,16 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from lib import methods
+from lib.across import ALL_TASKS
 from lib.audit import never_logged
 from lib.baselines import without_folders
 from lib.claims import claim
 from lib.figures import footer_text, render
 from lib.report_evidence import evidence
 from lib.results import Results, figures
-from lib.study import to_toml
+from lib.study import Study, to_toml
 
 _PACKAGES = ("streamlit", "altair", "polars", "scipy", "wandb")
-_HIDDEN = ("p_floor", "expectation")
 
 
 def page(found: Results) -> str:
@@ -34,7 +34,7 @@ def page(found: Results) -> str:
         study=found.study,
         warnings=warnings(found),
         claims=claim_lines(found),
-        effects=_html_table(found.effects.drop(_HIDDEN)),
+        effects=_html_table(effects_table(found.effects, found.study)),
         runs=_html_table(found.runs),
         figures=drawn,
         evidence=evidence(found),
@@ -90,6 +90,30 @@ def provenance(found: Results) -> list[tuple[str, str]]:
     ]
 
 
+def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
+    titles = {task.key: task.title for task in study.tasks} | {ALL_TASKS: "across tasks"}
+    names = {metric.key: metric.name for metric in study.metrics}
+    interval = pl.format("{} to {}", *(pl.col(c).round_sig_figs(3) for c in ("ci_low", "ci_high")))
+    pairs = pl.when(pl.col("design") == "fork").then(pl.format("{} fork pairs", "n_arm"))
+    runs = pairs.when(pl.col("n_control") > 0).then(pl.format("{} against {}", "n_arm", "n_control"))
+    arm = ["arm"] if effects["arm"].n_unique() > 1 else []
+    return effects.select(
+        pl.col("task").replace(titles),
+        pl.col("metric").replace(names),
+        *arm,
+        runs.otherwise(pl.col("n_arm").cast(pl.String)).alias("runs"),
+        "before",
+        "after",
+        "change",
+        interval.alias("95% CI"),
+        pl.col("p_value").alias("p"),
+        pl.col("p_holm").alias("p, Holm"),
+        "verdict",
+        "reasons",
+    )
+
+
 def _html_table(frame: pl.DataFrame) -> Markup:
     head = Markup().join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
     rows = Markup().join(Markup("<tr>{}</tr>").format(_cells(row)) for row in frame.iter_rows())
@@ -109,4 +133,5 @@ def _cell(value: object) -> Markup:
         return Markup('<td class="number">{}</td>').format(f"{value:.4g}")
     if isinstance(value, int):
         return Markup('<td class="number">{}</td>').format(f"{value:,}")
-    return Markup("<td>{}</td>").format(escape(str(value)))
+    wide = len(str(value)) > 24
+    return Markup('<td class="{}">{}</td>').format("text" if wide else "", escape(str(value)))
