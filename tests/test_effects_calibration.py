@@ -1,8 +1,11 @@
 """The calibration in small: bounds that a broken estimator, or a method that should be refused, would break."""
 
+import polars as pl
 import pytest
 
-from benchmarks.calibration import LARGE, NULL, Cell, run_cell
+from benchmarks.calibration import LARGE, NULL, Cell, load_results, run_cell
+from benchmarks.calibration_report import failures
+from benchmarks.simulated import FAMILIES, STRESS
 from lib.jumps import half_width
 
 STUDIES = 600  # the standard error of 5% is 0.9 points: 2.3 to 7.7 is three of them
@@ -71,3 +74,12 @@ def test_true_effects_are_found_and_covered():
     jumps = _by_method("jump", "linear", 5, 0, effect=LARGE)["local jump, t"]
     assert 0.91 < jumps["covered"] < 0.98
     assert jumps["found_right"] > 0.2
+
+
+def test_the_committed_results_meet_the_bar():
+    results = load_results()
+    whole = results.filter(pl.col("effect") == 0)
+    assert whole["studies"].min() >= 8_000
+    assert set(whole["family"]) == {*FAMILIES, STRESS, "mixed"}
+    assert set(whole["n_t"]) >= {2, 3, 5, 8, 16}
+    assert failures(results).rows() == []
