@@ -6,9 +6,10 @@ frozen dataclasses; the manifest is handed through unhashed, and its `stamp` sta
 
 import runpy
 import tempfile
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import streamlit as st
@@ -24,6 +25,9 @@ from lib.session_studies import with_added
 from lib.sources.bundle import write_bundle
 from lib.study import STUDIES, Evidence, Study
 
+#: What the caches know a study and a view by: their text is made faster than each of their parts is looked at.
+AS_TEXT: dict[str | type, Any] = {Study: lru_cache(maxsize=64)(repr), View: repr}
+
 
 @dataclass(frozen=True)
 class Current:
@@ -33,6 +37,7 @@ class Current:
     manifest: Manifest
     view: View
     stamp: str
+    _drawn: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def treated(self) -> tuple[Treatment, ...]:
@@ -65,13 +70,13 @@ def current() -> Current:
     return Current(with_added(study), found.manifest, view, found.stamp)
 
 
-@st.cache_data(scope="session", max_entries=32, show_spinner=False)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatment, ...]:
     """Every run's treatment."""
     return treatments(study, _manifest)
 
 
-@st.cache_resource(scope="session", max_entries=32, show_spinner=False)
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
     return results.task_bins(study, _manifest, study.task(task), view)
 
@@ -85,6 +90,12 @@ def _current_bins(current: Current, task: str) -> pl.LazyFrame:
 
 def curves(current: Current, task: str) -> pl.DataFrame:
     """The curves of one task, all metrics: columns of `lib.curves.COLUMNS`."""
+    if task not in current._drawn:
+        current._drawn[task] = _curves(current, task)
+    return current._drawn[task]
+
+
+def _curves(current: Current, task: str) -> pl.DataFrame:
     study, view = current.study, current.view
     if view.grid == "exact":
         return _exact_curves(study, task, current.stamp, replace(view, seeds=False), current.manifest)
@@ -92,7 +103,7 @@ def curves(current: Current, task: str) -> pl.DataFrame:
     return aggregated(_current_bins(current, task), study.task(task), study.metrics, treated, view).collect()
 
 
-@st.cache_data(scope="session", max_entries=32, show_spinner=False)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def _exact_curves(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
     return results.task_curves(study, _manifest, study.task(task), view)
 
@@ -120,7 +131,7 @@ def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
     return _baselines(study, task, current.stamp, current.view, _file_stamp(study, task), current)
 
 
-@st.cache_data(scope="session", max_entries=64, show_spinner=False)
+@st.cache_data(scope="session", max_entries=64, show_spinner=False, hash_funcs=AS_TEXT)
 def _baselines(
     study: Study, task: str, stamp: str, view: View, files: str, _current: Current
 ) -> tuple[pl.DataFrame, str]:
@@ -142,7 +153,7 @@ def _file_stamp(study: Study, task: str) -> str:
     return ", ".join(found)
 
 
-@st.cache_data(scope="session", max_entries=256, show_spinner=False)
+@st.cache_data(scope="session", max_entries=256, show_spinner=False, hash_funcs=AS_TEXT)
 def _family_chart(
     study: Study,
     task: str,
@@ -184,7 +195,7 @@ def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
     return tuple(t for t in of_task(current.treated, task) if t.run_id not in current.view.left_out)
 
 
-@st.cache_data(scope="session", max_entries=32, show_spinner=False)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def _effects(study: Study, stamp: str, view: View, evidence: Evidence | None, _manifest: Manifest) -> pl.DataFrame:
     from lib.effects import study_effects
 
@@ -197,7 +208,7 @@ def effects(current: Current, evidence: Evidence | None = None) -> pl.DataFrame:
     return _effects(current.study, current.stamp, view, evidence, current.manifest)
 
 
-@st.cache_data(scope="session", max_entries=32, show_spinner=False)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def _runs(study: Study, stamp: str, left_out: tuple[str, ...], _manifest: Manifest) -> pl.DataFrame:
     return audit.runs_table(study, _manifest, left_out)
 
@@ -207,7 +218,7 @@ def runs(current: Current) -> pl.DataFrame:
     return _runs(current.study, current.stamp, current.view.left_out, current.manifest)
 
 
-@st.cache_data(scope="session", max_entries=64, show_spinner=False)
+@st.cache_data(scope="session", max_entries=64, show_spinner=False, hash_funcs=AS_TEXT)
 def _points(stamp: str, run_id: str, keys: tuple[str, ...], _manifest: Manifest) -> pl.DataFrame:
     chosen = [run for run in _manifest.runs if run.id == run_id]
     return _manifest.history(chosen).filter(pl.col("metric").is_in(keys)).sort("metric", "step").collect()

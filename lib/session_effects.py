@@ -9,7 +9,7 @@ from lib import results
 from lib.curves import View
 from lib.gates import Gate
 from lib.history import Manifest
-from lib.session import Current
+from lib.session import AS_TEXT, Current
 from lib.study import Evidence, Study
 
 
@@ -26,7 +26,7 @@ class TaskEffects:
     gates: tuple[Gate, ...]
 
 
-@st.cache_data(scope="session", max_entries=32, show_spinner=False)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def _task_effects(
     study: Study, task: str, stamp: str, view: View, evidence: Evidence | None, _manifest: Manifest
 ) -> TaskEffects:
