@@ -249,13 +249,17 @@ def forest_chart(
         .mark_text(align="left", dx=2, dy=-14, color=parts.QUIET)
         .encode(y=y, x=alt.XValue(0), text=alt.Text("label:N"), tooltip=tips)
     )
+    unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
+    below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
     refused = (
-        alt.Chart(clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null()), name="refused")
-        .mark_text(align="left", dx=2, dy=13, fontStyle="italic", color=parts.QUIET, limit=alt.ExprRef("width - 4"))
+        alt.Chart(unsaid, name="refused")
+        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", color=parts.QUIET, limit=alt.ExprRef("width - 4"))
         .encode(y=y, x=alt.XValue(0), text=alt.Text("note:N"), tooltip=tips)
     )
     layers = [zero, bars, dots, named, refused]
-    return parts.Layered(layer=layers, width=width, height={"step": 48}, title=parts.figure_heading(title))
+    # A reason below an interval needs room, or it seems to belong to the next claim.
+    step = 58 if unsaid["pct"].count() else 44
+    return parts.Layered(layer=layers, width=width, height={"step": step}, title=parts.figure_heading(title))
 
 
 def _reach(rows: pl.DataFrame) -> float:

@@ -266,7 +266,7 @@ def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) ->
 def _arm_dash(arms: Sequence[str]) -> alt.StrokeDash:
     """A dash an arm, with a legend where there are several."""
     show = alt.Legend(
-        title=None, orient="top", symbolType="stroke", symbolStrokeColor=parts.QUIET, symbolSize=300, symbolOpacity=1
+        title=None, orient="bottom", symbolType="stroke", symbolStrokeColor=parts.QUIET, symbolSize=300, symbolOpacity=1
     )
     return alt.StrokeDash(
         "arm:N",

@@ -1,6 +1,7 @@
 """Controls and parts of the Detach effect page: windows, claims, evidence of one task, event time."""
 
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import streamlit as st
@@ -107,8 +108,10 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
         widgets_charts.draw(charts_effect.slope_chart(found.per_run, current.study, task, metric), "slope", takeaway)
         st.caption(takeaway)
     with right:
-        shown = runs.drop("task", "metric", "compared").with_columns(pl.col(pl.Float64).round_sig_figs(5))
-        st.dataframe(shown, hide_index=True, alt=f"Every run's {metric.name} before and after the detach")
+        order = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair", "run_id"]
+        numbers(
+            runs.select(*order, "rows_before", "rows_after"), f"Every run's {metric.name} before and after the detach"
+        )
     _differences(current, task, metric, found, rules)
     _jump(current, task, metric, found, rules)
 
@@ -177,10 +180,7 @@ def checklist(found: TaskEffects) -> None:
                 "design",
                 "reasons",
             ]
-            shown = found.gap.select(columns).with_columns(pl.col(pl.Float64).round_sig_figs(4))
-            st.dataframe(
-                shown, hide_index=True, alt="The ratio of validation to train loss before and after the detach"
-            )
+            numbers(found.gap.select(columns), "The ratio of validation to train loss before and after the detach")
 
 
 def event_time(current: Current) -> None:
@@ -210,5 +210,15 @@ def event_time(current: Current) -> None:
 
 def table(effects: pl.DataFrame) -> None:
     """The effect table, four significant digits; the export has them all."""
-    shown = effects.with_columns(pl.col(pl.Float64).round_sig_figs(4))
-    st.dataframe(shown, hide_index=True, alt="The effect of the detach on every metric, task and arm")
+    numbers(effects, "The effect of the detach on every metric, task and arm")
+
+
+def numbers(frame: pl.DataFrame, alt: str) -> None:
+    """A table whose numbers keep four digits that matter, however small they are."""
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    config: dict[str, Any] = {
+        name: st.column_config.NumberColumn(name.replace("_pct", " (%)").replace("_", " "), format="%.4g")
+        for name in floats
+    }
+    others = {name: name.replace("_", " ") for name in frame.columns if name not in floats}
+    st.dataframe(frame, hide_index=True, column_config=config | others, alt=alt)
