@@ -3,14 +3,16 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import TypeAdapter
 
 SCHEMA_VERSION = 1
+T = TypeVar("T")
 
 #: One row a logged point, in the order of steps. A logged step at which none of the study's keys was logged
 #: is one row whose metric, value and time are null: the history keeps every step that a run logged.
@@ -117,9 +119,15 @@ class Manifest:
         return json.dumps(tree, indent=1, sort_keys=True, default=str)
 
 
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What checks trees for being of a kind: it takes longer to make than to use."""
+    return TypeAdapter(kind)
+
+
 def run_from(tree: Mapping[str, Any]) -> Run:
     """The run that `dataclasses.asdict` turned into this tree; ValueError where it is not one."""
-    return TypeAdapter(Run).validate_python(tree)
+    return _adapter(Run).validate_python(tree)
 
 
 def manifest_from(text: str, folder: Path) -> Manifest:
@@ -127,7 +135,7 @@ def manifest_from(text: str, folder: Path) -> Manifest:
     tree = json.loads(text)
     if not isinstance(tree, dict):
         raise ValueError("a manifest is an object")
-    return TypeAdapter(Manifest).validate_python({**tree, "folder": str(folder)})
+    return _adapter(Manifest).validate_python({**tree, "folder": str(folder)})
 
 
 def as_number(value: object) -> float | None:
