@@ -212,7 +212,7 @@ def _notes(found: Comparison, treatments: Sequence[Treatment]) -> list[str]:
     if found.design == "jump":
         notes.append("no control arm: a jump at the detach is not yet its effect")
     notes += found.caveats
-    notes += [f"left out: {e.arm} seed {e.seed}, {e.reason}" for e in found.excluded]
+    notes += _left_out(found)
     counted = {u.run_id for u in (*found.units, *found.controls)}
     doubted = sum(t.signal == "disagrees" for t in treatments if t.run_id in counted)
     running = sum(t.state == "running" for t in treatments if t.run_id in counted)
@@ -223,6 +223,18 @@ def _notes(found: Comparison, treatments: Sequence[Treatment]) -> list[str]:
     notes += [f"{lost} rows that are not finite are left out"] if lost else []
     notes += [f"{bad} rows at or below 0 have no logarithm and are left out"] if bad else []
     return notes
+
+
+def _left_out(found: Comparison) -> list[str]:
+    """The runs that are not counted, those of one arm and reason together; the refusal's own reason is not said again."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for e in found.excluded:
+        alike.setdefault((e.arm, e.reason), []).append(e.seed)
+    return [
+        f"left out: {arm} seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+        + ("" if reason and reason in found.refusal else f", {reason}")
+        for (arm, reason), seeds in alike.items()
+    ]
 
 
 def _across_row(found: Across) -> dict[str, Any]:

@@ -352,13 +352,17 @@ def test_a_bundle_without_its_study(tmp_path):
 def test_the_demo_opens_whole():
     found = fetch(load_study("demo"))
     assert found.whole
-    assert sorted({(r.config["task"], r.config["detach_encoder_ratio"]) for r in found.runs}) == [
+    forks = [r for r in found.runs if r.sweep_id != "cart0002"]
+    assert sorted({(r.config["task"], r.config["detach_encoder_ratio"]) for r in forks}) == [
         ("acrobot-swingup", 0.0),
         ("acrobot-swingup", 0.5),
         ("cartpole-swingup", 0.0),
         ("cartpole-swingup", 0.5),
     ]
-    assert len(found.runs) == 24
+    assert (len(forks), len(found.runs)) == (24, 32)
+    drawn = [r.config["detach_encoder_ratio"] for r in found.runs if r not in forks]
+    assert len(set(drawn)) == 8
+    assert all(0.3 <= ratio <= 0.7 for ratio in drawn)
     assert {(r.state, r.last_step, r.drops, r.warnings) for r in found.runs} == {("finished", 100_000, (), ())}
     assert {r.rows["eval/episode_reward"] for r in found.runs} == {21}
 

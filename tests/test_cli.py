@@ -60,7 +60,7 @@ def test_fetch_of_the_demo_prints_its_manifest_and_nothing_else():
     out, err = running.communicate(timeout=120)
     assert (running.returncode, err) == (0, "")
     tree = json.loads(out)
-    assert (tree["study"], tree["schema_version"], len(tree["runs"]), tree["problems"]) == ("demo", 1, 24, [])
+    assert (tree["study"], tree["schema_version"], len(tree["runs"]), tree["problems"]) == ("demo", 1, 32, [])
     assert fetch(load_study("demo")).to_json() + "\n" == out
 
 
@@ -262,6 +262,8 @@ FIGURES = [
     "acrobot_swingup_loss",
     "cartpole_swingup_reward",
     "cartpole_swingup_loss",
+    "cartpole_random_detach_reward",
+    "cartpole_random_detach_loss",
 ]
 TABLES = ["curves", "effects", "effects_detail", "runs"]
 
@@ -293,7 +295,7 @@ def test_the_tables_have_their_columns_and_every_digit(demo_report):
     demo = load_study("demo")
     runs = pl.read_csv(demo_report / "runs.csv")
     assert runs.columns == [*RUNS, *(f"rows:{m.key}" for m in demo.metrics), "warnings"]
-    assert runs.height == 24
+    assert runs.height == 32
 
 
 def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
@@ -308,7 +310,11 @@ def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
     # Sums over threads differ in their last digit from one computation to the next.
     assert_frame_equal(told, pl.concat(frames), rel_tol=1e-12)
     assert set(told["arm"]) == {"detached", CONTROL}
-    assert told["n"].max() == 6
+    assert dict(told.group_by("task").agg(pl.col("n").max()).iter_rows()) == {
+        "acrobot-swingup": 6,
+        "cartpole-swingup": 6,
+        "cartpole-random-detach": 8,
+    }
     logs = told.filter(pl.col("metric").str.contains("loss"))
     assert logs.select((pl.col("lower") * pl.col("std") / pl.col("mean") - 1).abs().max()).item() < 1e-12
     assert logs.select((pl.col("upper") / pl.col("std") / pl.col("mean") - 1).abs().max()).item() < 1e-12

@@ -36,9 +36,7 @@ def found(inputs):
 
 def _means(manifest, task, metric, low, high, *, log=False):
     """By ratio and seed, the mean of a metric over low < step <= high, straight from the files."""
-    runs = {
-        r.id: (r.config["detach_encoder_ratio"], r.config["seed"]) for r in manifest.runs if r.config["task"] == task
-    }
+    runs = {r.id: (r.config["detach_encoder_ratio"], r.config["seed"]) for r in manifest.runs if r.tasks == (task,)}
     rows = pl.read_parquet(sorted((DEMO / "runs").glob("*.parquet"))).filter(
         pl.col("run_id").is_in(list(runs)), pl.col("metric") == metric, pl.col("step") > low, pl.col("step") <= high
     )
@@ -76,7 +74,8 @@ def test_the_reward_claim_of_the_demo(inputs, found):
 
 
 def test_holm_over_the_demo(found):
-    p = np.array(found["p_value"].to_list())
+    found = found.drop_nulls("p_value")
+    p = found["p_value"].to_numpy()
     order = np.argsort(p)
     adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     assert found["p_holm"].to_numpy()[order] == pytest.approx(adjusted)

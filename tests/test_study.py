@@ -339,7 +339,7 @@ studies = st.builds(
     title=names,
     source=sources,
     metrics=st.lists(metrics, min_size=1, max_size=3, unique_by=lambda m: m.key).map(tuple),
-    tasks=st.lists(tasks, min_size=1, max_size=3, unique_by=lambda t: t.key).map(tuple),
+    tasks=st.lists(tasks, min_size=1, max_size=3, unique_by=lambda t: t.stem).map(tuple),
     hypothesis=texts,
     step_key=st.lists(names, min_size=1, max_size=3).map(tuple),
     task_key=names,
