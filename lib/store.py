@@ -198,6 +198,8 @@ def write_run(folder: Path, run: Run, history: pl.DataFrame, extra: Mapping[str,
     # Pages carry checksums, so that damage is found and not drawn.
     pq.write_table(table, buffer, compression="zstd", compression_level=1, write_page_checksum=True, **_ENCODING)
     put(folder / run.file, buffer.getvalue())
+    # Arrow keeps what each thread has ever needed: a fetch would take more the more runs it brings.
+    pa.default_memory_pool().release_unused()
     return run
 
 

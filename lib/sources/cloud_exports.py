@@ -228,6 +228,7 @@ class _Part:
     def forget(self) -> None:
         """Give the memory of what was read back; the footer stays."""
         self._file.forget()
+        pa.default_memory_pool().release_unused()
 
     def _reaches(self, group: int, from_step: int | None) -> bool:
         if from_step is None:
