@@ -56,13 +56,15 @@ def checks(at: AppTest) -> dict[str, str]:
 def test_claims_of_the_demo():
     at = visit("detach_effect")
     said = sentences(at)
-    assert len(said) == 15
+    assert len(said) == 20
     assert said[8] == (
-        "On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Val (All) Consistency by 30.8% "
-        "(95% CI 28.4% to 33.2%, 6 fork pairs, window: every step after the detach)."
+        "On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Val (All) Consistency by 27.4% "
+        "(95% CI 20.8% to 33.4%, 6 fork pairs, window: every step after the detach)."
     )
-    assert [tab.label for tab in at.tabs] == ["Acrobot Swingup", "Cartpole Swingup", "Across tasks"]
-    assert verdicts(at).count("supported") == 2
+    assert [tab.label for tab in at.tabs] == [
+        "Acrobot Swingup", "Cartpole Swingup", "Cartpole Swingup, random detach", "Across tasks",
+    ]  # fmt: skip
+    assert verdicts(at).count("supported") == 7
 
 
 def test_forest_of_the_demo():
@@ -72,9 +74,10 @@ def test_forest_of_the_demo():
         ("Cartpole Swingup · Train Consistency Loss", "supported"),
         ("Cartpole Swingup · Val (All) Consistency", "supported"),
     ]
-    assert forest.rows("refused")["label"].to_list() == ["Acrobot Swingup · Train Episode Reward"]
+    assert forest.rows("refused")["label"].to_list() == ["Cartpole Swingup, random detach · Eval Episode Reward"]
     assert forest.alt == (
-        "10 claims: 2 supported, 8 not shown. Largest supported change: Cartpole Swingup · Val (All) Consistency, -31%."
+        "15 claims: 5 supported, 9 not shown, 1 cannot say. "
+        "Largest supported change: Cartpole Swingup · Val (Recent) Consistency, -32%."
     )
 
 
@@ -83,7 +86,7 @@ def test_checklist_of_the_demo():
     found = checks(at)
     assert list(found) == [
         "Control arm", "Seeds", "Points per side", "Window declared", "Runs counted", "Runs set aside", "Runs to the end",
-        "Rival schedules",
+        "Detach seen", "Rival schedules",
     ]  # fmt: skip
     assert [name for name, said in found.items() if not said.startswith("pass: ")] == []
     assert found["Control arm"] == "pass: 6 runs were never detached, 6 of them fork pairs with a detached run."
@@ -94,9 +97,9 @@ def test_checklist_of_the_demo():
 
 
 def test_a_run_set_aside_is_on_the_checklist():
-    at = visit("detach_effect", out="inhbgymt")
+    at = visit("detach_effect", out="acro0001-s1-detached")
     assert checks(at)["Runs set aside"] == (
-        "caveat: 1 set aside by hand: inhbgymt. *Say why in the claim, or take them in again.*"
+        "caveat: 1 set aside by hand: acro0001-s1-detached. *Say why in the claim, or take them in again.*"
     )
     assert checks(at)["Control arm"] == "pass: 6 runs were never detached, 5 of them fork pairs with a detached run."
 
@@ -106,7 +109,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
     assert "exploratory" not in " ".join(m.value for m in at.markdown)
     fine(at.number_input(key="settle").set_value(0.1).run())
     assert any("exploratory: window changed after looking" in m.value for m in at.markdown)
-    assert verdicts(at) == ["cannot say"] * 15
+    assert verdicts(at) == ["cannot say"] * 20
     assert {"Reason: exploratory: window changed after looking" in said for said in sentences(at)} == {True}
     assert {" lowered " in said or " raised " in said for said in sentences(at)} == {False}
     gate = checks(at)["Window declared"]
@@ -115,7 +118,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
     again = visit("detach_effect", settle="0.1")
     assert sentences(again) == sentences(at)
     fine(again.number_input(key="settle").set_value(0.0).run())
-    assert verdicts(again).count("supported") == 2
+    assert verdicts(again).count("supported") == 7
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------
