@@ -33,14 +33,17 @@ X_TITLES = {
 
 
 class Layered(alt.LayerChart):
-    """A layered chart whose layers hold no selections, sizes or data that belong to all of it.
+    """A layered chart that is not checked against the Vega-Lite schema each time it is sent to a browser: the tests do.
 
-    It is then neither rearranged, which copies all of it four times, nor checked against the Vega-Lite schema each time
-    it is sent to a browser; the tests make that check.
+    Its layers share no data and have no sizes. Where they have no selections of their own either, nothing moves up to
+    the chart, and it is not rearranged, which copies all of it four times.
     """
 
     def __init__(self, data: Any = alt.Undefined, layer: Sequence[alt.Chart] = (), **options: Any) -> None:
-        super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **options)
+        if all(part.params is alt.Undefined for part in layer):
+            super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **options)
+        else:
+            super().__init__(data=data, layer=layer, **options)
 
     def to_dict(self, validate: bool = False, **options: Any) -> dict[str, Any]:
         """The chart's specification; `validate` checks it against the schema."""

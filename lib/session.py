@@ -115,14 +115,14 @@ def seed_curves(current: Current, task: str) -> pl.DataFrame:
     return per_seed(_current_bins(current, task), study.task(task), study.metrics, treated, current.view).collect()
 
 
-def family_chart(current: Current, task: str, family: str, height: int, cell: bool = False) -> Wired | None:
+def family_chart(current: Current, task: str, family: str, height: int, brush: bool = False) -> Wired | None:
     """The chart of one family of one task, ready to be sent; None where nothing of it was logged.
 
-    `cell` charts stand in a grid, smaller than alone.
+    With `brush`, a drag with Shift held is a selection of steps that the page can read.
     """
     study = current.study
     files = _file_stamp(study, task) if family == "reward" else ""
-    return _family_chart(study, task, family, current.stamp, current.view, height, cell, files, current)
+    return _family_chart(study, task, family, current.stamp, current.view, height, brush, files, current)
 
 
 def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
@@ -161,7 +161,7 @@ def _family_chart(
     stamp: str,
     view: View,
     height: int,
-    cell: bool,
+    brush: bool,
     files: str,
     _current: Current,
 ) -> Wired | None:
@@ -183,8 +183,7 @@ def _family_chart(
         domain=view.span,
         height=height,
         log=view.log(family),
-        cell=cell,
-        brush=not cell,
+        brush=brush,
     )
     takeaway = charts.alt_text(drawn, study, asked, family, rules=rules if view.x == "steps" else ())
     return wire(chart, takeaway)
@@ -216,6 +215,20 @@ def _runs(study: Study, stamp: str, left_out: tuple[str, ...], _manifest: Manife
 def runs(current: Current) -> pl.DataFrame:
     """The audit, one row a run and task: columns of `lib.audit.runs_table`."""
     return _runs(current.study, current.stamp, current.view.left_out, current.manifest)
+
+
+@st.cache_data(scope="session", max_entries=8, show_spinner=False)
+def _rows_around(
+    stamp: str, runs: tuple[str, ...], metric: str, low: float, high: float, _manifest: Manifest
+) -> pl.DataFrame:
+    chosen = [run for run in _manifest.runs if run.id in runs]
+    near = pl.col("step").is_between(low, high) & (pl.col("metric") == metric)
+    return _manifest.history(chosen).filter(near).collect(engine="streaming")
+
+
+def rows_around(current: Current, runs: tuple[str, ...], metric: str, low: float, high: float) -> pl.DataFrame:
+    """Raw points of one metric of several runs in a range of steps: columns of `lib.history.HISTORY`."""
+    return _rows_around(current.stamp, runs, metric, low, high, current.manifest)
 
 
 @st.cache_data(scope="session", max_entries=64, show_spinner=False, hash_funcs=AS_TEXT)

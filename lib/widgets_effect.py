@@ -129,14 +129,15 @@ def _differences(current: Current, task: Task, metric: Metric, found: TaskEffect
 
 
 def _jump(current: Current, task: Task, metric: Metric, found: TaskEffects, rules: tuple) -> None:
-    if found.fits.filter(pl.col("metric") == metric.key).is_empty():
+    fits = found.fits.filter(pl.col("metric") == metric.key)
+    if fits.is_empty():
         st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
         return
     left, right = st.columns(2)
     with left:
         st.subheader("The jump at the detach", anchor=False)
-        runs = found.fits["run_id"].unique(maintain_order=True).to_list()
-        points = pl.concat([session.points(current, run_id) for run_id in runs])
+        low, high = fits.select(low=pl.col("step").min(), high=pl.col("step").max()).row(0)
+        points = session.rows_around(current, tuple(fits["run_id"].unique().sort()), metric.key, low, high)
         chart = charts_evidence.jump_chart(points, found.fits, current.study, task, metric, rules=rules)
         widgets_charts.draw(chart, "jump", f"{metric.name} around the detach with a line fitted on each side, by run")
     with right:
