@@ -217,6 +217,16 @@ def runs(current: Current) -> pl.DataFrame:
     return _runs(current.study, current.stamp, current.view.left_out, current.manifest)
 
 
+@st.cache_data(scope="session", max_entries=8, show_spinner=False, hash_funcs=AS_TEXT)
+def _unusable(study: Study, stamp: str, _manifest: Manifest) -> pl.DataFrame:
+    return audit.unusable_values(study, _manifest)
+
+
+def unusable_values(current: Current) -> pl.DataFrame:
+    """Points that no curve can show: columns of `lib.audit.unusable_values`."""
+    return _unusable(current.study, current.stamp, current.manifest)
+
+
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)
 def _rows_around(
     stamp: str, runs: tuple[str, ...], metric: str, low: float, high: float, _manifest: Manifest

@@ -20,7 +20,7 @@ def family(current: Current, task: Task, family: str, height: int, alone: bool =
         st.subheader(task.title, anchor=False)
     if family == "reward" and (complaint := session.baselines(current, task.key)[1]):
         st.warning(complaint, icon=":material/warning:")
-    chart = session.family_chart(current, task.key, family, height, cell=not alone)
+    chart = session.family_chart(current, task.key, family, height, brush=alone)
     if chart is None:
         st.caption(f"No run of {task.title} logged a {family} metric of this study.")
         return
@@ -38,10 +38,10 @@ _VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
 
 #: What the change on a card is a change against, by design.
 _AGAINST = {
-    "fork": "against control",
-    "did": "against control",
-    "jump": "jump at the detach",
-    "onset": "jump at the detach",
+    "fork": "change against control; ",
+    "did": "change against control; ",
+    "jump": "jump at the detach; ",
+    "onset": "jump at the detach; ",
     "none": "",
 }
 
@@ -55,15 +55,8 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
             label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
             good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
             with st.container(border=True, height="stretch"):
-                st.metric(
-                    label,
-                    number(row["after"]),
-                    _delta(row, metric),
-                    delta_color=good,
-                    delta_description=_AGAINST[row["design"]],
-                    help=_card_help(row),
-                )
-                st.caption(f"before {number(row['before'])}, n = {_counts(row)}")
+                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
+                st.caption(f"{_AGAINST[row['design']]}before {number(row['before'])}, n = {_counts(row)}")
                 verdict_badge(row)
 
 
