@@ -9,6 +9,7 @@ same process; the largest chart in bytes; and the resident memory at the end. Th
 
 import argparse
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -150,7 +151,10 @@ def main() -> None:
     clock = Clock()
     base = floor(clock, options.repeats)
     versions = ", ".join(f"{name} {version(name)}" for name in ("streamlit", "altair", "polars"))
-    print(f"floor: {1000 * base:.0f} ms ({os.cpu_count()} cores, {versions})")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    print(
+        f"{os.cpu_count()} CPU cores, {memory:.0f} GB, Python {platform.python_version()}, {versions}; floor {1000 * base:.0f} ms\n"
+    )
     print("| study | page | new, x floor | seen, x floor | largest chart, KB |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         size = ["--runs", str(options.runs), "--rows", str(options.rows)]

@@ -64,7 +64,7 @@ if not chosen:
 for run_id in dict.fromkeys(chosen):
     widgets.raw_points(current, run_id)
 
-dropped = audit.unusable_values(study, current.manifest)
+dropped = session.unusable_values(current)
 if dropped.height:
     st.subheader("Points no curve can show", anchor=False)
     st.dataframe(dropped, hide_index=True, alt="Points that are not finite or not positive, by run and metric")
