@@ -152,9 +152,8 @@ def main() -> None:
     base = floor(clock, options.repeats)
     versions = ", ".join(f"{name} {version(name)}" for name in ("streamlit", "altair", "polars"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    print(
-        f"{os.cpu_count()} CPU cores, {memory:.0f} GB, Python {platform.python_version()}, {versions}; floor {1000 * base:.0f} ms\n"
-    )
+    machine = f"{os.cpu_count()} CPU cores, {memory:.0f} GB, Python {platform.python_version()}"
+    print(f"{machine}, {versions}; the floor is {1000 * base:.0f} ms\n")
     print("| study | page | new, x floor | seen, x floor | largest chart, KB |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         size = ["--runs", str(options.runs), "--rows", str(options.rows)]
