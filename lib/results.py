@@ -8,7 +8,7 @@ import polars as pl
 
 from lib.audit import runs_table
 from lib.baselines import BASELINES, task_baselines
-from lib.curves import COLUMNS, View, bins, curves, shown
+from lib.curves import COLUMNS, View, bins, curves
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.study import Study, Task
@@ -49,8 +49,11 @@ def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.
 def effect_inputs(
     study: Study, manifest: Manifest, view: View
 ) -> dict[str, tuple[pl.LazyFrame, tuple[Treatment, ...]]]:
-    """The history and the runs of every task, as `lib.effects` takes them: those left out or of hidden arms absent."""
-    treated = shown(treatments(study, manifest), view)
+    """The history and the runs of every task, as `lib.effects` takes them, without those left out.
+
+    Which arms are drawn is no matter: hiding the control arm on screen does not take it from the evidence.
+    """
+    treated = treatments(study, manifest, view.left_out)
     return {
         task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks
     }

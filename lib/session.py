@@ -203,7 +203,7 @@ def _effects(study: Study, stamp: str, view: View, evidence: Evidence | None, _m
 
 def effects(current: Current, evidence: Evidence | None = None) -> pl.DataFrame:
     """The study's effects, one row a task, metric and arm: columns of `lib.effects.EFFECTS`."""
-    view = View(arms=current.view.arms, left_out=current.view.left_out)
+    view = View(left_out=current.view.left_out)
     return _effects(current.study, current.stamp, view, evidence, current.manifest)
 
 

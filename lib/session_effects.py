@@ -52,5 +52,5 @@ def _task_effects(
 
 def task_effects(current: Current, task: str, evidence: Evidence | None) -> TaskEffects:
     """The frames behind one task's effects, in the study's windows or in others."""
-    view = View(arms=current.view.arms, left_out=current.view.left_out)
+    view = View(left_out=current.view.left_out)
     return _task_effects(current.study, task, current.stamp, view, evidence, current.manifest)

@@ -286,3 +286,8 @@ def test_no_key_leads_to_the_study_page(cloud, monkeypatch):
     _until_fetched(at)
     go(at, "overview")
     assert len(charts(at)) == 4
+
+
+def test_hiding_the_control_arm_changes_no_claim():
+    whole = [e.value for e in visit("overview").metric]
+    assert [e.value for e in visit("overview", arms="detached").metric] == whole
