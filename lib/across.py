@@ -63,8 +63,10 @@ def across_tasks(study: Study, tasks: Sequence[Material]) -> list[Across]:
     for given in tasks:
         for arm in given.arms:
             for metric in study.metrics:
-                part = Part(given.task.key, compare(given, metric, arm, pairing=False), compare(given, metric, arm))
-                found.setdefault((metric.key, arm), []).append(part)
+                own = compare(given, metric, arm)
+                # Only fork pairs differ when they are not paired; a randomised design is long to compute twice.
+                apart = compare(given, metric, arm, pairing=False) if own.design == "fork" else own
+                found.setdefault((metric.key, arm), []).append(Part(given.task.key, apart, own))
     order = {m.key: i for i, m in enumerate(study.metrics)}
     several = sorted((k for k, v in found.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
     return [combine(found[key], tasks[0].seed) for key in several]

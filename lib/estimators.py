@@ -202,7 +202,7 @@ def jump_weights(steps: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, N
 
     Parameters
     ----------
-    steps : (rows,), in environment steps.
+    steps : (rows,), or (m, rows) where each T has rows of its own; in environment steps.
     at : (m,), the steps T at which to look.
     half : h in environment steps: rows with abs(s - T) <= h are fitted; one exactly at T counts as before.
 
@@ -216,8 +216,8 @@ def jump_weights(steps: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, N
     -----
     With the interaction the fit falls into one line a side (Xiao 2021), so b2 is the difference of their values at T.
     """
-    s, t = np.asarray(steps, dtype=float), np.atleast_1d(np.asarray(at, dtype=float))
-    x = (s[None, :] - t[:, None]) / half
+    s, t = np.atleast_2d(np.asarray(steps, dtype=float)), np.atleast_1d(np.asarray(at, dtype=float))
+    x = (s - t[:, None]) / half
     near = np.abs(x) <= 1
     sides = (near & (x <= 0), near & (x > 0))
     before, after = (_intercept_weights(x, side) for side in sides)

@@ -127,11 +127,16 @@ def drawn_onsets(task: Task, runs: int, seed: int) -> NDArray[np.float64]:
 
 
 def _jumps_at(rows: Series, steps: NDArray[np.float64], half: float) -> tuple[NDArray[np.float64], int]:
-    """The jumps at many steps, and the fewest rows a side at any of them."""
-    unique, back = np.unique(steps, return_inverse=True)
-    sizes, fewest = [], np.iinfo(np.int64).max
-    for part in np.array_split(unique, max(1, len(unique) * len(rows.steps) // 2_000_000)):
-        weights, counts = estimators.jump_weights(rows.steps, part, half)
-        sizes.append(weights @ rows.values)
-        fewest = min(fewest, int(counts.min()))
-    return np.concatenate(sizes)[back], int(fewest)
+    """The jumps at many steps, and the fewest rows a side at any of them; only the rows near each step are looked at."""
+    at, back = np.unique(steps, return_inverse=True)
+    first = np.searchsorted(rows.steps, at - half, side="left")
+    end = np.searchsorted(rows.steps, at + half, side="right")
+    if not len(rows.steps) or (end <= first).any():
+        return np.full(len(steps), math.nan), 0
+    places = first[:, None] + np.arange((end - first).max())
+    beyond = places >= end[:, None]
+    places = np.minimum(places, len(rows.steps) - 1)
+    # A row that is another step's is put out of reach.
+    near = np.where(beyond, at[:, None] + 2 * half, rows.steps[places])
+    weights, counts = estimators.jump_weights(near, at, half)
+    return (weights * rows.values[places]).sum(axis=1)[back], int(counts.min())
