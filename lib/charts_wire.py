@@ -54,6 +54,12 @@ def wire(chart: alt.TopLevelMixin, takeaway: str) -> Wired:
 
     with _lock:
         alt.data_transformers.register(_NAME, keep)
-        with alt.data_transformers.enable(_NAME), alt.theme.enable("none"):
-            spec = chart.to_json(validate=False, indent=None)
+        together = alt.data_transformers.consolidate_datasets
+        # The few inline values stay where they are: named beside the frames, Streamlit would want pandas for them.
+        alt.data_transformers.consolidate_datasets = False
+        try:
+            with alt.data_transformers.enable(_NAME), alt.theme.enable("none"):
+                spec = chart.to_json(validate=False, indent=None)
+        finally:
+            alt.data_transformers.consolidate_datasets = together
     return Wired(spec, tuple(found.items()), takeaway)

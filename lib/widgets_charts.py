@@ -96,8 +96,7 @@ def draw(chart: alt.TopLevelMixin, key: str, takeaway: str) -> None:
 def send(chart: Wired, key: str, brush: bool = False) -> None:
     """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
     spec = json.loads(chart.spec)
-    # The specification holds its few inline values itself: the detach rule is one.
-    spec["datasets"] = {**spec.get("datasets", {}), **dict(chart.datasets)}
+    spec["datasets"] = dict(chart.datasets)
     if not brush:
         st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.takeaway)
         return
