@@ -21,7 +21,7 @@ WHY = {
     "before/after, percentile bootstrap": "the same, and too narrow",
     "gap to a linear trend, t": "curves are not lines",
     "segmented regression, Newey-West": "the same, with errors of one mean curve",
-    "local jump, h = 10% at any n": "a curve's bend passes for a jump from 8 runs on",
+    "local jump, h = 10% at any n": "a curve's bend passes for a jump, the more the more runs there are",
     "local jump, 3 rows a side": "no narrower window is left against the bend (see the stress family), and less power",
     "local jump, smoothed series": "smoothing removes the jump: see its power",
     "row-level DiD, OLS": "rows are not runs",

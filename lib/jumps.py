@@ -15,11 +15,11 @@ SIDE_POINTS = 5  # rows a side that each run's jump needs
 
 
 HALF_WIDTH, NARROW = 0.1, 0.05  # h as a fraction of the total steps
-MANY = 8  # runs from which h is the narrow one
+MANY = 4  # runs from which h is the narrow one: a curve that bends at the detach passes for a jump
 
 
 def half_width(total: int, n: int) -> float:
-    """h of the jump in environment steps for n runs: 0.1 S, and half of it from 8 runs on.
+    """h of the jump in environment steps for n runs: 0.1 S, and half of it from 4 runs on.
 
     A curve's own bend leaves a small jump behind that no number of runs averages away, so that with many of them it
     passes for an effect (measured in benchmarks/calibration.py); it shrinks with the cube of h.

@@ -54,7 +54,7 @@ def test_many_runs_narrow_the_jump():
     steep = _by_method("jump", "steep", 16, 0)
     assert steep["local jump, h = 10% at any n"]["found"] > 0.2
     assert steep["local jump, t"]["found"] < 0.1
-    assert (half_width(1000, 7), half_width(1000, 8)) == (100, 50)
+    assert (half_width(1000, 3), half_width(1000, 4)) == (100, 50)
 
 
 def test_a_randomised_onset_is_exact():

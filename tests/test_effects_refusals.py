@@ -77,18 +77,18 @@ def test_a_control_that_counts_for_nothing_leaves_no_design():
 
 def test_a_jump_needs_five_rows_a_side():
     # h = 10: every 3 steps leaves 4 rows before 50 (42, 45, 48 and not 51) and 4 after at most
-    row = one_task(_lines(5, every=3)).row(0, named=True)
+    row = one_task(_lines(3, every=3)).row(0, named=True)
     assert (row["change"], row["p_value"], row["verdict"]) == (None, None, "cannot say")
     assert row["reasons"].startswith("fewer than 5 rows a side within 10 steps of the detach (3)")
     assert row["before"] == pytest.approx((42 + 45 + 48) / 3)  # still described
-    assert one_task(_lines(5, every=2)).row(0, named=True)["p_value"] is not None
+    assert one_task(_lines(3, every=2)).row(0, named=True)["p_value"] is not None
 
 
 def test_a_jump_of_many_runs_uses_a_narrower_window():
     # A row a step: 5 a side within 5 steps, which a row every second step does not give
-    assert "h = 10 steps" in one_task(_lines(7)).row(0, named=True)["method"]
-    assert "h = 5 steps" in one_task(_lines(8)).row(0, named=True)["method"]
-    assert one_task(_lines(8, every=2)).row(0, named=True)["verdict"] == "cannot say"
+    assert "h = 10 steps" in one_task(_lines(3)).row(0, named=True)["method"]
+    assert "h = 5 steps" in one_task(_lines(4)).row(0, named=True)["method"]
+    assert one_task(_lines(4, every=2)).row(0, named=True)["verdict"] == "cannot say"
 
 
 def test_a_changed_window_gives_no_verdict_and_a_visible_mark():
