@@ -1,6 +1,10 @@
 """Every test works in a store of its own, with no key, and calls nobody."""
 
+import sys
+
 import pytest
+
+MAIN = sys.modules["__main__"]
 
 UNSET = (
     "WANDB_API_KEY",
@@ -10,6 +14,12 @@ UNSET = (
     "WANDB_IDENTITY_TOKEN_FILE",
     "WANDB_MODE",
 )
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """The main module is pytest's: an AppTest leaves the app in its place, and a spawned process would run that."""
+    monkeypatch.setitem(sys.modules, "__main__", MAIN)
 
 
 @pytest.fixture(autouse=True)

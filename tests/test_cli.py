@@ -1,5 +1,6 @@
 """The command line: what it writes, how it exits, and one line for whatever is wrong."""
 
+import fcntl
 import json
 import os
 import signal
@@ -100,6 +101,7 @@ def test_refresh_reads_again(tmp_path, capsys, apart):
 
 def test_a_reader_that_leaves_early_is_no_error():
     running = process("fetch", "demo", "--json")
+    fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, 4096)  # the whole manifest must not fit
     assert running.stdout.read(1) == "{"
     running.stdout.close()
     assert running.wait(timeout=120) == 141
