@@ -6,7 +6,10 @@ import math
 from pathlib import Path
 
 import polars as pl
-from streamlit.testing.v1 import AppTest
+import pytest
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
 from wandb_server import FakeRun, WandbServer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -14,6 +17,18 @@ PAGES = ("overview", "rewards", "losses", "detach_effect", "runs", "study")
 
 PROJECT = "thomasevers9/tdmpc2-tdmpc2"
 TASKS = (("humanoid_h1-balance_simple-v0", "8lsl2o4p", 1_000_000), ("acrobot-swingup", "nqfufp3t", 100_000))
+
+
+class Visited(PagesManager):
+    """AppTest takes every run for the server's first; only the first visit of a server goes through pages/."""
+
+
+@pytest.fixture(autouse=True)
+def server_state(monkeypatch):
+    """A server that was visited before, with empty caches: all AppTests share one session. For a test file to import."""
+    st.cache_data.clear()
+    monkeypatch.setattr(app_test, "PagesManager", Visited)
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
 
 
 def visit(page: str = "overview", **query: str) -> AppTest:

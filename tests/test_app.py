@@ -4,8 +4,7 @@ import time
 
 import polars as pl
 import pytest
-import streamlit as st
-from app_kit import PAGES, charts, fill, fine, go, visit
+from app_kit import PAGES, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 from wandb_server import KEY, WandbServer
@@ -13,18 +12,6 @@ from wandb_server import KEY, WandbServer
 from lib import session, session_fetch
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-class _Visited(PagesManager):
-    """AppTest takes every run for the server's first; only the first visit of a server goes through pages/."""
-
-
-@pytest.fixture(autouse=True)
-def server_state(monkeypatch):
-    """A server that was visited before, with empty caches: all AppTests share one session."""
-    st.cache_data.clear()
-    monkeypatch.setattr(app_test, "PagesManager", _Visited)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
 
 
 @pytest.fixture

@@ -3,27 +3,13 @@
 import time
 
 import pytest
-import streamlit as st
-from app_kit import PROJECT, fill, fine, visit
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest, app_test
+from app_kit import PROJECT, fill, fine, server_state, visit  # noqa: F401 - a fixture
+from streamlit.testing.v1 import AppTest
 from wandb_server import KEY, Fault, WandbServer
 
 from lib import widgets
 
 RUN = "nqfufp3t-1"
-
-
-class _Visited(PagesManager):
-    """AppTest takes every run for the server's first; only the first visit of a server goes through pages/."""
-
-
-@pytest.fixture(autouse=True)
-def server_state(monkeypatch):
-    """A server that was visited before, with empty caches: all AppTests share one session."""
-    st.cache_data.clear()
-    monkeypatch.setattr(app_test, "PagesManager", _Visited)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-import streamlit as st
-from app_kit import PROJECT, ROOT, charts, fill, fine, go, visit
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest, app_test
+from app_kit import PROJECT, ROOT, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
+from streamlit.testing.v1 import AppTest
 from wandb_server import KEY, FakeRun, WandbServer
 
 from lib import session_studies
@@ -19,17 +17,6 @@ from lib.sources.look import look_bundle, look_cloud, look_folder, server_at
 from lib.study import load_study
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-class _Visited(PagesManager):
-    """AppTest takes every run for the server's first; only the first visit of a server goes through pages/."""
-
-
-@pytest.fixture(autouse=True)
-def server_state(monkeypatch):
-    st.cache_data.clear()
-    monkeypatch.setattr(app_test, "PagesManager", _Visited)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
 
 
 @pytest.fixture
