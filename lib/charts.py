@@ -282,12 +282,12 @@ def grid(
     width: int = 430,
     height: int = 300,
     log: Mapping[str, bool] | None = None,
+    seeds: pl.DataFrame | None = None,
     baselines: pl.DataFrame | None = None,
-    interactive: bool = True,
 ) -> alt.VConcatChart:
     """Every task and family in one figure, a row a task, under the study's title: the `combined_ablation` figure.
 
-    Cells are `family_chart`s: the same axes, smoothing, bands and rule as the single figures.
+    Cells are `family_chart`s: the same axes, range, smoothing, bands and rule as the single figures.
 
     Parameters
     ----------
@@ -301,8 +301,8 @@ def grid(
         cells = [
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), baselines=baselines, title=figure_title(curves, study, task, family),
-                interactive=False, cell=True,
+                log=(log or {}).get(family), domain=view.span, seeds=seeds, baselines=baselines,
+                title=figure_title(curves, study, task, family), interactive=False, cell=True,
             )
             for family in families
             if family_metrics(curves, study, task, family)

@@ -27,7 +27,7 @@ def page(found: Results) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     drawn = [
         {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
-        for stem, chart in figures(found.study, found.treated, found.curves, found.view, found.baselines)
+        for stem, chart in figures(found.study, found.treated, found.curves, found.view, found.baselines, found.seeds)
         if stem.endswith(("_reward", "_loss"))
     ]
     return environment.get_template("report.html.j2").render(

@@ -8,7 +8,7 @@ import polars as pl
 
 from lib.audit import runs_table
 from lib.baselines import BASELINES, task_baselines
-from lib.curves import COLUMNS, View, bins, curves
+from lib.curves import COLUMNS, View, bins, curves, seed_curves
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.study import Study, Task
@@ -28,6 +28,7 @@ class Results:
     view: View
     treated: tuple[Treatment, ...]
     curves: pl.DataFrame
+    seeds: pl.DataFrame | None
     effects: pl.DataFrame
     effects_detail: pl.DataFrame
     runs: pl.DataFrame
@@ -69,6 +70,18 @@ def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     return pl.concat(pl.collect_all(queries)).select(COLUMNS)
 
 
+def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
+    """Each run's own curve of every task, as `lib.curves.seed_curves` gives them; None where the view draws none."""
+    if not view.seeds:
+        return None
+    treated = treatments(study, manifest)
+    queries = [
+        seed_curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
+        for task in study.tasks
+    ]
+    return pl.concat(pl.collect_all(queries))
+
+
 def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
     """The baselines of every task: columns as `lib.baselines.BASELINES`.
 
@@ -95,6 +108,7 @@ def results(study: Study, manifest: Manifest, view: View) -> Results:
         view=view,
         treated=treated,
         curves=study_curves(study, manifest, view),
+        seeds=study_seeds(study, manifest, view),
         effects=study_effects(study, inputs),
         effects_detail=effects_detail(study, inputs),
         runs=runs_table(study, manifest, view.left_out),
@@ -108,6 +122,7 @@ def figures(
     curves: pl.DataFrame,
     view: View,
     baselines: pl.DataFrame | None = None,
+    seeds: pl.DataFrame | None = None,
 ) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
     """Every figure of the study with the stem of its file: the notebook's names.
 
@@ -115,13 +130,14 @@ def figures(
     ----------
     curves : of every task, as `study_curves` gives them.
     baselines : of every task, as `study_baselines` gives them.
+    seeds : of every task, as `study_seeds` gives them.
     """
     from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
     marks = {task.key: detach_marks(of_task(treated, task.key)) for task in study.tasks}
     logs = {family: log for family in FAMILIES if (log := view.log(family)) is not None}
-    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs, baselines=baselines)
+    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs, baselines=baselines, seeds=seeds)
     width, height = FIGURE_SIZE
     for task in study.tasks:
         for family in FAMILIES:
@@ -134,6 +150,7 @@ def figures(
                     family,
                     view=view,
                     rules=marks[task.key],
+                    seeds=seeds,
                     baselines=baselines,
                     width=width,
                     height=height,

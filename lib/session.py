@@ -295,7 +295,8 @@ def figure_bytes(
     treated = treatments(study, current.manifest, view.left_out)
     curves = results.study_curves(study, current.manifest, view)
     behind = results.study_baselines(study, treated, view)
-    chart = dict(results.figures(study, treated, curves, view, behind))[stem]
+    seeds = results.study_seeds(study, current.manifest, view)
+    chart = dict(results.figures(study, treated, curves, view, behind, seeds))[stem]
     text = footer_text(study, current.manifest, view) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 

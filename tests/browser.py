@@ -37,11 +37,16 @@ FLAGS = (
 )
 #: Milliseconds that a condition may take on a slow machine; nothing waits this long where things work.
 PATIENCE = 60_000
+#: Where a browser must be, its absence fails the tests; elsewhere it skips them.
+REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 CHART = "[data-testid=stVegaLiteChart]"
 #: A chart with something in it, not an empty frame.
 DRAWN = f"{CHART}:has(svg .role-mark :is(path, line, rect))"
 
+#: What the lines of a chart were drawn from; its page may be the app's or an exported one.
+DRAWN_FROM = """svg => [...svg.querySelectorAll('[class*=_line_marks] path')].flatMap(path =>
+    path.__data__.mark.items.map(({datum: d}) => [d.metric, d.arm, d.step, d.mean, d.lower, d.upper]))"""
 MARKS = "svg .role-mark path[d*='L'], svg text"
 GEOMETRY = "marks => marks.map(mark => mark.getAttribute('d') ?? mark.textContent)"
 
@@ -218,6 +223,10 @@ class Visitor:
             "paths => paths.map(path => path.getAttribute('d'))"
         )  # fmt: skip
 
+    def numbers(self, index: int = 0) -> list[list[Any]]:
+        """What a chart's lines were drawn from: metric, arm, step, mean, lower, upper."""
+        return self.charts().nth(index).locator("svg").first.evaluate(DRAWN_FROM)
+
     def marks(self, index: int = 0) -> list[str]:
         """Everything a chart draws: lines, bands, rules."""
         return self.charts().nth(index).locator(MARKS).evaluate_all(GEOMETRY)
@@ -324,3 +333,10 @@ class Visitor:
         width = self.page.viewport_size["width"]  # type: ignore[index]
         self.page.set_viewport_size({"width": width, "height": max(600, min(int(height), 6000))})
         self.settled()
+
+
+def untroubled(visitor: Visitor) -> None:
+    """Nothing was raised, on the page or in its scripts, and no other host was asked for anything."""
+    assert visitor.exceptions() == []
+    assert visitor.thrown == []
+    assert visitor.abroad == []

@@ -1,8 +1,9 @@
-"""Every test works in a store of its own, with no key, and calls nobody."""
+"""Every test works in a store of its own, with no key, and calls nobody. Browser tests share a server and a browser."""
 
 import sys
 
 import pytest
+from browser import REQUIRED, Server, Visitor, browser, chromium, untroubled
 
 MAIN = sys.modules["__main__"]
 
@@ -44,3 +45,39 @@ def apart(tmp_path_factory, monkeypatch):
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)
     return base
+
+
+def pytest_collection_modifyitems(items):
+    """Without a browser its tests are skipped, unless they are required."""
+    if REQUIRED or chromium():
+        return
+    missing = pytest.mark.skip(
+        reason="no Chromium here: install it, or name its program in the environment variable CHROMIUM"
+    )
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(missing)
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    """The browser; without one the tests fail here, since they are required."""
+    assert chromium(), "Chromium is required here and was not found: install it, or set CHROMIUM"
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory):
+    """The app's server on the demo, which must have had nothing to complain about."""
+    with Server(tmp_path_factory.mktemp("app")) as started:
+        yield started
+        assert started.complaints() == []
+
+
+@pytest.fixture
+def visitor(chrome, app):
+    """A visitor at 1280 x 900."""
+    with Visitor(chrome, app) as one:
+        yield one
+        untroubled(one)

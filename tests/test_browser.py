@@ -1,57 +1,18 @@
 """The app in a real browser: it draws, it calls nobody, every setting is in the address, and an address is a view."""
 
-import os
 import re
 import sys
 import time
 
 import pytest
 from app_kit import fill
-from browser import TITLES, Server, Visitor, browser, chromium
+from browser import TITLES, Server, Visitor, untroubled
 from playwright.sync_api import Browser, expect
 from wandb_server import KEY, WandbServer
 
-REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not REQUIRED and chromium() is None,
-        reason="no Chromium here: install it, or name its program in the environment variable CHROMIUM",
-    ),
-]
+pytestmark = pytest.mark.browser
 
 CHARTS = {"overview": 6, "rewards": 3, "losses": 3}
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    """The browser; without one the tests fail here, since they are required."""
-    assert chromium(), "Chromium is required here and was not found: install it, or set CHROMIUM"
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The app's server, which must have had nothing to complain about."""
-    with Server(tmp_path_factory.mktemp("server")) as started:
-        yield started
-        assert started.complaints() == []
-
-
-@pytest.fixture
-def visitor(chrome, server):
-    """A visitor at 1280 x 900."""
-    with Visitor(chrome, server) as one:
-        yield one
-        untroubled(one)
-
-
-def untroubled(visitor: Visitor) -> None:
-    """Nothing was raised, on the page or in its scripts, and no other host was asked for anything."""
-    assert visitor.exceptions() == []
-    assert visitor.thrown == []
-    assert visitor.abroad == []
 
 
 def lines(visitor: Visitor) -> list[list[list[float]]]:
@@ -107,13 +68,13 @@ def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page(chrome, server, scheme):
-    with Visitor(chrome, server, color_scheme=scheme) as visitor:
+def test_every_page(chrome, app, scheme):
+    with Visitor(chrome, app, color_scheme=scheme) as visitor:
         visitor.open()
         backgrounds = set()
         for page, title in TITLES.items():
             visitor.follow(title)
-            assert visitor.page.url.removeprefix(server.url).strip("/") == page.replace("overview", "")
+            assert visitor.page.url.removeprefix(app.url).strip("/") == page.replace("overview", "")
             assert visitor.charts().count() >= CHARTS.get(page, 0)
             assert all(len(chart) >= 2 for chart in lines(visitor)[: CHARTS.get(page, 0)])
             shown = visitor.page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
@@ -124,9 +85,9 @@ def test_every_page(chrome, server, scheme):
 
 
 @pytest.mark.parametrize("page", TITLES)
-def test_phone(chrome, server, page):
+def test_phone(chrome, app, page):
     viewport = {"width": 390, "height": 844}
-    with Visitor(chrome, server, viewport=viewport, is_mobile=True, has_touch=True, device_scale_factor=2) as visitor:
+    with Visitor(chrome, app, viewport=viewport, is_mobile=True, has_touch=True, device_scale_factor=2) as visitor:
         visitor.open(page)
         wider = visitor.page.evaluate(
             "() => ['html', 'body', '[data-testid=stMain]'].map(at => document.querySelector(at))"
@@ -163,7 +124,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_setting(chrome, server, visitor, name):
+def test_setting(chrome, app, visitor, name):
     act, value, says, says_no_more = SETTINGS[name]
     visitor.open("rewards")
     before = visitor.marks()
@@ -173,7 +134,7 @@ def test_setting(chrome, server, visitor, name):
     visitor.until_redrawn(before)
     assert says is None or says in visitor.texts()
     assert says_no_more not in visitor.texts()
-    with Visitor(chrome, server) as another:
+    with Visitor(chrome, app) as another:
         another.page.goto(visitor.page.url)
         another.settled()
         assert another.query() == visitor.query()
@@ -182,7 +143,7 @@ def test_setting(chrome, server, visitor, name):
         untroubled(another)
 
 
-def test_leave_a_run_out(chrome, server, visitor):
+def test_leave_a_run_out(chrome, app, visitor):
     visitor.open("runs")
     visitor.click_row(0)
     visitor.page.get_by_role("button", name="Leave out").click()
@@ -191,7 +152,7 @@ def test_leave_a_run_out(chrome, server, visitor):
     (run,) = visitor.query()["out"]
     visitor.follow("Overview")
     assert visitor.query()["out"] == [run]
-    with Visitor(chrome, server) as another:
+    with Visitor(chrome, app) as another:
         another.page.goto(visitor.page.url)
         another.settled()
         expect(another.page.get_by_test_id("stSidebar").get_by_text(run, exact=True)).to_be_visible()

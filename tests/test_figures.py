@@ -2,18 +2,18 @@
 
 import json
 import re
-import shutil
 import struct
-import subprocess
 from dataclasses import replace
 
 import polars as pl
 import pytest
+from pdf import read_with
 
 from lib.charts import DetachMark, family_chart, grid
 from lib.curves import View
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
+from lib.results import figures
 from tests.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, drawn
 
 RULES = {TASK.key: [DetachMark(50, "typed")], OTHER.key: [DetachMark(50, "typed")]}
@@ -29,12 +29,6 @@ MANIFEST = Manifest(
 @pytest.fixture(scope="module")
 def chart():
     return family_chart(both(), STUDY, TASK, "loss", view=View(), rules=RULES[TASK.key], width=760, title="A - Loss")
-
-
-def tool(*command):
-    if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is not installed")
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
@@ -96,7 +90,7 @@ def test_drawings_leave_out_what_only_a_pointer_uses(chart):
 )
 def test_a_preset_is_as_wide_as_its_venue(chart, preset, inches, tmp_path):
     (tmp_path / "f.pdf").write_bytes(render(chart, "pdf", preset=preset))
-    size = re.search(r"Page size:\s+([\d.]+) x", tool("pdfinfo", str(tmp_path / "f.pdf")))
+    size = re.search(r"Page size:\s+([\d.]+) x", read_with("pdfinfo", tmp_path / "f.pdf"))
     assert float(size[1]) == pytest.approx(inches * 72, abs=0.5)
     svg = render(chart, "svg", preset=preset).decode()
     assert float(re.search(r'width="([\d.]+)"', svg)[1]) == pytest.approx(inches * 96, abs=0.7)
@@ -111,10 +105,10 @@ def test_a_grid_is_as_wide_as_its_venue_too(tmp_path):
 
 def test_a_pdf_embeds_its_fonts_and_its_text_can_be_selected(chart, tmp_path):
     (tmp_path / "f.pdf").write_bytes(render(chart, "pdf", preset="paper, one column", footer="two runs"))
-    fonts = [line.split() for line in tool("pdffonts", str(tmp_path / "f.pdf")).splitlines()[2:]]
+    fonts = [line.split() for line in read_with("pdffonts", tmp_path / "f.pdf").splitlines()[2:]]
     assert fonts
     assert all("LiberationSerif" in font[0] and font[-5] == "yes" for font in fonts)
-    text = tool("pdftotext", str(tmp_path / "f.pdf"), "-")
+    text = read_with("pdftotext", tmp_path / "f.pdf", "-")
     assert text.count("Encoder Detached") == 1
     assert "Consistency Loss" in text
     assert "two runs" in text
@@ -168,3 +162,16 @@ def test_unknown_formats_and_presets_are_refused(chart):
     with pytest.raises(ValueError, match="no preset 'billboard'"):
         render(chart, "svg", preset="billboard")
     assert list(PRESETS) == ["notebook", "slide", "paper, one column", "paper, two columns", "poster"]
+
+
+def test_every_figure_has_the_range_and_the_seeds_of_the_screen():
+    frame = pl.concat([both(), both(task=OTHER)])
+    seeds = frame.select("task", "arm", "metric", pl.lit("r1").alias("run_id"), "step", pl.col("mean").alias("value"))
+    view = View(span=(20, 80), seeds=True)
+    found = dict(figures(STUDY, (), frame, view, seeds=seeds))
+    cells = [cell for row in found.pop(GRID_STEM).to_dict()["vconcat"] for cell in row["hconcat"]]
+    assert len(cells) == len(found) == 4
+    for spec in [*cells, *(one.to_dict() for one in found.values())]:
+        (line,) = [layer for layer in spec["layer"] if "_line" in layer.get("name", "")]
+        assert line["encoding"]["x"]["scale"]["domain"] == [20, 80]
+        assert any("_seeds" in layer.get("name", "") for layer in spec["layer"])
