@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
+import re
 import resource
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -128,11 +131,30 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
         put(tmp_path / "taken" / "x" / "y", b"")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only folders as well")
-def test_a_read_only_folder_is_one_sentence(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="cannot be written"):
-        put(tmp_path / "x", b"")
+@contextmanager
+def without_privileges():
+    """Root may write to read-only folders: where the tests run as root, be nobody for a while."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_read_only_folder_is_one_sentence():
+    # Not pytest's own folder, which nobody but its owner may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        put(folder / "kept", b"old", shared=True)
+        folder.chmod(0o555)
+        with without_privileges():
+            with pytest.raises(StoreError, match=re.escape(f"{folder} cannot be written (Permission denied).")):
+                put(folder / "kept", b"new")
+            assert (folder / "kept").read_bytes() == b"old"
+        folder.chmod(0o755)
 
 
 def test_the_salt_is_made_once(monkeypatch):
