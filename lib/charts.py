@@ -11,7 +11,9 @@ from lib.charts_baselines import baseline_layers, drawn_baselines
 from lib.charts_hover import hover_layer, number, strip_layers
 from lib.charts_look import Look, selections
 from lib.charts_parts import DetachMark, detach_marks
+from lib.charts_runs import run_layers, run_touch
 from lib.curves import View
+from lib.run_values import Coloring, coloring_text
 from lib.study import Metric, Study, Task
 
 __all__ = [
@@ -30,6 +32,11 @@ FAMILIES = ("reward", "loss")
 CURVE_ROWS = 3600
 SEED_ROWS = 2400
 RAW_ROWS = 1800
+
+#: Channels with scales that each cell of a grid has for itself.
+CHANNELS = ("color", "stroke", "strokeWidth", "strokeDash", "opacity")
+#: Legends above a plot one below the other: beside each other they run out of a narrow chart.
+STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
 
 Rules = Sequence[DetachMark]
 
@@ -60,6 +67,7 @@ def family_chart(
     rules: Rules = (),
     seeds: pl.DataFrame | None = None,
     raw: pl.DataFrame | None = None,
+    coloring: Coloring | None = None,
     baselines: pl.DataFrame | None = None,
     domain: tuple[float, float] | None = None,
     width: int | Literal["container"] = "container",
@@ -81,6 +89,7 @@ def family_chart(
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
     seeds : task, arm, metric, run_id, step, value: drawn thin behind the means.
     raw : the same columns, unsmoothed: drawn as dots behind the lines.
+    coloring : where it is given, `seeds` are drawn in the colour of their run's value, and the bands faintly.
     baselines : columns of `lib.baselines.BASELINES`: drawn thin behind everything of a reward chart, named at their lines.
     domain : x range; by default, or where the task has none of it, that of all the task's curves, so that its charts share one.
     width : "container" for a page, pixels for a file.
@@ -110,6 +119,7 @@ def family_chart(
         interactive,
         legend,
         _legend_side(rules, domain, task, view),
+        coloring if seeds is not None else None,
     )
     table = _table(curves, look)
     behind = drawn_baselines(baselines, task.key, family, domain)
@@ -124,11 +134,12 @@ def family_chart(
     x = parts.step_axis(view, domain)
     drawn = parts.lean(parts.thin(table, ("metric", "arm"), "mean", CURVE_ROWS))
     layers = baseline_layers(behind, x, y, bounds, look.prefix) if behind is not None else []
-    layers.append(_band(drawn, look, x, y))
-    if raw is not None:
+    layers.append(_band(drawn, look, x, y, faint=look.coloring is not None))
+    if raw is not None and not look.named(raw).is_empty():
         layers.append(_raw(raw, look, x, y))
     if seeds is not None:
-        layers.append(_seeds(seeds, look, x, y))
+        own = run_layers(seeds, look.coloring, look, x, y) if look.coloring else [_seeds(seeds, look, x, y)]
+        layers += own
     layers.append(_lines(drawn, look, x, y))
     if gutter:
         layers += strip_layers(table, look.order(), look.color(), plot, look.prefix)
@@ -136,9 +147,13 @@ def family_chart(
         layers.append(
             hover_layer(table, look.order(), x, bounds is not None, _only_step(rules, task, view), look.prefix)
         )
+        if seeds is not None and look.coloring:
+            layers.append(run_touch(seeds, look.coloring, look, x, y))
     layers += parts.rule_layers(rules, task, view, domain, look.prefix)
     params = selections(look, brush) if interactive else alt.Undefined
-    return parts.Layered(layer=layers, params=params, width=width, height=height, title=parts.figure_heading(title))
+    config = STACKED if look.coloring and not cell else alt.Undefined
+    heading = parts.figure_heading(title)
+    return parts.Layered(layer=layers, params=params, width=width, height=height, title=heading, config=config)
 
 
 def _range(curves: pl.DataFrame, task: Task, asked: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -154,14 +169,16 @@ def arms_in(curves: pl.DataFrame, task: Task) -> list[str]:
 
 def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:
     """Where the arms' legend has room: in the strip above the curves, beside the rule's label, or above the plot."""
-    if not rules or not domain:
+    if not domain or not parts.mark_places(rules, task, view):
         return "top"
     return "right" if parts.label_fraction(rules, task, view, domain) < 0.35 else "left"
 
 
 def _only_step(rules: Rules, task: Task, view: View) -> float | None:
-    steps = {r.step for r in rules}
-    return parts.axis_step(rules[0].step, rules[0].step, task, view) if len(steps) == 1 else None
+    """Where the only rule stands; None where there are several, or none that all runs pass at the same place."""
+    if view.x == "wall" or len({r.step for r in rules}) != 1:
+        return None
+    return parts.mark_places(rules, task, view)[0]
 
 
 def _table(curves: pl.DataFrame, look: Look) -> pl.DataFrame:
@@ -190,17 +207,17 @@ def _log_bounds(
     return parts.log_domain(pl.concat([c.rename("value") for c in columns]).drop_nulls())
 
 
-def _band(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
+def _band(frame: pl.DataFrame, look: Look, x: dict, y: dict, faint: bool = False) -> alt.Chart:
     return (
         alt.Chart(frame, name=look.name("band"))
-        .mark_area(clip=True, strokeWidth=0)
+        .mark_area(clip=True, strokeWidth=0, **look.in_order())
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("lower:Q", **y),
             y2=alt.Y2("upper:Q"),
             color=look.color(),
             detail=alt.Detail("arm:N"),
-            opacity=look.opacity(0.2),
+            opacity=look.opacity(0.06 if faint else 0.2),
         )
     )
 
@@ -208,7 +225,7 @@ def _band(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
 def _lines(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(frame, name=look.name("line"))
-        .mark_line(clip=True, strokeJoin="round")
+        .mark_line(clip=True, strokeJoin="round", **look.in_order())
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("mean:Q", **y),
@@ -226,7 +243,7 @@ def _seeds(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     ids = sorted(points["run_id"].unique())
     return (
         alt.Chart(points.with_columns(pl.col("run_id").cast(pl.Enum(ids))), name=look.name("seeds"))
-        .mark_line(clip=True, strokeWidth=1)
+        .mark_line(clip=True, strokeWidth=1, **look.in_order())
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("value:Q", **y),
@@ -244,11 +261,19 @@ def _raw(frame: pl.DataFrame, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(points, name=look.name("raw"))
         .mark_circle(clip=True, size=9)
-        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=look.color(), opacity=look.opacity(0.3))
+        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=look.color(), opacity=look.opacity(0.45))
     )
 
 
-def alt_text(curves: pl.DataFrame, study: Study, task: Task, family: str, *, rules: Rules = ()) -> str:
+def alt_text(
+    curves: pl.DataFrame,
+    study: Study,
+    task: Task,
+    family: str,
+    *,
+    rules: Rules = (),
+    coloring: Coloring | None = None,
+) -> str:
     """The takeaway of a family's chart in a sentence: each arm's level of the last metric at the detach and at the end.
 
     Parameters
@@ -269,7 +294,8 @@ def alt_text(curves: pl.DataFrame, study: Study, task: Task, family: str, *, rul
         start, end = (before if len(before) else rows)["mean"][-1], rows["mean"][-1]
         found.append(f"from {number(start, log)} to {number(end, log)} ({arm}, n = {max(rows['n'].to_list())})")
     since = f"the detach at {at:,.0f} steps" if at is not None else "the start"
-    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}."
+    colors = f" {coloring_text(coloring)}" if coloring else ""
+    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}.{colors}"
 
 
 def grid(
@@ -283,6 +309,8 @@ def grid(
     height: int = 300,
     log: Mapping[str, bool] | None = None,
     seeds: pl.DataFrame | None = None,
+    raw: pl.DataFrame | None = None,
+    coloring: Mapping[str, Coloring] | None = None,
     baselines: pl.DataFrame | None = None,
 ) -> alt.VConcatChart:
     """Every task and family in one figure, a row a task, under the study's title: the `combined_ablation` figure.
@@ -292,16 +320,18 @@ def grid(
     Parameters
     ----------
     rules : the detach marks by task key.
+    coloring : of each task's runs, by task key; see `family_chart`.
     log : log (True) or linear axis by family; by default as `family_chart` chooses.
     width, height : of one cell, in pixels.
     """
     rows = []
-    apart: dict[str, Any] = dict.fromkeys(("color", "strokeDash", "opacity"), "independent")
+    apart: dict[str, Any] = dict.fromkeys(CHANNELS, "independent")
     for task in study.tasks:
         cells = [
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), domain=view.span, seeds=seeds, baselines=baselines,
+                log=(log or {}).get(family), domain=view.span, seeds=seeds, raw=raw, coloring=(coloring or {}).get(task.key),
+                baselines=baselines,
                 title=figure_title(curves, study, task, family), interactive=False, cell=True,
             )
             for family in families
@@ -309,11 +339,11 @@ def grid(
         ]  # fmt: skip
         if cells:
             rows.append(alt.hconcat(*cells).resolve_scale(**apart))
-    return (
-        alt.vconcat(*rows)
-        .resolve_scale(**apart)
-        .properties(title=alt.TitleParams(study.title, anchor="middle", fontSize=18))
-    )
+    return alt.vconcat(
+        *rows,
+        title=alt.TitleParams(study.title, anchor="middle", fontSize=18),
+        config=STACKED if coloring else alt.Undefined,
+    ).resolve_scale(**apart)
 
 
 def figure_title(curves: pl.DataFrame, study: Study, task: Task, family: str) -> str:

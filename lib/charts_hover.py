@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from lib.charts_parts import QUIET
+from lib.charts_parts import QUIET, decimals
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # of the tooltip in all: many series share fewer positions
@@ -39,7 +39,8 @@ def hover_table(curves: pl.DataFrame, order: list[Series], log: bool, split: flo
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
     columns = {"step": at}
     for i, (metric, arm) in enumerate(order):
-        rows = curves.filter(pl.col("metric") == metric, pl.col("arm") == arm, pl.col("mean").is_not_null())
+        mine = pl.col("metric") == metric, pl.col("arm") == arm, pl.col("mean").is_not_null()
+        rows = curves.filter(*mine).sort("step")
         texts = np.array([_text(r, log) for r in rows.select("mean", "lower", "upper", "n").iter_rows()] + [MISSING])
         columns[f"s{i}"] = texts[_nearest(rows["step"].to_numpy(), at, spacing, split)]
     return pl.DataFrame(columns)
@@ -150,8 +151,10 @@ def strip_layers(
     text = pl.when(same).then(pl.format("{} of {}", "least", "of")).otherwise(span)
     foot = 5 * len(order)
     bottom = "height" if height is None else str(height)
+    places = max(3, decimals(table["end"]))
     bars = table.select(
-        pl.col("metric", "arm").cast(pl.Categorical), pl.col("step", "end").round(3), text.cast(pl.Categorical).alias("seeds"),
+        pl.col("metric", "arm").cast(pl.Categorical), pl.col("step", "end").round(places),
+        text.cast(pl.Categorical).alias("seeds"),
         pl.col("share").round(3), (foot + 2 - 5 * pl.col("row")).cast(pl.Int32).alias("up"),
     )  # fmt: skip
     tips = [

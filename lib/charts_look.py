@@ -7,9 +7,12 @@ import polars as pl
 
 from lib import charts_parts as parts
 from lib.curves import View
+from lib.run_values import Coloring
 from lib.study import Metric, Study, Task
 
 FAINT = 0.08
+#: The selection made by a click on a value that runs are coloured by.
+BY_VALUE = "isolate_value"
 
 
 class Look:
@@ -26,10 +29,12 @@ class Look:
         interactive: bool,
         legend: bool,
         arms_side: str = "top",
+        coloring: Coloring | None = None,
     ) -> None:
         self.task, self.metrics, self.arms = task, metrics, arms
         self.labels = [parts.metric_label(m, task, view) for m in metrics]
-        self.interactive, self.legend, self.arms_side = interactive, legend, arms_side
+        self.view, self.interactive, self.legend, self.arms_side = view, interactive, legend, arms_side
+        self.coloring = coloring
         self.prefix = parts.slug(f"{task.key}_{family}")
         self._colors = parts.metric_colors(study)
 
@@ -63,10 +68,16 @@ class Look:
         columns = alt.ExprRef(f"width < {210 * len(self.labels)} ? 1 : {len(self.labels)}")
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
 
+    def in_order(self) -> dict[str, Any]:
+        """Options of a mark that joins points: over wall time a curve may step back, so they are not sorted by x."""
+        return {"order": False} if self.view.x == "wall" else {}
+
     def width(self) -> alt.StrokeWidthValue:
         """The width channel; a scale would turn the width of a single metric into NaN."""
+        more = 1 if self.coloring else 0  # among many lines of other colours a mean must be seen
         thick = [label for label, m in zip(self.labels, self.metrics, strict=True) if parts.line_width(m) == 3]
-        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": thick}, "value": 3})
+        wide = {"test": {"field": "metric", "oneOf": thick}, "value": 3 + more}
+        return alt.StrokeWidthValue(2 + more, condition=wide)
 
     def dash(self) -> alt.StrokeDash:
         """The dash channel; a legend only where there is more than one arm.
@@ -83,6 +94,10 @@ class Look:
         show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
 
+    def legend_of(self, **options: Any) -> alt.Legend | None:
+        """A legend in the look of the others, above the plot."""
+        return self._legend(orient="top", titleFontSize=11, titleFontWeight="normal", titleOrient="left", **options)
+
     def _legend(self, **options: Any) -> alt.Legend | None:
         if not self.legend:
             return None
@@ -92,12 +107,18 @@ class Look:
         }  # fmt: skip
         return alt.Legend(**common | options)
 
-    def opacity(self, full: float) -> Any:
+    def opacity(self, full: float, by_value: bool = False) -> Any:
         """Full where the legends' selections hold (an empty one holds everywhere), faint elsewhere."""
         if not self.interactive:
             return alt.OpacityValue(full)
-        picked = {"and": [{"param": name} for name in self.legend_fields()]}
+        names = [*self.legend_fields(), *([BY_VALUE] if by_value and self.lists_values else [])]
+        picked = {"and": [{"param": name} for name in names]}
         return alt.OpacityValue(round(full * FAINT, 3), condition={"test": picked, "value": full})
+
+    @property
+    def lists_values(self) -> bool:
+        """Whether a legend lists the values that runs are coloured by."""
+        return self.coloring is not None and not self.coloring.scaled
 
     def legend_fields(self) -> dict[str, str]:
         """Selections made by a click on a legend entry, and the field they match."""
@@ -124,6 +145,11 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
     for name, field in look.legend_fields().items():
         clicked = alt.PointSelectionConfig(type="point", fields=[field])
         found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=base))
+    if look.lists_values:
+        clicked = alt.PointSelectionConfig(type="point", fields=["by"])
+        found.append(
+            alt.TopLevelSelectionParameter(name=BY_VALUE, select=clicked, bind="legend", views=[look.name("runs")])
+        )
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
         found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
