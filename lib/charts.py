@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
-from lib.charts_baselines import baseline_layers, drawn_baselines
+from lib.charts_baselines import baseline_layers, baseline_touch, drawn_baselines
 from lib.charts_hover import hover_layer, number, strip_layers
 from lib.charts_look import Look, selections
 from lib.charts_parts import DetachMark, detach_marks
@@ -141,14 +141,17 @@ def family_chart(
         own = run_layers(seeds, look.coloring, look, x, y) if look.coloring else [_seeds(seeds, look, x, y)]
         layers += own
     layers.append(_lines(drawn, look, x, y))
-    if gutter:
-        layers += strip_layers(table, look.order(), look.color(), plot, look.prefix)
     if interactive:
         layers.append(
             hover_layer(table, look.order(), x, bounds is not None, _only_step(rules, task, view), look.prefix)
         )
-        if seeds is not None and look.coloring:
-            layers.append(run_touch(seeds, look.coloring, look, x, y))
+    # What has a tooltip of its own lies above the one that covers the whole plot.
+    if gutter:
+        layers += strip_layers(table, look.order(), look.color(), plot, look.prefix)
+    if interactive and behind is not None:
+        layers.append(baseline_touch(behind, x, y, bounds, look.prefix))
+    if interactive and seeds is not None and look.coloring:
+        layers.append(run_touch(seeds, look.coloring, look, x, y))
     layers += parts.rule_layers(rules, task, view, domain, look.prefix)
     params = selections(look, brush) if interactive else alt.Undefined
     config = STACKED if look.coloring and not cell else alt.Undefined

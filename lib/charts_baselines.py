@@ -34,21 +34,35 @@ def baseline_layers(
     mine : columns of `lib.baselines.BASELINES`, of one task, as `drawn_baselines` gives them.
     bounds : the y range of a log axis, None for a linear one.
     """
-    if bounds:
-        mine = parts.for_log(mine, bounds)
-    columns = ("label", "color", "step", "mean", "lower", "upper", "n")
-    table = parts.lean(parts.thin(mine.select(columns), ["label"], "mean", ROWS))
+    table = _table(mine, bounds)
     # Fill and stroke, not colour: the legend of colours is the metrics'.
     base = alt.Chart(table).encode(x=alt.X("step:Q", **x), detail=alt.Detail("label:N"))
     band = base.properties(name=f"{prefix}_baseline_band").mark_area(clip=True, opacity=0.1, strokeWidth=0)
     line = base.properties(name=f"{prefix}_baselines").mark_line(clip=True, strokeWidth=1.25, opacity=0.8)
-    tips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
-    tips += [alt.Tooltip("mean:Q", format=".4~g"), alt.Tooltip("n:Q", title="seeds")]
     return [
         band.encode(y=alt.Y("lower:Q", **y), y2=alt.Y2("upper:Q"), fill=alt.Fill("color:N", scale=None)),
-        line.encode(y=alt.Y("mean:Q", **y), stroke=alt.Stroke("color:N", scale=None), tooltip=tips),
+        line.encode(y=alt.Y("mean:Q", **y), stroke=alt.Stroke("color:N", scale=None)),
         _names(table, x, y, prefix),
     ]
+
+
+def baseline_touch(
+    mine: pl.DataFrame, x: dict[str, Any], y: dict[str, Any], bounds: tuple[float, float] | None, prefix: str
+) -> alt.Chart:
+    """What a pointer on a baseline tells; to be layered above what tells of every step. As `baseline_layers`."""
+    tips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("n:Q", title="seeds")]
+    return (
+        alt.Chart(_table(mine, bounds), name=f"{prefix}_hover_baseline")
+        .mark_line(clip=True, strokeWidth=7, opacity=0)
+        .encode(x=alt.X("step:Q", **x), y=alt.Y("mean:Q", **y), detail=alt.Detail("label:N"), tooltip=tips)
+    )
+
+
+def _table(mine: pl.DataFrame, bounds: tuple[float, float] | None) -> pl.DataFrame:
+    if bounds:
+        mine = parts.for_log(mine, bounds)
+    columns = ("label", "color", "step", "mean", "lower", "upper", "n")
+    return parts.lean(parts.thin(mine.select(columns), ["label"], "mean", ROWS))
 
 
 def _names(table: pl.DataFrame, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:

@@ -90,6 +90,7 @@ class Look:
         if beside:
             # Two lines of this size fit into the headroom whatever the page's theme pads its legends with.
             small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3}
+            small["zindex"] = 1  # inside the plot, above what follows the pointer: it can be clicked
             place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
         show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
@@ -143,14 +144,18 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
         alt.TopLevelSelectionParameter(name="hover", select=hover, views=[look.name("hover_rule")]),
     ]
     for name, field in look.legend_fields().items():
-        clicked = alt.PointSelectionConfig(type="point", fields=[field])
-        found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=base))
+        # A legend answers only to a selection of a layer that it is of: arms are the dashes of the lines.
+        found.append(_by_legend(name, field, [look.name("line")] if field == "arm" else base))
     if look.lists_values:
-        clicked = alt.PointSelectionConfig(type="point", fields=["by"])
-        found.append(
-            alt.TopLevelSelectionParameter(name=BY_VALUE, select=clicked, bind="legend", views=[look.name("runs")])
-        )
+        found.append(_by_legend(BY_VALUE, "by", [look.name("runs")]))
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
         found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
     return found
+
+
+def _by_legend(name: str, field: str, views: list[str]) -> alt.TopLevelSelectionParameter:
+    """A click on a legend entry isolates it, Shift adds another; a second click on it, or one beside the plot, ends that."""
+    again = f"datum && {name}['{field}'] && {name}['{field}'][0] === datum.value"
+    clicked = alt.PointSelectionConfig(type="point", fields=[field], toggle=f"event.shiftKey || ({again})")
+    return alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=views)

@@ -8,7 +8,7 @@ import polars as pl
 from lib import charts_parts as parts
 from lib.charts_look import Look
 from lib.charts_parts import QUIET
-from lib.run_values import MISSING, Coloring
+from lib.run_values import ARM, MISSING, SEED, Coloring
 
 ROWS = 2400
 THIN = 1.25
@@ -41,8 +41,9 @@ def run_layers(frame: pl.DataFrame, by: Coloring, look: Look, x: dict[str, Any],
 def run_touch(frame: pl.DataFrame, by: Coloring, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
     """What a pointer on a run's line tells; to be layered above what tells of every step."""
     value = alt.Tooltip("by:Q", title=by.key, format=".6~g") if by.scaled else alt.Tooltip("by:N", title=by.key)
-    tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), value]
-    tips += [alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
+    tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
+    if by.key not in (SEED, ARM):
+        tips.insert(2, value)
     return (
         alt.Chart(_table(frame, by, look), name=look.name("hover_touch"))
         .mark_line(clip=True, strokeWidth=7, opacity=0, **look.in_order())
