@@ -155,7 +155,12 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
 
 
 def _by_legend(name: str, field: str, views: list[str]) -> alt.TopLevelSelectionParameter:
-    """A click on a legend entry isolates it, Shift adds another; a second click on it, or one beside the plot, ends that."""
+    """A click on a legend entry isolates it, Shift adds another, a second click on it ends that.
+
+    Left to itself, a legend answers every click on the chart by choosing its last entry again, or none.
+    """
     again = f"datum && {name}['{field}'] && {name}['{field}'][0] === datum.value"
     clicked = alt.PointSelectionConfig(type="point", fields=[field], toggle=f"event.shiftKey || ({again})")
-    return alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=views)
+    where = f"event.item && event.item.mark.name && indexof(event.item.mark.name, '{field}_legend') === 0"
+    bind = alt.LegendStreamBinding(legend=f"click[{where}]")
+    return alt.TopLevelSelectionParameter(name=name, select=clicked, bind=bind, views=views)
