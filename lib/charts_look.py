@@ -1,5 +1,7 @@
 """Names, colours, dashes, legends and selections that the layers of one curve chart share."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -12,44 +14,46 @@ from lib.study import Metric, Study, Task
 FAINT = 0.08
 
 
+@dataclass(frozen=True)
 class Look:
-    """Names, colours and selections that the layers of one chart share."""
+    """Names, colours and selections that the layers of one chart share; `task` and `keys` are what they are of.
 
-    def __init__(
-        self,
-        study: Study,
-        task: Task,
-        family: str,
-        view: View,
-        metrics: list[Metric],
-        arms: list[str],
-        interactive: bool,
-        legend: bool,
-        arms_side: str = "top",
-    ) -> None:
-        self.task, self.metrics, self.arms = task, metrics, arms
-        self.labels = [parts.metric_label(m, task, view) for m in metrics]
-        self.interactive, self.legend, self.arms_side = interactive, legend, arms_side
-        self.prefix = parts.slug(f"{task.key}_{family}")
-        self._colors = parts.metric_colors(study)
+    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room.
+    """
+
+    task: str
+    family: str
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    hues: tuple[str, ...]
+    thick: tuple[str, ...]
+    arms: tuple[str, ...]
+    interactive: bool
+    legend: bool
+    arms_side: str = "top"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the layers begin with."""
+        return parts.slug(f"{self.task}_{self.family}")
 
     def name(self, layer: str) -> str:
         """The layer's name: views of one name would show each other's data when charts are put side by side."""
         return f"{self.prefix}_{layer}"
 
     def order(self) -> list[tuple[str, str]]:
-        """Every (metric label, arm): control before treated, so that the treated arm is drawn on top."""
-        return [(label, arm) for label in self.labels for arm in reversed(self.arms)]
+        """Every (metric key, arm): control before treated, so that the treated arm is drawn on top."""
+        return [(key, arm) for key in self.keys for arm in reversed(self.arms)]
 
-    def colors(self) -> dict[str, str]:
-        """Colour by metric label."""
-        return {label: self._colors[m.key] for label, m in zip(self.labels, self.metrics, strict=True)}
+    def label(self, key: str) -> str:
+        """The legend's name of a metric."""
+        return self.labels[self.keys.index(key)]
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The task's rows of this family, metrics by label, in the order of drawing."""
-        names = {m.key: label for m, label in zip(self.metrics, self.labels, strict=True)}
+        names = dict(zip(self.keys, self.labels, strict=True))
         return (
-            frame.filter(pl.col("task") == self.task.key, pl.col("metric").is_in(list(names)))
+            frame.filter(pl.col("task") == self.task, pl.col("metric").is_in(list(names)))
             .with_columns(
                 pl.col("metric").replace_strict(names, return_dtype=pl.Enum(self.labels)),
                 pl.col("arm").cast(pl.Enum(self.arms[::-1])),
@@ -59,21 +63,20 @@ class Look:
 
     def color(self) -> alt.Color:
         """The colour channel; its legend isolates a metric on click."""
-        scale = alt.Scale(domain=self.labels, range=list(self.colors().values()))
+        scale = alt.Scale(domain=list(self.labels), range=list(self.hues))
         columns = alt.ExprRef(f"width < {210 * len(self.labels)} ? 1 : {len(self.labels)}")
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
 
     def width(self) -> alt.StrokeWidthValue:
         """The width channel; a scale would turn the width of a single metric into NaN."""
-        thick = [label for label, m in zip(self.labels, self.metrics, strict=True) if parts.line_width(m) == 3]
-        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": thick}, "value": 3})
+        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": list(self.thick)}, "value": 3})
 
     def dash(self) -> alt.StrokeDash:
         """The dash channel; a legend only where there is more than one arm.
 
         Two arms fit beside the rule's label, which keeps the legend from running out of a narrow chart.
         """
-        scale = alt.Scale(domain=self.arms, range=parts.arm_dashes(self.arms))
+        scale = alt.Scale(domain=list(self.arms), range=parts.arm_dashes(self.arms))
         beside = self.arms_side != "top" and len(self.arms) == 2
         place: dict[str, Any] = {"orient": "top"}
         if beside:
@@ -102,6 +105,35 @@ class Look:
     def legend_fields(self) -> dict[str, str]:
         """Selections made by a click on a legend entry, and the field they match."""
         return {"isolate": "metric", "isolate_arm": "arm"} if len(self.arms) > 1 else {"isolate": "metric"}
+
+
+def look_of(
+    study: Study,
+    task: Task,
+    family: str,
+    view: View,
+    metrics: Sequence[Metric],
+    arms: Sequence[str],
+    *,
+    interactive: bool,
+    legend: bool,
+    arms_side: str,
+) -> Look:
+    """The look of one family of one task."""
+    labels = {m.key: parts.metric_label(m, task, view) for m in metrics}
+    colors = parts.metric_colors(study)
+    return Look(
+        task=task.key,
+        family=family,
+        keys=tuple(labels),
+        labels=tuple(labels.values()),
+        hues=tuple(colors[key] for key in labels),
+        thick=tuple(labels[m.key] for m in metrics if parts.line_width(m) == 3),
+        arms=tuple(arms),
+        interactive=interactive,
+        legend=legend,
+        arms_side=arms_side,
+    )
 
 
 def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:

@@ -24,12 +24,19 @@ RULE_LABEL = "Encoder Detached"
 HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
 DIGITS = 6
 
+#: What a layer draws: a frame, or the name of one that is sent beside the specification.
+Data = pl.DataFrame | alt.NamedData
+
 X_TITLES = {
     "steps": "Environment Steps",
     "percent": "Training (%)",
     "since": "Environment Steps Since Detach",
     "since_percent": "Training Since Detach (%)",
 }
+
+
+#: The range of a log axis that is filled in with the numbers; no loss is as small.
+LATER = (1.2345678e-300, 9.8765432e-300)
 
 
 class Layered(alt.LayerChart):

@@ -16,7 +16,7 @@ import streamlit as st
 
 from lib import audit, results
 from lib.baselines import BASELINES, BaselineError, task_baselines
-from lib.charts_wire import Wired, wire
+from lib.charts_wire import Wired
 from lib.curves import View, aggregated, per_seed
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
@@ -38,6 +38,7 @@ class Current:
     view: View
     stamp: str
     _drawn: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _split: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def treated(self) -> tuple[Treatment, ...]:
@@ -166,27 +167,24 @@ def _family_chart(
     _current: Current,
 ) -> Wired | None:
     from lib import charts
+    from lib.charts_tables import split
 
-    drawn, asked = curves(_current, task), study.task(task)
-    if not charts.family_metrics(drawn, study, asked, family):
-        return None
-    rules = charts.detach_marks(shown_treated(_current, task))
-    chart = charts.family_chart(
-        drawn,
-        study,
-        asked,
-        family,
-        view=view,
-        rules=rules,
+    if task not in _current._split:
+        _current._split[task] = split(curves(_current, task), task)
+    behind = charts.Behind(
         seeds=seed_curves(_current, task) if view.seeds else None,
         baselines=baselines(_current, task)[0] if family == "reward" else None,
-        domain=view.span,
-        height=height,
-        log=view.log(family),
-        brush=brush,
     )
-    takeaway = charts.alt_text(drawn, study, asked, family, rules=rules if view.x == "steps" else ())
-    return wire(chart, takeaway)
+    return charts.family_wired(
+        _current._split[task],
+        study,
+        study.task(task),
+        family,
+        view=view,
+        rules=charts.detach_marks(shown_treated(_current, task)),
+        behind=behind,
+        options=charts.Options(height=height, brush=brush),
+    )
 
 
 def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
