@@ -68,7 +68,7 @@ def _names(table: Data, x: dict[str, Any], y: dict[str, Any], prefix: str) -> al
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("mean:Q", **y),
-            text="label:N",
+            text=alt.Text("label:N"),
             fill=alt.Fill("color:N", scale=None),
         )
     )

@@ -41,9 +41,11 @@ def split(curves: pl.DataFrame, task: str) -> Curves:
     A NaN or an infinity in a column would stretch the axis over everything else.
     """
     found = {}
-    for name, rows in curves.filter(pl.col("task") == task).partition_by("metric", "arm", as_dict=True).items():
-        numbers = [_finite(rows[column].to_numpy()) for column in _NUMBERS]
-        found[name] = Curve(*name, *numbers, rows["n"].to_numpy())
+    for (metric, arm), rows in (
+        curves.filter(pl.col("task") == task).partition_by("metric", "arm", as_dict=True).items()
+    ):
+        step, mean, lower, upper = (_finite(rows[column].to_numpy()) for column in _NUMBERS)
+        found[metric, arm] = Curve(metric, arm, step, mean, lower, upper, rows["n"].to_numpy())
     return found
 
 

@@ -13,6 +13,7 @@ from lib.history import Manifest
 from lib.session import Current
 from lib.session_fetch import Brought
 from lib.study import InputError, Study, Task
+from lib.widgets_tables import table
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -307,7 +308,7 @@ def raw_points(current: Current, run_id: str) -> None:
     with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
         if run.url:
             st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
-        st.dataframe(session.points(current, run_id), hide_index=True, alt=f"Every logged point of run {run.id}")
+        table(session.points(current, run_id), alt=f"Every logged point of run {run.id}")
 
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ import streamlit as st
 from lib import session, session_fetch, session_studies, widgets
 from lib.history import Manifest
 from lib.study import DetachRule, InputError, Study, to_toml
+from lib.widgets_tables import table
 
 _TEXT = "study_text"
 
@@ -87,9 +88,9 @@ def asked(study: Study) -> None:
     metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
     tasks = [(t.title, t.name, ", ".join(t.sweeps), t.total_steps, t.window, rule_text(t.detach)) for t in study.tasks]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
-    st.dataframe(pl.DataFrame(metrics, schema=heads, orient="row"), hide_index=True, alt="The study's metrics")
+    table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
-    st.dataframe(pl.DataFrame(tasks, schema=heads, orient="row"), hide_index=True, alt="The study's tasks")
+    table(pl.DataFrame(tasks, schema=heads, orient="row"), alt="The study's tasks")
 
 
 def rule_text(rule: DetachRule) -> str:
