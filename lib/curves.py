@@ -7,7 +7,7 @@ bins shared by the runs of a task, and only then averaged over seeds.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -93,22 +93,46 @@ def aggregated(
     binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The second half of `curves`: what `bins` gives, aggregated over the seeds of each arm that the view shows."""
-    most = max(Counter(t.arm for t in treated).values(), default=0)
-    logged = [m.key for m in metrics if m.scale == "log"]
+    return summarised(grouped(binned, treated, view), task, metrics, treated, view)
+
+
+def grouped(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+    """What `bins` gives, by arm: one list serves every aggregate, band and choice of arms.
+
+    Returns
+    -------
+    LazyFrame: arm, metric, step, values (one a seed, of their logs for log metrics), sorted by arm, metric and step.
+    """
     return (
-        _with_arms(binned, treated, view)
+        _with_arms(binned, treated, replace(view, arms=()))
         .group_by("arm", "metric", "bin")
         # As sorted lists: sums of floats depend on their order, and the same runs must give the same digits.
         .agg(values=pl.col("value").sort(), steps=pl.col("step_sum").sort(), points=pl.col("points").sum())
+        .select(
+            "arm",
+            pl.col("metric").cast(pl.String),
+            (pl.col("steps").list.sum() / pl.col("points")).alias("step"),
+            "values",
+        )
+        .sort("arm", "metric", "step")
+    )
+
+
+def summarised(
+    groups: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The last part of `curves`: what `grouped` gives, aggregated as the view says; of its arms alone."""
+    most = max(Counter(t.arm for t in treated).values(), default=0)
+    logged = [m.key for m in metrics if m.scale == "log"]
+    return (
+        (groups.filter(pl.col("arm").is_in(view.arms)) if view.arms else groups)
         .with_columns(
-            step=pl.col("steps").list.sum() / pl.col("points"),
             center=_center(view.aggregate),
             sd=pl.col("values").list.std(ddof=1),
             low=pl.col("values").list.first(),
             high=pl.col("values").list.last(),
             n=pl.col("values").list.len(),
         )
-        .with_columns(pl.col("metric").cast(pl.String))
         .with_columns(_half_width(view.spread, most).alias("half"), pl.col("metric").is_in(logged).alias("log"))
         .with_columns(*_bounds(view.spread))
         .with_columns(
@@ -116,7 +140,6 @@ def aggregated(
             *(pl.when("log").then(pl.col(c).exp()).otherwise(c).alias(to) for c, to in _OUT.items()),
         )
         .select(COLUMNS)
-        .sort("arm", "metric", "step")
     )
 
 

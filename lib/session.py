@@ -17,7 +17,7 @@ import streamlit as st
 from lib import audit, results
 from lib.baselines import BASELINES, BaselineError, task_baselines
 from lib.charts_wire import Wired
-from lib.curves import View, aggregated, per_seed
+from lib.curves import View, grouped, per_seed, summarised
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.session_fetch import Brought
@@ -82,11 +82,18 @@ def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) 
     return results.task_bins(study, _manifest, study.task(task), view)
 
 
+def _unaggregated(view: View) -> View:
+    """The view without what is chosen after grouping: its bins and groups serve every aggregate, band and choice of arms."""
+    return View(smooth=view.smooth, window=view.window, left_out=view.left_out, x=view.x)
+
+
 def _current_bins(current: Current, task: str) -> pl.LazyFrame:
-    """The task's bins; one frame serves every aggregate, band and choice of arms."""
-    shown = current.view
-    view = View(smooth=shown.smooth, window=shown.window, left_out=shown.left_out, x=shown.x)
-    return _bins(current.study, task, current.stamp, view, current.manifest).lazy()
+    return _bins(current.study, task, current.stamp, _unaggregated(current.view), current.manifest).lazy()
+
+
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
+def _groups(study: Study, task: str, stamp: str, view: View, _current: Current) -> pl.DataFrame:
+    return grouped(_current_bins(_current, task), of_task(_current.treated, task), view).collect()
 
 
 def curves(current: Current, task: str) -> pl.DataFrame:
@@ -100,8 +107,9 @@ def _curves(current: Current, task: str) -> pl.DataFrame:
     study, view = current.study, current.view
     if view.grid == "exact":
         return _exact_curves(study, task, current.stamp, replace(view, seeds=False), current.manifest)
+    groups = _groups(study, task, current.stamp, _unaggregated(view), current)
     treated = of_task(current.treated, task)
-    return aggregated(_current_bins(current, task), study.task(task), study.metrics, treated, view).collect()
+    return summarised(groups.lazy(), study.task(task), study.metrics, treated, view).collect()
 
 
 @st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
