@@ -234,9 +234,9 @@ def placebo(given: Material) -> pl.DataFrame:
         sizes = np.array([jump_of(u.rows, u.at, half)[0] for u in units])
         here = (given.task.key, metric.key, arm)
         rows.append((*here, real, *_jump_row(metric, sizes), True, False))
-        weighed = [estimators.jump_weights(u.rows.steps, steps, half) for u in units]
-        jumps = np.stack([w @ u.rows.values for (w, _), u in zip(weighed, units, strict=True)])
-        fewest = np.min([counts.min(axis=1) for _, counts in weighed], axis=0)
+        found = [estimators.local_jumps(u.rows.steps, u.rows.values, steps, half) for u in units]
+        jumps = np.stack([jumps for jumps, _ in found])
+        fewest = np.min([counts.min(axis=1) for _, counts in found], axis=0)
         for i in np.flatnonzero(fewest >= SIDE_POINTS):
             near = any(u.at - half < steps[i] <= u.at + half for u in units)
             rows.append((*here, float(steps[i]), *_jump_row(metric, jumps[:, i]), False, near))

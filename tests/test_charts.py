@@ -347,7 +347,9 @@ def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(family):
             assert mine == theirs
             assert name is None or tables[name] == shown["datasets"][given["name"]]
             assert name is not None or mine["mark"]["type"] in ("text", "rule")
-        assert {k: sent[k] for k in ("params", "height", "width")} == {k: shown[k] for k in ("params", "height", "width")}
+        assert {k: sent[k] for k in ("params", "height", "width")} == {
+            k: shown[k] for k in ("params", "height", "width")
+        }
 
 
 def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():

@@ -150,6 +150,32 @@ def test_jump_without_two_rows_a_side_is_nan():
     assert np.isnan(weights).all()
 
 
+@given(
+    steps=st.lists(st.integers(0, 2_000).map(lambda n: 500 * n), min_size=1, max_size=60, unique=True).map(sorted),
+    at=st.lists(st.floats(-10, 1_000_010), min_size=1, max_size=5),
+    half=st.floats(20_000, 300_000),
+    level=st.sampled_from([0.0, 1e-3, 1e3]),
+    seed=st.integers(0, 99),
+)
+def test_jumps_at_many_steps_are_those_at_each(steps, at, half, level, seed):
+    values = level + np.random.default_rng(seed).normal(size=len(steps))
+    jumps, counts = est.local_jumps(steps, values, at, half)
+    weights, sides = est.jump_weights(np.array([steps] * len(at)), at, half)
+    each = (weights * values).sum(axis=1)
+    same = (counts == sides).all(axis=1)
+    # A row as far as h to the last bit may be in one window and not in the other.
+    assert np.allclose(
+        jumps[same], each[same], rtol=1e-6, atol=1e-6 * np.abs(weights[same]).sum(axis=1), equal_nan=True
+    )
+    edges = np.abs(np.abs(np.subtract.outer(at, steps)) - half).min(axis=1)
+    assert same[edges > 1e-6].all()
+
+
+def test_jumps_of_a_run_without_rows_are_nan():
+    jumps, counts = est.local_jumps([], [], [50.0, 60.0], 10.0)
+    assert np.isnan(jumps).all() and counts.tolist() == [[0, 0], [0, 0]]
+
+
 def test_onset_p_by_hand():
     assert est.onset_p(2.0, [1.0, -2.0, 0.5]) == (1 + 1) / (3 + 1)
     assert est.onset_p(9.0, [1.0, -2.0, 0.5]) == 1 / 4
