@@ -165,7 +165,10 @@ def _pair_bins(units: Mapping[str, Unit], pair: Pair, width: float) -> dict[int,
     for run in (pair.detached, pair.control):
         rows = units[run].rows
         number = np.ceil((rows.steps - pair.at) / width).astype(int)
-        sides.append({k: (rows.steps[number == k].mean(), rows.values[number == k].mean()) for k in np.unique(number)})
+        start = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
+        counts = np.diff(start, append=len(number))
+        means = [np.add.reduceat(column, start) / counts for column in (rows.steps, rows.values)] if len(start) else []
+        sides.append(dict(zip(number[start].tolist(), zip(*means, strict=True), strict=True)))
     detached, control = sides
     both = detached.keys() & control.keys()
     return {int(k): ((detached[k][0] + control[k][0]) / 2, detached[k][1] - control[k][1]) for k in both}
@@ -213,9 +216,8 @@ def jump_fits(given: Material) -> pl.DataFrame:
 
 
 def _line(unit: Unit, ends: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    since = unit.rows.steps - unit.at
-    used = (since >= ends[0]) & (since <= 0) if ends[0] < 0 else (since > 0) & (since <= ends[1])
-    slope, level = np.polyfit(since[used], unit.rows.values[used], 1)
+    used = unit.rows.window(unit.at + ends[0], unit.at + ends[1], closed=ends[0] < 0)
+    slope, level = np.polyfit(used.steps - unit.at, used.values, 1)
     for x in np.linspace(*ends, FIT_POINTS):
         yield float(unit.at + x), float(level + slope * x)
 

@@ -68,10 +68,9 @@ def _sparse(fewest: int, half: float) -> str:
 
 def jump_of(rows: Series, at: float, half: float) -> tuple[float, tuple[int, int]]:
     """A run's jump at a step, and the rows before and after within `half` that it rests on."""
-    near = slice(*np.searchsorted(rows.steps, (at - half, at + half + 1)))
-    steps, values = rows.steps[near], rows.values[near]
-    weights, counts = estimators.jump_weights(steps, at, half)
-    size = float((weights @ values)[0]) if len(steps) else math.nan
+    near = rows.window(at - half, at + half, closed=True)
+    weights, counts = estimators.jump_weights(near.steps, at, half)
+    size = float((weights @ near.values)[0]) if len(near.steps) else math.nan
     return size, (int(counts[0, 0]), int(counts[0, 1]))
 
 
