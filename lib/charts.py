@@ -19,10 +19,12 @@ from lib.charts_baselines import baseline_layers, baseline_tables, drawn_baselin
 from lib.charts_hover import hover_layer, hover_table, number, strip_layers, strip_table, tip_titles
 from lib.charts_look import Look, look_of, selections
 from lib.charts_parts import Data, DetachMark, detach_marks
+from lib.charts_runs import run_layers, run_tables, run_touch
 from lib.charts_tables import Curves
 from lib.charts_wire import Template, Wired, template
-from lib.curves import Axis, View
+from lib.run_values import Coloring, coloring_text
 from lib.study import Metric, Study, Task
+from lib.view import Axis, View
 
 __all__ = [
     "FAMILIES",
@@ -36,6 +38,10 @@ __all__ = [
 ]
 
 FAMILIES = ("reward", "loss")
+#: Channels with scales that each cell of a grid has for itself.
+CHANNELS = ("color", "stroke", "strokeWidth", "strokeDash", "opacity")
+#: Legends above a plot one below the other: beside each other they run out of a narrow chart.
+STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
 
 Rules = Sequence[DetachMark]
 
@@ -85,12 +91,14 @@ class Behind:
 
     `seeds` : task, arm, metric, run_id, step, value: each run's own curve, thin.
     `raw` : the same columns, unsmoothed: dots.
+    `coloring` : where it is given, `seeds` are drawn in the colour of their run's value, and the bands faintly.
     `baselines` : columns of `lib.baselines.BASELINES`: thin, named at their lines, in reward charts.
     """
 
     seeds: pl.DataFrame | None = None
     raw: pl.DataFrame | None = None
     baselines: pl.DataFrame | None = None
+    coloring: Coloring | None = None
 
 
 def family_metrics(curves: pl.DataFrame, study: Study, task: Task, family: str) -> list[Metric]:
@@ -114,6 +122,7 @@ def family_chart(
     seeds: pl.DataFrame | None = None,
     raw: pl.DataFrame | None = None,
     baselines: pl.DataFrame | None = None,
+    coloring: Coloring | None = None,
     domain: tuple[float, float] | None = None,
     log: bool | None = None,
     **options: Any,
@@ -125,7 +134,7 @@ def family_chart(
     curves : task, arm, metric, step (on the view's x axis), mean, std, n, lower, upper; other tasks are ignored.
     family : "reward" or "loss".
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
-    seeds, raw, baselines : as in `Behind`.
+    seeds, raw, baselines, coloring : as in `Behind`.
     domain : x range; by default, or where the task has none of it, that of all the task's curves, so that its charts share one.
     log : log or linear y; by default log where one of the metrics has a log scale.
     options : those of `Options`. width : "container" for a page, pixels for a file. title : above the chart.
@@ -139,7 +148,7 @@ def family_chart(
     drawn where its bounds are null. Data sent to the browser is cut to six significant digits and, beyond
     `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
     """
-    behind = Behind(seeds, raw, baselines)
+    behind = Behind(seeds, raw, baselines, coloring)
     mine = tables.split(curves, task.key)
     plan, data = _planned(mine, study, task, family, view, rules, behind, domain, log, Options(**options))
     return _drawn(plan, data)
@@ -170,7 +179,7 @@ def family_wired(
         return None
     behind, options = behind or Behind(), options or Options()
     plan, data = _planned(curves, study, task, family, view, rules, behind, view.span, view.log(family), options)
-    takeaway = _takeaway(curves, study, task, family, rules if view.x == "steps" else ())
+    takeaway = _takeaway(curves, study, task, family, rules if view.x == "steps" else (), behind.coloring)
     # The range of a log axis changes with the numbers: it is filled in with them.
     later = parts.LATER if plan.bounds else None
     return _template(replace(plan, bounds=later)).filled(data, plan.bounds, takeaway)
@@ -210,9 +219,13 @@ def _planned(
         bounds = tables.log_bounds(drawn, more + ([baselines["mean"]] if baselines is not None else []))
     data = {} if baselines is None else baseline_tables(baselines, bounds)
     data["curves"] = tables.curve_table(drawn, look, bounds)
-    if behind.raw is not None:
-        data["raw"] = tables.raw_table(behind.raw, look)
-    if behind.seeds is not None:
+    if behind.raw is not None and (raw := tables.raw_table(behind.raw, look)).height:
+        data["raw"] = raw
+    if behind.seeds is not None and behind.coloring is not None:
+        runs, colors = run_tables(behind.seeds, behind.coloring, look)
+        look = replace(look, coloring=colors)
+        data |= runs
+    elif behind.seeds is not None:
         data["seeds"] = tables.seed_table(behind.seeds, look)
     n_label = ""
     if options.strip and look.order():
@@ -236,6 +249,8 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     layers.append(_band(data["curves"], look, x, y))
     if "raw" in data:
         layers.append(_raw(data["raw"], look, x, y))
+    if "runs" in data:
+        layers += run_layers(data, look, x, y)
     if "seeds" in data:
         layers.append(_seeds(data["seeds"], look, x, y))
     layers.append(_lines(data["curves"], look, x, y))
@@ -243,10 +258,15 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
         layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
     if "hover" in data:
         layers.append(hover_layer(data["hover"], plan.titles, x, plan.bounds is not None, look.prefix))
+        if "touch" in data:
+            layers.append(run_touch(data["touch"], look, x, y))
     layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
     params = selections(look, options.brush) if options.interactive else alt.Undefined
     heading = parts.figure_heading(options.title)
-    return parts.Layered(layer=layers, params=params, width=options.width, height=options.height, title=heading)
+    config = STACKED if look.coloring and not options.cell else alt.Undefined
+    return parts.Layered(
+        layer=layers, params=params, width=options.width, height=options.height, title=heading, config=config
+    )
 
 
 def _range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -257,27 +277,29 @@ def _range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, fl
 
 def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:
     """Where the arms' legend has room: in the strip above the curves, beside the rule's label, or above the plot."""
-    if not rules or not domain:
+    if not domain or not parts.mark_places(rules, task, view):
         return "top"
     return "right" if parts.label_fraction(rules, task, view, domain) < 0.35 else "left"
 
 
 def _only_step(rules: Rules, task: Task, view: View) -> float | None:
-    steps = {r.step for r in rules}
-    return parts.axis_step(rules[0].step, rules[0].step, task, view) if len(steps) == 1 else None
+    """Where the only rule stands; None where there are several, or none that all runs pass at the same place."""
+    if view.x == "wall" or len({r.step for r in rules}) != 1:
+        return None
+    return parts.mark_places(rules, task, view)[0]
 
 
 def _band(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(table, name=look.name("band"))
-        .mark_area(clip=True, strokeWidth=0)
+        .mark_area(clip=True, strokeWidth=0, **look.in_order())
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("lower:Q", **y),
             y2=alt.Y2("upper:Q"),
             color=look.color(),
             detail=alt.Detail("arm:N"),
-            opacity=look.opacity(0.2),
+            opacity=look.opacity(0.06 if look.coloring else 0.2),
         )
     )
 
@@ -285,7 +307,7 @@ def _band(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
 def _lines(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(table, name=look.name("line"))
-        .mark_line(clip=True, strokeJoin="round")
+        .mark_line(clip=True, strokeJoin="round", **look.in_order())
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("mean:Q", **y),
@@ -300,7 +322,7 @@ def _lines(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
 def _seeds(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(table, name=look.name("seeds"))
-        .mark_line(clip=True, strokeWidth=1)
+        .mark_line(clip=True, strokeWidth=1, **look.in_order())
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("value:Q", **y),
@@ -316,21 +338,31 @@ def _raw(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
     return (
         alt.Chart(table, name=look.name("raw"))
         .mark_circle(clip=True, size=9)
-        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=look.color(), opacity=look.opacity(0.3))
+        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=look.color(), opacity=look.opacity(0.45))
     )
 
 
-def alt_text(curves: pl.DataFrame, study: Study, task: Task, family: str, *, rules: Rules = ()) -> str:
+def alt_text(
+    curves: pl.DataFrame,
+    study: Study,
+    task: Task,
+    family: str,
+    *,
+    rules: Rules = (),
+    coloring: Coloring | None = None,
+) -> str:
     """The takeaway of a family's chart in a sentence: each arm's level of the last metric at the detach and at the end.
 
     Parameters
     ----------
     curves : as `family_chart` takes them; with several detach steps, or none, the levels are the first and the last.
     """
-    return _takeaway(tables.split(curves, task.key), study, task, family, rules)
+    return _takeaway(tables.split(curves, task.key), study, task, family, rules, coloring)
 
 
-def _takeaway(curves: Curves, study: Study, task: Task, family: str, rules: Rules) -> str:
+def _takeaway(
+    curves: Curves, study: Study, task: Task, family: str, rules: Rules, coloring: Coloring | None = None
+) -> str:
     metrics = _metrics(curves, study, family)
     if not metrics:
         return f"{task.title}: nothing of the family {family} was logged."
@@ -348,7 +380,8 @@ def _takeaway(curves: Curves, study: Study, task: Task, family: str, rules: Rule
         start, end = (before if len(before) else mean)[-1], mean[-1]
         found.append(f"from {number(start, log)} to {number(end, log)} ({arm}, n = {curve.n[here].max()})")
     since = f"the detach at {at:,.0f} steps" if at is not None else "the start"
-    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}."
+    colors = f" {coloring_text(coloring)}" if coloring else ""
+    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}.{colors}"
 
 
 def grid(
@@ -362,6 +395,8 @@ def grid(
     height: int = 300,
     log: Mapping[str, bool] | None = None,
     seeds: pl.DataFrame | None = None,
+    raw: pl.DataFrame | None = None,
+    coloring: Mapping[str, Coloring] | None = None,
     baselines: pl.DataFrame | None = None,
 ) -> alt.VConcatChart:
     """Every task and family in one figure, a row a task, under the study's title: the `combined_ablation` figure.
@@ -371,16 +406,18 @@ def grid(
     Parameters
     ----------
     rules : the detach marks by task key.
+    coloring : of each task's runs, by task key; see `family_chart`.
     log : log (True) or linear axis by family; by default as `family_chart` chooses.
     width, height : of one cell, in pixels.
     """
     rows = []
-    apart: dict[str, Any] = dict.fromkeys(("color", "strokeDash", "opacity"), "independent")
+    apart: dict[str, Any] = dict.fromkeys(CHANNELS, "independent")
     for task in study.tasks:
         cells = [
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), domain=view.span, seeds=seeds, baselines=baselines,
+                log=(log or {}).get(family), domain=view.span, seeds=seeds, raw=raw,
+                coloring=(coloring or {}).get(task.key), baselines=baselines,
                 title=figure_title(curves, study, task, family), interactive=False, cell=True,
             )
             for family in families
@@ -388,11 +425,11 @@ def grid(
         ]  # fmt: skip
         if cells:
             rows.append(alt.hconcat(*cells).resolve_scale(**apart))
-    return (
-        alt.vconcat(*rows)
-        .resolve_scale(**apart)
-        .properties(title=alt.TitleParams(study.title, anchor="middle", fontSize=18))
-    )
+    return alt.vconcat(
+        *rows,
+        title=alt.TitleParams(study.title, anchor="middle", fontSize=18),
+        config=STACKED if coloring else alt.Undefined,
+    ).resolve_scale(**apart)
 
 
 def figure_title(curves: pl.DataFrame, study: Study, task: Task, family: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lib.charts_look import Look
-from lib.charts_parts import QUIET, Data
+from lib.charts_parts import QUIET, Data, decimals
 from lib.charts_tables import Curve
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -44,12 +44,11 @@ def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFr
     at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(drawn), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
     columns = [pl.Series("step", at)]
-    for i, curve in enumerate(drawn):
-        here = ~np.isnan(curve.mean)
-        found = _nearest(curve.step[here], at, spacing, split)
+    for i, curve in enumerate(curve.along_x() for curve in drawn):
+        found = _nearest(curve.step, at, spacing, split)
         for name, values in zip("mlu", (curve.mean, curve.lower, curve.upper), strict=True):
-            columns.append(pl.Series(f"{name}{i}", _taken(values[here], found), dtype=pl.Float32, nan_to_null=True))
-        counts = pl.Series(f"n{i}", _taken(curve.n[here].astype(float), found), nan_to_null=True)
+            columns.append(pl.Series(f"{name}{i}", _taken(values, found), dtype=pl.Float32, nan_to_null=True))
+        counts = pl.Series(f"n{i}", _taken(curve.n.astype(float), found), nan_to_null=True)
         columns.append(counts.cast(pl.UInt16))
     return pl.DataFrame(columns)
 
@@ -169,8 +168,8 @@ def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]]) -> list[
 
 def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int, int]]:
     """First step, end, least and most n of every stretch of a series."""
-    here = ~np.isnan(curve.mean)
-    step, n = curve.step[here], curve.n[here]
+    along = curve.along_x()
+    step, n = along.step, along.n
     if not len(step):
         return
     width = ((high - low) or 1.0) / STRIP_SLOTS
@@ -186,11 +185,12 @@ def strip_table(drawn: Sequence[Curve], look: Look) -> tuple[pl.DataFrame, str]:
     """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
     order = look.order()
     found = stretches(drawn, order)
+    places = max(3, decimals(pl.Series([one.end for one in found], dtype=pl.Float64)))
     columns: dict[str, list] = {
         "metric": [look.label(one.metric) for one in found],
         "arm": [one.arm for one in found],
-        "step": [round(one.step, 3) for one in found],
-        "end": [round(one.end, 3) for one in found],
+        "step": [round(one.step, places) for one in found],
+        "end": [round(one.end, places) for one in found],
         "seeds": [one.seeds for one in found],
         "share": [round(one.share, 3) for one in found],
         "up": [5 * (len(order) - one.row) + 2 for one in found],

@@ -12,13 +12,29 @@ from lib.curves import View
 from lib.study import Metric, Study, Task
 
 FAINT = 0.08
+#: The selection made by a click on a value that runs are coloured by.
+BY_VALUE = "isolate_value"
+
+
+@dataclass(frozen=True)
+class Colors:
+    """What runs are coloured by: a key, and the values in its legend, or the ends of its scale of numbers.
+
+    `missing` is whether a scale's key has no value for some run.
+    """
+
+    key: str
+    values: tuple[tuple[str, str], ...] = ()
+    scale: tuple[float, float] | None = None
+    missing: bool = False
 
 
 @dataclass(frozen=True)
 class Look:
     """Names, colours and selections that the layers of one chart share; `task` and `keys` are what they are of.
 
-    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room.
+    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is what
+    runs are coloured by, if anything. `sorted` is whether curves go on along x: over wall time they may step back.
     """
 
     task: str
@@ -31,6 +47,8 @@ class Look:
     interactive: bool
     legend: bool
     arms_side: str = "top"
+    sorted: bool = True
+    coloring: Colors | None = None
 
     @property
     def prefix(self) -> str:
@@ -67,9 +85,15 @@ class Look:
         columns = alt.ExprRef(f"width < {210 * len(self.labels)} ? 1 : {len(self.labels)}")
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
 
+    def in_order(self) -> dict[str, Any]:
+        """Options of a mark that joins points: where a curve may step back, they are not sorted by x."""
+        return {} if self.sorted else {"order": False}
+
     def width(self) -> alt.StrokeWidthValue:
         """The width channel; a scale would turn the width of a single metric into NaN."""
-        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": list(self.thick)}, "value": 3})
+        more = 1 if self.coloring else 0  # among many lines of other colours a mean must be seen
+        wide = {"test": {"field": "metric", "oneOf": list(self.thick)}, "value": 3 + more}
+        return alt.StrokeWidthValue(2 + more, condition=wide)
 
     def dash(self) -> alt.StrokeDash:
         """The dash channel; a legend only where there is more than one arm.
@@ -86,6 +110,10 @@ class Look:
         show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
 
+    def legend_of(self, **options: Any) -> alt.Legend | None:
+        """A legend in the look of the others, above the plot."""
+        return self._legend(orient="top", titleFontSize=11, titleFontWeight="normal", titleOrient="left", **options)
+
     def _legend(self, **options: Any) -> alt.Legend | None:
         if not self.legend:
             return None
@@ -95,12 +123,18 @@ class Look:
         }  # fmt: skip
         return alt.Legend(**common | options)
 
-    def opacity(self, full: float) -> Any:
+    def opacity(self, full: float, by_value: bool = False) -> Any:
         """Full where the legends' selections hold (an empty one holds everywhere), faint elsewhere."""
         if not self.interactive:
             return alt.OpacityValue(full)
-        picked = {"and": [{"param": name} for name in self.legend_fields()]}
+        names = [*self.legend_fields(), *([BY_VALUE] if by_value and self.lists_values else [])]
+        picked = {"and": [{"param": name} for name in names]}
         return alt.OpacityValue(round(full * FAINT, 3), condition={"test": picked, "value": full})
+
+    @property
+    def lists_values(self) -> bool:
+        """Whether a legend lists the values that runs are coloured by."""
+        return self.coloring is not None and self.coloring.scale is None
 
     def legend_fields(self) -> dict[str, str]:
         """Selections made by a click on a legend entry, and the field they match."""
@@ -133,6 +167,7 @@ def look_of(
         interactive=interactive,
         legend=legend,
         arms_side=arms_side,
+        sorted=view.x != "wall",
     )
 
 
@@ -156,6 +191,11 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
     for name, field in look.legend_fields().items():
         clicked = alt.PointSelectionConfig(type="point", fields=[field])
         found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=base))
+    if look.lists_values:
+        clicked = alt.PointSelectionConfig(type="point", fields=["by"])
+        found.append(
+            alt.TopLevelSelectionParameter(name=BY_VALUE, select=clicked, bind="legend", views=[look.name("runs")])
+        )
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
         found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))

@@ -30,6 +30,13 @@ class Curve:
     upper: np.ndarray
     n: np.ndarray
 
+    def along_x(self) -> "Curve":
+        """The curve's points that have a mean, in the order of x: over wall time it may step back."""
+        here = np.flatnonzero(~np.isnan(self.mean))
+        order = here[np.argsort(self.step[here], kind="stable")]
+        columns = (getattr(self, name)[order] for name in (*_NUMBERS, "n"))
+        return Curve(self.metric, self.arm, *columns)
+
 
 #: The series of one task by metric and arm.
 Curves = Mapping[tuple[str, str], Curve]

@@ -151,8 +151,18 @@ def footer_text(study: Study, manifest: Manifest, view: View) -> str:
     return (
         f"{study.title}. {counted}{left}, fetched {manifest.fetched_at}. {view.aggregate} over seeds, "
         f"band: {spread}, "
-        f"{window}, {grid}. altair {version('altair')}, polars {version('polars')}."
+        f"{window}, {grid}{_also(view)}. altair {version('altair')}, polars {version('polars')}."
     )
+
+
+def _also(view: View) -> str:
+    """What else the view draws, to be added to a sentence."""
+    found = [
+        (view.x == "wall", "over hours since each run's first timestamp"),
+        (bool(view.color_by), f"every run coloured by {view.color_by}"),
+        (view.draws_raw, "dots: before smoothing"),
+    ]
+    return "".join(f", {text}" for holds, text in found if holds)
 
 
 def sidecar(study: Study, manifest: Manifest, view: View) -> bytes:
@@ -183,7 +193,9 @@ def _styled(spec: Spec, look: Preset, footer: str) -> tuple[Spec, float]:
     """
     zoom = look.font_size * PX_PER_INCH / POINTS_PER_INCH / BASE_FONT
     spec = copy.deepcopy(spec)
-    spec["config"] = spec.get("config", {}) | _config(look.font)
+    own = spec.get("config", {})
+    config = _config(look.font)
+    spec["config"] = own | config | {"legend": own.get("legend", {}) | config["legend"]}
     spec["background"] = "white"
     if not look.title:
         _drop_titles(spec)
@@ -279,7 +291,7 @@ def _without_pointer(spec: Spec) -> Spec:
 
 
 def _follows(node: Any) -> bool:
-    return isinstance(node, dict) and "_hover_rule" in str(node.get("name", ""))
+    return isinstance(node, dict) and "_hover_" in str(node.get("name", ""))
 
 
 # Formats

@@ -14,10 +14,12 @@ from lib.across import ALL_TASKS
 from lib.audit import never_logged
 from lib.baselines import without_folders
 from lib.claims import claim
+from lib.detach import of_task
 from lib.figures import footer_text, render
 from lib.report_evidence import evidence
 from lib.results import Results, figures
 from lib.study import Study, to_toml
+from lib.wall_time import notes
 
 _PACKAGES = ("streamlit", "altair", "polars", "scipy", "wandb")
 
@@ -27,7 +29,7 @@ def page(found: Results) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     drawn = [
         {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
-        for stem, chart in figures(found.study, found.treated, found.curves, found.view, found.baselines, found.seeds)
+        for stem, chart in figures(found.study, found.drawn)
         if stem.endswith(("_reward", "_loss"))
     ]
     return environment.get_template("report.html.j2").render(
@@ -70,6 +72,8 @@ def warnings(found: Results) -> list[str]:
     """What a reader must know before the results: missing parts, silent metrics, runs left out."""
     lines = [problem.message for problem in found.manifest.problems]
     lines += never_logged(found.study, found.manifest)
+    for key, clocks in found.drawn.clocks.items():
+        lines += notes(found.study.task(key), of_task(found.treated, key), clocks)
     if found.view.left_out:
         lines.append(f"Left out: {', '.join(found.view.left_out)}.")
     return lines

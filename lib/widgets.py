@@ -22,7 +22,10 @@ _AXES = {
     "% of training": "percent",
     "steps since detach": "since",
     "% since detach": "since_percent",
+    "wall time": "wall",
 }
+#: No colouring; config keys are no such words.
+_NOTHING = "nothing"
 
 
 def study_picker() -> str:
@@ -44,7 +47,7 @@ def view_settings(study: Study, found: Brought | None) -> View:
         aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind="query-params")
         spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
         spread = st.selectbox("Band", spreads, key="spread", bind="query-params")
-        axis = st.selectbox("X axis", list(_AXES), key="x", bind="query-params")
+        axis = st.selectbox("X axis", list(_AXES), key="x", bind="query-params", on_change=_draw_all)
         smooth = st.toggle("Smooth train rewards", value=True, key="smooth", bind="query-params")
         window = st.number_input(
             "Smoothing window (steps)",
@@ -56,13 +59,18 @@ def view_settings(study: Study, found: Brought | None) -> View:
             bind="query-params",
             disabled=not smooth,
         )
+        raw = st.toggle("Raw points behind smoothed", key="raw", bind="query-params", disabled=not smooth)
         seeds = st.toggle("Draw every seed", key="seeds", bind="query-params")
+        color_by = _color_by(study, found)
         exact = st.toggle(
             "Notebook arithmetic",
             key="exact",
             bind="query-params",
             help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
         )
+        if exact and _AXES[axis] == "wall":
+            st.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
+            axis = "steps"
         span = _span()
         log_reward = st.toggle("Log axis for rewards", key="log_reward", bind="query-params")
         log_loss = st.toggle("Log axis for losses", value=True, key="log_loss", bind="query-params")
@@ -80,7 +88,24 @@ def view_settings(study: Study, found: Brought | None) -> View:
         span=span,
         log_reward=log_reward,
         log_loss=None if log_loss else False,
+        color_by=color_by,
+        raw=raw,
     )
+
+
+def _color_by(study: Study, found: Brought | None) -> str:
+    """What every run is drawn in the colour of; empty: the runs are not drawn so."""
+    if found is None:
+        return ""
+    keys = session.keys_to_color_by(study, found.stamp, found.manifest)
+    chosen = st.selectbox(
+        "Colour every run by",
+        [_NOTHING, *keys],
+        key="color",
+        bind="query-params",
+        help="Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ.",
+    )
+    return "" if chosen == _NOTHING else chosen
 
 
 def _span() -> tuple[float, float] | None:

@@ -28,6 +28,12 @@ def family(current: Current, task: Task, family: str, height: int, alone: bool =
     send(chart, f"chart_{task.key}_{family}_{current.view.span}", brush=alone)
 
 
+def axis_notes(current: Current) -> None:
+    """What the view's x axis cannot show."""
+    if sentences := session.axis_notes(current):
+        st.info("  \n".join(sentences), icon=":material/schedule:")
+
+
 _VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
     "supported": "green",
     "contradicted": "red",

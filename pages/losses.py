@@ -1,6 +1,7 @@
 from lib import methods, widgets, widgets_charts
 
 current = widgets.need_runs()
+widgets_charts.axis_notes(current)
 for task in current.study.tasks:
     widgets_charts.family(current, task, "loss", height=460, alone=True)
 

@@ -10,6 +10,7 @@ study = current.study
 if study.hypothesis:
     st.markdown(f"*Hypothesis:* {study.hypothesis}")
 
+widgets_charts.axis_notes(current)
 effects = session.effects(current)
 for task in study.tasks:
     st.subheader(task.title, anchor=False)

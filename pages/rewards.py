@@ -2,6 +2,7 @@ from lib import methods, widgets, widgets_baselines, widgets_charts
 
 current = widgets.need_runs()
 widgets_baselines.baselines(current)
+widgets_charts.axis_notes(current)
 for task in current.study.tasks:
     widgets_charts.family(current, task, "reward", height=460, alone=True)
 

@@ -13,7 +13,7 @@ from lib.charts import DetachMark, family_chart, grid
 from lib.curves import View
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
-from lib.results import figures
+from lib.results import Drawn, figures
 from tests.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, drawn
 
 RULES = {TASK.key: [DetachMark(50, "typed")], OTHER.key: [DetachMark(50, "typed")]}
@@ -168,7 +168,7 @@ def test_every_figure_has_the_range_and_the_seeds_of_the_screen():
     frame = pl.concat([both(), both(task=OTHER)])
     seeds = frame.select("task", "arm", "metric", pl.lit("r1").alias("run_id"), "step", pl.col("mean").alias("value"))
     view = View(span=(20, 80), seeds=True)
-    found = dict(figures(STUDY, (), frame, view, seeds=seeds))
+    found = dict(figures(STUDY, Drawn(view, (), frame, seeds=seeds)))
     cells = [cell for row in found.pop(GRID_STEM).to_dict()["vconcat"] for cell in row["hconcat"]]
     assert len(cells) == len(found) == 4
     for spec in [*cells, *(one.to_dict() for one in found.values())]:

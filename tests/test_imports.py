@@ -20,8 +20,8 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("sources", ("lib.sources", "lib.sources.*")),
     ("detach", ("lib.detach",)),
     ("propose", ("lib.propose",)),
-    ("audit", ("lib.audit",)),
-    ("series", ("lib.series",)),
+    ("audit", ("lib.audit", "lib.run_values")),
+    ("series", ("lib.series", "lib.view", "lib.wall_time")),
     ("curves", ("lib.curves",)),
     ("baselines", ("lib.baselines",)),
     (
