@@ -103,7 +103,7 @@ def apply_choice() -> None:
     name = st.session_state.pop(_CHOICE, None)
     if name is not None:
         st.session_state["study"] = name
-        for key in ("out", "arms", "task"):
+        for key in ("out", "arms", "task", "only"):
             st.session_state.pop(key, None)
 
 
