@@ -113,6 +113,11 @@ def study_named(name: str) -> Study:
     return own[name] if name in own else load_study(name)
 
 
+def is_own(study: Study) -> bool:
+    """Whether the study was opened in this session, which no other one can look into."""
+    return study.name in st.session_state.get(_OWN, {})
+
+
 def is_shipped(study: Study) -> bool:
     """Whether the study is one of studies/, and not one a visitor brought."""
     return bool(study.folder) and Path(study.folder) == STUDIES.resolve()

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from lib import session
+from lib import session, widgets_share
 from lib.charts import FAMILIES
 from lib.session import Current
 from lib.study import Study
@@ -21,14 +21,7 @@ def export(current: Current) -> None:
         _figure(current)
         _tables(current)
         st.markdown("**The whole study**")
-        st.download_button(
-            "Report (.html)",
-            data=lambda: session.report_page(current),
-            file_name="report.html",
-            mime="text/html",
-            icon=":material/article:",
-            on_click="ignore",
-        )
+        widgets_share.report(current, "export")
 
 
 def _figure(current: Current) -> None:
