@@ -333,12 +333,19 @@ def figure_bytes(
     current: Current, stem: str, kind: str, look: str, font: str, size: float, scale: float, footer: bool
 ) -> bytes:
     """One figure as a file, from the settings on screen; `stem` as `lib.results.figures` names it."""
-    from lib.figures import footer_text, render, with_font
-
     study, view = current.study, current.view
     # A download is built outside the session's thread, where its caches are out of reach.
     chart = dict(results.figures(study, results.study_drawn(study, current.manifest, view)))[stem]
-    text = footer_text(study, current.manifest, view) if footer else ""
+    return drawn_bytes(current, chart, kind, look, font, size, scale, footer)
+
+
+def drawn_bytes(
+    current: Current, chart: Any, kind: str, look: str, font: str, size: float, scale: float, footer: bool
+) -> bytes:
+    """A chart as a file, with the footer of the settings on screen."""
+    from lib.figures import footer_text, render, with_font
+
+    text = footer_text(current.study, current.manifest, current.view) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 
 

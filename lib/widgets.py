@@ -244,6 +244,20 @@ def task_picker(study: Study) -> Task:
     return titles[chosen]
 
 
+#: Of the Rewards and Losses pages: the one task to look at.
+FOCUS = "only"
+_ALL = "All tasks"
+
+
+def focus(study: Study) -> tuple[Task, ...]:
+    """The tasks to draw: all, or the one looked at, kept in the URL; no control where there is only one."""
+    titles = {task.title: task for task in study.tasks}
+    if len(titles) == 1:
+        return study.tasks
+    chosen = st.segmented_control("Tasks", [_ALL, *titles], default=_ALL, key=FOCUS, bind="query-params", required=True)
+    return (titles[chosen],) if chosen in titles else study.tasks
+
+
 def task_choice(study: Study, key: str) -> Task:
     """The task that a form is about; no control where there is only one."""
     if len(study.tasks) == 1:

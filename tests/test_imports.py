@@ -39,7 +39,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
             *("lib.effects", "lib.effects_*"),
         ),
     ),
-    ("words", ("lib.methods", "lib.claims")),
+    ("words", ("lib.methods", "lib.claims", "lib.answers", "lib.citation")),
     ("charts", ("lib.charts", "lib.charts_*")),
     ("figures", ("lib.figures",)),
     ("results", ("lib.results",)),
