@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from lib.charts_parts import QUIET
+from lib.charts_parts import QUIET, QUIET_TEXT
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # of the tooltip in all: many series share fewer positions
@@ -175,7 +175,7 @@ def strip_layers(
     most = {int(n) for n in table["of"]}
     label = (
         alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_n_label")
-        .mark_text(align="right", baseline="middle", color=QUIET, fontSize=10, clip=False)
+        .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
         .encode(
             x=alt.XValue(-6),
             y=alt.YValue(alt.ExprRef(f"height - {foot / 2}") if height is None else height - foot / 2),

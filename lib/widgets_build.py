@@ -281,7 +281,6 @@ def _open(study: Study, prefix: str, ready: bool) -> None:
         opened = st.button(
             "Open this study",
             key=f"{prefix}_open",
-            type="primary",
             icon=":material/check:",
             disabled=not ready,
             help=None if ready else "Answer what is asked above first.",

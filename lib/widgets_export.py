@@ -53,7 +53,6 @@ def _figure(current: Current) -> None:
             file_name=f"{stem}.{kind}",
             mime=MIME[kind],
             icon=":material/image:",
-            type="primary",
             on_click="ignore",
         )
         st.download_button(

@@ -12,7 +12,7 @@ if study.hypothesis:
 
 effects = session.effects(current)
 for task in study.tasks:
-    st.subheader(task.title, anchor=False)
+    st.header(task.title, anchor=False)
     rows = effects.filter(pl.col("task") == task.key)
     if rows.is_empty():
         st.caption("No detached run of this task: nothing to compare.")
