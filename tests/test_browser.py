@@ -12,6 +12,7 @@ from wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.browser
 
+RUN = "acro0001-s1-detached"
 CHARTS = {"overview": 6, "rewards": 3, "losses": 3}
 
 
@@ -120,13 +121,18 @@ SETTINGS = {
     "seeds": (lambda v: v.toggle("Draw every seed"), "true", None, None),
     "exact": (lambda v: v.toggle("Notebook arithmetic"), "true", None, None),
     "arms": (lambda v: v.pick("Arms", "detached"), "detached", None, "control"),
+    "log_reward": (lambda v: v.toggle("Log axis for rewards"), "true", "1e+2", "−50"),
+    "log_loss": (lambda v: v.toggle("Log axis for losses"), "false", "0.002", "2e-3"),
+    "out": (lambda v: v.pick("Runs left out", RUN), RUN, "n", "n of 6"),
 }
+#: Settings that the Rewards page does not show.
+ELSEWHERE = {"log_loss": "losses"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_setting(chrome, app, visitor, name):
     act, value, says, says_no_more = SETTINGS[name]
-    visitor.open("rewards")
+    visitor.open(ELSEWHERE.get(name, "rewards"))
     before = visitor.marks()
     assert says_no_more is None or says_no_more in visitor.texts()
     act(visitor)
