@@ -177,7 +177,7 @@ def placebo_chart(
     layers += pair(real, "real", parts.RULE_COLOR, 90)
     if real.height:
         label = alt.Chart(alt.InlineData(values=[{}]), name="real_label").mark_text(
-            text="real detach", color=parts.RULE_COLOR, baseline="top"
+            text="real detach", style=parts.RULE_TEXT, baseline="top"
         )
         layers.append(label.encode(x=alt.XDatum(float(real["step"][0])), y=alt.YValue(2)))
     return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
@@ -252,8 +252,8 @@ def curves_since_detach(
     label = alt.Chart(alt.InlineData(values=[{}]), name="detach_label").encode(x=alt.XDatum(0), y=alt.YValue(4))
     layers = [
         band, line, touch,
-        label.mark_text(text=parts.RULE_LABEL, align="left", baseline="top", dx=6, color=parts.RULE_COLOR, clip=True),
-        rule.mark_rule(color=parts.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True),
+        label.mark_text(text=parts.RULE_LABEL, align="left", baseline="top", dx=6, style=parts.RULE_TEXT, clip=True),
+        rule.mark_rule(color=parts.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False),
     ]  # fmt: skip
     return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
@@ -307,7 +307,11 @@ def _range(steps: pl.Series, margin: float = 0.0) -> tuple[float, float] | None:
 
 
 def _zero() -> alt.Chart:
-    return alt.Chart(alt.InlineData(values=[{}]), name="zero").mark_rule(color=parts.QUIET).encode(y=alt.YDatum(0))
+    return (
+        alt.Chart(alt.InlineData(values=[{}]), name="zero")
+        .mark_rule(color=parts.QUIET, aria=False)
+        .encode(y=alt.YDatum(0))
+    )
 
 
 def _steps(field: str) -> alt.Tooltip:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lib.charts_look import Look
-from lib.charts_parts import QUIET, Data, decimals
+from lib.charts_parts import QUIET, QUIET_TEXT, Data, decimals
 from lib.charts_tables import Curve
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -235,7 +235,7 @@ def strip_layers(
     )
     name = (
         alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_n_label")
-        .mark_text(align="right", baseline="middle", color=QUIET, fontSize=10, clip=False)
+        .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
         .encode(
             x=alt.XValue(-6),
             y=alt.YValue(alt.ExprRef(f"height - {foot / 2}") if height is None else height - foot / 2),

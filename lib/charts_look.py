@@ -105,7 +105,8 @@ class Look:
         place: dict[str, Any] = {"orient": "top"}
         if beside:
             # Two lines of this size fit into the headroom whatever the page's theme pads its legends with.
-            small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3}
+            # In front of the layer that follows the pointer, or no click would reach it.
+            small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3, "zindex": 1}
             place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
         show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
@@ -190,7 +191,9 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
     ]
     for name, field in look.legend_fields().items():
         clicked = alt.PointSelectionConfig(type="point", fields=[field])
-        found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=base))
+        # A legend takes clicks where its channel is: the band has no dashes.
+        views = [look.name("line")] if field == "arm" else base
+        found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=views))
     if look.lists_values:
         clicked = alt.PointSelectionConfig(type="point", fields=["by"])
         found.append(

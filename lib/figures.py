@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import altair as alt
 import vl_convert
 
-from lib.charts_parts import QUIET
+from lib.charts_parts import QUIET_ON, text_styles
 from lib.curves import View
 from lib.history import Manifest
 from lib.study import Study, Task
@@ -216,9 +216,10 @@ def _config(font: str) -> Spec:
     return {
         "font": font,
         "view": {"stroke": None},
+        "style": text_styles("light"),
         "axis": grid | sizes | {"titleFontWeight": "normal"},
         "legend": sizes,
-        "title": {"fontSize": BASE_FONT + 3, "subtitleFontSize": BASE_FONT - 2, "subtitleColor": QUIET},
+        "title": {"fontSize": BASE_FONT + 3, "subtitleFontSize": BASE_FONT - 2, "subtitleColor": QUIET_ON["light"]},
     }
 
 
@@ -283,7 +284,7 @@ def _shorten_rule(spec: Spec, width: float) -> None:
 def _add_footer(spec: Spec, footer: str, width: float) -> None:
     lines = textwrap.wrap(footer, max(30, int(width / 5.2)))
     if "layer" not in spec:
-        small = {"fontSize": BASE_FONT - 2, "fontWeight": "normal", "color": QUIET, "orient": "bottom"}
+        small = {"fontSize": BASE_FONT - 2, "fontWeight": "normal", "color": QUIET_ON["light"], "orient": "bottom"}
         title = spec.get("title") or {"text": lines, "anchor": "start", "offset": 12} | small
         spec["title"] = title if title["text"] == lines else title | {"subtitle": lines}
         return
@@ -292,7 +293,7 @@ def _add_footer(spec: Spec, footer: str, width: float) -> None:
             "data": {"values": [{}]},
             "name": "footer",
             "mark": {
-                "type": "text", "text": lines, "align": "left", "baseline": "top", "color": QUIET,
+                "type": "text", "text": lines, "align": "left", "baseline": "top", "color": QUIET_ON["light"],
                 "fontSize": BASE_FONT - 2, "clip": False, "dy": 44,
             },
             "encoding": {"x": {"value": -40}, "y": {"value": "height"}},

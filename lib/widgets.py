@@ -116,7 +116,7 @@ def _span() -> tuple[float, float] | None:
     if low is None or high is None:
         return None
     if low >= high:
-        st.caption(":orange[From must be below To: all is drawn.]")
+        st.markdown(":orange[From must be below To: all is drawn.]")
         return None
     st.button("Draw all again", icon=":material/zoom_out_map:", on_click=_draw_all)
     return low, high

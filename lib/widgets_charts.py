@@ -9,6 +9,7 @@ import polars as pl
 import streamlit as st
 
 from lib import session
+from lib.charts_parts import QUIET_ON, text_styles
 from lib.charts_wire import Wired, wire
 from lib.session import Current
 from lib.study import Metric, Study, Task
@@ -17,7 +18,7 @@ from lib.study import Metric, Study, Task
 def family(current: Current, task: Task, family: str, height: int, alone: bool = False) -> None:
     """The chart of one family of one task, or a sentence where nothing of it was logged; alone, it can be brushed."""
     if alone:
-        st.subheader(task.title, anchor=False)
+        st.header(task.title, anchor=False)
     if family == "reward" and (complaint := session.baselines(current, task.key)[1]):
         st.warning(complaint, icon=":material/warning:")
     chart = session.family_chart(current, task.key, family, height, brush=alone)
@@ -106,6 +107,8 @@ def send(chart: Wired, key: str, brush: bool = False) -> None:
     """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
     spec = json.loads(chart.spec)
     spec["datasets"] = dict(chart.datasets)
+    own = spec.get("config", {})
+    spec["config"] = {part: ink | own.get(part, {}) for part, ink in _inks().items()}
     if not brush:
         st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.takeaway)
         return
@@ -117,6 +120,13 @@ def send(chart: Wired, key: str, brush: bool = False) -> None:
         selection_mode="range",
         on_select=lambda: _brushed(key),
     )
+
+
+def _inks() -> dict[str, Any]:
+    """Colours of a chart's texts that can be read on the page's ground; Streamlit's own are too pale in its light theme."""
+    ground = st.context.theme.type or "light"
+    label = {"labelColor": QUIET_ON[ground], "titleColor": QUIET_ON[ground]}
+    return {"axis": label, "legend": label, "style": text_styles(ground)}
 
 
 def _brushed(key: str) -> None:

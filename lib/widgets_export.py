@@ -77,7 +77,6 @@ def _figure_files(current: Current, figure: Exported, look: dict[str, Any], kind
             file_name=f"{figure.stem}.{kind}",
             mime=MIME[kind],
             icon=":material/image:",
-            type="primary",
             on_click="ignore",
         )
         st.download_button(

@@ -14,7 +14,7 @@ widgets_charts.axis_notes(current)
 effects = session.effects(current)
 widgets_overview.answer(study, effects)
 for task in study.tasks:
-    st.subheader(task.title, anchor=False)
+    st.header(task.title, anchor=False)
     rows = effects.filter(pl.col("task") == task.key)
     if rows.is_empty():
         st.caption("No detached run of this task: nothing to compare.")

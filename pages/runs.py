@@ -66,12 +66,12 @@ for run_id in dict.fromkeys(chosen):
 
 dropped = session.unusable_values(current)
 if dropped.height:
-    st.subheader("Points no curve can show", anchor=False)
+    st.header("Points no curve can show", anchor=False)
     table(dropped, alt="Points that are not finite or not positive, by run and metric")
 
 differing = {t.title: widgets.config_differences(current, t) for t in study.tasks}
 if any(differing.values()):
-    st.subheader("Config differences beyond seed and detach", anchor=False)
+    st.header("Config differences beyond seed and detach", anchor=False)
     for title, found in differing.items():
         for key, values in found.items():
             st.markdown(f"- **{title}**: `{key}` is {', '.join(values)}")

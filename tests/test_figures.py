@@ -147,6 +147,14 @@ def test_png_scale_and_font_size(chart):
     assert 11 * outer / inner == pytest.approx(12 * 96 / 72, abs=0.1)
 
 
+def test_a_drawings_quiet_and_red_texts_can_be_read_on_white(chart):
+    text = render(chart, "svg").decode()
+    assert re.findall(r'<text[^>]*fill="([^"]*)"[^>]*>(?:<tspan[^>]*>)?(Encoder Detached|n of 3)<', text) == [
+        ("#66707c", "n of 3"),
+        ("#cc0000", "Encoder Detached"),
+    ]
+
+
 def test_the_footer_is_part_of_the_figure(chart):
     text = render(chart, "svg", footer="Six runs, fetched today.").decode()
     assert text.count("Six runs, fetched today.") == 1
