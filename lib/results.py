@@ -214,7 +214,8 @@ def results(study: Study, manifest: Manifest, view: View) -> Results:
 
 def figures(study: Study, drawn: Drawn) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
     """Every figure of the study with the stem of its file: the notebook's names."""
-    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
+    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics
+    from lib.charts_grid import figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
     view, curves = drawn.view, drawn.curves

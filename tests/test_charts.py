@@ -15,9 +15,8 @@ from lib.charts import (
     family_chart,
     family_metrics,
     family_wired,
-    figure_title,
-    grid,
 )
+from lib.charts_grid import figure_title, grid
 from lib.charts_hover import hover_table, hover_text, number, stretches
 from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
 from lib.charts_tables import split, x_range

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from pdf import read_with
 
-from lib.charts import DetachMark, family_chart, grid
+from lib.charts import DetachMark, family_chart
+from lib.charts_grid import grid
 from lib.curves import View
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
