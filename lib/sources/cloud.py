@@ -18,13 +18,15 @@ from lib.history import Manifest, Problem, Run, manifest_from
 from lib.sources import Progress, Request, SourceError, missing_tasks, tasks_of
 from lib.sources.cloud_client import NO_KEY, Client, Listed, resolve_key, server_of
 from lib.sources.cloud_http import Failed, Stopped, Watch, Wire
+from lib.sources.cloud_room import AT_ONCE
 from lib.sources.cloud_runs import Shelf, bring, held_run, now_utc
 from lib.store import StoreError, put, read_run, shelf, writing
 from lib.study import Study, Task
 
 __all__ = ["fetch", "resolve_key", "server_of", "stored"]
 
-WORKERS = 12
+#: Runs under way at once: most of the time of each is waiting for answers.
+WORKERS = 24
 
 
 def fetch(study: Study, request: Request) -> Manifest:
@@ -55,7 +57,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     except Stopped:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
     base = _shelf(study, server, request.key)
-    wire = Wire(server, request.key, WORKERS)
+    wire = Wire(server, request.key, AT_ONCE * WORKERS)
     try:
         with writing(base, f"{source.entity}/{source.project}", request.cancelled):
             work = _Work(study, request, Shelf(_runs(base, study), study, request.refresh), wire, stop)

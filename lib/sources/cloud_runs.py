@@ -5,17 +5,20 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from lib.history import HISTORY, Drop, Run, describe, normalise
+from lib.history import HISTORY, Drop, Run, describe, normalised
+from lib.points import Points, points_of
 from lib.sources.cloud_client import Listed
-from lib.sources.cloud_exports import STEP, Place, Raw, Since, read_raw
+from lib.sources.cloud_exports import STEP, Brought, Place, Raw, Since, brought
 from lib.sources.cloud_http import Watch, Wire
+from lib.sources.cloud_room import Room
 from lib.store import StoreError, put, read_extra, run_file, write_run
 from lib.study import Study
 
@@ -31,8 +34,9 @@ class Shelf:
     folder: Path
     study: Study
     refresh: bool = False
-    #: So many histories are put in order at once: this bounds the memory of a fetch, however many runs it has.
-    room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(max(2, os.cpu_count() or 1)))
+    #: What downloads may hold, and how many histories are put in order at once: these bound the memory of a fetch.
+    room: Room = field(default_factory=Room)
+    desk: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(max(2, os.cpu_count() or 1)))
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -85,8 +89,19 @@ def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
             if grown is not None:
                 return grown
     keys = tuple(dict.fromkeys([*shelf.wanted, *(held.run.fetched if held else ())]))
-    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, run.last_step)
-    return _write(shelf, run, raw, keys, damage, watch)
+    with _reading(wire, shelf, run, keys, watch) as found:
+        return _write(shelf, run, found.raw(), keys, damage, watch)
+
+
+@contextmanager
+def _reading(
+    wire: Wire, shelf: Shelf, run: Listed, keys: Sequence[str], watch: Watch, since: Since | None = None
+) -> Iterator[Brought]:
+    """What is downloaded of a run, and a place at the desk to put it in order."""
+    place, columns = shelf.place(run), [*shelf.steps, *keys]
+    with brought(wire, shelf.room, place, columns, watch, run.last_step, since) as found, shelf.desk:
+        watch.beat()
+        yield found
 
 
 def now_utc() -> str:
@@ -129,35 +144,30 @@ def _described(found: Run, run: Listed) -> Run:
 
 def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
     """Put the run's history in the store, and its raw rows where more may join them."""
-    with shelf.room:
-        return _written(shelf, run, raw, keys, damage, watch)
-
-
-def _written(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
-    history, drops = normalise(run.id, raw.frame, keys, shelf.steps, raw.bad)
+    points, drops = normalised(raw.frame, keys, shelf.steps, raw.bad)
     warnings = (*raw.notes, *((damage,) if damage else ()))
-    if history.is_empty():
+    if not points:
         warnings += ("the run has no history",)
-    elif not history["metric"].is_in(list(shelf.wanted)).any():
+    elif not any(p.metric in shelf.wanted for p in points):
         warnings += ("the run logged none of the study's metrics",)
     token = "" if run.state in ENDED else secrets.token_hex(8)
     watch.check()
     _write_rows(shelf, run, raw, token)
-    return _store(shelf, run, history, drops, keys, warnings, token)
+    return _store(shelf, run, points, drops, keys, warnings, token)
 
 
 def _store(
     shelf: Shelf,
     run: Listed,
-    history: pl.DataFrame,
+    points: Sequence[Points],
     drops: Sequence[Drop],
     keys: Sequence[str],
     warnings: tuple[str, ...],
     token: str = "",
 ) -> Run:
-    described = describe(_described(Run(run.id), run), history, drops, keys, shelf.steps)
+    described = describe(_described(Run(run.id), run), points, drops, keys, shelf.steps)
     described = replace(described, warnings=warnings, fetched_at=now_utc())
-    return write_run(shelf.folder, described, history, {_STAMP: run.stamp, _RAW: token})
+    return write_run(shelf.folder, described, points, {_STAMP: run.stamp, _RAW: token})
 
 
 # ---- a metric more -----------------------------------------------------------------------------------------------
@@ -165,16 +175,18 @@ def _store(
 
 def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: list[str], watch: Watch) -> Run:
     """The stored history with metrics that the study did not name before: only these are read."""
-    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *missing], watch, run.last_step)
-    more, drops = normalise(run.id, raw.frame, missing, shelf.steps, raw.bad)
-    old = pl.read_parquet(shelf.folder / held.run.file, schema=HISTORY)
-    # Steps at which none of the old metrics was logged may hold one of the new.
-    taken = more.filter(pl.col("metric").is_not_null()).select("step").unique()
-    bare = old.filter(pl.col("metric").is_null()).join(taken, on="step", how="anti", maintain_order="left")
-    history = pl.concat([old.drop_nulls("metric"), more.drop_nulls("metric"), bare])
-    watch.check()
-    keys = (*held.run.fetched, *missing)
-    return _store(shelf, run, history, (*held.run.drops, *drops), keys, held.run.warnings)
+    with _reading(wire, shelf, run, missing, watch) as found:
+        raw = found.raw()
+        more, drops = normalised(raw.frame, missing, shelf.steps, raw.bad)
+        old = points_of(pl.read_parquet(shelf.folder / held.run.file, schema=HISTORY))
+        points = [p for p in (*old, *more) if p.metric is not None]
+        # Steps at which none of the old metrics was logged may hold one of the new.
+        taken = {step for p in more if p.metric is not None for step in p.frame["step"]}
+        bare = [p.frame.filter(~pl.col("step").is_in(taken)) for p in old if p.metric is None]
+        points += [Points(None, frame) for frame in bare if len(frame)]
+        watch.check()
+        keys = (*held.run.fetched, *missing)
+        return _store(shelf, run, points, (*held.run.drops, *drops), keys, held.run.warnings)
 
 
 # ---- a run that goes on ------------------------------------------------------------------------------------------
@@ -186,17 +198,18 @@ def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watc
     if last is None:
         return None
     keys, since = held.run.fetched, Since(int(last), before.exported)  # type: ignore[arg-type]
-    new = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, run.last_step, since)
-    below = pl.col(STEP) < since.step
-    settled = before.frame.filter(below)
-    if new.exported == since.exported:
-        exports, live = before.frame.head(since.exported), before.frame.slice(since.exported)
-        settled = pl.concat([exports, live.filter(below)])
-    if len(settled) + len(new.frame) != new.total:
-        return None
-    bad = {k: before.bad.get(k, 0) + new.bad.get(k, 0) for k in {*before.bad, *new.bad}}
-    rows = pl.concat([settled, new.frame], how="diagonal")
-    return _write(shelf, run, replace(new, frame=rows, bad=bad), keys, "", watch)
+    with _reading(wire, shelf, run, keys, watch, since) as found:
+        new = found.raw()
+        below = pl.col(STEP) < since.step
+        settled = before.frame.filter(below)
+        if new.exported == since.exported:
+            exports, live = before.frame.head(since.exported), before.frame.slice(since.exported)
+            settled = pl.concat([exports, live.filter(below)])
+        if len(settled) + len(new.frame) != new.total:
+            return None
+        bad = {k: before.bad.get(k, 0) + new.bad.get(k, 0) for k in {*before.bad, *new.bad}}
+        rows = pl.concat([settled, new.frame], how="diagonal")
+        return _write(shelf, run, replace(new, frame=rows, bad=bad), keys, "", watch)
 
 
 def _write_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> None:
