@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 from pydantic import TypeAdapter
 
@@ -208,22 +209,22 @@ def normalised(
     """
     steps = [key for key in step_keys if key in raw.columns]
     metrics = [metric for metric in metrics if metric in raw.columns]
-    time = (
-        raw[TIMESTAMP] if TIMESTAMP in raw.columns else pl.Series([None], dtype=pl.Float64).new_from_index(0, len(raw))
-    )
+    nothing = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(raw))
+    time = raw[TIMESTAMP] if TIMESTAMP in raw.columns else nothing
     sound = {key: _sound_steps(raw[key]) for key in steps}
     drops = [Drop(key, "not a number", count) for key, count in sorted((bad or {}).items()) if key in metrics]
     kept = []
     for metric in metrics:
-        logged = raw[metric].is_not_null()
-        if not logged.any():
+        value = raw[metric]
+        if value.null_count() == len(raw):
             continue
+        logged = value.is_not_null()
         key = next((k for k in steps if sound[k] is not None or (logged & raw[k].is_not_null()).any()), None)
         ready = sound[key] if key else None
-        step = raw[key] if key else pl.Series([None], dtype=pl.Float64).new_from_index(0, len(raw))
-        columns = [(step if ready is None else ready).alias("step"), raw[metric].alias("value"), time.alias("time")]
+        step = raw[key] if key else nothing
+        columns = [(step if ready is None else ready).alias("step"), value.alias("value"), time.alias("time")]
         points = pl.DataFrame(columns)
-        points = points.filter(logged) if raw[metric].null_count() else points
+        points = points.filter(logged) if value.null_count() else points
         if ready is None:
             points, lost = _in_order(points, metric, step_keys)
             drops += lost
@@ -234,11 +235,14 @@ def normalised(
 
 def _sound_steps(step: pl.Series) -> pl.Series | None:
     """Steps as whole numbers where every row has one and each is beyond the last, as they mostly are."""
-    whole = step.cast(pl.Int64, strict=False)
-    if not len(step) or whole.null_count() or max(abs(whole[0]), abs(whole[-1])) >= 2**53:
+    if not len(step) or step.null_count():
         return None
-    sound = (whole.cast(pl.Float64) == step).all() and (whole.diff(null_behavior="drop") > 0).all()
-    return whole if sound else None
+    found = step.to_numpy()
+    if not np.isfinite(found[[0, -1]]).all() or np.abs(found[[0, -1]]).max() >= 2**53 or not (np.diff(found) > 0).all():
+        return None
+    # Between two such ends, each beyond the last: none is a NaN or infinite.
+    whole = found.astype(np.int64)
+    return pl.Series(whole) if (whole == found).all() else None
 
 
 def _in_order(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tuple[pl.DataFrame, list[Drop]]:

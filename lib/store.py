@@ -10,7 +10,6 @@
 import errno
 import hashlib
 import hmac
-import io
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -38,7 +37,7 @@ from lib.study import InputError
 _META, _EXTRA, _SUM = "run", "extra", "crc32"
 #: Where a file's footer has the checksum of the file, that of the file with this in its place.
 _UNSUMMED = b"checksum of this file: 00000000"
-_BLOCK = 1 << 17
+_BLOCK, _TRAILER = 1 << 17, 8
 _LOCK, _ABOUT = ".lock", "about.json"
 _ASIDE = ".aside-"
 #: Numbers that change little from row to row: smaller and faster than Arrow's default. What is fetched is written once
@@ -47,7 +46,7 @@ _FORMAT: dict[str, Any] = {
     "compression": "lz4",
     "use_dictionary": ["run_id", "metric"],
     "column_encoding": {"step": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT", "time": "BYTE_STREAM_SPLIT"},
-    "write_statistics": ["run_id", "metric", "step"],
+    "write_statistics": ["step"],
     "store_schema": False,
 }
 _ROWS = 1 << 20
@@ -125,14 +124,32 @@ def _said(folder: Path) -> Iterator[None]:
         raise StoreError(said) from None
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file aside, then put it in place: a reader sees the old file or the new one, whole.
+@dataclass(frozen=True)
+class Staged:
+    """A file that is written aside, to be put in its place."""
 
-    Raises
-    ------
-    StoreError
-        Where the folder cannot be written, naming it.
-    """
+    path: Path
+    aside: Path
+
+    def settle(self) -> None:
+        """Put the file in its place, once it is on the disk: a reader sees the old file or the new one, whole.
+
+        Raises
+        ------
+        StoreError
+            Where the folder cannot be written, naming it.
+        """
+        with _said(self.path.parent):
+            try:
+                with self.aside.open("rb") as file:
+                    os.fsync(file.fileno())
+                self.aside.replace(self.path)
+            finally:
+                self.aside.unlink(missing_ok=True)
+
+
+def stage(path: Path, write: Callable[[Path], object]) -> Staged:
+    """Let `write` fill a file aside; StoreError as in `Staged.settle`."""
     with _said(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_ASIDE)
@@ -140,11 +157,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         aside = Path(name)
         try:
             write(aside)
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
+        except BaseException:
             aside.unlink(missing_ok=True)
+            raise
+        return Staged(path, aside)
 
 
 def put(path: Path, content: bytes, *, shared: bool = False) -> None:
@@ -161,7 +177,7 @@ def put(path: Path, content: bytes, *, shared: bool = False) -> None:
         if shared:
             aside.chmod(0o644)
 
-    write_atomically(path, write)
+    stage(path, write).settle()
 
 
 @contextmanager
@@ -184,7 +200,7 @@ def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: 
         for left in folder.rglob(f"{_ASIDE}*"):
             left.unlink(missing_ok=True)
         if not (folder / _ABOUT).exists():
-            put(folder / _ABOUT, json.dumps({"project": project}).encode())
+            (folder / _ABOUT).write_bytes(json.dumps({"project": project}).encode())
         yield
     finally:
         lock.release()
@@ -204,48 +220,39 @@ def write_run(
 
     `extra` is whatever the source wants to find again with `read_extra`.
     """
+    run, staged = stage_run(folder, run, history, extra)
+    staged.settle()
+    return run
+
+
+def stage_run(
+    folder: Path, run: Run, history: pl.DataFrame | Sequence[Points], extra: Mapping[str, str] | None = None
+) -> tuple[Run, Staged]:
+    """`write_run`, but for putting the file in its place: waiting for the disk can be left for later."""
     run = replace(run, file=run_file(run.id))
     points = points_of(history) if isinstance(history, pl.DataFrame) else history
     meta = {_META: json.dumps(asdict(run), default=str), _EXTRA: json.dumps(dict(extra or {}))}
 
-    def write(aside: Path) -> None:
-        with aside.open("w+b") as file:
-            summed = _Summed(file)
-            _write_points(summed, run.id, points, meta)
-            at = _footer(file)
-            file.seek(at + file.read().index(_UNSUMMED))
-            file.write(_UNSUMMED[:-8] + f"{summed.sum:08x}".encode())
-
-    write_atomically(folder / run.file, write)
-    # Arrow keeps what each thread has ever needed: a fetch would take more the more runs it brings.
-    pa.default_memory_pool().release_unused()
-    return run
+    return run, stage(folder / run.file, lambda aside: _write_points(aside, run.id, points, meta))
 
 
-class _Summed(io.RawIOBase):
-    """A file that is written to, and the checksum of what was."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.sum = file, 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.sum = zlib.crc32(data, self.sum)
-        return self._file.write(data)
-
-
-def _write_points(file: _Summed, run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> None:
+def _write_points(path: Path, run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> None:
     """The stretches one after the other, each in row groups of its own."""
     layout: list[str | None] = []
-    with pq.ParquetWriter(file, _schema(points), **_FORMAT) as writer:
+    schema, sink = _schema(points), pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, schema, **_FORMAT) as writer:
         for p in points:
-            arrow = _arrow(run_id, p, writer.schema)
+            arrow = _arrow(run_id, p, schema)
             for start in range(0, len(arrow), _ROWS):
                 writer.write_table(arrow.slice(start, _ROWS), row_group_size=_ROWS)
                 layout.append(p.metric)
         writer.add_key_value_metadata({**meta, LAYOUT: json.dumps(layout), _SUM: _UNSUMMED.decode()})
+    content = memoryview(sink.getvalue())
+    at = _footer(bytes(content[-_TRAILER:]), len(content))
+    body, footer = content[:at], bytes(content[at:])
+    with path.open("wb") as file:
+        file.write(body)
+        file.write(footer.replace(_UNSUMMED, _summed(footer, zlib.crc32(body)).encode(), 1))
 
 
 def _schema(points: Sequence[Points]) -> pa.Schema:
@@ -268,14 +275,14 @@ def _schema(points: Sequence[Points]) -> pa.Schema:
 
 def _arrow(run_id: str, points: Points, schema: pa.Schema) -> pa.Table:
     count = len(points.frame)
-    names = []
-    for name in (run_id, points.metric):
-        if name is None:
-            names.append(pa.nulls(count, pa.dictionary(pa.int32(), pa.string())))
-        else:
-            indices = pa.array(np.zeros(count, dtype=np.int32))
-            names.append(pa.DictionaryArray.from_arrays(indices, pa.array([name], pa.string())))
-    return pa.Table.from_arrays([*names, *points.frame.to_arrow().itercolumns()], schema=schema)
+    same = pa.array(np.zeros(count, dtype=np.int32))
+    names = [
+        pa.DictionaryArray.from_arrays(same, pa.array([name], pa.string()))
+        if name is not None
+        else pa.nulls(count, pa.dictionary(pa.int32(), pa.string()))
+        for name in (run_id, points.metric)
+    ]
+    return pa.Table.from_arrays([*names, *(column.to_arrow() for column in points.frame)], schema=schema)
 
 
 def read_run(path: Path) -> Run:
@@ -313,21 +320,27 @@ def _verify(path: Path, meta: Mapping[str, str]) -> None:
             for group in range(file.num_row_groups):
                 file.read_row_group(group, use_threads=False)
         return
-    with path.open("rb") as file:
-        at = _footer(file)
-        footer = file.read().replace(meta[_SUM].encode(), _UNSUMMED, 1)
+    with path.open("rb", buffering=0) as file:
+        size = path.stat().st_size
+        file.seek(-_TRAILER, os.SEEK_END)
+        at = _footer(file.read(_TRAILER), size)
         file.seek(0)
         found = 0
         for start in range(0, at, _BLOCK):
             found = zlib.crc32(file.read(min(_BLOCK, at - start)), found)
-    if f"{zlib.crc32(footer, found):08x}" != meta[_SUM][-8:]:
+        footer = file.read().replace(meta[_SUM].encode(), _UNSUMMED, 1)
+    if meta[_SUM] != _summed(footer, found):
         raise ValueError("checksum")
 
 
-def _footer(file: IO[bytes]) -> int:
-    """Where a Parquet file's footer begins; the file is read from there next."""
-    end = file.seek(-8, os.SEEK_END)
-    return file.seek(max(0, end - int.from_bytes(file.read(4), "little")))
+def _footer(trailer: bytes, size: int) -> int:
+    """Where a Parquet file's footer begins."""
+    return max(0, size - _TRAILER - int.from_bytes(trailer[:4], "little"))
+
+
+def _summed(footer: bytes, before: int) -> str:
+    """The checksum of a file as its footer has it, from that of what comes before the footer."""
+    return f"{_UNSUMMED[:-8].decode()}{zlib.crc32(footer, before):08x}"
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:

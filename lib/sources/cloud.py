@@ -58,15 +58,17 @@ def fetch(study: Study, request: Request) -> Manifest:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
     base = _shelf(study, server, request.key)
     wire = Wire(server, request.key, AT_ONCE * WORKERS)
+    kept = Shelf(_runs(base, study), study, request.refresh)
     try:
         with writing(base, f"{source.entity}/{source.project}", request.cancelled):
-            work = _Work(study, request, Shelf(_runs(base, study), study, request.refresh), wire, stop)
+            work = _Work(study, request, kept, wire, stop)
             manifest = work.manifest(server, runs, _before(base, study) if request.only else None)
             put(_file(base, study), manifest.to_json().encode())
         return manifest
     finally:
         stop.set()
         wire.close()
+        kept.desk.close()
 
 
 def stored(study: Study, request: Request) -> Manifest | None:

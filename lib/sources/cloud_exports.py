@@ -76,7 +76,7 @@ class Brought:
 
     parts: Sequence[Part]
     read: Sequence[Part]
-    live: tuple[pl.DataFrame, dict[str, int]]
+    live: tuple[pl.DataFrame, dict[str, int]] | None
     rows: int
     wanted: Sequence[str]
     low: int | None
@@ -90,10 +90,9 @@ class Brought:
             frames.append(numbers)
             _count(bad, lost if self.low is None else numeric(_since(frame, self.low, after=True))[1])
         frames.sort(key=_span)
-        live, lost = self.live
+        live, lost = self.live or raw_frame([], self.wanted if not frames else [])
         _count(bad, lost)
-        if len(live) or not frames:
-            frames.append(_new(live, frames))
+        frames.append(_new(live, frames))
         frame = pl.concat(frames, how="diagonal")
         whole = any(part.whole for part in self.parts)
         notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
@@ -149,7 +148,7 @@ def _brought(
     with room.take(sum(sizes), watch) as buffer:
         places = [buffer[sum(sizes[:i]) :][:size] for i, size in enumerate(sizes)]
         together([ask for part, own in zip(read, places, strict=True) for ask in part.downloads(own)])
-        live = _live(wire, place, wanted, watch, exports.live, low, last_step)
+        live = _live(wire, place, wanted, watch, exports.live, low, last_step) if exports.live else None
         yield Brought(parts, read, live, len(exports.live), wanted, low)
 
 

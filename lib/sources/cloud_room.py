@@ -1,11 +1,13 @@
 """What bounds the memory of a fetch, however many runs it has and however many of them are under way."""
 
 import mmap
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from lib.sources.cloud_http import Stopped, Watch
 
@@ -67,6 +69,53 @@ class Room:
                 # Too small by now: larger ones take its place.
                 self._free.pop()
         return mmap.mmap(-1, max(1, size + size // 8))
+
+
+class Desk:
+    """A few threads in which downloads become histories, however many runs are under way.
+
+    Each keeps the memory that a run took for the next one.
+    """
+
+    def __init__(self, places: int | None = None) -> None:
+        self._todo: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]] | None] = queue.SimpleQueue()
+        self._places = places or max(2, os.cpu_count() or 1)
+        self._lock, self._open = threading.Lock(), True
+        for _ in range(self._places):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def do(self, call: Callable[[], T]) -> T:
+        """The result of a call, once there is a place for it; Stopped where the desk was closed."""
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with self._lock:
+            if not self._open:
+                raise Stopped
+            self._todo.put((call, done))
+        result = done.get()
+        if isinstance(result, _Raised):
+            raise result.error
+        return cast(T, result)
+
+    def close(self) -> None:
+        """Let the threads end after what is waiting."""
+        with self._lock:
+            for _ in range(self._places if self._open else 0):
+                self._todo.put(None)
+            self._open = False
+
+    def _work(self) -> None:
+        while (asked := self._todo.get()) is not None:
+            call, done = asked
+            try:
+                done.put(call())
+            except BaseException as error:  # noqa: BLE001 - handed on to the thread that asked
+                done.put(_Raised(error))
+            del asked, call, done
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: BaseException
 
 
 def together(calls: Sequence[Callable[[], T]]) -> list[T]:
