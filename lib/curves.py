@@ -171,7 +171,7 @@ def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> 
     """
 
     def found() -> pl.DataFrame:
-        _, parts = series.ordered(history, task.total_steps / FINEST)
+        parts = series.ordered(history, task.total_steps / FINEST).parts
         keys = {m.key for m in metrics}
         widths = series.widths([p for p in parts if p.metric in keys], task.total_steps / FINEST)
         return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
@@ -301,24 +301,26 @@ def _binned(
     by_key = {m.key: m for m in metrics}
     runs_at, metrics_at = ({name: i for i, name in enumerate(names.categories)} for names in (ids, keys))
     finest = task.total_steps / FINEST
-    history, parts = series.ordered(history, finest)
-    widths = series.widths([p for p in parts if p.run_id in placed and p.metric in by_key], finest)
-    found: list[tuple[np.ndarray, ...]] = []
-    for part, (step, value) in zip(parts, series.read(history, parts, "step", "value"), strict=True):
-        run, metric = placed.get(part.run_id), by_key.get(part.metric)
-        if run is None or metric is None or not run["placed"]:
-            continue
+    held = series.ordered(history, finest)
+    parts = [p for p in held.parts if p.run_id in placed and p.metric in by_key]
+    widths = series.widths(parts, finest)
+
+    def binned(part: series.Part, step: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, ...] | None:
+        run, metric = placed[part.run_id], by_key[part.metric]
         step, value = _drawable(step, value, metric)
         if not len(step):
-            continue
+            return None
         if metric.smoothed and (window := view.smoothing(task)):
             value = _smoothed(step, value, run["detach"], window)
         number = np.ceil((step - run["origin"]) / widths[metric.key]).astype(np.int32)
-        start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+        start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
         points = np.diff(start, append=len(step)).astype(np.uint32)
         x = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start)
         names = np.full(len(start), runs_at[part.run_id]), np.full(len(start), metrics_at[metric.key])
-        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, points))
+        return *names, number[start], np.add.reduceat(value, start) / points, x, points
+
+    drawn = [part for part in parts if placed[part.run_id]["placed"]]
+    found = [bins for bins in held.each(drawn, ["step", "value"], binned) if bins is not None]
     if not found:
         return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
     at_run, at_metric, *columns = (np.concatenate(column) for column in zip(*found, strict=True))

@@ -7,6 +7,7 @@ from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import finalize
 
 import numpy as np
 import polars as pl
@@ -101,13 +102,25 @@ class Manifest:
         files = sorted({Path(self.folder) / run.file for run in chosen if run.file})
         if not files:
             return pl.LazyFrame(schema=HISTORY)
-        return pl.scan_parquet(files, glob=False)
+        frame = pl.scan_parquet(files, glob=False)
+        _files[id(frame)] = tuple(files)
+        finalize(frame, _files.pop, id(frame), None)
+        return frame
 
     def to_json(self) -> str:
         """The manifest as JSON text, without the folder it lies in."""
         tree = asdict(self)
         del tree["folder"]
         return json.dumps(tree, indent=1, sort_keys=True, default=str)
+
+
+#: The files of the histories that manifests gave, by the identity of the frame, as long as that lives.
+_files: dict[int, tuple[Path, ...]] = {}
+
+
+def files_of(history: pl.LazyFrame) -> tuple[Path, ...]:
+    """The files that make up a history just as a manifest gave it; none of one that was made or changed otherwise."""
+    return _files.get(id(history), ())
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
 #: One row a logged point, in the order of steps. A logged step at which none of the study's keys was logged
@@ -18,8 +19,11 @@ HISTORY = pl.Schema(
     }
 )
 #: A Parquet file of the store has one stretch after the other, each in row groups of its own. The file's metadata says
-#: so below this name, as JSON: the metric of every row group.
+#: so below this name, as JSON: `run_id`, and of every row group its `metrics` and, where that takes few words, `spacings`
+#: (the spacings of its steps, and how many there are of each).
 LAYOUT = "layout"
+#: So many different spacings, and none so large, are few words.
+_FEW, _LARGE = 32, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class Points:
 
     metric: str | None
     frame: pl.DataFrame
+
+
+def spacings(step: np.ndarray) -> tuple[list[int], list[int]] | None:
+    """The different spacings of steps and how many there are of each; None where these are many."""
+    spacing = np.diff(step)
+    if not len(spacing) or spacing.min() < 0 or spacing.max() >= _LARGE:
+        return None
+    counts = np.bincount(spacing)
+    found = np.flatnonzero(counts)
+    return (found.tolist(), counts[found].tolist()) if len(found) <= _FEW else None
 
 
 def table(run_id: str, points: Sequence[Points]) -> pl.DataFrame:

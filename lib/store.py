@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from lib.history import SCHEMA_VERSION, Run, run_from
-from lib.points import LAYOUT, Points, points_of
+from lib.points import LAYOUT, Points, points_of, spacings
 from lib.study import InputError
 
 _META, _EXTRA, _SUM = "run", "extra", "crc32"
@@ -238,14 +238,15 @@ def stage_run(
 
 def _write_points(path: Path, run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> None:
     """The stretches one after the other, each in row groups of its own."""
-    layout: list[str | None] = []
+    layout: dict[str, Any] = {"run_id": run_id, "metrics": [], "spacings": []}
     schema, sink = _schema(points), pa.BufferOutputStream()
     with pq.ParquetWriter(sink, schema, **_FORMAT) as writer:
         for p in points:
             arrow = _arrow(run_id, p, schema)
             for start in range(0, len(arrow), _ROWS):
                 writer.write_table(arrow.slice(start, _ROWS), row_group_size=_ROWS)
-                layout.append(p.metric)
+                layout["metrics"].append(p.metric)
+                layout["spacings"].append(spacings(p.frame["step"].to_numpy()) if len(arrow) <= _ROWS else None)
         writer.add_key_value_metadata({**meta, LAYOUT: json.dumps(layout), _SUM: _UNSUMMED.decode()})
     content = memoryview(sink.getvalue())
     at = _footer(bytes(content[-_TRAILER:]), len(content))
