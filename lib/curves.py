@@ -168,7 +168,7 @@ def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> 
     """
 
     def found() -> pl.DataFrame:
-        _, parts = series.ordered(history, task.total_steps / FINEST)
+        parts = series.ordered(history, task.total_steps / FINEST).parts
         keys = {m.key for m in metrics}
         widths = series.widths([p for p in parts if p.metric in keys], task.total_steps / FINEST)
         return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
@@ -299,32 +299,34 @@ def _binned(
     by_key = {m.key: m for m in metrics}
     runs_at, metrics_at = ({name: i for i, name in enumerate(names.categories)} for names in (ids, keys))
     finest = task.total_steps / FINEST
-    history, parts = series.ordered(history, finest)
-    widths = series.widths([p for p in parts if p.run_id in placed and p.metric in by_key], finest)
-    found: list[tuple[np.ndarray, ...]] = []
+    held = series.ordered(history, finest)
+    parts = [p for p in held.parts if p.run_id in placed and p.metric in by_key]
+    widths = series.widths(parts, finest)
     timed = view.x == "wall"
     began = wall_time.began(history) if timed else {}
-    columns = ("step", "value", "time")[: 3 if timed else 2]
-    for part, (step, value, *time) in zip(parts, series.read(history, parts, *columns), strict=True):
-        run, metric = placed.get(part.run_id), by_key.get(part.metric)
-        if run is None or metric is None or not run["placed"]:
-            continue
+
+    def binned(part: series.Part, step: np.ndarray, value: np.ndarray, *time: np.ndarray) -> tuple[Any, ...] | None:
+        run, metric = placed[part.run_id], by_key[part.metric]
         hours = wall_time.elapsed(step, time[0], began.get(part.run_id)) if timed else None
         kept = _drawable(value, metric)
         if (timed and hours is None) or not kept.any():
-            continue
+            return None
         step, value = step[kept], np.log(value[kept]) if metric.scale == "log" else value[kept]
         if metric.smoothed and (window := view.smoothing(task)):
             value = _smoothed(step, value, run["detach"], window)
         number = np.ceil((step - run["origin"]) / widths[metric.key]).astype(np.int32)
-        start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+        start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
         points = np.diff(start, append=len(step)).astype(np.uint32)
         if hours is None:
             x, weight = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start), points
         else:
             x, weight = np.add.reduceat(hours[kept], start) / points, np.ones_like(points)
         names = np.full(len(start), runs_at[part.run_id]), np.full(len(start), metrics_at[metric.key])
-        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, weight))
+        return *names, number[start], np.add.reduceat(value, start) / points, x, weight
+
+    drawn = [part for part in parts if placed[part.run_id]["placed"]]
+    columns = ["step", "value", "time"][: 3 if timed else 2]
+    found = [bins for bins in held.each(drawn, columns, binned) if bins is not None]
     if not found:
         return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
     at_run, at_metric, *rest = (np.concatenate(column) for column in zip(*found, strict=True))
