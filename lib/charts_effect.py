@@ -76,13 +76,13 @@ def slope_chart(
     ]  # fmt: skip
     base = alt.Chart(long, name="runs").encode(x=place, y=alt.Y("value:Q", **y), tooltip=tips)
     lines = base.mark_line(color=color).encode(
-        detail=["run_id:N"], strokeDash=_dash(arms), opacity=faint, strokeWidth=wide
+        detail=alt.Detail("run_id:N"), strokeDash=_dash(arms), opacity=faint, strokeWidth=wide
     )
     dots = base.properties(name="dots").mark_circle(color=color, size=45).encode(opacity=faint).add_params(near)
     means = (
         alt.Chart(_mean_phases(runs, arms, log), name="means")
         .mark_line(color=color, strokeWidth=4, point={"size": 90, "filled": True, "color": color})
-        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail="arm:N")
+        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail=alt.Detail("arm:N"))
     )
     return parts.Layered(layer=[lines, dots, means], width=width, height=height, title=parts.figure_heading(title))
 
@@ -231,7 +231,7 @@ def forest_chart(
     bars = (
         base.properties(name="interval")
         .mark_rule(strokeWidth=3, clip=True)
-        .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2="high:Q", color=color)
+        .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2=alt.X2("high:Q"), color=color)
     )
     hollow = alt.FillOpacityValue(1, condition={"test": "datum.verdict === 'cannot say'", "value": 0})
     dots = (
@@ -246,14 +246,16 @@ def forest_chart(
     )
     named = (
         alt.Chart(clipped, name="labels")
-        .mark_text(align="left", dx=2, dy=-14, color=parts.QUIET)
+        .mark_text(align="left", dx=2, dy=-14, style=parts.QUIET_TEXT)
         .encode(y=y, x=alt.XValue(0), text=alt.Text("label:N"), tooltip=tips)
     )
     unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
     below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
     refused = (
         alt.Chart(unsaid, name="refused")
-        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", color=parts.QUIET, limit=alt.ExprRef("width - 4"))
+        .mark_text(
+            align="left", dx=2, dy=below, fontStyle="italic", style=parts.QUIET_TEXT, limit=alt.ExprRef("width - 4")
+        )
         .encode(y=y, x=alt.XValue(0), text=alt.Text("note:N"), tooltip=tips)
     )
     layers = [zero, bars, dots, named, refused]
@@ -341,11 +343,14 @@ def quadrant_chart(
                 legend=alt.Legend(title=None, orient="top"),
             ),
             shape=alt.Shape("task:N", scale=alt.Scale(domain=tasks), legend=alt.Legend(title=None, orient="top")),
-            tooltip=["task:N", "seed:N", alt.Tooltip("reward:Q", format="+.3~g"), alt.Tooltip("loss:Q", format="+.3~g")],
+            tooltip=[
+                alt.Tooltip("task:N"), alt.Tooltip("seed:N"),
+                alt.Tooltip("reward:Q", format="+.3~g"), alt.Tooltip("loss:Q", format="+.3~g"),
+            ],
         )
     )  # fmt: skip
-    across = alt.Chart(alt.InlineData(values=[{}]), name="no_reward_effect").mark_rule(color=parts.QUIET)
-    down = alt.Chart(alt.InlineData(values=[{}]), name="no_loss_effect").mark_rule(color=parts.QUIET)
+    across = alt.Chart(alt.InlineData(values=[{}]), name="no_reward_effect").mark_rule(color=parts.QUIET, aria=False)
+    down = alt.Chart(alt.InlineData(values=[{}]), name="no_loss_effect").mark_rule(color=parts.QUIET, aria=False)
     layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
     return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
@@ -369,7 +374,7 @@ def _quadrant_names() -> list[alt.Chart]:
         mark: dict[str, Any] = {"align": "right" if right else "left", "baseline": "top", "dy": 6 if top else -32}
         layers.append(
             alt.Chart(alt.InlineData(values=[{}]), name=f"corner_{i}")
-            .mark_text(color=parts.QUIET, dx=-6 if right else 6, text=text.split(", "), **mark)
+            .mark_text(style=parts.QUIET_TEXT, dx=-6 if right else 6, text=text.split(", "), **mark)
             .encode(x=alt.XValue("width" if right else 0), y=alt.YValue(0 if top else "height"))
         )
     return layers

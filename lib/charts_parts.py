@@ -21,10 +21,17 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
 CONTROL_DASH = [6, 4]
 RULE_COLOR = "red"
-QUIET = "#888888"  # readable on white and on black
+QUIET = "#888888"  # for lines: 3 to 1 on white and on black
+#: Styles of texts: no colour is readable (4.5 to 1) on every ground, so each ground has its own.
+QUIET_TEXT, RULE_TEXT = "quiet_text", "rule_text"
+QUIET_ON = {"light": "#66707c", "dark": "#a3adb8"}
+RULE_ON = {"light": "#cc0000", "dark": "#ff7070"}
 RULE_LABEL = "Encoder Detached"
 HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
 DIGITS = 6
+
+#: What a layer draws: a frame, or the name of one that is sent beside the specification.
+Data = pl.DataFrame | alt.NamedData
 
 X_TITLES = {
     "steps": "Environment Steps",
@@ -33,6 +40,10 @@ X_TITLES = {
     "since_percent": "Training Since Detach (%)",
     "wall": "Wall Time (hours)",
 }
+
+
+#: The range of a log axis that is filled in with the numbers; no loss is as small.
+LATER = (1.2345678e-300, 9.8765432e-300)
 
 
 class Layered(alt.LayerChart):
@@ -281,7 +292,7 @@ def rule_layers(
             align="right" if right else "left",
             baseline="top",
             dx=-6 if right else 6,
-            color=RULE_COLOR,
+            style=RULE_TEXT,
             clip=True,
             fontSize=11,
             text=_rule_text(marks),
@@ -290,11 +301,12 @@ def rule_layers(
     )
     if len(at) == 1:
         rule = alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_rule").encode(x=alt.XDatum(at[0]))
-        return [label, rule.mark_rule(color=RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True)]
+        return [label, rule.mark_rule(color=RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False)]
     rules = alt.Chart(alt.InlineData(values=[{"at": x} for x in at]), name=f"{prefix}_detach_rule").encode(
         x=alt.X("at:Q")
     )
-    return [label, rules.mark_rule(color=RULE_COLOR, strokeWidth=1, strokeDash=[6, 4], opacity=0.45, clip=True)]
+    thin = rules.mark_rule(color=RULE_COLOR, strokeWidth=1, strokeDash=[6, 4], opacity=0.45, clip=True, aria=False)
+    return [label, thin]
 
 
 def label_fraction(marks: Sequence[DetachMark], task: Task, view: View, domain: tuple[float, float]) -> float:
@@ -309,6 +321,11 @@ def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
         source = f" ({marks[0].source})" if marks[0].source else ""
         return [marks[0].label, f"{steps[0]:,.0f}{source}"]
     return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs' steps)"]
+
+
+def text_styles(ground: str) -> dict[str, Any]:
+    """The styles of texts, for a chart's config, in the colours of its ground: `light` or `dark`."""
+    return {QUIET_TEXT: {"color": QUIET_ON[ground]}, RULE_TEXT: {"color": RULE_ON[ground]}}
 
 
 def figure_heading(text: str | None) -> Any:

@@ -1,13 +1,14 @@
 """Every run's own line in the colour of its seed, its arm or its value of a config key."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
-from lib.charts_look import Look
-from lib.charts_parts import QUIET
+from lib.charts_look import Colors, Look
+from lib.charts_parts import QUIET, Data
 from lib.run_values import ARM, MISSING, SEED, Coloring
 
 ROWS = 2400
@@ -19,40 +20,60 @@ COLORS = ("#56B4E9", "#CC79A7", "#009E73", "#E69F00", "#D55E00", "#0072B2")
 _APART = [alt.Detail("run_id:N"), alt.Detail("metric:N"), alt.Detail("arm:N")]
 
 
-def run_layers(frame: pl.DataFrame, by: Coloring, look: Look, x: dict[str, Any], y: dict[str, Any]) -> list[alt.Chart]:
-    """A line a run and metric in the colour of its run's value, and apart from them the runs that have none.
+def run_tables(frame: pl.DataFrame, by: Coloring, look: Look) -> tuple[dict[str, pl.DataFrame], Colors]:
+    """The runs' lines as they are sent, each point with its run's value (`by`), and the colours of these.
 
     Parameters
     ----------
     frame : task, arm, metric, run_id, seed, step, value; other tasks are ignored.
+
+    Returns
+    -------
+    tables : `touch`, all of them, for the pointer; `runs`, and apart from them `runs_missing` that have no value.
     """
     table = _table(frame, by, look)
     known = table.filter(pl.col("by").is_not_null())
-    layers = [_lines(known, "runs", look, x, y).encode(stroke=_stroke(known, by, look))]
+    tables = {"runs": known, "touch": table}
     if known.height < table.height:
-        none = table.filter(pl.col("by").is_null()).with_columns(pl.lit(MISSING).alias("by"))
+        tables["runs_missing"] = table.filter(pl.col("by").is_null()).with_columns(pl.lit(MISSING).alias("by"))
+    if by.scaled:
+        return tables, Colors(by.key, scale=(by.low, by.high), missing="runs_missing" in tables)
+    present = set(known["by"].cast(pl.String))
+    return tables, Colors(by.key, tuple((v, color) for v, color in value_colors(by).items() if v in present))
+
+
+def run_layers(data: Mapping[str, Data], look: Look, x: dict[str, Any], y: dict[str, Any]) -> list[alt.Chart]:
+    """A line a run and metric in the colour of its run's value; `data` as `run_tables` gives them."""
+    colors = look.coloring
+    assert colors is not None
+    layers = [_lines(data["runs"], "runs", look, x, y).encode(stroke=_stroke(colors, look))]
+    if "runs_missing" in data:
         # Colours are a scale of numbers here: what has no number has a legend of its own.
         width = alt.Scale(type="ordinal", domain=[MISSING], range=[THIN])
-        apart = alt.StrokeWidth("by:N", scale=width, title=by.key, legend=look.legend_of(symbolStrokeColor=QUIET))
-        layers.append(_lines(none, "runs_missing", look, x, y).encode(stroke=alt.value(QUIET), strokeWidth=apart))
+        apart = alt.StrokeWidth("by:N", scale=width, title=colors.key, legend=look.legend_of(symbolStrokeColor=QUIET))
+        missing = _lines(data["runs_missing"], "runs_missing", look, x, y)
+        layers.append(missing.encode(stroke=alt.value(QUIET), strokeWidth=apart))
     return layers
 
 
-def run_touch(frame: pl.DataFrame, by: Coloring, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
+def run_touch(table: Data, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
     """What a pointer on a run's line tells; to be layered above what tells of every step."""
-    value = alt.Tooltip("by:Q", title=by.key, format=".6~g") if by.scaled else alt.Tooltip("by:N", title=by.key)
+    colors = look.coloring
+    assert colors is not None
+    value = (
+        alt.Tooltip("by:Q", title=colors.key, format=".6~g") if colors.scale else alt.Tooltip("by:N", title=colors.key)
+    )
     tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
-    if by.key not in (SEED, ARM):
+    if colors.key not in (SEED, ARM):
         tips.insert(2, value)
     return (
-        alt.Chart(_table(frame, by, look), name=look.name("hover_touch"))
+        alt.Chart(table, name=look.name("hover_touch"))
         .mark_line(clip=True, strokeWidth=7, opacity=0, **look.in_order())
         .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), detail=_APART, tooltip=tips)
     )
 
 
 def _table(frame: pl.DataFrame, by: Coloring, look: Look) -> pl.DataFrame:
-    """The lines as they are sent: as few points as a screen can show, each with its run's value (`by`)."""
     points = look.named(frame).select("metric", "arm", "run_id", "seed", "step", "value")
     points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", ROWS))
     values = dict(by.values)
@@ -66,7 +87,7 @@ def _table(frame: pl.DataFrame, by: Coloring, look: Look) -> pl.DataFrame:
     )
 
 
-def _lines(table: pl.DataFrame, name: str, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
+def _lines(table: Data, name: str, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
     return (
         alt.Chart(table, name=look.name(name))
         .mark_line(clip=True, strokeWidth=THIN, **look.in_order())
@@ -80,20 +101,18 @@ def _lines(table: pl.DataFrame, name: str, look: Look, x: dict[str, Any], y: dic
     )
 
 
-def _stroke(table: pl.DataFrame, by: Coloring, look: Look) -> alt.Stroke:
+def _stroke(colors: Colors, look: Look) -> alt.Stroke:
     """The channel of the runs' colours: stroke, since the legend of `color` is the metrics'."""
-    if by.scaled:
-        wide = by.low > 0 and by.high / by.low >= 100
-        scale = alt.Scale(
-            type="log" if wide else "linear", domain=[by.low, by.high], range=list(RAMP), interpolate="lab"
-        )
-        return alt.Stroke("by:Q", scale=scale, title=by.key, legend=look.legend_of(gradientLength=120))
-    colors, present = value_colors(by), set(table["by"].cast(pl.String))
-    shown = [value for value in colors if value in present]
-    scale = alt.Scale(domain=shown, range=[colors[value] for value in shown])
+    if colors.scale:
+        low, high = colors.scale
+        kind: Any = "log" if low > 0 and high / low >= 100 else "linear"
+        scale = alt.Scale(type=kind, domain=[low, high], range=list(RAMP), interpolate="lab")
+        return alt.Stroke("by:Q", scale=scale, title=colors.key, legend=look.legend_of(gradientLength=120))
+    shown = [value for value, _ in colors.values]
+    scale = alt.Scale(domain=shown, range=[color for _, color in colors.values])
     each = 45 + 7 * max((len(value) for value in shown), default=0)
-    columns = alt.ExprRef(f"max(1, floor((width - {7 * len(by.key)}) / {each}))")
-    return alt.Stroke("by:N", scale=scale, title=by.key, legend=look.legend_of(columns=columns))
+    columns = alt.ExprRef(f"max(1, floor(((width || 400) - {7 * len(colors.key)}) / {each}))")
+    return alt.Stroke("by:N", scale=scale, title=colors.key, legend=look.legend_of(columns=columns))
 
 
 def value_colors(by: Coloring) -> dict[str, str]:

@@ -57,30 +57,54 @@ def aggregated(
     binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The second half of `curves`: what `bins` gives, aggregated over the seeds of each arm that the view shows."""
-    most = max(Counter(t.arm for t in treated).values(), default=0)
-    logged = [m.key for m in metrics if m.scale == "log"]
+    return summarised(grouped(binned, treated, view), task, metrics, treated, view)
+
+
+def grouped(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+    """What `bins` gives, by arm: one list serves every aggregate, band and choice of arms.
+
+    Returns
+    -------
+    LazyFrame: arm, metric, step, values (one a seed, of their logs for log metrics), by arm and metric in the order of bins.
+    """
     return (
-        _with_arms(binned, treated, view)
+        _with_arms(binned, treated, replace(view, arms=()))
         .group_by("arm", "metric", "bin")
         # As sorted lists: sums of floats depend on their order, and the same runs must give the same digits.
         .agg(values=pl.col("value").sort(), xs=pl.col("x_sum").sort(), weight=pl.col("x_weight").sum())
+        .with_columns(pl.col("metric").cast(pl.String))
+        # The order of bins is that of steps: over wall time a curve steps back where only faster runs go on.
+        .sort("arm", "metric", "bin")
+        .select(
+            "arm",
+            "metric",
+            (pl.col("xs").list.sum() / pl.col("weight")).alias("step"),
+            "values",
+        )
+    )
+
+
+def summarised(
+    groups: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The last part of `curves`: what `grouped` gives, aggregated as the view says; of its arms alone."""
+    most = max(Counter(t.arm for t in treated).values(), default=0)
+    logged = [m.key for m in metrics if m.scale == "log"]
+    return (
+        (groups.filter(pl.col("arm").is_in(view.arms)) if view.arms else groups)
         .with_columns(
-            step=pl.col("xs").list.sum() / pl.col("weight"),
             center=_center(view.aggregate),
             sd=pl.col("values").list.std(ddof=1),
             low=pl.col("values").list.first(),
             high=pl.col("values").list.last(),
             n=pl.col("values").list.len(),
         )
-        .with_columns(pl.col("metric").cast(pl.String))
         .with_columns(_half_width(view.spread, most).alias("half"), pl.col("metric").is_in(logged).alias("log"))
         .with_columns(*_bounds(view.spread))
         .with_columns(
             pl.lit(task.key).alias("task"),
             *(pl.when("log").then(pl.col(c).exp()).otherwise(c).alias(to) for c, to in _OUT.items()),
         )
-        # The order of bins is that of steps: over wall time a curve steps back where only faster runs go on.
-        .sort("arm", "metric", "bin")
         .select(COLUMNS)
     )
 
@@ -144,7 +168,7 @@ def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> 
     """
 
     def found() -> pl.DataFrame:
-        _, parts = series.ordered(history, task.total_steps / FINEST)
+        parts = series.ordered(history, task.total_steps / FINEST).parts
         keys = {m.key for m in metrics}
         widths = series.widths([p for p in parts if p.metric in keys], task.total_steps / FINEST)
         return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
@@ -275,32 +299,34 @@ def _binned(
     by_key = {m.key: m for m in metrics}
     runs_at, metrics_at = ({name: i for i, name in enumerate(names.categories)} for names in (ids, keys))
     finest = task.total_steps / FINEST
-    history, parts = series.ordered(history, finest)
-    widths = series.widths([p for p in parts if p.run_id in placed and p.metric in by_key], finest)
-    found: list[tuple[np.ndarray, ...]] = []
+    held = series.ordered(history, finest)
+    parts = [p for p in held.parts if p.run_id in placed and p.metric in by_key]
+    widths = series.widths(parts, finest)
     timed = view.x == "wall"
     began = wall_time.began(history) if timed else {}
-    columns = ("step", "value", "time")[: 3 if timed else 2]
-    for part, (step, value, *time) in zip(parts, series.read(history, parts, *columns), strict=True):
-        run, metric = placed.get(part.run_id), by_key.get(part.metric)
-        if run is None or metric is None or not run["placed"]:
-            continue
+
+    def binned(part: series.Part, step: np.ndarray, value: np.ndarray, *time: np.ndarray) -> tuple[Any, ...] | None:
+        run, metric = placed[part.run_id], by_key[part.metric]
         hours = wall_time.elapsed(step, time[0], began.get(part.run_id)) if timed else None
         kept = _drawable(value, metric)
         if (timed and hours is None) or not kept.any():
-            continue
+            return None
         step, value = step[kept], np.log(value[kept]) if metric.scale == "log" else value[kept]
         if metric.smoothed and (window := view.smoothing(task)):
             value = _smoothed(step, value, run["detach"], window)
         number = np.ceil((step - run["origin"]) / widths[metric.key]).astype(np.int32)
-        start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+        start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
         points = np.diff(start, append=len(step)).astype(np.uint32)
         if hours is None:
             x, weight = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start), points
         else:
             x, weight = np.add.reduceat(hours[kept], start) / points, np.ones_like(points)
         names = np.full(len(start), runs_at[part.run_id]), np.full(len(start), metrics_at[metric.key])
-        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, weight))
+        return *names, number[start], np.add.reduceat(value, start) / points, x, weight
+
+    drawn = [part for part in parts if placed[part.run_id]["placed"]]
+    columns = ["step", "value", "time"][: 3 if timed else 2]
+    found = [bins for bins in held.each(drawn, columns, binned) if bins is not None]
     if not found:
         return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
     at_run, at_metric, *rest = (np.concatenate(column) for column in zip(*found, strict=True))

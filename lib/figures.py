@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import altair as alt
 import vl_convert
 
-from lib.charts_parts import QUIET
+from lib.charts_parts import QUIET_ON, text_styles
 from lib.curves import View
 from lib.history import Manifest
 from lib.study import Study, Task
@@ -216,9 +216,10 @@ def _config(font: str) -> Spec:
     return {
         "font": font,
         "view": {"stroke": None},
+        "style": text_styles("light"),
         "axis": grid | sizes | {"titleFontWeight": "normal"},
         "legend": sizes,
-        "title": {"fontSize": BASE_FONT + 3, "subtitleFontSize": BASE_FONT - 2, "subtitleColor": QUIET},
+        "title": {"fontSize": BASE_FONT + 3, "subtitleFontSize": BASE_FONT - 2, "subtitleColor": QUIET_ON["light"]},
     }
 
 
@@ -234,26 +235,56 @@ def _fit_single(spec: Spec, width: float | None, height: float | None) -> None:
         spec["width"] = round(width, 2)
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}
         spec["padding"] = 2
-    if height and width:
+        _shorten_rule(spec, width)
+    # A height by steps is that of rows of text, which need it whatever the width.
+    if height and width and not isinstance(spec.get("height"), dict):
         spec["height"] = round(width * height)
 
 
+#: Pixels below which a cell of a grid has no room for its axes and legend: the cells are then stacked.
+NARROWEST_CELL = 200
+#: Pixels of a character of a cell's title, nearly.
+TITLE_CHARACTER = 7.5
+#: The same of the rule's label, which is in smaller type.
+RULE_CHARACTER = 5.5
+
+
 def _fit_grid(spec: Spec, width: float) -> None:
-    """Cells of the width that makes the whole grid as wide as asked for: drawn twice, since axes need their room."""
+    """Cells of the width that makes the whole grid as wide as asked for: drawn three times, since axes need their room."""
     cells = [cell for row in spec["vconcat"] for cell in row.get("hconcat", [row])]
     columns = max(len(row.get("hconcat", [row])) for row in spec["vconcat"])
+    if width / columns < NARROWEST_CELL:
+        spec["vconcat"], columns = cells, 1
     for cell in cells:
         cell["width"] = round(width / columns * 0.8)
-    for _ in range(2):
+        _wrap_title(cell, cell["width"])
+        _shorten_rule(cell, width / columns)
+    for _ in range(3):
         spare = (width - _width(_svg(spec))) / columns
         for cell in cells:
             cell["width"] = max(60, round(cell["width"] + spare, 2))
 
 
+def _wrap_title(cell: Spec, width: float) -> None:
+    """A cell's title in as many lines as its width asks for: a long one would make the grid wider than its venue."""
+    title = cell.get("title")
+    if isinstance(title, dict) and isinstance(title["text"], str):
+        cell["title"] = title | {"text": textwrap.wrap(title["text"], max(12, int(width / TITLE_CHARACTER)))}
+
+
+def _shorten_rule(spec: Spec, width: float) -> None:
+    """Leave out of the rule's label where its step came from, where half of the width is too little for it."""
+    for layer in spec.get("layer", ()):
+        if "detach_label" in str(layer.get("name", "")):
+            lines = layer["mark"]["text"]
+            if max(map(len, lines)) * RULE_CHARACTER > 0.42 * width:
+                layer["mark"]["text"] = [line.partition(" (")[0] for line in lines]
+
+
 def _add_footer(spec: Spec, footer: str, width: float) -> None:
     lines = textwrap.wrap(footer, max(30, int(width / 5.2)))
     if "layer" not in spec:
-        small = {"fontSize": BASE_FONT - 2, "fontWeight": "normal", "color": QUIET, "orient": "bottom"}
+        small = {"fontSize": BASE_FONT - 2, "fontWeight": "normal", "color": QUIET_ON["light"], "orient": "bottom"}
         title = spec.get("title") or {"text": lines, "anchor": "start", "offset": 12} | small
         spec["title"] = title if title["text"] == lines else title | {"subtitle": lines}
         return
@@ -262,7 +293,7 @@ def _add_footer(spec: Spec, footer: str, width: float) -> None:
             "data": {"values": [{}]},
             "name": "footer",
             "mark": {
-                "type": "text", "text": lines, "align": "left", "baseline": "top", "color": QUIET,
+                "type": "text", "text": lines, "align": "left", "baseline": "top", "color": QUIET_ON["light"],
                 "fontSize": BASE_FONT - 2, "clip": False, "dy": 44,
             },
             "encoding": {"x": {"value": -40}, "y": {"value": "height"}},

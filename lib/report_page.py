@@ -1,6 +1,7 @@
 """The study as one self-contained page, and its claims as text."""
 
 import platform
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -119,11 +120,16 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def _html_table(frame: pl.DataFrame) -> Markup:
-    head = Markup().join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
+    head = Markup().join(Markup("<th>{}</th>").format(_head(name)) for name in frame.columns)
     rows = Markup().join(Markup("<tr>{}</tr>").format(_cells(row)) for row in frame.iter_rows())
     return Markup('<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
         head, rows
     )
+
+
+def _head(name: str) -> Markup:
+    """A column's name that may break where the parts of a logged key meet."""
+    return Markup("<wbr>").join(re.split(r"(?<=[:/])", name.replace("_", " ")))
 
 
 def _cells(row: Sequence[object]) -> Markup:

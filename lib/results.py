@@ -162,6 +162,39 @@ def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> p
     return pl.concat([BASELINES.to_frame(), *found])
 
 
+#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, or a baseline's.
+DRAWN = ("curve", "seed", "baseline")
+
+
+def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataFrame:
+    """The numbers that one figure draws, of `figures` with this stem; the grid's stem gives those of every cell.
+
+    Returns
+    -------
+    Columns of `lib.curves.COLUMNS` (a seed's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
+    seed and `label` of a baseline; within the view's range of steps.
+    """
+    from lib.figures import GRID_STEM, file_stem
+
+    cells = {file_stem(task, family): (task, family) for task in study.tasks for family in ("reward", "loss")}
+    shown = cells.values() if stem == GRID_STEM else [cells[stem]]
+    here = pl.lit(False)
+    for task, family in shown:
+        keys = [metric.key for metric in study.family(family)]
+        baseline = pl.lit(family == "reward") & (pl.col("drawn") == "baseline")
+        here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
+    rows = [study_curves(study, manifest, view).with_columns(drawn=pl.lit("curve"))]
+    if (seeds := study_seeds(study, manifest, view)) is not None:
+        one = pl.lit(1, pl.UInt32).alias("n")
+        rows.append(seeds.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit("seed")))
+    behind = study_baselines(study, treatments(study, manifest, view.left_out), view).drop("color")
+    rows.append(behind.with_columns(drawn=pl.lit("baseline")))
+    columns = (*COLUMNS, "drawn", "run_id", "label")
+    empty = pl.DataFrame(schema={"run_id": pl.String, "label": pl.String})
+    frame = pl.concat([*rows, empty], how="diagonal").select(columns).filter(here)
+    return frame if view.span is None else frame.filter(pl.col("step").is_between(*view.span))
+
+
 def results(study: Study, manifest: Manifest, view: View) -> Results:
     """Compute everything the report shows."""
     from lib.effects import study_effects
@@ -181,7 +214,8 @@ def results(study: Study, manifest: Manifest, view: View) -> Results:
 
 def figures(study: Study, drawn: Drawn) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
     """Every figure of the study with the stem of its file: the notebook's names."""
-    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
+    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics
+    from lib.charts_grid import figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
     view, curves = drawn.view, drawn.curves

@@ -16,8 +16,8 @@ import streamlit as st
 
 from lib import audit, results
 from lib.baselines import BASELINES, BaselineError, task_baselines
-from lib.charts_wire import Wired, wire
-from lib.curves import View, aggregated, per_seed
+from lib.charts_wire import Wired
+from lib.curves import grouped, per_seed, summarised
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.run_values import color_keys, coloring
@@ -25,6 +25,7 @@ from lib.session_fetch import Brought
 from lib.session_studies import with_added
 from lib.sources.bundle import write_bundle
 from lib.study import STUDIES, Evidence, Study
+from lib.view import View
 from lib.wall_time import Clocks, notes
 
 #: What the caches know a study and a view by: their text is made faster than each of their parts is looked at.
@@ -40,6 +41,7 @@ class Current:
     view: View
     stamp: str
     _drawn: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _split: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def treated(self) -> tuple[Treatment, ...]:
@@ -89,11 +91,18 @@ def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) 
     return results.task_bins(study, _manifest, study.task(task), view)
 
 
+def _unaggregated(view: View) -> View:
+    """The view without what is chosen after grouping: its bins and groups serve every aggregate, band and choice of arms."""
+    return View(smooth=view.smooth, window=view.window, left_out=view.left_out, x=view.x)
+
+
 def _current_bins(current: Current, task: str) -> pl.LazyFrame:
-    """The task's bins; one frame serves every aggregate, band and choice of arms."""
-    shown = current.view
-    view = View(smooth=shown.smooth, window=shown.window, left_out=shown.left_out, x=shown.x)
-    return _bins(current.study, task, current.stamp, view, current.manifest).lazy()
+    return _bins(current.study, task, current.stamp, _unaggregated(current.view), current.manifest).lazy()
+
+
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
+def _groups(study: Study, task: str, stamp: str, view: View, _current: Current) -> pl.DataFrame:
+    return grouped(_current_bins(_current, task), of_task(_current.treated, task), view).collect()
 
 
 def curves(current: Current, task: str) -> pl.DataFrame:
@@ -106,11 +115,11 @@ def curves(current: Current, task: str) -> pl.DataFrame:
 def _curves(current: Current, task: str) -> pl.DataFrame:
     study, view = current.study, current.view
     if view.grid == "exact":
-        return _exact_curves(
-            study, task, current.stamp, replace(view, seeds=False, color_by="", raw=False), current.manifest
-        )
+        plain = replace(view, seeds=False, color_by="", raw=False)
+        return _exact_curves(study, task, current.stamp, plain, current.manifest)
+    groups = _groups(study, task, current.stamp, _unaggregated(view), current)
     treated = of_task(current.treated, task)
-    return aggregated(_current_bins(current, task), study.task(task), study.metrics, treated, view).collect()
+    return summarised(groups.lazy(), study.task(task), study.metrics, treated, view).collect()
 
 
 @st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
@@ -203,31 +212,26 @@ def _family_chart(
     _current: Current,
 ) -> Wired | None:
     from lib import charts
+    from lib.charts_tables import split
 
-    drawn, asked = curves(_current, task), study.task(task)
-    if not charts.family_metrics(drawn, study, asked, family):
-        return None
-    rules = charts.detach_marks(shown_treated(_current, task), clocks(_current, task))
-    colors = coloring(_current.manifest, of_task(_current.treated, task), view.color_by)
-    chart = charts.family_chart(
-        drawn,
-        study,
-        asked,
-        family,
-        view=view,
-        rules=rules,
+    if task not in _current._split:
+        _current._split[task] = split(curves(_current, task), task)
+    behind = charts.Behind(
         seeds=seed_curves(_current, task) if view.draws_runs else None,
         raw=raw_curves(_current, task) if view.draws_raw else None,
-        coloring=colors,
         baselines=baselines(_current, task)[0] if family == "reward" else None,
-        domain=view.span,
-        height=height,
-        log=view.log(family),
-        brush=brush,
+        coloring=coloring(_current.manifest, of_task(_current.treated, task), view.color_by),
     )
-    from_detach = rules if view.x == "steps" else ()
-    takeaway = charts.alt_text(drawn, study, asked, family, rules=from_detach, coloring=colors)
-    return wire(chart, takeaway)
+    return charts.family_wired(
+        _current._split[task],
+        study,
+        study.task(task),
+        family,
+        view=view,
+        rules=charts.detach_marks(shown_treated(_current, task), clocks(_current, task)),
+        behind=behind,
+        options=charts.Options(height=height, brush=brush),
+    )
 
 
 def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
@@ -329,12 +333,19 @@ def figure_bytes(
     current: Current, stem: str, kind: str, look: str, font: str, size: float, scale: float, footer: bool
 ) -> bytes:
     """One figure as a file, from the settings on screen; `stem` as `lib.results.figures` names it."""
-    from lib.figures import footer_text, render, with_font
-
     study, view = current.study, current.view
     # A download is built outside the session's thread, where its caches are out of reach.
     chart = dict(results.figures(study, results.study_drawn(study, current.manifest, view)))[stem]
-    text = footer_text(study, current.manifest, view) if footer else ""
+    return drawn_bytes(current, chart, kind, look, font, size, scale, footer)
+
+
+def drawn_bytes(
+    current: Current, chart: Any, kind: str, look: str, font: str, size: float, scale: float, footer: bool
+) -> bytes:
+    """A chart as a file, with the footer of the settings on screen."""
+    from lib.figures import footer_text, render, with_font
+
+    text = footer_text(current.study, current.manifest, current.view) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 
 

@@ -13,6 +13,7 @@ from lib.history import Manifest
 from lib.session import Current
 from lib.session_fetch import Brought
 from lib.study import InputError, Study, Task
+from lib.widgets_tables import table
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -121,7 +122,7 @@ def _span() -> tuple[float, float] | None:
     if low is None or high is None:
         return None
     if low >= high:
-        st.caption(":orange[From must be below To: all is drawn.]")
+        st.markdown(":orange[From must be below To: all is drawn.]")
         return None
     st.button("Draw all again", icon=":material/zoom_out_map:", on_click=_draw_all)
     return low, high
@@ -249,6 +250,20 @@ def task_picker(study: Study) -> Task:
     return titles[chosen]
 
 
+#: Of the Rewards and Losses pages: the one task to look at.
+FOCUS = "only"
+_ALL = "All tasks"
+
+
+def focus(study: Study) -> tuple[Task, ...]:
+    """The tasks to draw: all, or the one looked at, kept in the URL; no control where there is only one."""
+    titles = {task.title: task for task in study.tasks}
+    if len(titles) == 1:
+        return study.tasks
+    chosen = st.segmented_control("Tasks", [_ALL, *titles], default=_ALL, key=FOCUS, bind="query-params", required=True)
+    return (titles[chosen],) if chosen in titles else study.tasks
+
+
 def task_choice(study: Study, key: str) -> Task:
     """The task that a form is about; no control where there is only one."""
     if len(study.tasks) == 1:
@@ -338,7 +353,7 @@ def raw_points(current: Current, run_id: str) -> None:
     with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
         if run.url:
             st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
-        st.dataframe(session.points(current, run_id), hide_index=True, alt=f"Every logged point of run {run.id}")
+        table(session.points(current, run_id), alt=f"Every logged point of run {run.id}")
 
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:

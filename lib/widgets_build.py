@@ -16,6 +16,7 @@ from lib.history import Manifest
 from lib.key_names import Suggested, preselected
 from lib.place import Looked, parse_place
 from lib.study import InputError, Metric, Source, Study, to_toml
+from lib.widgets_tables import table
 
 _LOOKED, _NUMBER = "looked", "looked_number"
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
@@ -100,6 +101,11 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|$~<>:&-])", r"\\\1", text)
 
 
+def _label(text: str) -> str:
+    """The same for a control's label: as few backslashes as can be, since a screen reader says them."""
+    return re.sub(r"[\\`*\[\]$~<>:|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+
+
 # ---- the proposal ------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +149,8 @@ def _choose_keys(looked: Looked, prefix: str) -> dict[str, str]:
 def _said(finding: Finding) -> None:
     """Where something was found, or that it is assumed."""
     color = {"found": "green", "assumed": "orange", "not found": "gray"}[finding.known]
-    st.caption(f":{color}-badge[{finding.known}] {_escaped(finding.where)}")
+    # A caption is paler than a badge may be.
+    st.markdown(f":{color}-badge[{finding.known}] :small[{_escaped(finding.where)}]")
 
 
 def _choose_metrics(looked: Looked, keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
@@ -182,7 +189,8 @@ def metric_rows(
     for one in suggested:
         key = one.metric.key
         with st.container(border=True):
-            st.caption(f"{':orange-badge[assumed] ' if one.assumed else ''}{_escaped(key)}: {_escaped(one.why)}")
+            assumed = ":orange-badge[assumed] " if one.assumed else ""
+            st.markdown(f"{assumed}:small[{_escaped(key)}: {_escaped(one.why)}]")
             columns = st.columns([3, 1, 1, 1])
             label = columns[0].text_input("Label", one.metric.label, key=f"{prefix}_{key}_label").strip()
             family = _option(columns[1], "Family", ("reward", "loss"), one.metric.family, f"{prefix}_{key}_family")
@@ -238,7 +246,7 @@ def _choose_detach(looked: Looked, draft: pr.Proposal, choices: Choices, prefix:
 
 def _steps(label: str, value: int | None, key: str) -> int | None:
     """A number of environment steps; the key changes with what is proposed, so that a new proposal shows."""
-    return st.number_input(_escaped(label), min_value=1, value=value, step=1000, key=f"{key}_{value}")
+    return st.number_input(_label(label), min_value=1, value=value, step=1000, key=f"{key}_{value}")
 
 
 def _choose_reading(found: Finding | None, key: str) -> str | None:
@@ -247,7 +255,7 @@ def _choose_reading(found: Finding | None, key: str) -> str | None:
         return None
     proposed = None if found.ask else found.value
     said = st.segmented_control(
-        f"{_escaped(found.what.removesuffix(' counts'))} counts the part of training that is",
+        f"{_label(found.what.removesuffix(' counts'))} counts the part of training that is",
         ["elapsed", "remaining"],
         default=proposed,
         key=key,
@@ -265,13 +273,13 @@ def _choose_reading(found: Finding | None, key: str) -> str | None:
 def _preview(looked: Looked, final: pr.Proposal) -> None:
     st.markdown("**Preview**")
     runs = pr.preview(final.study, looked)
-    st.dataframe(pr.arms(runs), hide_index=True, alt="Runs of the proposed study by task and arm, with their seeds")
+    table(pr.arms(runs), alt="Runs of the proposed study by task and arm, with their seeds")
     with st.expander(f"{len(runs)} runs", icon=":material/checklist:"):
-        st.dataframe(runs, hide_index=True, alt="Runs of the proposed study")
+        table(runs, alt="Runs of the proposed study")
     with st.expander("Everything found and assumed", icon=":material/rule:"):
         rows = [(f.what, f.value or "none", f.known, f.where) for f in final.findings]
         heads = ["what", "value", "known", "where"]
-        st.dataframe(pl.DataFrame(rows, schema=heads, orient="row"), hide_index=True, alt="What the proposal rests on")
+        table(pl.DataFrame(rows, schema=heads, orient="row"), alt="What the proposal rests on")
     with st.expander("The study file", icon=":material/description:"):
         st.code(to_toml(final.study), language="toml")
 
@@ -281,7 +289,6 @@ def _open(study: Study, prefix: str, ready: bool) -> None:
         opened = st.button(
             "Open this study",
             key=f"{prefix}_open",
-            type="primary",
             icon=":material/check:",
             disabled=not ready,
             help=None if ready else "Answer what is asked above first.",

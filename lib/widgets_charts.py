@@ -9,6 +9,7 @@ import polars as pl
 import streamlit as st
 
 from lib import session
+from lib.charts_parts import QUIET_ON, text_styles
 from lib.charts_wire import Wired, wire
 from lib.session import Current
 from lib.study import Metric, Study, Task
@@ -21,7 +22,7 @@ def family(current: Current, task: Task, family: str, height: int, alone: bool =
     draw every chart of the page anew at each notch of the wheel, under the pointer.
     """
     if alone:
-        st.subheader(task.title, anchor=False)
+        st.header(task.title, anchor=False)
     if family == "reward" and (complaint := session.baselines(current, task.key)[1]):
         st.warning(complaint, icon=":material/warning:")
     chart = session.family_chart(current, task.key, family, height, brush=True)
@@ -38,7 +39,7 @@ def axis_notes(current: Current) -> None:
         st.info("  \n".join(sentences), icon=":material/schedule:")
 
 
-_VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
     "supported": "green",
     "contradicted": "red",
     "not shown": "gray",
@@ -48,31 +49,34 @@ _VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
 
 #: What the change on a card is a change against, by design.
 _AGAINST = {
-    "fork": "change against control; ",
-    "did": "change against control; ",
-    "jump": "jump at the detach; ",
-    "onset": "jump at the detach; ",
-    "none": "",
+    "fork": "change vs control",
+    "did": "change vs control",
+    "jump": "jump at the detach",
+    "onset": "jump at the detach",
+    "none": "nothing to compare",
 }
+#: Colours of a change that was shown; any other is grey, whatever its sign.
+_SHOWN: dict[str, Literal["green", "red"]] = {"supported": "green", "contradicted": "red"}
 
 
 def effect_cards(study: Study, rows: pl.DataFrame) -> None:
     """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
     arms = rows["arm"].n_unique()
-    with st.grid("auto", min_column_width=170):
+    # Five in a row on a small laptop, two on a phone: a border's padding would cost the labels their ends.
+    with st.grid("auto", min_column_width=150, gap=("small", "xsmall")):
         for row in rows.iter_rows(named=True):
             metric = study.metric(row["metric"])
             label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
-            good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
-            with st.container(border=True, height="stretch"):
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
-                st.caption(f"{_AGAINST[row['design']]}before {number(row['before'])}, n = {_counts(row)}")
-                verdict_badge(row)
+            with st.container(gap="xsmall"):
+                color: Literal["green", "red", "gray"] = _SHOWN.get(row["verdict"], "gray")
+                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color)
+                st.caption(f"{_AGAINST[row['design']]}  \nbefore {number(row['before'])}, n = {_counts(row)}")
+                verdict_badge(row, _card_help(row))
 
 
-def verdict_badge(row: dict[str, Any]) -> None:
-    """The verdict of a row of effects, with its reasons on hover."""
-    st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
+def verdict_badge(row: dict[str, Any], said: str = "") -> None:
+    """The verdict of a row of effects, with its reasons (or what is to be said instead of them) on hover."""
+    st.badge(row["verdict"], color=VERDICT_COLORS[row["verdict"]], help=said or row["reasons"] or None)
 
 
 def _delta(row: dict[str, Any], metric: Metric) -> str | None:
@@ -87,14 +91,14 @@ def _card_help(row: dict[str, Any]) -> str:
 
 
 def _counts(row: dict[str, Any]) -> str:
-    return f"{row['n_arm']}" + (f" against {row['n_control']}" if row["n_control"] else "")
+    return f"{row['n_arm']}" + (f" vs {row['n_control']}" if row["n_control"] else "")
 
 
 def number(value: float | None) -> str:
     """A value in three significant digits (six before the point), a dash where there is none."""
     if value is None:
         return "–"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
     return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")
 
 
@@ -107,6 +111,8 @@ def send(chart: Wired, key: str, brush: bool = False) -> None:
     """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
     spec = json.loads(chart.spec)
     spec["datasets"] = dict(chart.datasets)
+    own = spec.get("config", {})
+    spec["config"] = {part: ink | own.get(part, {}) for part, ink in _inks().items()}
     if not brush:
         st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.takeaway)
         return
@@ -118,6 +124,13 @@ def send(chart: Wired, key: str, brush: bool = False) -> None:
         selection_mode="range",
         on_select=lambda: _brushed(key),
     )
+
+
+def _inks() -> dict[str, Any]:
+    """Colours of a chart's texts that can be read on the page's ground; Streamlit's own are too pale in its light theme."""
+    ground = st.context.theme.type or "light"
+    label = {"labelColor": QUIET_ON[ground], "titleColor": QUIET_ON[ground]}
+    return {"axis": label, "legend": label, "style": text_styles(ground)}
 
 
 def _brushed(key: str) -> None:

@@ -11,11 +11,11 @@ if effects.is_empty():
     st.info("No run of this study was detached: there is nothing to compare.", icon=":material/info:")
     st.stop()
 
-st.subheader("What can be claimed", anchor=False)
-widgets_effect.forest(current, effects)
+st.header("What can be claimed", anchor=False)
+widgets_effect.forest(current, evidence)
 widgets_effect.claims(current, effects)
 with st.expander("The effects as a table", icon=":material/table:"):
-    widgets_effect.table(effects)
+    widgets_effect.effect_table(effects)
 
 st.header("One task", anchor=False)
 task = widgets.task_picker(study)

@@ -3,7 +3,7 @@ from lib import methods, widgets, widgets_baselines, widgets_charts
 current = widgets.need_runs()
 widgets_baselines.baselines(current)
 widgets_charts.axis_notes(current)
-for task in current.study.tasks:
+for task in widgets.focus(current.study):
     widgets_charts.family(current, task, "reward", height=460, alone=True)
 
 widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")

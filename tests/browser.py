@@ -251,7 +251,7 @@ class Visitor:
 
     def fill(self, label: str, value: str) -> None:
         """Type into a field of the sidebar."""
-        field = self.page.get_by_test_id("stSidebar").get_by_label(label)
+        field = self.page.get_by_test_id("stSidebar").get_by_label(label, exact=True)
         field.fill(value)
         field.press("Enter")
 

@@ -5,13 +5,12 @@ import sys
 import time
 
 import pytest
-from app_kit import fill
 from browser import TITLES, Server, Visitor, untroubled
-from playwright.sync_api import Browser, expect
-from wandb_server import KEY, WandbServer
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
+RUN = "acro0001-s1-detached"
 CHARTS = {"overview": 6, "rewards": 3, "losses": 3}
 
 
@@ -123,13 +122,18 @@ SETTINGS = {
     "seeds": (lambda v: v.toggle("Draw every seed"), "true", None, None),
     "exact": (lambda v: v.toggle("Notebook arithmetic"), "true", None, None),
     "arms": (lambda v: v.pick("Arms", "detached"), "detached", None, "control"),
+    "log_reward": (lambda v: v.toggle("Log axis for rewards"), "true", "1e+2", "−50"),
+    "log_loss": (lambda v: v.toggle("Log axis for losses"), "false", "0.002", "2e-3"),
+    "out": (lambda v: v.pick("Runs left out", RUN), RUN, "n", "n of 6"),
 }
+#: Settings that the Rewards page does not show.
+ELSEWHERE = {"log_loss": "losses"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_setting(chrome, app, visitor, name):
     act, value, says, says_no_more = SETTINGS[name]
-    visitor.open("rewards")
+    visitor.open(ELSEWHERE.get(name, "rewards"))
     before = visitor.marks()
     assert says_no_more is None or says_no_more in visitor.texts()
     act(visitor)
@@ -165,54 +169,3 @@ def test_leave_a_run_out(chrome, app, visitor):
         assert any("n = 5" in text for text in shown)
         assert any("n = 6 against 6" in text for text in shown)
         assert another.until(lambda: same(visitor, another))
-
-
-# ---- a study on a W&B server ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory):
-    """The app's server, told of a W&B server that holds the runs of studies/detach_encoder.toml, and of no key."""
-    with WandbServer() as wandb:
-        fill(wandb)
-        with Server(tmp_path_factory.mktemp("cloud"), WANDB_BASE_URL=wandb.url) as started:
-            yield started
-            assert started.complaints() == []
-
-
-def _use_key(visitor: Visitor, key: str) -> None:
-    visitor.page.get_by_test_id("stForm").get_by_test_id("stTextInputField").fill(key)
-    visitor.page.get_by_role("button", name="Use this key").click()
-    visitor.page.get_by_role("button", name="Forget my key").wait_for()
-    visitor.settled()
-
-
-def test_own_key_fetch_and_draw(chrome: Browser, cloud):
-    with Visitor(chrome, cloud) as visitor, Visitor(chrome, cloud) as stranger:
-        visitor.open("study", study="detach_encoder")
-        _use_key(visitor, KEY)
-        visitor.page.get_by_role("button", name="Fetch runs").click()
-        visitor.page.get_by_text("6 runs, fetched").wait_for()
-        visitor.follow("Overview")
-        assert visitor.charts().count() == 4
-        assert "Train Episode Reward (MA 10,000)" in visitor.texts()
-        untroubled(visitor)
-        assert KEY not in visitor.page.url
-        stranger.open("overview", study="detach_encoder")
-        assert stranger.charts().count() == 0
-        stranger.open("study", study="detach_encoder")
-        stranger.page.get_by_role("button", name="Use this key").wait_for()
-        assert KEY not in stranger.page.content()
-        assert stranger.page.get_by_text("6 runs, fetched").count() == 0
-        untroubled(stranger)
-
-
-def test_wrong_key(chrome, cloud):
-    with Visitor(chrome, cloud) as visitor:
-        visitor.open("study", study="detach_encoder")
-        _use_key(visitor, "b" * 40)
-        visitor.page.get_by_role("button", name="Fetch runs").click()
-        alert = visitor.page.get_by_test_id("stAlert").filter(has_text="does not accept this key")
-        alert.wait_for()
-        assert "b" * 8 not in alert.inner_text()
-        untroubled(visitor)

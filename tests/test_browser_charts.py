@@ -1,106 +1,107 @@
-"""What a pointer does on a chart, in a real browser: legends isolate, lines and bars tell, a brush sets every range."""
+"""What a pointer does on a chart: read every series at a step, isolate a metric or an arm, choose a range of steps."""
 
 import pytest
 from browser import Visitor, untroubled
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-FAINT = 0.08
-TOOLTIP = "#vg-tooltip-element.visible"
+EVAL, TRAIN = "Eval Episode Reward", "Train Episode Reward (MA 1,000)"
+SEEN = """svg => [...svg.querySelectorAll('[class*=_line_marks] path')].map(path =>
+    [path.__data__.mark.items[0].datum.metric, path.__data__.mark.items[0].datum.arm, Number(path.getAttribute('opacity'))])"""
 
 
-def opacities(visitor: Visitor, layer: str) -> list[float]:
-    """How opaque each line of a layer of the first chart is."""
-    paths = visitor.charts().first.locator(f"[class*=_{layer}_marks] path")
-    return [float(o) for o in paths.evaluate_all("paths => paths.map(path => path.getAttribute('opacity') ?? 1)")]
+@pytest.fixture
+def chart(visitor):
+    """The first chart of the Rewards page."""
+    visitor.open("rewards")
+    return visitor.charts().first
 
 
-def click_legend(visitor: Visitor, entry: str) -> None:
-    visitor.charts().first.locator(".role-legend-label text").get_by_text(entry, exact=True).click()
+def point(visitor: Visitor, share: float) -> tuple[float, float]:
+    """A place in the first chart's plot: at this share of its width, half-way up."""
+    plot = visitor.charts().first.locator("svg .role-frame.root path.background").first.bounding_box() or {}
+    return plot["x"] + share * plot["width"], plot["y"] + plot["height"] / 2
 
 
-def until(visitor: Visitor, layer: str, wanted: list[float]) -> None:
-    assert visitor.until(lambda: opacities(visitor, layer) == pytest.approx(wanted, abs=0.01)), opacities(
-        visitor, layer
-    )
+def isolated(visitor: Visitor, *series: tuple[str, str]) -> bool:
+    """Whether these series of the first chart come to be drawn in full, and the others faintly."""
+
+    def holds() -> bool:
+        drawn = visitor.charts().first.locator("svg").first.evaluate(SEEN)
+        return {(m, a): o for m, a, o in drawn} == {
+            (m, a): 1 if (m, a) in series else 0.08 for m in (EVAL, TRAIN) for a in ("detached", "control")
+        }
+
+    return visitor.until(holds)
 
 
-def point_at(visitor: Visitor, layer: str) -> str:
-    """Put the pointer on the first mark of a layer of the first chart, most of the way along it; the tooltip's text."""
-    mark = visitor.charts().first.locator(f"[class*=_{layer}_marks] path").first
-    x, y = mark.evaluate(
-        """mark => {
-            const at = mark.getPointAtLength(0.4 * mark.getTotalLength()), {a, d, e, f} = mark.getScreenCTM();
-            return [at.x * a + e, at.y * d + f];
-        }"""
-    )
-    visitor.page.mouse.move(x - 2, y)
+def test_pointing_reads_every_series_at_that_step(chart, visitor):
+    x, y = point(visitor, 0.25)
+    visitor.page.mouse.move(x - 5, y)
     visitor.page.mouse.move(x, y)
-    tooltip = visitor.page.locator(TOOLTIP)
-    tooltip.wait_for()
-    return " ".join(tooltip.inner_text().split())
+    tip = visitor.page.locator("#vg-tooltip-element")
+    expect(tip).to_be_visible()
+    said = [line.strip() for line in tip.inner_text().splitlines() if line.strip()]
+    assert said[0] == "Environment Steps"
+    assert float(said[1].replace(",", "")) == pytest.approx(25_000, abs=500)
+    names = said[2::2]
+    assert names == [f"{arm}: {metric}" for metric in (TRAIN, EVAL) for arm in ("control", "detached")]
+    assert all(text.endswith("], n = 6") for text in said[3::2])
 
 
-def x_labels(visitor: Visitor, chart: int) -> list[str]:
-    return [text for text in visitor.texts(chart) if text.endswith("k")]
+def test_a_click_on_a_legend_isolates_a_metric_or_an_arm(chart, visitor):
+    every = [(metric, arm) for metric in (EVAL, TRAIN) for arm in ("detached", "control")]
+    words = chart.locator("svg text")
+    assert isolated(visitor, *every)
+    words.get_by_text(EVAL, exact=True).click()
+    assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
+    words.get_by_text("control", exact=True).click()
+    assert isolated(visitor, (EVAL, "control"))
+    chart.locator("svg").first.click(position={"x": 2, "y": 2})
+    assert isolated(visitor, *every)
 
 
-def test_a_click_on_a_legend_isolates_and_a_second_one_ends_it(visitor):
-    visitor.open("losses")
-    until(visitor, "line", [1] * 6)
-    click_legend(visitor, "Train Consistency Loss")
-    until(visitor, "line", [1, 1, *[FAINT] * 4])
-    click_legend(visitor, "control")
-    until(visitor, "line", [1, *[FAINT] * 5])
-    click_legend(visitor, "Train Consistency Loss")
-    until(visitor, "line", [1, FAINT] * 3)
-    click_legend(visitor, "control")
-    until(visitor, "line", [1] * 6)
-    visitor.charts().first.click(position={"x": 300, "y": 200})
-    click_legend(visitor, "Train Consistency Loss")
-    until(visitor, "line", [1, 1, *[FAINT] * 4])
-
-
-def test_a_run_in_a_colour_tells_what_it_is_and_its_value_isolates_it(visitor):
-    visitor.open("losses", color="detach_step")
-    said = point_at(visitor, "hover_touch")
-    assert said.startswith("run acro0001-s")
-    assert "seed " in said
-    assert "detach_step " in said
-    click_legend(visitor, "50000")
-    assert visitor.until(lambda: min(opacities(visitor, "runs")) < FAINT)
-    shown = opacities(visitor, "runs")
-    assert (sum(o > 0.8 for o in shown), sum(o < FAINT for o in shown)) == (18, 18)
-    until(visitor, "line", [1] * 6)
-
-
-def test_the_strip_tells_how_many_seeds_there_are(visitor):
-    visitor.open("losses")
-    bar = visitor.charts().first.locator("[class*=_n_strip_marks] path").first
-    box = bar.bounding_box() or {}
-    visitor.page.mouse.move(box["x"] + 100, box["y"] + 1)
-    visitor.page.mouse.move(box["x"] + 110, box["y"] + 1)
-    tooltip = visitor.page.locator(TOOLTIP)
-    tooltip.wait_for()
-    assert "n 6 of 6" in " ".join(tooltip.inner_text().split())
-
-
-def test_a_brush_on_one_chart_is_the_range_of_all(visitor):
-    visitor.open("overview")
-    chart = visitor.charts().first
-    chart.scroll_into_view_if_needed()
-    box = chart.bounding_box() or {}
-    x, y = box["x"], box["y"] + box["height"] / 2
+def test_a_drag_with_shift_chooses_the_range_and_a_button_draws_all_again(chart, chrome, app, visitor):
+    before = visitor.marks()
+    x, y = point(visitor, 0.25)
+    end, _ = point(visitor, 0.5)
     visitor.page.keyboard.down("Shift")
-    visitor.page.mouse.move(x + 0.45 * box["width"], y)
+    visitor.page.mouse.move(x, y)
     visitor.page.mouse.down()
-    visitor.page.mouse.move(x + 0.6 * box["width"], y, steps=5)
-    visitor.page.mouse.move(x + 0.75 * box["width"], y, steps=5)
+    visitor.page.mouse.move(end, y, steps=5)
     visitor.page.mouse.up()
     visitor.page.keyboard.up("Shift")
-    visitor.page.wait_for_url("**from=*")
+    visitor.page.wait_for_function("() => new URL(location.href).searchParams.get('to')")
+    visitor.until_redrawn(before)
+    low, high = (float(visitor.query()[name][0]) for name in ("from", "to"))
+    assert (low, high) == (pytest.approx(25_000, abs=200), pytest.approx(50_000, abs=200))
+    ticks = ["25k", "30k", "35k", "40k", "45k", "50k"]
+    assert [text for text in visitor.texts() if text.endswith("0k") or text.endswith("5k")] == ticks
+    with Visitor(chrome, app) as another:
+        another.page.goto(visitor.page.url)
+        another.settled()
+        assert another.texts() == visitor.texts()
+        untroubled(another)
+    visitor.page.get_by_role("button", name="Draw all again").click()
+    visitor.until_query("from", None)
+    visitor.until_query("to", None)
     visitor.settled()
-    (low,), (high,) = visitor.query()["from"], visitor.query()["to"]
-    assert 10_000 < float(low) < float(high) < 95_000
-    assert visitor.until(lambda: x_labels(visitor, 0) == x_labels(visitor, 1) != ["20k", "40k", "60k", "80k", "100k"])
-    untroubled(visitor)
+    assert visitor.until(lambda: "100k" in visitor.texts())
+
+
+def test_a_range_that_is_typed(visitor):
+    visitor.open("losses")
+    before = visitor.marks()
+    visitor.fill("From", "60000")
+    visitor.until_query("from", "60000")
+    visitor.fill("To", "40000")
+    said = visitor.page.get_by_test_id("stSidebar").get_by_text("From must be below To: all is drawn.")
+    expect(said).to_be_visible()
+    visitor.settled()
+    assert visitor.marks() == before
+    visitor.fill("From", "20000")
+    visitor.until_redrawn(before)
+    expect(said).to_have_count(0)
+    assert visitor.query() == {"from": ["20000"], "to": ["40000"]}
+    assert {"20k", "40k"} <= set(visitor.texts()) and not {"0", "60k", "100k"} & set(visitor.texts())

@@ -6,7 +6,8 @@ import altair as alt
 import polars as pl
 import pytest
 
-from lib.charts import alt_text, family_chart, grid
+from lib.charts import alt_text, family_chart
+from lib.charts_grid import grid
 from lib.charts_runs import COLORS, RAMP, value_colors
 from lib.charts_wire import wire
 from lib.curves import View, raw_curves, seed_curves

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from pdf import read_with
 
-from lib.charts import DetachMark, family_chart, grid
+from lib.charts import DetachMark, family_chart
+from lib.charts_grid import grid
 from lib.curves import View
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
@@ -103,6 +104,22 @@ def test_a_grid_is_as_wide_as_its_venue_too(tmp_path):
     assert float(re.search(r'width="([\d.]+)"', svg)[1]) == pytest.approx(6.75 * 96, abs=4)
 
 
+def test_a_grid_of_long_titles_is_stacked_and_wrapped_where_it_is_narrow():
+    task = replace(TASK, display_name="A task with a name that is far longer than its cell is wide")
+    study = replace(STUDY, tasks=(task, OTHER))
+    frame = pl.concat([both(), both(task=OTHER)])
+    one = grid(
+        frame, study, view=View(), rules={t.key: [DetachMark(50, "config, signal agrees")] for t in (TASK, OTHER)}
+    )
+    for look, inches, across in (("paper, one column", 3.25, 1), ("paper, two columns", 6.75, 2)):
+        text = render(one, "svg", preset=look).decode()
+        assert float(re.search(r'width="([\d.]+)"', text)[1]) == pytest.approx(inches * 96, abs=4)
+        assert ("(config, signal agrees)" in text) is False
+        spec = json.loads(render(one, "json", preset=look))
+        assert {len(row.get("hconcat", [row])) for row in spec["vconcat"]} == {across}
+    assert "(config, signal agrees)" in render(one, "svg").decode()
+
+
 def test_a_pdf_embeds_its_fonts_and_its_text_can_be_selected(chart, tmp_path):
     (tmp_path / "f.pdf").write_bytes(render(chart, "pdf", preset="paper, one column", footer="two runs"))
     fonts = [line.split() for line in read_with("pdffonts", tmp_path / "f.pdf").splitlines()[2:]]
@@ -129,6 +146,14 @@ def test_png_scale_and_font_size(chart):
     inner = float(re.search(r'viewBox="0 0 ([\d.]+)', text)[1])
     # Axis labels are 11 units of the drawing, 12 points of 1/72 inch on paper.
     assert 11 * outer / inner == pytest.approx(12 * 96 / 72, abs=0.1)
+
+
+def test_a_drawings_quiet_and_red_texts_can_be_read_on_white(chart):
+    text = render(chart, "svg").decode()
+    assert re.findall(r'<text[^>]*fill="([^"]*)"[^>]*>(?:<tspan[^>]*>)?(Encoder Detached|n of 3)<', text) == [
+        ("#66707c", "n of 3"),
+        ("#cc0000", "Encoder Detached"),
+    ]
 
 
 def test_the_footer_is_part_of_the_figure(chart):
