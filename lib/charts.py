@@ -15,7 +15,7 @@ import polars as pl
 
 from lib import charts_parts as parts
 from lib import charts_tables as tables
-from lib.charts_baselines import baseline_layers, baseline_tables, drawn_baselines
+from lib.charts_baselines import baseline_layers, baseline_tables, baseline_touch, drawn_baselines
 from lib.charts_hover import hover_layer, hover_table, number, strip_layers, strip_table, tip_titles
 from lib.charts_look import Look, look_of, selections
 from lib.charts_parts import Data, DetachMark, detach_marks
@@ -250,12 +250,15 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     if "seeds" in data:
         layers.append(_seeds(data["seeds"], look, x, y))
     layers.append(_lines(data["curves"], look, x, y))
-    if rows:
-        layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
     if "hover" in data:
         layers.append(hover_layer(data["hover"], plan.titles, x, plan.bounds is not None, look.prefix))
-        if "touch" in data:
-            layers.append(run_touch(data["touch"], look, x, y))
+    # What has a tooltip of its own lies above the one that covers the whole plot.
+    if rows:
+        layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
+    if options.interactive and "baselines" in data:
+        layers.append(baseline_touch(data["baselines"], x, y, look.prefix))
+    if options.interactive and "touch" in data:
+        layers.append(run_touch(data["touch"], look, x, y))
     layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
     params = selections(look, options.brush) if options.interactive else alt.Undefined
     heading = parts.figure_heading(options.title)

@@ -141,12 +141,12 @@ def test_a_pointer_on_a_line_is_told_run_seed_and_value():
     assert [tip["title"] for tip in touch["encoding"]["tooltip"] if "title" in tip] == ["run", "lr"]
     assert [tip["field"] for tip in touch["encoding"]["tooltip"]] == ["run_id", "seed", "by", "arm", "metric"]
     names = [part["name"].removeprefix("acrobot_swingup_reward_") for part in chart(LISTED).to_dict()["layer"]]
-    assert names.index("hover_touch") == names.index("hover_rule") + 1
+    assert names.index("hover_touch") > names.index("hover_rule")
 
 
 def test_a_click_on_a_value_isolates_its_runs():
     params = {p["name"]: p for p in chart(LISTED).to_dict()["params"]}
-    assert params["isolate_value"]["select"] == {"type": "point", "fields": ["by"]}
+    assert params["isolate_value"]["select"]["fields"] == ["by"]
     assert params["isolate_value"]["views"] == ["acrobot_swingup_reward_runs"]
     assert "isolate_value" not in {p["name"] for p in chart(SCALED).to_dict()["params"]}
 

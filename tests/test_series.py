@@ -85,7 +85,7 @@ def test_a_file_whose_steps_go_back_is_sorted(tmp_path):
     logged = series("a", REWARD.key, [(5, 1.0), (3, 2.0), (9, 4.0)])
     manifest = stored(tmp_path, {"a": logged})
     found, _ = drawn(manifest.history(), {"a": logged}, 10)
-    assert found["points"].sum() == 3
+    assert found["x_weight"].sum() == 3
     assert found.equals(drawn(history(sorted(logged, key=lambda p: p[2])), {"a": logged}, 10)[0])
 
 
