@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lib import session, widgets, widgets_export
+from lib import session, widgets, widgets_export, widgets_share
 from lib.curves import View
 
 ASSETS = Path(__file__).parent / "assets"
@@ -72,5 +72,7 @@ session.hold(study, found, complaint, view)
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.title(study.title if study is not None and page.url_path == "" else page.title, anchor=False)
     if found is not None:
-        widgets_export.export(session.current())
+        with st.container(horizontal=True, width="content"):
+            widgets_share.share(session.current())
+            widgets_export.export(session.current())
 page.run()

@@ -68,15 +68,23 @@ def make_study(folder: Path, runs: int, rows: int) -> Path:
 
 
 class Clock:
-    """Measures the script runs of an AppTest: the time that the server works on a rerun."""
+    """Measures the script runs of an AppTest: the time that the server works on a rerun.
+
+    As on a server that has had its first visitor: scripts are compiled once, and pages/ is no app of its own.
+    """
 
     def __init__(self) -> None:
+        from streamlit.runtime.pages_manager import PagesManager
+        from streamlit.runtime.scriptrunner.script_cache import ScriptCache
         from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+        from streamlit.testing.v1 import app_test
 
         self.last = 0.0
-        run = ScriptRunner._run_script
+        run, scripts = ScriptRunner._run_script, ScriptCache()
+        app_test.ScriptCache = lambda: scripts
 
         def timed(runner, data):
+            PagesManager.uses_pages_directory = False
             began = time.perf_counter()
             run(runner, data)
             self.last = time.perf_counter() - began

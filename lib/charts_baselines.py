@@ -1,11 +1,13 @@
 """Baselines behind a reward chart: thin and grey, each named at its line."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
+from lib.charts_parts import Data
 
 ROWS = 1200
 #: Where along its line each baseline is named, so that lines which end together are told apart.
@@ -24,10 +26,8 @@ def drawn_baselines(
     return None if mine.is_empty() else mine
 
 
-def baseline_layers(
-    mine: pl.DataFrame, x: dict[str, Any], y: dict[str, Any], bounds: tuple[float, float] | None, prefix: str
-) -> list[alt.Chart]:
-    """Band, line and name of every baseline, to be layered first.
+def baseline_tables(mine: pl.DataFrame, bounds: tuple[float, float] | None) -> dict[str, pl.DataFrame]:
+    """What is drawn of the baselines: every line, and the point of each at which it is named.
 
     Parameters
     ----------
@@ -38,8 +38,18 @@ def baseline_layers(
         mine = parts.for_log(mine, bounds)
     columns = ("label", "color", "step", "mean", "lower", "upper", "n")
     table = parts.lean(parts.thin(mine.select(columns), ["label"], "mean", ROWS))
+    ends = []
+    for i, label in enumerate(table["label"].unique(maintain_order=True)):
+        rows = table.filter(pl.col("label") == label)
+        at = PLACES[i % len(PLACES)]
+        ends.append(rows.slice(round(at * (rows.height - 1)), 1))
+    return {"baselines": table, "baseline_names": pl.concat(ends).drop("lower", "upper", "n")}
+
+
+def baseline_layers(data: Mapping[str, Data], x: dict[str, Any], y: dict[str, Any], prefix: str) -> list[alt.Chart]:
+    """Band, line and name of every baseline, to be layered first; `data` as `baseline_tables` gives them."""
     # Fill and stroke, not colour: the legend of colours is the metrics'.
-    base = alt.Chart(table).encode(x=alt.X("step:Q", **x), detail=alt.Detail("label:N"))
+    base = alt.Chart(data["baselines"]).encode(x=alt.X("step:Q", **x), detail=alt.Detail("label:N"))
     band = base.properties(name=f"{prefix}_baseline_band").mark_area(clip=True, opacity=0.1, strokeWidth=0)
     line = base.properties(name=f"{prefix}_baselines").mark_line(clip=True, strokeWidth=1.25, opacity=0.8)
     tips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
@@ -47,23 +57,18 @@ def baseline_layers(
     return [
         band.encode(y=alt.Y("lower:Q", **y), y2=alt.Y2("upper:Q"), fill=alt.Fill("color:N", scale=None)),
         line.encode(y=alt.Y("mean:Q", **y), stroke=alt.Stroke("color:N", scale=None), tooltip=tips),
-        _names(table, x, y, prefix),
+        _names(data["baseline_names"], x, y, prefix),
     ]
 
 
-def _names(table: pl.DataFrame, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:
-    ends = []
-    for i, label in enumerate(table["label"].unique(maintain_order=True)):
-        rows = table.filter(pl.col("label") == label)
-        at = PLACES[i % len(PLACES)]
-        ends.append(rows.slice(round(at * (rows.height - 1)), 1))
+def _names(table: Data, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:
     return (
-        alt.Chart(pl.concat(ends).drop("lower", "upper", "n"), name=f"{prefix}_baseline_names")
+        alt.Chart(table, name=f"{prefix}_baseline_names")
         .mark_text(align="right", baseline="bottom", dx=-2, dy=-10, fontSize=11, fontStyle="italic", clip=True)
         .encode(
             x=alt.X("step:Q", **x),
             y=alt.Y("mean:Q", **y),
-            text="label:N",
+            text=alt.Text("label:N"),
             fill=alt.Fill("color:N", scale=None),
         )
     )

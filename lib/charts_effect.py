@@ -76,13 +76,13 @@ def slope_chart(
     ]  # fmt: skip
     base = alt.Chart(long, name="runs").encode(x=place, y=alt.Y("value:Q", **y), tooltip=tips)
     lines = base.mark_line(color=color).encode(
-        detail=["run_id:N"], strokeDash=_dash(arms), opacity=faint, strokeWidth=wide
+        detail=alt.Detail("run_id:N"), strokeDash=_dash(arms), opacity=faint, strokeWidth=wide
     )
     dots = base.properties(name="dots").mark_circle(color=color, size=45).encode(opacity=faint).add_params(near)
     means = (
         alt.Chart(_mean_phases(runs, arms, log), name="means")
         .mark_line(color=color, strokeWidth=4, point={"size": 90, "filled": True, "color": color})
-        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail="arm:N")
+        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail=alt.Detail("arm:N"))
     )
     return parts.Layered(layer=[lines, dots, means], width=width, height=height, title=parts.figure_heading(title))
 
@@ -231,7 +231,7 @@ def forest_chart(
     bars = (
         base.properties(name="interval")
         .mark_rule(strokeWidth=3, clip=True)
-        .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2="high:Q", color=color)
+        .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2=alt.X2("high:Q"), color=color)
     )
     hollow = alt.FillOpacityValue(1, condition={"test": "datum.verdict === 'cannot say'", "value": 0})
     dots = (
@@ -343,7 +343,10 @@ def quadrant_chart(
                 legend=alt.Legend(title=None, orient="top"),
             ),
             shape=alt.Shape("task:N", scale=alt.Scale(domain=tasks), legend=alt.Legend(title=None, orient="top")),
-            tooltip=["task:N", "seed:N", alt.Tooltip("reward:Q", format="+.3~g"), alt.Tooltip("loss:Q", format="+.3~g")],
+            tooltip=[
+                alt.Tooltip("task:N"), alt.Tooltip("seed:N"),
+                alt.Tooltip("reward:Q", format="+.3~g"), alt.Tooltip("loss:Q", format="+.3~g"),
+            ],
         )
     )  # fmt: skip
     across = alt.Chart(alt.InlineData(values=[{}]), name="no_reward_effect").mark_rule(color=parts.QUIET, aria=False)

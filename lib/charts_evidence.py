@@ -46,7 +46,7 @@ def difference_chart(
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(color=color, opacity=0.2, clip=True)
-        .encode(x=x, y=alt.Y("ci_low:Q", **y), y2="ci_high:Q", detail="arm:N")
+        .encode(x=x, y=alt.Y("ci_low:Q", **y), y2=alt.Y2("ci_high:Q"), detail=alt.Detail("arm:N"))
     )  # fmt: skip
     line = (
         base.properties(name="line").mark_line(color=color, clip=True)
@@ -110,18 +110,21 @@ def jump_chart(
         .encode(
             x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y),
             opacity=alt.OpacityValue(0.25, condition=shown | {"value": 0.9}),
-            tooltip=["seed:N", alt.Tooltip("run_id:N", title="run"), _steps("step"), alt.Tooltip("value:Q", format=".4~g")],
+            tooltip=[
+                alt.Tooltip("seed:N"), alt.Tooltip("run_id:N", title="run"),
+                _steps("step"), alt.Tooltip("value:Q", format=".4~g"),
+            ],
         )
         .add_params(near)
     )  # fmt: skip
     fitted = (
         alt.Chart(parts.lean(table), name="fits").mark_line(color=color, clip=True)
         .encode(
-            x=alt.X("step:Q", **x), y=alt.Y("fit:Q", **y), detail=["run_id:N", "side:N"],
+            x=alt.X("step:Q", **x), y=alt.Y("fit:Q", **y), detail=[alt.Detail("run_id:N"), alt.Detail("side:N")],
             strokeWidth=alt.StrokeWidthValue(1.5, condition=shown | {"value": 4}),
             opacity=alt.OpacityValue(0.7, condition=shown | {"value": 1}),
             tooltip=[
-                "seed:N", "arm:N", alt.Tooltip("run_id:N", title="run"),
+                alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("run_id:N", title="run"),
                 alt.Tooltip("jump:Q", format="+.3~g", title=_unit(metric, "jump")),
                 alt.Tooltip("side:N"), alt.Tooltip("rows:Q"),
             ],
@@ -165,7 +168,7 @@ def placebo_chart(
         dot = base.properties(name=f"{name}_jump").mark_point(color=color, size=size, clip=True)
         filled = alt.FillOpacityValue(1, condition={"test": "datum.overlaps", "value": 0})
         return [
-            bar.encode(y=alt.Y("ci_low:Q", **y), y2="ci_high:Q"),
+            bar.encode(y=alt.Y("ci_low:Q", **y), y2=alt.Y2("ci_high:Q")),
             dot.encode(y=alt.Y("jump:Q", **y), fill=alt.FillValue(color), fillOpacity=filled),
         ]
 
@@ -228,13 +231,19 @@ def curves_since_detach(
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(opacity=0.2, clip=True)
-        .encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q", color=color, detail="arm:N")
+        .encode(x=x, y=alt.Y("lower:Q", **y), y2=alt.Y2("upper:Q"), color=color, detail=alt.Detail("arm:N"))
     )  # fmt: skip
     line = (
         base.properties(name="line").mark_line(strokeWidth=2, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), color=color, strokeDash=dash)
     )  # fmt: skip
-    tips = ["task:N", "arm:N", alt.Tooltip("step:Q", title=parts.X_TITLES[view.x], format=",.4~g"), *_means(), "n:Q"]
+    tips = [
+        alt.Tooltip("task:N"),
+        alt.Tooltip("arm:N"),
+        alt.Tooltip("step:Q", title=parts.X_TITLES[view.x], format=",.4~g"),
+        *_means(),
+        alt.Tooltip("n:Q"),
+    ]
     touch = (
         base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tips)

@@ -1,17 +1,25 @@
 """What a curve chart shows beside its curves: one tooltip over every series at a step, and the strip of n."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import altair as alt
 import numpy as np
 import polars as pl
 
-from lib.charts_parts import QUIET, QUIET_TEXT
+from lib.charts_look import Look
+from lib.charts_parts import QUIET, QUIET_TEXT, Data, decimals
+from lib.charts_tables import Curve
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
-TEXTS = 1200  # of the tooltip in all: many series share fewer positions
+TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
 STRIP_SLOTS = 100
 MISSING = "–"
 
-Series = tuple[str, str]
+_STRIP = {
+    "metric": pl.Categorical, "arm": pl.Categorical, "step": pl.Float64, "end": pl.Float64, "seeds": pl.Categorical,
+    "share": pl.Float64, "up": pl.Int32,
+}  # fmt: skip
 
 
 def number(value: float, log: bool) -> str:
@@ -22,33 +30,48 @@ def number(value: float, log: bool) -> str:
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.3g}"
 
 
-def hover_table(curves: pl.DataFrame, order: list[Series], log: bool, split: float | None = None) -> pl.DataFrame:
-    """The text of every series at up to `SLOTS` steps, precomputed: columns step, s0, s1, … in the given order.
+def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFrame:
+    """The numbers of every series at up to `SLOTS` steps: columns step, and m0, l0, u0, n0 of the first series, …
 
     Series are logged at different steps: each shows its own nearest point, never one from the other side of the
-    detach, and a dash where it has none within its own spacing.
+    detach, and null where it has none within its own spacing.
 
     Parameters
     ----------
-    curves : metric, arm, step, mean, lower, upper, n.
-    order : the series as (metric, arm).
     split : the detach step on the x axis, or None.
     """
-    steps = curves["step"].unique().sort().to_numpy()
-    at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(order), 1))))
+    steps = np.unique(np.concatenate([curve.step for curve in drawn])) if drawn else np.empty(0)
+    at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(drawn), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
-    columns = {"step": at}
-    for i, (metric, arm) in enumerate(order):
-        rows = curves.filter(pl.col("metric") == metric, pl.col("arm") == arm, pl.col("mean").is_not_null())
-        texts = np.array([_text(r, log) for r in rows.select("mean", "lower", "upper", "n").iter_rows()] + [MISSING])
-        columns[f"s{i}"] = texts[_nearest(rows["step"].to_numpy(), at, spacing, split)]
+    columns = [pl.Series("step", at)]
+    for i, curve in enumerate(curve.along_x() for curve in drawn):
+        found = _nearest(curve.step, at, spacing, split)
+        for name, values in zip("mlu", (curve.mean, curve.lower, curve.upper), strict=True):
+            columns.append(pl.Series(f"{name}{i}", _taken(values, found), dtype=pl.Float32, nan_to_null=True))
+        counts = pl.Series(f"n{i}", _taken(curve.n.astype(float), found), nan_to_null=True)
+        columns.append(counts.cast(pl.UInt16))
     return pl.DataFrame(columns)
 
 
-def _text(row: tuple[float, float | None, float | None, int], log: bool) -> str:
-    mean, lower, upper, n = row
-    band = "" if lower is None or upper is None else f" [{number(lower, log)}, {number(upper, log)}]"
-    return f"{number(mean, log)}{band}, n = {n}"
+def _taken(values: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The values at these places, NaN where a place is -1."""
+    return np.append(values, np.nan)[found]
+
+
+def hover_text(i: int, log: bool) -> str:
+    """The Vega expression of a series' line in the tooltip: its mean, its band and n, or a dash.
+
+    Three digits that matter, scientific on a log axis (3.1e-3), as `number` writes them.
+    """
+
+    def number(value: str) -> str:
+        if log:
+            return f"replace(format({value}, '.2e'), 'e+', 'e')"
+        return f"format({value}, abs({value}) >= 100 ? ',.1f' : ',.3~g')"
+
+    mean, low, high, n = (f"datum.{name}{i}" for name in "mlun")
+    band = f"(isValid({low}) && isValid({high}) ? ' [' + {number(low)} + ', ' + {number(high)} + ']' : '')"
+    return f"isValid({mean}) ? {number(mean)} + {band} + ', n = ' + {n} : '{MISSING}'"
 
 
 def _slots(steps: np.ndarray, most: int) -> np.ndarray:
@@ -76,18 +99,20 @@ def _nearest(steps: np.ndarray, at: np.ndarray, spacing: float, split: float | N
     return found
 
 
-def hover_layer(
-    curves: pl.DataFrame, order: list[Series], x: dict, log: bool, split: float | None, prefix: str
-) -> alt.Chart:
+def tip_titles(drawn: Sequence[Curve], look: Look) -> tuple[str, ...]:
+    """What the tooltip calls each series; the arm comes first, for a page cuts long names off at their end."""
+    several = len({curve.arm for curve in drawn}) > 1
+    names = [look.label(curve.metric) for curve in drawn]
+    return tuple(f"{curve.arm}: {name}" if several else name for curve, name in zip(drawn, names, strict=True))
+
+
+def hover_layer(table: Data, titles: Sequence[str], x: dict, log: bool, prefix: str) -> alt.Chart:
     """One rule that follows the pointer, with the values of every metric and arm at that step in its tooltip."""
-    table = hover_table(curves, order, log, split)
-    several = len({arm for _, arm in order}) > 1
-    # The arm comes first: a page cuts long names off at their end.
-    names = [(f"s{i}", f"{arm}: {metric}" if several else metric) for i, (metric, arm) in enumerate(order)]
     tips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
-    tips += [alt.Tooltip(f"{column}:N", title=name) for column, name in names]
+    tips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
     return (
         alt.Chart(table, name=f"{prefix}_hover_rule")
+        .transform_calculate(**{f"s{i}": hover_text(i, log) for i in range(len(titles))})
         .mark_rule(color=QUIET, clip=True)
         .encode(
             x=alt.X("step:Q", **x),
@@ -97,43 +122,85 @@ def hover_layer(
     )
 
 
-def n_table(curves: pl.DataFrame, order: list[Series]) -> pl.DataFrame:
-    """Stretches of steps over which a series has the same n.
+@dataclass(frozen=True)
+class Stretch:
+    """Steps over which a series has from `least` to `most` seeds of the `of` that its arm has anywhere."""
 
-    Returns
-    -------
-    Frame: metric, arm, step, end, least and most n of the stretch, share (their mean over the most seeds the arm
-    has anywhere), row (the series' index in `order`). Steps are grouped into `STRIP_SLOTS` spans first.
+    metric: str
+    arm: str
+    row: int
+    step: float
+    end: float
+    least: int
+    most: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """The seeds that are there, of all."""
+        return (self.least + self.most) / 2 / self.of
+
+    @property
+    def seeds(self) -> str:
+        """The same in words."""
+        return f"{self.least} of {self.of}" if self.least == self.most else f"{self.least} to {self.most} of {self.of}"
+
+
+def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]]) -> list[Stretch]:
+    """Stretches of steps over which a series has the same n; steps are grouped into `STRIP_SLOTS` spans first.
+
+    Parameters
+    ----------
+    order : the series as (metric, arm), those without a curve included: their index is the row.
     """
-    low, high = curves["step"].min(), curves["step"].max()
-    width = ((float(high) - float(low)) or 1.0) / STRIP_SLOTS if low is not None else 1.0  # type: ignore[arg-type]
-    most = curves.group_by("arm").agg(pl.col("n").max().alias("of"))
-    rows = pl.DataFrame(
-        [(m, a, i) for i, (m, a) in enumerate(order)], schema={"metric": pl.String, "arm": pl.String, "row": pl.Int32},
-        orient="row",
-    )  # fmt: skip
-    series = ["metric", "arm"]
-    return (
-        curves.filter(pl.col("mean").is_not_null())
-        .with_columns(((pl.col("step") - (low or 0)) / width).floor().clip(0, STRIP_SLOTS - 1).alias("slot"))
-        .group_by(*series, "slot")
-        .agg(pl.col("step").min(), pl.col("n").min().alias("least"), pl.col("n").max().alias("most"))
-        .sort(*series, "slot")
-        .with_columns(pl.struct("least", "most").rle_id().over(series).alias("stretch"))
-        .with_columns(pl.col("step").shift(-1).over(series).fill_null(high).alias("end"))
-        .group_by(*series, "stretch", "least", "most")
-        .agg(pl.col("step").min(), pl.col("end").max())
-        .join(most, on="arm")
-        .with_columns(((pl.col("least") + pl.col("most")) / 2 / pl.col("of")).alias("share"))
-        .with_columns(pl.col("metric", "arm").cast(pl.String))
-        .join(rows, on=series)
-        .sort("row", "step")
-        .select(*series, "step", "end", "least", "most", "of", "share", "row")
-    )
+    steps = np.concatenate([curve.step for curve in drawn]) if drawn else np.zeros(1)
+    low, high = float(steps.min()), float(steps.max())
+    of = {curve.arm: 0 for curve in drawn}
+    for curve in drawn:
+        of[curve.arm] = max(of[curve.arm], int(curve.n.max(initial=0)))
+    found = []
+    for curve in sorted(drawn, key=lambda curve: order.index((curve.metric, curve.arm))):
+        row = order.index((curve.metric, curve.arm))
+        for start, end, least, most in _same_n(curve, low, high):
+            found.append(Stretch(curve.metric, curve.arm, row, start, end, least, most, of[curve.arm]))
+    return found
+
+
+def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int, int]]:
+    """First step, end, least and most n of every stretch of a series."""
+    along = curve.along_x()
+    step, n = along.step, along.n
+    if not len(step):
+        return
+    width = ((high - low) or 1.0) / STRIP_SLOTS
+    slot = np.clip(np.floor((step - low) / width), 0, STRIP_SLOTS - 1)
+    start = np.flatnonzero(np.diff(slot, prepend=-1))
+    least, most = np.minimum.reduceat(n, start), np.maximum.reduceat(n, start)
+    changed = np.append(True, (least[1:] != least[:-1]) | (most[1:] != most[:-1]))
+    begin = step[start][changed].tolist()
+    yield from zip(begin, [*begin[1:], high], least[changed].tolist(), most[changed].tolist(), strict=True)
+
+
+def strip_table(drawn: Sequence[Curve], look: Look) -> tuple[pl.DataFrame, str]:
+    """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
+    order = look.order()
+    found = stretches(drawn, order)
+    places = max(3, decimals(pl.Series([one.end for one in found], dtype=pl.Float64)))
+    columns: dict[str, list] = {
+        "metric": [look.label(one.metric) for one in found],
+        "arm": [one.arm for one in found],
+        "step": [round(one.step, places) for one in found],
+        "end": [round(one.end, places) for one in found],
+        "seeds": [one.seeds for one in found],
+        "share": [round(one.share, 3) for one in found],
+        "up": [5 * (len(order) - one.row) + 2 for one in found],
+    }
+    most = {one.of for one in found}
+    return pl.DataFrame(columns, schema=_STRIP), f"n of {most.pop()}" if len(most) == 1 else "n"
 
 
 def strip_layers(
-    curves: pl.DataFrame, order: list[Series], color: alt.Color, height: int | None, prefix: str
+    bars: Data, label: str, rows: int, color: alt.Color, height: int | None, prefix: str
 ) -> list[alt.Chart]:
     """A bar a series at the foot of the plot, paler where seeds are missing, and the label "n".
 
@@ -142,18 +209,12 @@ def strip_layers(
 
     Parameters
     ----------
+    bars : as `strip_table` gives them.
+    rows : series that have a place in the strip.
     height : of the plot in pixels, or None where the page decides it.
     """
-    table = n_table(curves, order)
-    same = pl.col("least") == pl.col("most")
-    span = pl.format("{} to {} of {}", "least", "most", "of")
-    text = pl.when(same).then(pl.format("{} of {}", "least", "of")).otherwise(span)
-    foot = 5 * len(order)
+    foot = 5 * rows
     bottom = "height" if height is None else str(height)
-    bars = table.select(
-        pl.col("metric", "arm").cast(pl.Categorical), pl.col("step", "end").round(3), text.cast(pl.Categorical).alias("seeds"),
-        pl.col("share").round(3), (foot + 2 - 5 * pl.col("row")).cast(pl.Int32).alias("up"),
-    )  # fmt: skip
     tips = [
         alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),
         alt.Tooltip("step:Q", title="from", format=",.6~g"), alt.Tooltip("end:Q", title="to", format=",.6~g"),
@@ -172,14 +233,13 @@ def strip_layers(
             tooltip=tips,
         )
     )
-    most = {int(n) for n in table["of"]}
-    label = (
+    name = (
         alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_n_label")
         .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
         .encode(
             x=alt.XValue(-6),
             y=alt.YValue(alt.ExprRef(f"height - {foot / 2}") if height is None else height - foot / 2),
-            text=alt.TextValue(f"n of {most.pop()}" if len(most) == 1 else "n"),
+            text=alt.TextValue(label),
         )
     )
-    return [strip, label]
+    return [strip, name]

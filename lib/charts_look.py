@@ -1,5 +1,7 @@
 """Names, colours, dashes, legends and selections that the layers of one curve chart share."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -10,46 +12,66 @@ from lib.curves import View
 from lib.study import Metric, Study, Task
 
 FAINT = 0.08
+#: The selection made by a click on a value that runs are coloured by.
+BY_VALUE = "isolate_value"
 
 
+@dataclass(frozen=True)
+class Colors:
+    """What runs are coloured by: a key, and the values in its legend, or the ends of its scale of numbers.
+
+    `missing` is whether a scale's key has no value for some run.
+    """
+
+    key: str
+    values: tuple[tuple[str, str], ...] = ()
+    scale: tuple[float, float] | None = None
+    missing: bool = False
+
+
+@dataclass(frozen=True)
 class Look:
-    """Names, colours and selections that the layers of one chart share."""
+    """Names, colours and selections that the layers of one chart share; `task` and `keys` are what they are of.
 
-    def __init__(
-        self,
-        study: Study,
-        task: Task,
-        family: str,
-        view: View,
-        metrics: list[Metric],
-        arms: list[str],
-        interactive: bool,
-        legend: bool,
-        arms_side: str = "top",
-    ) -> None:
-        self.task, self.metrics, self.arms = task, metrics, arms
-        self.labels = [parts.metric_label(m, task, view) for m in metrics]
-        self.interactive, self.legend, self.arms_side = interactive, legend, arms_side
-        self.prefix = parts.slug(f"{task.key}_{family}")
-        self._colors = parts.metric_colors(study)
+    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is what
+    runs are coloured by, if anything. `sorted` is whether curves go on along x: over wall time they may step back.
+    """
+
+    task: str
+    family: str
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    hues: tuple[str, ...]
+    thick: tuple[str, ...]
+    arms: tuple[str, ...]
+    interactive: bool
+    legend: bool
+    arms_side: str = "top"
+    sorted: bool = True
+    coloring: Colors | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the layers begin with."""
+        return parts.slug(f"{self.task}_{self.family}")
 
     def name(self, layer: str) -> str:
         """The layer's name: views of one name would show each other's data when charts are put side by side."""
         return f"{self.prefix}_{layer}"
 
     def order(self) -> list[tuple[str, str]]:
-        """Every (metric label, arm): control before treated, so that the treated arm is drawn on top."""
-        return [(label, arm) for label in self.labels for arm in reversed(self.arms)]
+        """Every (metric key, arm): control before treated, so that the treated arm is drawn on top."""
+        return [(key, arm) for key in self.keys for arm in reversed(self.arms)]
 
-    def colors(self) -> dict[str, str]:
-        """Colour by metric label."""
-        return {label: self._colors[m.key] for label, m in zip(self.labels, self.metrics, strict=True)}
+    def label(self, key: str) -> str:
+        """The legend's name of a metric."""
+        return self.labels[self.keys.index(key)]
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The task's rows of this family, metrics by label, in the order of drawing."""
-        names = {m.key: label for m, label in zip(self.metrics, self.labels, strict=True)}
+        names = dict(zip(self.keys, self.labels, strict=True))
         return (
-            frame.filter(pl.col("task") == self.task.key, pl.col("metric").is_in(list(names)))
+            frame.filter(pl.col("task") == self.task, pl.col("metric").is_in(list(names)))
             .with_columns(
                 pl.col("metric").replace_strict(names, return_dtype=pl.Enum(self.labels)),
                 pl.col("arm").cast(pl.Enum(self.arms[::-1])),
@@ -59,21 +81,26 @@ class Look:
 
     def color(self) -> alt.Color:
         """The colour channel; its legend isolates a metric on click."""
-        scale = alt.Scale(domain=self.labels, range=list(self.colors().values()))
+        scale = alt.Scale(domain=list(self.labels), range=list(self.hues))
         columns = alt.ExprRef(f"width < {210 * len(self.labels)} ? 1 : {len(self.labels)}")
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
 
+    def in_order(self) -> dict[str, Any]:
+        """Options of a mark that joins points: where a curve may step back, they are not sorted by x."""
+        return {} if self.sorted else {"order": False}
+
     def width(self) -> alt.StrokeWidthValue:
         """The width channel; a scale would turn the width of a single metric into NaN."""
-        thick = [label for label, m in zip(self.labels, self.metrics, strict=True) if parts.line_width(m) == 3]
-        return alt.StrokeWidthValue(2, condition={"test": {"field": "metric", "oneOf": thick}, "value": 3})
+        more = 1 if self.coloring else 0  # among many lines of other colours a mean must be seen
+        wide = {"test": {"field": "metric", "oneOf": list(self.thick)}, "value": 3 + more}
+        return alt.StrokeWidthValue(2 + more, condition=wide)
 
     def dash(self) -> alt.StrokeDash:
         """The dash channel; a legend only where there is more than one arm.
 
         Two arms fit beside the rule's label, which keeps the legend from running out of a narrow chart.
         """
-        scale = alt.Scale(domain=self.arms, range=parts.arm_dashes(self.arms))
+        scale = alt.Scale(domain=list(self.arms), range=parts.arm_dashes(self.arms))
         beside = self.arms_side != "top" and len(self.arms) == 2
         place: dict[str, Any] = {"orient": "top"}
         if beside:
@@ -84,6 +111,10 @@ class Look:
         show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
 
+    def legend_of(self, **options: Any) -> alt.Legend | None:
+        """A legend in the look of the others, above the plot."""
+        return self._legend(orient="top", titleFontSize=11, titleFontWeight="normal", titleOrient="left", **options)
+
     def _legend(self, **options: Any) -> alt.Legend | None:
         if not self.legend:
             return None
@@ -93,16 +124,52 @@ class Look:
         }  # fmt: skip
         return alt.Legend(**common | options)
 
-    def opacity(self, full: float) -> Any:
+    def opacity(self, full: float, by_value: bool = False) -> Any:
         """Full where the legends' selections hold (an empty one holds everywhere), faint elsewhere."""
         if not self.interactive:
             return alt.OpacityValue(full)
-        picked = {"and": [{"param": name} for name in self.legend_fields()]}
+        names = [*self.legend_fields(), *([BY_VALUE] if by_value and self.lists_values else [])]
+        picked = {"and": [{"param": name} for name in names]}
         return alt.OpacityValue(round(full * FAINT, 3), condition={"test": picked, "value": full})
+
+    @property
+    def lists_values(self) -> bool:
+        """Whether a legend lists the values that runs are coloured by."""
+        return self.coloring is not None and self.coloring.scale is None
 
     def legend_fields(self) -> dict[str, str]:
         """Selections made by a click on a legend entry, and the field they match."""
         return {"isolate": "metric", "isolate_arm": "arm"} if len(self.arms) > 1 else {"isolate": "metric"}
+
+
+def look_of(
+    study: Study,
+    task: Task,
+    family: str,
+    view: View,
+    metrics: Sequence[Metric],
+    arms: Sequence[str],
+    *,
+    interactive: bool,
+    legend: bool,
+    arms_side: str,
+) -> Look:
+    """The look of one family of one task."""
+    labels = {m.key: parts.metric_label(m, task, view) for m in metrics}
+    colors = parts.metric_colors(study)
+    return Look(
+        task=task.key,
+        family=family,
+        keys=tuple(labels),
+        labels=tuple(labels.values()),
+        hues=tuple(colors[key] for key in labels),
+        thick=tuple(labels[m.key] for m in metrics if parts.line_width(m) == 3),
+        arms=tuple(arms),
+        interactive=interactive,
+        legend=legend,
+        arms_side=arms_side,
+        sorted=view.x != "wall",
+    )
 
 
 def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
@@ -127,6 +194,11 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
         # A legend takes clicks where its channel is: the band has no dashes.
         views = [look.name("line")] if field == "arm" else base
         found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=views))
+    if look.lists_values:
+        clicked = alt.PointSelectionConfig(type="point", fields=["by"])
+        found.append(
+            alt.TopLevelSelectionParameter(name=BY_VALUE, select=clicked, bind="legend", views=[look.name("runs")])
+        )
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
         found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))

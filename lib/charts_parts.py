@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import altair as alt
@@ -12,6 +13,7 @@ import polars as pl
 from lib.curves import View
 from lib.detach import Treatment
 from lib.study import CONTROL, Metric, Study, Task
+from lib.wall_time import Clocks
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -28,12 +30,20 @@ RULE_LABEL = "Encoder Detached"
 HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
 DIGITS = 6
 
+#: What a layer draws: a frame, or the name of one that is sent beside the specification.
+Data = pl.DataFrame | alt.NamedData
+
 X_TITLES = {
     "steps": "Environment Steps",
     "percent": "Training (%)",
     "since": "Environment Steps Since Detach",
     "since_percent": "Training Since Detach (%)",
+    "wall": "Wall Time (hours)",
 }
+
+
+#: The range of a log axis that is filled in with the numbers; no loss is as small.
+LATER = (1.2345678e-300, 9.8765432e-300)
 
 
 class Layered(alt.LayerChart):
@@ -59,21 +69,29 @@ class Layered(alt.LayerChart):
 class DetachMark:
     """A detach step to draw: where, what it is called, and who says so.
 
-    `step` is in environment steps; `source` is free text such as `typed` or `config, signal agrees`.
+    `step` is in environment steps; `source` is free text such as `typed` or `config, signal agrees`; `hours` is its
+    place in wall time, None where no run with timestamps passed it.
     """
 
     step: float
     source: str = ""
     label: str = RULE_LABEL
+    hours: float | None = None
 
 
-def detach_marks(treated: Sequence[Treatment]) -> tuple[DetachMark, ...]:
+def detach_marks(treated: Sequence[Treatment], clocks: Clocks | None = None) -> tuple[DetachMark, ...]:
     """The marks of one task's treatments: one a distinct detach step, by step.
 
-    Runs that agree on the step share a mark; its source joins what they say, a disagreeing signal included.
+    Runs that agree on the step share a mark; its source joins what they say, a disagreeing signal included, and its
+    place in wall time, which `clocks` know, is the mean over those that passed it.
     """
     steps = sorted({t.detach_step for t in treated if t.detach_step is not None})
-    return tuple(DetachMark(step, _sources([t for t in treated if t.detach_step == step])) for step in steps)
+    return tuple(_mark(step, [t for t in treated if t.detach_step == step], clocks or Clocks()) for step in steps)
+
+
+def _mark(step: int, treated: Sequence[Treatment], clocks: Clocks) -> DetachMark:
+    hours = [clocks.passed[t.run_id] for t in treated if t.run_id in clocks.passed]
+    return DetachMark(step, _sources(treated), hours=fmean(hours) if hours else None)
 
 
 def _sources(treated: Sequence[Treatment]) -> str:
@@ -134,6 +152,13 @@ def axis_step(step: float, origin: float, task: Task, view: View) -> float:
     return 100 * step / task.total_steps if view.x in ("percent", "since_percent") else float(step)
 
 
+def mark_places(marks: Sequence[DetachMark], task: Task, view: View) -> list[float]:
+    """Where the rules of these marks stand on the view's x axis: sorted, each place once."""
+    if view.x == "wall":
+        return sorted({m.hours for m in marks if m.hours is not None})
+    return sorted({axis_step(m.step, m.step, task, view) for m in marks})
+
+
 def lean(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
     """The frame as a chart needs it: six significant digits, whole steps where the range is wide, small counts.
 
@@ -142,13 +167,19 @@ def lean(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
     exprs: list[pl.Expr] = []
     for name, dtype in frame.schema.items():
         if name in steps:
-            wide = len(frame) > 0 and _span(frame[name]) > 2000
-            exprs.append(pl.col(name).round(0).cast(pl.Int32) if wide else pl.col(name).round(3))
+            places = decimals(frame[name])
+            exprs.append(pl.col(name).round(places) if places else pl.col(name).round(0).cast(pl.Int32))
         elif dtype.is_float():
             exprs.append(pl.col(name).round_sig_figs(DIGITS))
         elif name == "n":
             exprs.append(pl.col(name).cast(pl.UInt16))
     return frame.with_columns(exprs)
+
+
+def decimals(x: pl.Series) -> int:
+    """Decimals that places on x need: none where their range is wide, more than usual where it is a few minutes."""
+    span = _span(x) if len(x) else 0.0
+    return 0 if span > 2000 else 3 + max(0, math.ceil(-math.log10(span))) if span else 3
 
 
 def _span(series: pl.Series) -> float:
@@ -250,9 +281,9 @@ def rule_layers(
 
     Where runs detach at different steps, a light rule stands at each of them and one label names the range.
     """
-    if not marks:
+    at = mark_places(marks, task, view)
+    if not at:
         return []
-    at = sorted({axis_step(m.step, m.step, task, view) for m in marks})
     middle = (at[0] + at[-1]) / 2
     right = domain is not None and label_fraction(marks, task, view, domain) > 0.6
     label = (
@@ -280,8 +311,8 @@ def rule_layers(
 
 def label_fraction(marks: Sequence[DetachMark], task: Task, view: View, domain: tuple[float, float]) -> float:
     """Where the rule's label stands, as a fraction of the x range."""
-    at = [axis_step(m.step, m.step, task, view) for m in marks]
-    return ((min(at) + max(at)) / 2 - domain[0]) / ((domain[1] - domain[0]) or 1)
+    at = mark_places(marks, task, view)
+    return ((at[0] + at[-1]) / 2 - domain[0]) / ((domain[1] - domain[0]) or 1)
 
 
 def _rule_text(marks: Sequence[DetachMark]) -> list[str]:

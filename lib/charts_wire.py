@@ -2,13 +2,17 @@
 
 import hashlib
 import io
+import json
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import polars as pl
 from altair.utils import schemapi
+
+from lib.charts_parts import LATER, log_ticks
 
 _NAME = "wire"
 # The tests check every chart against the Vega-Lite schema; to check each part of it again takes longer than all the rest.
@@ -31,6 +35,32 @@ class Wired:
         return len(self.spec) + sum(len(content) for _, content in self.datasets)
 
 
+@dataclass(frozen=True)
+class Template:
+    """A specification whose tables go by their names, and whose log axis has the range `LATER`."""
+
+    text: str
+
+    def filled(self, data: Mapping[str, pl.DataFrame], bounds: tuple[float, float] | None, takeaway: str) -> Wired:
+        """The specification with these tables, and this range of its log axis where it has one."""
+        text, found = self.text, {}
+        for name, frame in data.items():
+            content = _arrow(frame)
+            # Named by its content: a browser that was sent other numbers under a name takes more rows for appended ones.
+            called = hashlib.sha256(content).hexdigest()[:16]
+            found[called] = content
+            text = text.replace(json.dumps({"name": name}), json.dumps({"name": called}))
+        if bounds:
+            for of in (list, lambda range_: log_ticks(*range_)):
+                text = text.replace(json.dumps(of(LATER)), json.dumps(of(bounds)))
+        return Wired(text, tuple(found.items()), takeaway)
+
+
+def template(chart: alt.TopLevelMixin) -> Template:
+    """The template of a chart whose data are names."""
+    return Template(_specification(chart, lambda data: data))
+
+
 def wire(chart: alt.TopLevelMixin, takeaway: str) -> Wired:
     """Take a chart apart into its specification and its data.
 
@@ -44,14 +74,16 @@ def wire(chart: alt.TopLevelMixin, takeaway: str) -> Wired:
     def keep(data: Any) -> dict[str, Any]:
         if not isinstance(data, pl.DataFrame):
             raise TypeError(f"charts are made of polars frames, not {type(data).__name__}")
-        buffer = io.BytesIO()
-        # Browsers do not know Arrow's newer string views.
-        data.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
-        content = buffer.getvalue()
+        content = _arrow(data)
         name = hashlib.sha256(content).hexdigest()[:16]
         found[name] = content
         return {"name": name}
 
+    return Wired(_specification(chart, keep), tuple(found.items()), takeaway)
+
+
+def _specification(chart: alt.TopLevelMixin, keep: Callable[[Any], Any]) -> str:
+    """The chart as JSON in no theme of Altair's; `keep` says what stands for its frames."""
     with _lock:
         alt.data_transformers.register(_NAME, keep)
         together = alt.data_transformers.consolidate_datasets
@@ -59,7 +91,13 @@ def wire(chart: alt.TopLevelMixin, takeaway: str) -> Wired:
         alt.data_transformers.consolidate_datasets = False
         try:
             with alt.data_transformers.enable(_NAME), alt.theme.enable("none"):
-                spec = chart.to_json(validate=False, indent=None)
+                return str(chart.to_json(validate=False, indent=None))
         finally:
             alt.data_transformers.consolidate_datasets = together
-    return Wired(spec, tuple(found.items()), takeaway)
+
+
+def _arrow(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    # Browsers do not know Arrow's newer string views.
+    frame.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
+    return buffer.getvalue()

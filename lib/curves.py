@@ -7,62 +7,25 @@ bins shared by the runs of a task, and only then averaged over seeds.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 
-from lib import series
+from lib import series, wall_time
 from lib.detach import Treatment, anchor
 from lib.study import Metric, Task
+from lib.view import Aggregate, Spread, View
 
-Aggregate = Literal["mean", "iqm", "median"]
-Spread = Literal["std", "se", "ci", "minmax"]
 _Steps = TypeVar("_Steps", pl.Expr, np.ndarray)
-Axis = Literal["steps", "percent", "since", "since_percent"]
 
 COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
-_BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "step_sum": pl.Float64, "points": pl.UInt32}
+_BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
 _WIDTHS = pl.Schema({"metric": pl.String, "width": pl.Float64})
 _RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
-
-
-@dataclass(frozen=True)
-class View:
-    """How curves are drawn: the one settings object of every view, table and export.
-
-    `window` is in environment steps (None: each task's own); `arms` empty means all; `left_out` are run ids;
-    `x` is steps, percent of training, or either of them since the detach; `span` is the range of x that is drawn (None:
-    all of it). `log_reward` and `log_loss` choose the axis of a family (None: as its metrics' scales say).
-    """
-
-    aggregate: Aggregate = "mean"
-    spread: Spread = "std"
-    smooth: bool = True
-    window: int | None = None
-    grid: Literal["aligned", "exact"] = "aligned"
-    arms: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    seeds: bool = False
-    x: Axis = "steps"
-    span: tuple[float, float] | None = None
-    log_reward: bool = False
-    log_loss: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.aggregate != "mean" and self.spread in ("se", "ci"):
-            raise ValueError("A standard error or t interval belongs to the mean: choose std or min-max.")
-
-    def log(self, family: str) -> bool | None:
-        """Whether a family is drawn on a log axis; None: as its metrics' scales say."""
-        return (self.log_reward or None) if family == "reward" else self.log_loss
-
-    def smoothing(self, task: Task) -> int:
-        """The moving-average window of a task in environment steps, 0 where smoothing is off."""
-        return (self.window or task.window) if self.smooth else 0
 
 
 def curves(
@@ -81,7 +44,8 @@ def curves(
     Returns
     -------
     LazyFrame with the columns `COLUMNS`, sorted by arm, metric and step. `step` is the mean step of the bin's points
-    on the view's x axis, `n` the number of seeds in it. Aligned: std has ddof 1 and is null, as are the bounds, where
+    on the view's x axis (for wall time, the mean over its runs of their points' mean elapsed hours), `n` the number of
+    seeds in it. Aligned: std has ddof 1 and is null, as are the bounds, where
     n = 1. For log metrics the mean is geometric, `std` the factor exp(sd of logs) and the bounds multiplicative.
     """
     if view.grid == "exact":
@@ -93,22 +57,48 @@ def aggregated(
     binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The second half of `curves`: what `bins` gives, aggregated over the seeds of each arm that the view shows."""
+    return summarised(grouped(binned, treated, view), task, metrics, treated, view)
+
+
+def grouped(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+    """What `bins` gives, by arm: one list serves every aggregate, band and choice of arms.
+
+    Returns
+    -------
+    LazyFrame: arm, metric, step, values (one a seed, of their logs for log metrics), by arm and metric in the order of bins.
+    """
+    return (
+        _with_arms(binned, treated, replace(view, arms=()))
+        .group_by("arm", "metric", "bin")
+        # As sorted lists: sums of floats depend on their order, and the same runs must give the same digits.
+        .agg(values=pl.col("value").sort(), xs=pl.col("x_sum").sort(), weight=pl.col("x_weight").sum())
+        .with_columns(pl.col("metric").cast(pl.String))
+        # The order of bins is that of steps: over wall time a curve steps back where only faster runs go on.
+        .sort("arm", "metric", "bin")
+        .select(
+            "arm",
+            "metric",
+            (pl.col("xs").list.sum() / pl.col("weight")).alias("step"),
+            "values",
+        )
+    )
+
+
+def summarised(
+    groups: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The last part of `curves`: what `grouped` gives, aggregated as the view says; of its arms alone."""
     most = max(Counter(t.arm for t in treated).values(), default=0)
     logged = [m.key for m in metrics if m.scale == "log"]
     return (
-        _with_arms(binned, treated, view)
-        .group_by("arm", "metric", "bin")
-        # As sorted lists: sums of floats depend on their order, and the same runs must give the same digits.
-        .agg(values=pl.col("value").sort(), steps=pl.col("step_sum").sort(), points=pl.col("points").sum())
+        (groups.filter(pl.col("arm").is_in(view.arms)) if view.arms else groups)
         .with_columns(
-            step=pl.col("steps").list.sum() / pl.col("points"),
             center=_center(view.aggregate),
             sd=pl.col("values").list.std(ddof=1),
             low=pl.col("values").list.first(),
             high=pl.col("values").list.last(),
             n=pl.col("values").list.len(),
         )
-        .with_columns(pl.col("metric").cast(pl.String))
         .with_columns(_half_width(view.spread, most).alias("half"), pl.col("metric").is_in(logged).alias("log"))
         .with_columns(*_bounds(view.spread))
         .with_columns(
@@ -116,7 +106,6 @@ def aggregated(
             *(pl.when("log").then(pl.col(c).exp()).otherwise(c).alias(to) for c, to in _OUT.items()),
         )
         .select(COLUMNS)
-        .sort("arm", "metric", "step")
     )
 
 
@@ -135,6 +124,14 @@ def seed_curves(
     return per_seed(bins(history, task, metrics, treated, view), task, metrics, treated, view)
 
 
+def raw_curves(
+    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.LazyFrame:
+    """The smoothed metrics of each run before smoothing, one value a bin: columns as `seed_curves`."""
+    smoothed = [m for m in metrics if m.smoothed]
+    return seed_curves(history, task, smoothed, treated, replace(view, smooth=False))
+
+
 def per_seed(
     binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
@@ -143,16 +140,16 @@ def per_seed(
     return (
         _with_arms(binned, treated, view)
         .with_columns(pl.col("metric", "run_id").cast(pl.String))
+        .sort("arm", "metric", "run_id", "bin")
         .select(
             pl.lit(task.key).alias("task"),
             "arm",
             "metric",
             "run_id",
             "seed",
-            (pl.col("step_sum") / pl.col("points")).alias("step"),
+            (pl.col("x_sum") / pl.col("x_weight")).alias("step"),
             pl.when(pl.col("metric").is_in(logged)).then(pl.col("value").exp()).otherwise("value").alias("value"),
         )
-        .sort("arm", "metric", "run_id", "step")
     )
 
 
@@ -280,7 +277,8 @@ def bins(
     Returns
     -------
     LazyFrame: run_id, metric (both Enum), bin (k), value (the mean of the run's points in the bin, smoothed where the
-    metric is; of their logs for log metrics), step_sum (of the points' steps on the view's x axis), points.
+    metric is; of their logs for log metrics), x_sum and x_weight (the sum of the points' places on the view's x axis
+    and their number; for wall time the mean of them and 1, since there every run weighs the same).
     """
     ids, keys = pl.Enum(sorted({t.run_id for t in treated})), pl.Enum([m.key for m in metrics])
     schema: dict[str, pl.DataType | type[pl.DataType]] = {"run_id": ids, "metric": keys, **_BIN}
@@ -304,41 +302,45 @@ def _binned(
     history, parts = series.ordered(history, finest)
     widths = series.widths([p for p in parts if p.run_id in placed and p.metric in by_key], finest)
     found: list[tuple[np.ndarray, ...]] = []
-    for part, (step, value) in zip(parts, series.read(history, parts, "step", "value"), strict=True):
+    timed = view.x == "wall"
+    began = wall_time.began(history) if timed else {}
+    columns = ("step", "value", "time")[: 3 if timed else 2]
+    for part, (step, value, *time) in zip(parts, series.read(history, parts, *columns), strict=True):
         run, metric = placed.get(part.run_id), by_key.get(part.metric)
         if run is None or metric is None or not run["placed"]:
             continue
-        step, value = _drawable(step, value, metric)
-        if not len(step):
+        hours = wall_time.elapsed(step, time[0], began.get(part.run_id)) if timed else None
+        kept = _drawable(value, metric)
+        if (timed and hours is None) or not kept.any():
             continue
+        step, value = step[kept], np.log(value[kept]) if metric.scale == "log" else value[kept]
         if metric.smoothed and (window := view.smoothing(task)):
             value = _smoothed(step, value, run["detach"], window)
         number = np.ceil((step - run["origin"]) / widths[metric.key]).astype(np.int32)
         start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
         points = np.diff(start, append=len(step)).astype(np.uint32)
-        x = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start)
+        if hours is None:
+            x, weight = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start), points
+        else:
+            x, weight = np.add.reduceat(hours[kept], start) / points, np.ones_like(points)
         names = np.full(len(start), runs_at[part.run_id]), np.full(len(start), metrics_at[metric.key])
-        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, points))
+        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, weight))
     if not found:
         return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
-    at_run, at_metric, *columns = (np.concatenate(column) for column in zip(*found, strict=True))
+    at_run, at_metric, *rest = (np.concatenate(column) for column in zip(*found, strict=True))
     return pl.DataFrame(
         {
             "run_id": pl.Series(ids.categories, dtype=ids).gather(at_run),
             "metric": pl.Series(keys.categories, dtype=keys).gather(at_metric),
-            **dict(zip(_BIN, columns, strict=True)),
+            **dict(zip(_BIN, rest, strict=True)),
         }
     )
 
 
-def _drawable(step: np.ndarray, value: np.ndarray, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
-    """The points that a curve can show, on the scale on which they are averaged: the logs of a log metric."""
-    kept = np.isfinite(value)
-    if metric.scale == "log":
-        kept &= value > 0
-    if not kept.all():
-        step, value = step[kept], value[kept]
-    return step, np.log(value) if metric.scale == "log" else value
+def _drawable(value: np.ndarray, metric: Metric) -> np.ndarray:
+    """Which points a curve can show: finite ones, and positive ones of a log metric."""
+    kept: np.ndarray = np.isfinite(value)
+    return kept & (value > 0) if metric.scale == "log" else kept
 
 
 def _smoothed(step: np.ndarray, value: np.ndarray, detach: int | None, window: int) -> np.ndarray:

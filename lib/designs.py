@@ -1,7 +1,7 @@
 """One metric of one arm, compared by the design its data allows: fork pairs, arms, a randomised onset or the jump."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -39,11 +39,19 @@ class Material:
     rows: Rows
     window: Windows
     seed: int = 0
+    _pairs: dict[str, tuple[Pair, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The detached arms."""
         return arms_of([t for t in self.treated if t.detach_step is not None])
+
+    def pairs(self, arm: str) -> tuple[Pair, ...]:
+        """The fork pairs of a detached arm, looked for once: whole histories are compared."""
+        if arm not in self._pairs:
+            runs = [t for t in self.treated if t.arm == arm or t.detach_step is None]
+            self._pairs[arm] = fork_pairs(self.rows, [m.key for m in self.study.metrics], runs)
+        return self._pairs[arm]
 
 
 def material(
@@ -83,8 +91,7 @@ def compare(given: Material, metric: Metric, arm: str, *, pairing: bool = True) 
         return onset(task, metric, arm, units, window, given.seed)
     if not controls:
         return jump(metric, arm, units, window)
-    keys = [m.key for m in given.study.metrics]
-    pairs = fork_pairs(rows, keys, [*runs, *controls]) if pairing else ()
+    pairs = given.pairs(arm) if pairing else ()
     middle = steps[(len(steps) - 1) // 2]
     others = _units(metric, controls, {p.control: p.at for p in pairs}, middle, rows)
     found = _with_control(metric, arm, units, others, pairs, window)

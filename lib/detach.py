@@ -85,7 +85,7 @@ def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int |
         run_id=run.id,
         task=task.key,
         arm=CONTROL if step is None else DETACHED,
-        seed=run.id if seed is None else _text(seed),
+        seed=run.id if seed is None else value_text(seed),
         detach_step=step,
         detach_source=source,
         ratio=None if step is None else step / (_own_total(rule, run.config) or task.total_steps),
@@ -202,7 +202,7 @@ def _name_arms(study: Study, task: Task, treated: list[Treatment], runs: Sequenc
     """Tell the detached arms apart where there are several; a randomised design is one arm."""
     if study.arms:
         labels, key = dict(study.arms.labels), study.arms.key
-        values = {run.id: _text(run.config[key]) for run in runs if run.config.get(key) is not None}
+        values = {run.id: value_text(run.config[key]) for run in runs if run.config.get(key) is not None}
         names = {run: labels.get(value, f"{DETACHED} {value}") for run, value in values.items()}
         return [t if t.detach_step is None else replace(t, arm=names.get(t.run_id, DETACHED)) for t in treated]
     ratios = {_ratio_text(t) for t in treated if t.ratio is not None}
@@ -215,7 +215,7 @@ def _ratio_text(treatment: Treatment) -> str:
     return f"{treatment.ratio:.4g}"
 
 
-def _text(value: object) -> str:
+def value_text(value: object) -> str:
     """A config value as a study file writes it: whole numbers without a point, true and false in small letters."""
     if isinstance(value, bool):
         return str(value).lower()

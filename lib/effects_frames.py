@@ -165,7 +165,10 @@ def _pair_bins(units: Mapping[str, Unit], pair: Pair, width: float) -> dict[int,
     for run in (pair.detached, pair.control):
         rows = units[run].rows
         number = np.ceil((rows.steps - pair.at) / width).astype(int)
-        sides.append({k: (rows.steps[number == k].mean(), rows.values[number == k].mean()) for k in np.unique(number)})
+        start = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
+        counts = np.diff(start, append=len(number))
+        means = [np.add.reduceat(column, start) / counts for column in (rows.steps, rows.values)] if len(start) else []
+        sides.append(dict(zip(number[start].tolist(), zip(*means, strict=True), strict=True)))
     detached, control = sides
     both = detached.keys() & control.keys()
     return {int(k): ((detached[k][0] + control[k][0]) / 2, detached[k][1] - control[k][1]) for k in both}
@@ -213,9 +216,8 @@ def jump_fits(given: Material) -> pl.DataFrame:
 
 
 def _line(unit: Unit, ends: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    since = unit.rows.steps - unit.at
-    used = (since >= ends[0]) & (since <= 0) if ends[0] < 0 else (since > 0) & (since <= ends[1])
-    slope, level = np.polyfit(since[used], unit.rows.values[used], 1)
+    used = unit.rows.window(unit.at + ends[0], unit.at + ends[1], closed=ends[0] < 0)
+    slope, level = np.polyfit(used.steps - unit.at, used.values, 1)
     for x in np.linspace(*ends, FIT_POINTS):
         yield float(unit.at + x), float(level + slope * x)
 
@@ -234,9 +236,9 @@ def placebo(given: Material) -> pl.DataFrame:
         sizes = np.array([jump_of(u.rows, u.at, half)[0] for u in units])
         here = (given.task.key, metric.key, arm)
         rows.append((*here, real, *_jump_row(metric, sizes), True, False))
-        weighed = [estimators.jump_weights(u.rows.steps, steps, half) for u in units]
-        jumps = np.stack([w @ u.rows.values for (w, _), u in zip(weighed, units, strict=True)])
-        fewest = np.min([counts.min(axis=1) for _, counts in weighed], axis=0)
+        found = [estimators.local_jumps(u.rows.steps, u.rows.values, steps, half) for u in units]
+        jumps = np.stack([jumps for jumps, _ in found])
+        fewest = np.min([counts.min(axis=1) for _, counts in found], axis=0)
         for i in np.flatnonzero(fewest >= SIDE_POINTS):
             near = any(u.at - half < steps[i] <= u.at + half for u in units)
             rows.append((*here, float(steps[i]), *_jump_row(metric, jumps[:, i]), False, near))

@@ -151,8 +151,18 @@ def footer_text(study: Study, manifest: Manifest, view: View) -> str:
     return (
         f"{study.title}. {counted}{left}, fetched {manifest.fetched_at}. {view.aggregate} over seeds, "
         f"band: {spread}, "
-        f"{window}, {grid}. altair {version('altair')}, polars {version('polars')}."
+        f"{window}, {grid}{_also(view)}. altair {version('altair')}, polars {version('polars')}."
     )
+
+
+def _also(view: View) -> str:
+    """What else the view draws, to be added to a sentence."""
+    found = [
+        (view.x == "wall", "over hours since each run's first timestamp"),
+        (bool(view.color_by), f"every run coloured by {view.color_by}"),
+        (view.draws_raw, "dots: before smoothing"),
+    ]
+    return "".join(f", {text}" for holds, text in found if holds)
 
 
 def sidecar(study: Study, manifest: Manifest, view: View) -> bytes:
@@ -183,7 +193,9 @@ def _styled(spec: Spec, look: Preset, footer: str) -> tuple[Spec, float]:
     """
     zoom = look.font_size * PX_PER_INCH / POINTS_PER_INCH / BASE_FONT
     spec = copy.deepcopy(spec)
-    spec["config"] = spec.get("config", {}) | _config(look.font)
+    own = spec.get("config", {})
+    config = _config(look.font)
+    spec["config"] = own | config | {"legend": own.get("legend", {}) | config["legend"]}
     spec["background"] = "white"
     if not look.title:
         _drop_titles(spec)
@@ -223,20 +235,50 @@ def _fit_single(spec: Spec, width: float | None, height: float | None) -> None:
         spec["width"] = round(width, 2)
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}
         spec["padding"] = 2
-    if height and width:
+        _shorten_rule(spec, width)
+    # A height by steps is that of rows of text, which need it whatever the width.
+    if height and width and not isinstance(spec.get("height"), dict):
         spec["height"] = round(width * height)
 
 
+#: Pixels below which a cell of a grid has no room for its axes and legend: the cells are then stacked.
+NARROWEST_CELL = 200
+#: Pixels of a character of a cell's title, nearly.
+TITLE_CHARACTER = 7.5
+#: The same of the rule's label, which is in smaller type.
+RULE_CHARACTER = 5.5
+
+
 def _fit_grid(spec: Spec, width: float) -> None:
-    """Cells of the width that makes the whole grid as wide as asked for: drawn twice, since axes need their room."""
+    """Cells of the width that makes the whole grid as wide as asked for: drawn three times, since axes need their room."""
     cells = [cell for row in spec["vconcat"] for cell in row.get("hconcat", [row])]
     columns = max(len(row.get("hconcat", [row])) for row in spec["vconcat"])
+    if width / columns < NARROWEST_CELL:
+        spec["vconcat"], columns = cells, 1
     for cell in cells:
         cell["width"] = round(width / columns * 0.8)
-    for _ in range(2):
+        _wrap_title(cell, cell["width"])
+        _shorten_rule(cell, width / columns)
+    for _ in range(3):
         spare = (width - _width(_svg(spec))) / columns
         for cell in cells:
             cell["width"] = max(60, round(cell["width"] + spare, 2))
+
+
+def _wrap_title(cell: Spec, width: float) -> None:
+    """A cell's title in as many lines as its width asks for: a long one would make the grid wider than its venue."""
+    title = cell.get("title")
+    if isinstance(title, dict) and isinstance(title["text"], str):
+        cell["title"] = title | {"text": textwrap.wrap(title["text"], max(12, int(width / TITLE_CHARACTER)))}
+
+
+def _shorten_rule(spec: Spec, width: float) -> None:
+    """Leave out of the rule's label where its step came from, where half of the width is too little for it."""
+    for layer in spec.get("layer", ()):
+        if "detach_label" in str(layer.get("name", "")):
+            lines = layer["mark"]["text"]
+            if max(map(len, lines)) * RULE_CHARACTER > 0.42 * width:
+                layer["mark"]["text"] = [line.partition(" (")[0] for line in lines]
 
 
 def _add_footer(spec: Spec, footer: str, width: float) -> None:
@@ -280,7 +322,7 @@ def _without_pointer(spec: Spec) -> Spec:
 
 
 def _follows(node: Any) -> bool:
-    return isinstance(node, dict) and "_hover_rule" in str(node.get("name", ""))
+    return isinstance(node, dict) and "_hover_" in str(node.get("name", ""))
 
 
 # Formats

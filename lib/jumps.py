@@ -68,8 +68,9 @@ def _sparse(fewest: int, half: float) -> str:
 
 def jump_of(rows: Series, at: float, half: float) -> tuple[float, tuple[int, int]]:
     """A run's jump at a step, and the rows before and after within `half` that it rests on."""
-    weights, counts = estimators.jump_weights(rows.steps, at, half)
-    size = float((weights @ rows.values)[0]) if len(rows.steps) else math.nan
+    near = rows.window(at - half, at + half, closed=True)
+    weights, counts = estimators.jump_weights(near.steps, at, half)
+    size = float((weights @ near.values)[0]) if len(near.steps) else math.nan
     return size, (int(counts[0, 0]), int(counts[0, 1]))
 
 
@@ -84,9 +85,10 @@ def onset(task: Task, metric: Metric, arm: str, units: list[Unit], window: Windo
     kept, values, again = [], [], []
     for unit, steps in zip(units, drawn.T, strict=True):
         size, sides = jump_of(unit.rows, unit.at, half)
-        redrawn, fewest = _jumps_at(unit.rows, steps, half)
-        if min(*sides, fewest) < SIDE_POINTS:
-            reason = f"{_sparse(min(*sides, fewest), half)}, here or at another step of the design"
+        redrawn, counts = estimators.local_jumps(unit.rows.steps, unit.rows.values, steps, half)
+        fewest = min(*sides, int(counts.min()))
+        if fewest < SIDE_POINTS:
+            reason = f"{_sparse(fewest, half)}, here or at another step of the design"
             excluded.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason))
             continue
         kept.append(unit)
@@ -124,19 +126,3 @@ def drawn_onsets(task: Task, runs: int, seed: int) -> NDArray[np.float64]:
     low, high = (design.low, design.high) if design else (0.0, 1.0)
     drawn = np.random.default_rng(seed).uniform(low, high, size=(estimators.DRAWS, runs))
     return np.round(drawn * task.total_steps)
-
-
-def _jumps_at(rows: Series, steps: NDArray[np.float64], half: float) -> tuple[NDArray[np.float64], int]:
-    """The jumps at many steps, and the fewest rows a side at any of them; only the rows near each step are looked at."""
-    at, back = np.unique(steps, return_inverse=True)
-    first = np.searchsorted(rows.steps, at - half, side="left")
-    end = np.searchsorted(rows.steps, at + half, side="right")
-    if not len(rows.steps) or (end <= first).any():
-        return np.full(len(steps), math.nan), 0
-    places = first[:, None] + np.arange((end - first).max())
-    beyond = places >= end[:, None]
-    places = np.minimum(places, len(rows.steps) - 1)
-    # A row that is another step's is put out of reach.
-    near = np.where(beyond, at[:, None] + 2 * half, rows.steps[places])
-    weights, counts = estimators.jump_weights(near, at, half)
-    return (weights * rows.values[places]).sum(axis=1)[back], int(counts.min())

@@ -61,10 +61,16 @@ def curves_text(view: View) -> str:
         if view.smooth
         else "Nothing is smoothed. "
     )
+    x = "at the mean step of the bin's points"
+    if view.x == "wall":
+        x = (
+            "at the mean, over the runs in the bin, of the hours since each run's first timestamp (bins stay bins of steps, "
+            "so values are those of every other axis; where only faster runs go on, a line steps back)"
+        )
     return (
         f"{smoothing}Each run then gives one value per bin. Bins are counted from the detach step, so that none straddles "
         "it; their width is the metric's median row spacing or a thousandth of the training, whichever is larger. The line "
-        f"is the {AGGREGATES[view.aggregate]} over seeds at the mean step of the bin's points; the band is "
+        f"is the {AGGREGATES[view.aggregate]} over seeds, {x}; the band is "
         f"{SPREADS[view.spread]}. On log metrics the mean is geometric and the band a factor. Where only one seed has a "
         "value there is no band; the strip below each chart is the number of seeds."
     )

@@ -62,7 +62,7 @@ def write(
 
 
 def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    for stem, chart in figures(found.study, found.treated, found.curves, found.view, found.baselines, found.seeds):
+    for stem, chart in figures(found.study, found.drawn):
         for kind in formats:
             if kind not in TABLE_FORMATS:
                 yield f"{stem}.{kind}", render(chart, kind)

@@ -1,6 +1,7 @@
 """The study as one self-contained page, and its claims as text."""
 
 import platform
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +15,12 @@ from lib.across import ALL_TASKS
 from lib.audit import never_logged
 from lib.baselines import without_folders
 from lib.claims import claim
+from lib.detach import of_task
 from lib.figures import footer_text, render
 from lib.report_evidence import evidence
 from lib.results import Results, figures
 from lib.study import Study, to_toml
+from lib.wall_time import notes
 
 _PACKAGES = ("streamlit", "altair", "polars", "scipy", "wandb")
 
@@ -27,7 +30,7 @@ def page(found: Results) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     drawn = [
         {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
-        for stem, chart in figures(found.study, found.treated, found.curves, found.view, found.baselines, found.seeds)
+        for stem, chart in figures(found.study, found.drawn)
         if stem.endswith(("_reward", "_loss"))
     ]
     return environment.get_template("report.html.j2").render(
@@ -70,6 +73,8 @@ def warnings(found: Results) -> list[str]:
     """What a reader must know before the results: missing parts, silent metrics, runs left out."""
     lines = [problem.message for problem in found.manifest.problems]
     lines += never_logged(found.study, found.manifest)
+    for key, clocks in found.drawn.clocks.items():
+        lines += notes(found.study.task(key), of_task(found.treated, key), clocks)
     if found.view.left_out:
         lines.append(f"Left out: {', '.join(found.view.left_out)}.")
     return lines
@@ -115,11 +120,16 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def _html_table(frame: pl.DataFrame) -> Markup:
-    head = Markup().join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
+    head = Markup().join(Markup("<th>{}</th>").format(_head(name)) for name in frame.columns)
     rows = Markup().join(Markup("<tr>{}</tr>").format(_cells(row)) for row in frame.iter_rows())
     return Markup('<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
         head, rows
     )
+
+
+def _head(name: str) -> Markup:
+    """A column's name that may break where the parts of a logged key meet."""
+    return Markup("<wbr>").join(re.split(r"(?<=[:/])", name.replace("_", " ")))
 
 
 def _cells(row: Sequence[object]) -> Markup:

@@ -1,17 +1,19 @@
 """A study's small collected frames and figures: what the pages show and the report writes. The one collect boundary."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from lib.audit import runs_table
 from lib.baselines import BASELINES, task_baselines
-from lib.curves import COLUMNS, View, bins, curves, seed_curves
+from lib.curves import COLUMNS, View, bins, curves, raw_curves, seed_curves
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
+from lib.run_values import Coloring, coloring
 from lib.study import Study, Task
+from lib.wall_time import Clocks, clocks
 
 if TYPE_CHECKING:
     import altair as alt
@@ -20,19 +22,49 @@ FIGURE_SIZE = (800, 500)
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What the figures of a study are drawn from, for one view: frames of every task.
+
+    `curves` as `lib.curves.curves` gives them, `baselines` as `lib.baselines`; `seeds`, each run's own curve, and `raw`,
+    the same before smoothing, as `lib.curves.seed_curves` (None where the view draws none); `coloring` of
+    the runs and `clocks`, where x is wall time, are by task.
+    """
+
+    view: View
+    treated: tuple[Treatment, ...]
+    curves: pl.DataFrame
+    baselines: pl.DataFrame | None = None
+    seeds: pl.DataFrame | None = None
+    raw: pl.DataFrame | None = None
+    coloring: Mapping[str, Coloring] = field(default_factory=dict)
+    clocks: Mapping[str, Clocks] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Results:
     """A study's small collected frames: what the files, the page and the pages of the app show."""
 
     study: Study
     manifest: Manifest
-    view: View
-    treated: tuple[Treatment, ...]
-    curves: pl.DataFrame
-    seeds: pl.DataFrame | None
+    drawn: Drawn
     effects: pl.DataFrame
     effects_detail: pl.DataFrame
     runs: pl.DataFrame
-    baselines: pl.DataFrame
+
+    @property
+    def view(self) -> View:
+        """The settings of every figure and table."""
+        return self.drawn.view
+
+    @property
+    def treated(self) -> tuple[Treatment, ...]:
+        """Every run's treatment, without those left out."""
+        return self.drawn.treated
+
+    @property
+    def curves(self) -> pl.DataFrame:
+        """The plotted numbers: columns `lib.curves.COLUMNS`."""
+        return self.drawn.curves
 
 
 def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
@@ -62,24 +94,60 @@ def effect_inputs(
 
 def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     """The curves of every task, collected at once: columns `lib.curves.COLUMNS`."""
-    treated = treatments(study, manifest)
-    queries = [
-        curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
-        for task in study.tasks
-    ]
-    return pl.concat(pl.collect_all(queries)).select(COLUMNS)
+    return _of_every_task(curves, study, manifest, view).select(COLUMNS)
 
 
 def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
     """Each run's own curve of every task, as `lib.curves.seed_curves` gives them; None where the view draws none."""
-    if not view.seeds:
-        return None
+    return _of_every_task(seed_curves, study, manifest, view) if view.draws_runs else None
+
+
+def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
+    """The smoothed metrics of each run before smoothing, as `study_seeds`; None where the view draws none."""
+    return _of_every_task(raw_curves, study, manifest, view) if view.draws_raw else None
+
+
+def _of_every_task(query: Callable[..., pl.LazyFrame], study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     treated = treatments(study, manifest)
     queries = [
-        seed_curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
+        query(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
         for task in study.tasks
     ]
     return pl.concat(pl.collect_all(queries))
+
+
+def task_clocks(study: Study, manifest: Manifest, task: Task) -> Clocks:
+    """What wall time says of one task's runs, those left out included."""
+    treated = of_task(treatments(study, manifest), task.key)
+    return clocks(manifest.history(manifest.of_task(task.key)), treated, study.metrics)
+
+
+def study_coloring(study: Study, manifest: Manifest, view: View) -> dict[str, Coloring]:
+    """What the runs are coloured by, by task; empty where the view colours none."""
+    treated = treatments(study, manifest)
+    found = {t.key: coloring(manifest, of_task(treated, t.key), view.color_by) for t in study.tasks}
+    return {task: by for task, by in found.items() if by}
+
+
+def study_drawn(study: Study, manifest: Manifest, view: View) -> Drawn:
+    """Everything that the figures of a study are drawn from.
+
+    Raises
+    ------
+    BaselineError
+        Where a baseline cannot be read or drawn.
+    """
+    treated = treatments(study, manifest, view.left_out)
+    return Drawn(
+        view=view,
+        treated=treated,
+        curves=study_curves(study, manifest, view),
+        baselines=study_baselines(study, treated, view),
+        seeds=study_seeds(study, manifest, view),
+        raw=study_raw(study, manifest, view),
+        coloring=study_coloring(study, manifest, view),
+        clocks={t.key: task_clocks(study, manifest, t) for t in study.tasks} if view.x == "wall" else {},
+    )
 
 
 def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
@@ -94,50 +162,68 @@ def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> p
     return pl.concat([BASELINES.to_frame(), *found])
 
 
+#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, or a baseline's.
+DRAWN = ("curve", "seed", "baseline")
+
+
+def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataFrame:
+    """The numbers that one figure draws, of `figures` with this stem; the grid's stem gives those of every cell.
+
+    Returns
+    -------
+    Columns of `lib.curves.COLUMNS` (a seed's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
+    seed and `label` of a baseline; within the view's range of steps.
+    """
+    from lib.figures import GRID_STEM, file_stem
+
+    cells = {file_stem(task, family): (task, family) for task in study.tasks for family in ("reward", "loss")}
+    shown = cells.values() if stem == GRID_STEM else [cells[stem]]
+    here = pl.lit(False)
+    for task, family in shown:
+        keys = [metric.key for metric in study.family(family)]
+        baseline = pl.lit(family == "reward") & (pl.col("drawn") == "baseline")
+        here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
+    rows = [study_curves(study, manifest, view).with_columns(drawn=pl.lit("curve"))]
+    if (seeds := study_seeds(study, manifest, view)) is not None:
+        one = pl.lit(1, pl.UInt32).alias("n")
+        rows.append(seeds.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit("seed")))
+    behind = study_baselines(study, treatments(study, manifest, view.left_out), view).drop("color")
+    rows.append(behind.with_columns(drawn=pl.lit("baseline")))
+    columns = (*COLUMNS, "drawn", "run_id", "label")
+    empty = pl.DataFrame(schema={"run_id": pl.String, "label": pl.String})
+    frame = pl.concat([*rows, empty], how="diagonal").select(columns).filter(here)
+    return frame if view.span is None else frame.filter(pl.col("step").is_between(*view.span))
+
+
 def results(study: Study, manifest: Manifest, view: View) -> Results:
     """Compute everything the report shows."""
     from lib.effects import study_effects
     from lib.effects_detail import effects_detail
 
+    drawn = study_drawn(study, manifest, view)
     inputs = effect_inputs(study, manifest, view)
-    treated = treatments(study, manifest, view.left_out)
-    baselines = study_baselines(study, treated, view)
     return Results(
         study=study,
         manifest=manifest,
-        view=view,
-        treated=treated,
-        curves=study_curves(study, manifest, view),
-        seeds=study_seeds(study, manifest, view),
+        drawn=drawn,
         effects=study_effects(study, inputs),
         effects_detail=effects_detail(study, inputs),
         runs=runs_table(study, manifest, view.left_out),
-        baselines=baselines,
     )
 
 
-def figures(
-    study: Study,
-    treated: Sequence[Treatment],
-    curves: pl.DataFrame,
-    view: View,
-    baselines: pl.DataFrame | None = None,
-    seeds: pl.DataFrame | None = None,
-) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
-    """Every figure of the study with the stem of its file: the notebook's names.
-
-    Parameters
-    ----------
-    curves : of every task, as `study_curves` gives them.
-    baselines : of every task, as `study_baselines` gives them.
-    seeds : of every task, as `study_seeds` gives them.
-    """
+def figures(study: Study, drawn: Drawn) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
+    """Every figure of the study with the stem of its file: the notebook's names."""
     from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
-    marks = {task.key: detach_marks(of_task(treated, task.key)) for task in study.tasks}
+    view, curves = drawn.view, drawn.curves
+    marks = {
+        task.key: detach_marks(of_task(drawn.treated, task.key), drawn.clocks.get(task.key)) for task in study.tasks
+    }
     logs = {family: log for family in FAMILIES if (log := view.log(family)) is not None}
-    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs, baselines=baselines, seeds=seeds)
+    behind: dict[str, Any] = {"seeds": drawn.seeds, "raw": drawn.raw, "baselines": drawn.baselines}
+    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs, coloring=drawn.coloring, **behind)
     width, height = FIGURE_SIZE
     for task in study.tasks:
         for family in FAMILIES:
@@ -150,12 +236,12 @@ def figures(
                     family,
                     view=view,
                     rules=marks[task.key],
-                    seeds=seeds,
-                    baselines=baselines,
                     width=width,
                     height=height,
                     title=title,
                     domain=view.span,
                     log=view.log(family),
+                    coloring=drawn.coloring.get(task.key),
+                    **behind,
                 )
                 yield file_stem(task, family), chart

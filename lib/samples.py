@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -58,25 +58,34 @@ def windows(task: Task, evidence: Evidence) -> Windows:
 
 @dataclass(frozen=True)
 class Series:
-    """One run's finite raw rows of one metric, sorted by step: log values where the metric is a log one.
+    """One run's finite raw rows of one metric, sorted by step, as logged; `log` where the metric is a log one.
 
     `not_finite` and `not_positive` count the rows left out.
     """
 
     steps: NDArray[np.int64]
-    values: NDArray[np.float64]
+    raw: NDArray[np.float64]
     not_finite: int = 0
     not_positive: int = 0
+    log: bool = False
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """What is averaged: logs of a log metric, made when they are asked for (a study's rows may fill the memory)."""
+        return np.log(self.raw) if self.log else self.raw
 
     @property
     def last(self) -> int:
         """The last step with a usable value; -1 where there is none."""
         return int(self.steps[-1]) if len(self.steps) else -1
 
-    def between(self, low: float, high: float, *, closed: bool) -> NDArray[np.float64]:
-        """The values on (low, high], or on [low, high] where closed."""
-        left = self.steps >= low if closed else self.steps > low
-        return self.values[left & (self.steps <= high)]
+    def window(self, low: float, high: float, *, closed: bool) -> "Series":
+        """The rows on (low, high], or on [low, high] where closed."""
+        start, end = (
+            np.searchsorted(self.steps, low, "left" if closed else "right"),
+            np.searchsorted(self.steps, high, "right"),
+        )
+        return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
 
 
 def load(history: pl.LazyFrame, runs: Sequence[str], keys: Sequence[str]) -> Rows:
@@ -94,11 +103,10 @@ def series(rows: Rows, run_id: str, metric: Metric) -> Series:
     lost, bad = int((~finite).sum()), 0
     if lost:
         steps, values = steps[finite], values[finite]
-    if metric.scale == "log":
-        positive = values > 0
-        bad = int((~positive).sum())
-        steps, values = steps[positive], np.log(values[positive])
-    return Series(steps, values, lost, bad)
+    log = metric.scale == "log"
+    if log and (bad := int((values <= 0).sum())):
+        steps, values = steps[values > 0], values[values > 0]
+    return Series(steps, values, lost, bad, log)
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,9 @@ class Unit:
 
 def measure(unit: Unit, window: Windows, end: float) -> Unit:
     """The unit with its numbers: a row logged exactly at T counts as before, and nothing beyond `end` counts."""
-    left = unit.rows.between(unit.at - window.before, unit.at, closed=True)
+    left = unit.rows.window(unit.at - window.before, unit.at, closed=True).values
     start = unit.at + window.settle
-    right = unit.rows.between(start, min(end, start + window.after), closed=False)
+    right = unit.rows.window(start, min(end, start + window.after), closed=False).values
     return Unit(
         unit.run_id,
         unit.seed,

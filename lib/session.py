@@ -16,14 +16,17 @@ import streamlit as st
 
 from lib import audit, results
 from lib.baselines import BASELINES, BaselineError, task_baselines
-from lib.charts_wire import Wired, wire
-from lib.curves import View, aggregated, per_seed
+from lib.charts_wire import Wired
+from lib.curves import grouped, per_seed, summarised
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
+from lib.run_values import color_keys, coloring
 from lib.session_fetch import Brought
 from lib.session_studies import with_added
 from lib.sources.bundle import write_bundle
 from lib.study import STUDIES, Evidence, Study
+from lib.view import View
+from lib.wall_time import Clocks, notes
 
 #: What the caches know a study and a view by: their text is made faster than each of their parts is looked at.
 AS_TEXT: dict[str | type, Any] = {Study: lru_cache(maxsize=64)(repr), View: repr}
@@ -38,6 +41,7 @@ class Current:
     view: View
     stamp: str
     _drawn: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _split: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def treated(self) -> tuple[Treatment, ...]:
@@ -76,16 +80,29 @@ def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatme
     return treatments(study, _manifest)
 
 
+@st.cache_data(scope="session", max_entries=8, show_spinner=False, hash_funcs=AS_TEXT)
+def keys_to_color_by(study: Study, stamp: str, _manifest: Manifest) -> list[str]:
+    """What runs can be coloured by: seed, arm, and config keys on which they differ."""
+    return color_keys(study, _manifest)
+
+
 @st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
     return results.task_bins(study, _manifest, study.task(task), view)
 
 
+def _unaggregated(view: View) -> View:
+    """The view without what is chosen after grouping: its bins and groups serve every aggregate, band and choice of arms."""
+    return View(smooth=view.smooth, window=view.window, left_out=view.left_out, x=view.x)
+
+
 def _current_bins(current: Current, task: str) -> pl.LazyFrame:
-    """The task's bins; one frame serves every aggregate, band and choice of arms."""
-    shown = current.view
-    view = View(smooth=shown.smooth, window=shown.window, left_out=shown.left_out, x=shown.x)
-    return _bins(current.study, task, current.stamp, view, current.manifest).lazy()
+    return _bins(current.study, task, current.stamp, _unaggregated(current.view), current.manifest).lazy()
+
+
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
+def _groups(study: Study, task: str, stamp: str, view: View, _current: Current) -> pl.DataFrame:
+    return grouped(_current_bins(_current, task), of_task(_current.treated, task), view).collect()
 
 
 def curves(current: Current, task: str) -> pl.DataFrame:
@@ -98,9 +115,11 @@ def curves(current: Current, task: str) -> pl.DataFrame:
 def _curves(current: Current, task: str) -> pl.DataFrame:
     study, view = current.study, current.view
     if view.grid == "exact":
-        return _exact_curves(study, task, current.stamp, replace(view, seeds=False), current.manifest)
+        plain = replace(view, seeds=False, color_by="", raw=False)
+        return _exact_curves(study, task, current.stamp, plain, current.manifest)
+    groups = _groups(study, task, current.stamp, _unaggregated(view), current)
     treated = of_task(current.treated, task)
-    return aggregated(_current_bins(current, task), study.task(task), study.metrics, treated, view).collect()
+    return summarised(groups.lazy(), study.task(task), study.metrics, treated, view).collect()
 
 
 @st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
@@ -113,6 +132,33 @@ def seed_curves(current: Current, task: str) -> pl.DataFrame:
     treated = of_task(current.treated, task)
     study = current.study
     return per_seed(_current_bins(current, task), study.task(task), study.metrics, treated, current.view).collect()
+
+
+def raw_curves(current: Current, task: str) -> pl.DataFrame:
+    """The smoothed metrics of each run of one task before smoothing."""
+    study, view = current.study, replace(current.view, smooth=False)
+    binned = _current_bins(replace(current, view=view), task)
+    smoothed = [m.key for m in study.metrics if m.smoothed]
+    points = per_seed(binned, study.task(task), study.metrics, of_task(current.treated, task), view)
+    return points.filter(pl.col("metric").is_in(smoothed)).collect()
+
+
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
+def _clocks(study: Study, task: str, stamp: str, _manifest: Manifest) -> Clocks:
+    return results.task_clocks(study, _manifest, study.task(task))
+
+
+def clocks(current: Current, task: str) -> Clocks | None:
+    """What wall time says of one task's runs; None where x is something else."""
+    if current.view.x != "wall":
+        return None
+    return _clocks(current.study, task, current.stamp, current.manifest)
+
+
+def axis_notes(current: Current) -> list[str]:
+    """What the view's x axis cannot show of the tasks, a sentence each."""
+    placed = [(task, clocks(current, task.key)) for task in current.study.tasks]
+    return [line for task, at in placed if at for line in notes(task, shown_treated(current, task.key), at)]
 
 
 def family_chart(current: Current, task: str, family: str, height: int, brush: bool = False) -> Wired | None:
@@ -166,27 +212,26 @@ def _family_chart(
     _current: Current,
 ) -> Wired | None:
     from lib import charts
+    from lib.charts_tables import split
 
-    drawn, asked = curves(_current, task), study.task(task)
-    if not charts.family_metrics(drawn, study, asked, family):
-        return None
-    rules = charts.detach_marks(shown_treated(_current, task))
-    chart = charts.family_chart(
-        drawn,
+    if task not in _current._split:
+        _current._split[task] = split(curves(_current, task), task)
+    behind = charts.Behind(
+        seeds=seed_curves(_current, task) if view.draws_runs else None,
+        raw=raw_curves(_current, task) if view.draws_raw else None,
+        baselines=baselines(_current, task)[0] if family == "reward" else None,
+        coloring=coloring(_current.manifest, of_task(_current.treated, task), view.color_by),
+    )
+    return charts.family_wired(
+        _current._split[task],
         study,
-        asked,
+        study.task(task),
         family,
         view=view,
-        rules=rules,
-        seeds=seed_curves(_current, task) if view.seeds else None,
-        baselines=baselines(_current, task)[0] if family == "reward" else None,
-        domain=view.span,
-        height=height,
-        log=view.log(family),
-        brush=brush,
+        rules=charts.detach_marks(shown_treated(_current, task), clocks(_current, task)),
+        behind=behind,
+        options=charts.Options(height=height, brush=brush),
     )
-    takeaway = charts.alt_text(drawn, study, asked, family, rules=rules if view.x == "steps" else ())
-    return wire(chart, takeaway)
 
 
 def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
@@ -288,16 +333,19 @@ def figure_bytes(
     current: Current, stem: str, kind: str, look: str, font: str, size: float, scale: float, footer: bool
 ) -> bytes:
     """One figure as a file, from the settings on screen; `stem` as `lib.results.figures` names it."""
-    from lib.figures import footer_text, render, with_font
-
     study, view = current.study, current.view
     # A download is built outside the session's thread, where its caches are out of reach.
-    treated = treatments(study, current.manifest, view.left_out)
-    curves = results.study_curves(study, current.manifest, view)
-    behind = results.study_baselines(study, treated, view)
-    seeds = results.study_seeds(study, current.manifest, view)
-    chart = dict(results.figures(study, treated, curves, view, behind, seeds))[stem]
-    text = footer_text(study, current.manifest, view) if footer else ""
+    chart = dict(results.figures(study, results.study_drawn(study, current.manifest, view)))[stem]
+    return drawn_bytes(current, chart, kind, look, font, size, scale, footer)
+
+
+def drawn_bytes(
+    current: Current, chart: Any, kind: str, look: str, font: str, size: float, scale: float, footer: bool
+) -> bytes:
+    """A chart as a file, with the footer of the settings on screen."""
+    from lib.figures import footer_text, render, with_font
+
+    text = footer_text(current.study, current.manifest, current.view) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 
 

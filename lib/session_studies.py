@@ -103,7 +103,7 @@ def apply_choice() -> None:
     name = st.session_state.pop(_CHOICE, None)
     if name is not None:
         st.session_state["study"] = name
-        for key in ("out", "arms", "task"):
+        for key in ("out", "arms", "task", "only"):
             st.session_state.pop(key, None)
 
 
@@ -111,6 +111,11 @@ def study_named(name: str) -> Study:
     """The study chosen by that name; StudyError where its file is not valid."""
     own: dict[str, Study] = st.session_state.get(_OWN, {})
     return own[name] if name in own else load_study(name)
+
+
+def is_own(study: Study) -> bool:
+    """Whether the study was opened in this session, which no other one can look into."""
+    return study.name in st.session_state.get(_OWN, {})
 
 
 def is_shipped(study: Study) -> bool:

@@ -13,6 +13,7 @@ from lib.history import Manifest
 from lib.session import Current
 from lib.session_fetch import Brought
 from lib.study import InputError, Study, Task
+from lib.widgets_tables import table
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -21,7 +22,10 @@ _AXES = {
     "% of training": "percent",
     "steps since detach": "since",
     "% since detach": "since_percent",
+    "wall time": "wall",
 }
+#: No colouring; config keys are no such words.
+_NOTHING = "nothing"
 
 
 def study_picker() -> str:
@@ -43,7 +47,7 @@ def view_settings(study: Study, found: Brought | None) -> View:
         aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind="query-params")
         spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
         spread = st.selectbox("Band", spreads, key="spread", bind="query-params")
-        axis = st.selectbox("X axis", list(_AXES), key="x", bind="query-params")
+        axis = st.selectbox("X axis", list(_AXES), key="x", bind="query-params", on_change=_draw_all)
         smooth = st.toggle("Smooth train rewards", value=True, key="smooth", bind="query-params")
         window = st.number_input(
             "Smoothing window (steps)",
@@ -55,13 +59,18 @@ def view_settings(study: Study, found: Brought | None) -> View:
             bind="query-params",
             disabled=not smooth,
         )
+        raw = st.toggle("Raw points behind smoothed", key="raw", bind="query-params", disabled=not smooth)
         seeds = st.toggle("Draw every seed", key="seeds", bind="query-params")
+        color_by = _color_by(study, found)
         exact = st.toggle(
             "Notebook arithmetic",
             key="exact",
             bind="query-params",
             help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
         )
+        if exact and _AXES[axis] == "wall":
+            st.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
+            axis = "steps"
         span = _span()
         log_reward = st.toggle("Log axis for rewards", key="log_reward", bind="query-params")
         log_loss = st.toggle("Log axis for losses", value=True, key="log_loss", bind="query-params")
@@ -79,7 +88,24 @@ def view_settings(study: Study, found: Brought | None) -> View:
         span=span,
         log_reward=log_reward,
         log_loss=None if log_loss else False,
+        color_by=color_by,
+        raw=raw,
     )
+
+
+def _color_by(study: Study, found: Brought | None) -> str:
+    """What every run is drawn in the colour of; empty: the runs are not drawn so."""
+    if found is None:
+        return ""
+    keys = session.keys_to_color_by(study, found.stamp, found.manifest)
+    chosen = st.selectbox(
+        "Colour every run by",
+        [_NOTHING, *keys],
+        key="color",
+        bind="query-params",
+        help="Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ.",
+    )
+    return "" if chosen == _NOTHING else chosen
 
 
 def _span() -> tuple[float, float] | None:
@@ -218,6 +244,20 @@ def task_picker(study: Study) -> Task:
     return titles[chosen]
 
 
+#: Of the Rewards and Losses pages: the one task to look at.
+FOCUS = "only"
+_ALL = "All tasks"
+
+
+def focus(study: Study) -> tuple[Task, ...]:
+    """The tasks to draw: all, or the one looked at, kept in the URL; no control where there is only one."""
+    titles = {task.title: task for task in study.tasks}
+    if len(titles) == 1:
+        return study.tasks
+    chosen = st.segmented_control("Tasks", [_ALL, *titles], default=_ALL, key=FOCUS, bind="query-params", required=True)
+    return (titles[chosen],) if chosen in titles else study.tasks
+
+
 def task_choice(study: Study, key: str) -> Task:
     """The task that a form is about; no control where there is only one."""
     if len(study.tasks) == 1:
@@ -307,7 +347,7 @@ def raw_points(current: Current, run_id: str) -> None:
     with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
         if run.url:
             st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
-        st.dataframe(session.points(current, run_id), hide_index=True, alt=f"Every logged point of run {run.id}")
+        table(session.points(current, run_id), alt=f"Every logged point of run {run.id}")
 
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from lib.history import Manifest
 from lib.key_names import Suggested, preselected
 from lib.place import Looked, parse_place
 from lib.study import InputError, Metric, Source, Study, to_toml
+from lib.widgets_tables import table
 
 _LOOKED, _NUMBER = "looked", "looked_number"
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
@@ -272,13 +273,13 @@ def _choose_reading(found: Finding | None, key: str) -> str | None:
 def _preview(looked: Looked, final: pr.Proposal) -> None:
     st.markdown("**Preview**")
     runs = pr.preview(final.study, looked)
-    st.dataframe(pr.arms(runs), hide_index=True, alt="Runs of the proposed study by task and arm, with their seeds")
+    table(pr.arms(runs), alt="Runs of the proposed study by task and arm, with their seeds")
     with st.expander(f"{len(runs)} runs", icon=":material/checklist:"):
-        st.dataframe(runs, hide_index=True, alt="Runs of the proposed study")
+        table(runs, alt="Runs of the proposed study")
     with st.expander("Everything found and assumed", icon=":material/rule:"):
         rows = [(f.what, f.value or "none", f.known, f.where) for f in final.findings]
         heads = ["what", "value", "known", "where"]
-        st.dataframe(pl.DataFrame(rows, schema=heads, orient="row"), hide_index=True, alt="What the proposal rests on")
+        table(pl.DataFrame(rows, schema=heads, orient="row"), alt="What the proposal rests on")
     with st.expander("The study file", icon=":material/description:"):
         st.code(to_toml(final.study), language="toml")
 

@@ -29,7 +29,13 @@ def family(current: Current, task: Task, family: str, height: int, alone: bool =
     send(chart, f"chart_{task.key}_{family}_{current.view.span}", brush=alone)
 
 
-_VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+def axis_notes(current: Current) -> None:
+    """What the view's x axis cannot show."""
+    if sentences := session.axis_notes(current):
+        st.info("  \n".join(sentences), icon=":material/schedule:")
+
+
+VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
     "supported": "green",
     "contradicted": "red",
     "not shown": "gray",
@@ -39,31 +45,34 @@ _VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
 
 #: What the change on a card is a change against, by design.
 _AGAINST = {
-    "fork": "change against control; ",
-    "did": "change against control; ",
-    "jump": "jump at the detach; ",
-    "onset": "jump at the detach; ",
-    "none": "",
+    "fork": "change vs control",
+    "did": "change vs control",
+    "jump": "jump at the detach",
+    "onset": "jump at the detach",
+    "none": "nothing to compare",
 }
+#: Colours of a change that was shown; any other is grey, whatever its sign.
+_SHOWN: dict[str, Literal["green", "red"]] = {"supported": "green", "contradicted": "red"}
 
 
 def effect_cards(study: Study, rows: pl.DataFrame) -> None:
     """One card a metric and arm: after the detach, the change, the verdict and its reasons."""
     arms = rows["arm"].n_unique()
-    with st.grid("auto", min_column_width=170):
+    # Five in a row on a small laptop, two on a phone: a border's padding would cost the labels their ends.
+    with st.grid("auto", min_column_width=150, gap=("small", "xsmall")):
         for row in rows.iter_rows(named=True):
             metric = study.metric(row["metric"])
             label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
-            good: Literal["inverse", "normal"] = "inverse" if metric.expect == "decrease" else "normal"
-            with st.container(border=True, height="stretch"):
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=good, help=_card_help(row))
-                st.caption(f"{_AGAINST[row['design']]}before {number(row['before'])}, n = {_counts(row)}")
-                verdict_badge(row)
+            with st.container(gap="xsmall"):
+                color: Literal["green", "red", "gray"] = _SHOWN.get(row["verdict"], "gray")
+                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color)
+                st.caption(f"{_AGAINST[row['design']]}  \nbefore {number(row['before'])}, n = {_counts(row)}")
+                verdict_badge(row, _card_help(row))
 
 
-def verdict_badge(row: dict[str, Any]) -> None:
-    """The verdict of a row of effects, with its reasons on hover."""
-    st.badge(row["verdict"], color=_VERDICT_COLORS[row["verdict"]], help=row["reasons"] or None)
+def verdict_badge(row: dict[str, Any], said: str = "") -> None:
+    """The verdict of a row of effects, with its reasons (or what is to be said instead of them) on hover."""
+    st.badge(row["verdict"], color=VERDICT_COLORS[row["verdict"]], help=said or row["reasons"] or None)
 
 
 def _delta(row: dict[str, Any], metric: Metric) -> str | None:
@@ -78,14 +87,14 @@ def _card_help(row: dict[str, Any]) -> str:
 
 
 def _counts(row: dict[str, Any]) -> str:
-    return f"{row['n_arm']}" + (f" against {row['n_control']}" if row["n_control"] else "")
+    return f"{row['n_arm']}" + (f" vs {row['n_control']}" if row["n_control"] else "")
 
 
 def number(value: float | None) -> str:
     """A value in three significant digits (six before the point), a dash where there is none."""
     if value is None:
         return "–"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
     return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")
 
 
@@ -98,7 +107,8 @@ def send(chart: Wired, key: str, brush: bool = False) -> None:
     """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
     spec = json.loads(chart.spec)
     spec["datasets"] = dict(chart.datasets)
-    spec["config"] = _inks() | spec.get("config", {})
+    own = spec.get("config", {})
+    spec["config"] = {part: ink | own.get(part, {}) for part, ink in _inks().items()}
     if not brush:
         st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.takeaway)
         return

@@ -1,19 +1,17 @@
 """Controls and parts of the Detach effect page: windows, claims, evidence of one task, event time."""
 
-from dataclasses import replace
-from typing import Any
-
 import polars as pl
 import streamlit as st
 
-from lib import charts_effect, charts_evidence, session, widgets_charts
-from lib.charts import detach_marks
+from lib import widgets_charts
+from lib.charts_wire import Wired
 from lib.claims import claim
 from lib.detach import arms_of
 from lib.gates import Gate
 from lib.session import Current
-from lib.session_effects import TaskEffects, task_effects
-from lib.study import CONTROL, Evidence, Metric, Study, Task
+from lib.session_effects import TaskEffects, effect_chart, task_effects
+from lib.study import Evidence, Metric, Study, Task
+from lib.widgets_tables import numbers, table
 
 _SINCE = {"steps": "since", "% of training": "since_percent"}
 
@@ -55,11 +53,18 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
                 st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
 
 
-def forest(current: Current, effects: pl.DataFrame) -> None:
+def forest(current: Current, evidence: Evidence | None) -> None:
     """Every claim of the study on one axis."""
-    takeaway = charts_effect.effects_text(effects, current.study)
-    widgets_charts.draw(charts_effect.forest_chart(effects, current.study), "forest", takeaway)
-    st.caption(takeaway)
+    _draw(effect_chart(current, "forest", evidence), "forest", "{}")
+
+
+def _draw(chart: Wired | None, key: str, caption: str = "") -> None:
+    """A chart with what is said below it, in which {} is the chart's takeaway."""
+    if chart is None:
+        return
+    widgets_charts.send(chart, key)
+    if caption:
+        st.caption(caption.format(chart.takeaway))
 
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
@@ -72,17 +77,10 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
     with st.container(horizontal=True):
         reward = metric_picker(rewards, "Reward", "quadrant_reward", first=rewards[-1])
         loss = metric_picker(losses, "Loss", "quadrant_loss", first=losses[0])
-    per_run = pl.concat([task_effects(current, task.key, evidence).per_run for task in study.tasks])
-    points = charts_effect.quadrant_points(per_run, reward.key, loss.key)
-    if points.is_empty():
+    chart = effect_chart(current, "quadrant", evidence, reward.key, loss.key)
+    if chart is None:
         st.caption("No run has an effect in percent on both metrics.")
-        return
-    chart = charts_effect.quadrant_chart(
-        points, study, reward=f"{reward.name}: effect (%)", loss=f"{loss.name}: effect (%)"
-    )
-    takeaway = charts_effect.quadrant_text(points, reward.name, loss.name)
-    widgets_charts.draw(chart, "quadrant", takeaway)
-    st.caption(takeaway)
+    _draw(chart, "quadrant", "{}")
 
 
 def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
@@ -97,56 +95,41 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     checklist(found)
     st.subheader("Seed by seed", anchor=False)
     metric = metric_picker(current.study.metrics, "Metric", "effect_metric", first=current.study.metrics[0])
-    rules = detach_marks(session.shown_treated(current, task.key))
     runs = found.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
         return
     left, right = st.columns(2)
     with left:
-        takeaway = charts_effect.slope_text(found.per_run, task, metric)
-        widgets_charts.draw(charts_effect.slope_chart(found.per_run, current.study, task, metric), "slope", takeaway)
-        st.caption(takeaway)
+        _draw(effect_chart(current, "slope", evidence, task.key, metric.key), "slope", "{}")
     with right:
         order = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair", "run_id"]
         numbers(
             runs.select(*order, "rows_before", "rows_after"), f"Every run's {metric.name} before and after the detach"
         )
-    _differences(current, task, metric, found, rules)
-    _jump(current, task, metric, found, rules)
+    chart = effect_chart(current, "differences", evidence, task.key, metric.key)
+    if chart is not None:
+        st.subheader("Fork pairs over steps", anchor=False)
+        said = "Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's."
+        _draw(chart, "differences", said)
+    _jump(current, task, metric, evidence, found)
 
 
-def _differences(current: Current, task: Task, metric: Metric, found: TaskEffects, rules: tuple) -> None:
-    mine = found.differences.filter(pl.col("metric") == metric.key)
-    if mine.is_empty():
-        return
-    st.subheader("Fork pairs over steps", anchor=False)
-    chart = charts_evidence.difference_chart(found.differences, current.study, task, metric, rules=rules)
-    widgets_charts.draw(
-        chart, "differences", f"{metric.name}: detached minus control over steps, mean of the fork pairs"
-    )
-    st.caption("Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's.")
-
-
-def _jump(current: Current, task: Task, metric: Metric, found: TaskEffects, rules: tuple) -> None:
-    fits = found.fits.filter(pl.col("metric") == metric.key)
-    if fits.is_empty():
+def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | None, found: TaskEffects) -> None:
+    chart = effect_chart(current, "jump", evidence, task.key, metric.key)
+    if chart is None:
         st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
         return
     left, right = st.columns(2)
     with left:
         st.subheader("The jump at the detach", anchor=False)
-        low, high = fits.select(low=pl.col("step").min(), high=pl.col("step").max()).row(0)
-        points = session.rows_around(current, tuple(fits["run_id"].unique().sort()), metric.key, low, high)
-        chart = charts_evidence.jump_chart(points, found.fits, current.study, task, metric, rules=rules)
-        widgets_charts.draw(chart, "jump", f"{metric.name} around the detach with a line fitted on each side, by run")
+        _draw(chart, "jump")
     with right:
         st.subheader("Pretended detach steps", anchor=False)
         for arm in found.placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
-            takeaway = charts_evidence.placebo_text(found.placebo, task, metric, arm)
-            chart = charts_evidence.placebo_chart(found.placebo, task, metric, arm)
-            widgets_charts.draw(chart, f"placebo_{arm}", takeaway)
-            st.caption(f"{takeaway} Windows overlap: a picture, not a test.")
+            of = task.key, metric.key, arm
+            said = "{} Windows overlap: a picture, not a test."
+            _draw(effect_chart(current, "placebo", evidence, *of), f"placebo_{arm}", said)
 
 
 def _mark(gate: Gate) -> str:
@@ -163,7 +146,7 @@ def checklist(found: TaskEffects) -> None:
     ]
     st.markdown("  \n".join(lines))
     with st.expander("How many seeds would show a change of 10% or 25%?", icon=":material/bolt:"):
-        st.dataframe(found.hints, hide_index=True, alt="Seeds needed to show a change of 10% or 25%, by metric")
+        table(found.hints, alt="Seeds needed to show a change of 10% or 25%, by metric")
     if found.gap.height:
         with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
             st.caption(
@@ -196,30 +179,13 @@ def event_time(current: Current) -> None:
         arms = arms_of(current.treated)
         if len(arms) > 1:
             arms = tuple(st.multiselect("Arms compared", arms, key="event_arms", placeholder="all arms")) or arms
-    view = replace(current.view, x=_SINCE[unit], grid="aligned")  # type: ignore[arg-type]
-    here = replace(current, view=view)
-    curves = pl.concat([session.curves(here, task.key) for task in study.tasks])
-    placed = set(curves.filter(pl.col("metric") == metric.key)["arm"])
-    if not placed & set(arms):
+    chart = effect_chart(current, "event_time", None, metric.key, _SINCE[unit], *arms)
+    if chart is None:
         st.caption(f"No run of {' or '.join(arms)} has a curve of {metric.name} around a detach.")
         return
-    chart = charts_evidence.curves_since_detach(curves, study, metric, arms, view=view)
-    widgets_charts.draw(chart, "event_time", f"{metric.name} of every task, aligned at the detach")
-    if CONTROL in arms and CONTROL not in placed:
-        st.caption("Detach steps differ, so the control arm has no step to be aligned at.")
+    _draw(chart, "event_time", "{}")
 
 
-def table(effects: pl.DataFrame) -> None:
+def effect_table(effects: pl.DataFrame) -> None:
     """The effect table, four significant digits; the export has them all."""
     numbers(effects, "The effect of the detach on every metric, task and arm")
-
-
-def numbers(frame: pl.DataFrame, alt: str) -> None:
-    """A table whose numbers keep four digits that matter, however small they are."""
-    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
-    config: dict[str, Any] = {
-        name: st.column_config.NumberColumn(name.replace("_pct", " (%)").replace("_", " "), format="%.4g")
-        for name in floats
-    }
-    others = {name: name.replace("_", " ") for name in frame.columns if name not in floats}
-    st.dataframe(frame, hide_index=True, column_config=config | others, alt=alt)

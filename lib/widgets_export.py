@@ -1,13 +1,14 @@
 """The export popover: any figure in any format, the numbers behind it, and the whole report; what the screen shows."""
 
+from functools import partial
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
-from lib import session
-from lib.charts import FAMILIES
+from lib import session, session_export, widgets, widgets_share
 from lib.session import Current
-from lib.study import Study
+from lib.session_export import CLAIMS, EVIDENCE, QUADRANT, Exported
 
 _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
@@ -21,21 +22,40 @@ def export(current: Current) -> None:
         _figure(current)
         _tables(current)
         st.markdown("**The whole study**")
-        st.download_button(
-            "Report (.html)",
-            data=lambda: session.report_page(current),
-            file_name="report.html",
-            mime="text/html",
-            icon=":material/article:",
-            on_click="ignore",
-        )
+        widgets_share.report(current, "export")
 
 
 def _figure(current: Current) -> None:
-    from lib.figures import FORMATS, MIME, PRESETS
+    stems = session_export.curve_stems(current.study)
+    names = [*stems, CLAIMS, QUADRANT, EVIDENCE]
+    name = st.selectbox("Figure", names, key="export_figure")
+    if name in stems:
+        figure: Exported | None = session_export.of_curves(current, stems[name])
+    else:
+        st.caption("Effects are drawn in the windows that the study declares.")
+        figure = _evidence(current) if name == EVIDENCE else session_export.of_study(current, name)
+    if figure is None:
+        st.info("Nothing to draw: no run counts before and after a detach. The Runs page says why.")
+        return
+    look = _look()
+    kind = look["kind"]
+    _figure_files(current, figure, look, kind)
+    _numbers(figure)
 
-    stems = figure_stems(current.study)
-    chosen = st.selectbox("Figure", list(stems), key="export_figure")
+
+def _evidence(current: Current) -> Exported | None:
+    study = current.study
+    task = widgets.task_choice(study, "export_task")
+    names = {metric.name: metric for metric in study.metrics}
+    metric = names[st.selectbox("Metric", list(names), key="export_metric")]
+    found = session_export.of_metric(current, task, metric)
+    return found[st.selectbox("Drawing", list(found), key="export_drawing")] if found else None
+
+
+def _look() -> dict[str, Any]:
+    """The format of a figure, and how it is to look."""
+    from lib.figures import FORMATS, PRESETS
+
     kind = st.selectbox("Format", FORMATS, key="export_format")
     look = st.selectbox("Made for", list(PRESETS), key="export_preset")
     preset = PRESETS[look]
@@ -44,13 +64,17 @@ def _figure(current: Current) -> None:
     size = right.number_input("Font size (pt)", 4.0, 72.0, value=float(preset.font_size), key=f"export_size_{look}")
     scale = st.number_input("Scale", 1.0, 8.0, value=3.0, key="export_scale") if kind == "png" else 1.0
     footer = st.toggle("Footer with runs, settings and versions", value=True, key="export_footer")
-    stem = stems[chosen]
-    options: dict[str, Any] = {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
+    return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
+
+
+def _figure_files(current: Current, figure: Exported, look: dict[str, Any], kind: str) -> None:
+    from lib.figures import MIME
+
     with st.container(horizontal=True):
         st.download_button(
             f"Figure (.{kind})",
-            data=lambda: session.figure_bytes(current, stem, **options),
-            file_name=f"{stem}.{kind}",
+            data=lambda: figure.drawn(**look),
+            file_name=f"{figure.stem}.{kind}",
             mime=MIME[kind],
             icon=":material/image:",
             on_click="ignore",
@@ -58,34 +82,47 @@ def _figure(current: Current) -> None:
         st.download_button(
             "Sidecar (.json)",
             data=lambda: session.sidecar_bytes(current),
-            file_name=f"{stem}.about.json",
+            file_name=f"{figure.stem}.about.json",
             mime="application/json",
+            help="Runs, settings and versions, to lie beside the figure.",
             on_click="ignore",
         )
 
 
-def figure_stems(study: Study) -> dict[str, str]:
-    """What each figure is called, and the stem of its file."""
-    from lib.figures import GRID_STEM, file_stem
+def _numbers(figure: Exported) -> None:
+    """The numbers that the figure draws, and no others."""
+    with st.container(horizontal=True):
+        for kind, mime in _MIME.items():
+            st.download_button(
+                f"Its numbers (.{kind})",
+                data=partial(_numbers_file, figure, kind),
+                file_name=f"{figure.stem}.{kind}",
+                mime=mime,
+                icon=":material/table:",
+                on_click="ignore",
+            )
 
-    stems = {"Grid of all tasks": GRID_STEM}
-    for task in study.tasks:
-        for family in FAMILIES:
-            if study.family(family):
-                stems[f"{task.title}: {family}"] = file_stem(task, family)
-    return stems
+
+def _numbers_file(figure: Exported, kind: str) -> bytes:
+    return _table(figure.numbers(), kind)
+
+
+def _table(frame: pl.DataFrame, kind: str) -> bytes:
+    from lib.report import table
+
+    return table(frame, kind)
 
 
 def _tables(current: Current) -> None:
-    from lib.report import TABLES, table
+    from lib.report import TABLES
 
-    st.markdown("**Numbers**")
+    st.markdown("**Numbers of the whole study**")
     left, right = st.columns(2)
     name = left.selectbox("Table", TABLES, key="export_table", format_func=lambda name: name.replace("_", " "))
     kind = right.selectbox("As", list(_MIME), key="export_table_format")
     st.download_button(
         f"{name}.{kind}",
-        data=lambda: table(session.result_frame(current, name), kind),
+        data=lambda: _table(session.result_frame(current, name), kind),
         file_name=f"{name}.{kind}",
         mime=_MIME[kind],
         icon=":material/table:",

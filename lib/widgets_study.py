@@ -5,9 +5,10 @@ from collections.abc import Callable
 import polars as pl
 import streamlit as st
 
-from lib import session, session_fetch, session_studies, widgets
+from lib import session_fetch, session_studies, widgets, widgets_share
 from lib.history import Manifest
 from lib.study import DetachRule, InputError, Study, to_toml
+from lib.widgets_tables import table
 
 _TEXT = "study_text"
 
@@ -87,9 +88,9 @@ def asked(study: Study) -> None:
     metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
     tasks = [(t.title, t.name, ", ".join(t.sweeps), t.total_steps, t.window, rule_text(t.detach)) for t in study.tasks]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
-    st.dataframe(pl.DataFrame(metrics, schema=heads, orient="row"), hide_index=True, alt="The study's metrics")
+    table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
-    st.dataframe(pl.DataFrame(tasks, schema=heads, orient="row"), hide_index=True, alt="The study's tasks")
+    table(pl.DataFrame(tasks, schema=heads, orient="row"), alt="The study's tasks")
 
 
 def rule_text(rule: DetachRule) -> str:
@@ -122,26 +123,10 @@ def stored(study: Study) -> None:
 
 
 def share(study: Study, manifest: Manifest | None) -> None:
-    """The study as a file, and with its runs as a bundle."""
+    """The study as files to hand on."""
     st.subheader("Share", anchor=False)
     st.caption("The page's address reproduces the view. The bundle opens anywhere, with no key.")
-    with st.container(horizontal=True):
-        st.download_button(
-            "Study file (.toml)",
-            data=to_toml(study),
-            file_name=f"{study.name}.toml",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        if manifest is not None and manifest.runs:
-            carried = session_studies.with_added(study)
-            st.download_button(
-                "Bundle (.zip)",
-                data=lambda: session.bundle_bytes(carried, manifest),
-                file_name=f"{study.name}.zip",
-                icon=":material/inventory_2:",
-                on_click="ignore",
-            )
+    widgets_share.files(study, manifest, "study")
 
 
 def another() -> None:

@@ -12,10 +12,10 @@ if effects.is_empty():
     st.stop()
 
 st.header("What can be claimed", anchor=False)
-widgets_effect.forest(current, effects)
+widgets_effect.forest(current, evidence)
 widgets_effect.claims(current, effects)
 with st.expander("The effects as a table", icon=":material/table:"):
-    widgets_effect.table(effects)
+    widgets_effect.effect_table(effects)
 
 st.header("One task", anchor=False)
 task = widgets.task_picker(study)

@@ -2,7 +2,8 @@ from lib import methods, widgets, widgets_baselines, widgets_charts
 
 current = widgets.need_runs()
 widgets_baselines.baselines(current)
-for task in current.study.tasks:
+widgets_charts.axis_notes(current)
+for task in widgets.focus(current.study):
     widgets_charts.family(current, task, "reward", height=460, alone=True)
 
 widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")

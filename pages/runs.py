@@ -2,6 +2,7 @@ import polars as pl
 import streamlit as st
 
 from lib import audit, methods, session, widgets
+from lib.widgets_tables import table
 
 current = widgets.need_runs()
 study = current.study
@@ -24,9 +25,8 @@ shown = runs.with_columns(
 )
 if not any(links.values()):
     shown = shown.drop("W&B")
-picked = st.dataframe(
+picked = table(
     shown,
-    hide_index=True,
     key="runs_table",
     on_select="rerun",
     selection_mode="multi-row",
@@ -67,7 +67,7 @@ for run_id in dict.fromkeys(chosen):
 dropped = session.unusable_values(current)
 if dropped.height:
     st.header("Points no curve can show", anchor=False)
-    st.dataframe(dropped, hide_index=True, alt="Points that are not finite or not positive, by run and metric")
+    table(dropped, alt="Points that are not finite or not positive, by run and metric")
 
 differing = {t.title: widgets.config_differences(current, t) for t in study.tasks}
 if any(differing.values()):

@@ -61,12 +61,13 @@ def svg(chart: alt.TopLevelMixin) -> str:
     return vl_convert.vegalite_to_svg(chart.to_dict())
 
 
-def drawn(text: str, name: str) -> list[str]:
-    """The marks of the layer with this name in an SVG, as their opening tags, in the order of drawing."""
+def drawn(text: str, name: str, what: str = "tag") -> list[str]:
+    """The marks of the layer with this name in an SVG, in the order of drawing: their opening tags, or their text."""
     groups = re.findall(
         rf'<g class="mark-\w+ role-mark (?:[^"]*_)?{name}(?:_\d+)?_marks".*?</g>', text, flags=re.DOTALL
     )
-    return [tag for group in groups for tag in re.findall(r"<(?:path|line|text|rect)\b[^>]*>", group)]
+    found = r"<(?:path|line|text|rect)\b[^>]*>" if what == "tag" else r"<text\b[^>]*>([^<]*)</text>"
+    return [one for group in groups for one in re.findall(found, group)]
 
 
 def layer(chart: alt.TopLevelMixin, name: str) -> dict:

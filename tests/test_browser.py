@@ -132,6 +132,9 @@ SETTINGS = {
         "Train Episode Reward (MA 5,000)",
         "Train Episode Reward (MA 1,000)",
     ),
+    "wall": (lambda v: v.select("X axis", "wall time"), "wall time", "Wall Time (hours)", "Environment Steps"),
+    "color": (lambda v: v.select("Colour every run by", "detach_step"), "detach_step", "missing", None),
+    "raw": (lambda v: v.toggle("Raw points behind smoothed"), "true", None, None),
     "seeds": (lambda v: v.toggle("Draw every seed"), "true", None, None),
     "exact": (lambda v: v.toggle("Notebook arithmetic"), "true", None, None),
     "arms": (lambda v: v.pick("Arms", "detached"), "detached", None, "control"),
@@ -150,7 +153,7 @@ def test_setting(chrome, app, visitor, name):
     before = visitor.marks()
     assert says_no_more is None or says_no_more in visitor.texts()
     act(visitor)
-    visitor.until_query(name, value)
+    visitor.until_query("x" if name == "wall" else name, value)
     visitor.until_redrawn(before)
     assert says is None or says in visitor.texts()
     assert says_no_more not in visitor.texts()

@@ -6,9 +6,21 @@ import altair as alt
 import polars as pl
 import pytest
 
-from lib.charts import DetachMark, alt_text, detach_marks, family_chart, family_metrics, figure_title, grid, x_domain
-from lib.charts_hover import hover_table, n_table, number
+from lib.charts import (
+    Behind,
+    DetachMark,
+    Options,
+    alt_text,
+    detach_marks,
+    family_chart,
+    family_metrics,
+    family_wired,
+    figure_title,
+    grid,
+)
+from lib.charts_hover import hover_table, hover_text, number, stretches
 from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
+from lib.charts_tables import split, x_range
 from lib.curves import View
 from lib.detach import Treatment
 from tests.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, TRAIN, VAL, both, curve, drawn, layer, rows, svg
@@ -19,6 +31,17 @@ VIEW = View()
 
 def chart(frame, family="reward", **options):
     return family_chart(frame, STUDY, TASK, family, view=options.pop("view", VIEW), **({"rules": RULES} | options))
+
+
+def per_run(family: str) -> pl.DataFrame:
+    """Two runs' own curves of the family's last metric."""
+    metric = EVAL.key if family == "reward" else VAL.key
+    return pl.DataFrame(
+        {
+            "task": TASK.key, "arm": "detached", "metric": metric, "run_id": ["a", "a", "b", "b"],
+            "seed": ["1", "1", "2", "2"], "step": [0.0, 100.0, 0.0, 100.0], "value": [1.0, 2.0, 3.0, 4.0],
+        }
+    )  # fmt: skip
 
 
 def test_layers_are_flat_and_end_with_the_rule():
@@ -141,9 +164,9 @@ def test_charts_of_a_task_share_its_x_range():
     for family in ("reward", "loss"):
         assert layer(chart(frame, family), "line")["encoding"]["x"]["scale"]["domain"] == [0, 130]
     assert layer(chart(frame, domain=(20, 40)), "line")["encoding"]["x"]["scale"]["domain"] == [20, 40]
-    assert x_domain(curve(EVAL, [1.0, 1.0], steps=(5.0, 100.0)), TASK) == (0.0, 100.0)
-    assert x_domain(curve(EVAL, [1.0, 1.0], steps=(-50.0, 50.0)), TASK) == (-50.0, 50.0)
-    assert x_domain(both(), OTHER) is None
+    assert x_range(split(curve(EVAL, [1.0, 1.0], steps=(5.0, 100.0)), TASK.key)) == (0.0, 100.0)
+    assert x_range(split(curve(EVAL, [1.0, 1.0], steps=(-50.0, 50.0)), TASK.key)) == (-50.0, 50.0)
+    assert x_range(split(both(), OTHER.key)) is None
 
 
 @pytest.mark.parametrize(
@@ -192,17 +215,43 @@ def test_marks_are_one_a_distinct_step_with_who_says_so():
     assert detach_marks([treatment("3", None, "")]) == ()
 
 
+def tooltips(table: pl.DataFrame, series: int, log: bool) -> list[list[str]]:
+    """What a browser's tooltip says of every series at each step."""
+    texts = [
+        alt.Chart(table)
+        .transform_calculate(text=hover_text(i, log))
+        .mark_text()
+        .encode(x="step:Q", y=alt.YValue(20 * i), text="text:N")
+        for i in range(series)
+    ]
+    shown = [drawn(svg(one.properties(name="tips")), "tips", "text") for one in texts]
+    return [list(line) for line in zip(*shown, strict=True)]
+
+
 def test_hover_shows_every_series_its_own_nearest_point_on_its_side_of_the_detach():
     dense = curve(TRAIN, range(11), steps=[10.0 * i for i in range(11)])
     sparse = curve(EVAL, [100, 200, 300], n=[3, 1, 3], steps=(10.0, 48.0, 90.0))
-    order = [(TRAIN.key, "detached"), (EVAL.key, "detached")]
-    table = hover_table(pl.concat([dense, sparse]), order, log=False, split=50.0)
-    assert table.columns == ["step", "s0", "s1"]
-    at = {row[0]: row[1:] for row in table.iter_rows()}
-    assert at[10.0] == ("1 [0, 2], n = 3", "100.0 [99, 101.0], n = 3")
-    assert at[48.0] == ("5 [4, 6], n = 3", "200.0, n = 1")
+    curves = split(pl.concat([dense, sparse]), TASK.key)
+    table = hover_table([curves[TRAIN.key, "detached"], curves[EVAL.key, "detached"]], split=50.0)
+    assert table.columns == ["step", "m0", "l0", "u0", "n0", "m1", "l1", "u1", "n1"]
+    assert table.row(by_predicate=pl.col("step") == 10)[1:] == (1, 0, 2, 3, 100, 99, 101, 3)
+    assert table.row(by_predicate=pl.col("step") == 48)[1:] == (5, 4, 6, 3, 200, None, None, 1)
     # 60 is nearer to 48 than to 90, but lies after the detach.
-    assert at[60.0] == ("6 [5, 7], n = 3", "300.0 [299.0, 301.0], n = 3")
+    assert table.row(by_predicate=pl.col("step") == 60)[1:] == (6, 5, 7, 3, 300, 299, 301, 3)
+    said = dict(zip(table["step"].to_list(), tooltips(table, 2, log=False), strict=True))
+    assert said[10.0] == ["1 [0, 2], n = 3", "100.0 [99, 101.0], n = 3"]
+    assert said[48.0] == ["5 [4, 6], n = 3", "200.0, n = 1"]
+    assert said[0.0] == ["0 [−1, 1], n = 3", "100.0 [99, 101.0], n = 3"]
+
+
+def test_hover_has_a_dash_where_a_series_has_no_point_near_and_three_digits_on_a_log_axis():
+    near = curve(VAL, [0.00312, 12.0, 1.0], steps=(0.0, 10.0, 20.0), half=2.0)
+    far = curve(LOSS, [1.0] * 3, steps=(0.0, 1.0, 2.0), n=1)
+    curves = split(pl.concat([near, far]), TASK.key)
+    table = hover_table([curves[VAL.key, "detached"], curves[LOSS.key, "detached"]])
+    said = dict(zip(table["step"].to_list(), tooltips(table, 2, log=True), strict=True))
+    assert said[0.0] == ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1.00e0, n = 1"]
+    assert said[20.0] == ["1.00e0 [5.00e-1, 2.00e0], n = 3", "–"]
 
 
 def test_hover_has_one_tooltip_line_a_metric_and_arm():
@@ -229,8 +278,8 @@ def test_tooltip_numbers(value, log, text):
 
 def test_strip_shows_where_seeds_are_missing():
     frame = curve(EVAL, [1, 1, 1, 1], n=[4, 4, 2, 4], steps=(0.0, 30.0, 60.0, 100.0))
-    table = n_table(frame, [(EVAL.key, "detached")])
-    assert table.select("step", "end", "least", "most", "of", "share").rows() == [
+    found = stretches(list(split(frame, TASK.key).values()), [(EVAL.key, "detached")])
+    assert [(one.step, one.end, one.least, one.most, one.of, one.share) for one in found] == [
         (0.0, 60.0, 4, 4, 4, 1.0),
         (60.0, 100.0, 2, 2, 4, 0.5),
         (100.0, 100.0, 4, 4, 4, 1.0),
@@ -250,12 +299,7 @@ def test_strip_is_a_bar_a_series_below_the_curves():
 
 
 def test_seeds_and_raw_points_lie_behind_the_means():
-    seeds = pl.DataFrame(
-        {
-            "task": TASK.key, "arm": "detached", "metric": EVAL.key, "run_id": ["a", "a", "b", "b"],
-            "seed": ["1", "1", "2", "2"], "step": [0.0, 100.0, 0.0, 100.0], "value": [1.0, 2.0, 3.0, 4.0],
-        }
-    )  # fmt: skip
+    seeds = per_run("reward")
     one = chart(both(("detached",)), seeds=seeds, raw=seeds, width=600)
     names = [part["name"].rsplit("_", 1)[-1] for part in one.to_dict()["layer"]]
     assert names[:4] == ["band", "raw", "seeds", "line"]
@@ -281,6 +325,31 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
 
 def test_two_charts_of_the_same_settings_are_the_same_specification():
     assert json.dumps(chart(both()).to_dict()) == json.dumps(chart(both()).to_dict())
+
+
+@pytest.mark.parametrize("family", ["reward", "loss"])
+def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(family):
+    seeds = per_run(family)
+    options = {"height": 300, "brush": True}
+    for times in (1, 3):
+        frame = both().with_columns(pl.col("mean", "lower", "upper") * times)
+        wired = family_wired(
+            split(frame, TASK.key), STUDY, TASK, family,
+            view=VIEW, rules=RULES, behind=Behind(seeds=seeds), options=Options(**options),
+        )  # fmt: skip
+        sent = json.loads(wired.spec)
+        tables = {name: pl.read_ipc_stream(content).rows(named=True) for name, content in wired.datasets}
+        shown = chart(frame, family, seeds=seeds, **options).to_dict()
+        assert wired.takeaway == alt_text(frame, STUDY, TASK, family, rules=RULES)
+        assert len(sent["layer"]) == len(shown["layer"]) == 8
+        for mine, theirs in zip(sent["layer"], shown["layer"], strict=True):
+            name, given = mine.pop("data").get("name"), theirs.pop("data")
+            assert mine == theirs
+            assert name is None or tables[name] == shown["datasets"][given["name"]]
+            assert name is not None or mine["mark"]["type"] in ("text", "rule")
+        assert {k: sent[k] for k in ("params", "height", "width")} == {
+            k: shown[k] for k in ("params", "height", "width")
+        }
 
 
 def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():

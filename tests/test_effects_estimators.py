@@ -150,6 +150,36 @@ def test_jump_without_two_rows_a_side_is_nan():
     assert np.isnan(weights).all()
 
 
+@given(
+    steps=st.lists(st.integers(0, 2_000).map(lambda n: 500 * n), min_size=1, max_size=60, unique=True).map(sorted),
+    # No row lies at a detach or exactly h from it, where rounding would decide on which side it counts.
+    at=st.lists(st.integers(-40, 4_000_040).map(lambda n: n / 4 + 0.125), min_size=1, max_size=5),
+    half=st.integers(20_000, 300_000),
+    level=st.sampled_from([0.0, 1e-3, 1e3]),
+    seed=st.integers(0, 99),
+)
+def test_jumps_at_many_steps_are_those_at_each(steps, at, half, level, seed):
+    values = level + np.random.default_rng(seed).normal(size=len(steps))
+    jumps, counts = est.local_jumps(steps, values, at, half)
+    weights, sides = est.jump_weights(np.array([steps] * len(at)), at, half)
+    each = (weights * values).sum(axis=1)
+    assert counts.tolist() == sides.tolist()
+    assert np.isnan(jumps).tolist() == np.isnan(each).tolist()
+    reach = 1e-7 * np.nan_to_num(np.abs(weights)).sum(axis=1) * max(1, level)
+    assert (np.nan_to_num(np.abs(jumps - each)) <= reach).all()
+
+
+def test_jumps_at_many_steps_count_a_row_at_the_step_as_before():
+    jumps, counts = est.local_jumps([40, 45, 50, 55, 60], [0.0, 1.0, 2.0, 9.0, 8.0], [50, 40], 10)
+    assert counts.tolist() == [[3, 2], [1, 2]]
+    assert jumps[0] == pytest.approx(8.0) and np.isnan(jumps[1])
+
+
+def test_jumps_of_a_run_without_rows_are_nan():
+    jumps, counts = est.local_jumps([], [], [50.0, 60.0], 10.0)
+    assert np.isnan(jumps).all() and counts.tolist() == [[0, 0], [0, 0]]
+
+
 def test_onset_p_by_hand():
     assert est.onset_p(2.0, [1.0, -2.0, 0.5]) == (1 + 1) / (3 + 1)
     assert est.onset_p(9.0, [1.0, -2.0, 0.5]) == 1 / 4

@@ -13,7 +13,7 @@ from lib.charts import DetachMark, family_chart, grid
 from lib.curves import View
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
-from lib.results import figures
+from lib.results import Drawn, figures
 from tests.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, drawn
 
 RULES = {TASK.key: [DetachMark(50, "typed")], OTHER.key: [DetachMark(50, "typed")]}
@@ -103,6 +103,22 @@ def test_a_grid_is_as_wide_as_its_venue_too(tmp_path):
     assert float(re.search(r'width="([\d.]+)"', svg)[1]) == pytest.approx(6.75 * 96, abs=4)
 
 
+def test_a_grid_of_long_titles_is_stacked_and_wrapped_where_it_is_narrow():
+    task = replace(TASK, display_name="A task with a name that is far longer than its cell is wide")
+    study = replace(STUDY, tasks=(task, OTHER))
+    frame = pl.concat([both(), both(task=OTHER)])
+    one = grid(
+        frame, study, view=View(), rules={t.key: [DetachMark(50, "config, signal agrees")] for t in (TASK, OTHER)}
+    )
+    for look, inches, across in (("paper, one column", 3.25, 1), ("paper, two columns", 6.75, 2)):
+        text = render(one, "svg", preset=look).decode()
+        assert float(re.search(r'width="([\d.]+)"', text)[1]) == pytest.approx(inches * 96, abs=4)
+        assert ("(config, signal agrees)" in text) is False
+        spec = json.loads(render(one, "json", preset=look))
+        assert {len(row.get("hconcat", [row])) for row in spec["vconcat"]} == {across}
+    assert "(config, signal agrees)" in render(one, "svg").decode()
+
+
 def test_a_pdf_embeds_its_fonts_and_its_text_can_be_selected(chart, tmp_path):
     (tmp_path / "f.pdf").write_bytes(render(chart, "pdf", preset="paper, one column", footer="two runs"))
     fonts = [line.split() for line in read_with("pdffonts", tmp_path / "f.pdf").splitlines()[2:]]
@@ -176,7 +192,7 @@ def test_every_figure_has_the_range_and_the_seeds_of_the_screen():
     frame = pl.concat([both(), both(task=OTHER)])
     seeds = frame.select("task", "arm", "metric", pl.lit("r1").alias("run_id"), "step", pl.col("mean").alias("value"))
     view = View(span=(20, 80), seeds=True)
-    found = dict(figures(STUDY, (), frame, view, seeds=seeds))
+    found = dict(figures(STUDY, Drawn(view, (), frame, seeds=seeds)))
     cells = [cell for row in found.pop(GRID_STEM).to_dict()["vconcat"] for cell in row["hconcat"]]
     assert len(cells) == len(found) == 4
     for spec in [*cells, *(one.to_dict() for one in found.values())]:

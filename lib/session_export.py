@@ -1,0 +1,94 @@
+"""What the Export popover offers: every figure of the study by name, how it is drawn, and the numbers it draws."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from lib import results, session
+from lib.session import Current
+from lib.session_effects import TaskEffects, task_effects
+from lib.study import Metric, Study, Task
+
+GRID, CLAIMS, QUADRANT, EVIDENCE = "Grid of all tasks", "All claims", "Reward against loss", "Evidence of one metric"
+#: Pixels; presets have widths of their own.
+WIDTH = 800
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One figure: the stem of its file, its bytes in a look, and the numbers that it draws; both made when called."""
+
+    stem: str
+    drawn: Callable[..., bytes]
+    numbers: Callable[[], pl.DataFrame]
+
+
+def curve_stems(study: Study) -> dict[str, str]:
+    """What each figure of curves is called, and the stem of its file."""
+    from lib.charts import FAMILIES
+    from lib.figures import GRID_STEM, file_stem
+
+    stems = {GRID: GRID_STEM}
+    for task in study.tasks:
+        for family in FAMILIES:
+            if study.family(family):
+                stems[f"{task.title}: {family}"] = file_stem(task, family)
+    return stems
+
+
+def of_curves(current: Current, stem: str) -> Exported:
+    """A figure of curves, or the grid, from the settings on screen."""
+    return Exported(
+        stem,
+        lambda **look: session.figure_bytes(current, stem, **look),
+        lambda: results.plotted(current.study, current.manifest, current.view, stem),
+    )
+
+
+def of_study(current: Current, name: str) -> Exported | None:
+    """All claims or reward against loss, in the declared windows; None where there is nothing to draw."""
+    from lib.report_figures import claims_figure, quadrant_figure
+
+    study = current.study
+    if name == CLAIMS:
+        effects = session.effects(current)
+        return None if effects.is_empty() else _exported(current, claims_figure(effects, study, WIDTH, study.title))
+    per_run = pl.concat([task_effects(current, task.key, None).per_run for task in study.tasks])
+    figure = quadrant_figure(per_run, study, WIDTH, study.title)
+    return _exported(current, figure) if figure else None
+
+
+def of_metric(current: Current, task: Task, metric: Metric) -> Mapping[str, Exported]:
+    """What stands behind one metric of a task, by name, in the declared windows."""
+    from lib.report_figures import event_figure, metric_figures
+
+    study, treated = current.study, session.shown_treated(current, task.key)
+    frames = _frames(current, metric, task_effects(current, task.key, None))
+    prefix = f"{task.title} - {metric.name} - "
+    figures = list(metric_figures(study, task, metric, treated, frames, WIDTH, prefix))
+    since = replace(current, view=replace(current.view, x="since_percent", grid="aligned", span=None))
+    curves = pl.concat([session.curves(since, one.key) for one in study.tasks])
+    if curves.filter(pl.col("metric") == metric.key).height:
+        figures.append(event_figure(curves, study, metric, since.view, current.treated))
+    return {figure.name: _exported(current, figure) for figure in figures}
+
+
+def _frames(current: Current, metric: Metric, found: TaskEffects) -> Any:
+    from lib.report_figures import Frames
+
+    fits = found.fits.filter(pl.col("metric") == metric.key)
+    if fits.is_empty():
+        return Frames(found.per_run, found.differences, found.placebo)
+    low, high = fits.select(low=pl.col("step").min(), high=pl.col("step").max()).row(0)
+    points = session.rows_around(current, tuple(fits["run_id"].unique().sort()), metric.key, low, high)
+    return Frames(found.per_run, found.differences, found.placebo, (fits, points))
+
+
+def _exported(current: Current, figure: Any) -> Exported:
+    return Exported(
+        figure.stem,
+        lambda **look: session.drawn_bytes(current, figure.chart, **look),
+        lambda: figure.numbers,
+    )

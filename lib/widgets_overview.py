@@ -1,0 +1,48 @@
+"""Parts of the Overview page: what the data answer in a few lines, and the grid's cells with their way to the full chart."""
+
+from typing import Literal
+
+import polars as pl
+import streamlit as st
+
+from lib import widgets, widgets_charts
+from lib.answers import DESCRIPTIVE, MIXED, PARTLY, answers
+from lib.session import Current
+from lib.study import Study, Task
+
+_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+    **widgets_charts.VERDICT_COLORS,
+    PARTLY: "green",
+    MIXED: "orange",
+    DESCRIPTIVE: "gray",
+}
+_TITLES = {"reward": "Rewards", "loss": "Losses"}
+
+
+def answer(study: Study, effects: pl.DataFrame) -> None:
+    """Did the detach help? A line a family, and the way to the claims or to runs of one's own."""
+    with st.container(border=True, gap="small"):
+        found = answers(effects, study)
+        for one in found:
+            st.markdown(f"**{_TITLES[one.family]}** :{_COLORS[one.verdict]}-badge[{one.verdict}] {one.text}")
+        if not found:
+            st.markdown("No run of this study was detached: there is nothing to compare.")
+        with st.container(horizontal=True):
+            st.page_link("pages/detach_effect.py", label="Every claim, with its evidence", help="")
+            st.page_link("pages/study.py", label="Open your own runs", icon=":material/add_circle:", help="")
+
+
+def cell(current: Current, task: Task, family: str) -> None:
+    """One cell of the grid: a family of a task, and one click to the full chart of it."""
+    with st.container(gap="xsmall"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{_TITLES[family]}**")
+            page = f"pages/{_TITLES[family].lower()}.py"
+            st.page_link(
+                page,
+                label="Full chart",
+                icon=":material/open_in_full:",
+                help=f"{_TITLES[family]} of {task.title} alone",
+                query_params={widgets.FOCUS: task.title},
+            )
+        widgets_charts.family(current, task, family, height=380)
