@@ -8,8 +8,8 @@ import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
-from lib.curves import View
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 FAINT = 0.08
 #: The selection made by a click on a value that runs are coloured by.

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib import points, store
-from lib.curves import View, bin_widths, bins
+from lib.bins import bin_widths, bins
 from lib.history import HISTORY, Manifest, Run, files_of
 from lib.points import table
 from lib.series import ordered
 from lib.store import write_run
+from lib.view import View
 from tests.frames import LOSS, REWARD, history, series, study, treatment
 
 #: Regular, irregular, with repeats, gaps too wide to be told in few words, and more kinds of gaps than a few.
