@@ -255,9 +255,9 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     # What has a tooltip of its own lies above the one that covers the whole plot.
     if rows:
         layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
-    if "hover" in data and "baselines" in data:
+    if options.interactive and "baselines" in data:
         layers.append(baseline_touch(data["baselines"], x, y, look.prefix))
-    if "hover" in data and "touch" in data:
+    if options.interactive and "touch" in data:
         layers.append(run_touch(data["touch"], look, x, y))
     layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
     params = selections(look, options.brush) if options.interactive else alt.Undefined

@@ -8,8 +8,8 @@ import polars as pl
 
 from lib import charts_parts as parts
 from lib.charts_parts import DetachMark
-from lib.curves import View
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 Width = int | Literal["container"]
 POINTS = 3000
@@ -225,7 +225,15 @@ def curves_since_detach(
     color = alt.Color(
         "task:N",
         scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5),
+        legend=alt.Legend(
+            title=None,
+            orient="top",
+            symbolType="stroke",
+            symbolOpacity=1,
+            symbolStrokeWidth=2.5,
+            labelLimit=260,
+            columns=alt.ExprRef(f"width < {230 * len(tasks)} ? 1 : {len(tasks)}"),
+        ),
     )
     dash = _arm_dash(drawn)
     base = alt.Chart(table)

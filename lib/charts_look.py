@@ -8,8 +8,8 @@ import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
-from lib.curves import View
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 FAINT = 0.08
 #: The selection made by a click on a value that runs are coloured by.
@@ -190,7 +190,7 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
         alt.TopLevelSelectionParameter(name="hover", select=hover, views=[look.name("hover_rule")]),
     ]
     for name, field in look.legend_fields().items():
-        # A legend takes clicks where its channel is: the band has no dashes.
+        # A legend answers only to a selection of a layer that it is of: arms are the dashes of the lines.
         found.append(_by_legend(name, field, [look.name("line")] if field == "arm" else base))
     if look.lists_values:
         found.append(_by_legend(BY_VALUE, "by", [look.name("runs")]))

@@ -10,9 +10,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.curves import View
 from lib.detach import Treatment
 from lib.study import CONTROL, Metric, Study, Task
+from lib.view import View
 from lib.wall_time import Clocks
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.

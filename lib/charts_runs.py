@@ -60,11 +60,10 @@ def run_touch(table: Data, look: Look, x: dict[str, Any], y: dict[str, Any]) -> 
     """What a pointer on a run's line tells; to be layered above what tells of every step."""
     colors = look.coloring
     assert colors is not None
-    value = (
-        alt.Tooltip("by:Q", title=colors.key, format=".6~g") if colors.scale else alt.Tooltip("by:N", title=colors.key)
-    )
     tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
     if colors.key not in (SEED, ARM):
+        scaled = colors.scale is not None
+        value = alt.Tooltip("by:Q" if scaled else "by:N", format=".6~g" if scaled else alt.Undefined, title=colors.key)
         tips.insert(2, value)
     return (
         alt.Chart(table, name=look.name("hover_touch"))
@@ -111,6 +110,7 @@ def _stroke(colors: Colors, look: Look) -> alt.Stroke:
     shown = [value for value, _ in colors.values]
     scale = alt.Scale(domain=shown, range=[color for _, color in colors.values])
     each = 45 + 7 * max((len(value) for value in shown), default=0)
+    # In a grid, which has no width of its own, cells are about 400 pixels wide.
     columns = alt.ExprRef(f"max(1, floor(((width || 400) - {7 * len(colors.key)}) / {each}))")
     return alt.Stroke("by:N", scale=scale, title=colors.key, legend=look.legend_of(columns=columns))
 

@@ -8,11 +8,13 @@ import polars as pl
 
 from lib.audit import runs_table
 from lib.baselines import BASELINES, task_baselines
-from lib.curves import COLUMNS, View, bins, curves, raw_curves, seed_curves
+from lib.bins import bins
+from lib.curves import COLUMNS, curves, raw_curves, seed_curves
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.run_values import Coloring, coloring
 from lib.study import Study, Task
+from lib.view import View
 from lib.wall_time import Clocks, clocks
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from lib import audit, session, session_fetch, session_studies
-from lib.curves import View
 from lib.detach import arms_of
 from lib.history import Manifest
 from lib.session import Current
 from lib.session_fetch import Brought
 from lib.study import InputError, Study, Task
+from lib.view import View
 from lib.widgets_tables import table
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}

@@ -132,9 +132,11 @@ def share(study: Study, manifest: Manifest | None) -> None:
 def another() -> None:
     """Open a study file or a bundle, or write one here; what is wrong is said beside it."""
     st.subheader("Open another study", anchor=False)
-    files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
-    if files is not None and st.button("Open the file", icon=":material/folder_open:"):
-        open_with(lambda: session_studies.open_upload(files.name, files.getvalue()))
+    # Whatever comes and goes here, the editor below stays where it is, and open.
+    with st.container():
+        files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
+        if files is not None and st.button("Open the file", icon=":material/folder_open:"):
+            open_with(lambda: session_studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
         if st.button("Check and open", icon=":material/check:", disabled=not text):

@@ -45,7 +45,7 @@ CHART = "[data-testid=stVegaLiteChart]"
 DRAWN = f"{CHART}:has(svg .role-mark :is(path, line, rect))"
 
 #: What the lines of a chart were drawn from; its page may be the app's or an exported one.
-DRAWN_FROM = """svg => [...svg.querySelectorAll('[class*=_line_marks] path')].flatMap(path =>
+DRAWN_FROM = """svg => [...svg.querySelectorAll('[class*=_line_][class$=_marks] path')].flatMap(path =>
     path.__data__.mark.items.map(({datum: d}) => [d.metric, d.arm, d.step, d.mean, d.lower, d.upper]))"""
 MARKS = "svg .role-mark path[d*='L'], svg text"
 GEOMETRY = "marks => marks.map(mark => mark.getAttribute('d') ?? mark.textContent)"

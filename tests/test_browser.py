@@ -83,17 +83,33 @@ def test_every_page(chrome, app, scheme):
         assert backgrounds == {scheme == "light"}
 
 
-@pytest.mark.parametrize("page", TITLES)
-def test_phone(chrome, app, page):
-    viewport = {"width": 390, "height": 844}
-    with Visitor(chrome, app, viewport=viewport, is_mobile=True, has_touch=True, device_scale_factor=2) as visitor:
-        visitor.open(page)
-        wider = visitor.page.evaluate(
-            "() => ['html', 'body', '[data-testid=stMain]'].map(at => document.querySelector(at))"
-            ".filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"
-        )
-        visitor.shot(f"{page}_phone", full=False)
-        assert wider == []
+WINDOWS = {
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "is_mobile": True,
+        "has_touch": True,
+        "device_scale_factor": 2,
+    },
+    "tablet": {"viewport": {"width": 820, "height": 1180}, "is_mobile": True, "has_touch": True},
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_nothing_is_wider_than_the_window(chrome, app, window):
+    with Visitor(chrome, app, **WINDOWS[window]) as visitor:
+        wider = {}
+        for page in TITLES:
+            visitor.open(page)
+            found = visitor.page.evaluate(
+                "() => ['html', 'body', '[data-testid=stMain]'].map(at => document.querySelector(at))"
+                ".filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"
+            )
+            edges = [(chart.bounding_box() or {}) for chart in visitor.charts().all()]
+            right = WINDOWS[window]["viewport"]["width"]
+            found += [str(edge) for edge in edges if edge["x"] < 0 or edge["x"] + edge["width"] > right]
+            visitor.shot(f"{page}_{window}", full=False)
+            wider[page] = found
+        assert wider == {page: [] for page in TITLES}
         untroubled(visitor)
 
 

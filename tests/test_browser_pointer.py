@@ -1,4 +1,4 @@
-"""What a pointer does on a chart, in a real browser: legends isolate, lines and bars tell, a brush sets every range."""
+"""What marks tell a pointer, in a real browser: a second click on a legend, a run's line, the strip, a brush for all charts."""
 
 import pytest
 from browser import Visitor, untroubled

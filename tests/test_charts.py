@@ -20,8 +20,8 @@ from lib.charts_grid import figure_title, grid
 from lib.charts_hover import hover_table, hover_text, number, stretches
 from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
 from lib.charts_tables import split, x_range
-from lib.curves import View
 from lib.detach import Treatment
+from lib.view import View
 from tests.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, TRAIN, VAL, both, curve, drawn, layer, rows, svg
 
 RULES = [DetachMark(50, "typed")]

@@ -10,12 +10,13 @@ from lib.charts import alt_text, family_chart
 from lib.charts_grid import grid
 from lib.charts_runs import COLORS, RAMP, value_colors
 from lib.charts_wire import wire
-from lib.curves import View, raw_curves, seed_curves
+from lib.curves import raw_curves, seed_curves
 from lib.figures import footer_text, render, sidecar
 from lib.history import Manifest, Run
 from lib.results import Drawn, figures
 from lib.run_values import Coloring, color_keys, coloring, coloring_text
 from lib.study import CONTROL, Metric, Task
+from lib.view import View
 from tests.chart_frames import EVAL, STUDY, TASK, TRAIN, both, drawn, layer, rows, svg
 from tests.frames import history, series, study, treatment
 

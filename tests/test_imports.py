@@ -23,6 +23,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("propose", ("lib.propose",)),
     ("audit", ("lib.audit", "lib.run_values")),
     ("series", ("lib.series", "lib.view", "lib.wall_time")),
+    ("bins", ("lib.bins",)),
     ("curves", ("lib.curves",)),
     ("baselines", ("lib.baselines",)),
     (

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib import points, store
-from lib.curves import View, bin_widths, bins
+from lib.bins import bin_widths, bins
 from lib.history import HISTORY, Manifest, Run, files_of
 from lib.points import table
 from lib.series import ordered
 from lib.store import write_run
+from lib.view import View
 from tests.frames import LOSS, REWARD, history, series, study, treatment
 
 #: Regular, irregular, with repeats, gaps too wide to be told in few words, and more kinds of gaps than a few.
@@ -85,7 +86,7 @@ def test_a_file_whose_steps_go_back_is_sorted(tmp_path):
     logged = series("a", REWARD.key, [(5, 1.0), (3, 2.0), (9, 4.0)])
     manifest = stored(tmp_path, {"a": logged})
     found, _ = drawn(manifest.history(), {"a": logged}, 10)
-    assert found["points"].sum() == 3
+    assert found["x_weight"].sum() == 3
     assert found.equals(drawn(history(sorted(logged, key=lambda p: p[2])), {"a": logged}, 10)[0])
 
 

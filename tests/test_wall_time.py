@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 
 from lib.charts import DetachMark, detach_marks, family_chart
-from lib.curves import View, curves, seed_curves
+from lib.curves import curves, seed_curves
 from lib.history import HISTORY, Manifest
 from lib.report_page import warnings
 from lib.results import Drawn, Results
 from lib.study import CONTROL, Baseline, DetachRule, Metric, Task
+from lib.view import View
 from lib.wall_time import Clocks, clocks, notes
 from tests.chart_frames import EVAL, STUDY, curve, drawn, layer, rows, svg
 from tests.chart_frames import TASK as CHARTED
