@@ -3,7 +3,8 @@
     python benchmarks/fetch.py            everything, about three minutes (the notebook's way takes most of it)
     python benchmarks/fetch.py --runs 4   a smaller first table, for a quick look
 
-Start-up of Python and imports are left out on both sides. The server runs in a process of its own.
+Start-up of Python and imports are left out on both sides. The server runs in a process of its own. What takes less than
+a few seconds is timed three times, each first fetch into a store of its own, and the best counts, on both sides.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from tests.wandb_server import KEY, FakeRun, WandbServer  # noqa: E402
 
 NAMED = ("eval/reward", "train/reward", "train/loss", "val_all/loss", "val_recent/loss")
 PLACE = "team/project"
+REPEATS = 3
 
 
 def study(url: str, metrics: tuple[str, ...] = NAMED) -> Study:
@@ -181,9 +183,12 @@ def warm_up() -> None:
 @contextmanager
 def fresh_store():
     """An empty store for a while."""
+    before = os.environ.get("DETACH_STORE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DETACH_STORE"] = folder
         yield folder
+    if before is not None:
+        os.environ["DETACH_STORE"] = before
 
 
 def rows(runs: int) -> list[tuple[str, str, str, str]]:
@@ -193,16 +198,25 @@ def rows(runs: int) -> list[tuple[str, str, str, str]]:
     cache = Path(tempfile.mkdtemp()) / "cache.jsonl"
     with server(runs) as (url, ask), fresh_store():
         asked = study(url)
-        ours, _ = timed(lambda: fetch(asked, Request(key=KEY)))
+        ours = []
+        for _ in range(REPEATS):
+            with fresh_store():
+                ask("log")
+                ours.append(timed(lambda: fetch(asked, Request(key=KEY)))[0])
         counts, _, _ = ask("log")
+        fetch(asked, Request(key=KEY))
+        ask("log")
         theirs, frames = timed(lambda: notebook_way(url))
         before, _, _ = ask("log")
         table.append((f"first fetch, {runs} runs x 25,000 rows x 28 columns, 50 ms a request",
-                      f"{ours:.2f} s", f"{theirs:.1f} s", f"{theirs / ours:.0f} x (at least 100 x)"))  # fmt: skip
+                      f"{min(ours):.2f} s ({max(ours):.2f} s at worst)", f"{theirs:.1f} s",
+                      f"{theirs / min(ours):.0f} x (at least 100 x)"))  # fmt: skip
         budget = 3 + runs / 200 + 4 * runs
         table.append(("requests of it", str(sum(counts.values())), str(sum(before.values())), f"at most {budget:.0f}"))
         again, _ = timed(lambda: fetch(asked, Request(key=KEY)))
         counts, _, _ = ask("log")
+        again = min(again, *(timed(lambda: fetch(asked, Request(key=KEY)))[0] for _ in range(REPEATS - 1)))
+        ask("log")
         table.append(
             ("refresh, nothing changed", f"{again:.2f} s, {sum(counts.values())} requests", "all of it", "listing only")
         )
@@ -211,8 +225,8 @@ def rows(runs: int) -> list[tuple[str, str, str, str]]:
         _, sent, _ = ask("log")
         table.append(("a metric more", f"{again:.2f} s, {sent / 1e6:.1f} MB", "all of it", "that metric only"))
         notebook_cache(frames, cache)
-        shut, _ = timed(lambda: notebook_reopen(cache))
-        opened, _ = min((timed(lambda: reopen(asked)) for _ in range(3)), key=lambda t: t[0])
+        shut = min(timed(lambda: notebook_reopen(cache))[0] for _ in range(REPEATS))
+        opened = min(timed(lambda: reopen(asked))[0] for _ in range(REPEATS))
         table.append((f"reopen: store to first curves, {runs} runs", f"{opened:.2f} s", f"{shut:.1f} s",
                       f"{shut / opened:.0f} x (at least 20 x)"))  # fmt: skip
     with server(4, columns=150, latency=0) as (url, ask), fresh_store():

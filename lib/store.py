@@ -240,13 +240,18 @@ def _write_points(path: Path, run_id: str, points: Sequence[Points], meta: Mappi
     """The stretches one after the other, each in row groups of its own."""
     layout: dict[str, Any] = {"run_id": run_id, "metrics": [], "spacings": []}
     schema, sink = _schema(points), pa.BufferOutputStream()
+    last: tuple[np.ndarray, Any] | None = None
     with pq.ParquetWriter(sink, schema, **_FORMAT) as writer:
         for p in points:
             arrow = _arrow(run_id, p, schema)
+            step = p.frame["step"].to_numpy()
+            # Metrics that are logged together have the same steps.
+            if last is None or not np.array_equal(step, last[0]):
+                last = step, spacings(step)
             for start in range(0, len(arrow), _ROWS):
                 writer.write_table(arrow.slice(start, _ROWS), row_group_size=_ROWS)
                 layout["metrics"].append(p.metric)
-                layout["spacings"].append(spacings(p.frame["step"].to_numpy()) if len(arrow) <= _ROWS else None)
+                layout["spacings"].append(last[1] if len(arrow) <= _ROWS else None)
         writer.add_key_value_metadata({**meta, LAYOUT: json.dumps(layout), _SUM: _UNSUMMED.decode()})
     content = memoryview(sink.getvalue())
     at = _footer(bytes(content[-_TRAILER:]), len(content))

@@ -89,11 +89,13 @@ class Brought:
             numbers, lost = numeric(frame)
             frames.append(numbers)
             _count(bad, lost if self.low is None else numeric(_since(frame, self.low, after=True))[1])
-        frames.sort(key=_span)
-        live, lost = self.live or raw_frame([], self.wanted if not frames else [])
-        _count(bad, lost)
-        frames.append(_new(live, frames))
-        frame = pl.concat(frames, how="diagonal")
+        if len(frames) > 1:
+            frames.sort(key=_span)
+        if self.live is not None or not frames:
+            live, lost = self.live or raw_frame([], self.wanted)
+            _count(bad, lost)
+            frames.append(_new(live, frames))
+        frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
         whole = any(part.whole for part in self.parts)
         notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
         exported = sum(part.rows for part in self.parts)

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 
 #: Seconds before each further try of a request that failed; a server that says how long wins.
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
-_CHUNK, _READ = 1 << 16, 1 << 20
+_CHUNK, _READ = 1 << 16, (1 << 17) - (1 << 12)
 _CONNECT = 10.0
 _TRIES_IN_DEADLINE = 3
 _REDIRECTS = 5

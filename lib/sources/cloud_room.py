@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from lib.sources.cloud_http import Stopped, Watch
 
 #: What runs under way may hold of their exports together, in bytes; so many runs may whatever they hold.
-BYTES, RUNS = 1 << 24, 4
+BYTES, RUNS = 12 << 20, 4
 #: Requests for one run at the same time.
 AT_ONCE = 4
 
