@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from lib import audit, session, session_fetch, session_studies
+from lib import audit, session, session_fetch, session_studies, widgets_notices
 from lib.curves import View
 from lib.detach import arms_of
 from lib.history import Manifest
@@ -120,6 +120,10 @@ def leave_out(run_ids: Sequence[str], out: bool) -> None:
     """Leave runs out or bring them back, from a button's callback."""
     chosen = set(st.session_state.get("out", []))
     st.session_state["out"] = sorted(chosen | set(run_ids) if out else chosen - set(run_ids))
+    changed = len(set(run_ids) - chosen if out else set(run_ids) & chosen)
+    if changed:
+        said = "Left out of every chart and table" if out else "Brought back"
+        widgets_notices.note(f"{said}: {changed} {'run' if changed == 1 else 'runs'}", ":material/info:")
 
 
 def freshness(study: Study, manifest: Manifest | None) -> None:

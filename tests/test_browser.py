@@ -156,7 +156,7 @@ def test_leave_a_run_out(chrome, app, visitor):
         another.page.goto(visitor.page.url)
         another.settled()
         expect(another.page.get_by_test_id("stSidebar").get_by_text(run, exact=True)).to_be_visible()
-        counts = re.compile(r"n = \d+ against \d+")
+        counts = re.compile(r"n = \d+ vs \d+")
         shown = another.page.get_by_text(counts).all_text_contents()
         assert shown == visitor.page.get_by_text(counts).all_text_contents()
         assert any("n = 5" in text for text in shown)

@@ -14,6 +14,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("sentences", ("lib.complaints", "lib.study_values")),
     ("parts", ("lib.study_parts",)),
     ("study", ("lib.study",)),
+    ("edits", ("lib.edits",)),
     ("history", ("lib.history",)),
     ("places", ("lib.key_names", "lib.place", "lib.find_keys")),
     ("store", ("lib.store",)),
