@@ -160,7 +160,7 @@ def test_leave_a_run_out(chrome, app, visitor):
         shown = another.page.get_by_text(counts).all_text_contents()
         assert shown == visitor.page.get_by_text(counts).all_text_contents()
         assert any("n = 5" in text for text in shown)
-        assert any("n = 6 against 6" in text for text in shown)
+        assert any("n = 6 vs 6" in text for text in shown)
         assert another.until(lambda: same(visitor, another))
 
 
