@@ -260,6 +260,18 @@ def need_runs() -> Current:
     return session.current()
 
 
+def nothing_detached() -> None:
+    """Say that no run was detached, and where to look at what the study takes for a detach."""
+    st.info(
+        "No run of this study was detached: there is nothing to compare. The Runs page says each run's detach step and its "
+        "source; the Study page has the rule.",
+        icon=":material/info:",
+    )
+    with st.container(horizontal=True):
+        st.page_link("pages/runs.py", label="Look at the runs", help="")
+        st.page_link("pages/study.py", label="Change the detach rule", help="")
+
+
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
     if session_fetch.just_ended(study):
