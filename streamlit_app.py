@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lib import session, widgets, widgets_export, widgets_share
+from lib import session, widgets, widgets_export, widgets_notices, widgets_share
 from lib.view import View
 
 ASSETS = Path(__file__).parent / "assets"
@@ -68,6 +68,9 @@ with st.sidebar:
             widgets.live(study, found.manifest)
         view = widgets.view_settings(study, found)
 session.hold(study, found, complaint, view)
+if study is not None:
+    widgets_notices.fetch_ended(study, found)
+widgets_notices.show()
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.title(study.title if study is not None and page.url_path == "" else page.title, anchor=False)

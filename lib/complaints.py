@@ -42,10 +42,18 @@ def first_complaint(error: ValidationError, known: Mapping[str, Sequence[str]]) 
     The sentence after the file's name, with the comma or colon that joins them.
     """
     errors = _distinct(error)
-    # A misspelt key is often why another one is missing.
-    first = next((e for e in errors if e["type"] == _UNKNOWN), errors[0])
     more = len(errors) - 1
-    return _sentence(first, known) + (f" ({more} more to mend after it.)" if more else "")
+    return _sentence(_first(errors), known) + (f" ({more} more to mend after it.)" if more else "")
+
+
+def first_place(error: ValidationError) -> tuple[int | str, ...]:
+    """The path in the file of the key that `first_complaint` is about."""
+    return _place(_first(_distinct(error)))
+
+
+def _first(errors: Sequence[Any]) -> Any:
+    # A misspelt key is often why another one is missing.
+    return next((e for e in errors if e["type"] == _UNKNOWN), errors[0])
 
 
 def _distinct(error: ValidationError) -> list[Any]:

@@ -35,6 +35,7 @@ class Job:
         self.progress = Progress(0, 0, "Asking for the list of runs")
         self.error = ""
         self.ended = 0.0
+        self.told = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 

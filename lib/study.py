@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from lib.complaints import first_complaint
+from lib.complaints import first_complaint, first_place
 from lib.study_parts import (
     STRICT,
     Arms,
@@ -60,7 +60,11 @@ class InputError(Exception):
 
 
 class StudyError(InputError):
-    """A study file that is missing, malformed or contradicts itself."""
+    """A study file that is missing, malformed or contradicts itself; `place` is the path of the key, where one is at fault."""
+
+    def __init__(self, message: str, place: tuple[int | str, ...] = ()) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -213,7 +217,7 @@ def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
     try:
         file = _FILE.validate_json(tree)
     except ValidationError as error:
-        raise StudyError(f"{where}{first_complaint(error, _KNOWN)}") from None
+        raise StudyError(f"{where}{first_complaint(error, _KNOWN)}", first_place(error)) from None
     heading = {f: getattr(file.study, f) for f in _Heading.__dataclass_fields__}
     study = Study(
         **heading,

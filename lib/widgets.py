@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from lib import audit, session, session_fetch, session_studies
+from lib import audit, session, session_fetch, session_studies, widgets_notices
 from lib.detach import arms_of
 from lib.history import Manifest
 from lib.session import Current
@@ -152,6 +152,10 @@ def leave_out(run_ids: Sequence[str], out: bool) -> None:
     """Leave runs out or bring them back, from a button's callback."""
     chosen = set(st.session_state.get("out", []))
     st.session_state["out"] = sorted(chosen | set(run_ids) if out else chosen - set(run_ids))
+    changed = len(set(run_ids) - chosen if out else set(run_ids) & chosen)
+    if changed:
+        said = "Left out of every chart and table" if out else "Brought back"
+        widgets_notices.note(f"{said}: {changed} {'run' if changed == 1 else 'runs'}", ":material/info:")
 
 
 def freshness(study: Study, manifest: Manifest | None) -> None:
@@ -286,6 +290,18 @@ def need_runs() -> Current:
         st.stop()
     problems(study, manifest)
     return session.current()
+
+
+def nothing_detached() -> None:
+    """Say that no run was detached, and where to look at what the study takes for a detach."""
+    st.info(
+        "No run of this study was detached: there is nothing to compare. The Runs page says each run's detach step and its "
+        "source; the Study page has the rule.",
+        icon=":material/info:",
+    )
+    with st.container(horizontal=True):
+        st.page_link("pages/runs.py", label="Look at the runs", help="")
+        st.page_link("pages/study.py", label="Change the detach rule", help="")
 
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:

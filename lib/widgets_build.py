@@ -11,6 +11,7 @@ import streamlit as st
 from lib import find_keys as fk
 from lib import propose as pr
 from lib import session_fetch, session_studies, widgets_study
+from lib.edits import edited
 from lib.find_keys import Choices, Finding, find_keys
 from lib.history import Manifest
 from lib.key_names import Suggested, preselected
@@ -190,7 +191,8 @@ def metric_rows(
         key = one.metric.key
         with st.container(border=True):
             assumed = ":orange-badge[assumed] " if one.assumed else ""
-            st.markdown(f"{assumed}:small[{_escaped(key)}: {_escaped(one.why)}]")
+            why = f": {_escaped(one.why)}" if one.why else ""
+            st.markdown(f"{assumed}:small[{_escaped(key)}{why}]")
             columns = st.columns([3, 1, 1, 1])
             label = columns[0].text_input("Label", one.metric.label, key=f"{prefix}_{key}_label").strip()
             family = _option(columns[1], "Family", ("reward", "loss"), one.metric.family, f"{prefix}_{key}_family")
@@ -332,7 +334,5 @@ def add_metric(study: Study, manifest: Manifest) -> None:
         labels = {metric.name for metric in study.metrics}
         metrics, sound = metric_rows([suggested[key] for key in chosen], {}, "add", labels)
         if st.button("Add to the study", key="add_open", icon=":material/check:", disabled=not (metrics and sound)):
-            # A study that a visitor changed is theirs: only their own key serves it.
-            folder = "" if study.source.kind == "wandb" else study.folder
-            more = replace(study, metrics=(*study.metrics, *metrics), folder=folder)
+            more = edited(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
             widgets_study.open_with(lambda: _fetched(session_studies.open_study(more)))

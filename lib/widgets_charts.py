@@ -113,13 +113,16 @@ def send(chart: Wired, key: str, brush: bool = False) -> None:
     spec["datasets"] = dict(chart.datasets)
     own = spec.get("config", {})
     spec["config"] = {part: ink | own.get(part, {}) for part, ink in _inks().items()}
+    # Said before it is drawn, so that nothing moves when it is.
+    height: int | Literal["content"] = spec["height"] if isinstance(spec.get("height"), int) else "content"
     if not brush:
-        st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.takeaway)
+        st.vega_lite_chart(spec, key=key, width="stretch", height=height, alt=chart.takeaway)
         return
     st.vega_lite_chart(
         spec,
         key=key,
         width="stretch",
+        height=height,
         alt=chart.takeaway,
         selection_mode="range",
         on_select=lambda: _brushed(key),

@@ -21,12 +21,13 @@ _TITLES = {"reward": "Rewards", "loss": "Losses"}
 
 def answer(study: Study, effects: pl.DataFrame) -> None:
     """Did the detach help? A line a family, and the way to the claims or to runs of one's own."""
+    found = answers(effects, study)
+    if not found:
+        widgets.nothing_detached()
+        return
     with st.container(border=True, gap="small"):
-        found = answers(effects, study)
         for one in found:
             st.markdown(f"**{_TITLES[one.family]}** :{_COLORS[one.verdict]}-badge[{one.verdict}] {one.text}")
-        if not found:
-            st.markdown("No run of this study was detached: there is nothing to compare.")
         with st.container(horizontal=True):
             st.page_link("pages/detach_effect.py", label="Every claim, with its evidence", help="")
             st.page_link("pages/study.py", label="Open your own runs", icon=":material/add_circle:", help="")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import polars as pl
 import streamlit as st
 
-from lib import session_fetch, session_studies, widgets, widgets_share
+from lib import session_fetch, session_studies, widgets, widgets_notices, widgets_share
+from lib.edits import text_complaint
 from lib.history import Manifest
 from lib.study import DetachRule, InputError, Study, to_toml
 from lib.widgets_tables import table
@@ -139,7 +140,12 @@ def another() -> None:
             open_with(lambda: session_studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
-        if st.button("Check and open", icon=":material/check:", disabled=not text):
+        complaint, line = text_complaint(text) if text else ("", None)
+        if complaint:
+            st.error(complaint if line is None else f"Line {line}. {complaint}", icon=":material/error:")
+            if line is not None:
+                st.code(text.splitlines()[line - 1], language="toml")
+        if st.button("Check and open", icon=":material/check:", disabled=bool(complaint) or not text):
             open_with(lambda: session_studies.open_text(text))
 
 
@@ -156,4 +162,5 @@ def open_with(opening: Callable[[], str]) -> None:
         st.error(str(error), icon=":material/error:")
         return
     session_studies.choose(name)
+    widgets_notices.note(f"Opened {session_studies.study_named(name).title}", ":material/check_circle:")
     st.rerun()

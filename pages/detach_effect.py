@@ -8,7 +8,7 @@ study = current.study
 evidence = widgets_effect.windows(study)
 effects = session.effects(current, evidence)
 if effects.is_empty():
-    st.info("No run of this study was detached: there is nothing to compare.", icon=":material/info:")
+    widgets.nothing_detached()
     st.stop()
 
 st.header("What can be claimed", anchor=False)

@@ -1,6 +1,6 @@
 import streamlit as st
 
-from lib import methods, session, widgets, widgets_build, widgets_study
+from lib import methods, session, widgets, widgets_build, widgets_edit, widgets_study
 from lib.study import to_toml
 
 study, manifest, complaint = session.opened()
@@ -18,6 +18,7 @@ if study is not None:
     with st.expander("The study file, every default included", icon=":material/description:"):
         st.code(to_toml(study), language="toml")
         st.button("Edit a copy", icon=":material/edit:", on_click=widgets_study.edit, args=(study,))
+    widgets_edit.form(study)
     widgets_study.stored(study)
     widgets_study.share(study, manifest)
 widgets_build.build()

@@ -150,6 +150,7 @@ def test_leave_a_run_out_and_bring_it_back():
     fine(_button(at, "Leave out").click().run())
     assert {m.label: m.value for m in at.metric}["Left out"] == "1"
     assert at.sidebar.multiselect(key="out").value == [first["run_id"]]
+    assert [toast.value for toast in at.toast] == ["Left out of every chart and table: 1 run"]
     go(at, "losses")
     assert _most(at, first["arm"]) == 5
     go(at, "runs")
@@ -216,6 +217,8 @@ def test_fetch_a_study_from_a_server(cloud):
     assert charts(at) == []
     fine(at.button(key="first_fetch").click().run())
     _until_fetched(at)
+    assert [toast.value for toast in at.toast] == ["Fetched Detach Encoder Ablation: 6 runs"]
+    assert [toast.value for toast in fine(at.run()).toast] == []
     assert [e.value for e in at.error] == []
     assert len(charts(at)) == 4
     assert len(at.metric) == 10

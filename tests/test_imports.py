@@ -15,6 +15,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("parts", ("lib.study_parts",)),
     ("study", ("lib.study",)),
     ("points", ("lib.points",)),
+    ("edits", ("lib.edits",)),
     ("history", ("lib.history",)),
     ("places", ("lib.key_names", "lib.place", "lib.find_keys")),
     ("store", ("lib.store",)),

@@ -3,6 +3,9 @@
 import pytest
 from app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
 
+from lib import session
+from lib.effects import EFFECTS
+
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -67,3 +70,11 @@ def test_another_study_has_no_task_of_the_last_one():
     fine(at.sidebar.selectbox(key="study").select("detach_encoder").run())
     go(at, "rewards")
     assert [e.value for e in at.error] == []
+
+
+@pytest.mark.parametrize("page", ["overview", "detach_effect"])
+def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
+    monkeypatch.setattr(session, "effects", lambda current, evidence=None: EFFECTS.to_frame())
+    at = visit(page)
+    assert at.info[0].value.startswith("No run of this study was detached: there is nothing to compare.")
+    assert [link.proto.label for link in at.get("page_link")][:2] == ["Look at the runs", "Change the detach rule"]
