@@ -225,8 +225,11 @@ def curves_since_detach(
     color = alt.Color(
         "task:N",
         scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5),
-    )
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
+            **parts.legend_columns(tasks),
+        ),
+    )  # fmt: skip
     dash = _arm_dash(drawn)
     base = alt.Chart(table)
     band = (
