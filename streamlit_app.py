@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from lib import session, widgets, widgets_export, widgets_share
-from lib.curves import View
+from lib.view import View
 
 ASSETS = Path(__file__).parent / "assets"
 

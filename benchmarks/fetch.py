@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
-from lib import curves, detach  # noqa: E402
+from lib import curves, detach, view  # noqa: E402
 from lib.sources import Request, fetch  # noqa: E402
 from lib.sources.cloud import stored  # noqa: E402
 from lib.study import Study, parse_study  # noqa: E402
@@ -153,7 +153,7 @@ def reopen(asked: Study) -> pl.DataFrame:
     """The store to the first curves: every metric, smoothed, on one grid."""
     manifest = stored(asked, Request(key=KEY))
     treated = detach.treatments(asked, manifest)
-    return curves.curves(manifest.history(), asked.tasks[0], asked.metrics, treated, curves.View()).collect()
+    return curves.curves(manifest.history(), asked.tasks[0], asked.metrics, treated, view.View()).collect()
 
 
 def peak(url: str) -> float:

@@ -81,8 +81,8 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
 
 
 def _report(study: Study, options: argparse.Namespace) -> int:
-    from lib.curves import View
     from lib.report import check_folder, write
+    from lib.view import View
 
     check_folder(options.out)
     manifest = _fetched_or_stored(study)

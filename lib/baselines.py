@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from lib.curves import View, curves
+from lib.curves import curves
 from lib.detach import Treatment, anchor
 from lib.history import HISTORY
 from lib.study import Baseline, InputError, Metric, Study, Task
+from lib.view import View
 
 #: Columns of a baseline file; others are ignored.
 FILE = ("step", "reward", "seed")

@@ -1,4 +1,4 @@
-"""Charts of a task: curves with their spread, the detach rule, n at every step; and the grid of tasks and families.
+"""Charts of a task: curves with their spread, the detach rule, n at every step.
 
 A chart is a plan, which says everything of it but its numbers, and tables of these. A page draws one plan again and
 again with other numbers: it sends a specification that was made once.
@@ -15,7 +15,7 @@ import polars as pl
 
 from lib import charts_parts as parts
 from lib import charts_tables as tables
-from lib.charts_baselines import baseline_layers, baseline_tables, drawn_baselines
+from lib.charts_baselines import baseline_layers, baseline_tables, baseline_touch, drawn_baselines
 from lib.charts_hover import hover_layer, hover_table, number, strip_layers, strip_table, tip_titles
 from lib.charts_look import Look, look_of, selections
 from lib.charts_parts import Data, DetachMark, detach_marks
@@ -33,13 +33,9 @@ __all__ = [
     "family_chart",
     "family_metrics",
     "family_wired",
-    "figure_title",
-    "grid",
 ]
 
 FAMILIES = ("reward", "loss")
-#: Channels with scales that each cell of a grid has for itself.
-CHANNELS = ("color", "stroke", "strokeWidth", "strokeDash", "opacity")
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
 STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
 
@@ -254,12 +250,15 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     if "seeds" in data:
         layers.append(_seeds(data["seeds"], look, x, y))
     layers.append(_lines(data["curves"], look, x, y))
-    if rows:
-        layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
     if "hover" in data:
         layers.append(hover_layer(data["hover"], plan.titles, x, plan.bounds is not None, look.prefix))
-        if "touch" in data:
-            layers.append(run_touch(data["touch"], look, x, y))
+    # What has a tooltip of its own lies above the one that covers the whole plot.
+    if rows:
+        layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
+    if options.interactive and "baselines" in data:
+        layers.append(baseline_touch(data["baselines"], x, y, look.prefix))
+    if options.interactive and "touch" in data:
+        layers.append(run_touch(data["touch"], look, x, y))
     layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
     params = selections(look, options.brush) if options.interactive else alt.Undefined
     heading = parts.figure_heading(options.title)
@@ -382,56 +381,3 @@ def _takeaway(
     since = f"the detach at {at:,.0f} steps" if at is not None else "the start"
     colors = f" {coloring_text(coloring)}" if coloring else ""
     return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}.{colors}"
-
-
-def grid(
-    curves: pl.DataFrame,
-    study: Study,
-    *,
-    view: View,
-    rules: Mapping[str, Rules],
-    families: Sequence[str] = FAMILIES,
-    width: int = 430,
-    height: int = 300,
-    log: Mapping[str, bool] | None = None,
-    seeds: pl.DataFrame | None = None,
-    raw: pl.DataFrame | None = None,
-    coloring: Mapping[str, Coloring] | None = None,
-    baselines: pl.DataFrame | None = None,
-) -> alt.VConcatChart:
-    """Every task and family in one figure, a row a task, under the study's title: the `combined_ablation` figure.
-
-    Cells are `family_chart`s: the same axes, range, smoothing, bands and rule as the single figures.
-
-    Parameters
-    ----------
-    rules : the detach marks by task key.
-    coloring : of each task's runs, by task key; see `family_chart`.
-    log : log (True) or linear axis by family; by default as `family_chart` chooses.
-    width, height : of one cell, in pixels.
-    """
-    rows = []
-    apart: dict[str, Any] = dict.fromkeys(CHANNELS, "independent")
-    for task in study.tasks:
-        cells = [
-            family_chart(
-                curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), domain=view.span, seeds=seeds, raw=raw,
-                coloring=(coloring or {}).get(task.key), baselines=baselines,
-                title=figure_title(curves, study, task, family), interactive=False, cell=True,
-            )
-            for family in families
-            if family_metrics(curves, study, task, family)
-        ]  # fmt: skip
-        if cells:
-            rows.append(alt.hconcat(*cells).resolve_scale(**apart))
-    return alt.vconcat(
-        *rows,
-        title=alt.TitleParams(study.title, anchor="middle", fontSize=18),
-        config=STACKED if coloring else alt.Undefined,
-    ).resolve_scale(**apart)
-
-
-def figure_title(curves: pl.DataFrame, study: Study, task: Task, family: str) -> str:
-    """The title of a figure: the task and what is plotted (`Acrobot Swingup - Episode Reward`)."""
-    return f"{task.title} - {parts.family_title(family_metrics(curves, study, task, family), family)}"

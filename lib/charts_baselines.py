@@ -52,13 +52,21 @@ def baseline_layers(data: Mapping[str, Data], x: dict[str, Any], y: dict[str, An
     base = alt.Chart(data["baselines"]).encode(x=alt.X("step:Q", **x), detail=alt.Detail("label:N"))
     band = base.properties(name=f"{prefix}_baseline_band").mark_area(clip=True, opacity=0.1, strokeWidth=0)
     line = base.properties(name=f"{prefix}_baselines").mark_line(clip=True, strokeWidth=1.25, opacity=0.8)
-    tips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
-    tips += [alt.Tooltip("mean:Q", format=".4~g"), alt.Tooltip("n:Q", title="seeds")]
     return [
         band.encode(y=alt.Y("lower:Q", **y), y2=alt.Y2("upper:Q"), fill=alt.Fill("color:N", scale=None)),
-        line.encode(y=alt.Y("mean:Q", **y), stroke=alt.Stroke("color:N", scale=None), tooltip=tips),
+        line.encode(y=alt.Y("mean:Q", **y), stroke=alt.Stroke("color:N", scale=None)),
         _names(data["baseline_names"], x, y, prefix),
     ]
+
+
+def baseline_touch(table: Data, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:
+    """What a pointer on a baseline tells; to be layered above what tells of every step."""
+    tips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("n:Q", title="seeds")]
+    return (
+        alt.Chart(table, name=f"{prefix}_hover_baseline")
+        .mark_line(clip=True, strokeWidth=7, opacity=0)
+        .encode(x=alt.X("step:Q", **x), y=alt.Y("mean:Q", **y), detail=alt.Detail("label:N"), tooltip=tips)
+    )
 
 
 def _names(table: Data, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:

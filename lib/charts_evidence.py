@@ -8,8 +8,8 @@ import polars as pl
 
 from lib import charts_parts as parts
 from lib.charts_parts import DetachMark
-from lib.curves import View
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 Width = int | Literal["container"]
 POINTS = 3000

@@ -8,8 +8,8 @@ import altair as alt
 import polars as pl
 
 from lib import charts_parts as parts
-from lib.curves import View
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 FAINT = 0.08
 #: The selection made by a click on a value that runs are coloured by.
@@ -190,16 +190,23 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
         alt.TopLevelSelectionParameter(name="hover", select=hover, views=[look.name("hover_rule")]),
     ]
     for name, field in look.legend_fields().items():
-        clicked = alt.PointSelectionConfig(type="point", fields=[field])
-        # A legend takes clicks where its channel is: the band has no dashes.
-        views = [look.name("line")] if field == "arm" else base
-        found.append(alt.TopLevelSelectionParameter(name=name, select=clicked, bind="legend", views=views))
+        # A legend answers only to a selection of a layer that it is of: arms are the dashes of the lines.
+        found.append(_by_legend(name, field, [look.name("line")] if field == "arm" else base))
     if look.lists_values:
-        clicked = alt.PointSelectionConfig(type="point", fields=["by"])
-        found.append(
-            alt.TopLevelSelectionParameter(name=BY_VALUE, select=clicked, bind="legend", views=[look.name("runs")])
-        )
+        found.append(_by_legend(BY_VALUE, "by", [look.name("runs")]))
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
         found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
     return found
+
+
+def _by_legend(name: str, field: str, views: list[str]) -> alt.TopLevelSelectionParameter:
+    """A click on a legend entry isolates it, Shift adds another, a second click on it ends that.
+
+    Left to itself, a legend answers every click on the chart by choosing its last entry again, or none.
+    """
+    again = f"datum && {name}['{field}'] && {name}['{field}'][0] === datum.value"
+    clicked = alt.PointSelectionConfig(type="point", fields=[field], toggle=f"event.shiftKey || ({again})")
+    where = f"event.item && event.item.mark.name && indexof(event.item.mark.name, '{field}_legend') === 0"
+    bind = alt.LegendStreamBinding(legend=f"click[{where}]")
+    return alt.TopLevelSelectionParameter(name=name, select=clicked, bind=bind, views=views)

@@ -10,9 +10,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.curves import View
 from lib.detach import Treatment
 from lib.study import CONTROL, Metric, Study, Task
+from lib.view import View
 from lib.wall_time import Clocks
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
@@ -326,7 +326,7 @@ def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
 def legend_columns(names: Sequence[str]) -> dict[str, Any]:
     """What makes a legend of long names a column where a row of them would run out of the chart."""
     return {
-        "columns": alt.ExprRef(f"width < {210 * len(names)} ? 1 : {len(names)}"),
+        "columns": alt.ExprRef(f"width < {230 * len(names)} ? 1 : {len(names)}"),
         "labelLimit": 260,
         "rowPadding": 1,
     }

@@ -9,7 +9,7 @@ import polars as pl
 from lib import charts_parts as parts
 from lib.charts_look import Colors, Look
 from lib.charts_parts import QUIET, Data
-from lib.run_values import MISSING, Coloring
+from lib.run_values import ARM, MISSING, SEED, Coloring
 
 ROWS = 2400
 THIN = 1.25
@@ -60,11 +60,11 @@ def run_touch(table: Data, look: Look, x: dict[str, Any], y: dict[str, Any]) -> 
     """What a pointer on a run's line tells; to be layered above what tells of every step."""
     colors = look.coloring
     assert colors is not None
-    value = (
-        alt.Tooltip("by:Q", title=colors.key, format=".6~g") if colors.scale else alt.Tooltip("by:N", title=colors.key)
-    )
-    tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), value]
-    tips += [alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
+    tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
+    if colors.key not in (SEED, ARM):
+        scaled = colors.scale is not None
+        value = alt.Tooltip("by:Q" if scaled else "by:N", format=".6~g" if scaled else alt.Undefined, title=colors.key)
+        tips.insert(2, value)
     return (
         alt.Chart(table, name=look.name("hover_touch"))
         .mark_line(clip=True, strokeWidth=7, opacity=0, **look.in_order())

@@ -8,24 +8,15 @@ bins shared by the runs of a task, and only then averaged over seeds.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
-import numpy as np
 import polars as pl
 
-from lib import series, wall_time
+from lib.bins import bins, kept, on_axis, run_frame, shown
 from lib.detach import Treatment, anchor
 from lib.study import Metric, Task
 from lib.view import Aggregate, Spread, View
 
-_Steps = TypeVar("_Steps", pl.Expr, np.ndarray)
-
 COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
-#: The finest grid: a thousandth of the training.
-FINEST = 1000
-_BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
-_WIDTHS = pl.Schema({"metric": pl.String, "width": pl.Float64})
-_RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
 
 
 def curves(
@@ -161,21 +152,6 @@ def _with_arms(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -
     return binned.join(runs, on="run_id")
 
 
-def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> pl.LazyFrame:
-    """The width of the aligned bins by metric, in environment steps: columns metric, width.
-
-    It is the larger of the metric's median row spacing within a run and a thousandth of the task's total steps.
-    """
-
-    def found() -> pl.DataFrame:
-        _, parts = series.ordered(history, task.total_steps / FINEST)
-        keys = {m.key for m in metrics}
-        widths = series.widths([p for p in parts if p.metric in keys], task.total_steps / FINEST)
-        return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
-
-    return pl.defer(found, schema=_WIDTHS)
-
-
 def exact(
     history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
@@ -186,7 +162,7 @@ def exact(
     mean and the std alike. Same columns as `curves`; log metrics are treated as linear ones.
     """
     window = view.smoothing(task)
-    mine = history.join(_run_frame(treated, view).lazy(), on="run_id")
+    mine = history.join(run_frame(treated, view).lazy(), on="run_id")
     smoothed = [m.key for m in metrics if m.smoothed and window]
     increment = mine.select(pl.col("step").unique().sort().diff().median())
     points = (
@@ -204,7 +180,7 @@ def exact(
     return (
         points.with_columns(
             pl.lit(task.key).alias("task"),
-            _axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(_kept(treated, view))), task, view).alias("step"),
+            on_axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(kept(treated, view))), task, view).alias("step"),
             (pl.col("mean") - pl.col("std")).alias("lower"),
             (pl.col("mean") + pl.col("std")).alias("upper"),
         )
@@ -232,130 +208,6 @@ def _moving_average(
         for c in ("mean", "std")
     ]
     return points.with_columns(averaged)
-
-
-def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
-    """The runs that the view shows: of its arms, without those left out."""
-    return tuple(t for t in _kept(treated, view) if not view.arms or t.arm in view.arms)
-
-
-def _kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
-    return tuple(t for t in treated if t.run_id not in view.left_out)
-
-
-def _run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
-    """One row a run: arm, seed, where its smoothing is split and its bins start, whether it is shown and has a place on x.
-
-    Hidden arms count, so that hiding one moves no value of another.
-    Runs without a detach step of their own take the one their task shares. Where each run has its own (a randomised
-    design, several ratios), bins start at the run's own detach in event time and for arms that share one, else at 0;
-    a control then has no place in event time.
-    """
-    drawn = {t.run_id for t in shown(treated, view)}
-    treated = _kept(treated, view)
-    shared = anchor(treated)
-    by_arm = {arm: anchor([t for t in treated if t.arm == arm]) for arm in {t.arm for t in treated}}
-    event_time = view.x in ("since", "since_percent")
-    rows = []
-    for t in treated:
-        own = t.detach_step
-        origin = shared if own is None else (own if event_time else by_arm[t.arm])
-        split = (shared or None) if own is None else own
-        placed = not event_time or own is not None or shared > 0
-        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in drawn, placed))
-    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64, pl.Boolean, pl.Boolean), strict=True))
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def bins(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """One value a run a bin: all of a history that curves need, whatever their aggregate, band and arms.
-
-    Bins are (origin + k w, origin + (k + 1) w], w as `bin_widths` says: none straddles the step it starts from.
-
-    Returns
-    -------
-    LazyFrame: run_id, metric (both Enum), bin (k), value (the mean of the run's points in the bin, smoothed where the
-    metric is; of their logs for log metrics), x_sum and x_weight (the sum of the points' places on the view's x axis
-    and their number; for wall time the mean of them and 1, since there every run weighs the same).
-    """
-    ids, keys = pl.Enum(sorted({t.run_id for t in treated})), pl.Enum([m.key for m in metrics])
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {"run_id": ids, "metric": keys, **_BIN}
-    return pl.defer(lambda: _binned(history, task, metrics, _run_frame(treated, view), view, ids, keys), schema=schema)
-
-
-def _binned(
-    history: pl.LazyFrame,
-    task: Task,
-    metrics: Sequence[Metric],
-    runs: pl.DataFrame,
-    view: View,
-    ids: pl.Enum,
-    keys: pl.Enum,
-) -> pl.DataFrame:
-    """`bins`, a run's metric at a time: never more than that is held of a history."""
-    placed = {run["run_id"]: run for run in runs.iter_rows(named=True)}
-    by_key = {m.key: m for m in metrics}
-    runs_at, metrics_at = ({name: i for i, name in enumerate(names.categories)} for names in (ids, keys))
-    finest = task.total_steps / FINEST
-    history, parts = series.ordered(history, finest)
-    widths = series.widths([p for p in parts if p.run_id in placed and p.metric in by_key], finest)
-    found: list[tuple[np.ndarray, ...]] = []
-    timed = view.x == "wall"
-    began = wall_time.began(history) if timed else {}
-    columns = ("step", "value", "time")[: 3 if timed else 2]
-    for part, (step, value, *time) in zip(parts, series.read(history, parts, *columns), strict=True):
-        run, metric = placed.get(part.run_id), by_key.get(part.metric)
-        if run is None or metric is None or not run["placed"]:
-            continue
-        hours = wall_time.elapsed(step, time[0], began.get(part.run_id)) if timed else None
-        kept = _drawable(value, metric)
-        if (timed and hours is None) or not kept.any():
-            continue
-        step, value = step[kept], np.log(value[kept]) if metric.scale == "log" else value[kept]
-        if metric.smoothed and (window := view.smoothing(task)):
-            value = _smoothed(step, value, run["detach"], window)
-        number = np.ceil((step - run["origin"]) / widths[metric.key]).astype(np.int32)
-        start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
-        points = np.diff(start, append=len(step)).astype(np.uint32)
-        if hours is None:
-            x, weight = np.add.reduceat(_axis(step.astype(float), run["origin"], task, view), start), points
-        else:
-            x, weight = np.add.reduceat(hours[kept], start) / points, np.ones_like(points)
-        names = np.full(len(start), runs_at[part.run_id]), np.full(len(start), metrics_at[metric.key])
-        found.append((*names, number[start], np.add.reduceat(value, start) / points, x, weight))
-    if not found:
-        return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
-    at_run, at_metric, *rest = (np.concatenate(column) for column in zip(*found, strict=True))
-    return pl.DataFrame(
-        {
-            "run_id": pl.Series(ids.categories, dtype=ids).gather(at_run),
-            "metric": pl.Series(keys.categories, dtype=keys).gather(at_metric),
-            **dict(zip(_BIN, rest, strict=True)),
-        }
-    )
-
-
-def _drawable(value: np.ndarray, metric: Metric) -> np.ndarray:
-    """Which points a curve can show: finite ones, and positive ones of a log metric."""
-    kept: np.ndarray = np.isfinite(value)
-    return kept & (value > 0) if metric.scale == "log" else kept
-
-
-def _smoothed(step: np.ndarray, value: np.ndarray, detach: int | None, window: int) -> np.ndarray:
-    """Trailing moving average of a run's points over `window` environment steps, never across the detach."""
-    if detach is not None:
-        # A gap as long as the window keeps its two sides apart.
-        step = step + window * (step > detach)
-    return pl.Series(value).rolling_mean_by(pl.Series(step), f"{window}i").to_numpy()
-
-
-def _axis(step: _Steps, origin: Any, task: Task, view: View) -> _Steps:
-    """Steps on the view's x axis."""
-    if view.x in ("since", "since_percent"):
-        step = step - origin
-    return step * (100 / task.total_steps) if view.x in ("percent", "since_percent") else step
 
 
 def _center(aggregate: Aggregate) -> pl.Expr:

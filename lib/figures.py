@@ -14,9 +14,9 @@ import altair as alt
 import vl_convert
 
 from lib.charts_parts import QUIET_ON, text_styles
-from lib.curves import View
 from lib.history import Manifest
 from lib.study import Study, Task
+from lib.view import View
 
 Format = Literal["html", "svg", "pdf", "png", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)

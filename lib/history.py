@@ -7,24 +7,16 @@ from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import finalize
 
+import numpy as np
 import polars as pl
 from pydantic import TypeAdapter
 
+from lib.points import HISTORY, Points, points_of, table
+
 SCHEMA_VERSION = 1
 T = TypeVar("T")
-
-#: One row a logged point, in the order of steps. A logged step at which none of the study's keys was logged
-#: is one row whose metric, value and time are null: the history keeps every step that a run logged.
-HISTORY = pl.Schema(
-    {
-        "run_id": pl.String,
-        "metric": pl.String,
-        "step": pl.Int64,
-        "value": pl.Float64,
-        "time": pl.Float64,
-    }
-)
 
 TIMESTAMP = "_timestamp"
 _TEXT_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -110,13 +102,25 @@ class Manifest:
         files = sorted({Path(self.folder) / run.file for run in chosen if run.file})
         if not files:
             return pl.LazyFrame(schema=HISTORY)
-        return pl.scan_parquet(files, glob=False)
+        frame = pl.scan_parquet(files, glob=False)
+        _files[id(frame)] = tuple(files)
+        finalize(frame, _files.pop, id(frame), None)
+        return frame
 
     def to_json(self) -> str:
         """The manifest as JSON text, without the folder it lies in."""
         tree = asdict(self)
         del tree["folder"]
         return json.dumps(tree, indent=1, sort_keys=True, default=str)
+
+
+#: The files of the histories that manifests gave, by the identity of the frame, as long as that lives.
+_files: dict[int, tuple[Path, ...]] = {}
+
+
+def files_of(history: pl.LazyFrame) -> tuple[Path, ...]:
+    """The files that make up a history just as a manifest gave it; none of one that was made or changed otherwise."""
+    return _files.get(id(history), ())
 
 
 @cache
@@ -188,11 +192,21 @@ def normalise(
     step_keys: Sequence[str] = ("_step",),
     bad: Mapping[str, int] | None = None,
 ) -> tuple[pl.DataFrame, tuple[Drop, ...]]:
-    """Turn raw rows of one run into its history.
+    """Turn raw rows of one run into its history: `normalised` as a table with the columns of `HISTORY`."""
+    points, drops = normalised(raw, metrics, step_keys, bad)
+    return table(run_id, points), drops
+
+
+def normalised(
+    raw: pl.DataFrame,
+    metrics: Sequence[str],
+    step_keys: Sequence[str] = ("_step",),
+    bad: Mapping[str, int] | None = None,
+) -> tuple[list[Points], tuple[Drop, ...]]:
+    """Turn raw rows of one run into its points.
 
     Parameters
     ----------
-    run_id : the run.
     raw : one row a logged row, Float64 columns: the step keys, `_timestamp` and the metrics, absent ones left out.
         A null is a key that the row does not hold.
     metrics : the keys to keep.
@@ -201,38 +215,59 @@ def normalise(
 
     Returns
     -------
-    history : frame with the columns of `HISTORY`, sorted by metric and step, one row a (metric, step). Of repeated
-        steps the one with the latest `_timestamp` is kept, the later row where that is equal or missing. NaN and
-        infinities are values and stay.
+    points : by metric, sorted by step, one row a (metric, step); last the steps without any. Of repeated steps the one
+        with the latest `_timestamp` is kept, the later row where that is equal or missing. NaN and infinities are
+        values and stay.
     drops : what was left out, by metric and reason.
     """
-    raw = raw.with_row_index("_row")
     steps = [key for key in step_keys if key in raw.columns]
-    time = pl.col(TIMESTAMP) if TIMESTAMP in raw.columns else pl.lit(None, dtype=pl.Float64)
+    metrics = [metric for metric in metrics if metric in raw.columns]
+    nothing = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(raw))
+    time = raw[TIMESTAMP] if TIMESTAMP in raw.columns else nothing
+    sound = {key: _sound_steps(raw[key]) for key in steps}
     drops = [Drop(key, "not a number", count) for key, count in sorted((bad or {}).items()) if key in metrics]
-    kept = [pl.DataFrame(schema=HISTORY)]
+    kept = []
     for metric in metrics:
-        if metric not in raw.columns:
+        value = raw[metric]
+        if value.null_count() == len(raw):
             continue
-        logged = raw[metric].is_not_null()
-        if not logged.any():
-            continue
-        key = next((k for k in steps if (logged & raw[k].is_not_null()).any()), None)
-        step = pl.col(key) if key else pl.lit(None, dtype=pl.Float64)
-        points = raw.select(step.alias("step"), pl.col(metric).alias("value"), time.alias("time"), "_row").filter(
-            logged
-        )
-        points, lost = _whole_steps(points, metric, step_keys)
-        drops += lost
-        if not (points["step"].diff(null_behavior="drop") > 0).all():
-            last = points.sort("time", "_row", nulls_last=False).unique("step", keep="last", maintain_order=True)
-            if len(last) < len(points):
-                drops.append(Drop(metric, "repeated step", len(points) - len(last)))
-            points = last.sort("step")
-        names = pl.lit(run_id).alias("run_id"), pl.lit(metric).alias("metric")
-        kept.append(points.select(*names, "step", "value", "time"))
-    kept.append(_bare_steps(run_id, raw, [m for m in metrics if m in raw.columns], steps))
-    return pl.concat(kept), tuple(drops)
+        logged = value.is_not_null()
+        key = next((k for k in steps if sound[k] is not None or (logged & raw[k].is_not_null()).any()), None)
+        ready = sound[key] if key else None
+        step = raw[key] if key else nothing
+        columns = [(step if ready is None else ready).alias("step"), value.alias("value"), time.alias("time")]
+        points = pl.DataFrame(columns)
+        points = points.filter(logged) if value.null_count() else points
+        if ready is None:
+            points, lost = _in_order(points, metric, step_keys)
+            drops += lost
+        kept.append(Points(metric, points))
+    bare = _bare_steps(raw, metrics, steps)
+    return [p for p in (*kept, Points(None, bare)) if len(p.frame)], tuple(drops)
+
+
+def _sound_steps(step: pl.Series) -> pl.Series | None:
+    """Steps as whole numbers where every row has one and each is beyond the last, as they mostly are."""
+    if not len(step) or step.null_count():
+        return None
+    found = step.to_numpy()
+    if not np.isfinite(found[[0, -1]]).all() or np.abs(found[[0, -1]]).max() >= 2**53 or not (np.diff(found) > 0).all():
+        return None
+    # Between two such ends, each beyond the last: none is a NaN or infinite.
+    whole = found.astype(np.int64)
+    return pl.Series(whole) if (whole == found).all() else None
+
+
+def _in_order(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tuple[pl.DataFrame, list[Drop]]:
+    """A metric's points with a whole step, sorted by it and one a step, and what was left out."""
+    points, drops = _whole_steps(points, metric, step_keys)
+    if (points["step"].diff(null_behavior="drop") > 0).all():
+        return points, drops
+    # A stable sort: of equal times the later row is the last.
+    last = points.sort("time", nulls_last=False, maintain_order=True).unique("step", keep="last", maintain_order=True)
+    if len(last) < len(points):
+        drops.append(Drop(metric, "repeated step", len(points) - len(last)))
+    return last.sort("step"), drops
 
 
 def _whole_steps(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tuple[pl.DataFrame, list[Drop]]:
@@ -255,10 +290,10 @@ def _is_whole(column: str) -> pl.Expr:
     return step.is_finite() & (step == step.floor()) & (step.abs() < 2**53)
 
 
-def _bare_steps(run_id: str, raw: pl.DataFrame, metrics: list[str], steps: list[str]) -> pl.DataFrame:
-    """The steps of rows that hold none of the metrics, once each, as rows without a metric."""
-    if not steps:
-        return pl.DataFrame(schema=HISTORY)
+def _bare_steps(raw: pl.DataFrame, metrics: list[str], steps: list[str]) -> pl.DataFrame:
+    """The steps of rows that hold none of the metrics, once each, without a value or a time."""
+    if not steps or any(not raw[metric].null_count() for metric in metrics):
+        return pl.DataFrame(schema={"step": pl.Int64, "value": pl.Float64, "time": pl.Float64})
     none = pl.all_horizontal([pl.col(m).is_null() for m in metrics]) if metrics else pl.lit(True)
     bare = (
         raw.filter(none)
@@ -267,28 +302,30 @@ def _bare_steps(run_id: str, raw: pl.DataFrame, metrics: list[str], steps: list[
         .filter(_is_whole("step"))
         .unique()
         .sort("step")
-        .with_columns(pl.col("step").cast(pl.Int64))
     )
-    return bare.select(
-        pl.lit(run_id).alias("run_id"),
-        pl.lit(None, dtype=pl.String).alias("metric"),
-        "step",
-        pl.lit(None, dtype=pl.Float64).alias("value"),
-        pl.lit(None, dtype=pl.Float64).alias("time"),
-    )
+    nothing = pl.lit(None, dtype=pl.Float64)
+    return bare.select(pl.col("step").cast(pl.Int64), nothing.alias("value"), nothing.alias("time"))
 
 
 def describe(
-    run: Run, history: pl.DataFrame, drops: Sequence[Drop], fetched: Sequence[str], step_key: Sequence[str]
+    run: Run,
+    history: pl.DataFrame | Sequence[Points],
+    drops: Sequence[Drop],
+    fetched: Sequence[str],
+    step_key: Sequence[str],
 ) -> Run:
     """The run with what its history says of it: step range, points by metric, drops."""
-    counts = history.select("metric").drop_nulls().group_by("metric").len().sort("metric")
-    first, last = history.select(pl.col("step").min().alias("first"), pl.col("step").max().alias("last")).row(0)
+    points = points_of(history) if isinstance(history, pl.DataFrame) else history
+    rows: dict[str, int] = {}
+    for p in points:
+        if p.metric is not None:
+            rows[p.metric] = rows.get(p.metric, 0) + len(p.frame)
+    steps = [int(step) for p in points if len(p.frame) for step in (p.frame["step"].min(), p.frame["step"].max())]  # type: ignore[arg-type]
     return replace(
         run,
-        first_step=first,
-        last_step=last,
-        rows=dict(counts.iter_rows()),
+        first_step=min(steps, default=None),
+        last_step=max(steps, default=None),
+        rows=dict(sorted(rows.items())),
         drops=tuple(drops),
         fetched=tuple(fetched),
         step_key=tuple(step_key),

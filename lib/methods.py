@@ -1,6 +1,6 @@
 """How each number is computed, in words: the same text on the pages, in the report and behind the README."""
 
-from lib.curves import View
+from lib.view import View
 
 SPREADS = {
     "std": "one standard deviation over seeds (ddof 1)",

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from lib.curves import View
 from lib.figures import render
 from lib.history import Manifest
 from lib.report_page import claims, page
 from lib.results import Results, figures, results
 from lib.store import StoreError, put
 from lib.study import Study
+from lib.view import View
 
 TABLES = ("curves", "effects", "effects_detail", "runs")
 TABLE_FORMATS = ("csv", "parquet")

@@ -9,9 +9,9 @@ import polars as pl
 
 from lib import charts_effect, charts_evidence
 from lib.charts import detach_marks
-from lib.curves import View
 from lib.detach import Treatment, arms_of
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ import polars as pl
 
 from lib.audit import runs_table
 from lib.baselines import BASELINES, task_baselines
-from lib.curves import COLUMNS, View, bins, curves, raw_curves, seed_curves
+from lib.bins import bins
+from lib.curves import COLUMNS, curves, raw_curves, seed_curves
 from lib.detach import Treatment, of_task, treatments
 from lib.history import Manifest
 from lib.run_values import Coloring, coloring
 from lib.study import Study, Task
+from lib.view import View
 from lib.wall_time import Clocks, clocks
 
 if TYPE_CHECKING:
@@ -214,7 +216,8 @@ def results(study: Study, manifest: Manifest, view: View) -> Results:
 
 def figures(study: Study, drawn: Drawn) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
     """Every figure of the study with the stem of its file: the notebook's names."""
-    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics, figure_title, grid
+    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics
+    from lib.charts_grid import figure_title, grid
     from lib.figures import GRID_STEM, file_stem
 
     view, curves = drawn.view, drawn.curves

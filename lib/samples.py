@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lib.detach import Treatment
-from lib.series import ordered, read
+from lib.series import ordered
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -90,9 +90,10 @@ class Series:
 
 def load(history: pl.LazyFrame, runs: Sequence[str], keys: Sequence[str]) -> Rows:
     """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
-    logged, parts = ordered(history.filter(pl.col("metric").is_in(list(keys)), pl.col("value").is_not_null()), math.inf)
-    pieces = zip(parts, read(logged, parts, "step", "value"), strict=True)
-    return {(part.run_id, part.metric): (step, value) for part, (step, value) in pieces if part.run_id in runs}
+    logged = ordered(history.filter(pl.col("metric").is_in(list(keys)), pl.col("value").is_not_null()), math.inf)
+    parts = [part for part in logged.parts if part.run_id in runs]
+    read = logged.each(parts, ["step", "value"], lambda _, step, value: (step, value))
+    return {(part.run_id, part.metric): pair for part, pair in zip(parts, read, strict=True)}
 
 
 def series(rows: Rows, run_id: str, metric: Metric) -> Series:

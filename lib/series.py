@@ -1,45 +1,188 @@
 """A history as series: each run's points of each metric, in the order of steps, a series at a time.
 
-The store has them one after the other, so that no more than a batch of a history is ever held.
+The store has them one after the other, so that no more than a few are ever held.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lib.history import files_of
+from lib.points import LAYOUT
+
+T = TypeVar("T")
 
 
 @dataclass
 class Part:
-    """A stretch of a history of one run and metric: its rows, and their spacings.
+    """A stretch of a history of one run and metric: its rows, its spacings and how many there are of each.
 
-    Of the spacings up to the finest bin only the number (`fine`) and the largest (`top`) are held.
+    Of the spacings up to the finest bin it may hold the largest in the place of all; None: not known yet.
     """
 
     run_id: str
     metric: str
     rows: int = 0
-    fine: int = 0
-    top: float = 0.0
-    wide: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    spacings: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def ordered(history: pl.LazyFrame, finest: float) -> tuple[pl.LazyFrame, list[Part]]:
-    """The history with every run's metrics one after the other in the order of steps, and what lies where in it.
+class Series(Protocol):
+    """A history in parts: what lies where in it, and how to go through some of them."""
+
+    parts: list[Part]
+
+    def each(self, parts: Sequence[Part], columns: Sequence[str], work: Callable[..., T]) -> list[T]:
+        """What `work` makes of the columns of each of these parts, called with the part and an array a column."""
+
+
+def ordered(history: pl.LazyFrame, finest: float) -> Series:
+    """The history with every run's metrics one after the other in the order of steps.
 
     The store has them so; anything else is sorted.
     """
-    parts = _parts(history)
-    if len({(part.run_id, part.metric) for part in parts}) < len(parts) or not _spaced(history, parts, finest):
-        history = history.sort("run_id", "metric", "step", maintain_order=True).collect().lazy()
-        parts = _parts(history)
-        _spaced(history, parts, finest)
-    return history, parts
+    files = files_of(history)
+    stored: Series | None = _laid_out(files) if files else None
+    if stored is not None and _spaced(stored, finest):
+        return stored
+    table = _Table(history)
+    if len({(part.run_id, part.metric) for part in table.parts}) < len(table.parts) or not _spaced(table, finest):
+        table = _Table(history.sort("run_id", "metric", "step", maintain_order=True).collect().lazy())
+        _spaced(table, finest)
+    return table
 
 
-def _parts(history: pl.LazyFrame) -> list[Part]:
+def _spaced(series: Series, finest: float) -> bool:
+    """Note the spacings of the parts of which they are not known; False where steps go back."""
+
+    def note(part: Part, step: np.ndarray) -> bool:
+        spacing = np.diff(step)
+        if spacing.min(initial=0) < 0:
+            return False
+        wide = spacing > finest
+        fine = len(spacing) - int(wide.sum())
+        top = spacing[~wide].max(initial=0)
+        part.spacings = np.append(spacing[wide], top), np.append(np.ones(len(spacing) - fine, dtype=np.int64), fine)
+        return True
+
+    return all(series.each([part for part in series.parts if part.spacings is None], ["step"], note))
+
+
+def widths(parts: Sequence[Part], finest: float) -> dict[str, float]:
+    """By metric the median spacing of all its parts, or the finest width where that is larger."""
+    found = {}
+    for key in {part.metric for part in parts}:
+        mine = [part.spacings for part in parts if part.metric == key and part.spacings]
+        spacing, counts = (np.concatenate(arrays) for arrays in zip(*mine, strict=True))
+        order = np.argsort(spacing)
+        upto = np.cumsum(counts[order])
+        middle = np.searchsorted(upto, [(upto[-1] - 1) // 2, upto[-1] // 2], side="right")
+        found[key] = max(finest, float(spacing[order][middle].sum()) / 2) if upto[-1] else finest
+    return found
+
+
+# ---- the store's files -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Place:
+    """Where a part is: a file and row groups of it."""
+
+    path: Path
+    meta: Any
+    groups: list[int]
+
+
+class _Files:
+    """Files that say what lies in which of their row groups: a few of them are read at a time, and only what is asked for."""
+
+    def __init__(self, parts: list[Part], places: list[_Place]) -> None:
+        self.parts = parts
+        self._places = {id(part): place for part, place in zip(parts, places, strict=True)}
+
+    def each(self, parts: Sequence[Part], columns: Sequence[str], work: Callable[..., T]) -> list[T]:
+        files = [list(group) for _, group in groupby(parts, key=lambda part: self._places[id(part)].path)]
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return [one for some in pool.map(partial(self._file, list(columns), work), files) for one in some]
+
+    def _file(self, columns: list[str], work: Callable[..., T], parts: Sequence[Part]) -> list[T]:
+        places = [self._places[id(part)] for part in parts]
+        done = []
+        with pq.ParquetFile(places[0].path, metadata=places[0].meta, pre_buffer=False) as file:
+            for part, place in zip(parts, places, strict=True):
+                table = file.read_row_groups(place.groups, columns=columns, use_threads=False)
+                done.append(work(part, *(_array(table.column(name)) for name in columns)))
+        return done
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray:
+    return column.chunk(0).to_numpy(zero_copy_only=False) if column.num_chunks == 1 else column.to_numpy()
+
+
+def _laid_out(files: Sequence[Path]) -> _Files | None:
+    """The parts of files, as these say; None where one does not, or has a series in two places."""
+    parts, places = list[Part](), list[_Place]()
+    for path in files:
+        try:
+            meta = pq.read_metadata(path)
+        except (OSError, pa.ArrowException):
+            return None
+        if LAYOUT.encode() not in (meta.metadata or {}):
+            return None
+        said = json.loads(meta.metadata[LAYOUT.encode()])
+        for group, metric in enumerate(said["metrics"]):
+            if not places or places[-1].path != path or parts[-1].metric != metric:
+                known = said["spacings"][group]
+                spacing = None if known is None else (np.array(known[0]), np.array(known[1]))
+                parts.append(Part(said["run_id"], metric, spacings=spacing))
+                places.append(_Place(path, meta, []))
+            places[-1].groups.append(group)
+            parts[-1].rows += meta.row_group(group).num_rows
+    return _Files(parts, places) if len({(p.run_id, p.metric) for p in parts}) == len(parts) else None
+
+
+# ---- any other history -------------------------------------------------------------------------------------------
+
+
+class _Table:
+    """A history that is read from its beginning to its end, in batches."""
+
+    def __init__(self, history: pl.LazyFrame) -> None:
+        self._history = history
+        self.parts = _stretches(history)
+
+    def each(self, parts: Sequence[Part], columns: Sequence[str], work: Callable[..., T]) -> list[T]:
+        asked = {id(part) for part in parts}
+        return [work(part, *arrays) for part, arrays in self._read(columns) if id(part) in asked]
+
+    def _read(self, columns: Sequence[str]) -> Iterator[tuple[Part, list[np.ndarray]]]:
+        batches = self._history.select(columns).collect_batches(maintain_order=True)
+        batch = pl.DataFrame()
+        for part in self.parts:
+            pieces, missing = list[list[np.ndarray]](), part.rows
+            while missing:
+                if batch.is_empty():
+                    batch = next(batches)
+                pieces.append([column[:missing].to_numpy() for column in batch])
+                taken = len(pieces[-1][0])
+                batch, missing = batch[taken:], missing - taken
+            yield (
+                part,
+                pieces[0] if len(pieces) == 1 else [np.concatenate(column) for column in zip(*pieces, strict=True)],
+            )
+
+
+def _stretches(history: pl.LazyFrame) -> list[Part]:
     """The stretches of a history that are of one run and metric, up to the first that comes a second time."""
     parts: list[Part] = []
     seen = set[tuple[str, str]]()
@@ -54,43 +197,3 @@ def _parts(history: pl.LazyFrame) -> list[Part]:
                 seen.add(name)
             parts[-1].rows += end - start
     return parts
-
-
-def _spaced(history: pl.LazyFrame, parts: Sequence[Part], finest: float) -> bool:
-    """Note the spacings of every part; False where steps go back."""
-    for part, (step,) in zip(parts, read(history, parts, "step"), strict=True):
-        spacing = np.diff(step)
-        if spacing.min(initial=0) < 0:
-            return False
-        part.wide = spacing[spacing > finest]
-        part.fine = len(spacing) - len(part.wide)
-        part.top = float(spacing[spacing <= finest].max(initial=0) if len(part.wide) else spacing.max(initial=0))
-    return True
-
-
-def read(history: pl.LazyFrame, parts: Sequence[Part], *columns: str) -> Iterator[list[np.ndarray]]:
-    """Columns of a history part by part, read in batches as they are asked for."""
-    batches = history.select(columns).collect_batches(maintain_order=True)
-    batch = pl.DataFrame()
-    for part in parts:
-        pieces, missing = list[list[np.ndarray]](), part.rows
-        while missing:
-            if batch.is_empty():
-                batch = next(batches)
-            pieces.append([column[:missing].to_numpy() for column in batch])
-            taken = len(pieces[-1][0])
-            batch, missing = batch[taken:], missing - taken
-        yield pieces[0] if len(pieces) == 1 else [np.concatenate(column) for column in zip(*pieces, strict=True)]
-
-
-def widths(parts: Sequence[Part], finest: float) -> dict[str, float]:
-    """By metric the median spacing of all its parts, or the finest width where that is larger."""
-    found = {}
-    for key in {part.metric for part in parts}:
-        mine = [part for part in parts if part.metric == key]
-        wide = np.sort(np.concatenate([part.wide for part in mine]))
-        fine, top = sum(part.fine for part in mine), max(part.top for part in mine)
-        count = fine + len(wide)
-        middle = ((count - 1) // 2, count // 2) if count else ()
-        found[key] = max(finest, sum(float(wide[at - fine]) if at >= fine else top for at in middle) / 2)
-    return found

@@ -9,11 +9,11 @@ import streamlit as st
 
 from lib import results, session
 from lib.charts_wire import Wired, wire
-from lib.curves import View
 from lib.gates import Gate
 from lib.history import Manifest
 from lib.session import AS_TEXT, Current
 from lib.study import CONTROL, Evidence, Study, Task
+from lib.view import View
 
 if TYPE_CHECKING:
     import altair as alt

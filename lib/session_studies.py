@@ -9,10 +9,10 @@ import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
 from lib.baselines import baseline_curve, read_baseline, with_baselines
-from lib.curves import View
 from lib.sources.bundle import bundled_study
 from lib.store import put, store_root
 from lib.study import STUDIES, Baseline, Study, StudyError, Task, load_study, parse_study, shipped_studies
+from lib.view import View
 
 _OWN = "own_studies"
 _KEYS = "keys_by_server"

@@ -10,19 +10,20 @@
 import errno
 import hashlib
 import hmac
-import io
 import json
 import os
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 import polars as pl
 import pyarrow as pa
@@ -30,16 +31,25 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from lib.history import SCHEMA_VERSION, Run, run_from
+from lib.points import LAYOUT, Points, points_of, spacings
 from lib.study import InputError
 
-_META, _EXTRA = "run", "extra"
+_META, _EXTRA, _SUM = "run", "extra", "crc32"
+#: Where a file's footer has the checksum of the file, that of the file with this in its place.
+_UNSUMMED = b"checksum of this file: 00000000"
+_BLOCK, _TRAILER = 1 << 17, 8
 _LOCK, _ABOUT = ".lock", "about.json"
 _ASIDE = ".aside-"
-#: Numbers that change little from row to row: smaller and four times faster than Arrow's default.
-_ENCODING: dict[str, Any] = {
+#: Numbers that change little from row to row: smaller and faster than Arrow's default. What is fetched is written once
+#: and read often, so that speed comes before the last tenth of size.
+_FORMAT: dict[str, Any] = {
+    "compression": "lz4",
     "use_dictionary": ["run_id", "metric"],
     "column_encoding": {"step": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT", "time": "BYTE_STREAM_SPLIT"},
+    "write_statistics": ["step"],
+    "store_schema": False,
 }
+_ROWS = 1 << 20
 _DAMAGE = (OSError, pl.exceptions.PolarsError, pa.ArrowException, KeyError, ValueError, TypeError)
 
 
@@ -114,14 +124,32 @@ def _said(folder: Path) -> Iterator[None]:
         raise StoreError(said) from None
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file aside, then put it in place: a reader sees the old file or the new one, whole.
+@dataclass(frozen=True)
+class Staged:
+    """A file that is written aside, to be put in its place."""
 
-    Raises
-    ------
-    StoreError
-        Where the folder cannot be written, naming it.
-    """
+    path: Path
+    aside: Path
+
+    def settle(self) -> None:
+        """Put the file in its place, once it is on the disk: a reader sees the old file or the new one, whole.
+
+        Raises
+        ------
+        StoreError
+            Where the folder cannot be written, naming it.
+        """
+        with _said(self.path.parent):
+            try:
+                with self.aside.open("rb") as file:
+                    os.fsync(file.fileno())
+                self.aside.replace(self.path)
+            finally:
+                self.aside.unlink(missing_ok=True)
+
+
+def stage(path: Path, write: Callable[[Path], object]) -> Staged:
+    """Let `write` fill a file aside; StoreError as in `Staged.settle`."""
     with _said(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_ASIDE)
@@ -129,11 +157,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         aside = Path(name)
         try:
             write(aside)
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
+        except BaseException:
             aside.unlink(missing_ok=True)
+            raise
+        return Staged(path, aside)
 
 
 def put(path: Path, content: bytes, *, shared: bool = False) -> None:
@@ -150,7 +177,7 @@ def put(path: Path, content: bytes, *, shared: bool = False) -> None:
         if shared:
             aside.chmod(0o644)
 
-    write_atomically(path, write)
+    stage(path, write).settle()
 
 
 @contextmanager
@@ -173,7 +200,7 @@ def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: 
         for left in folder.rglob(f"{_ASIDE}*"):
             left.unlink(missing_ok=True)
         if not (folder / _ABOUT).exists():
-            put(folder / _ABOUT, json.dumps({"project": project}).encode())
+            (folder / _ABOUT).write_bytes(json.dumps({"project": project}).encode())
         yield
     finally:
         lock.release()
@@ -186,21 +213,77 @@ def run_file(run_id: str) -> str:
     return f"{safe}{mark}.parquet"
 
 
-def write_run(folder: Path, run: Run, history: pl.DataFrame, extra: Mapping[str, str] | None = None) -> Run:
+def write_run(
+    folder: Path, run: Run, history: pl.DataFrame | Sequence[Points], extra: Mapping[str, str] | None = None
+) -> Run:
     """Write a run's history and its description as one file; the run returned names it.
 
     `extra` is whatever the source wants to find again with `read_extra`.
     """
-    run = replace(run, file=run_file(run.id))
-    meta = {_META: json.dumps(asdict(run), default=str), _EXTRA: json.dumps(dict(extra or {}))}
-    table = history.to_arrow().replace_schema_metadata(meta)
-    buffer = io.BytesIO()
-    # Pages carry checksums, so that damage is found and not drawn.
-    pq.write_table(table, buffer, compression="zstd", compression_level=1, write_page_checksum=True, **_ENCODING)
-    put(folder / run.file, buffer.getvalue())
-    # Arrow keeps what each thread has ever needed: a fetch would take more the more runs it brings.
-    pa.default_memory_pool().release_unused()
+    run, staged = stage_run(folder, run, history, extra)
+    staged.settle()
     return run
+
+
+def stage_run(
+    folder: Path, run: Run, history: pl.DataFrame | Sequence[Points], extra: Mapping[str, str] | None = None
+) -> tuple[Run, Staged]:
+    """`write_run`, but for putting the file in its place: waiting for the disk can be left for later."""
+    run = replace(run, file=run_file(run.id))
+    points = points_of(history) if isinstance(history, pl.DataFrame) else history
+    meta = {_META: json.dumps(asdict(run), default=str), _EXTRA: json.dumps(dict(extra or {}))}
+
+    return run, stage(folder / run.file, lambda aside: _write_points(aside, run.id, points, meta))
+
+
+def _write_points(path: Path, run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> None:
+    """The stretches one after the other, each in row groups of its own."""
+    layout: dict[str, Any] = {"run_id": run_id, "metrics": [], "spacings": []}
+    schema, sink = _schema(points), pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, schema, **_FORMAT) as writer:
+        for p in points:
+            arrow = _arrow(run_id, p, schema)
+            for start in range(0, len(arrow), _ROWS):
+                writer.write_table(arrow.slice(start, _ROWS), row_group_size=_ROWS)
+                layout["metrics"].append(p.metric)
+                layout["spacings"].append(spacings(p.frame["step"].to_numpy()) if len(arrow) <= _ROWS else None)
+        writer.add_key_value_metadata({**meta, LAYOUT: json.dumps(layout), _SUM: _UNSUMMED.decode()})
+    content = memoryview(sink.getvalue())
+    at = _footer(bytes(content[-_TRAILER:]), len(content))
+    body, footer = content[:at], bytes(content[at:])
+    with path.open("wb") as file:
+        file.write(body)
+        file.write(footer.replace(_UNSUMMED, _summed(footer, zlib.crc32(body)).encode(), 1))
+
+
+def _schema(points: Sequence[Points]) -> pa.Schema:
+    """Columns that hold no null say so, which halves the time to write and to read them."""
+
+    def lacks(column: str) -> bool:
+        return any(p.frame[column].null_count() for p in points)
+
+    names = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [
+            pa.field("run_id", names, nullable=False),
+            pa.field("metric", names, nullable=any(p.metric is None for p in points)),
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("value", pa.float64(), nullable=lacks("value")),
+            pa.field("time", pa.float64(), nullable=lacks("time")),
+        ]
+    )
+
+
+def _arrow(run_id: str, points: Points, schema: pa.Schema) -> pa.Table:
+    count = len(points.frame)
+    same = pa.array(np.zeros(count, dtype=np.int32))
+    names = [
+        pa.DictionaryArray.from_arrays(same, pa.array([name], pa.string()))
+        if name is not None
+        else pa.nulls(count, pa.dictionary(pa.int32(), pa.string()))
+        for name in (run_id, points.metric)
+    ]
+    return pa.Table.from_arrays([*names, *(column.to_arrow() for column in points.frame)], schema=schema)
 
 
 def read_run(path: Path) -> Run:
@@ -218,18 +301,47 @@ def read_run(path: Path) -> Run:
 
 
 def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
-    """The description of a run, and what its source wrote beside it; the history is read and its checksums verified.
+    """The description of a run, and what its source wrote beside it; the history's checksums are verified.
 
     StoreError as in `read_run`.
     """
     try:
         meta = pl.read_parquet_metadata(path)
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                file.read_row_group(group, use_threads=False)
+        _verify(path, meta)
         return run_from(json.loads(meta[_META])), json.loads(meta.get(_EXTRA, "{}"))
     except _DAMAGE as error:
         raise _damaged(path, error) from None
+
+
+def _verify(path: Path, meta: Mapping[str, str]) -> None:
+    """Raise ValueError or what Arrow does where a file is not what was written."""
+    if _SUM not in meta:
+        # Written before there was one checksum of all: each page has its own.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                file.read_row_group(group, use_threads=False)
+        return
+    with path.open("rb", buffering=0) as file:
+        size = path.stat().st_size
+        file.seek(-_TRAILER, os.SEEK_END)
+        at = _footer(file.read(_TRAILER), size)
+        file.seek(0)
+        found = 0
+        for start in range(0, at, _BLOCK):
+            found = zlib.crc32(file.read(min(_BLOCK, at - start)), found)
+        footer = file.read().replace(meta[_SUM].encode(), _UNSUMMED, 1)
+    if meta[_SUM] != _summed(footer, found):
+        raise ValueError("checksum")
+
+
+def _footer(trailer: bytes, size: int) -> int:
+    """Where a Parquet file's footer begins."""
+    return max(0, size - _TRAILER - int.from_bytes(trailer[:4], "little"))
+
+
+def _summed(footer: bytes, before: int) -> str:
+    """The checksum of a file as its footer has it, from that of what comes before the footer."""
+    return f"{_UNSUMMED[:-8].decode()}{zlib.crc32(footer, before):08x}"
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:

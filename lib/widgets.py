@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from lib import audit, session, session_fetch, session_studies
-from lib.curves import View
 from lib.detach import arms_of
 from lib.history import Manifest
 from lib.session import Current
 from lib.session_fetch import Brought
 from lib.study import InputError, Study, Task
+from lib.view import View
 from lib.widgets_tables import table
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
@@ -24,6 +24,10 @@ _AXES = {
     "% since detach": "since_percent",
     "wall time": "wall",
 }
+_RANGE_HELP = (
+    "The range of x of every chart and export. Hold Shift and drag over a chart to set it. Dragging, and the wheel with Ctrl "
+    "or Cmd, move and zoom one chart alone; a double click undoes that."
+)
 #: No colouring; config keys are no such words.
 _NOTHING = "nothing"
 
@@ -111,7 +115,9 @@ def _color_by(study: Study, found: Brought | None) -> str:
 def _span() -> tuple[float, float] | None:
     """The range of x to draw, typed here or brushed on a chart."""
     left, right = st.columns(2)
-    low = left.number_input("From", value=None, key="from", bind="query-params", placeholder="start", format="%g")
+    low = left.number_input(
+        "From", value=None, key="from", bind="query-params", placeholder="start", format="%g", help=_RANGE_HELP
+    )
     high = right.number_input("To", value=None, key="to", bind="query-params", placeholder="end", format="%g")
     if low is None or high is None:
         return None

@@ -16,17 +16,21 @@ from lib.study import Metric, Study, Task
 
 
 def family(current: Current, task: Task, family: str, height: int, alone: bool = False) -> None:
-    """The chart of one family of one task, or a sentence where nothing of it was logged; alone, it can be brushed."""
+    """The chart of one family of one task, or a sentence where nothing of it was logged; alone, under the task's name.
+
+    A brush sets the range of x of every chart; a zoom stays in its own. Sent to the server as it happens, a zoom would
+    draw every chart of the page anew at each notch of the wheel, under the pointer.
+    """
     if alone:
         st.header(task.title, anchor=False)
     if family == "reward" and (complaint := session.baselines(current, task.key)[1]):
         st.warning(complaint, icon=":material/warning:")
-    chart = session.family_chart(current, task.key, family, height, brush=alone)
+    chart = session.family_chart(current, task.key, family, height, brush=True)
     if chart is None:
         st.caption(f"No run of {task.title} logged a {family} metric of this study.")
         return
     # A new range is a new chart: the brush that chose it is gone.
-    send(chart, f"chart_{task.key}_{family}_{current.view.span}", brush=alone)
+    send(chart, f"chart_{task.key}_{family}_{current.view.span}", brush=True)
 
 
 def axis_notes(current: Current) -> None:

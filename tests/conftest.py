@@ -4,6 +4,11 @@ import sys
 
 import pytest
 from browser import REQUIRED, Server, Visitor, browser, chromium, untroubled
+from hypothesis import settings
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 MAIN = sys.modules["__main__"]
 

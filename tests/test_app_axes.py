@@ -7,8 +7,11 @@ import pytest
 from app_kit import PAGES, charts, fine, go, server_state, visit  # noqa: F401 - a fixture
 from streamlit.testing.v1 import AppTest
 
-from lib import session
+from lib import results, session
+from lib.sources import fetch
+from lib.study import load_study
 from lib.view import View
+from tests.chart_frames import layer, rows
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -110,3 +113,17 @@ def test_every_page_takes_them_all():
         assert [e.value for e in at.error] == []
         colored = [chart for chart in charts(at) if "runs" in chart.layers]
         assert page not in drawn or len(colored) == drawn[page]
+
+
+def test_exports_draw_what_the_page_draws(views):
+    page = charts(visit("rewards", x="wall time", color="detach_step", raw="true"))[0]
+    study = load_study("demo")
+    drawn = results.study_drawn(study, fetch(study), views[-1])
+    figure = dict(results.figures(study, drawn))["acrobot_swingup_reward"]
+    for name in ("line", "runs", "raw"):
+        on_page = [
+            {k: v if isinstance(v, float | int) else str(v) for k, v in r.items()} for r in page.rows(name).to_dicts()
+        ]
+        assert rows(figure, name) == on_page
+    at = layer(figure, "detach_rule")["encoding"]["x"]["datum"]
+    assert at == page.layers["rule"]["encoding"]["x"]["datum"]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.curves import View
 from lib.detach import of_task, treatments
 from lib.report import write
 from lib.results import results, study_curves
 from lib.sources import fetch
 from lib.study import Arms, DetachRule, Task
+from lib.view import View
 from tests.bundle_kit import AT, LOSS, REWARD, TOTAL, Asked, Given, bundle, run
 
 THREE = [run(seed, ratio, lift) for seed in (1, 2, 3) for ratio, lift in ((0.2, 5.0), (0.5, 10.0), (0.0, 0.0))]

@@ -20,12 +20,13 @@ from lib.baselines import (
     without_folders,
 )
 from lib.charts import family_chart
-from lib.curves import COLUMNS, View
+from lib.curves import COLUMNS
 from lib.history import Run
 from lib.sources import SourceError, fetch
 from lib.sources.bundle import bundled_study, write_bundle
 from lib.store import StoreError
 from lib.study import Baseline, DetachRule, StudyError, Task, parse_study, to_toml
+from lib.view import View
 from tests.frames import REWARD, SMALL, manifest, series, study, treatment
 
 CSV = b"step,reward,seed\n0,1,1\n10,2,1\n20,3,1\n0,3,2\n10,4,2\n20,5,2\n200,9,1\n"

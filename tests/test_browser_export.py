@@ -20,7 +20,8 @@ OUT = "acro0001-s1-detached"
 #: What the footer says: the study, its runs, when they came, the settings, the versions.
 SAYS = (
     "Detach Encoder Demo. 31 runs, 1 left out, fetched 20",
-    "mean over seeds, band: one standard error (ddof 1), train rewards smoothed over 2,000 steps, aligned bins.",
+    "mean over seeds, band: one standard error (ddof 1), train rewards smoothed over 2,000 steps, aligned bins, "
+    "dots: before smoothing.",
     "altair ",
     "polars ",
 )
@@ -58,6 +59,7 @@ def screen(chrome, app) -> Iterator[Screen]:
         one.select("Band", "std error")
         one.fill("Smoothing window (steps)", "2000")
         one.toggle("Draw every seed")
+        one.toggle("Raw points behind smoothed")
         one.toggle("Log axis for rewards")
         one.until_query("log_reward", "true")
         one.until_redrawn(before)
@@ -137,7 +139,7 @@ def test_the_specification_carries_its_settings_and_its_data(screen):
     data = spec["datasets"][line["data"]["name"]]
     numbers = [[row[name] for name in ("metric", "arm", "step", "mean", "lower", "upper")] for row in data]
     assert sorted(numbers, key=_key) == rows(screen.numbers)
-    assert f"{STEM}_seeds" in layers
+    assert {f"{STEM}_seeds", f"{STEM}_raw"} <= set(layers)
 
 
 def test_tables_hold_what_is_on_screen(screen):
@@ -166,7 +168,7 @@ def test_the_sidecar_names_what_the_figure_rests_on(screen):
     assert name == f"{STEM}.about.json"
     assert (about["study"], about["ddof"], len(about["runs"])) == ("demo", 1, 31)
     assert OUT not in about["runs"]
-    changed = {"spread": "se", "window": 2000, "seeds": True, "log_reward": True, "left_out": [OUT]}
+    changed = {"spread": "se", "window": 2000, "seeds": True, "raw": True, "log_reward": True, "left_out": [OUT]}
     assert {key: about["settings"][key] for key in changed} == changed
     assert set(about["versions"]) >= {"altair", "polars", "vl-convert-python"}
     assert about["text"].startswith(SAYS[0])

@@ -3,11 +3,11 @@
 import pytest
 from pdf import read_with
 
-from lib.curves import View
 from lib.report_page import page
 from lib.results import results
 from lib.sources import fetch
 from lib.study import load_study
+from lib.view import View
 
 pytestmark = pytest.mark.browser
 

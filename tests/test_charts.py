@@ -15,14 +15,13 @@ from lib.charts import (
     family_chart,
     family_metrics,
     family_wired,
-    figure_title,
-    grid,
 )
+from lib.charts_grid import figure_title, grid
 from lib.charts_hover import hover_table, hover_text, number, stretches
 from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
 from lib.charts_tables import split, x_range
-from lib.curves import View
 from lib.detach import Treatment
+from lib.view import View
 from tests.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, TRAIN, VAL, both, curve, drawn, layer, rows, svg
 
 RULES = [DetachMark(50, "typed")]
@@ -47,7 +46,7 @@ def per_run(family: str) -> pl.DataFrame:
 def test_layers_are_flat_and_end_with_the_rule():
     spec = chart(both()).to_dict()
     assert [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]] == [
-        "band", "line", "n_strip", "n_label", "hover_rule", "detach_label", "detach_rule",
+        "band", "line", "hover_rule", "n_strip", "n_label", "detach_label", "detach_rule",
     ]  # fmt: skip
     assert not any("layer" in part for part in spec["layer"])
     assert spec["width"] == "container"
@@ -314,10 +313,13 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
     assert params["zoom"]["bind"] == "scales"
     assert params["zoom"]["select"]["encodings"] == ["x"]
     assert params["hover"]["views"] == ["acrobot_swingup_reward_hover_rule"]
-    assert params["isolate"] == params["isolate"] | {
-        "bind": "legend",
-        "select": {"type": "point", "fields": ["metric"]},
-    }
+    for name, field, view in (("isolate", "metric", "band"), ("isolate_arm", "arm", "line")):
+        assert f"'{field}_legend'" in params[name]["bind"]["legend"]
+        assert params[name]["select"]["fields"] == [field]
+        # The layer whose legend it is.
+        assert params[name]["views"] == [f"acrobot_swingup_reward_{view}"]
+        assert field in {c.get("field") for c in layer(chart(both()), view)["encoding"].values()}
+    assert layer(chart(both()), "line")["encoding"]["strokeDash"]["legend"]["zindex"] == 1
     still = chart(both(), interactive=False).to_dict()
     assert "params" not in still
     assert not any("hover" in part["name"] for part in still["layer"])

@@ -22,9 +22,9 @@ from lib.charts_effect import (
     slope_text,
 )
 from lib.charts_parts import DetachMark
-from lib.curves import View
 from lib.effects import EFFECTS
 from lib.effects_frames import DIFFERENCES, FITS, PER_RUN, PLACEBO
+from lib.view import View
 from tests.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, both, drawn, svg
 
 

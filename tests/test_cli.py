@@ -14,11 +14,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from lib.__main__ import main
-from lib.curves import View
 from lib.curves import curves as curves_of
 from lib.detach import of_task, treatments
 from lib.sources import fetch
 from lib.study import CONTROL, load_study
+from lib.view import View
 from tests.frames import SMALL
 from tests.test_exact import assert_same, plotted
 from tests.wandb_files import REAL, log_bytes, row_message, run_message, write_run

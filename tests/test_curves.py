@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.curves import COLUMNS, View, bin_widths, curves, seed_curves, shown
+from lib.bins import bin_widths, shown
+from lib.curves import COLUMNS, curves, seed_curves
 from lib.detach import Treatment
 from lib.history import HISTORY
 from lib.study import CONTROL, Metric, Task
+from lib.view import View
 from tests.frames import EVAL, LOSS, REWARD, history, series, treatment
 
 NAN, INF = math.nan, math.inf

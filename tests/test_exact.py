@@ -7,12 +7,13 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from lib.curves import View, curves
+from lib.curves import curves
 from lib.detach import of_task, treatments
 from lib.history import Run, describe, normalise, raw_frame
 from lib.sources import fetch
 from lib.store import write_run
 from lib.study import CONTROL, DetachRule, Metric, Task, load_study
+from lib.view import View
 from tests.frames import history, manifest, series, study, treatment
 
 TRAIN = Metric("train/episode_reward", "reward", "increase")

@@ -12,13 +12,14 @@ from streamlit.testing.v1 import AppTest
 
 from lib import session, session_effects, session_export, session_fetch
 from lib.charts_parts import PALETTE
-from lib.curves import COLUMNS, View
+from lib.curves import COLUMNS
 from lib.figures import FORMATS, GRID_STEM, PRESETS
 from lib.report import table
 from lib.results import plotted, study_curves
 from lib.session import Current
 from lib.sources import fetch
 from lib.study import load_study
+from lib.view import View
 
 pytestmark = pytest.mark.filterwarnings("error")
 

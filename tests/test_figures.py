@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 from pdf import read_with
 
-from lib.charts import DetachMark, family_chart, grid
-from lib.curves import View
+from lib.charts import DetachMark, family_chart
+from lib.charts_grid import grid
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
 from lib.results import Drawn, figures
+from lib.view import View
 from tests.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, drawn
 
 RULES = {TASK.key: [DetachMark(50, "typed")], OTHER.key: [DetachMark(50, "typed")]}

@@ -14,6 +14,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("sentences", ("lib.complaints", "lib.study_values")),
     ("parts", ("lib.study_parts",)),
     ("study", ("lib.study",)),
+    ("points", ("lib.points",)),
     ("history", ("lib.history",)),
     ("places", ("lib.key_names", "lib.place", "lib.find_keys")),
     ("store", ("lib.store",)),
@@ -22,6 +23,7 @@ LAYERS: list[tuple[str, tuple[str, ...]]] = [
     ("propose", ("lib.propose",)),
     ("audit", ("lib.audit", "lib.run_values")),
     ("series", ("lib.series", "lib.view", "lib.wall_time")),
+    ("bins", ("lib.bins",)),
     ("curves", ("lib.curves",)),
     ("baselines", ("lib.baselines",)),
     (

@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 from lib import report_evidence
-from lib.curves import View
 from lib.effects import EFFECTS
 from lib.report_page import effects_table, page
 from lib.results import results
 from lib.sources import fetch
 from lib.study import load_study
+from lib.view import View
 from tests.effects_kit import REWARD, study, task
 
 

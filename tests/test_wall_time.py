@@ -6,13 +6,16 @@ import polars as pl
 import pytest
 
 from lib.charts import DetachMark, detach_marks, family_chart
-from lib.curves import View, curves, seed_curves
-from lib.history import HISTORY
+from lib.curves import curves, seed_curves
+from lib.history import HISTORY, Manifest
+from lib.report_page import warnings
+from lib.results import Drawn, Results
 from lib.study import CONTROL, Baseline, DetachRule, Metric, Task
+from lib.view import View
 from lib.wall_time import Clocks, clocks, notes
 from tests.chart_frames import EVAL, STUDY, curve, drawn, layer, rows, svg
 from tests.chart_frames import TASK as CHARTED
-from tests.frames import LOSS, treatment
+from tests.frames import LOSS, study, treatment
 
 Y = Metric("y", "reward", "increase")
 TASK = Task("task", 100, detach=DetachRule(step=55))
@@ -101,6 +104,14 @@ def test_a_metric_without_timestamps_is_named_too():
     frames = [logged("a", FAST), logged("a", None, metric="loss")]
     assert clocks(pl.concat(frames).lazy(), RUNS[:1], (Y, LOSS)).untimed == ("a",)
     assert clocks(pl.concat(frames).lazy(), RUNS[:1], (Y,)).untimed == ()
+
+
+def test_the_report_names_what_is_not_drawn():
+    drawn = Drawn(WALL, tuple(RUNS), pl.DataFrame(), clocks={"task": Clocks({"a": 1.0}, untimed=("b",))})
+    empty = pl.DataFrame()
+    found = Results(study(), Manifest("kit", {}, "", ".", ()), drawn, empty, empty, empty)
+    assert warnings(found)[-1] == "task: without timestamps, so not drawn over wall time: b."
+    assert warnings(replace(found, drawn=replace(drawn, view=STEPS, clocks={})))[-1].startswith("No run logged")
 
 
 def test_baselines_are_said_not_to_be_drawn():

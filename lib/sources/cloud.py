@@ -18,13 +18,18 @@ from lib.history import Manifest, Problem, Run, manifest_from
 from lib.sources import Progress, Request, SourceError, missing_tasks, tasks_of
 from lib.sources.cloud_client import NO_KEY, Client, Listed, resolve_key, server_of
 from lib.sources.cloud_http import Failed, Stopped, Watch, Wire
+from lib.sources.cloud_room import AT_ONCE
 from lib.sources.cloud_runs import Shelf, bring, held_run, now_utc
 from lib.store import StoreError, put, read_run, shelf, writing
 from lib.study import Study, Task
 
 __all__ = ["fetch", "resolve_key", "server_of", "stored"]
 
-WORKERS = 12
+#: Runs under way at once: most of the time of each is waiting for answers.
+WORKERS = 24
+
+#: Runs by id, each with the ids of its tasks.
+_Runs = dict[str, tuple[Listed, tuple[str, ...]]]
 
 
 def fetch(study: Study, request: Request) -> Manifest:
@@ -49,22 +54,30 @@ def fetch(study: Study, request: Request) -> Manifest:
     watch = Watch(request.deadline, lambda: stop.is_set() or request.cancelled())
     source = study.source
     request.progress(Progress(0, 0, f"Asking {server} for the runs"))
+    wire = Wire(server, request.key, AT_ONCE * WORKERS)
     try:
-        client = Client(server, request.key, source.entity, source.project, watch)
-        runs = _listed(study, client)
+        runs = _listed(study, Client(server, request.key, source.entity, source.project, watch, wire, _asked(study)))
+        return _brought(study, request, runs, wire, stop)
     except Stopped:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
-    base = _shelf(study, server, request.key)
-    wire = Wire(server, request.key, WORKERS)
+    finally:
+        stop.set()
+        wire.close()
+
+
+def _brought(study: Study, request: Request, runs: _Runs, wire: Wire, stop: threading.Event) -> Manifest:
+    """Bring these runs into the store."""
+    server, source = server_of(study), study.source
+    base = _shelf(study, server, request.key or "")
+    kept = Shelf(_runs(base, study), study, request.refresh)
     try:
         with writing(base, f"{source.entity}/{source.project}", request.cancelled):
-            work = _Work(study, request, Shelf(_runs(base, study), study, request.refresh), wire, stop)
+            work = _Work(study, request, kept, wire, stop)
             manifest = work.manifest(server, runs, _before(base, study) if request.only else None)
             put(_file(base, study), manifest.to_json().encode())
         return manifest
     finally:
-        stop.set()
-        wire.close()
+        kept.desk.close()
 
 
 def stored(study: Study, request: Request) -> Manifest | None:
@@ -125,7 +138,7 @@ def _before(base: Path, study: Study) -> Manifest | None:
 # ---- which runs --------------------------------------------------------------------------------------------------
 
 
-def _listed(study: Study, client: Client) -> dict[str, tuple[Listed, tuple[str, ...]]]:
+def _listed(study: Study, client: Client) -> _Runs:
     """The runs of the study by id, each with the ids of its tasks; one listing for each distinct filter."""
     answers: dict[str, list[Listed]] = {}
     found: dict[str, tuple[Listed, tuple[str, ...]]] = {}
@@ -142,6 +155,12 @@ def _listed(study: Study, client: Client) -> dict[str, tuple[Listed, tuple[str, 
     if not found:
         raise SourceError(" ".join(p.message for p in missing_tasks(study, [])))
     return found
+
+
+def _asked(study: Study) -> list[dict[str, Any]]:
+    """Each filter that any task asks for, once."""
+    wanted = [part for task in study.tasks for part in _filters(study, task)]
+    return [part for i, part in enumerate(wanted) if part not in wanted[:i]]
 
 
 def _filters(study: Study, task: Task) -> list[dict[str, Any]]:
@@ -178,9 +197,7 @@ class _Work:
     wire: Wire
     stop: threading.Event
 
-    def manifest(
-        self, server: str, runs: dict[str, tuple[Listed, tuple[str, ...]]], before: Manifest | None
-    ) -> Manifest:
+    def manifest(self, server: str, runs: _Runs, before: Manifest | None) -> Manifest:
         """Bring every run and say what came."""
         study, now = self.study, now_utc()
         chosen = [run for run, _ in runs.values() if not self.request.only or run.id in self.request.only]

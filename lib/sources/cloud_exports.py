@@ -1,28 +1,18 @@
 """The history of one run on a W&B server: the columns asked for, from its Parquet exports and its live rows."""
 
-import io
 import json
-import mmap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lib.history import TIMESTAMP, numeric, raw_frame
-from lib.sources.cloud_http import Failed, Piece, Refused, Watch, Wire
-
-STEP = "_step"
-#: What Arrow reads of a file's end, where its footer is.
-_TAIL = 1 << 16
-#: Of an export whose named columns are a small part of it, gaps between them are read up to this part of it.
-_SMALL, _WIDE = 0.1, 0.045
-#: Of any other, gaps are read up to so many times what was asked for, to come down to so many requests.
-_WASTE, _SPANS = 3, 2
+from lib.sources.cloud_http import Failed, Refused, Watch, Wire
+from lib.sources.cloud_parts import STEP, Part
+from lib.sources.cloud_room import Room, together
 
 _EXPORTS = """query RunParquetHistory($entity: String!, $project: String!, $runName: String!, $liveKeys: [String!]!) {
   project(name: $project, entityName: $entity) {
@@ -80,10 +70,48 @@ class Since:
     exported: int
 
 
-def read_raw(
-    wire: Wire, place: Place, columns: Sequence[str], watch: Watch, last_step: int = -1, since: Since | None = None
-) -> Raw:
-    """Read columns of a run's history, every row of it or what is new since.
+@dataclass(frozen=True)
+class Brought:
+    """What was asked for of a run, downloaded and still to be decoded."""
+
+    parts: Sequence[Part]
+    read: Sequence[Part]
+    live: tuple[pl.DataFrame, dict[str, int]] | None
+    rows: int
+    wanted: Sequence[str]
+    low: int | None
+
+    def raw(self) -> Raw:
+        """The rows."""
+        frames, bad = [], dict[str, int]()
+        for part in self.read:
+            frame = _since(part.read(), self.low)
+            numbers, lost = numeric(frame)
+            frames.append(numbers)
+            _count(bad, lost if self.low is None else numeric(_since(frame, self.low, after=True))[1])
+        frames.sort(key=_span)
+        live, lost = self.live or raw_frame([], self.wanted if not frames else [])
+        _count(bad, lost)
+        frames.append(_new(live, frames))
+        frame = pl.concat(frames, how="diagonal")
+        whole = any(part.whole for part in self.parts)
+        notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
+        exported = sum(part.rows for part in self.parts)
+        kept = [c for c in self.wanted if c in frame.columns]
+        return Raw(frame.select(kept), bad, exported + self.rows, exported, notes)
+
+
+@contextmanager
+def brought(
+    wire: Wire,
+    room: Room,
+    place: Place,
+    columns: Sequence[str],
+    watch: Watch,
+    last_step: int = -1,
+    since: Since | None = None,
+) -> Iterator[Brought]:
+    """Download columns of a run's history, every row of it or what is new since; they take room while the context lasts.
 
     Parameters
     ----------
@@ -97,32 +125,31 @@ def read_raw(
     Failed, Gone, Stopped
     """
     wanted = list(dict.fromkeys([STEP, TIMESTAMP, *columns]))
-    try:
-        return _read(wire, place, wanted, watch, last_step, since)
-    except Refused:
-        # Signed URLs expire: new ones may be good.
-        return _read(wire, place, wanted, watch, last_step, since)
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(_brought(wire, room, place, wanted, watch, last_step, since))
+        except Refused:
+            # Signed URLs expire: new ones may be good.
+            found = stack.enter_context(_brought(wire, room, place, wanted, watch, last_step, since))
+        yield found
 
 
-def _read(wire: Wire, place: Place, wanted: list[str], watch: Watch, last_step: int, since: Since | None) -> Raw:
+@contextmanager
+def _brought(
+    wire: Wire, room: Room, place: Place, wanted: list[str], watch: Watch, last_step: int, since: Since | None
+) -> Iterator[Brought]:
     exports = _exports(wire, place, watch)
-    parts = [_Part(wire, url, watch) for url in exports.urls]
-    exported = sum(part.rows for part in parts)
+    asks = [partial(wire.read, url, watch) for url in exports.urls]
+    parts = together([partial(Part, ask) for ask in asks])
+    grown = since is None or since.exported != sum(part.rows for part in parts)
     low = since.step if since else None
-    frames, bad = [], dict[str, int]()
-    for part in parts if since is None or since.exported != exported else []:
-        frame = _since(part.read(wanted, low), low)
-        part.forget()
-        frames.append(numeric(frame)[0])
-        _count(bad, numeric(_since(frame, low, after=True))[1])
-    frames.sort(key=_span)
-    live, lost = _live(wire, place, wanted, watch, exports.live, low, last_step)
-    _count(bad, lost)
-    frame = pl.concat([*frames, _new(live, frames)], how="diagonal")
-    whole = any(part.whole for part in parts)
-    notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
-    kept = [c for c in wanted if c in frame.columns]
-    return Raw(frame.select(kept), bad, exported + len(exports.live), exported, notes)
+    read = parts if grown else []
+    sizes = [part.plan(wanted, low) for part in read]
+    with room.take(sum(sizes), watch) as buffer:
+        places = [buffer[sum(sizes[:i]) :][:size] for i, size in enumerate(sizes)]
+        together([ask for part, own in zip(read, places, strict=True) for ask in part.downloads(own)])
+        live = _live(wire, place, wanted, watch, exports.live, low, last_step) if exports.live else None
+        yield Brought(parts, read, live, len(exports.live), wanted, low)
 
 
 def _count(counts: dict[str, int], more: dict[str, int]) -> None:
@@ -193,138 +220,3 @@ def _new(live: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
     same = [STEP, TIMESTAMP]
     held = [p.select(same) for p in parts if set(same) <= set(p.columns)]
     return live.join(pl.concat(held), on=same, how="anti", maintain_order="left") if held and len(live) else live
-
-
-class _Part:
-    """One exported Parquet file behind a signed URL: its footer, and then the columns asked for."""
-
-    def __init__(self, wire: Wire, url: str, watch: Watch) -> None:
-        self._file = _Remote(lambda span: wire.read(url, span, watch))
-        with _damaged():
-            self._meta = pq.read_metadata(self._file)
-
-    @property
-    def rows(self) -> int:
-        """Rows in the part."""
-        return int(self._meta.num_rows)
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of the file was downloaded, for want of ranges."""
-        return self._file.whole is not None
-
-    def read(self, wanted: Sequence[str], from_step: int | None) -> pl.DataFrame:
-        """The columns of the part, of the row groups that reach the step."""
-        groups = [g for g in range(self._meta.num_row_groups) if self._reaches(g, from_step)]
-        chunks = [c for g in groups for c in self._chunks(g, wanted)]
-        for start, stop in _spans(chunks, self._file.total):
-            self._file.bring(start, stop)
-        with _damaged():
-            file = pq.ParquetFile(self._file, metadata=self._meta, pre_buffer=False)
-            columns = [name for name in wanted if name in file.schema_arrow.names]
-            table = file.read_row_groups(groups, columns=columns, use_threads=False)
-            return pl.DataFrame(pl.from_arrow(table.select(columns)))
-
-    def forget(self) -> None:
-        """Give the memory of what was read back; the footer stays."""
-        self._file.forget()
-        pa.default_memory_pool().release_unused()
-
-    def _reaches(self, group: int, from_step: int | None) -> bool:
-        if from_step is None:
-            return True
-        for column in self._columns(group):
-            if column.path_in_schema == STEP and column.statistics is not None and column.statistics.has_min_max:
-                return bool(column.statistics.max >= from_step)
-        return True
-
-    def _columns(self, group: int) -> list[Any]:
-        held = self._meta.row_group(group)
-        return [held.column(i) for i in range(held.num_columns)]
-
-    def _chunks(self, group: int, wanted: Sequence[str]) -> list[tuple[int, int]]:
-        """The bytes of the columns: a column of tables has several, below its name."""
-        spans = []
-        for column in self._columns(group):
-            path = column.path_in_schema
-            if any(path == name or path.startswith(f"{name}.") for name in wanted):
-                start = min(o for o in (column.dictionary_page_offset, column.data_page_offset) if o)
-                spans.append((start, start + column.total_compressed_size))
-        return spans
-
-
-@contextmanager
-def _damaged() -> Iterator[None]:
-    """What a broken file makes Arrow say, in our words: its own may hold whatever the file does."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError):
-        raise Failed("an export is damaged") from None
-
-
-def _spans(chunks: list[tuple[int, int]], total: int) -> list[tuple[int, int]]:
-    """What to ask for, so that a narrow export takes few requests and a wide one few bytes."""
-    spans: list[tuple[int, int]] = []
-    for start, stop in sorted(chunks):
-        if spans and start <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
-        else:
-            spans.append((start, stop))
-    needed = sum(stop - start for start, stop in spans)
-    spare = _WIDE * total - needed if needed < _SMALL * total else _WASTE * needed
-    while len(spans) > _SPANS:
-        gaps = [after[0] - before[1] for before, after in pairwise(spans)]
-        at = gaps.index(min(gaps))
-        if gaps[at] > spare:
-            break
-        spare -= gaps[at]
-        spans[at : at + 2] = [(spans[at][0], spans[at + 1][1])]
-    return spans
-
-
-class _Remote(io.RawIOBase):
-    """A remote file of which only what is read is brought: its end at once, the rest as it is asked for."""
-
-    def __init__(self, ask: Callable[[str], Piece]) -> None:
-        self._ask = ask
-        end = ask(f"bytes=-{_TAIL}")
-        self.total, self.whole = end.total, end.whole
-        self._pieces: list[tuple[int, bytes | mmap.mmap]] = [(end.total - len(end.data), end.data)]
-        self._at = 0
-
-    def bring(self, start: int, stop: int) -> None:
-        """See that the bytes of a range are here."""
-        if self.whole is None and not any(first <= start and stop <= first + len(data) for first, data in self._pieces):
-            piece = self._ask(f"bytes={start}-{stop - 1}")
-            self.whole = piece.whole
-            self._pieces.append((start, piece.data))
-
-    def _held(self, start: int, stop: int) -> bytes:
-        self.bring(start, stop)
-        if self.whole is not None:
-            self.whole.seek(start)
-            return self.whole.read(stop - start)
-        first, data = next((f, d) for f, d in self._pieces if f <= start and stop <= f + len(d))
-        return data[start - first : stop - first]
-
-    def forget(self) -> None:
-        """Give the memory back."""
-        self._pieces.clear()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.total}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        start = self._at
-        self._at = self.total if size is None or size < 0 else min(start + size, self.total)
-        return self._held(start, self._at) if self._at > start else b""

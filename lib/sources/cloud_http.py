@@ -1,10 +1,14 @@
 """Requests to a W&B server and to its signed URLs: patient with bursts of errors, never with silence, easy to stop."""
 
+import base64
+import json
 import logging
-import mmap
+import re
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -12,13 +16,13 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
 
 #: Seconds before each further try of a request that failed; a server that says how long wins.
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 _CHUNK, _READ = 1 << 16, 1 << 20
 _CONNECT = 10.0
 _TRIES_IN_DEADLINE = 3
+_REDIRECTS = 5
 
 T = TypeVar("T")
 
@@ -83,36 +87,89 @@ class Watch:
         return min(_CONNECT, slice_), slice_
 
 
+#: Takes bytes of a remote file as they arrive, and where in the file they are.
+Sink = Callable[[int, bytes], None]
+
+
 @dataclass(frozen=True)
 class Piece:
-    """Bytes of a remote file: those asked for, or the `whole` file where the server serves no ranges."""
+    """What a read found: the size of the remote file, and the `whole` of it where the server serves no ranges."""
 
-    data: bytes | mmap.mmap
     total: int
     whole: IO[bytes] | None = None
 
 
-def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps `requests` from looking for a login of the host in the user's netrc."""
-    return request
+class _Hosts:
+    """Connections by host, through the proxies and with the certificates that `requests` finds for the user.
+
+    The requests themselves are urllib3's: `requests` takes longer over one than the server does.
+    """
+
+    def __init__(self, connections: int) -> None:
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=connections))
+        self._held: dict[str, tuple[Any, bool]] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    @contextmanager
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], timeout: tuple[float, float], body: bytes | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """One request; the body of its answer is still to be read, and what is left unread closes the connection."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Failed("the server named an export that is no web address")
+        pool, absolute = self._pool(f"{parts.scheme}://{parts.netloc}")
+        response = pool.urlopen(
+            method,
+            url if absolute else parts._replace(scheme="", netloc="", fragment="").geturl() or "/",
+            body=body,
+            headers=headers,
+            timeout=urllib3.Timeout(*timeout),
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+        )
+        try:
+            yield response
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            response.release_conn()
+
+    def _pool(self, host: str) -> tuple[Any, bool]:
+        """The connections to a host, and whether they want whole addresses, as a proxy does."""
+        with self._lock:
+            if host not in self._held:
+                found = self._session.merge_environment_settings(host, {}, None, None, None)
+                adapter = self._session.get_adapter(host)
+                plain = requests.Request("GET", host).prepare()
+                pool = adapter.get_connection_with_tls_context(  # type: ignore[attr-defined]
+                    plain, found["verify"], found["proxies"], found["cert"]
+                )
+                absolute = adapter.request_url(plain, found["proxies"]).startswith("http")  # type: ignore[attr-defined]
+                self._held[host] = pool, absolute
+            return self._held[host]
 
 
 class Wire:
     """Connections of one fetch. The key goes to the server itself alone, never to a signed URL or after a redirect."""
 
     def __init__(self, server: str, key: str, connections: int) -> None:
-        self._base = server
-        self._key = key
-        self._server, self._bucket = requests.Session(), requests.Session()
-        self._server.auth, self._bucket.auth = HTTPBasicAuth("api", key), _no_login
-        for session in (self._server, self._bucket):
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=connections))
+        self._base, self._key = server, key
+        self._hosts = _Hosts(connections)
+        self._login = f"Basic {base64.b64encode(f'api:{key}'.encode()).decode()}"
 
     def close(self) -> None:
         """Give the connections back."""
-        self._server.close()
-        self._bucket.close()
+        self._hosts.close()
 
     def graphql(self, query: str, variables: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
         """The `data` of a query's answer.
@@ -124,21 +181,21 @@ class Wire:
 
         # `query Name($variable: …) { … }`: some servers route by the name, as the client gives it.
         name = query.partition("(")[0].split()[-1]
+        body = json.dumps({"operationName": name, "query": query, "variables": variables}).encode()
+        headers = {
+            "Authorization": self._login,
+            "Content-Type": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+        }
 
         def ask() -> dict[str, Any]:
-            with self._server.post(
-                f"{self._base}/graphql",
-                json={"operationName": name, "query": query, "variables": variables},
-                timeout=watch.timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with self._hosts.ask("POST", f"{self._base}/graphql", headers, watch.timeout, body) as response:
                 _accept(response)
-                body = b"".join(_chunks(response, watch))
-                try:
-                    tree = requests.models.complexjson.loads(body)
-                except ValueError:
-                    raise _Again("the answer was no JSON") from None
+                answer = b"".join(_chunks(response, watch))
+            try:
+                tree = json.loads(answer)
+            except ValueError:
+                raise _Again("the answer was no JSON") from None
             if tree.get("errors") and not tree.get("data"):
                 said = str((tree["errors"][0] or {}).get("message", ""))[:200].replace(self._key, "…")
                 raise Failed(f"the server said: {said}")
@@ -146,26 +203,39 @@ class Wire:
 
         return _patiently(ask, watch)
 
-    def read(self, url: str, span: str, watch: Watch) -> Piece:
-        """A range of a file behind a signed URL, as the `Range` header writes it."""
+    def read(self, url: str, watch: Watch, span: str, sink: Sink) -> Piece:
+        """Read a range of a file behind a signed URL, as the `Range` header writes it, into the sink.
+
+        Where the server serves no ranges the whole file is brought, and nothing of it goes to the sink. What broke
+        off is read from its beginning again.
+        """
 
         def ask() -> Piece:
-            address = urljoin(self._base + "/", url)
-            if urlsplit(address).scheme not in {"http", "https"}:
-                raise Failed("the server named an export that is no web address")
-            headers = {"Range": span, "Accept-Encoding": "identity"}
-            with self._bucket.get(address, headers=headers, timeout=watch.timeout, stream=True) as response:
-                if response.status_code == 206:
-                    total = int(response.headers["Content-Range"].rpartition("/")[2])
-                    return Piece(_mapped(response, watch), total)
+            with self._followed(urljoin(f"{self._base}/", url), span, watch) as response:
+                if response.status == 206:
+                    return _poured(response, watch, sink)
                 _accept(response)
                 # The file has no name, so that nothing is left of it whatever happens.
                 whole = tempfile.TemporaryFile()  # noqa: SIM115
                 for chunk in _chunks(response, watch):
                     whole.write(chunk)
-                return Piece(b"", whole.tell(), whole)
+                return Piece(whole.tell(), whole)
 
         return _patiently(ask, watch)
+
+    @contextmanager
+    def _followed(self, address: str, span: str, watch: Watch) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer for a range of a file, wherever the server sends us for it."""
+        headers = {"Range": span, "Accept-Encoding": "identity"}
+        for _ in range(_REDIRECTS):
+            with self._hosts.ask("GET", address, headers, watch.timeout) as response:
+                onward = response.get_redirect_location()
+                if not onward:
+                    yield response
+                    return
+                response.drain_conn()
+                address = urljoin(address, onward)
+        raise Failed("the server sent us in circles")
 
 
 class _Again(Exception):
@@ -184,9 +254,9 @@ def _patiently(ask: Callable[[], T], watch: Watch) -> T:
             return ask()
         except _Again as error:
             said, after = str(error), error.after
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+        except urllib3.exceptions.TimeoutError:
             said, after = "the server did not answer", 0.0
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             # The text of these names the address: a signed URL is a secret.
             said, after = _KINDS.get(type(error).__name__, "the connection broke"), 0.0
         if pause is None:
@@ -196,16 +266,14 @@ def _patiently(ask: Callable[[], T], watch: Watch) -> T:
 
 
 _KINDS = {
-    "ChunkedEncodingError": "the download broke off",
     "IncompleteRead": "the download broke off",
     "SSLError": "the connection is not safe (TLS)",
     "ProxyError": "the proxy refused the connection",
-    "TooManyRedirects": "the server sent us in circles",
 }
 
 
-def _accept(response: requests.Response) -> None:
-    status = response.status_code
+def _accept(response: urllib3.BaseHTTPResponse) -> None:
+    status = response.status
     if status == 429 or status >= 500:
         after = response.headers.get("Retry-After", "")
         raise _Again(f"the server answered {status}", min(float(after), 30.0) if after.isdigit() else 0.0)
@@ -215,22 +283,27 @@ def _accept(response: requests.Response) -> None:
         raise Failed(f"the server answered {status}")
 
 
-def _chunks(response: requests.Response, watch: Watch) -> Iterator[bytes]:
+def _chunks(response: urllib3.BaseHTTPResponse, watch: Watch) -> Iterator[bytes]:
     """The body, each part of it a sign of life."""
-    for chunk in response.iter_content(_CHUNK):
+    for chunk in response.stream(_CHUNK, decode_content=True):
         watch.beat()
         yield chunk
 
 
-def _mapped(response: requests.Response, watch: Watch) -> mmap.mmap:
-    """The body in memory of its own, which goes back to the system at once: the heaps of threads keep what they got."""
-    size = int(response.headers["Content-Length"])
-    room = mmap.mmap(-1, max(1, size))
-    while room.tell() < size:
+def _poured(response: urllib3.BaseHTTPResponse, watch: Watch, sink: Sink) -> Piece:
+    """Hand on what was asked for as it arrives."""
+    span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+    if span is None:
+        raise Failed("the server does not say which part of the file it sent")
+    at, last, total = (int(number) for number in span.groups())
+    while at <= last:
         # Whatever is there, at once: that is the sign of life.
-        chunk = response.raw.read1(_READ)
+        chunk = response.read1(_READ)
         if not chunk:
             raise _Again("the download broke off")
         watch.beat()
-        room.write(chunk)
-    return room
+        sink(at, chunk)
+        at += len(chunk)
+    # Nothing is left, and only now is the connection free for another.
+    response.drain_conn()
+    return Piece(total)

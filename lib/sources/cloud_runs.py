@@ -1,22 +1,22 @@
 """One run between the server and the store: what of it is missing, and how the new joins the old."""
 
-import io
 import json
-import os
 import secrets
-import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from lib.history import HISTORY, Drop, Run, describe, normalise
+from lib.history import HISTORY, Drop, Run, describe, normalised
+from lib.points import Points, points_of
 from lib.sources.cloud_client import Listed
-from lib.sources.cloud_exports import STEP, Place, Raw, Since, read_raw
-from lib.sources.cloud_http import Watch, Wire
-from lib.store import StoreError, put, read_extra, run_file, write_run
+from lib.sources.cloud_exports import STEP, Brought, Place, Raw, Since, brought
+from lib.sources.cloud_http import Stopped, Watch, Wire
+from lib.sources.cloud_room import Desk, Room
+from lib.store import Staged, StoreError, read_extra, run_file, stage, stage_run
 from lib.study import Study
 
 #: States after which a run logs no more unless it is resumed.
@@ -31,8 +31,9 @@ class Shelf:
     folder: Path
     study: Study
     refresh: bool = False
-    #: So many histories are put in order at once: this bounds the memory of a fetch, however many runs it has.
-    room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(max(2, os.cpu_count() or 1)))
+    #: What downloads may hold, and how many histories are put in order at once: these bound the memory of a fetch.
+    room: Room = field(default_factory=Room)
+    desk: Desk = field(default_factory=Desk)
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -62,6 +63,20 @@ class _Held:
     raw: str
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A run whose files are written aside."""
+
+    run: Run
+    files: tuple[Staged, ...]
+
+    def settled(self) -> Run:
+        """The run, once its files are in place."""
+        for file in self.files:
+            file.settle()
+        return self.run
+
+
 def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
     """Bring a run's file up to date and describe the run; nothing is asked where nothing can have changed.
 
@@ -79,14 +94,24 @@ def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
         if unchanged and not missing:
             return replace(_described(held.run, run), fetched_at=now_utc())
         if unchanged:
-            return _with_metrics(wire, shelf, run, held, missing, watch)
+            return _with_metrics(wire, shelf, run, held, missing, watch).settled()
         if not missing and (rows := _read_rows(shelf, run, held)) is not None:
             grown = _grown(wire, shelf, run, held, rows, watch)
             if grown is not None:
-                return grown
+                return grown.settled()
     keys = tuple(dict.fromkeys([*shelf.wanted, *(held.run.fetched if held else ())]))
-    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, run.last_step)
-    return _write(shelf, run, raw, keys, damage, watch)
+    with _reading(wire, shelf, run, keys, watch) as found:
+        ready = shelf.desk.do(lambda: _write(shelf, run, found.raw(), keys, damage, watch))
+    # Waiting for the disk takes no room.
+    return ready.settled()
+
+
+def _reading(
+    wire: Wire, shelf: Shelf, run: Listed, keys: Sequence[str], watch: Watch, since: Since | None = None
+) -> AbstractContextManager[Brought]:
+    """What is downloaded of a run."""
+    place, columns = shelf.place(run), [*shelf.steps, *keys]
+    return brought(wire, shelf.room, place, columns, watch, run.last_step, since)
 
 
 def now_utc() -> str:
@@ -127,66 +152,78 @@ def _described(found: Run, run: Listed) -> Run:
     )
 
 
-def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
+def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> _Ready:
     """Put the run's history in the store, and its raw rows where more may join them."""
-    with shelf.room:
-        return _written(shelf, run, raw, keys, damage, watch)
-
-
-def _written(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> Run:
-    history, drops = normalise(run.id, raw.frame, keys, shelf.steps, raw.bad)
+    points, drops = normalised(raw.frame, keys, shelf.steps, raw.bad)
     warnings = (*raw.notes, *((damage,) if damage else ()))
-    if history.is_empty():
+    if not points:
         warnings += ("the run has no history",)
-    elif not history["metric"].is_in(list(shelf.wanted)).any():
+    elif not any(p.metric in shelf.wanted for p in points):
         warnings += ("the run logged none of the study's metrics",)
     token = "" if run.state in ENDED else secrets.token_hex(8)
-    watch.check()
-    _write_rows(shelf, run, raw, token)
-    return _store(shelf, run, history, drops, keys, warnings, token)
+    if watch.cancelled():
+        raise Stopped
+    before = _stage_rows(shelf, run, raw, token)
+    ready = _store(shelf, run, points, drops, keys, warnings, token)
+    return replace(ready, files=(*before, *ready.files))
 
 
 def _store(
     shelf: Shelf,
     run: Listed,
-    history: pl.DataFrame,
+    points: Sequence[Points],
     drops: Sequence[Drop],
     keys: Sequence[str],
     warnings: tuple[str, ...],
     token: str = "",
-) -> Run:
-    described = describe(_described(Run(run.id), run), history, drops, keys, shelf.steps)
+) -> _Ready:
+    described = describe(_described(Run(run.id), run), points, drops, keys, shelf.steps)
     described = replace(described, warnings=warnings, fetched_at=now_utc())
-    return write_run(shelf.folder, described, history, {_STAMP: run.stamp, _RAW: token})
+    written, file = stage_run(shelf.folder, described, points, {_STAMP: run.stamp, _RAW: token})
+    return _Ready(written, (file,))
 
 
 # ---- a metric more -----------------------------------------------------------------------------------------------
 
 
-def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: list[str], watch: Watch) -> Run:
+def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: list[str], watch: Watch) -> _Ready:
     """The stored history with metrics that the study did not name before: only these are read."""
-    raw = read_raw(wire, shelf.place(run), [*shelf.steps, *missing], watch, run.last_step)
-    more, drops = normalise(run.id, raw.frame, missing, shelf.steps, raw.bad)
-    old = pl.read_parquet(shelf.folder / held.run.file, schema=HISTORY)
-    # Steps at which none of the old metrics was logged may hold one of the new.
-    taken = more.filter(pl.col("metric").is_not_null()).select("step").unique()
-    bare = old.filter(pl.col("metric").is_null()).join(taken, on="step", how="anti", maintain_order="left")
-    history = pl.concat([old.drop_nulls("metric"), more.drop_nulls("metric"), bare])
-    watch.check()
-    keys = (*held.run.fetched, *missing)
-    return _store(shelf, run, history, (*held.run.drops, *drops), keys, held.run.warnings)
+
+    def joined() -> _Ready:
+        raw = found.raw()
+        more, drops = normalised(raw.frame, missing, shelf.steps, raw.bad)
+        old = points_of(pl.read_parquet(shelf.folder / held.run.file, schema=HISTORY))
+        logged = [p for p in more if p.metric is not None]
+        points = [*(p for p in old if p.metric is not None), *logged]
+        # Steps at which none of the old metrics was logged may hold one of the new.
+        taken = pl.concat([pl.Series("step", [], dtype=pl.Int64), *(p.frame["step"] for p in logged)])
+        bare = [p.frame.filter(~pl.col("step").is_in(taken.implode())) for p in old if p.metric is None]
+        points += [Points(None, frame) for frame in bare if len(frame)]
+        if watch.cancelled():
+            raise Stopped
+        keys = (*held.run.fetched, *missing)
+        return _store(shelf, run, points, (*held.run.drops, *drops), keys, held.run.warnings)
+
+    with _reading(wire, shelf, run, missing, watch) as found:
+        return shelf.desk.do(joined)
 
 
 # ---- a run that goes on ------------------------------------------------------------------------------------------
 
 
-def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watch: Watch) -> Run | None:
+def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watch: Watch) -> _Ready | None:
     """The history with the rows since the last stored one; None where older rows have changed as well."""
     last = before.frame[STEP].max() if STEP in before.frame.columns else None
     if last is None:
         return None
     keys, since = held.run.fetched, Since(int(last), before.exported)  # type: ignore[arg-type]
-    new = read_raw(wire, shelf.place(run), [*shelf.steps, *keys], watch, run.last_step, since)
+    with _reading(wire, shelf, run, keys, watch, since) as found:
+        return shelf.desk.do(lambda: _joined(shelf, run, before, found.raw(), since, keys, watch))
+
+
+def _joined(
+    shelf: Shelf, run: Listed, before: Raw, new: Raw, since: Since, keys: Sequence[str], watch: Watch
+) -> _Ready | None:
     below = pl.col(STEP) < since.step
     settled = before.frame.filter(below)
     if new.exported == since.exported:
@@ -199,15 +236,13 @@ def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watc
     return _write(shelf, run, replace(new, frame=rows, bad=bad), keys, "", watch)
 
 
-def _write_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> None:
+def _stage_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> tuple[Staged, ...]:
     path = shelf.rows_file(run)
     if not token:
         path.unlink(missing_ok=True)
-        return
-    buffer = io.BytesIO()
+        return ()
     meta = {_RAW: token, "bad": json.dumps(raw.bad), "exported": str(raw.exported)}
-    raw.frame.write_parquet(buffer, compression="lz4", metadata=meta)
-    put(path, buffer.getvalue())
+    return (stage(path, lambda aside: raw.frame.write_parquet(aside, compression="lz4", metadata=meta)),)
 
 
 def _read_rows(shelf: Shelf, run: Listed, held: _Held) -> Raw | None:

@@ -13,9 +13,10 @@ from lib.history import Run, as_number
 from lib.place import Looked, Place
 from lib.sources import Request, SourceError, Unreachable, bundle
 from lib.sources.cloud_client import DEFAULT_SERVER, Client, Listed, server_of
-from lib.sources.cloud_exports import STEP, read_raw
+from lib.sources.cloud_exports import STEP, brought
 from lib.sources.cloud_exports import Place as RunPlace
 from lib.sources.cloud_http import Failed, Stopped, Watch, Wire
+from lib.sources.cloud_room import Room
 from lib.sources.offline import Log, read_log
 from lib.study import Source, Study
 
@@ -124,11 +125,11 @@ def _falls_there(wire: Wire, place: Place, runs: list[Listed], watch: Watch) -> 
     falls: dict[str, tuple[int | None, int]] = {}
     try:
         for run, signal in [(r, s) for r in runs if (s := _signal_of(r)) and _undecided(r.config)][:SIGNALS]:
-            raw = read_raw(
-                wire, RunPlace(place.entity, place.project, run.id), [signal], watch, last_step=run.last_step
-            )
-            if signal in raw.frame.columns:
-                rows = raw.frame.select(STEP, signal).drop_nulls().sort(STEP)
+            there = RunPlace(place.entity, place.project, run.id)
+            with brought(wire, Room(), there, [signal], watch, last_step=run.last_step) as found:
+                frame = found.raw().frame
+            if signal in frame.columns:
+                rows = frame.select(STEP, signal).drop_nulls().sort(STEP)
                 _note_fall(falls, run.id, rows.iter_rows())
     except (Failed, Stopped):
         pass  # The page then asks what the ratio counts.
