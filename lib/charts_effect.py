@@ -332,6 +332,7 @@ def quadrant_chart(
     shown = whole.with_columns(pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(parts.DIGITS))
     sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
     scales = {c: alt.Scale(domain=[-round(v, 4), round(v, 4)], nice=False) for c, v in sides.items()}
+    legend = alt.Legend(title=None, orient="top", **parts.legend_columns(tasks))
     dots = (
         alt.Chart(shown, name="seeds")
         .mark_point(size=90, filled=True, opacity=0.85)
@@ -340,9 +341,9 @@ def quadrant_chart(
             y=alt.Y("loss:Q", title=loss, scale=scales["loss"]),
             color=alt.Color(
                 "task:N", scale=alt.Scale(domain=tasks, range=list(parts.PALETTE[: len(tasks)])),
-                legend=alt.Legend(title=None, orient="top"),
+                legend=legend,
             ),
-            shape=alt.Shape("task:N", scale=alt.Scale(domain=tasks), legend=alt.Legend(title=None, orient="top")),
+            shape=alt.Shape("task:N", scale=alt.Scale(domain=tasks), legend=legend),
             tooltip=[
                 alt.Tooltip("task:N"), alt.Tooltip("seed:N"),
                 alt.Tooltip("reward:Q", format="+.3~g"), alt.Tooltip("loss:Q", format="+.3~g"),

@@ -226,15 +226,10 @@ def curves_since_detach(
         "task:N",
         scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
         legend=alt.Legend(
-            title=None,
-            orient="top",
-            symbolType="stroke",
-            symbolOpacity=1,
-            symbolStrokeWidth=2.5,
-            labelLimit=260,
-            columns=alt.ExprRef(f"width < {230 * len(tasks)} ? 1 : {len(tasks)}"),
+            title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
+            **parts.legend_columns(tasks),
         ),
-    )
+    )  # fmt: skip
     dash = _arm_dash(drawn)
     base = alt.Chart(table)
     band = (

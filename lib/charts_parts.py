@@ -320,7 +320,16 @@ def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
     if len(steps) == 1:
         source = f" ({marks[0].source})" if marks[0].source else ""
         return [marks[0].label, f"{steps[0]:,.0f}{source}"]
-    return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs' steps)"]
+    return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs)"]
+
+
+def legend_columns(names: Sequence[str]) -> dict[str, Any]:
+    """What makes a legend of long names a column where a row of them would run out of the chart."""
+    return {
+        "columns": alt.ExprRef(f"width < {230 * len(names)} ? 1 : {len(names)}"),
+        "labelLimit": 260,
+        "rowPadding": 1,
+    }
 
 
 def text_styles(ground: str) -> dict[str, Any]:

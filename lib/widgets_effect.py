@@ -99,10 +99,10 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
         return
-    left, right = st.columns(2)
-    with left:
+    halves = st.grid(2, min_column_width=320)
+    with halves.cell():
         _draw(effect_chart(current, "slope", evidence, task.key, metric.key), "slope", "{}")
-    with right:
+    with halves.cell():
         order = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair", "run_id"]
         numbers(
             runs.select(*order, "rows_before", "rows_after"), f"Every run's {metric.name} before and after the detach"
@@ -120,11 +120,11 @@ def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | Non
     if chart is None:
         st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
         return
-    left, right = st.columns(2)
-    with left:
+    halves = st.grid(2, min_column_width=320)
+    with halves.cell():
         st.subheader("The jump at the detach", anchor=False)
         _draw(chart, "jump")
-    with right:
+    with halves.cell():
         st.subheader("Pretended detach steps", anchor=False)
         for arm in found.placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
             of = task.key, metric.key, arm

@@ -22,10 +22,10 @@ task = widgets.task_picker(study)
 widgets_effect.evidence_of_task(current, task, evidence)
 
 st.header("All tasks", anchor=False)
-left, right = st.columns(2)
-with left:
+halves = st.grid(2, min_column_width=320)
+with halves.cell():
     widgets_effect.quadrant(current, evidence)
-with right:
+with halves.cell():
     widgets_effect.event_time(current)
 
 widgets.how(f"{methods.EFFECTS}\n\n{methods.VERDICTS}")

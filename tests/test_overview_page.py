@@ -53,7 +53,7 @@ def test_every_cell_leads_to_its_full_chart():
 def test_one_task_alone(page):
     at = visit(page, only="Cartpole Swingup")
     assert at.button_group(key="only").value == "Cartpole Swingup"
-    assert [s.value for s in at.subheader] == ["Cartpole Swingup"]
+    assert [h.value for h in at.header] == ["Cartpole Swingup"]
     assert len(charts(at)) == 1
     fine(at.button_group(key="only").select("All tasks").run())
     assert len(charts(at)) == 3
