@@ -58,7 +58,9 @@ def test_a_click_on_a_legend_isolates_a_metric_or_an_arm(chart, visitor):
     assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
     words.get_by_text("control", exact=True).click()
     assert isolated(visitor, (EVAL, "control"))
-    chart.locator("svg").first.click(position={"x": 2, "y": 2})
+    words.get_by_text("control", exact=True).click(modifiers=["Shift"])
+    assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
+    words.get_by_text(EVAL, exact=True).click(modifiers=["Shift"])
     assert isolated(visitor, *every)
 
 
