@@ -14,6 +14,7 @@ from lib.study import Metric, Study
 Row = Mapping[str, Any]
 
 PARTLY = "partly supported"
+PARTLY_NOT = "partly contradicted"
 MIXED = "mixed"
 DESCRIPTIVE = "descriptive"
 
@@ -60,10 +61,11 @@ def _verdict(rows: Sequence[Row]) -> str:
     verdicts = Counter(row["verdict"] for row in rows if row["design"] in _DESIGNS_OF_EFFECTS)
     if not verdicts:
         return DESCRIPTIVE if any(row["design"] == "jump" for row in rows) else CANNOT_SAY
-    if verdicts[CONTRADICTED]:
-        return MIXED if verdicts[SUPPORTED] else CONTRADICTED
-    if verdicts[SUPPORTED]:
-        return SUPPORTED if verdicts[SUPPORTED] == verdicts.total() else PARTLY
+    if verdicts[CONTRADICTED] and verdicts[SUPPORTED]:
+        return MIXED
+    for verdict, partly in ((SUPPORTED, PARTLY), (CONTRADICTED, PARTLY_NOT)):
+        if verdicts[verdict]:
+            return verdict if verdicts[verdict] == verdicts.total() else partly
     return NOT_SHOWN if verdicts[NOT_SHOWN] else CANNOT_SAY
 
 

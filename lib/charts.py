@@ -225,7 +225,7 @@ def _planned(
         data["seeds"] = tables.seed_table(behind.seeds, look)
     n_label = ""
     if options.strip and look.order():
-        data["n_strip"], n_label = strip_table(drawn, look)
+        data["n_strip"], n_label = strip_table(curves, look)
     if options.interactive:
         data["hover"] = hover_table(drawn, _only_step(rules, task, view))
     title = parts.family_title(metrics, family)

@@ -9,7 +9,7 @@ import polars as pl
 
 from lib.charts_look import Look
 from lib.charts_parts import QUIET, QUIET_TEXT, Data, decimals
-from lib.charts_tables import Curve
+from lib.charts_tables import Curve, Curves
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
@@ -146,18 +146,19 @@ class Stretch:
         return f"{self.least} of {self.of}" if self.least == self.most else f"{self.least} to {self.most} of {self.of}"
 
 
-def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]]) -> list[Stretch]:
+def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]], every: Sequence[Curve] = ()) -> list[Stretch]:
     """Stretches of steps over which a series has the same n; steps are grouped into `STRIP_SLOTS` spans first.
 
     Parameters
     ----------
     order : the series as (metric, arm), those without a curve included: their index is the row.
+    every : all curves of the task, by default those drawn: an arm has the most seeds that any of its metrics has.
     """
     steps = np.concatenate([curve.step for curve in drawn]) if drawn else np.zeros(1)
     low, high = float(steps.min()), float(steps.max())
     of = {curve.arm: 0 for curve in drawn}
-    for curve in drawn:
-        of[curve.arm] = max(of[curve.arm], int(curve.n.max(initial=0)))
+    for curve in (*drawn, *every):
+        of[curve.arm] = max(of.get(curve.arm, 0), int(curve.n.max(initial=0)))
     found = []
     for curve in sorted(drawn, key=lambda curve: order.index((curve.metric, curve.arm))):
         row = order.index((curve.metric, curve.arm))
@@ -167,7 +168,7 @@ def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]]) -> list[
 
 
 def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int, int]]:
-    """First step, end, least and most n of every stretch of a series."""
+    """First step, end, least and most n of every stretch of a series; the last ends a spacing after the last point."""
     along = curve.along_x()
     step, n = along.step, along.n
     if not len(step):
@@ -178,13 +179,15 @@ def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, floa
     least, most = np.minimum.reduceat(n, start), np.maximum.reduceat(n, start)
     changed = np.append(True, (least[1:] != least[:-1]) | (most[1:] != most[:-1]))
     begin = step[start][changed].tolist()
-    yield from zip(begin, [*begin[1:], high], least[changed].tolist(), most[changed].tolist(), strict=True)
+    spacing = float(np.median(np.diff(step))) if len(step) > 1 else width
+    end = min(high, float(step[-1]) + spacing)
+    yield from zip(begin, [*begin[1:], end], least[changed].tolist(), most[changed].tolist(), strict=True)
 
 
-def strip_table(drawn: Sequence[Curve], look: Look) -> tuple[pl.DataFrame, str]:
+def strip_table(curves: Curves, look: Look) -> tuple[pl.DataFrame, str]:
     """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
     order = look.order()
-    found = stretches(drawn, order)
+    found = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
     places = max(3, decimals(pl.Series([one.end for one in found], dtype=pl.Float64)))
     columns: dict[str, list] = {
         "metric": [look.label(one.metric) for one in found],

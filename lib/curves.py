@@ -34,7 +34,7 @@ def curves(
 
     Returns
     -------
-    LazyFrame with the columns `COLUMNS`, sorted by arm, metric and step. `step` is the mean step of the bin's points
+    LazyFrame with the columns `COLUMNS`, sorted by arm, metric and bin. `step` is the mean step of the bin's points
     on the view's x axis (for wall time, the mean over its runs of their points' mean elapsed hours), `n` the number of
     seeds in it. Aligned: std has ddof 1 and is null, as are the bounds, where
     n = 1. For log metrics the mean is geometric, `std` the factor exp(sd of logs) and the bounds multiplicative.

@@ -19,12 +19,12 @@ class Clocks:
     """What wall time says of one task's runs.
 
     `passed` is by run the hours from its first timestamp until its detach step; runs that did not get so far, or have
-    no timestamps, are not in it. `untimed` are runs of which some metric has no timestamp at all; `copied` those whose
-    timestamps up to the detach are of one moment, as where a fork logs the history that it continues.
+    no timestamps, are not in it. `untimed` are by run the metrics without any timestamp, none named where all are so;
+    `copied` those whose timestamps up to the detach are of one moment, as where a fork logs the history it continues.
     """
 
     passed: Mapping[str, float] = field(default_factory=dict)
-    untimed: tuple[str, ...] = ()
+    untimed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     copied: tuple[str, ...] = ()
 
 
@@ -39,7 +39,8 @@ def elapsed(step: np.ndarray, time: np.ndarray, start: float | None) -> np.ndarr
 
     Parameters
     ----------
-    step, time : of the metric's rows, by step; a time that is missing is interpolated between its neighbours.
+    step, time : of the metric's rows, by step; a time that is missing is interpolated between its neighbours, or is that
+        of the nearest where it has a neighbour on one side only.
     start : the run's first timestamp.
     """
     known = np.isfinite(time)
@@ -79,9 +80,19 @@ def clocks(history: pl.LazyFrame, treated: Sequence[Treatment], metrics: Sequenc
     }
     return Clocks(
         passed={run: hours for run, (_, hours) in found.items()},
-        untimed=tuple(sorted(told.filter(~pl.col("timed"))["run_id"].unique())),
+        untimed=_untimed(told),
         copied=tuple(sorted(run for run, (row, hours) in found.items() if _is_copied(row, hours))),
     )
+
+
+def _untimed(told: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    """By run the metrics without a timestamp; none named where there is no other."""
+    found = {}
+    for run, metrics in told.sort("run_id", "metric").group_by("run_id", maintain_order=True):
+        lacking = metrics.filter(~pl.col("timed"))["metric"].to_list()
+        if lacking:
+            found[str(run[0])] = tuple(lacking) if len(lacking) < len(metrics) else ()
+    return found
 
 
 def _is_copied(row: Mapping[str, float], hours: float) -> bool:
@@ -113,7 +124,10 @@ def notes(task: Task, treated: Sequence[Treatment], found: Clocks) -> list[str]:
     """
     lines = []
     ids = {t.run_id for t in treated}
-    if untimed := [run for run in found.untimed if run in ids]:
+    untimed = [
+        f"{run} ({', '.join(lacking)})" if lacking else run for run, lacking in found.untimed.items() if run in ids
+    ]
+    if untimed:
         lines.append(f"{task.title}: without timestamps, so not drawn over wall time: {', '.join(untimed)}.")
     if copied := [run for run in found.copied if run in ids]:
         lines.append(

@@ -75,7 +75,10 @@ def view_settings(study: Study, found: Brought | None) -> View:
         if exact and _AXES[axis] == "wall":
             st.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
             axis = "steps"
-        span = _span()
+            # A range in hours is none of steps.
+            span = None
+        else:
+            span = _span()
         log_reward = st.toggle("Log axis for rewards", key="log_reward", bind="query-params")
         log_loss = st.toggle("Log axis for losses", value=True, key="log_loss", bind="query-params")
         arms, left_out = _arms_and_runs(study, found)

@@ -6,13 +6,14 @@ import polars as pl
 import streamlit as st
 
 from lib import widgets, widgets_charts
-from lib.answers import DESCRIPTIVE, MIXED, PARTLY, answers
+from lib.answers import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, answers
 from lib.session import Current
 from lib.study import Study, Task
 
 _COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
     **widgets_charts.VERDICT_COLORS,
     PARTLY: "green",
+    PARTLY_NOT: "red",
     MIXED: "orange",
     DESCRIPTIVE: "gray",
 }

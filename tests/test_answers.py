@@ -51,6 +51,8 @@ def test_a_line_a_family_with_equal_outcomes_together():
         ("cannot say", "cannot say", "Reward without a verdict on 1 task."),
         ("supported contradicted cannot-say", "mixed",
          "Reward raised on 1 of 3 tasks, lowered, against what was expected, on 1, without a verdict on 1."),
+        ("contradicted not-shown", "partly contradicted",
+         "Reward lowered, against what was expected, on 1 of 2 tasks, not shown on 1."),
         ("not-shown cannot-say", "not shown", "Reward not shown to be raised on 1 of 2 tasks, without a verdict on 1."),
         ("cannot-say cannot-say", "cannot say", "Reward without a verdict on any of 2 tasks."),
     ],

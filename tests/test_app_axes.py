@@ -65,6 +65,9 @@ def test_notebook_arithmetic_has_no_wall_time(views):
     assert (views[-1].grid, views[-1].x) == ("exact", "steps")
     assert any("Notebook arithmetic has no wall time" in caption.value for caption in at.sidebar.caption)
     assert charts(at)[0].title("x") == "Environment Steps"
+    # A range in hours is none of steps.
+    visit("rewards", x="wall time", exact="true", **{"from": "0.01", "to": "0.04"})
+    assert views[-1].span is None
 
 
 def test_another_axis_draws_all_again(views):

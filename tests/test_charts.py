@@ -283,6 +283,16 @@ def test_strip_shows_where_seeds_are_missing():
         (60.0, 100.0, 2, 2, 4, 0.5),
         (100.0, 100.0, 4, 4, 4, 1.0),
     ]
+    # Another arm went on for longer, and a seed of it logged nothing of this metric.
+    short = curve(EVAL, [1, 1, 1], n=2, steps=(0.0, 20.0, 40.0))
+    more = pl.concat([short, curve(EVAL, [1, 1], arm="control", steps=(0.0, 100.0)), curve(LOSS, [1.0], steps=(0.0,))])
+    order = [(EVAL.key, "control"), (EVAL.key, "detached")]
+    curves = split(more, TASK.key)
+    found = stretches([curves[name] for name in order], order, list(curves.values()))
+    assert [(one.arm, one.end, one.seeds) for one in found] == [
+        ("control", 100.0, "3 of 3"),
+        ("detached", 60.0, "2 of 3"),
+    ]
     strip = chart(frame)
     assert [row["seeds"] for row in rows(strip, "n_strip")] == ["4 of 4", "2 of 4", "4 of 4"]
     assert layer(strip, "n_label")["encoding"]["text"]["value"] == "n of 4"

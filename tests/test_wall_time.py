@@ -94,7 +94,7 @@ def test_runs_without_timestamps_have_no_place_and_are_named():
     frames = [logged("a", FAST), logged("b", None)]
     assert line(draw(frames, RUNS), "mean", "n") == [(10.0 * k, 1) for k in range(1, 11)]
     found = clocks(pl.concat(frames).lazy(), RUNS, (Y,))
-    assert found.untimed == ("b",)
+    assert found.untimed == {"b": ()}
     assert notes(TASK, RUNS, found) == ["task: without timestamps, so not drawn over wall time: b."]
     assert notes(TASK, RUNS[:1], found) == []
     assert draw([logged("b", None)], RUNS[1:]).is_empty()
@@ -102,12 +102,14 @@ def test_runs_without_timestamps_have_no_place_and_are_named():
 
 def test_a_metric_without_timestamps_is_named_too():
     frames = [logged("a", FAST), logged("a", None, metric="loss")]
-    assert clocks(pl.concat(frames).lazy(), RUNS[:1], (Y, LOSS)).untimed == ("a",)
-    assert clocks(pl.concat(frames).lazy(), RUNS[:1], (Y,)).untimed == ()
+    found = clocks(pl.concat(frames).lazy(), RUNS[:1], (Y, LOSS))
+    assert found.untimed == {"a": ("loss",)}
+    assert notes(TASK, RUNS, found) == ["task: without timestamps, so not drawn over wall time: a (loss)."]
+    assert clocks(pl.concat(frames).lazy(), RUNS[:1], (Y,)).untimed == {}
 
 
 def test_the_report_names_what_is_not_drawn():
-    drawn = Drawn(WALL, tuple(RUNS), pl.DataFrame(), clocks={"task": Clocks({"a": 1.0}, untimed=("b",))})
+    drawn = Drawn(WALL, tuple(RUNS), pl.DataFrame(), clocks={"task": Clocks({"a": 1.0}, untimed={"b": ()})})
     empty = pl.DataFrame()
     found = Results(study(), Manifest("kit", {}, "", ".", ()), drawn, empty, empty, empty)
     assert warnings(found)[-1] == "task: without timestamps, so not drawn over wall time: b."
