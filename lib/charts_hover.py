@@ -9,17 +9,14 @@ import polars as pl
 
 from lib.charts_look import Look
 from lib.charts_parts import QUIET, QUIET_TEXT, Data, decimals
-from lib.charts_tables import Curve, Curves
+from lib.charts_tables import Curve, Curves, named
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
 STRIP_SLOTS = 100
 MISSING = "–"
-
-_STRIP = {
-    "metric": pl.Categorical, "arm": pl.Categorical, "step": pl.Float64, "end": pl.Float64, "seeds": pl.Categorical,
-    "share": pl.Float64, "up": pl.Int32,
-}  # fmt: skip
+#: What a tooltip says of a series; columns go by the first letter.
+NUMBERS = ("mean", "lower", "upper", "n")
 
 
 def number(value: float, log: bool) -> str:
@@ -43,19 +40,13 @@ def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFr
     steps = np.unique(np.concatenate([curve.step for curve in drawn])) if drawn else np.empty(0)
     at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(drawn), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
-    columns = [pl.Series("step", at)]
+    values = np.full((len(at), 4 * len(drawn)), np.nan, dtype=np.float32)
     for i, curve in enumerate(curve.along_x() for curve in drawn):
         found = _nearest(curve.step, at, spacing, split)
-        for name, values in zip("mlu", (curve.mean, curve.lower, curve.upper), strict=True):
-            columns.append(pl.Series(f"{name}{i}", _taken(values, found), dtype=pl.Float32, nan_to_null=True))
-        counts = pl.Series(f"n{i}", _taken(curve.n.astype(float), found), nan_to_null=True)
-        columns.append(counts.cast(pl.UInt16))
-    return pl.DataFrame(columns)
-
-
-def _taken(values: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The values at these places, NaN where a place is -1."""
-    return np.append(values, np.nan)[found]
+        for j, name in enumerate(NUMBERS):
+            values[:, 4 * i + j] = np.append(getattr(curve, name), np.nan)[found]
+    names = [f"{name[0]}{i}" for i in range(len(drawn)) for name in NUMBERS]
+    return pl.from_numpy(values, schema=names, orient="row").fill_nan(None).insert_column(0, pl.Series("step", at))
 
 
 def hover_text(i: int, log: bool) -> str:
@@ -84,19 +75,22 @@ def _slots(steps: np.ndarray, most: int) -> np.ndarray:
 
 def _nearest(steps: np.ndarray, at: np.ndarray, spacing: float, split: float | None) -> np.ndarray:
     """For each position the index of the nearest step on its side of the split, -1 where none is near."""
-    found = np.full(len(at), -1)
-    reach = 0.75 * max(spacing, float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0)
-    after, wanted = (steps > split, at > split) if split is not None else (steps < -np.inf, at < -np.inf)
-    for side in (False, True):
-        mine, index = steps[after == side], np.flatnonzero(after == side)
-        if not len(mine):
-            continue
-        right = np.searchsorted(mine, at).clip(0, len(mine) - 1)
-        left = (right - 1).clip(0)
-        best = np.where(np.abs(mine[left] - at) <= np.abs(mine[right] - at), left, right)
-        near = (wanted == side) & (np.abs(mine[best] - at) <= reach)
-        found[near] = index[best[near]]
-    return found
+    if not len(steps):
+        return np.full(len(at), -1)
+    right = np.minimum(np.searchsorted(steps, at), len(steps) - 1)
+    left = np.maximum(right - 1, 0)
+    far = [np.abs(steps[index] - at) for index in (left, right)]
+    if split is not None:
+        after = at > split
+        far = [np.where((steps[i] > split) == after, d, np.inf) for i, d in zip((left, right), far, strict=True)]
+    reach = 0.75 * max(spacing, _spacing(steps))
+    return np.where(np.minimum(*far) <= reach, np.where(far[0] <= far[1], left, right), -1)
+
+
+def _spacing(steps: np.ndarray) -> float:
+    """The middle one of the distances between sorted steps, 0 where there is none."""
+    gaps = np.sort(np.diff(steps))
+    return float(gaps[len(gaps) // 2]) if len(gaps) else 0.0
 
 
 def tip_titles(drawn: Sequence[Curve], look: Look) -> tuple[str, ...]:
@@ -179,8 +173,7 @@ def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, floa
     least, most = np.minimum.reduceat(n, start), np.maximum.reduceat(n, start)
     changed = np.append(True, (least[1:] != least[:-1]) | (most[1:] != most[:-1]))
     begin = step[start][changed].tolist()
-    spacing = float(np.median(np.diff(step))) if len(step) > 1 else width
-    end = min(high, float(step[-1]) + spacing)
+    end = min(high, float(step[-1]) + (_spacing(step) or width))
     yield from zip(begin, [*begin[1:], end], least[changed].tolist(), most[changed].tolist(), strict=True)
 
 
@@ -189,17 +182,17 @@ def strip_table(curves: Curves, look: Look) -> tuple[pl.DataFrame, str]:
     order = look.order()
     found = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
     places = max(3, decimals(pl.Series([one.end for one in found], dtype=pl.Float64)))
-    columns: dict[str, list] = {
-        "metric": [look.label(one.metric) for one in found],
-        "arm": [one.arm for one in found],
-        "step": [round(one.step, places) for one in found],
-        "end": [round(one.end, places) for one in found],
-        "seeds": [one.seeds for one in found],
-        "share": [round(one.share, 3) for one in found],
-        "up": [5 * (len(order) - one.row) + 2 for one in found],
-    }
+    columns = [
+        named("metric", [look.label(one.metric) for one in found], [1] * len(found), look.labels),
+        named("arm", [one.arm for one in found], [1] * len(found), look.arms[::-1]),
+        pl.Series("step", [round(one.step, places) for one in found], dtype=pl.Float64),
+        pl.Series("end", [round(one.end, places) for one in found], dtype=pl.Float64),
+        pl.Series("seeds", [one.seeds for one in found], dtype=pl.String),
+        pl.Series("share", [round(one.share, 3) for one in found], dtype=pl.Float64),
+        pl.Series("up", [5 * (len(order) - one.row) + 2 for one in found], dtype=pl.Int32),
+    ]
     most = {one.of for one in found}
-    return pl.DataFrame(columns, schema=_STRIP), f"n of {most.pop()}" if len(most) == 1 else "n"
+    return pl.DataFrame(columns), f"n of {most.pop()}" if len(most) == 1 else "n"
 
 
 def strip_layers(

@@ -32,7 +32,10 @@ class Curve:
 
     def along_x(self) -> "Curve":
         """The curve's points that have a mean, in the order of x: over wall time it may step back."""
-        here = np.flatnonzero(~np.isnan(self.mean))
+        gaps = np.isnan(self.mean)
+        if not gaps.any() and (self.step[1:] >= self.step[:-1]).all():
+            return self
+        here = np.flatnonzero(~gaps)
         order = here[np.argsort(self.step[here], kind="stable")]
         columns = (getattr(self, name)[order] for name in (*_NUMBERS, "n"))
         return Curve(self.metric, self.arm, *columns)
@@ -90,8 +93,8 @@ def curve_table(drawn: Sequence[Curve], look: Look, bounds: Bounds) -> pl.DataFr
     sizes = [len(curve.step) for curve in drawn]
     table = pl.DataFrame(
         [
-            _named("metric", [look.label(curve.metric) for curve in drawn], sizes, look.labels),
-            _named("arm", [curve.arm for curve in drawn], sizes, look.arms[::-1]),
+            named("metric", [look.label(curve.metric) for curve in drawn], sizes, look.labels),
+            named("arm", [curve.arm for curve in drawn], sizes, look.arms[::-1]),
             *(pl.Series(name, values, nan_to_null=name != "n") for name, values in numbers.items()),
         ]
     )
@@ -102,7 +105,7 @@ def _joined(columns: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(columns) if columns else np.empty(0)
 
 
-def _named(name: str, values: list[str], sizes: list[int], names: Sequence[str]) -> pl.Series:
+def named(name: str, values: list[str], sizes: list[int], names: Sequence[str]) -> pl.Series:
     """A column of names, each repeated so many times."""
     codes = np.repeat([names.index(value) for value in values], sizes).astype(np.uint8)
     return pl.Series(name, codes).cat.to(pl.Enum(names))

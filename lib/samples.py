@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lib.detach import Treatment
-from lib.series import ordered
+from lib.series import Part, ordered
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -90,10 +90,19 @@ class Series:
 
 def load(history: pl.LazyFrame, runs: Sequence[str], keys: Sequence[str]) -> Rows:
     """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
-    logged = ordered(history.filter(pl.col("metric").is_in(list(keys)), pl.col("value").is_not_null()), math.inf)
-    parts = [part for part in logged.parts if part.run_id in runs]
-    read = logged.each(parts, ["step", "value"], lambda _, step, value: (step, value))
-    return {(part.run_id, part.metric): pair for part, pair in zip(parts, read, strict=True)}
+    logged = ordered(history, math.inf)
+    wanted, named = set(runs), set(keys)
+    parts = [part for part in logged.parts if part.run_id in wanted and part.metric in named]
+    # Two arrays hold them all, which the system takes back at once when they are done with.
+    ends = np.cumsum([0, *(part.rows for part in parts)])
+    steps, values = np.empty(ends[-1], dtype=np.int64), np.empty(ends[-1])
+    places = {id(part): slice(start, end) for part, start, end in zip(parts, ends, ends[1:], strict=False)}
+
+    def keep(part: Part, step: NDArray[np.int64], value: NDArray[np.float64]) -> None:
+        steps[places[id(part)]], values[places[id(part)]] = step, value
+
+    logged.each(parts, ["step", "value"], keep)
+    return {(p.run_id, p.metric): (steps[places[id(p)]], values[places[id(p)]]) for p in parts}
 
 
 def series(rows: Rows, run_id: str, metric: Metric) -> Series:

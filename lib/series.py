@@ -113,7 +113,9 @@ class _Files:
     def each(self, parts: Sequence[Part], columns: Sequence[str], work: Callable[..., T]) -> list[T]:
         files = [list(group) for _, group in groupby(parts, key=lambda part: self._places[id(part)].path)]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            return [one for some in pool.map(partial(self._file, list(columns), work), files) for one in some]
+            done = [one for some in pool.map(partial(self._file, list(columns), work), files) for one in some]
+        pa.default_memory_pool().release_unused()
+        return done
 
     def _file(self, columns: list[str], work: Callable[..., T], parts: Sequence[Part]) -> list[T]:
         places = [self._places[id(part)] for part in parts]

@@ -32,6 +32,11 @@ from lib.wall_time import Clocks, notes
 AS_TEXT: dict[str | type, Any] = {Study: lru_cache(maxsize=64)(repr), View: repr}
 
 
+def _known_by(*parts: object) -> str:
+    """What a cache knows these by, as one text: Streamlit takes longer over several arguments than a chart takes."""
+    return "\0".join(AS_TEXT[Study](part) if isinstance(part, Study) else repr(part) for part in parts)
+
+
 @dataclass(frozen=True)
 class Current:
     """What a page shows: the study, its runs, how to draw them, and a stamp that changes when the runs do."""
@@ -86,9 +91,9 @@ def keys_to_color_by(study: Study, stamp: str, _manifest: Manifest) -> list[str]
     return color_keys(study, _manifest)
 
 
-@st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
-def _bins(study: Study, task: str, stamp: str, view: View, _manifest: Manifest) -> pl.DataFrame:
-    return results.task_bins(study, _manifest, study.task(task), view)
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False)
+def _bins(known: str, _current: Current, _task: str, _view: View) -> pl.DataFrame:
+    return results.task_bins(_current.study, _current.manifest, _current.study.task(_task), _view)
 
 
 def _unaggregated(view: View) -> View:
@@ -97,12 +102,13 @@ def _unaggregated(view: View) -> View:
 
 
 def _current_bins(current: Current, task: str) -> pl.LazyFrame:
-    return _bins(current.study, task, current.stamp, _unaggregated(current.view), current.manifest).lazy()
+    view = _unaggregated(current.view)
+    return _bins(_known_by(current.study, task, current.stamp, view), current, task, view).lazy()
 
 
-@st.cache_resource(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
-def _groups(study: Study, task: str, stamp: str, view: View, _current: Current) -> pl.DataFrame:
-    return grouped(_current_bins(_current, task), of_task(_current.treated, task), view).collect()
+@st.cache_resource(scope="session", max_entries=32, show_spinner=False)
+def _groups(known: str, _current: Current, _task: str, _view: View) -> pl.DataFrame:
+    return grouped(_current_bins(_current, _task), of_task(_current.treated, _task), _view).collect()
 
 
 def curves(current: Current, task: str) -> pl.DataFrame:
@@ -117,7 +123,8 @@ def _curves(current: Current, task: str) -> pl.DataFrame:
     if view.grid == "exact":
         plain = replace(view, seeds=False, color_by="", raw=False)
         return _exact_curves(study, task, current.stamp, plain, current.manifest)
-    groups = _groups(study, task, current.stamp, _unaggregated(view), current)
+    shared = _unaggregated(view)
+    groups = _groups(_known_by(study, task, current.stamp, shared), current, task, shared)
     treated = of_task(current.treated, task)
     return summarised(groups.lazy(), study.task(task), study.metrics, treated, view).collect()
 
@@ -168,21 +175,23 @@ def family_chart(current: Current, task: str, family: str, height: int, brush: b
     """
     study = current.study
     files = _file_stamp(study, task) if family == "reward" else ""
-    return _family_chart(study, task, family, current.stamp, current.view, height, brush, files, current)
+    known = _known_by(study, task, family, current.stamp, current.view, height, brush, files)
+    return _family_chart(known, current, task, family, height, brush)
 
 
 def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
     """One task's baselines (columns of `lib.baselines.BASELINES`), or none and the sentence that says why."""
-    study = current.study
-    return _baselines(study, task, current.stamp, current.view, _file_stamp(study, task), current)
+    if not current.study.task(task).baselines:
+        return BASELINES.to_frame(), ""
+    known = _known_by(current.study, task, current.stamp, current.view, _file_stamp(current.study, task))
+    return _baselines(known, current, task)
 
 
-@st.cache_data(scope="session", max_entries=64, show_spinner=False, hash_funcs=AS_TEXT)
-def _baselines(
-    study: Study, task: str, stamp: str, view: View, files: str, _current: Current
-) -> tuple[pl.DataFrame, str]:
+@st.cache_data(scope="session", max_entries=64, show_spinner=False)
+def _baselines(known: str, _current: Current, _task: str) -> tuple[pl.DataFrame, str]:
+    study, view = _current.study, _current.view
     try:
-        return task_baselines(study, study.task(task), shown_treated(_current, task), view), ""
+        return task_baselines(study, study.task(_task), shown_treated(_current, _task), view), ""
     except BaselineError as error:
         return BASELINES.to_frame(), str(error)
 
@@ -199,18 +208,9 @@ def _file_stamp(study: Study, task: str) -> str:
     return ", ".join(found)
 
 
-@st.cache_data(scope="session", max_entries=256, show_spinner=False, hash_funcs=AS_TEXT)
-def _family_chart(
-    study: Study,
-    task: str,
-    family: str,
-    stamp: str,
-    view: View,
-    height: int,
-    brush: bool,
-    files: str,
-    _current: Current,
-) -> Wired | None:
+@st.cache_data(scope="session", max_entries=256, show_spinner=False)
+def _family_chart(known: str, _current: Current, _task: str, _family: str, _height: int, _brush: bool) -> Wired | None:
+    task, family, study, view = _task, _family, _current.study, _current.view
     from lib import charts
     from lib.charts_tables import split
 
@@ -230,7 +230,7 @@ def _family_chart(
         view=view,
         rules=charts.detach_marks(shown_treated(_current, task), clocks(_current, task)),
         behind=behind,
-        options=charts.Options(height=height, brush=brush),
+        options=charts.Options(height=_height, brush=_brush),
     )
 
 
