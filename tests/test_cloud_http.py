@@ -116,6 +116,20 @@ def test_runs_that_could_not_be_listed_early_are_listed_by_the_client():
         assert bring(study(server)).runs[0].url == manifest.runs[0].url == f"{server.url}/team/walks/runs/a"
 
 
+def test_a_server_may_take_a_third_of_the_deadline_to_answer(wire, monkeypatch):
+    given = []
+
+    def urlopen(pool, *args, **kwargs):
+        given.append(kwargs["timeout"])
+        raise Failed("enough")
+
+    monkeypatch.setattr("urllib3.connectionpool.HTTPConnectionPool.urlopen", urlopen)
+    with pytest.raises(Failed, match="enough"):
+        wire.read("/file", Watch(60.0, lambda: False), "bytes=0-9", lambda at, data: None)
+    (timeout,) = given
+    assert (timeout.total, timeout.connect_timeout, timeout.read_timeout) == (None, 10.0, 20.0)
+
+
 # ---- memory ------------------------------------------------------------------------------------------------------
 
 

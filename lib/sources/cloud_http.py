@@ -130,7 +130,7 @@ class _Hosts:
             url if absolute else parts._replace(scheme="", netloc="", fragment="").geturl() or "/",
             body=body,
             headers=headers,
-            timeout=urllib3.Timeout(*timeout),
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
             retries=False,
             redirect=False,
             assert_same_host=False,
