@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lib.sources.cloud_http import Failed, Piece, Stopped, Watch, Wire
+from lib.sources.cloud_http import Failed, Piece, Stopped, Watch, Wire, _bounds
 from lib.sources.cloud_room import Desk, Room, together
 from tests.cloud_kit import PLACE, bring, study, walk
 from tests.wandb_server import KEY, Fault, WandbServer
@@ -16,7 +16,8 @@ CONTENT = bytes(range(256)) * 1000
 
 
 class _Onward(BaseHTTPRequestHandler):
-    """/file serves ranges, /onward sends there, /around to itself, and so does what is posted; /odd says no range."""
+    """/file serves ranges, /onward sends there, /around to itself, and so does what is posted; /odd says no range,
+    /short serves a hundred bytes and says so."""
 
     protocol_version = "HTTP/1.1"
 
@@ -26,13 +27,15 @@ class _Onward(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
         first, last = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
+        if self.path == "/short":
+            last = first + 99
         body = CONTENT[first : last + 1]
         where = {"/onward": "/file", "/around": "/around"}.get(self.path)
         self.send_response(302 if where else 206)
         if where:
             self.send_header("Location", where)
             body = b"moved"
-        elif self.path == "/file":
+        elif self.path in {"/file", "/short"}:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(CONTENT)}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -87,8 +90,18 @@ def test_circles_and_answers_that_say_no_range_are_refused(wire):
         read(wire, "/around")
     with pytest.raises(Failed, match="which part"):
         read(wire, "/odd")
+    with pytest.raises(Failed, match="another part"):
+        read(wire, "/short")
     with pytest.raises(Failed, match="no web address"):
         read(wire, "file:///etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("span", "bounds"),
+    [("bytes=5-9", (5, 9)), ("bytes=5-200", (5, 99)), ("bytes=-10", (90, 99)), ("bytes=-200", (0, 99))],
+)
+def test_what_a_range_asks_for_ends_with_the_file(span, bounds):
+    assert _bounds(span, 100) == bounds
 
 
 def test_the_key_follows_no_redirect(wire):
