@@ -1,5 +1,7 @@
 """What the W&B source's requests and its memory rest on, each by itself."""
 
+import base64
+import json
 import threading
 import time
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ CONTENT = bytes(range(256)) * 1000
 
 class _Onward(BaseHTTPRequestHandler):
     """/file serves ranges, /onward sends there, /around to itself, and so does what is posted; /odd says no range,
-    /short serves a hundred bytes and says so."""
+    /short serves a hundred bytes and says so; a post is answered with what the server `said`, if anything."""
 
     protocol_version = "HTTP/1.1"
 
@@ -44,19 +46,22 @@ class _Onward(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.seen.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
-        self.send_response(302)
-        self.send_header("Location", "/file")
-        self.send_header("Content-Length", "0")
+        said = json.dumps({"errors": [{"message": self.server.said}]}).encode() if self.server.said else b""
+        self.send_response(200 if said else 302)
+        if not said:
+            self.send_header("Location", "/file")
+        self.send_header("Content-Length", str(len(said)))
         self.end_headers()
+        self.wfile.write(said)
 
 
 @pytest.fixture
 def wire():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Onward)
-    server.seen = []
+    server.seen, server.said = [], ""
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     made = Wire(f"http://127.0.0.1:{server.server_port}", KEY, 4)
-    made.seen = server.seen
+    made.seen, made.server = server.seen, server
     yield made
     made.close()
     server.shutdown()
@@ -108,6 +113,15 @@ def test_the_key_follows_no_redirect(wire):
     with pytest.raises(Failed, match="answered 302"):
         wire.graphql("query A($b: String) { c }", {}, watch())
     assert [path for path, _, _ in wire.seen] == ["/graphql"]
+
+
+@pytest.mark.parametrize("secret", [KEY, base64.b64encode(f"api:{KEY}".encode()).decode()])
+def test_what_a_server_says_holds_no_part_of_the_key_even_where_it_is_cut(wire, secret):
+    for before in range(200 - len(secret), 201):
+        wire.server.said = "." * before + secret + "." * 100
+        with pytest.raises(Failed) as failed:
+            wire.graphql("query A($b: String) { c }", {}, watch())
+        assert set(str(failed.value).removeprefix("the server said: ")) <= set(".…")
 
 
 def test_a_proxy_of_the_environment_is_asked_for_whole_addresses(wire, monkeypatch):

@@ -197,8 +197,11 @@ class Wire:
             except ValueError:
                 raise _Again("the answer was no JSON") from None
             if tree.get("errors") and not tree.get("data"):
-                said = str((tree["errors"][0] or {}).get("message", ""))[:200].replace(self._key, "…")
-                raise Failed(f"the server said: {said}")
+                said = str((tree["errors"][0] or {}).get("message", ""))
+                # Before it is cut: half a key is still a secret.
+                for secret in (self._login.removeprefix("Basic "), self._key):
+                    said = said.replace(secret, "…")
+                raise Failed(f"the server said: {said[:200]}")
             return tree.get("data") or {}
 
         return _patiently(ask, watch)
