@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from lib.sources import SourceError
 from lib.sources.cloud_http import Failed, Piece, Stopped, Watch, Wire, _bounds
 from lib.sources.cloud_room import Desk, Room, together
 from tests.cloud_kit import PLACE, bring, study, walk
@@ -155,6 +156,19 @@ def test_a_server_may_take_a_third_of_the_deadline_to_answer(wire, monkeypatch):
         wire.read("/file", Watch(60.0, lambda: False), "bytes=0-9", lambda at, data: None)
     (timeout,) = given
     assert (timeout.total, timeout.connect_timeout, timeout.read_timeout) == (None, 10.0, 20.0)
+
+
+def test_a_client_that_lists_in_another_way_is_not_passed_over(monkeypatch):
+    monkeypatch.setattr("lib.sources.cloud_client._Early.execute_graphql", lambda early: None)
+    with WandbServer() as server:
+        server.add(PLACE, walk("a"))
+        with pytest.raises(TypeError, match="positional argument"):
+            bring(study(server))
+
+
+def test_a_project_that_is_not_there_is_said_by_the_client():
+    with WandbServer() as server, pytest.raises(SourceError, match="There is no project"):
+        bring(study(server))
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------
