@@ -97,6 +97,32 @@ def test_a_history_that_was_filtered_is_not_read_from_its_files(tmp_path):
     assert [part.rows for part in ordered(kept, 1.0).parts] == [1]
 
 
+def read(held) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """The rows of every part."""
+    pairs = held.each(
+        held.parts, ["step", "value"], lambda _, step, value: list(zip(step.tolist(), value.tolist(), strict=True))
+    )
+    return {(p.run_id, p.metric): rows for p, rows in zip(held.parts, pairs, strict=True)}
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("after", [{REWARD.key: 3, LOSS.key: 90}, {REWARD.key: 90, LOSS.key: 3}, {LOSS.key: 40}])
+def test_a_file_that_is_replaced_while_it_is_read_gives_the_rows_of_one_of_the_two(tmp_path, filtered, after):
+    def logged(counts: dict[str, int], factor: float) -> list:
+        return [p for key, n in counts.items() for p in series("a", key, [(s, s * factor) for s in range(n)])]
+
+    other = {"b": series("b", REWARD.key, [(step, 7.0) for step in range(5)])}
+    manifest = stored(tmp_path, {"a": logged({REWARD.key: 50, LOSS.key: 40}, 1.0), **other})
+    whole = manifest.history()
+    held = ordered(whole.filter(pl.col("value").is_not_null()) if filtered else whole, 1.0)
+    first = read(held)
+    stored(tmp_path, {"a": logged(after, 2.0)})
+    second = read(held)
+    assert second["b", REWARD.key] == first["b", REWARD.key] == [(step, 7.0) for step in range(5)]
+    for key in (REWARD.key, LOSS.key):
+        assert second["a", key] == [(step, step * 2.0) for step in range(after.get(key, 0))]
+
+
 @pytest.mark.parametrize(
     ("steps", "found"),
     [([0, 4, 8, 9], ([1, 4], [1, 2])), ([0], None), ([3, 2], None), ([0, 1 << 16], None), ([5, 5], ([0], [1]))],
