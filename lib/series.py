@@ -160,9 +160,9 @@ def _laid_out(files: Sequence[Path]) -> _Files | None:
             mark, meta = _mark(path), pq.read_metadata(path)
         except (OSError, pa.ArrowException):
             return None
-        if LAYOUT.encode() not in (meta.metadata or {}):
+        said = _said(meta)
+        if said is None:
             return None
-        said = json.loads(meta.metadata[LAYOUT.encode()])
         for group, metric in enumerate(said["metrics"]):
             if not places or places[-1].path != path or parts[-1].metric != metric:
                 known = said["spacings"][group]
@@ -172,6 +172,32 @@ def _laid_out(files: Sequence[Path]) -> _Files | None:
             places[-1].groups.append(group)
             parts[-1].rows += meta.row_group(group).num_rows
     return _Files(parts, places) if len({(p.run_id, p.metric) for p in parts}) == len(parts) else None
+
+
+def _said(meta: Any) -> dict[str, Any] | None:
+    """What a file's metadata says of its row groups; None where that is not there or not sound."""
+    try:
+        said = json.loads((meta.metadata or {})[LAYOUT.encode()])
+        names, known = said["metrics"], said["spacings"]
+        sound = (
+            isinstance(said["run_id"], str)
+            and isinstance(names, list)
+            and isinstance(known, list)
+            and len(names) == len(known) == meta.num_row_groups
+            and all(name is None or isinstance(name, str) for name in names)
+            and all(
+                spacing is None or _counted(meta.row_group(i).num_rows, *spacing) for i, spacing in enumerate(known)
+            )
+        )
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return said if sound else None
+
+
+def _counted(rows: int, spacings: list[int], counts: list[int]) -> bool:
+    """Whether these are the spacings of so many rows, and how many there are of each."""
+    whole = all(type(number) is int and 0 <= number < 1 << 62 for number in (*spacings, *counts))
+    return whole and len(spacings) == len(counts) > 0 and sum(counts) == rows - 1
 
 
 # ---- any other history -------------------------------------------------------------------------------------------
