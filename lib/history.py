@@ -36,9 +36,9 @@ class Run:
     """One run as a source describes it.
 
     `tasks` are the ids of the study's tasks it belongs to; `first_step` and `last_step` the range of every step
-    it logged; `rows` the number of points in the history by metric; `keys` every key it is known to have logged
-    `fetched` those of them
-    that were asked for, under the step keys `step_key`; `file` its Parquet file, below the manifest's folder.
+    it logged; `rows` the number of points in the history by metric; `keys` every key it is known to have logged;
+    `fetched` the keys that were asked for, under the step keys `step_key`; `file` its Parquet file, below the
+    manifest's folder.
     """
 
     id: str

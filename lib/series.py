@@ -3,6 +3,7 @@
 The store has them one after the other, so that no more than a few are ever held.
 """
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lib.history import files_of
-from lib.points import LAYOUT
+from lib.points import HISTORY, LAYOUT
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ def ordered(history: pl.LazyFrame, finest: float) -> Series:
         return stored
     table = _Table(history)
     if len({(part.run_id, part.metric) for part in table.parts}) < len(table.parts) or not _spaced(table, finest):
-        table = _Table(history.sort("run_id", "metric", "step", maintain_order=True).collect().lazy())
+        table = _Table(table.history.sort("run_id", "metric", "step", maintain_order=True).collect().lazy())
         _spaced(table, finest)
     return table
 
@@ -99,6 +100,7 @@ class _Place:
     """Where a part is: a file and row groups of it."""
 
     path: Path
+    mark: tuple[int, int, int]
     meta: Any
     groups: list[int]
 
@@ -119,12 +121,33 @@ class _Files:
 
     def _file(self, columns: list[str], work: Callable[..., T], parts: Sequence[Part]) -> list[T]:
         places = [self._places[id(part)] for part in parts]
-        done = []
-        with pq.ParquetFile(places[0].path, metadata=places[0].meta, pre_buffer=False) as file:
+        path, done = places[0].path, []
+        try:
+            file = pq.ParquetFile(path, metadata=places[0].meta, pre_buffer=False)
+            # Asked once the file is open: a file that was put in its place meanwhile is another one.
+            same = _mark(path) == places[0].mark
+        except (OSError, pa.ArrowException):
+            same = False
+        if not same:
+            anew = pl.read_parquet(path, schema=HISTORY)
+            return [work(part, *_rows(anew, part, columns)) for part in parts]
+        with file:
             for part, place in zip(parts, places, strict=True):
                 table = file.read_row_groups(place.groups, columns=columns, use_threads=False)
                 done.append(work(part, *(_array(table.column(name)) for name in columns)))
         return done
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    """What a file is not once another was put in its place."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _rows(table: pl.DataFrame, part: Part, columns: Sequence[str]) -> list[np.ndarray]:
+    """The columns of a part as a table has them, in the order of steps; without rows where it does not have the part."""
+    mine = table.filter(pl.col("run_id") == part.run_id, pl.col("metric").eq_missing(part.metric))
+    return [column.to_numpy() for column in mine.sort("step", maintain_order=True).select(columns)]
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
@@ -136,47 +159,95 @@ def _laid_out(files: Sequence[Path]) -> _Files | None:
     parts, places = list[Part](), list[_Place]()
     for path in files:
         try:
-            meta = pq.read_metadata(path)
+            mark, meta = _mark(path), pq.read_metadata(path)
         except (OSError, pa.ArrowException):
             return None
-        if LAYOUT.encode() not in (meta.metadata or {}):
+        said = _said(meta)
+        if said is None:
             return None
-        said = json.loads(meta.metadata[LAYOUT.encode()])
         for group, metric in enumerate(said["metrics"]):
             if not places or places[-1].path != path or parts[-1].metric != metric:
                 known = said["spacings"][group]
                 spacing = None if known is None else (np.array(known[0]), np.array(known[1]))
                 parts.append(Part(said["run_id"], metric, spacings=spacing))
-                places.append(_Place(path, meta, []))
+                places.append(_Place(path, mark, meta, []))
             places[-1].groups.append(group)
             parts[-1].rows += meta.row_group(group).num_rows
     return _Files(parts, places) if len({(p.run_id, p.metric) for p in parts}) == len(parts) else None
 
 
+def _said(meta: Any) -> dict[str, Any] | None:
+    """What a file's metadata says of its row groups; None where that is not there or not sound."""
+    try:
+        said = json.loads((meta.metadata or {})[LAYOUT.encode()])
+        names, known = said["metrics"], said["spacings"]
+        sound = (
+            isinstance(said["run_id"], str)
+            and isinstance(names, list)
+            and isinstance(known, list)
+            and len(names) == len(known) == meta.num_row_groups
+            and all(name is None or isinstance(name, str) for name in names)
+            and all(
+                spacing is None or _counted(meta.row_group(i).num_rows, *spacing) for i, spacing in enumerate(known)
+            )
+        )
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return said if sound else None
+
+
+def _counted(rows: int, spacings: list[int], counts: list[int]) -> bool:
+    """Whether these are the spacings of so many rows, and how many there are of each."""
+    whole = all(type(number) is int and 0 <= number < 1 << 62 for number in (*spacings, *counts))
+    return whole and len(spacings) == len(counts) > 0 and sum(counts) == rows - 1
+
+
 # ---- any other history -------------------------------------------------------------------------------------------
+
+
+def _afresh(history: pl.LazyFrame) -> pl.LazyFrame:
+    """The history without what Polars remembers of its files, which were replaced since."""
+    return pl.LazyFrame.deserialize(io.BytesIO(history.serialize()))
+
+
+class _Changed(Exception):
+    """A history is not what it was when its stretches were noted."""
 
 
 class _Table:
     """A history that is read from its beginning to its end, in batches."""
 
     def __init__(self, history: pl.LazyFrame) -> None:
-        self._history = history
-        self.parts = _stretches(history)
+        self.history = history
+        try:
+            self.parts = _stretches(history)
+        except (OSError, pl.exceptions.PolarsError):
+            self.history = _afresh(history)
+            self.parts = _stretches(self.history)
 
     def each(self, parts: Sequence[Part], columns: Sequence[str], work: Callable[..., T]) -> list[T]:
         asked = {id(part) for part in parts}
-        return [work(part, *arrays) for part, arrays in self._read(columns) if id(part) in asked]
+        try:
+            return [work(part, *arrays) for part, arrays in self._read(columns) if id(part) in asked]
+        except (_Changed, OSError, pl.exceptions.PolarsError):
+            anew = _afresh(self.history).collect()
+            return [work(part, *_rows(anew, part, columns)) for part in self.parts if id(part) in asked]
 
     def _read(self, columns: Sequence[str]) -> Iterator[tuple[Part, list[np.ndarray]]]:
-        batches = self._history.select(columns).collect_batches(maintain_order=True)
+        batches = iter(self.history.select("run_id", "metric", *columns).collect_batches(maintain_order=True))
         batch = pl.DataFrame()
         for part in self.parts:
             pieces, missing = list[list[np.ndarray]](), part.rows
             while missing:
-                if batch.is_empty():
-                    batch = next(batches)
-                pieces.append([column[:missing].to_numpy() for column in batch])
-                taken = len(pieces[-1][0])
+                while batch.is_empty():
+                    if (found := next(batches, None)) is None:
+                        raise _Changed
+                    batch = found
+                taken = min(missing, len(batch))
+                # A stretch has one name from its beginning to its end.
+                if {batch.row(0)[:2], batch.row(taken - 1)[:2]} != {(part.run_id, part.metric)}:
+                    raise _Changed
+                pieces.append([batch[name][:taken].to_numpy() for name in columns])
                 batch, missing = batch[taken:], missing - taken
             yield (
                 part,

@@ -10,6 +10,7 @@
 import errno
 import hashlib
 import hmac
+import io
 import json
 import os
 import re
@@ -312,29 +313,37 @@ def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
     """
     try:
         meta = pl.read_parquet_metadata(path)
-        _verify(path, meta)
+        with path.open("rb", buffering=0) as file:
+            _verify(file, meta)
         return run_from(json.loads(meta[_META])), json.loads(meta.get(_EXTRA, "{}"))
     except _DAMAGE as error:
         raise _damaged(path, error) from None
 
 
-def _verify(path: Path, meta: Mapping[str, str]) -> None:
+def is_whole(content: bytes) -> bool:
+    """Whether a run's file, of which this is the content, is what was written."""
+    try:
+        _verify(io.BytesIO(content), pl.read_parquet_metadata(io.BytesIO(content)))
+    except _DAMAGE:
+        return False
+    return True
+
+
+def _verify(file: io.RawIOBase | io.BytesIO, meta: Mapping[str, str]) -> None:
     """Raise ValueError or what Arrow does where a file is not what was written."""
     if _SUM not in meta:
         # Written before there was one checksum of all: each page has its own.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                file.read_row_group(group, use_threads=False)
+        paged = pq.ParquetFile(file, page_checksum_verification=True)
+        for group in range(paged.num_row_groups):
+            paged.read_row_group(group, use_threads=False)
         return
-    with path.open("rb", buffering=0) as file:
-        size = path.stat().st_size
-        file.seek(-_TRAILER, os.SEEK_END)
-        at = _footer(file.read(_TRAILER), size)
-        file.seek(0)
-        found = 0
-        for start in range(0, at, _BLOCK):
-            found = zlib.crc32(file.read(min(_BLOCK, at - start)), found)
-        footer = file.read().replace(meta[_SUM].encode(), _UNSUMMED, 1)
+    size = file.seek(-_TRAILER, os.SEEK_END) + _TRAILER
+    at = _footer(file.read(_TRAILER) or b"", size)
+    file.seek(0)
+    found = 0
+    for start in range(0, at, _BLOCK):
+        found = zlib.crc32(file.read(min(_BLOCK, at - start)) or b"", found)
+    footer = (file.read() or b"").replace(meta[_SUM].encode(), _UNSUMMED, 1)
     if meta[_SUM] != _summed(footer, found):
         raise ValueError("checksum")
 

@@ -149,6 +149,18 @@ def test_runs_whose_stored_file_is_gone_are_not_bundled(tmp_path):
     assert not (tmp_path / "out.zip").exists()
 
 
+def test_runs_whose_stored_file_is_damaged_are_not_bundled(tmp_path):
+    runs = two_runs(tmp_path / "runs")
+    stored = tmp_path / "runs" / "b.parquet"
+    whole = stored.read_bytes()
+    for at in (10, len(whole) // 2, len(whole) - 6):
+        stored.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(StoreError) as caught:
+            write_bundle(ASKED, runs, tmp_path / "out.zip")
+        assert str(caught.value) == "The stored history of run b is damaged: fetch the study again."
+    assert not (tmp_path / "out.zip").exists()
+
+
 def test_tasks_are_given_anew_by_the_study_that_opens_it(tmp_path):
     out = bundled(tmp_path)
     filtered = replace(ASKED.tasks[0], runs_filter='{"state": "finished"}')

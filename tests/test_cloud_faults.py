@@ -1,5 +1,6 @@
 """Faults of the server and the network: nothing lost, nothing hung, everything said."""
 
+import math
 import multiprocessing
 import os
 import random
@@ -105,6 +106,22 @@ def test_a_damaged_export_is_said_without_its_address(server):
     manifest = bring(study(server))
     assert "an export is damaged" in runs_failed(manifest)["d"]
     assert server.signature not in manifest.to_json()
+
+
+def test_a_part_of_a_range_is_never_taken_for_the_range(server):
+    logged = {
+        run: rows(0, 20_000, loss=lambda step, by=by: math.sin(step * by)) for run, by in (("d", 1.1), ("e", 1.3))
+    }
+    server.add(PLACE, *(walk(run, made) for run, made in logged.items()))
+    assert bring(study(server)).whole
+    server.range_cap = 1000
+    for run in logged:
+        server.projects[PLACE][run].heartbeat = "later"
+    manifest = bring(study(server), refresh=True)
+    assert set(runs_failed(manifest)) == set(logged)
+    for run, made in logged.items():
+        assert "another part of the file" in runs_failed(manifest)[run]
+        assert points(manifest, run) == {row["_step"]: row["loss"] for row in made}
 
 
 def test_a_server_that_is_not_there_is_unreachable_at_once():

@@ -1,5 +1,7 @@
 """What the W&B source's requests and its memory rest on, each by itself."""
 
+import base64
+import json
 import threading
 import time
 from contextlib import contextmanager
@@ -7,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lib.sources.cloud_http import Failed, Piece, Stopped, Watch, Wire
+from lib.sources import SourceError
+from lib.sources.cloud_http import Failed, Piece, Stopped, Watch, Wire, _bounds
 from lib.sources.cloud_room import Desk, Room, together
 from tests.cloud_kit import PLACE, bring, study, walk
 from tests.wandb_server import KEY, Fault, WandbServer
@@ -16,7 +19,8 @@ CONTENT = bytes(range(256)) * 1000
 
 
 class _Onward(BaseHTTPRequestHandler):
-    """/file serves ranges, /onward sends there, /around to itself, and so does what is posted; /odd says no range."""
+    """/file serves ranges, /onward sends there, /around to itself, and so does what is posted; /odd says no range,
+    /short serves a hundred bytes and says so; a post is answered with what the server `said`, if anything."""
 
     protocol_version = "HTTP/1.1"
 
@@ -26,13 +30,15 @@ class _Onward(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
         first, last = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
+        if self.path == "/short":
+            last = first + 99
         body = CONTENT[first : last + 1]
         where = {"/onward": "/file", "/around": "/around"}.get(self.path)
         self.send_response(302 if where else 206)
         if where:
             self.send_header("Location", where)
             body = b"moved"
-        elif self.path == "/file":
+        elif self.path in {"/file", "/short"}:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(CONTENT)}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -41,19 +47,22 @@ class _Onward(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.seen.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
-        self.send_response(302)
-        self.send_header("Location", "/file")
-        self.send_header("Content-Length", "0")
+        said = json.dumps({"errors": [{"message": self.server.said}]}).encode() if self.server.said else b""
+        self.send_response(200 if said else 302)
+        if not said:
+            self.send_header("Location", "/file")
+        self.send_header("Content-Length", str(len(said)))
         self.end_headers()
+        self.wfile.write(said)
 
 
 @pytest.fixture
 def wire():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Onward)
-    server.seen = []
+    server.seen, server.said = [], ""
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     made = Wire(f"http://127.0.0.1:{server.server_port}", KEY, 4)
-    made.seen = server.seen
+    made.seen, made.server = server.seen, server
     yield made
     made.close()
     server.shutdown()
@@ -87,14 +96,33 @@ def test_circles_and_answers_that_say_no_range_are_refused(wire):
         read(wire, "/around")
     with pytest.raises(Failed, match="which part"):
         read(wire, "/odd")
+    with pytest.raises(Failed, match="another part"):
+        read(wire, "/short")
     with pytest.raises(Failed, match="no web address"):
         read(wire, "file:///etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("span", "bounds"),
+    [("bytes=5-9", (5, 9)), ("bytes=5-200", (5, 99)), ("bytes=-10", (90, 99)), ("bytes=-200", (0, 99))],
+)
+def test_what_a_range_asks_for_ends_with_the_file(span, bounds):
+    assert _bounds(span, 100) == bounds
 
 
 def test_the_key_follows_no_redirect(wire):
     with pytest.raises(Failed, match="answered 302"):
         wire.graphql("query A($b: String) { c }", {}, watch())
     assert [path for path, _, _ in wire.seen] == ["/graphql"]
+
+
+@pytest.mark.parametrize("secret", [KEY, base64.b64encode(f"api:{KEY}".encode()).decode()])
+def test_what_a_server_says_holds_no_part_of_the_key_even_where_it_is_cut(wire, secret):
+    for before in range(200 - len(secret), 201):
+        wire.server.said = "." * before + secret + "." * 100
+        with pytest.raises(Failed) as failed:
+            wire.graphql("query A($b: String) { c }", {}, watch())
+        assert set(str(failed.value).removeprefix("the server said: ")) <= set(".…")
 
 
 def test_a_proxy_of_the_environment_is_asked_for_whole_addresses(wire, monkeypatch):
@@ -114,6 +142,33 @@ def test_runs_that_could_not_be_listed_early_are_listed_by_the_client():
         assert server.count("Runs") == 2
         server.faults = []
         assert bring(study(server)).runs[0].url == manifest.runs[0].url == f"{server.url}/team/walks/runs/a"
+
+
+def test_a_server_may_take_a_third_of_the_deadline_to_answer(wire, monkeypatch):
+    given = []
+
+    def urlopen(pool, *args, **kwargs):
+        given.append(kwargs["timeout"])
+        raise Failed("enough")
+
+    monkeypatch.setattr("urllib3.connectionpool.HTTPConnectionPool.urlopen", urlopen)
+    with pytest.raises(Failed, match="enough"):
+        wire.read("/file", Watch(60.0, lambda: False), "bytes=0-9", lambda at, data: None)
+    (timeout,) = given
+    assert (timeout.total, timeout.connect_timeout, timeout.read_timeout) == (None, 10.0, 20.0)
+
+
+def test_a_client_that_lists_in_another_way_is_not_passed_over(monkeypatch):
+    monkeypatch.setattr("lib.sources.cloud_client._Early.execute_graphql", lambda early: None)
+    with WandbServer() as server:
+        server.add(PLACE, walk("a"))
+        with pytest.raises(TypeError, match="positional argument"):
+            bring(study(server))
+
+
+def test_a_project_that_is_not_there_is_said_by_the_client():
+    with WandbServer() as server, pytest.raises(SourceError, match="There is no project"):
+        bring(study(server))
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------

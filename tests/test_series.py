@@ -1,5 +1,6 @@
 """A history read file by file is the history read as a table: the same parts, the same widths, the same bins."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from lib import points, store
 from lib.bins import bin_widths, bins
 from lib.history import HISTORY, Manifest, Run, files_of
 from lib.points import table
-from lib.series import ordered
+from lib.series import ordered, widths
 from lib.store import write_run
 from lib.view import View
 from tests.frames import LOSS, REWARD, history, series, study, treatment
@@ -95,6 +96,66 @@ def test_a_history_that_was_filtered_is_not_read_from_its_files(tmp_path):
     kept = manifest.history().filter(pl.col("step") > 0)
     assert files_of(kept) == ()
     assert [part.rows for part in ordered(kept, 1.0).parts] == [1]
+
+
+def read(held) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """The rows of every part."""
+    pairs = held.each(
+        held.parts, ["step", "value"], lambda _, step, value: list(zip(step.tolist(), value.tolist(), strict=True))
+    )
+    return {(p.run_id, p.metric): rows for p, rows in zip(held.parts, pairs, strict=True)}
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("after", [{REWARD.key: 3, LOSS.key: 90}, {REWARD.key: 90, LOSS.key: 3}, {LOSS.key: 40}])
+def test_a_file_that_is_replaced_while_it_is_read_gives_the_rows_of_one_of_the_two(tmp_path, filtered, after):
+    def logged(counts: dict[str, int], factor: float) -> list:
+        return [p for key, n in counts.items() for p in series("a", key, [(s, s * factor) for s in range(n)])]
+
+    other = {"b": series("b", REWARD.key, [(step, 7.0) for step in range(5)])}
+    manifest = stored(tmp_path, {"a": logged({REWARD.key: 50, LOSS.key: 40}, 1.0), **other})
+    whole = manifest.history()
+    held = ordered(whole.filter(pl.col("value").is_not_null()) if filtered else whole, 1.0)
+    first = read(held)
+    stored(tmp_path, {"a": logged(after, 2.0)})
+    second = read(held)
+    assert second["b", REWARD.key] == first["b", REWARD.key] == [(step, 7.0) for step in range(5)]
+    for key in (REWARD.key, LOSS.key):
+        assert second["a", key] == [(step, step * 2.0) for step in range(after.get(key, 0))]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"run_id": "a", "metrics": [REWARD.key], "spacings": [None]},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key, LOSS.key], "spacings": [None] * 3},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": [None]},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": [None, [[1, 2], [1]]]},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": [None, [["x"], [1]]]},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": [None, [[1], [-1]]]},
+        {"run_id": "a", "metrics": [REWARD.key, ["x"]], "spacings": [None, None]},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": "no"},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": [None, [[], []]]},
+        {"run_id": "a", "metrics": [REWARD.key, LOSS.key], "spacings": [None, [[9], [7]]]},
+        {"run_id": 7, "metrics": [REWARD.key, LOSS.key], "spacings": [None, None]},
+        {"metrics": [REWARD.key, LOSS.key], "spacings": [None, None]},
+        [],
+        "{",
+    ],
+)
+def test_a_layout_that_is_not_sound_is_not_believed(tmp_path, layout):
+    logged = [*series("a", REWARD.key, [(0, 1.0), (5, 2.0)]), *series("a", LOSS.key, [(1, 3.0), (2, 4.0), (4, 5.0)])]
+    manifest = stored(tmp_path, {"a": logged})
+    held = ordered(manifest.history(), 1.0)
+    before = read(held), widths(held.parts, 1.0)
+    file = pq.ParquetFile(tmp_path / "a.parquet")
+    groups = [file.read_row_group(group) for group in range(file.num_row_groups)]
+    with pq.ParquetWriter(tmp_path / "a.parquet", file.schema_arrow) as writer:
+        for group in groups:
+            writer.write_table(group)
+        writer.add_key_value_metadata({points.LAYOUT: layout if isinstance(layout, str) else json.dumps(layout)})
+    held = ordered(manifest.history(), 1.0)
+    assert (read(held), widths(held.parts, 1.0)) == before
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,7 @@ class WandbServer(ThreadingHTTPServer):
         self.signature = secrets.token_hex(16)
         self.released = threading.Event()
         self.page_cap: int | None = None
+        self.range_cap: int | None = None
         self.asked: dict[str, list[dict[str, Any]]] = {}
         self.lock = threading.Lock()
 
@@ -270,6 +271,8 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = wanted.groups()
             start = int(first) if first else max(0, len(body) - int(last))
             stop = min(int(last) + 1 if first and last else len(body), len(body))
+            if first and self.server.range_cap:
+                stop = min(stop, start + self.server.range_cap)
             status, extra["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{len(body)}"
             body = body[start:stop]
         self._send(op, run, status, body, extra, span)

@@ -14,7 +14,7 @@ import polars as pl
 
 from lib.history import HISTORY, SCHEMA_VERSION, Manifest, Problem, Run, manifest_from
 from lib.sources import Request, SourceError, missing_tasks, tasks_of
-from lib.store import StoreError, put, store_root
+from lib.store import StoreError, is_whole, put, store_root
 from lib.study import Source, Study, parse_study, to_toml, with_source
 
 MANIFEST = "manifest.json"
@@ -83,7 +83,7 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
     Raises
     ------
     StoreError
-        Where it cannot be written.
+        Where it cannot be written, or a run's stored file is gone or damaged.
     """
     files = _contents(study, manifest)
     if out.suffix.lower() == ".zip":
@@ -104,6 +104,8 @@ def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:
             content = (Path(manifest.folder) / run.file).read_bytes()
         except OSError:
             raise StoreError(f"The stored history of run {run.id} is gone: fetch the study again.") from None
+        if not is_whole(content):
+            raise StoreError(f"The stored history of run {run.id} is damaged: fetch the study again.")
         name = f"runs/{Path(run.file).name}"
         files[name] = content
         runs.append(replace(run, file=name))

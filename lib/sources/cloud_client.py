@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from lib.sources import SourceError, Unreachable
-from lib.sources.cloud_http import Stopped, Watch, Wire
+from lib.sources.cloud_http import Failed, Stopped, Watch, Wire
 from lib.study import Study
 
 PER_PAGE = 200
@@ -91,7 +91,7 @@ class Client:
     """The client logged in to one server with one key, each call bounded by the watch's deadline.
 
     The runs that pass one of the filters `early` are asked for over the `wire` while the client still sees to its
-    login; where that fails, for whatever reason, the client asks for them again.
+    login; where the server does not answer that, the client asks for them again.
     """
 
     def __init__(
@@ -137,13 +137,15 @@ class Client:
         asked = self._early.pop(json.dumps(wanted), None)
         if asked is None:
             return None
+        from wandb.errors import Error
+        from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
         try:
             early, runs = asked.result(self._watch)
             early.app_url = self._api._service_api.app_url
             return [_listed(run) for run in runs]
-        except Stopped:
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, the client tells it better
+        except (Failed, Error, WandbApiFailedError, ValueError):
+            # Whatever the server has against it, the client tells it better.
             return None
 
     def has_sweep(self, sweep: str) -> bool:

@@ -130,7 +130,7 @@ class _Hosts:
             url if absolute else parts._replace(scheme="", netloc="", fragment="").geturl() or "/",
             body=body,
             headers=headers,
-            timeout=urllib3.Timeout(*timeout),
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
             retries=False,
             redirect=False,
             assert_same_host=False,
@@ -197,8 +197,11 @@ class Wire:
             except ValueError:
                 raise _Again("the answer was no JSON") from None
             if tree.get("errors") and not tree.get("data"):
-                said = str((tree["errors"][0] or {}).get("message", ""))[:200].replace(self._key, "…")
-                raise Failed(f"the server said: {said}")
+                said = str((tree["errors"][0] or {}).get("message", ""))
+                # Before it is cut: half a key is still a secret.
+                for secret in (self._login.removeprefix("Basic "), self._key):
+                    said = said.replace(secret, "…")
+                raise Failed(f"the server said: {said[:200]}")
             return tree.get("data") or {}
 
         return _patiently(ask, watch)
@@ -213,7 +216,7 @@ class Wire:
         def ask() -> Piece:
             with self._followed(urljoin(f"{self._base}/", url), span, watch) as response:
                 if response.status == 206:
-                    return _poured(response, watch, sink)
+                    return _poured(response, watch, span, sink)
                 _accept(response)
                 # The file has no name, so that nothing is left of it whatever happens.
                 whole = tempfile.TemporaryFile()  # noqa: SIM115
@@ -290,12 +293,15 @@ def _chunks(response: urllib3.BaseHTTPResponse, watch: Watch) -> Iterator[bytes]
         yield chunk
 
 
-def _poured(response: urllib3.BaseHTTPResponse, watch: Watch, sink: Sink) -> Piece:
+def _poured(response: urllib3.BaseHTTPResponse, watch: Watch, span: str, sink: Sink) -> Piece:
     """Hand on what was asked for as it arrives."""
-    span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
-    if span is None:
+    sent = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+    if sent is None:
         raise Failed("the server does not say which part of the file it sent")
-    at, last, total = (int(number) for number in span.groups())
+    at, last, total = (int(number) for number in sent.groups())
+    if (at, last) != _bounds(span, total):
+        # Some proxies cap what one answer holds; the rest would be whatever the buffer held before.
+        raise Failed("the server sent another part of the file than it was asked for")
     while at <= last:
         # Whatever is there, at once: that is the sign of life.
         chunk = response.read1(_READ)
@@ -307,3 +313,9 @@ def _poured(response: urllib3.BaseHTTPResponse, watch: Watch, sink: Sink) -> Pie
     # Nothing is left, and only now is the connection free for another.
     response.drain_conn()
     return Piece(total)
+
+
+def _bounds(span: str, total: int) -> tuple[int, int]:
+    """The first and the last byte that a `Range` header asks for of a file of so many bytes."""
+    first, _, last = span.removeprefix("bytes=").partition("-")
+    return (int(first), min(int(last), total - 1)) if first else (max(0, total - int(last)), total - 1)

@@ -155,7 +155,12 @@ class _Remote(io.RawIOBase):
                     place[low - first : high - first] = memoryview(data)[low - at : high - at]
 
         start, stop = min(first for first, _ in chunks), max(last for _, last in chunks)
-        self.whole = self._ask(f"bytes={start}-{stop - 1}", sink).whole or self.whole
+        if stop > self.total:
+            raise Failed("an export is damaged")
+        found = self._ask(f"bytes={start}-{stop - 1}", sink)
+        if found.total != self.total:
+            raise Failed("an export changed while it was read")
+        self.whole = found.whole or self.whole
         self._pieces += [(first, place) for (first, _), place in chunks.items()]
 
     def _piece(self, start: int, stop: int) -> tuple[int, memoryview] | None:
