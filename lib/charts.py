@@ -29,6 +29,7 @@ from lib.view import Axis, View
 __all__ = [
     "FAMILIES",
     "DetachMark",
+    "alt_text",
     "detach_marks",
     "family_chart",
     "family_metrics",
@@ -175,7 +176,7 @@ def family_wired(
         return None
     behind, options = behind or Behind(), options or Options()
     plan, data = _planned(curves, study, task, family, view, rules, behind, view.span, view.log(family), options)
-    takeaway = _takeaway(curves, study, task, family, rules if view.x == "steps" else (), behind.coloring)
+    takeaway = alt_text(curves, study, task, family, rules if view.x == "steps" else (), behind.coloring)
     # The range of a log axis changes with the numbers: it is filled in with them.
     later = parts.LATER if plan.bounds else None
     return _template(replace(plan, bounds=later)).filled(data, plan.bounds, takeaway)
@@ -342,26 +343,14 @@ def _raw(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
 
 
 def alt_text(
-    curves: pl.DataFrame,
-    study: Study,
-    task: Task,
-    family: str,
-    *,
-    rules: Rules = (),
-    coloring: Coloring | None = None,
+    curves: Curves, study: Study, task: Task, family: str, rules: Rules = (), coloring: Coloring | None = None
 ) -> str:
     """The takeaway of a family's chart in a sentence: each arm's level of the last metric at the detach and at the end.
 
     Parameters
     ----------
-    curves : as `family_chart` takes them; with several detach steps, or none, the levels are the first and the last.
+    curves : as `family_wired` takes them; with several detach steps, or none, the levels are the first and the last.
     """
-    return _takeaway(tables.split(curves, task.key), study, task, family, rules, coloring)
-
-
-def _takeaway(
-    curves: Curves, study: Study, task: Task, family: str, rules: Rules, coloring: Coloring | None = None
-) -> str:
     metrics = _metrics(curves, study, family)
     if not metrics:
         return f"{task.title}: nothing of the family {family} was logged."
