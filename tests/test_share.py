@@ -49,6 +49,11 @@ def test_a_local_folder_is_not_named():
     assert "url" not in bibtex(STUDY, one)
 
 
+def test_a_brace_in_an_address_ends_no_field():
+    entry = bibtex(STUDY, manifest(CLOUD, "https://wandb.ai/me_too/my{}}project/runs/a")).splitlines()
+    assert entry[-2:] == ["  url = {https://wandb.ai/me_too/my%7B%7D%7Dproject},", "}"]
+
+
 def test_the_tools_version_is_the_projects():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
