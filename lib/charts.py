@@ -87,7 +87,7 @@ class Behind:
     """What may be drawn behind the means, frames of every task.
 
     `seeds` : task, arm, metric, run_id, step, value: each run's own curve, thin.
-    `raw` : the same columns, unsmoothed: dots.
+    `raw` : the same columns, before smoothing, one value a bin: dots.
     `coloring` : where it is given, `seeds` are drawn in the colour of their run's value, and the bands faintly.
     `baselines` : columns of `lib.baselines.BASELINES`: thin, named at their lines, in reward charts.
     """

@@ -117,6 +117,6 @@ def seed_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
 
 
 def raw_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
-    """Unsmoothed points: metric, arm, step, value."""
+    """Values before smoothing, one a bin: metric, arm, step, value."""
     points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
     return parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS)).drop("run_id")

@@ -28,7 +28,7 @@ class Drawn:
     """What the figures of a study are drawn from, for one view: frames of every task.
 
     `curves` as `lib.curves.curves` gives them, `baselines` as `lib.baselines`; `seeds`, each run's own curve, and `raw`,
-    the same before smoothing, as `lib.curves.seed_curves` (None where the view draws none); `coloring` of
+    the same before smoothing, one value a bin, as `lib.curves.seed_curves` (None where the view draws none); `coloring` of
     the runs and `clocks`, where x is wall time, are by task.
     """
 
@@ -105,7 +105,7 @@ def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | 
 
 
 def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
-    """The smoothed metrics of each run before smoothing, as `study_seeds`; None where the view draws none."""
+    """The smoothed metrics of each run before smoothing, one value a bin, as `study_seeds`; None where the view draws none."""
     return _of_every_task(raw_curves, study, manifest, view) if view.draws_raw else None
 
 

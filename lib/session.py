@@ -135,7 +135,7 @@ def seed_curves(current: Current, task: str) -> pl.DataFrame:
 
 
 def raw_curves(current: Current, task: str) -> pl.DataFrame:
-    """The smoothed metrics of each run of one task before smoothing."""
+    """The smoothed metrics of each run of one task before smoothing, one value a bin."""
     study, view = current.study, replace(current.view, smooth=False)
     binned = _current_bins(replace(current, view=view), task)
     smoothed = [m.key for m in study.metrics if m.smoothed]
