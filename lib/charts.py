@@ -202,7 +202,7 @@ def _planned(
 ) -> tuple[Plan, dict[str, pl.DataFrame]]:
     """A chart's plan, and its tables by layer."""
     metrics = _metrics(curves, study, family)
-    domain = _range(curves, domain)
+    domain = tables.shown_range(curves, domain)
     side = _legend_side(rules, domain, task, view)
     look = look_of(
         study, task, family, view, metrics, parts.arm_order([arm for _, arm in curves]),
@@ -267,12 +267,6 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     return parts.Layered(
         layer=layers, params=params, width=options.width, height=options.height, title=heading, config=config
     )
-
-
-def _range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
-    whole = tables.x_range(curves)
-    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
 
 
 def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:

@@ -70,6 +70,12 @@ def x_range(curves: Curves) -> tuple[float, float] | None:
     return (0.0 if 0 < low < 0.1 * high else low), high
 
 
+def shown_range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
+    whole = x_range(curves)
+    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
+
+
 def log_bounds(drawn: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[float, float]:
     """The y range of a log axis; a lower bound near or below 0 has no place on it and must not stretch it."""
     columns = [part for curve in drawn for part in (curve.mean, curve.upper)]

@@ -174,8 +174,9 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
     Returns
     -------
     Columns of `lib.curves.COLUMNS` (a seed's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
-    seed and `label` of a baseline; within the view's range of steps.
+    seed and `label` of a baseline; within the range of x that the figure shows of each task.
     """
+    from lib.charts_tables import shown_range, split
     from lib.figures import GRID_STEM, file_stem
 
     cells = {file_stem(task, family): (task, family) for task in study.tasks for family in ("reward", "loss")}
@@ -185,7 +186,8 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
         keys = [metric.key for metric in study.family(family)]
         baseline = pl.lit(family == "reward") & (pl.col("drawn") == "baseline")
         here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
-    rows = [study_curves(study, manifest, view).with_columns(drawn=pl.lit("curve"))]
+    curves = study_curves(study, manifest, view)
+    rows = [curves.with_columns(drawn=pl.lit("curve"))]
     if (seeds := study_seeds(study, manifest, view)) is not None:
         one = pl.lit(1, pl.UInt32).alias("n")
         rows.append(seeds.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit("seed")))
@@ -194,7 +196,9 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
     columns = (*COLUMNS, "drawn", "run_id", "label")
     empty = pl.DataFrame(schema={"run_id": pl.String, "label": pl.String})
     frame = pl.concat([*rows, empty], how="diagonal").select(columns).filter(here)
-    return frame if view.span is None else frame.filter(pl.col("step").is_between(*view.span))
+    within = {task.key: shown_range(split(curves, task.key), view.span) for task, _ in shown}
+    beyond = [(pl.col("task") == key) & ~pl.col("step").is_between(*span) for key, span in within.items() if span]
+    return frame.filter(~pl.any_horizontal(False, *beyond))
 
 
 def results(study: Study, manifest: Manifest, view: View) -> Results:

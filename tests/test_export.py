@@ -14,12 +14,15 @@ from lib import session, session_effects, session_export, session_fetch
 from lib.charts_parts import PALETTE
 from lib.curves import COLUMNS
 from lib.figures import FORMATS, GRID_STEM, PRESETS
+from lib.history import Run
 from lib.report import table
 from lib.results import plotted, study_curves
 from lib.session import Current
 from lib.sources import fetch
-from lib.study import load_study
+from lib.study import DetachRule, load_study
 from lib.view import View
+from tests.frames import REWARD, series, study
+from tests.frames import manifest as made
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -119,6 +122,16 @@ def test_the_numbers_have_the_range_and_the_arms_of_the_screen(demo):
     assert set(numbers["drawn"]) == {"curve"}
     assert numbers["step"].is_between(20_000, 40_000).all()
     assert numbers["step"].max() > 39_000
+
+
+def test_a_task_that_does_not_reach_the_range_is_whole_in_figure_and_numbers(tmp_path):
+    points = [(step, float(step)) for step in range(0, 101, 5)]
+    asked = study(DetachRule(step=50), total=100)
+    runs = made(tmp_path, [(Run("a", config={"task": "task"}), series("a", REWARD.key, points))])
+    whole = plotted(asked, runs, View(), "task_reward")
+    assert whole.height == len(points)
+    assert plotted(asked, runs, View(span=(600.0, 900.0)), "task_reward").equals(whole)
+    assert plotted(asked, runs, View(span=(20.0, 40.0)), "task_reward")["step"].to_list() == [20, 25, 30, 35, 40]
 
 
 def test_the_grids_numbers_are_every_cells(demo):
