@@ -164,8 +164,9 @@ def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> p
     return pl.concat([BASELINES.to_frame(), *found])
 
 
-#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, or a baseline's.
-DRAWN = ("curve", "seed", "baseline")
+#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, the same before smoothing where it
+#: draws that, or a baseline's.
+DRAWN = ("curve", "seed", "raw", "baseline")
 
 
 def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataFrame:
@@ -173,8 +174,8 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
 
     Returns
     -------
-    Columns of `lib.curves.COLUMNS` (a seed's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
-    seed and `label` of a baseline; within the range of x that the figure shows of each task.
+    Columns of `lib.curves.COLUMNS` (a run's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
+    run and `label` of a baseline; within the range of x that the figure shows of each task.
     """
     from lib.charts_tables import shown_range, split
     from lib.figures import GRID_STEM, file_stem
@@ -188,9 +189,10 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
         here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
     curves = study_curves(study, manifest, view)
     rows = [curves.with_columns(drawn=pl.lit("curve"))]
-    if (seeds := study_seeds(study, manifest, view)) is not None:
-        one = pl.lit(1, pl.UInt32).alias("n")
-        rows.append(seeds.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit("seed")))
+    one = pl.lit(1, pl.UInt32).alias("n")
+    for drawn, runs in (("seed", study_seeds(study, manifest, view)), ("raw", study_raw(study, manifest, view))):
+        if runs is not None:
+            rows.append(runs.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit(drawn)))
     behind = study_baselines(study, treatments(study, manifest, view.left_out), view).drop("color")
     rows.append(behind.with_columns(drawn=pl.lit("baseline")))
     columns = (*COLUMNS, "drawn", "run_id", "label")

@@ -16,7 +16,7 @@ from lib.curves import COLUMNS
 from lib.figures import FORMATS, GRID_STEM, PRESETS
 from lib.history import Run
 from lib.report import table
-from lib.results import plotted, study_curves
+from lib.results import plotted, study_curves, study_raw
 from lib.session import Current
 from lib.sources import fetch
 from lib.study import DetachRule, load_study
@@ -113,6 +113,16 @@ def test_the_numbers_of_a_chart_are_those_of_its_family_and_task(demo):
     assert seeds["n"].unique().to_list() == [1]
     for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
         assert read(io.BytesIO(table(numbers, kind))).select("step", "mean").equals(numbers.select("step", "mean"))
+
+
+def test_points_before_smoothing_are_among_the_numbers(demo):
+    view = View(raw=True)
+    points = plotted(demo.study, demo.manifest, view, "acrobot_swingup_reward").filter(pl.col("drawn") == "raw")
+    shown = study_raw(demo.study, demo.manifest, view).filter(pl.col("task") == "acrobot-swingup")
+    assert points.height > 0
+    assert points.select("run_id", "step", "mean").rows() == shown.select("run_id", "step", "value").rows()
+    assert set(points["metric"]) == {"train/episode_reward"}
+    assert set(plotted(demo.study, demo.manifest, view, "acrobot_swingup_loss")["drawn"]) == {"curve"}
 
 
 def test_the_numbers_have_the_range_and_the_arms_of_the_screen(demo):
