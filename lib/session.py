@@ -340,17 +340,25 @@ def figure_bytes(
 
 
 def drawn_bytes(
-    current: Current, chart: Any, kind: str, look: str, font: str, size: float, scale: float, footer: bool
+    current: Current,
+    chart: Any,
+    kind: str,
+    look: str,
+    font: str,
+    size: float,
+    scale: float,
+    footer: bool,
+    effects: bool = False,
 ) -> bytes:
-    """A chart as a file, with the footer of the settings on screen."""
+    """A chart as a file, with the footer of the view it was drawn with; `effects` where it draws no curves."""
     from lib.figures import footer_text, render, with_font
 
-    text = footer_text(current.study, current.manifest, current.view) if footer else ""
+    text = footer_text(current.study, current.manifest, current.view, effects) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 
 
-def sidecar_bytes(current: Current) -> bytes:
-    """What the figures rest on, as JSON."""
+def sidecar_bytes(current: Current, effects: bool = False) -> bytes:
+    """What a figure of this view rests on, as JSON; `effects` where it draws no curves."""
     from lib.figures import sidecar
 
-    return sidecar(current.study, current.manifest, current.view)
+    return sidecar(current.study, current.manifest, current.view, effects)

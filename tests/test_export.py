@@ -1,6 +1,7 @@
 """What the Export popover offers: every figure in every format, and for each the numbers that it draws."""
 
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -168,6 +169,23 @@ def test_the_numbers_of_evidence_are_those_of_its_metric(demo):
         assert figure(demo, name).numbers()["metric"].unique().to_list() == ["train/consistency_loss"]
     assert figure(demo, "Seed by seed").numbers().height == 12
     assert figure(demo, "All claims").numbers().height == 20
+
+
+def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo):
+    shown = replace(demo, view=View(x="wall", span=(0.0, 1.0), raw=True, color_by="seed", aggregate="median"))
+    event = json.loads(figure(shown, "Event time").about())
+    told = {name: event["settings"][name] for name in ("x", "grid", "span", "raw", "color_by", "aggregate")}
+    assert told == {
+        "x": "since_percent", "grid": "aligned", "span": None, "raw": False, "color_by": "", "aggregate": "median",
+    }  # fmt: skip
+    assert "hours" not in event["text"]
+    look = PLAIN | {"kind": "svg", "look": "notebook"}
+    assert "hours since each" not in figure(shown, "Event time").drawn(**look).decode()
+    assert "hours since each" in json.loads(figure(shown, "Acrobot Swingup: loss").about())["text"]
+    claims = json.loads(figure(shown, "All claims").about())
+    assert set(claims["settings"]) == {"left_out", "evidence"}
+    assert "Effects from raw rows, in the windows that the study declares. altair" in claims["text"]
+    assert "Effects from raw rows" in figure(shown, "Seed by seed").drawn(**look).decode()
 
 
 @pytest.fixture
