@@ -74,6 +74,12 @@ def current() -> Current:
     return Current(with_added(study), found.manifest, view, found.stamp)
 
 
+def asked() -> Study:
+    """The current study as it was opened, without the baselines added in this session; only where there is one."""
+    study: Study = st.session_state["_opened"][0]
+    return study
+
+
 @st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatment, ...]:
     """Every run's treatment."""
