@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from app_kit import fine, server_state, visit  # noqa: F401 - a fixture
+from app_kit import ROOT, fine, server_state, visit  # noqa: F401 - a fixture
 from pdf import read_with
 from streamlit.testing.v1 import AppTest
 
@@ -219,8 +219,15 @@ def test_evidence_is_chosen_by_task_metric_and_drawing(opened):
     assert "Figure (.html)" in buttons(at)
 
 
-def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure(opened, monkeypatch):
-    monkeypatch.setattr(session_export, "of_study", lambda current, name: None)
-    fine(opened.selectbox(key="export_figure").select("All claims").run())
-    assert "Nothing to draw" in opened.info[0].value
-    assert buttons(opened) == ["curves.csv", "Report (.html)"]
+def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure():
+    demo = load_study("demo")
+    never = replace(demo, name="never", tasks=tuple(replace(task, detach=DetachRule()) for task in demo.tasks))
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    at.session_state["own_studies"] = {"never": never}
+    at.session_state["study"] = "never"
+    at.session_state["export"] = True
+    fine(at.run())
+    for name in ("All claims", "Reward against loss"):
+        fine(at.selectbox(key="export_figure").select(name).run())
+        assert "Nothing to draw" in at.info[0].value
+        assert buttons(at) == ["curves.csv", "Report (.html)"]
