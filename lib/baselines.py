@@ -176,14 +176,21 @@ def with_baselines(study: Study, added: Sequence[tuple[str, Baseline]]) -> Study
 
 
 def without_folders(study: Study) -> Study:
-    """The study with the bare file names of baselines that lie at absolute paths, to be shown to others."""
+    """The study without the folders of this machine, to be shown to others.
+
+    Baselines that lie at absolute paths have their bare file names, and a bundle there that of the study's own, which has
+    to lie beside the file.
+    """
+    source = study.source
+    if source.kind == "bundle" and Path(source.path).is_absolute():
+        source = replace(source, path=f"{study.name}.zip")
     tasks = tuple(
         replace(t, baselines=tuple(replace(b, path=_bare(b.path), label=b.name) for b in t.baselines))
         if any(Path(b.path).is_absolute() for b in t.baselines)
         else t
         for t in study.tasks
     )
-    return replace(study, tasks=tasks)
+    return replace(study, source=source, tasks=tasks)
 
 
 def _bare(path: str) -> str:

@@ -29,6 +29,7 @@ from lib.view import Axis, View
 __all__ = [
     "FAMILIES",
     "DetachMark",
+    "alt_text",
     "detach_marks",
     "family_chart",
     "family_metrics",
@@ -86,7 +87,7 @@ class Behind:
     """What may be drawn behind the means, frames of every task.
 
     `seeds` : task, arm, metric, run_id, step, value: each run's own curve, thin.
-    `raw` : the same columns, unsmoothed: dots.
+    `raw` : the same columns, before smoothing, one value a bin: dots.
     `coloring` : where it is given, `seeds` are drawn in the colour of their run's value, and the bands faintly.
     `baselines` : columns of `lib.baselines.BASELINES`: thin, named at their lines, in reward charts.
     """
@@ -175,7 +176,7 @@ def family_wired(
         return None
     behind, options = behind or Behind(), options or Options()
     plan, data = _planned(curves, study, task, family, view, rules, behind, view.span, view.log(family), options)
-    takeaway = _takeaway(curves, study, task, family, rules if view.x == "steps" else (), behind.coloring)
+    takeaway = alt_text(curves, study, task, family, rules if view.x == "steps" else (), behind.coloring)
     # The range of a log axis changes with the numbers: it is filled in with them.
     later = parts.LATER if plan.bounds else None
     return _template(replace(plan, bounds=later)).filled(data, plan.bounds, takeaway)
@@ -201,7 +202,7 @@ def _planned(
 ) -> tuple[Plan, dict[str, pl.DataFrame]]:
     """A chart's plan, and its tables by layer."""
     metrics = _metrics(curves, study, family)
-    domain = _range(curves, domain)
+    domain = tables.shown_range(curves, domain)
     side = _legend_side(rules, domain, task, view)
     look = look_of(
         study, task, family, view, metrics, parts.arm_order([arm for _, arm in curves]),
@@ -266,12 +267,6 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     return parts.Layered(
         layer=layers, params=params, width=options.width, height=options.height, title=heading, config=config
     )
-
-
-def _range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
-    whole = tables.x_range(curves)
-    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
 
 
 def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:
@@ -342,26 +337,14 @@ def _raw(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
 
 
 def alt_text(
-    curves: pl.DataFrame,
-    study: Study,
-    task: Task,
-    family: str,
-    *,
-    rules: Rules = (),
-    coloring: Coloring | None = None,
+    curves: Curves, study: Study, task: Task, family: str, rules: Rules = (), coloring: Coloring | None = None
 ) -> str:
     """The takeaway of a family's chart in a sentence: each arm's level of the last metric at the detach and at the end.
 
     Parameters
     ----------
-    curves : as `family_chart` takes them; with several detach steps, or none, the levels are the first and the last.
+    curves : as `family_wired` takes them; with several detach steps, or none, the levels are the first and the last.
     """
-    return _takeaway(tables.split(curves, task.key), study, task, family, rules, coloring)
-
-
-def _takeaway(
-    curves: Curves, study: Study, task: Task, family: str, rules: Rules, coloring: Coloring | None = None
-) -> str:
     metrics = _metrics(curves, study, family)
     if not metrics:
         return f"{task.title}: nothing of the family {family} was logged."

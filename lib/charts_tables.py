@@ -73,6 +73,12 @@ def x_range(curves: Curves) -> tuple[float, float] | None:
     return (0.0 if 0 < low < 0.1 * high else low), high
 
 
+def shown_range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
+    whole = x_range(curves)
+    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
+
+
 def log_bounds(drawn: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[float, float]:
     """The y range of a log axis; a lower bound near or below 0 has no place on it and must not stretch it."""
     columns = [part for curve in drawn for part in (curve.mean, curve.upper)]
@@ -120,6 +126,6 @@ def seed_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
 
 
 def raw_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
-    """Unsmoothed points: metric, arm, step, value."""
+    """Values before smoothing, one a bin: metric, arm, step, value."""
     points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
     return parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS)).drop("run_id")

@@ -37,7 +37,7 @@ def bibtex(study: Study, manifest: Manifest) -> str:
         "year": manifest.fetched_at[:4],
         "howpublished": _tex(_place(manifest)),
         "note": _tex(f"{_counted(manifest)}; {_made()}"),
-        "url": url,
+        "url": url.replace("{", "%7B").replace("}", "%7D"),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     key = re.sub(r"[^A-Za-z0-9]+", "_", study.name).strip("_") or "study"

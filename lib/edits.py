@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lib.study import Metric, Study, StudyError, Task, parse_study
+from lib.study import Metric, Study, StudyError, Task, parse_study, placed
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w\-. \"']+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([\w\-\"']+)\s*=")
@@ -60,6 +60,9 @@ def task_complaints(task: Task, others: Sequence[str]) -> dict[str, str]:
 
 
 def edited(study: Study, title: str, hypothesis: str, metrics: Sequence[Metric], tasks: Sequence[Task]) -> Study:
-    """The study with these parts. One of W&B has no folder any more: it is its editor's, and only their key serves it."""
-    folder = "" if study.source.kind == "wandb" else study.folder
-    return replace(study, title=title, hypothesis=hypothesis, metrics=tuple(metrics), tasks=tuple(tasks), folder=folder)
+    """The study with these parts.
+
+    One of W&B has no folder any more: it is its editor's, and only their key serves it. Its baselines stay where they lie.
+    """
+    changed = replace(study, title=title, hypothesis=hypothesis, metrics=tuple(metrics), tasks=tuple(tasks))
+    return replace(placed(changed), folder="") if study.source.kind == "wandb" else changed

@@ -5,7 +5,7 @@ import html
 import json
 import re
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal, get_args
@@ -132,8 +132,11 @@ def with_font(preset: Preset | str, *, font: str = "", font_size: float | None =
     return replace(look, font=font or look.font, font_size=font_size or look.font_size)
 
 
-def footer_text(study: Study, manifest: Manifest, view: View) -> str:
-    """What a figure rests on, in a sentence: runs, fetch time, settings, versions, ddof."""
+def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = False) -> str:
+    """What a figure rests on, in a sentence: runs, fetch time, settings, versions, ddof.
+
+    Of the view's settings a figure of `effects` has the runs left out alone.
+    """
     kept = [run for run in manifest.runs if run.tasks and run.id not in view.left_out]
     spread = {
         "std": "one standard deviation (ddof 1)",
@@ -148,10 +151,12 @@ def footer_text(study: Study, manifest: Manifest, view: View) -> str:
     grid = "aligned bins" if view.grid == "aligned" else "exact steps, as the original notebook"
     left = f", {len(view.left_out)} left out" if view.left_out else ""
     counted = f"{len(kept)} {'run' if len(kept) == 1 else 'runs'}"
+    settings = f"{view.aggregate} over seeds, band: {spread}, {window}, {grid}{_also(view)}"
+    if effects:
+        settings = "Effects from raw rows, in the windows that the study declares"
     return (
-        f"{study.title}. {counted}{left}, fetched {manifest.fetched_at}. {view.aggregate} over seeds, "
-        f"band: {spread}, "
-        f"{window}, {grid}{_also(view)}. altair {version('altair')}, polars {version('polars')}."
+        f"{study.title}. {counted}{left}, fetched {manifest.fetched_at}. {settings}. "
+        f"altair {version('altair')}, polars {version('polars')}."
     )
 
 
@@ -165,10 +170,12 @@ def _also(view: View) -> str:
     return "".join(f", {text}" for holds, text in found if holds)
 
 
-def sidecar(study: Study, manifest: Manifest, view: View) -> bytes:
+def sidecar(study: Study, manifest: Manifest, view: View, effects: bool = False) -> bytes:
     """The same as `footer_text`, and the ids of the runs, as JSON to lie beside a figure."""
     runs = [run.id for run in manifest.runs if run.tasks and run.id not in view.left_out]
-    settings = {name: getattr(view, name) for name in View.__dataclass_fields__}
+    settings: dict[str, Any] = {name: getattr(view, name) for name in View.__dataclass_fields__}
+    if effects:
+        settings = {"left_out": view.left_out, "evidence": asdict(study.evidence)}
     tree = {
         "study": study.name,
         "source": manifest.source,
@@ -177,7 +184,7 @@ def sidecar(study: Study, manifest: Manifest, view: View) -> bytes:
         "settings": settings,
         "ddof": 1,
         "versions": {name: version(name) for name in ("altair", "polars", "scipy", "vl-convert-python")},
-        "text": footer_text(study, manifest, view),
+        "text": footer_text(study, manifest, view, effects),
     }
     return json.dumps(tree, indent=1, default=list).encode()
 

@@ -28,7 +28,7 @@ class Drawn:
     """What the figures of a study are drawn from, for one view: frames of every task.
 
     `curves` as `lib.curves.curves` gives them, `baselines` as `lib.baselines`; `seeds`, each run's own curve, and `raw`,
-    the same before smoothing, as `lib.curves.seed_curves` (None where the view draws none); `coloring` of
+    the same before smoothing, one value a bin, as `lib.curves.seed_curves` (None where the view draws none); `coloring` of
     the runs and `clocks`, where x is wall time, are by task.
     """
 
@@ -105,7 +105,7 @@ def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | 
 
 
 def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
-    """The smoothed metrics of each run before smoothing, as `study_seeds`; None where the view draws none."""
+    """The smoothed metrics of each run before smoothing, one value a bin, as `study_seeds`; None where the view draws none."""
     return _of_every_task(raw_curves, study, manifest, view) if view.draws_raw else None
 
 
@@ -164,8 +164,9 @@ def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> p
     return pl.concat([BASELINES.to_frame(), *found])
 
 
-#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, or a baseline's.
-DRAWN = ("curve", "seed", "baseline")
+#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, the same before smoothing where it
+#: draws that, or a baseline's.
+DRAWN = ("curve", "seed", "raw", "baseline")
 
 
 def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataFrame:
@@ -173,9 +174,10 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
 
     Returns
     -------
-    Columns of `lib.curves.COLUMNS` (a seed's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
-    seed and `label` of a baseline; within the view's range of steps.
+    Columns of `lib.curves.COLUMNS` (a run's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
+    run and `label` of a baseline; within the range of x that the figure shows of each task.
     """
+    from lib.charts_tables import shown_range, split
     from lib.figures import GRID_STEM, file_stem
 
     cells = {file_stem(task, family): (task, family) for task in study.tasks for family in ("reward", "loss")}
@@ -185,16 +187,20 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
         keys = [metric.key for metric in study.family(family)]
         baseline = pl.lit(family == "reward") & (pl.col("drawn") == "baseline")
         here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
-    rows = [study_curves(study, manifest, view).with_columns(drawn=pl.lit("curve"))]
-    if (seeds := study_seeds(study, manifest, view)) is not None:
-        one = pl.lit(1, pl.UInt32).alias("n")
-        rows.append(seeds.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit("seed")))
+    curves = study_curves(study, manifest, view)
+    rows = [curves.with_columns(drawn=pl.lit("curve"))]
+    one = pl.lit(1, pl.UInt32).alias("n")
+    for drawn, runs in (("seed", study_seeds(study, manifest, view)), ("raw", study_raw(study, manifest, view))):
+        if runs is not None:
+            rows.append(runs.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit(drawn)))
     behind = study_baselines(study, treatments(study, manifest, view.left_out), view).drop("color")
     rows.append(behind.with_columns(drawn=pl.lit("baseline")))
     columns = (*COLUMNS, "drawn", "run_id", "label")
     empty = pl.DataFrame(schema={"run_id": pl.String, "label": pl.String})
     frame = pl.concat([*rows, empty], how="diagonal").select(columns).filter(here)
-    return frame if view.span is None else frame.filter(pl.col("step").is_between(*view.span))
+    within = {task.key: shown_range(split(curves, task.key), view.span) for task, _ in shown}
+    beyond = [(pl.col("task") == key) & ~pl.col("step").is_between(*span) for key, span in within.items() if span]
+    return frame.filter(~pl.any_horizontal(False, *beyond))
 
 
 def results(study: Study, manifest: Manifest, view: View) -> Results:

@@ -79,6 +79,12 @@ def current() -> Current:
     return Current(with_added(study), found.manifest, view, found.stamp)
 
 
+def asked() -> Study:
+    """The current study as it was opened, without the baselines added in this session; only where there is one."""
+    study: Study = st.session_state["_opened"][0]
+    return study
+
+
 @st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
 def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatment, ...]:
     """Every run's treatment."""
@@ -142,7 +148,7 @@ def seed_curves(current: Current, task: str) -> pl.DataFrame:
 
 
 def raw_curves(current: Current, task: str) -> pl.DataFrame:
-    """The smoothed metrics of each run of one task before smoothing."""
+    """The smoothed metrics of each run of one task before smoothing, one value a bin."""
     study, view = current.study, replace(current.view, smooth=False)
     binned = _current_bins(replace(current, view=view), task)
     smoothed = [m.key for m in study.metrics if m.smoothed]
@@ -340,17 +346,25 @@ def figure_bytes(
 
 
 def drawn_bytes(
-    current: Current, chart: Any, kind: str, look: str, font: str, size: float, scale: float, footer: bool
+    current: Current,
+    chart: Any,
+    kind: str,
+    look: str,
+    font: str,
+    size: float,
+    scale: float,
+    footer: bool,
+    effects: bool = False,
 ) -> bytes:
-    """A chart as a file, with the footer of the settings on screen."""
+    """A chart as a file, with the footer of the view it was drawn with; `effects` where it draws no curves."""
     from lib.figures import footer_text, render, with_font
 
-    text = footer_text(current.study, current.manifest, current.view) if footer else ""
+    text = footer_text(current.study, current.manifest, current.view, effects) if footer else ""
     return render(chart, kind, preset=with_font(look, font=font, font_size=size), scale=scale, footer=text)
 
 
-def sidecar_bytes(current: Current) -> bytes:
-    """What the figures rest on, as JSON."""
+def sidecar_bytes(current: Current, effects: bool = False) -> bytes:
+    """What a figure of this view rests on, as JSON; `effects` where it draws no curves."""
     from lib.figures import sidecar
 
-    return sidecar(current.study, current.manifest, current.view)
+    return sidecar(current.study, current.manifest, current.view, effects)

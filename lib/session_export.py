@@ -10,6 +10,7 @@ from lib import results, session
 from lib.session import Current
 from lib.session_effects import TaskEffects, task_effects
 from lib.study import Metric, Study, Task
+from lib.view import View
 
 GRID, CLAIMS, QUADRANT, EVIDENCE = "Grid of all tasks", "All claims", "Reward against loss", "Evidence of one metric"
 #: Pixels; presets have widths of their own.
@@ -18,10 +19,14 @@ WIDTH = 800
 
 @dataclass(frozen=True)
 class Exported:
-    """One figure: the stem of its file, its bytes in a look, and the numbers that it draws; both made when called."""
+    """One figure: the stem of its file, its bytes in a look, what it rests on as JSON, and the numbers that it draws.
+
+    All but the stem are made when called; the footer and `about` tell of the settings that it was drawn with.
+    """
 
     stem: str
     drawn: Callable[..., bytes]
+    about: Callable[[], bytes]
     numbers: Callable[[], pl.DataFrame]
 
 
@@ -43,6 +48,7 @@ def of_curves(current: Current, stem: str) -> Exported:
     return Exported(
         stem,
         lambda **look: session.figure_bytes(current, stem, **look),
+        lambda: session.sidecar_bytes(current),
         lambda: results.plotted(current.study, current.manifest, current.view, stem),
     )
 
@@ -67,12 +73,19 @@ def of_metric(current: Current, task: Task, metric: Metric) -> Mapping[str, Expo
     study, treated = current.study, session.shown_treated(current, task.key)
     frames = _frames(current, metric, task_effects(current, task.key, None))
     prefix = f"{task.title} - {metric.name} - "
-    figures = list(metric_figures(study, task, metric, treated, frames, WIDTH, prefix))
-    since = replace(current, view=replace(current.view, x="since_percent", grid="aligned", span=None))
+    figures = metric_figures(study, task, metric, treated, frames, WIDTH, prefix)
+    found = {figure.name: _exported(current, figure) for figure in figures}
+    since = replace(current, view=event_view(current.view))
     curves = pl.concat([session.curves(since, one.key) for one in study.tasks])
     if curves.filter(pl.col("metric") == metric.key).height:
-        figures.append(event_figure(curves, study, metric, since.view, current.treated))
-    return {figure.name: _exported(current, figure) for figure in figures}
+        figure = event_figure(curves, study, metric, since.view, current.treated)
+        found[figure.name] = _exported(since, figure, effects=False)
+    return found
+
+
+def event_view(view: View) -> View:
+    """The view that event time is drawn with: means and bands of the whole of every task, counted from the detach."""
+    return replace(view, x="since_percent", grid="aligned", span=None, seeds=False, color_by="", raw=False)
 
 
 def _frames(current: Current, metric: Metric, found: TaskEffects) -> Any:
@@ -86,9 +99,11 @@ def _frames(current: Current, metric: Metric, found: TaskEffects) -> Any:
     return Frames(found.per_run, found.differences, found.placebo, (fits, points))
 
 
-def _exported(current: Current, figure: Any) -> Exported:
+def _exported(current: Current, figure: Any, effects: bool = True) -> Exported:
+    """A figure drawn with these settings; of effects, which no setting of curves changes, where it is not said otherwise."""
     return Exported(
         figure.stem,
-        lambda **look: session.drawn_bytes(current, figure.chart, **look),
+        lambda **look: session.drawn_bytes(current, figure.chart, **look, effects=effects),
+        lambda: session.sidecar_bytes(current, effects),
         lambda: figure.numbers,
     )

@@ -1,6 +1,7 @@
 """Streamlit's side of choosing a study: which one, whose key may be used for it, and which files it may name."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from streamlit.errors import StreamlitSecretNotFoundError
 from lib.baselines import baseline_curve, read_baseline, with_baselines
 from lib.sources.bundle import bundled_study
 from lib.store import put, store_root
-from lib.study import STUDIES, Baseline, Study, StudyError, Task, load_study, parse_study, shipped_studies
+from lib.study import STUDIES, Baseline, Study, StudyError, Task, load_study, parse_study, placed, shipped_studies
 from lib.view import View
 
 _OWN = "own_studies"
@@ -146,9 +147,20 @@ def may_name_paths(study: Study) -> bool:
     paths = {baseline.path for task in study.tasks for baseline in task.baselines}
     if study.source.kind != "wandb":
         paths.add(study.source.path)
-    if paths <= st.session_state.get(_UPLOADS, set()):
+    paths -= st.session_state.get(_UPLOADS, set())
+    # Anyone sees the baselines of shipped studies: an edited copy may go on drawing them.
+    if not paths or paths <= _shipped_baselines():
         return True
     return bool((secret("deployment") or {}).get("local_paths", not is_hosted()))
+
+
+def _shipped_baselines() -> set[str]:
+    """Where the baselines of the shipped studies lie."""
+    found = set[str]()
+    for name in shipped_studies():
+        with suppress(StudyError):
+            found |= {b.path for task in placed(load_study(name)).tasks for b in task.baselines}
+    return found
 
 
 def key_for(study: Study) -> str | None:

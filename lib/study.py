@@ -45,6 +45,7 @@ __all__ = [
     "Task",
     "load_study",
     "parse_study",
+    "placed",
     "shipped_studies",
     "to_toml",
     "with_source",
@@ -322,3 +323,14 @@ def _plain(item: Any) -> Any:
 def with_source(study: Study, source: Source, folder: str = "") -> Study:
     """The same question asked of another source."""
     return replace(study, source=source, folder=folder)
+
+
+def placed(study: Study) -> Study:
+    """The study with its baselines at absolute paths, for where it is parted from its folder."""
+    if not study.folder:
+        return study
+    tasks = tuple(
+        replace(t, baselines=tuple(replace(b, path=str(study.at(b.path).resolve()), label=b.name) for b in t.baselines))
+        for t in study.tasks
+    )
+    return replace(study, tasks=tasks)

@@ -18,7 +18,8 @@ class View:
     `x` is steps, percent of training, either of them since the detach, or hours of wall time; `span` is the range of x
     that is drawn (None: all of it). `log_reward` and `log_loss` choose the axis of a family (None: as its metrics'
     scales say). `seeds` draws every run's own curve, `color_by` does so in the colour of its seed, its arm or its
-    value of that config key (empty: none), and `raw` draws the points of smoothed metrics as they were before.
+    value of that config key (empty: none), and `raw` draws the points of smoothed metrics as they were before
+    smoothing, one value a bin.
     """
 
     aggregate: Aggregate = "mean"

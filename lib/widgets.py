@@ -63,7 +63,13 @@ def view_settings(study: Study, found: Brought | None) -> View:
             bind="query-params",
             disabled=not smooth,
         )
-        raw = st.toggle("Raw points behind smoothed", key="raw", bind="query-params", disabled=not smooth)
+        raw = st.toggle(
+            "Raw points behind smoothed",
+            key="raw",
+            bind="query-params",
+            disabled=not smooth,
+            help="Each run before smoothing, one value a bin: means of what was logged there.",
+        )
         seeds = st.toggle("Draw every seed", key="seeds", bind="query-params")
         color_by = _color_by(study, found)
         exact = st.toggle(

@@ -39,7 +39,7 @@ def _figure(current: Current) -> None:
         return
     look = _look()
     kind = look["kind"]
-    _figure_files(current, figure, look, kind)
+    _figure_files(figure, look, kind)
     _numbers(figure)
 
 
@@ -67,7 +67,7 @@ def _look() -> dict[str, Any]:
     return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
 
 
-def _figure_files(current: Current, figure: Exported, look: dict[str, Any], kind: str) -> None:
+def _figure_files(figure: Exported, look: dict[str, Any], kind: str) -> None:
     from lib.figures import MIME
 
     with st.container(horizontal=True):
@@ -81,7 +81,7 @@ def _figure_files(current: Current, figure: Exported, look: dict[str, Any], kind
         )
         st.download_button(
             "Sidecar (.json)",
-            data=lambda: session.sidecar_bytes(current),
+            data=figure.about,
             file_name=f"{figure.stem}.about.json",
             mime="application/json",
             help="Runs, settings and versions, to lie beside the figure.",

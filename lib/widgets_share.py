@@ -4,6 +4,7 @@ import streamlit as st
 
 from lib import session, session_studies
 from lib.across import ALL_TASKS
+from lib.baselines import without_folders
 from lib.citation import bibtex, citation, view_link
 from lib.claims import claim
 from lib.history import Manifest
@@ -21,7 +22,7 @@ def share(current: Current) -> None:
         _claim(current)
         _citation(current)
         st.markdown("**Files**")
-        files(current.study, current.manifest, "share")
+        files(session.asked(), current.manifest, "share")
 
 
 def _link(study: Study) -> None:
@@ -82,10 +83,11 @@ def files(study: Study, manifest: Manifest | None, prefix: str) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Study file (.toml)",
-            data=to_toml(study),
+            data=to_toml(without_folders(study)),
             file_name=f"{study.name}.toml",
             icon=":material/download:",
             key=f"{prefix}_toml",
+            help="What is asked, without runs and without files that lie here: send the bundle where it has any.",
             on_click="ignore",
         )
         if manifest is not None and manifest.runs:

@@ -1,6 +1,7 @@
 import streamlit as st
 
 from lib import methods, session, widgets, widgets_build, widgets_edit, widgets_study
+from lib.baselines import without_folders
 from lib.study import to_toml
 
 study, manifest, complaint = session.opened()
@@ -16,7 +17,7 @@ if study is not None:
     if manifest is not None:
         widgets_build.add_metric(study, manifest)
     with st.expander("The study file, every default included", icon=":material/description:"):
-        st.code(to_toml(study), language="toml")
+        st.code(to_toml(without_folders(study)), language="toml")
         st.button("Edit a copy", icon=":material/edit:", on_click=widgets_study.edit, args=(study,))
     widgets_edit.form(study)
     widgets_study.stored(study)

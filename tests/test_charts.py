@@ -114,12 +114,12 @@ def test_specifications_are_valid_vega_lite():
 
 
 def test_takeaway():
-    assert alt_text(both(), STUDY, TASK, "reward", rules=RULES) == (
+    assert alt_text(split(both(), TASK.key), STUDY, TASK, "reward", rules=RULES) == (
         "Eval Episode Reward on Acrobot Swingup, from the detach at 50 steps to the end: "
         "from 20 to 30 (detached, n = 3); from 21 to 31 (control, n = 3)."
     )
-    assert "from the start to the end: from 10 to 30" in alt_text(both(), STUDY, TASK, "reward")
-    assert alt_text(both().clear(), STUDY, TASK, "loss") == "Acrobot Swingup: nothing of the family loss was logged."
+    assert "from the start to the end: from 10 to 30" in alt_text(split(both(), TASK.key), STUDY, TASK, "reward")
+    assert alt_text({}, STUDY, TASK, "loss") == "Acrobot Swingup: nothing of the family loss was logged."
 
 
 def test_legend_names_the_window_of_smoothed_metrics_only():
@@ -352,7 +352,7 @@ def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(family):
         sent = json.loads(wired.spec)
         tables = {name: pl.read_ipc_stream(content).rows(named=True) for name, content in wired.datasets}
         shown = chart(frame, family, seeds=seeds, **options).to_dict()
-        assert wired.takeaway == alt_text(frame, STUDY, TASK, family, rules=RULES)
+        assert wired.takeaway == alt_text(split(frame, TASK.key), STUDY, TASK, family, rules=RULES)
         assert len(sent["layer"]) == len(shown["layer"]) == 8
         for mine, theirs in zip(sent["layer"], shown["layer"], strict=True):
             name, given = mine.pop("data").get("name"), theirs.pop("data")

@@ -9,6 +9,7 @@ import pytest
 from lib.charts import alt_text, family_chart
 from lib.charts_grid import grid
 from lib.charts_runs import COLORS, RAMP, value_colors
+from lib.charts_tables import split
 from lib.charts_wire import wire
 from lib.curves import raw_curves, seed_curves
 from lib.figures import footer_text, render, sidecar
@@ -163,7 +164,7 @@ def test_specifications_are_valid_and_light(by):
 
 
 def test_the_takeaway_tells_the_colours():
-    text = alt_text(both(), STUDY, TASK, "reward", coloring=LISTED)
+    text = alt_text(split(both(), TASK.key), STUDY, TASK, "reward", coloring=LISTED)
     assert text.endswith("Every run has its own line, coloured by lr: 0.1, 0.2, 1 without a value.")
 
 

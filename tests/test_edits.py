@@ -6,8 +6,10 @@ import pytest
 from app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
 from streamlit.testing.v1 import AppTest
 
+import lib.study
+from lib import session_studies
 from lib.edits import edited, line_of, task_complaints, text_complaint
-from lib.study import DetachRule, Source, Task, load_study, to_toml
+from lib.study import Baseline, DetachRule, Source, Task, load_study, to_toml
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -86,6 +88,24 @@ def test_a_changed_study_of_wandb_is_its_editors_own():
     assert edited(demo, "T", "H", demo.metrics[:1], demo.tasks[:1]) == replace(
         demo, title="T", hypothesis="H", metrics=demo.metrics[:1], tasks=demo.tasks[:1]
     )
+
+
+def test_a_changed_study_of_wandb_keeps_its_baselines_where_they_lie(monkeypatch, tmp_path):
+    text = to_toml(replace(load_study("detach_encoder"), name="cloud")).replace(
+        "[[tasks]]", '[[tasks]]\nbaselines = [{path = "curves/b.csv"}]', 1
+    )
+    (tmp_path / "cloud.toml").write_text(text)
+    monkeypatch.setattr(lib.study, "STUDIES", tmp_path)
+    shipped = load_study("cloud")
+    mine = edited(shipped, "T", "", shipped.metrics, shipped.tasks)
+    assert mine.folder == ""
+    assert mine.tasks[0].baselines == (Baseline(str(tmp_path / "curves" / "b.csv"), "b"),)
+    assert mine.at(mine.tasks[0].baselines[0].path) == shipped.at("curves/b.csv")
+    monkeypatch.setattr(session_studies, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
+    monkeypatch.setattr(session_studies.st, "session_state", {})
+    assert session_studies.may_name_paths(mine)
+    other = replace(mine.tasks[0], baselines=(Baseline(str(tmp_path / "secret.csv")),))
+    assert not session_studies.may_name_paths(replace(mine, tasks=(other,)))
 
 
 @pytest.fixture

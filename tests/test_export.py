@@ -1,12 +1,13 @@
 """What the Export popover offers: every figure in every format, and for each the numbers that it draws."""
 
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
 import pytest
-from app_kit import fine, server_state, visit  # noqa: F401 - a fixture
+from app_kit import ROOT, fine, server_state, visit  # noqa: F401 - a fixture
 from pdf import read_with
 from streamlit.testing.v1 import AppTest
 
@@ -14,12 +15,15 @@ from lib import session, session_effects, session_export, session_fetch
 from lib.charts_parts import PALETTE
 from lib.curves import COLUMNS
 from lib.figures import FORMATS, GRID_STEM, PRESETS
+from lib.history import Run
 from lib.report import table
-from lib.results import plotted, study_curves
+from lib.results import plotted, study_curves, study_raw
 from lib.session import Current
 from lib.sources import fetch
-from lib.study import load_study
+from lib.study import DetachRule, load_study
 from lib.view import View
+from tests.frames import REWARD, series, study
+from tests.frames import manifest as made
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -112,6 +116,16 @@ def test_the_numbers_of_a_chart_are_those_of_its_family_and_task(demo):
         assert read(io.BytesIO(table(numbers, kind))).select("step", "mean").equals(numbers.select("step", "mean"))
 
 
+def test_points_before_smoothing_are_among_the_numbers(demo):
+    view = View(raw=True)
+    points = plotted(demo.study, demo.manifest, view, "acrobot_swingup_reward").filter(pl.col("drawn") == "raw")
+    shown = study_raw(demo.study, demo.manifest, view).filter(pl.col("task") == "acrobot-swingup")
+    assert points.height > 0
+    assert points.select("run_id", "step", "mean").rows() == shown.select("run_id", "step", "value").rows()
+    assert set(points["metric"]) == {"train/episode_reward"}
+    assert set(plotted(demo.study, demo.manifest, view, "acrobot_swingup_loss")["drawn"]) == {"curve"}
+
+
 def test_the_numbers_have_the_range_and_the_arms_of_the_screen(demo):
     view = View(span=(20_000, 40_000), arms=("control",))
     numbers = plotted(demo.study, demo.manifest, view, "acrobot_swingup_reward")
@@ -119,6 +133,16 @@ def test_the_numbers_have_the_range_and_the_arms_of_the_screen(demo):
     assert set(numbers["drawn"]) == {"curve"}
     assert numbers["step"].is_between(20_000, 40_000).all()
     assert numbers["step"].max() > 39_000
+
+
+def test_a_task_that_does_not_reach_the_range_is_whole_in_figure_and_numbers(tmp_path):
+    points = [(step, float(step)) for step in range(0, 101, 5)]
+    asked = study(DetachRule(step=50), total=100)
+    runs = made(tmp_path, [(Run("a", config={"task": "task"}), series("a", REWARD.key, points))])
+    whole = plotted(asked, runs, View(), "task_reward")
+    assert whole.height == len(points)
+    assert plotted(asked, runs, View(span=(600.0, 900.0)), "task_reward").equals(whole)
+    assert plotted(asked, runs, View(span=(20.0, 40.0)), "task_reward")["step"].to_list() == [20, 25, 30, 35, 40]
 
 
 def test_the_grids_numbers_are_every_cells(demo):
@@ -145,6 +169,23 @@ def test_the_numbers_of_evidence_are_those_of_its_metric(demo):
         assert figure(demo, name).numbers()["metric"].unique().to_list() == ["train/consistency_loss"]
     assert figure(demo, "Seed by seed").numbers().height == 12
     assert figure(demo, "All claims").numbers().height == 20
+
+
+def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo):
+    shown = replace(demo, view=View(x="wall", span=(0.0, 1.0), raw=True, color_by="seed", aggregate="median"))
+    event = json.loads(figure(shown, "Event time").about())
+    told = {name: event["settings"][name] for name in ("x", "grid", "span", "raw", "color_by", "aggregate")}
+    assert told == {
+        "x": "since_percent", "grid": "aligned", "span": None, "raw": False, "color_by": "", "aggregate": "median",
+    }  # fmt: skip
+    assert "hours" not in event["text"]
+    look = PLAIN | {"kind": "svg", "look": "notebook"}
+    assert "hours since each" not in figure(shown, "Event time").drawn(**look).decode()
+    assert "hours since each" in json.loads(figure(shown, "Acrobot Swingup: loss").about())["text"]
+    claims = json.loads(figure(shown, "All claims").about())
+    assert set(claims["settings"]) == {"left_out", "evidence"}
+    assert "Effects from raw rows, in the windows that the study declares. altair" in claims["text"]
+    assert "Effects from raw rows" in figure(shown, "Seed by seed").drawn(**look).decode()
 
 
 @pytest.fixture
@@ -178,8 +219,15 @@ def test_evidence_is_chosen_by_task_metric_and_drawing(opened):
     assert "Figure (.html)" in buttons(at)
 
 
-def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure(opened, monkeypatch):
-    monkeypatch.setattr(session_export, "of_study", lambda current, name: None)
-    fine(opened.selectbox(key="export_figure").select("All claims").run())
-    assert "Nothing to draw" in opened.info[0].value
-    assert buttons(opened) == ["curves.csv", "Report (.html)"]
+def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure():
+    demo = load_study("demo")
+    never = replace(demo, name="never", tasks=tuple(replace(task, detach=DetachRule()) for task in demo.tasks))
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    at.session_state["own_studies"] = {"never": never}
+    at.session_state["study"] = "never"
+    at.session_state["export"] = True
+    fine(at.run())
+    for name in ("All claims", "Reward against loss"):
+        fine(at.selectbox(key="export_figure").select(name).run())
+        assert "Nothing to draw" in at.info[0].value
+        assert buttons(at) == ["curves.csv", "Report (.html)"]

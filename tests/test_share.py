@@ -4,13 +4,17 @@ import tomllib
 from dataclasses import replace
 
 import pytest
+import streamlit as st
 from app_kit import ROOT, fine, server_state, visit  # noqa: F401 - a fixture
 from streamlit.testing.v1 import AppTest
 
 from lib import VERSION
 from lib.citation import bibtex, citation, view_link
 from lib.history import Manifest, Run
-from lib.study import Source, load_study, to_toml
+from lib.sources import fetch
+from lib.sources.bundle import write_bundle
+from lib.store import store_root
+from lib.study import Baseline, Source, load_study, parse_study, to_toml
 from tests.chart_frames import STUDY
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -47,6 +51,11 @@ def test_a_local_folder_is_not_named():
     assert citation(STUDY, one).startswith("Detach Encoder Ablation. Local wandb runs, 1 run, fetched 2026-01-02.")
     assert "secret" not in bibtex(STUDY, one)
     assert "url" not in bibtex(STUDY, one)
+
+
+def test_a_brace_in_an_address_ends_no_field():
+    entry = bibtex(STUDY, manifest(CLOUD, "https://wandb.ai/me_too/my{}}project/runs/a")).splitlines()
+    assert entry[-2:] == ["  url = {https://wandb.ai/me_too/my%7B%7D%7Dproject},", "}"]
 
 
 def test_the_tools_version_is_the_projects():
@@ -93,6 +102,52 @@ def test_link_claim_and_citation_of_the_demo(opened):
 def test_files_of_the_popover(opened):
     labels = [button.label for button in opened.get("download_button")]
     assert labels == ["Study file (.toml)", "Bundle (.zip)", "Report (.html)"]
+
+
+@pytest.fixture
+def offered(monkeypatch) -> dict[str, str]:
+    """The text behind each download button that holds one, by its key."""
+    found: dict[str, str] = {}
+    draw = st.download_button
+
+    def button(label, data, **options):
+        if isinstance(data, str):
+            found[options["key"]] = data
+        return draw(label, data, **options)
+
+    monkeypatch.setattr(st, "download_button", button)
+    return found
+
+
+def test_the_study_file_names_no_baseline_that_was_added_here(offered):
+    at = visit("rewards")
+    upload = at.file_uploader(key="baseline_upload")
+    fine(upload.upload("mine.csv", b"step,reward,seed\n0,1,1\n50000,500,1\n", "text/csv").run())
+    fine(at.button(key="baseline_add").click().run())
+    at.session_state["share"] = True
+    fine(at.run())
+    assert offered["share_toml"] == to_toml(load_study("demo"))
+    assert str(store_root()) not in offered["share_toml"]
+
+
+def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_path):
+    demo = load_study("demo")
+    (tmp_path / "curve.csv").write_text("step,reward,seed\n0,1,1\n50000,500,1\n")
+    behind = Baseline(str(tmp_path / "curve.csv"))
+    mine = replace(demo, name="mine", tasks=(replace(demo.tasks[0], baselines=(behind,)), *demo.tasks[1:]))
+    write_bundle(mine, fetch(demo), tmp_path / "mine.zip")
+    at = visit("study")
+    content = (tmp_path / "mine.zip").read_bytes()
+    fine(at.file_uploader(key="study_upload").upload("mine.zip", content, "application/zip").run())
+    fine(next(b for b in at.button if b.label == "Open the file").click().run())
+    assert at.sidebar.selectbox(key="study").value == "mine"
+    at.session_state["share"] = True
+    fine(at.run())
+    for key in ("share_toml", "study_toml"):
+        assert parse_study(offered[key]).source.path == "mine.zip"
+        assert "curve" in offered[key]
+        assert str(store_root().resolve()) not in offered[key]
+    assert not any(str(store_root().resolve()) in code.value for code in at.code)
 
 
 def test_a_study_of_this_session_says_that_its_link_opens_nowhere_else(opened):
