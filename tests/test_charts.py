@@ -339,6 +339,17 @@ def test_two_charts_of_the_same_settings_are_the_same_specification():
     assert json.dumps(chart(both()).to_dict()) == json.dumps(chart(both()).to_dict())
 
 
+def test_series_are_told_apart_whatever_the_order_of_rows():
+    frame = both()
+    mixed = pl.concat([frame[::2], frame[1::2]]).sort("step", maintain_order=True)
+    for name, one in split(frame, TASK.key).items():
+        other = split(mixed, TASK.key)[name]
+        assert (one.step.tolist(), one.mean.tolist()) == (other.step.tolist(), other.mean.tolist())
+    assert list(split(frame, TASK.key)) == [
+        (m.key, a) for a in ("detached", "control") for m in (TRAIN, EVAL, LOSS, VAL)
+    ]
+
+
 @pytest.mark.parametrize("family", ["reward", "loss"])
 def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(family):
     seeds = per_run(family)
