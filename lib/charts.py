@@ -246,8 +246,8 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     layers.append(_band(data["curves"], look, x, y))
     if "raw" in data:
         layers.append(_raw(data["raw"], look, x, y))
-    if "runs" in data:
-        layers += run_layers(data, look, x, y)
+    if look.coloring:
+        layers += run_layers(data, look.coloring, look, x, y)
     if "seeds" in data:
         layers.append(_seeds(data["seeds"], look, x, y))
     layers.append(_lines(data["curves"], look, x, y))
@@ -258,8 +258,8 @@ def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
         layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
     if options.interactive and "baselines" in data:
         layers.append(baseline_touch(data["baselines"], x, y, look.prefix))
-    if options.interactive and "touch" in data:
-        layers.append(run_touch(data["touch"], look, x, y))
+    if options.interactive and look.coloring:
+        layers.append(run_touch(data["touch"], look.coloring, look, x, y))
     layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
     params = selections(look, options.brush) if options.interactive else alt.Undefined
     heading = parts.figure_heading(options.title)

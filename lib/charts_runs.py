@@ -42,10 +42,10 @@ def run_tables(frame: pl.DataFrame, by: Coloring, look: Look) -> tuple[dict[str,
     return tables, Colors(by.key, tuple((v, color) for v, color in value_colors(by).items() if v in present))
 
 
-def run_layers(data: Mapping[str, Data], look: Look, x: dict[str, Any], y: dict[str, Any]) -> list[alt.Chart]:
-    """A line a run and metric in the colour of its run's value; `data` as `run_tables` gives them."""
-    colors = look.coloring
-    assert colors is not None
+def run_layers(
+    data: Mapping[str, Data], colors: Colors, look: Look, x: dict[str, Any], y: dict[str, Any]
+) -> list[alt.Chart]:
+    """A line a run and metric in the colour of its run's value; `data` and `colors` as `run_tables` gives them."""
     layers = [_lines(data["runs"], "runs", look, x, y).encode(stroke=_stroke(colors, look))]
     if "runs_missing" in data:
         # Colours are a scale of numbers here: what has no number has a legend of its own.
@@ -56,10 +56,8 @@ def run_layers(data: Mapping[str, Data], look: Look, x: dict[str, Any], y: dict[
     return layers
 
 
-def run_touch(table: Data, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
+def run_touch(table: Data, colors: Colors, look: Look, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
     """What a pointer on a run's line tells; to be layered above what tells of every step."""
-    colors = look.coloring
-    assert colors is not None
     tips = [alt.Tooltip("run_id:N", title="run"), alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("metric:N")]
     if colors.key not in (SEED, ARM):
         scaled = colors.scale is not None
