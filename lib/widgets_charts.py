@@ -4,13 +4,12 @@ import json
 import re
 from typing import Any, Literal
 
-import altair as alt
 import polars as pl
 import streamlit as st
 
 from lib import session
 from lib.charts_parts import QUIET_ON, text_styles
-from lib.charts_wire import Wired, wire
+from lib.charts_wire import Wired
 from lib.session import Current
 from lib.study import Metric, Study, Task
 
@@ -100,11 +99,6 @@ def number(value: float | None) -> str:
         return "–"
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
     return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")
-
-
-def draw(chart: alt.TopLevelMixin, key: str, takeaway: str) -> None:
-    """A chart at the page's width, with the sentence that a screen reader says."""
-    send(wire(chart, takeaway), key)
 
 
 def send(chart: Wired, key: str, brush: bool = False) -> None:
