@@ -36,13 +36,14 @@ def answer(study: Study, effects: pl.DataFrame) -> None:
 
 def cell(current: Current, task: Task, family: str) -> None:
     """One cell of the grid: a family of a task, and one click to the full chart of it."""
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{_TITLES[family]}**")
-        st.page_link(
-            f"pages/{_TITLES[family].lower()}.py",
-            label="Full chart",
-            icon=":material/open_in_full:",
-            help=f"{_TITLES[family]} of {task.title} alone",
-            query_params={widgets.FOCUS: task.title},
-        )
-    widgets_charts.family(current, task, family, height=380)
+    with st.container(gap="xsmall"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{_TITLES[family]}**")
+            st.page_link(
+                f"pages/{_TITLES[family].lower()}.py",
+                label="Full chart",
+                icon=":material/open_in_full:",
+                help=f"{_TITLES[family]} of {task.title} alone",
+                query_params={widgets.FOCUS: task.title},
+            )
+        widgets_charts.family(current, task, family, height=380)

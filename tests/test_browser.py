@@ -66,6 +66,13 @@ def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path):
 # ---- every page ----------------------------------------------------------------------------------------------------
 
 
+def test_the_families_of_a_task_stand_side_by_side(visitor):
+    visitor.open()
+    left, right = (visitor.charts().nth(i).bounding_box() or {} for i in (0, 1))
+    assert left["y"] == pytest.approx(right["y"], abs=2)
+    assert left["x"] + left["width"] <= right["x"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page(chrome, app, scheme):
     with Visitor(chrome, app, color_scheme=scheme) as visitor:
