@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -364,12 +364,20 @@ def _damaged(path: Path, error: Exception) -> StoreError:
 
 def usage(server: str, key: str) -> tuple[Usage, ...]:
     """What this identity has stored, one entry a project, the largest first; a `key` of "" is the local identity."""
-    found = []
-    for folder in sorted(_shelves(server, key).glob("*/")):
-        files = [f for f in folder.rglob("*") if f.is_file() and f.name != _LOCK]
-        runs = {f.name for f in folder.glob("**/*.parquet") if f.parent.name != "raw"}
-        found.append(Usage(_project(folder), folder, sum(f.stat().st_size for f in files), len(runs)))
-    return tuple(sorted(found, key=lambda u: -u.bytes))
+    found = [_usage_of(folder) for folder in _shelves(server, key).glob("*/")]
+    return tuple(sorted(found, key=lambda u: (-u.bytes, u.folder)))
+
+
+def _usage_of(folder: Path) -> Usage:
+    """What a shelf takes now; a fetch may be writing to it, and take away what it put aside."""
+    size, runs = 0, set()
+    for at, _, names in os.walk(folder):
+        kept = [name for name in names if not name.startswith(".")]
+        for name in kept:
+            with suppress(FileNotFoundError):
+                size += (Path(at) / name).stat().st_size
+        runs |= {name for name in kept if name.endswith(".parquet") and Path(at).name != "raw"}
+    return Usage(_project(folder), folder, size, len(runs))
 
 
 def _project(folder: Path) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,33 @@ def test_what_is_stored_is_counted_and_cleared():
     clear(found.folder)
     assert usage(SERVER, KEY) == () and not folder.exists()
     clear(found.folder)
+
+
+def test_what_is_stored_is_counted_while_a_fetch_writes():
+    folder = shelf(SERVER, KEY, "team/p")
+    with writing(folder, "team/p"):
+        write_run(folder / "runs", Run("a"), history())
+    (whole,) = usage(SERVER, KEY)
+    over = threading.Event()
+
+    def come_and_go():
+        while not over.is_set():
+            for k in range(20):
+                for name in (f".aside-{k}", f"new-{k}.json"):
+                    (folder / "runs" / name).write_bytes(b"x")
+            for k in range(20):
+                for name in (f".aside-{k}", f"new-{k}.json"):
+                    (folder / "runs" / name).unlink()
+
+    writer = threading.Thread(target=come_and_go)
+    writer.start()
+    try:
+        for _ in range(200):
+            (found,) = usage(SERVER, KEY)
+            assert whole.bytes <= found.bytes <= whole.bytes + 20
+    finally:
+        over.set()
+        writer.join()
 
 
 def test_nothing_outside_the_store_is_cleared(tmp_path):
