@@ -13,14 +13,15 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from lib import charts_marks as marks
 from lib import charts_parts as parts
 from lib import charts_tables as tables
 from lib.charts_baselines import baseline_layers, baseline_tables, baseline_touch, drawn_baselines
-from lib.charts_hover import hover_layer, hover_table, number, strip_layers, strip_table, tip_titles
+from lib.charts_hover import hover_layers, hover_table, number, strip_layers, strip_table, tip_titles
 from lib.charts_look import Look, look_of, selections
-from lib.charts_parts import Data, DetachMark, detach_marks
-from lib.charts_runs import run_layers, run_tables, run_touch
-from lib.charts_tables import Curves
+from lib.charts_parts import WHOLE, Data, DetachMark, Place, detach_marks
+from lib.charts_runs import run_layers, run_tables, run_touch, shared_colors
+from lib.charts_tables import Curve, Curves
 from lib.charts_wire import Template, Wired, template
 from lib.run_values import Coloring, coloring_text
 from lib.study import Metric, Study, Task
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 FAMILIES = ("reward", "loss")
+#: The table of what a tooltip says, which is of all families.
+HOVER = "hover"
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
 STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
 
@@ -44,28 +47,50 @@ Rules = Sequence[DetachMark]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything of a curve chart but its numbers: what a specification depends on.
+class Panel:
+    """One family in a chart: a y axis and what is drawn along it, everything but its numbers.
 
-    `layers` are the tables it draws; `titles` and `n_label` what its tooltip and its strip say of them.
+    `layers` are the tables it draws; `n_label` is what its strip says of them, `bounds` the range of a log axis.
     """
 
     look: Look
-    task: Task
-    x: Axis
     y_title: str
     layers: tuple[str, ...]
-    titles: tuple[str, ...]
     n_label: str
+    bounds: tuple[float, float] | None
+    place: Place = WHOLE
+
+    def table(self, layer: str) -> str:
+        """What the table of one of its layers is called in the chart."""
+        return f"{self.look.family}_{layer}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything of a curve chart but its numbers: what a specification depends on.
+
+    `titles` and `logs` are what its tooltip calls each series, and whether that lies on a log axis.
+    """
+
+    task: Task
+    x: Axis
+    panels: tuple[Panel, ...]
+    titles: tuple[str, ...]
+    logs: tuple[bool, ...]
     rules: tuple[DetachMark, ...]
     domain: tuple[float, float] | None
-    bounds: tuple[float, float] | None
     options: "Options"
 
     @property
     def view(self) -> View:
         """The view as far as axes and rules depend on it."""
         return View(x=self.x)
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of all its tables."""
+        found = [panel.table(layer) for panel in self.panels for layer in panel.layers]
+        return [*found, HOVER] if self.options.interactive else found
 
 
 @dataclass(frozen=True)
@@ -112,28 +137,28 @@ def family_chart(
     curves: pl.DataFrame,
     study: Study,
     task: Task,
-    family: str,
-    *,
+    *families: str,
     view: View,
     rules: Rules = (),
     seeds: pl.DataFrame | None = None,
     raw: pl.DataFrame | None = None,
     baselines: pl.DataFrame | None = None,
     coloring: Coloring | None = None,
-    domain: tuple[float, float] | None = None,
-    log: bool | None = None,
     **options: Any,
 ) -> alt.LayerChart:
     """One family of one task: a line and a band a metric and arm, the detach rule last, n in a strip at the foot.
 
+    Of several families, one lies below the other over the same steps: what zooms one zooms them all.
+
     Parameters
     ----------
     curves : task, arm, metric, step (on the view's x axis), mean, std, n, lower, upper; other tasks are ignored.
-    family : "reward" or "loss".
+    families : "reward", "loss"; those that the task has no curve of are left out.
+    view : its `span` is the x range; where there is none, or the task has none of it, that of all the task's curves, so
+        that its charts share one. Its `log` says which families have a log axis; by default those with a metric of a
+        log scale.
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
     seeds, raw, baselines, coloring : as in `Behind`.
-    domain : x range; by default, or where the task has none of it, that of all the task's curves, so that its charts share one.
-    log : log or linear y; by default log where one of the metrics has a log scale.
     options : those of `Options`. width : "container" for a page, pixels for a file. title : above the chart.
         strip : whether n(step) is drawn at the foot. interactive : zoom, hover and legend selections; off for files that
         nobody can point at. brush : whether a drag with the Shift key held is a selection named `range` that a page can
@@ -141,28 +166,26 @@ def family_chart(
 
     Returns
     -------
-    A flat layered chart whose layers are named. Band, seeds, raw points and lines share one y axis; a band is not
-    drawn where its bounds are null. Data sent to the browser is cut to six significant digits and, beyond
-    `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
+    A layered chart whose layers are named, flat where it has one family. Band, seeds, raw points and lines of a family
+    share one y axis; a band is not drawn where its bounds are null. Data sent to the browser is cut to six significant
+    digits and, beyond `CURVE_ROWS` rows, to the lowest and highest point of equal spans of steps.
     """
     behind = Behind(seeds, raw, baselines, coloring)
     mine = tables.split(curves, task.key)
-    plan, data = _planned(mine, study, task, family, view, rules, behind, domain, log, Options(**options))
-    return _drawn(plan, data)
+    return _drawn(*_planned(mine, study, task, families, view, rules, behind, Options(**options)))
 
 
 def family_wired(
     curves: Curves,
     study: Study,
     task: Task,
-    family: str,
-    *,
+    *families: str,
     view: View,
     rules: Rules = (),
     behind: Behind | None = None,
     options: Options | None = None,
 ) -> Wired | None:
-    """The same chart in the view's range and scale, with its takeaway, ready to be sent to a browser.
+    """The same chart with its takeaway, ready to be sent to a browser.
 
     Parameters
     ----------
@@ -170,47 +193,78 @@ def family_wired(
 
     Returns
     -------
-    None where the task has no curve of the family.
+    None where the task has no curve of the families.
     """
-    if not _metrics(curves, study, family):
+    shown = [family for family in families if _metrics(curves, study, family)]
+    if not shown:
         return None
     behind, options = behind or Behind(), options or Options()
-    plan, data = _planned(curves, study, task, family, view, rules, behind, view.span, view.log(family), options)
-    takeaway = alt_text(curves, study, task, family, rules if view.x == "steps" else (), behind.coloring)
+    plan, data = _planned(curves, study, task, shown, view, rules, behind, options)
+    said = rules if view.x == "steps" else ()
+    takeaway = " ".join(alt_text(curves, study, task, family, said, behind.coloring) for family in shown)
     # The range of a log axis changes with the numbers: it is filled in with them.
-    later = parts.LATER if plan.bounds else None
-    return _template(replace(plan, bounds=later)).filled(data, plan.bounds, takeaway)
+    later = [replace(p, bounds=parts.LATER[i] if p.bounds else None) for i, p in enumerate(plan.panels)]
+    return _template(replace(plan, panels=tuple(later))).filled(data, [p.bounds for p in plan.panels], takeaway)
 
 
 @lru_cache(maxsize=256)
 def _template(plan: Plan) -> Template:
     """The specification of a plan, made once for all the numbers it may be drawn with."""
-    return template(_drawn(plan, {name: alt.NamedData(name) for name in plan.layers}))
+    return template(_drawn(plan, {name: alt.NamedData(name) for name in plan.tables}))
 
 
 def _planned(
     curves: Curves,
     study: Study,
     task: Task,
-    family: str,
+    families: Sequence[str],
     view: View,
     rules: Rules,
     behind: Behind,
-    domain: tuple[float, float] | None,
-    log: bool | None,
     options: Options,
 ) -> tuple[Plan, dict[str, pl.DataFrame]]:
-    """A chart's plan, and its tables by layer."""
-    metrics = _metrics(curves, study, family)
-    domain = tables.shown_range(curves, domain)
-    side = _legend_side(rules, domain, task, view)
-    look = look_of(
-        study, task, family, view, metrics, parts.arm_order([arm for _, arm in curves]),
-        interactive=options.interactive, legend=options.legend, arms_side=side,
-    )  # fmt: skip
-    drawn = [curves[name] for name in look.order() if name in curves]
-    baselines = drawn_baselines(behind.baselines, task.key, family, domain)
-    bounds = None
+    """A chart's plan, and its tables by their names."""
+    domain = tables.shown_range(curves, view.span)
+    shown = [family for family in families if _metrics(curves, study, family)] or list(families[:1])
+    arms, side = parts.arm_order([arm for _, arm in curves]), _legend_side(rules, domain, task, view)
+    panels: list[Panel] = []
+    titles: list[str] = []
+    logs: list[bool] = []
+    series: list[Curve] = []
+    data: dict[str, pl.DataFrame] = {}
+    for family, place in zip(shown, parts.places(len(shown)), strict=True):
+        look = look_of(
+            study, task, family, view, _metrics(curves, study, family), arms,
+            interactive=options.interactive, legend=options.legend, arms_side=side,
+        )  # fmt: skip
+        drawn = [curves[name] for name in look.order() if name in curves]
+        panel, its = _panel(curves, drawn, look, study, view, domain, behind, options)
+        panels.append(replace(panel, place=place))
+        data |= {panel.table(name): table for name, table in its.items()}
+        series += drawn
+        titles += tip_titles(drawn, look)
+        logs += [panel.bounds is not None] * len(drawn)
+    if options.interactive:
+        data[HOVER] = hover_table(series, _only_step(rules, task, view))
+    if len(panels) > 1:
+        panels = _together(panels, behind.coloring)
+    return Plan(task, view.x, tuple(panels), tuple(titles), tuple(logs), tuple(rules), domain, options), data
+
+
+def _panel(
+    curves: Curves,
+    drawn: Sequence[Curve],
+    look: Look,
+    study: Study,
+    view: View,
+    domain: tuple[float, float] | None,
+    behind: Behind,
+    options: Options,
+) -> tuple[Panel, dict[str, pl.DataFrame]]:
+    """A family's panel, and its tables by layer."""
+    metrics = [study.metric(key) for key in look.keys]
+    baselines = drawn_baselines(behind.baselines, look.task, look.family, domain)
+    bounds, log = None, view.log(look.family)
     if any(m.scale == "log" for m in metrics) if log is None else log:
         more = [look.named(f)["value"] for f in (behind.seeds, behind.raw) if f is not None]
         bounds = tables.log_bounds(drawn, more + ([baselines["mean"]] if baselines is not None else []))
@@ -227,46 +281,65 @@ def _planned(
     n_label = ""
     if options.strip and look.order():
         data["n_strip"], n_label = strip_table(curves, look)
-    if options.interactive:
-        data["hover"] = hover_table(drawn, _only_step(rules, task, view))
-    title = parts.family_title(metrics, family)
-    names = tip_titles(drawn, look)
-    return Plan(look, task, view.x, title, tuple(data), names, n_label, tuple(rules), domain, bounds, options), data
+    return Panel(look, parts.family_title(metrics, look.family), tuple(data), n_label, bounds), data
+
+
+def _together(panels: list[Panel], by: Coloring | None) -> list[Panel]:
+    """Panels that share their legends: one of all metrics, and one of all values that runs are coloured by."""
+    looks = [panel.look for panel in panels]
+    palette = tuple(entry for look in looks for entry in zip(look.labels, look.hues, strict=True))
+    colors = shared_colors([look.coloring for look in looks if look.coloring], by) if by else None
+    return [replace(p, look=replace(p.look, palette=palette, coloring=p.look.coloring and colors)) for p in panels]
 
 
 def _drawn(plan: Plan, data: Mapping[str, Data]) -> alt.LayerChart:
     """The chart of a plan, with its tables or their names."""
-    look, options = plan.look, plan.options
+    options, several = plan.options, len(plan.panels) > 1
+    look = plan.panels[0].look
+    x = parts.step_axis(plan.view, plan.domain, grid=not several)
+    layers: list[Any] = []
+    if options.interactive:
+        layers += hover_layers(data[HOVER], plan.titles, plan.logs, x, look.color(), look.dash(), look.prefix)
+    for panel in plan.panels:
+        mine = {layer: data[panel.table(layer)] for layer in panel.layers}
+        own = _panel_layers(plan, panel, mine, x, bool(plan.rules) and panel is plan.panels[0])
+        # A family's layers share its y axis: they are a chart of their own where there are others.
+        layers += [parts.Layered(layer=own)] if several else own
+    layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
+    chart = parts.Layered(
+        layer=layers,
+        params=selections(look, options.brush) if options.interactive else alt.Undefined,
+        width=options.width,
+        height=options.height,
+        title=parts.figure_heading(options.title),
+        config=STACKED if look.coloring and not options.cell else alt.Undefined,
+    )
+    return chart.resolve_scale(y="independent") if several else chart
+
+
+def _panel_layers(plan: Plan, panel: Panel, data: Mapping[str, Data], x: dict, named: bool) -> list[alt.Chart]:
+    """The layers of one family, what has a tooltip of its own last; `named` where the rule's label is in its headroom."""
+    look, options = panel.look, plan.options
     rows = len(look.order()) if "n_strip" in data else 0
     plot = options.height if options.cell else None
-    headroom = parts.HEADROOM if plan.rules else 8
-    y = parts.value_axis(plan.y_title, plan.bounds, 14 + 5 * rows if rows else 0, headroom, plot)
-    x = parts.step_axis(plan.view, plan.domain)
+    gutter, headroom = 14 + 5 * rows if rows else 0, parts.HEADROOM if named else 8
+    y = parts.value_axis(panel.y_title, panel.bounds, gutter, headroom, plot, panel.place)
     layers = baseline_layers(data, x, y, look.prefix) if "baselines" in data else []
-    layers.append(_band(data["curves"], look, x, y))
+    layers.append(marks.band(data["curves"], look, x, y))
     if "raw" in data:
-        layers.append(_raw(data["raw"], look, x, y))
+        layers.append(marks.raw(data["raw"], look, x, y))
     if look.coloring:
         layers += run_layers(data, look.coloring, look, x, y)
     if "seeds" in data:
-        layers.append(_seeds(data["seeds"], look, x, y))
-    layers.append(_lines(data["curves"], look, x, y))
-    if "hover" in data:
-        layers.append(hover_layer(data["hover"], plan.titles, x, plan.bounds is not None, look.prefix))
-    # What has a tooltip of its own lies above the one that covers the whole plot.
+        layers.append(marks.seeds(data["seeds"], look, x, y))
+    layers.append(marks.lines(data["curves"], look, x, y))
     if rows:
-        layers += strip_layers(data["n_strip"], plan.n_label, rows, look.color(), plot, look.prefix)
+        layers += strip_layers(data["n_strip"], panel.n_label, rows, look.color(), plot, look.prefix, panel.place)
     if options.interactive and "baselines" in data:
         layers.append(baseline_touch(data["baselines"], x, y, look.prefix))
     if options.interactive and look.coloring:
         layers.append(run_touch(data["touch"], look.coloring, look, x, y))
-    layers += parts.rule_layers(plan.rules, plan.task, plan.view, plan.domain, look.prefix)
-    params = selections(look, options.brush) if options.interactive else alt.Undefined
-    heading = parts.figure_heading(options.title)
-    config = STACKED if look.coloring and not options.cell else alt.Undefined
-    return parts.Layered(
-        layer=layers, params=params, width=options.width, height=options.height, title=heading, config=config
-    )
+    return layers
 
 
 def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:
@@ -281,59 +354,6 @@ def _only_step(rules: Rules, task: Task, view: View) -> float | None:
     if view.x == "wall" or len({r.step for r in rules}) != 1:
         return None
     return parts.mark_places(rules, task, view)[0]
-
-
-def _band(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
-    return (
-        alt.Chart(table, name=look.name("band"))
-        .mark_area(clip=True, strokeWidth=0, **look.in_order())
-        .encode(
-            x=alt.X("step:Q", **x),
-            y=alt.Y("lower:Q", **y),
-            y2=alt.Y2("upper:Q"),
-            color=look.color(),
-            detail=alt.Detail("arm:N"),
-            opacity=look.opacity(0.06 if look.coloring else 0.2),
-        )
-    )
-
-
-def _lines(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
-    return (
-        alt.Chart(table, name=look.name("line"))
-        .mark_line(clip=True, strokeJoin="round", **look.in_order())
-        .encode(
-            x=alt.X("step:Q", **x),
-            y=alt.Y("mean:Q", **y),
-            color=look.color(),
-            strokeDash=look.dash(),
-            strokeWidth=look.width(),
-            opacity=look.opacity(1),
-        )
-    )
-
-
-def _seeds(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
-    return (
-        alt.Chart(table, name=look.name("seeds"))
-        .mark_line(clip=True, strokeWidth=1, **look.in_order())
-        .encode(
-            x=alt.X("step:Q", **x),
-            y=alt.Y("value:Q", **y),
-            color=look.color(),
-            strokeDash=look.dash(),
-            detail=alt.Detail("run_id:N"),
-            opacity=look.opacity(0.4),
-        )
-    )
-
-
-def _raw(table: Data, look: Look, x: dict, y: dict) -> alt.Chart:
-    return (
-        alt.Chart(table, name=look.name("raw"))
-        .mark_circle(clip=True, size=9)
-        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=look.color(), opacity=look.opacity(0.45))
-    )
 
 
 def alt_text(

@@ -25,7 +25,6 @@ def grid(
     families: Sequence[str] = FAMILIES,
     width: int = 430,
     height: int = 300,
-    log: Mapping[str, bool] | None = None,
     seeds: pl.DataFrame | None = None,
     raw: pl.DataFrame | None = None,
     coloring: Mapping[str, Coloring] | None = None,
@@ -39,7 +38,6 @@ def grid(
     ----------
     rules : the detach marks by task key.
     coloring : of each task's runs, by task key; see `family_chart`.
-    log : log (True) or linear axis by family; by default as `family_chart` chooses.
     width, height : of one cell, in pixels.
     """
     rows = []
@@ -48,8 +46,7 @@ def grid(
         cells = [
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                log=(log or {}).get(family), domain=view.span, seeds=seeds, raw=raw,
-                coloring=(coloring or {}).get(task.key), baselines=baselines,
+                seeds=seeds, raw=raw, coloring=(coloring or {}).get(task.key), baselines=baselines,
                 title=figure_title(curves, study, task, family), interactive=False, cell=True,
             )
             for family in families
@@ -64,6 +61,7 @@ def grid(
     ).resolve_scale(**apart)
 
 
-def figure_title(curves: pl.DataFrame, study: Study, task: Task, family: str) -> str:
+def figure_title(curves: pl.DataFrame, study: Study, task: Task, *families: str) -> str:
     """The title of a figure: the task and what is plotted (`Acrobot Swingup - Episode Reward`)."""
-    return f"{task.title} - {parts.family_title(family_metrics(curves, study, task, family), family)}"
+    plotted = [parts.family_title(family_metrics(curves, study, task, family), family) for family in families]
+    return f"{task.title} - {' and '.join(plotted)}"

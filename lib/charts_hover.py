@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lib.charts_look import Look
-from lib.charts_parts import QUIET, QUIET_TEXT, Data, decimals
+from lib.charts_parts import QUIET, QUIET_TEXT, WHOLE, Data, Place, decimals
 from lib.charts_tables import Curve, Curves, named
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -100,13 +100,30 @@ def tip_titles(drawn: Sequence[Curve], look: Look) -> tuple[str, ...]:
     return tuple(f"{curve.arm}: {name}" if several else name for curve, name in zip(drawn, names, strict=True))
 
 
-def hover_layer(table: Data, titles: Sequence[str], x: dict, log: bool, prefix: str) -> alt.Chart:
-    """One rule that follows the pointer, with the values of every metric and arm at that step in its tooltip."""
+def hover_layers(
+    table: Data,
+    titles: Sequence[str],
+    logs: Sequence[bool],
+    x: dict,
+    color: alt.Color,
+    dash: alt.StrokeDash,
+    prefix: str,
+) -> list[alt.Chart]:
+    """What answers a pointer, to be layered first: it is in no mark's way, and none that has no tooltip is in its.
+
+    A layer without a mark, of which the selections are, and one rule that follows the pointer, with the values of every
+    metric and arm at that step in its tooltip.
+
+    Parameters
+    ----------
+    titles, logs : what the tooltip calls each series, and whether it lies on a log axis.
+    """
     tips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
     tips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
-    return (
+    base = alt.Chart(alt.InlineData(values=[]), name=f"{prefix}_hover_base").mark_line(clip=True)
+    rule = (
         alt.Chart(table, name=f"{prefix}_hover_rule")
-        .transform_calculate(**{f"s{i}": hover_text(i, log) for i in range(len(titles))})
+        .transform_calculate(**{f"s{i}": hover_text(i, log) for i, log in enumerate(logs)})
         .mark_rule(color=QUIET, clip=True)
         .encode(
             x=alt.X("step:Q", **x),
@@ -114,6 +131,7 @@ def hover_layer(table: Data, titles: Sequence[str], x: dict, log: bool, prefix: 
             tooltip=tips,
         )
     )
+    return [base.encode(x=alt.X("step:Q", **x), color=color, strokeDash=dash), rule]
 
 
 @dataclass(frozen=True)
@@ -196,9 +214,9 @@ def strip_table(curves: Curves, look: Look) -> tuple[pl.DataFrame, str]:
 
 
 def strip_layers(
-    bars: Data, label: str, rows: int, color: alt.Color, height: int | None, prefix: str
+    bars: Data, label: str, rows: int, color: alt.Color, height: int | None, prefix: str, place: Place = WHOLE
 ) -> list[alt.Chart]:
-    """A bar a series at the foot of the plot, paler where seeds are missing, and the label "n".
+    """A bar a series at the foot of its place in the plot, paler where seeds are missing, and the label "n".
 
     The bars lie in the same view as the curves (placed in pixels), so they stretch and zoom with it; a
     concatenated strip would not take its container's width.
@@ -210,7 +228,7 @@ def strip_layers(
     height : of the plot in pixels, or None where the page decides it.
     """
     foot = 5 * rows
-    bottom = "height" if height is None else str(height)
+    bottom = place.foot(height)
     tips = [
         alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),
         alt.Tooltip("step:Q", title="from", format=",.6~g"), alt.Tooltip("end:Q", title="to", format=",.6~g"),
@@ -234,7 +252,7 @@ def strip_layers(
         .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
         .encode(
             x=alt.XValue(-6),
-            y=alt.YValue(alt.ExprRef(f"height - {foot / 2}") if height is None else height - foot / 2),
+            y=alt.YValue(place.above_foot(foot / 2, height)),
             text=alt.TextValue(label),
         )
     )

@@ -35,6 +35,7 @@ class Look:
 
     `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is what
     runs are coloured by, if anything. `sorted` is whether curves go on along x: over wall time they may step back.
+    `palette` are labels and colours of every metric in the chart, where it has other families beside this one.
     """
 
     task: str
@@ -49,6 +50,7 @@ class Look:
     arms_side: str = "top"
     sorted: bool = True
     coloring: Colors | None = None
+    palette: tuple[tuple[str, str], ...] = ()
 
     @property
     def prefix(self) -> str:
@@ -81,8 +83,11 @@ class Look:
 
     def color(self) -> alt.Color:
         """The colour channel; its legend isolates a metric on click."""
-        scale = alt.Scale(domain=list(self.labels), range=list(self.hues))
-        columns = alt.ExprRef(f"width < {210 * len(self.labels)} ? 1 : {len(self.labels)}")
+        labels, hues = zip(*self.palette, strict=True) if self.palette else (self.labels, self.hues)
+        scale = alt.Scale(domain=list(labels), range=list(hues))
+        columns = alt.ExprRef(f"width < {210 * len(labels)} ? 1 : {len(labels)}")
+        if self.palette:
+            columns = alt.ExprRef("max(1, floor(width / 210))")
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
 
     def in_order(self) -> dict[str, Any]:
@@ -176,7 +181,8 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
     """What a pointer can do: zoom, pan, read every series at a step, isolate a metric or an arm, mark a range.
 
     Zoom is by pinch, or the wheel with Ctrl or Cmd, so that a page still scrolls; pan by dragging; the range by dragging
-    with Shift. They are set on the whole chart at once: adding them layer by layer validates every layer anew.
+    with Shift. They are set on the whole chart at once: adding them layer by layer validates every layer anew. All but
+    two are of the layer without a mark: a mark that has a selection is in the way of what follows the pointer.
     """
     drag = "[pointerdown[{}event.shiftKey], window:pointerup] > window:pointermove!"
     pan, mark = drag.format("!"), drag.format("")
@@ -184,15 +190,14 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
         type="interval", encodings=["x"], zoom="wheel![event.ctrlKey || event.metaKey]", on=pan, translate=pan
     )
     hover = alt.PointSelectionConfig(type="point", encodings=["x"], nearest=True, on="pointermove", clear="pointerout")
-    base = [look.name("band")]
+    base = [look.name("hover_base")]
     found = [
         alt.TopLevelSelectionParameter(name="zoom", select=zoom, bind="scales", views=base),
         alt.TopLevelSelectionParameter(name="hover", select=hover, views=[look.name("hover_rule")]),
     ]
-    for name, field in look.legend_fields().items():
-        # A legend answers only to a selection of a layer that it is of: arms are the dashes of the lines.
-        found.append(_by_legend(name, field, [look.name("line")] if field == "arm" else base))
+    found += [_by_legend(name, field, base) for name, field in look.legend_fields().items()]
     if look.lists_values:
+        # A legend answers only to a selection of a layer that it is of.
         found.append(_by_legend(BY_VALUE, "by", [look.name("runs")]))
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)

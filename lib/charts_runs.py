@@ -1,6 +1,7 @@
 """Every run's own line in the colour of its seed, its arm or its value of a config key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -40,6 +41,15 @@ def run_tables(frame: pl.DataFrame, by: Coloring, look: Look) -> tuple[dict[str,
         return tables, Colors(by.key, scale=(by.low, by.high), missing="runs_missing" in tables)
     present = set(known["by"].cast(pl.String))
     return tables, Colors(by.key, tuple((v, color) for v, color in value_colors(by).items() if v in present))
+
+
+def shared_colors(found: Sequence[Colors], by: Coloring) -> Colors | None:
+    """The colours of several families' runs in one legend; None where there are none."""
+    if not found:
+        return None
+    present = {value for colors in found for value, _ in colors.values}
+    values = tuple((v, color) for v, color in value_colors(by).items() if v in present)
+    return replace(found[0], values=values, missing=any(colors.missing for colors in found))
 
 
 def run_layers(

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,14 @@ class Wired:
 
 @dataclass(frozen=True)
 class Template:
-    """A specification whose tables go by their names, and whose log axis has the range `LATER`."""
+    """A specification whose tables go by their names, and whose log axes have the ranges `LATER`."""
 
     text: str
 
-    def filled(self, data: Mapping[str, pl.DataFrame], bounds: tuple[float, float] | None, takeaway: str) -> Wired:
-        """The specification with these tables, and this range of its log axis where it has one."""
+    def filled(
+        self, data: Mapping[str, pl.DataFrame], bounds: Sequence[tuple[float, float] | None], takeaway: str
+    ) -> Wired:
+        """The specification with these tables, and the range of each family's log axis where it has one."""
         text, found = self.text, {}
         for name, frame in data.items():
             content = _arrow(frame)
@@ -50,9 +52,10 @@ class Template:
             called = hashlib.sha256(content).hexdigest()[:16]
             found[called] = content
             text = text.replace(json.dumps({"name": name}), json.dumps({"name": called}))
-        if bounds:
-            for of in (list, lambda range_: log_ticks(*range_)):
-                text = text.replace(json.dumps(of(LATER)), json.dumps(of(bounds)))
+        for later, range_ in zip(LATER, bounds, strict=False):
+            if range_:
+                text = text.replace(json.dumps(list(later)), json.dumps(list(range_)))
+                text = text.replace(json.dumps(log_ticks(*later)), json.dumps(log_ticks(*range_)))
         return Wired(text, tuple(found.items()), takeaway)
 
 

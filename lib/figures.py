@@ -41,7 +41,7 @@ class Preset:
 
     `width` is the whole figure's in inches, axes and legend included (None: as the chart was made); `font_size` is
     that of axis labels, in points; `title` whether the figure keeps its title (papers caption their figures); `height` that
-    of a single plot as a share of the width (a grid keeps the height of its cells).
+    of a single plot as a share of the width (families in one chart have one each; a grid keeps the height of its cells).
     """
 
     name: str
@@ -65,9 +65,9 @@ PRESETS = {
 }
 
 
-def file_stem(task: Task, family: str) -> str:
+def file_stem(task: Task, *families: str) -> str:
     """The notebook's name of a figure's file: `acrobot_swingup_reward`."""
-    return f"{task.stem}_{family}"
+    return "_".join((task.stem, *families))
 
 
 def render(
@@ -245,7 +245,8 @@ def _fit_single(spec: Spec, width: float | None, height: float | None) -> None:
         _shorten_rule(spec, width)
     # A height by steps is that of rows of text, which need it whatever the width.
     if height and width and not isinstance(spec.get("height"), dict):
-        spec["height"] = round(width * height)
+        plots = sum("layer" in part for part in spec.get("layer", ()))
+        spec["height"] = round(width * height * max(1, plots))
 
 
 #: Pixels below which a cell of a grid has no room for its axes and legend: the cells are then stacked.

@@ -170,7 +170,7 @@ DRAWN = ("curve", "seed", "raw", "baseline")
 
 
 def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataFrame:
-    """The numbers that one figure draws, of `figures` with this stem; the grid's stem gives those of every cell.
+    """The numbers that one `figure` draws; the grid's stem gives those of every cell.
 
     Returns
     -------
@@ -178,14 +178,14 @@ def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataF
     run and `label` of a baseline; within the range of x that the figure shows of each task.
     """
     from lib.charts_tables import shown_range, split
-    from lib.figures import GRID_STEM, file_stem
+    from lib.figures import GRID_STEM
 
-    cells = {file_stem(task, family): (task, family) for task in study.tasks for family in ("reward", "loss")}
-    shown = cells.values() if stem == GRID_STEM else [cells[stem]]
+    by_stem = cells(study)
+    shown = list(by_stem.values()) if stem == GRID_STEM else [by_stem[stem]]
     here = pl.lit(False)
-    for task, family in shown:
-        keys = [metric.key for metric in study.family(family)]
-        baseline = pl.lit(family == "reward") & (pl.col("drawn") == "baseline")
+    for task, families in shown:
+        keys = [metric.key for family in families for metric in study.family(family)]
+        baseline = pl.lit("reward" in families) & (pl.col("drawn") == "baseline")
         here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
     curves = study_curves(study, manifest, view)
     rows = [curves.with_columns(drawn=pl.lit("curve"))]
@@ -220,37 +220,53 @@ def results(study: Study, manifest: Manifest, view: View) -> Results:
     )
 
 
+def cells(study: Study) -> dict[str, tuple[Task, tuple[str, ...]]]:
+    """What each figure of one task draws, by the stem of its file: a family, or all of them one below the other."""
+    from lib.charts import FAMILIES
+    from lib.figures import file_stem
+
+    families = tuple(family for family in FAMILIES if study.family(family))
+    sets = [(family,) for family in families] + ([families] if len(families) > 1 else [])
+    return {file_stem(task, *drawn): (task, drawn) for task in study.tasks for drawn in sets}
+
+
 def figures(study: Study, drawn: Drawn) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
-    """Every figure of the study with the stem of its file: the notebook's names."""
-    from lib.charts import FAMILIES, detach_marks, family_chart, family_metrics
+    """The report's figures with the stems of their files: the notebook's names."""
+    from lib.charts import family_metrics
+    from lib.figures import GRID_STEM
+
+    yield GRID_STEM, figure(study, drawn, GRID_STEM)
+    for stem, (task, families) in cells(study).items():
+        if len(families) == 1 and family_metrics(drawn.curves, study, task, *families):
+            yield stem, figure(study, drawn, stem)
+
+
+def figure(study: Study, drawn: Drawn, stem: str) -> "alt.TopLevelMixin":
+    """One figure by the stem of its file: the grid, or one of `cells`."""
+    from lib.charts import detach_marks, family_chart, family_metrics
     from lib.charts_grid import figure_title, grid
-    from lib.figures import GRID_STEM, file_stem
+    from lib.figures import GRID_STEM
 
     view, curves = drawn.view, drawn.curves
     marks = {
         task.key: detach_marks(of_task(drawn.treated, task.key), drawn.clocks.get(task.key)) for task in study.tasks
     }
-    logs = {family: log for family in FAMILIES if (log := view.log(family)) is not None}
     behind: dict[str, Any] = {"seeds": drawn.seeds, "raw": drawn.raw, "baselines": drawn.baselines}
-    yield GRID_STEM, grid(curves, study, view=view, rules=marks, log=logs, coloring=drawn.coloring, **behind)
+    if stem == GRID_STEM:
+        return grid(curves, study, view=view, rules=marks, coloring=drawn.coloring, **behind)
+    task, families = cells(study)[stem]
+    families = tuple(family for family in families if family_metrics(curves, study, task, family))
     width, height = FIGURE_SIZE
-    for task in study.tasks:
-        for family in FAMILIES:
-            if family_metrics(curves, study, task, family):
-                title = figure_title(curves, study, task, family)
-                chart = family_chart(
-                    curves,
-                    study,
-                    task,
-                    family,
-                    view=view,
-                    rules=marks[task.key],
-                    width=width,
-                    height=height,
-                    title=title,
-                    domain=view.span,
-                    log=view.log(family),
-                    coloring=drawn.coloring.get(task.key),
-                    **behind,
-                )
-                yield file_stem(task, family), chart
+    return family_chart(
+        curves,
+        study,
+        task,
+        *families,
+        view=view,
+        rules=marks[task.key],
+        width=width,
+        height=height * max(1, len(families)),
+        title=figure_title(curves, study, task, *families),
+        coloring=drawn.coloring.get(task.key),
+        **behind,
+    )

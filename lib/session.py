@@ -174,15 +174,17 @@ def axis_notes(current: Current) -> list[str]:
     return [line for task, at in placed if at for line in notes(task, shown_treated(current, task.key), at)]
 
 
-def family_chart(current: Current, task: str, family: str, height: int, brush: bool = False) -> Wired | None:
-    """The chart of one family of one task, ready to be sent; None where nothing of it was logged.
+def task_chart(
+    current: Current, task: str, families: tuple[str, ...], height: int, brush: bool = False
+) -> tuple[Wired | None, list[str]]:
+    """The chart of a task's families, ready to be sent, and those of which nothing was logged.
 
     With `brush`, a drag with Shift held is a selection of steps that the page can read.
     """
     study = current.study
-    files = _file_stamp(study, task) if family == "reward" else ""
-    known = _known_by(study, task, family, current.stamp, current.view, height, brush, files)
-    return _family_chart(known, current, task, family, height, brush)
+    files = _file_stamp(study, task) if "reward" in families else ""
+    known = _known_by(study, task, *families, current.stamp, current.view, height, brush, files)
+    return _task_chart(known, current, task, families, height, brush)
 
 
 def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
@@ -215,29 +217,33 @@ def _file_stamp(study: Study, task: str) -> str:
 
 
 @st.cache_data(scope="session", max_entries=256, show_spinner=False)
-def _family_chart(known: str, _current: Current, _task: str, _family: str, _height: int, _brush: bool) -> Wired | None:
-    task, family, study, view = _task, _family, _current.study, _current.view
+def _task_chart(
+    known: str, _current: Current, _task: str, _families: tuple[str, ...], _height: int, _brush: bool
+) -> tuple[Wired | None, list[str]]:
+    task, study, view = _task, _current.study, _current.view
     from lib import charts
     from lib.charts_tables import split
 
     if task not in _current._split:
         _current._split[task] = split(curves(_current, task), task)
+    logged = {study.metric(key).family for key, _ in _current._split[task]}
     behind = charts.Behind(
         seeds=seed_curves(_current, task) if view.draws_runs else None,
         raw=raw_curves(_current, task) if view.draws_raw else None,
-        baselines=baselines(_current, task)[0] if family == "reward" else None,
+        baselines=baselines(_current, task)[0] if "reward" in _families else None,
         coloring=coloring(_current.manifest, of_task(_current.treated, task), view.color_by),
     )
-    return charts.family_wired(
+    wired = charts.family_wired(
         _current._split[task],
         study,
         study.task(task),
-        family,
+        *_families,
         view=view,
         rules=charts.detach_marks(shown_treated(_current, task), clocks(_current, task)),
         behind=behind,
         options=charts.Options(height=_height, brush=_brush),
     )
+    return wired, [family for family in _families if family not in logged]
 
 
 def shown_treated(current: Current, task: str) -> tuple[Treatment, ...]:
@@ -338,10 +344,10 @@ def report_page(current: Current) -> str:
 def figure_bytes(
     current: Current, stem: str, kind: str, look: str, font: str, size: float, scale: float, footer: bool
 ) -> bytes:
-    """One figure as a file, from the settings on screen; `stem` as `lib.results.figures` names it."""
+    """One figure as a file, from the settings on screen; `stem` as `lib.results.figure` takes it."""
     study, view = current.study, current.view
     # A download is built outside the session's thread, where its caches are out of reach.
-    chart = dict(results.figures(study, results.study_drawn(study, current.manifest, view)))[stem]
+    chart = results.figure(study, results.study_drawn(study, current.manifest, view), stem)
     return drawn_bytes(current, chart, kind, look, font, size, scale, footer)
 
 

@@ -32,15 +32,10 @@ class Exported:
 
 def curve_stems(study: Study) -> dict[str, str]:
     """What each figure of curves is called, and the stem of its file."""
-    from lib.charts import FAMILIES
-    from lib.figures import GRID_STEM, file_stem
+    from lib.figures import GRID_STEM
 
-    stems = {GRID: GRID_STEM}
-    for task in study.tasks:
-        for family in FAMILIES:
-            if study.family(family):
-                stems[f"{task.title}: {family}"] = file_stem(task, family)
-    return stems
+    cells = results.cells(study).items()
+    return {GRID: GRID_STEM} | {f"{task.title}: {' and '.join(families)}": stem for stem, (task, families) in cells}
 
 
 def of_curves(current: Current, stem: str) -> Exported:

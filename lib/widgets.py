@@ -26,7 +26,7 @@ _AXES = {
 }
 _RANGE_HELP = (
     "The range of x of every chart and export. Hold Shift and drag over a chart to set it. Dragging, and the wheel with Ctrl "
-    "or Cmd, move and zoom one chart alone; a double click undoes that."
+    "or Cmd, move and zoom one chart, on the Overview the rewards and losses of a task together; a double click undoes that."
 )
 #: No colouring; config keys are no such words.
 _NOTHING = "nothing"

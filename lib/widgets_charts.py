@@ -14,22 +14,20 @@ from lib.session import Current
 from lib.study import Metric, Study, Task
 
 
-def family(current: Current, task: Task, family: str, height: int, alone: bool = False) -> None:
-    """The chart of one family of one task, or a sentence where nothing of it was logged; alone, under the task's name.
+def families(current: Current, task: Task, *names: str, height: int) -> None:
+    """The chart of a task's families, and a sentence for each of which nothing was logged.
 
-    A brush sets the range of x of every chart; a zoom stays in its own. Sent to the server as it happens, a zoom would
-    draw every chart of the page anew at each notch of the wheel, under the pointer.
+    A zoom is that of all families of the task: they are one chart. A brush sets the range of x of every chart. Sent to
+    the server as it happens, a zoom would draw every chart of the page anew at each notch of the wheel, under the pointer.
     """
-    if alone:
-        st.header(task.title, anchor=False)
-    if family == "reward" and (complaint := session.baselines(current, task.key)[1]):
+    if "reward" in names and (complaint := session.baselines(current, task.key)[1]):
         st.warning(complaint, icon=":material/warning:")
-    chart = session.family_chart(current, task.key, family, height, brush=True)
-    if chart is None:
-        st.caption(f"No run of {task.title} logged a {family} metric of this study.")
-        return
-    # A new range is a new chart: the brush that chose it is gone.
-    send(chart, f"chart_{task.key}_{family}_{current.view.span}", brush=True)
+    chart, missing = session.task_chart(current, task.key, names, height, brush=True)
+    if chart:
+        # A new range is a new chart: the brush that chose it is gone.
+        send(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
+    for name in missing:
+        st.caption(f"No run of {task.title} logged a {name} metric of this study.")
 
 
 def axis_notes(current: Current) -> None:

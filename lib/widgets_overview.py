@@ -1,4 +1,4 @@
-"""Parts of the Overview page: what the data answer in a few lines, and the grid's cells with their way to the full chart."""
+"""Parts of the Overview page: what the data answer in a few lines, and a task's charts with their way to the full ones."""
 
 from typing import Literal
 
@@ -7,6 +7,7 @@ import streamlit as st
 
 from lib import widgets, widgets_charts
 from lib.answers import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, answers
+from lib.charts import FAMILIES
 from lib.session import Current
 from lib.study import Study, Task
 
@@ -34,16 +35,17 @@ def answer(study: Study, effects: pl.DataFrame) -> None:
             st.page_link("pages/study.py", label="Open your own runs", icon=":material/add_circle:", help="")
 
 
-def cell(current: Current, task: Task, family: str) -> None:
-    """One cell of the grid: a family of a task, and one click to the full chart of it."""
+def charts(current: Current, task: Task) -> None:
+    """The families of a task, one below the other over the same steps, and one click to the full chart of each."""
+    families = [family for family in FAMILIES if current.study.family(family)]
     with st.container(gap="xsmall"):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{_TITLES[family]}**")
-            st.page_link(
-                f"pages/{_TITLES[family].lower()}.py",
-                label="Full chart",
-                icon=":material/open_in_full:",
-                help=f"{_TITLES[family]} of {task.title} alone",
-                query_params={widgets.FOCUS: task.title},
-            )
-        widgets_charts.family(current, task, family, height=380)
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            for family in families:
+                st.page_link(
+                    f"pages/{_TITLES[family].lower()}.py",
+                    label=f"{_TITLES[family]}: full chart",
+                    icon=":material/open_in_full:",
+                    help=f"{_TITLES[family]} of {task.title} alone",
+                    query_params={widgets.FOCUS: task.title},
+                )
+        widgets_charts.families(current, task, *families, height=120 + 220 * len(families))

@@ -2,7 +2,6 @@ import polars as pl
 import streamlit as st
 
 from lib import methods, session, widgets, widgets_charts, widgets_overview
-from lib.charts import FAMILIES
 
 current = widgets.need_runs()
 study = current.study
@@ -19,8 +18,6 @@ for task in study.tasks:
     if rows.is_empty():
         st.caption("No detached run of this task: nothing to compare.")
     widgets_charts.effect_cards(study, rows)
-    with st.grid(len(FAMILIES), min_column_width=320):
-        for family in FAMILIES:
-            widgets_overview.cell(current, task, family)
+    widgets_overview.charts(current, task)
 
 widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}")

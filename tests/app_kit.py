@@ -61,8 +61,9 @@ class Chart:
 
     @property
     def layers(self) -> dict[str, dict]:
-        """Layers by the last word of their names: band, line, seeds, …"""
-        return {layer["name"].rpartition("_")[2]: layer for layer in self.spec["layer"] if "name" in layer}
+        """Layers by the last word of their names: band, line, seeds, …; of several families the last one's."""
+        flat = [one for layer in self.spec["layer"] for one in layer.get("layer", [layer])]
+        return {layer["name"].rpartition("_")[2]: layer for layer in flat if "name" in layer}
 
     def rows(self, layer: str) -> pl.DataFrame:
         """The rows that a layer draws."""

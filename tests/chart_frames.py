@@ -70,9 +70,14 @@ def drawn(text: str, name: str, what: str = "tag") -> list[str]:
     return [one for group in groups for one in re.findall(found, group)]
 
 
+def flat(spec: dict) -> list[dict]:
+    """The layers of a specification, those of each of its families in their order."""
+    return [one for part in spec["layer"] for one in part.get("layer", [part])]
+
+
 def layer(chart: alt.TopLevelMixin, name: str) -> dict:
     """The layer of a chart's specification with this name (without its prefix)."""
-    return next(part for part in chart.to_dict()["layer"] if part["name"].endswith(f"_{name}"))
+    return next(part for part in flat(chart.to_dict()) if part["name"].endswith(f"_{name}"))
 
 
 def rows(chart: alt.TopLevelMixin, name: str) -> list[dict]:

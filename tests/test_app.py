@@ -22,7 +22,7 @@ def fresh_server(monkeypatch):
 
 # page, heading, charts, metrics, data frames
 TABLE = [
-    ("overview", "Detach Encoder Demo", 4, 10, 0),
+    ("overview", "Detach Encoder Demo", 2, 10, 0),
     ("rewards", "Rewards", 2, 0, 0),
     ("losses", "Losses", 2, 0, 0),
     ("detach_effect", "Detach effect", 5, 0, 1),
@@ -220,7 +220,7 @@ def test_fetch_a_study_from_a_server(cloud):
     assert [toast.value for toast in at.toast] == ["Fetched Detach Encoder Ablation: 6 runs"]
     assert [toast.value for toast in fine(at.run()).toast] == []
     assert [e.value for e in at.error] == []
-    assert len(charts(at)) == 4
+    assert len(charts(at)) == 2
     assert len(at.metric) == 10
     for page, drawn in {"rewards": 2, "losses": 2, "detach_effect": 1, "runs": 0, "study": 0}.items():
         go(at, page)
@@ -248,7 +248,7 @@ def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
     monkeypatch.setattr(session, "hold", hold_until_fetched)
     fine(at.button(key="first_fetch").click().run())
     assert [e.value for e in at.info] == []
-    assert len(charts(at)) == 4
+    assert len(charts(at)) == 2
 
 
 def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
@@ -275,7 +275,7 @@ def test_no_key_leads_to_the_study_page(cloud, monkeypatch):
     fine(at.button(key="first_fetch").click().run())
     _until_fetched(at)
     go(at, "overview")
-    assert len(charts(at)) == 4
+    assert len(charts(at)) == 2
 
 
 def test_hiding_the_control_arm_changes_no_claim():

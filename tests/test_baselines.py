@@ -200,14 +200,14 @@ def test_a_baseline_is_drawn_behind_rewards_alone():
     mine = baseline_curve(read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#888888"), (), View())
     names = {}
     for family in ("reward", "loss"):
-        chart = family_chart(curves, asked, asked.tasks[0], family, view=View(), baselines=mine, domain=(0.0, 12.0))
+        chart = family_chart(curves, asked, asked.tasks[0], family, view=View(span=(0.0, 12.0)), baselines=mine)
         with alt.data_transformers.enable("default"):
             spec = json.loads(chart.to_json(validate=True))
         names[family] = [layer["name"].removeprefix(f"task_{family}_") for layer in spec["layer"]]
         if family == "reward":
-            drawn = spec["datasets"][spec["layer"][1]["data"]["name"]]
+            drawn = spec["datasets"][spec["layer"][3]["data"]["name"]]
             assert [(row["label"], row["step"], row["mean"]) for row in drawn] == [("b", 0, 2), ("b", 10, 3)]
-    assert names["reward"][:4] == ["baseline_band", "baselines", "baseline_names", "band"]
+    assert names["reward"][2:6] == ["baseline_band", "baselines", "baseline_names", "band"]
     assert [name for name in names["loss"] if "baseline" in name] == []
 
 

@@ -75,7 +75,7 @@ def test_the_grid_in_every_format(chrome, visitor, tmp_path):
         page = opened_offline(context, tmp_path / f"{GRID}.html")
         assert said(page.locator("svg.marks text").all_text_contents()) == TITLES
         drawn = page.locator("svg.marks").evaluate(DRAWN_FROM)
-    on_screen = [row for at in range(6) for row in visitor.numbers(at)]
+    on_screen = [row for at in range(3) for row in visitor.numbers(at)]
     assert sorted(row[:2] for row in drawn) == sorted(row[:2] for row in on_screen)
     tree = ElementTree.fromstring(files["svg"])
     assert said(["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]) == TITLES
@@ -99,7 +99,7 @@ def test_the_grids_numbers_are_those_of_every_chart(visitor):
         assert name == f"curves.{kind}"
         frames.append(read(io.BytesIO(content)))
     assert frames[0].equals(frames[1])
-    on_screen = [row for at in range(6) for row in visitor.numbers(at)]
+    on_screen = [row for at in range(3) for row in visitor.numbers(at)]
     assert len(frames[0]) == len(on_screen)
     assert frames[0]["upper"].max() == pytest.approx(max(row[5] for row in on_screen), rel=1e-5)
 
@@ -137,7 +137,7 @@ def test_a_bundle_is_opened_by_somebody_else(chrome, app, visitor, tmp_path):
         another.follow("Overview")
         visitor.follow("Overview")
         assert another.charts().count() == 6
-        assert [another.numbers(at) for at in range(6)] == [visitor.numbers(at) for at in range(6)]
+        assert [another.numbers(at) for at in range(3)] == [visitor.numbers(at) for at in range(3)]
         untroubled(another)
     assert "demo-own" not in visitor.page.get_by_test_id("stSidebar").inner_text()
 

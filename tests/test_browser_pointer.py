@@ -85,6 +85,63 @@ def test_the_strip_tells_how_many_seeds_there_are(visitor):
     assert "n 6 of 6" in " ".join(tooltip.inner_text().split())
 
 
+def heights(visitor: Visitor) -> dict[str, str]:
+    """The first line of each family in the first chart, as it is drawn."""
+    lines = visitor.charts().first.locator("svg")
+    return {
+        family: lines.locator(f"[class*=_{family}_line_marks] path").first.get_attribute("d") or ""
+        for family in ("reward", "loss")
+    }
+
+
+def test_a_drag_and_a_wheel_move_all_families_of_a_task_and_nothing_else(visitor):
+    visitor.open("overview")
+    before, other, address = heights(visitor), visitor.marks(1), visitor.page.url
+    chart = visitor.charts().first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box() or {}
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + 0.75 * box["height"]  # in the losses
+    visitor.page.mouse.move(x, y)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(x - 50, y, steps=3)
+    visitor.page.mouse.move(x - 150, y, steps=3)
+    visitor.page.mouse.up()
+    assert visitor.until(lambda: all(heights(visitor)[family] != before[family] for family in before))
+    moved = heights(visitor)
+    visitor.page.keyboard.down("Control")
+    visitor.page.mouse.wheel(0, -300)
+    visitor.page.keyboard.up("Control")
+    # Their shared axis as well: it has closer ticks where it is zoomed.
+    assert visitor.until(lambda: "70k" in x_labels(visitor, 0)), x_labels(visitor, 0)
+    assert visitor.until(lambda: all(heights(visitor)[family] != moved[family] for family in moved))
+    visitor.settled()
+    assert visitor.marks(1) == other
+    assert visitor.page.url == address
+    visitor.page.mouse.dblclick(x, y)
+    assert visitor.until(lambda: heights(visitor) == before)
+    untroubled(visitor)
+
+
+def test_one_tooltip_reads_rewards_and_losses(visitor):
+    visitor.open("overview")
+    chart = visitor.charts().first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box() or {}
+    for down in (0.45, 0.7):  # over the rewards, over the losses
+        visitor.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + down * box["height"])
+        visitor.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + down * box["height"])
+        tooltip = visitor.page.locator(TOOLTIP)
+        tooltip.wait_for()
+        said = tooltip.inner_text()
+        for name in (
+            "control: Eval Episode Reward",
+            "detached: Train Consistency Loss",
+            "control: Val (All) Consistency",
+        ):
+            assert name in said
+        assert said.count("n = 6") == 10
+
+
 def test_a_brush_on_one_chart_is_the_range_of_all(visitor):
     visitor.open("overview")
     chart = visitor.charts().first

@@ -21,14 +21,16 @@ from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, me
 from lib.charts_tables import split, x_range
 from lib.detach import Treatment
 from lib.view import View
-from tests.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, TRAIN, VAL, both, curve, drawn, layer, rows, svg
+from tests.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, TRAIN, VAL, both, curve, drawn, flat, layer, rows, svg
 
 RULES = [DetachMark(50, "typed")]
 VIEW = View()
 
 
-def chart(frame, family="reward", **options):
-    return family_chart(frame, STUDY, TASK, family, view=options.pop("view", VIEW), **({"rules": RULES} | options))
+def chart(frame, *families, **options):
+    return family_chart(
+        frame, STUDY, TASK, *(families or ["reward"]), view=options.pop("view", VIEW), **({"rules": RULES} | options)
+    )
 
 
 def per_run(family: str) -> pl.DataFrame:
@@ -45,7 +47,7 @@ def per_run(family: str) -> pl.DataFrame:
 def test_layers_are_flat_and_end_with_the_rule():
     spec = chart(both()).to_dict()
     assert [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]] == [
-        "band", "line", "hover_rule", "n_strip", "n_label", "detach_label", "detach_rule",
+        "hover_base", "hover_rule", "band", "line", "n_strip", "n_label", "detach_label", "detach_rule",
     ]  # fmt: skip
     assert not any("layer" in part for part in spec["layer"])
     assert spec["width"] == "container"
@@ -135,8 +137,8 @@ def test_reward_axis_is_linear_and_loss_axis_log_with_scientific_labels():
     assert (loss["title"], loss["scale"]["type"], loss["axis"]["format"]) == ("Consistency Loss", "log", ".0e")
     assert loss["axis"]["values"] == [5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2]
     assert ">1e-3<" in svg(chart(both(), "loss", width=600))
-    assert "type" not in layer(chart(both(), "loss", log=False), "line")["encoding"]["y"]["scale"]
-    assert layer(chart(both(), log=True), "line")["encoding"]["y"]["scale"]["type"] == "log"
+    assert "type" not in layer(chart(both(), "loss", view=View(log_loss=False)), "line")["encoding"]["y"]["scale"]
+    assert layer(chart(both(), view=View(log_reward=True)), "line")["encoding"]["y"]["scale"]["type"] == "log"
 
 
 def test_a_band_that_reaches_zero_ends_at_the_foot_of_a_log_axis():
@@ -161,7 +163,7 @@ def test_charts_of_a_task_share_its_x_range():
     frame = pl.concat([both(), curve(LOSS, [1.0, 1.0], arm="late", steps=(0.0, 130.0))])
     for family in ("reward", "loss"):
         assert layer(chart(frame, family), "line")["encoding"]["x"]["scale"]["domain"] == [0, 130]
-    assert layer(chart(frame, domain=(20, 40)), "line")["encoding"]["x"]["scale"]["domain"] == [20, 40]
+    assert layer(chart(frame, view=View(span=(20, 40))), "line")["encoding"]["x"]["scale"]["domain"] == [20, 40]
     assert x_range(split(curve(EVAL, [1.0, 1.0], steps=(5.0, 100.0)), TASK.key)) == (0.0, 100.0)
     assert x_range(split(curve(EVAL, [1.0, 1.0], steps=(-50.0, 50.0)), TASK.key)) == (-50.0, 50.0)
     assert x_range(split(both(), OTHER.key)) is None
@@ -217,7 +219,7 @@ def test_seeds_and_raw_points_lie_behind_the_means():
     seeds = per_run("reward")
     one = chart(both(("detached",)), seeds=seeds, raw=seeds, width=600)
     names = [part["name"].rsplit("_", 1)[-1] for part in one.to_dict()["layer"]]
-    assert names[:4] == ["band", "raw", "seeds", "line"]
+    assert names[:6] == ["base", "rule", "band", "raw", "seeds", "line"]
     text = svg(one)
     assert len(drawn(text, "seeds")) == 2
     assert len(drawn(text, "raw")) == 4
@@ -229,12 +231,13 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
     assert params["zoom"]["bind"] == "scales"
     assert params["zoom"]["select"]["encodings"] == ["x"]
     assert params["hover"]["views"] == ["acrobot_swingup_reward_hover_rule"]
-    for name, field, view in (("isolate", "metric", "band"), ("isolate_arm", "arm", "line")):
+    for name, field in (("isolate", "metric"), ("isolate_arm", "arm")):
         assert f"'{field}_legend'" in params[name]["bind"]["legend"]
         assert params[name]["select"]["fields"] == [field]
-        # The layer whose legend it is.
-        assert params[name]["views"] == [f"acrobot_swingup_reward_{view}"]
-        assert field in {c.get("field") for c in layer(chart(both()), view)["encoding"].values()}
+        # A layer whose legend it is, without a mark that would be in the pointer's way.
+        assert params[name]["views"] == ["acrobot_swingup_reward_hover_base"]
+        assert field in {c.get("field") for c in layer(chart(both()), "hover_base")["encoding"].values()}
+        assert rows(chart(both()), "hover_base") == []
     assert layer(chart(both()), "line")["encoding"]["strokeDash"]["legend"]["zindex"] == 1
     still = chart(both(), interactive=False).to_dict()
     assert "params" not in still
@@ -256,29 +259,33 @@ def test_series_are_told_apart_whatever_the_order_of_rows():
     ]
 
 
-@pytest.mark.parametrize("family", ["reward", "loss"])
-def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(family):
-    seeds = per_run(family)
+@pytest.mark.parametrize("families", [("reward",), ("loss",), ("reward", "loss")])
+def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(families):
+    seeds = pl.concat([per_run(family) for family in families])
+    # Both y axes are logarithmic where there are two: each has the range of its own numbers.
+    view = View(log_reward=len(families) > 1)
     options = {"height": 300, "brush": True}
     for times in (1, 3):
         frame = both().with_columns(pl.col("mean", "lower", "upper") * times)
         wired = family_wired(
-            split(frame, TASK.key), STUDY, TASK, family,
-            view=VIEW, rules=RULES, behind=Behind(seeds=seeds), options=Options(**options),
+            split(frame, TASK.key), STUDY, TASK, *families,
+            view=view, rules=RULES, behind=Behind(seeds=seeds), options=Options(**options),
         )  # fmt: skip
         sent = json.loads(wired.spec)
         tables = {name: pl.read_ipc_stream(content).rows(named=True) for name, content in wired.datasets}
-        shown = chart(frame, family, seeds=seeds, **options).to_dict()
-        assert wired.takeaway == alt_text(split(frame, TASK.key), STUDY, TASK, family, rules=RULES)
-        assert len(sent["layer"]) == len(shown["layer"]) == 8
-        for mine, theirs in zip(sent["layer"], shown["layer"], strict=True):
+        shown = chart(frame, *families, seeds=seeds, view=view, **options).to_dict()
+        said = [alt_text(split(frame, TASK.key), STUDY, TASK, family, rules=RULES) for family in families]
+        assert wired.takeaway == " ".join(said)
+        assert len(flat(sent)) == len(flat(shown)) == 4 + 5 * len(families)
+        for mine, theirs in zip(flat(sent), flat(shown), strict=True):
             name, given = mine.pop("data").get("name"), theirs.pop("data")
             assert mine == theirs
             assert name is None or tables[name] == shown["datasets"][given["name"]]
-            assert name is not None or mine["mark"]["type"] in ("text", "rule")
+            assert name is not None or mine["name"].rsplit("_", 1)[-1] in ("base", "label", "rule")
         assert {k: sent[k] for k in ("params", "height", "width")} == {
             k: shown[k] for k in ("params", "height", "width")
         }
+        assert sent.get("resolve") == shown.get("resolve")
 
 
 def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():

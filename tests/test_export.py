@@ -56,6 +56,7 @@ def figure(demo: Current, name: str) -> session_export.Exported:
 NAMES = {
     "Grid of all tasks": "combined_ablation",
     "Acrobot Swingup: loss": "acrobot_swingup_loss",
+    "Acrobot Swingup: reward and loss": "acrobot_swingup_reward_loss",
     "All claims": "claims",
     "Reward against loss": "reward_against_loss",
     "Seed by seed": "acrobot_swingup_train_consistency_loss_seeds",
@@ -67,7 +68,7 @@ NAMES = {
 
 
 def test_every_figure_has_a_name_and_a_file(demo):
-    assert list(session_export.of_metric(demo, demo.study.tasks[0], demo.study.metrics[2])) == list(NAMES)[4:]
+    assert list(session_export.of_metric(demo, demo.study.tasks[0], demo.study.metrics[2])) == list(NAMES)[5:]
     assert {name: figure(demo, name).stem for name in NAMES} == NAMES
 
 
@@ -100,11 +101,12 @@ def test_rows_of_claims_keep_their_height_in_every_preset(demo):
     assert max(heights.values()) < 1.5 * min(heights.values())
 
 
-def test_the_numbers_of_a_chart_are_those_of_its_family_and_task(demo):
-    numbers = figure(demo, "Acrobot Swingup: loss").numbers()
+@pytest.mark.parametrize("families", [["loss"], ["reward", "loss"]])
+def test_the_numbers_of_a_chart_are_those_of_its_families_and_task(demo, families):
+    numbers = figure(demo, f"Acrobot Swingup: {' and '.join(families)}").numbers()
     assert numbers.columns == [*COLUMNS, "drawn", "run_id", "label"]
     assert numbers["task"].unique().to_list() == ["acrobot-swingup"]
-    keys = {metric.key for metric in demo.study.family("loss")}
+    keys = {metric.key for family in families for metric in demo.study.family(family)}
     assert set(numbers["metric"]) == keys
     curves = study_curves(demo.study, demo.manifest, demo.view)
     mine = curves.filter(pl.col("task") == "acrobot-swingup", pl.col("metric").is_in(list(keys)))
@@ -165,7 +167,7 @@ def test_baselines_are_among_the_numbers_of_rewards_alone(demo, tmp_path):
 
 
 def test_the_numbers_of_evidence_are_those_of_its_metric(demo):
-    for name in list(NAMES)[4:]:
+    for name in list(NAMES)[5:]:
         assert figure(demo, name).numbers()["metric"].unique().to_list() == ["train/consistency_loss"]
     assert figure(demo, "Seed by seed").numbers().height == 12
     assert figure(demo, "All claims").numbers().height == 20
@@ -211,7 +213,7 @@ def test_evidence_is_chosen_by_task_metric_and_drawing(opened):
     fine(at.selectbox(key="export_figure").select("Evidence of one metric").run())
     assert at.selectbox(key="export_drawing").options == ["Seed by seed", "Fork pairs over steps", "Event time"]
     fine(at.selectbox(key="export_metric").select("Train Consistency Loss").run())
-    assert at.selectbox(key="export_drawing").options == list(NAMES)[4:]
+    assert at.selectbox(key="export_drawing").options == list(NAMES)[5:]
     # Evaluations of the third task are too sparse for a fit at its drawn detach steps, and it has no fork pairs.
     fine(at.selectbox(key="export_task").select("Cartpole Swingup, random detach").run())
     fine(at.selectbox(key="export_metric").select("Eval Episode Reward").run())
