@@ -235,7 +235,7 @@ def _planned(
     for family, place in zip(shown, parts.places(len(shown)), strict=True):
         look = look_of(
             study, task, family, view, _metrics(curves, study, family), arms,
-            interactive=options.interactive, legend=options.legend, arms_side=side,
+            interactive=options.interactive, legend=options.legend, arms_side=side, families=len(shown),
         )  # fmt: skip
         drawn = [curves[name] for name in look.order() if name in curves]
         panel, its = _panel(curves, drawn, look, study, view, domain, behind, options)

@@ -35,7 +35,8 @@ class Look:
 
     `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is what
     runs are coloured by, if anything. `sorted` is whether curves go on along x: over wall time they may step back.
-    `palette` are labels and colours of every metric in the chart, where it has other families beside this one.
+    `families` is how many the chart has: they share its rows. `palette` are labels and colours of every metric in it,
+    where it has other families beside this one.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Look:
     arms_side: str = "top"
     sorted: bool = True
     coloring: Colors | None = None
+    families: int = 1
     palette: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -158,6 +160,7 @@ def look_of(
     interactive: bool,
     legend: bool,
     arms_side: str,
+    families: int = 1,
 ) -> Look:
     """The look of one family of one task."""
     labels = {m.key: parts.metric_label(m, task, view) for m in metrics}
@@ -173,6 +176,7 @@ def look_of(
         interactive=interactive,
         legend=legend,
         arms_side=arms_side,
+        families=families,
         sorted=view.x != "wall",
     )
 

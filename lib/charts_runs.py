@@ -82,7 +82,7 @@ def run_touch(table: Data, colors: Colors, look: Look, x: dict[str, Any], y: dic
 
 def _table(frame: pl.DataFrame, by: Coloring, look: Look) -> pl.DataFrame:
     points = look.named(frame).select("metric", "arm", "run_id", "seed", "step", "value")
-    points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", ROWS))
+    points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", ROWS // look.families))
     values = dict(by.values)
     kind: Any = pl.Float64 if by.scaled else pl.Enum(list(value_colors(by)))
     if not by.scaled:

@@ -110,7 +110,7 @@ def curve_table(drawn: Sequence[Curve], look: Look, bounds: Bounds) -> pl.DataFr
             *(pl.Series(name, values, nan_to_null=name != "n") for name, values in numbers.items()),
         ]
     )
-    return parts.lean(parts.thin(table, ("metric", "arm"), "mean", CURVE_ROWS))
+    return parts.lean(parts.thin(table, ("metric", "arm"), "mean", CURVE_ROWS // look.families))
 
 
 def _joined(columns: list[np.ndarray]) -> np.ndarray:
@@ -126,7 +126,7 @@ def named(name: str, values: list[str], sizes: list[int], names: Sequence[str]) 
 def seed_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
     """Each run's own curve: metric, arm, run_id, step, value."""
     points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
-    points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", SEED_ROWS))
+    points = parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", SEED_ROWS // look.families))
     ids = sorted(points["run_id"].unique())
     return points.with_columns(pl.col("run_id").cast(pl.Enum(ids)))
 
@@ -134,4 +134,6 @@ def seed_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
 def raw_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
     """Values before smoothing, one a bin: metric, arm, step, value."""
     points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
-    return parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS)).drop("run_id")
+    return parts.lean(parts.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS // look.families)).drop(
+        "run_id"
+    )

@@ -74,7 +74,7 @@ def fetched(visitor: Visitor, key: str, page: str) -> None:
 def test_own_key_fetch_and_draw(chrome, cloud):
     with Visitor(chrome, cloud.app) as visitor, Visitor(chrome, cloud.app) as stranger:
         fetched(visitor, KEY, "Overview")
-        assert visitor.charts().count() == 4
+        assert visitor.charts().count() == 2
         assert "Train Episode Reward (MA 10,000)" in visitor.texts()
         untroubled(visitor)
         assert KEY not in visitor.page.url
@@ -118,15 +118,15 @@ def test_a_fetch_is_stopped_and_the_missing_run_is_fetched_alone(chrome, cloud):
             f"Run {RUN} was not brought up to date (the fetch was stopped): nothing of it is stored yet; fetch it again."
         ]
         assert visitor.page.get_by_test_id("stSidebar").get_by_text("partial: 1").is_visible()
-        assert visitor.charts().count() == 4
-        assert "n of 2" in visitor.texts(2) and "n of 3" in visitor.texts(0)
+        assert visitor.charts().count() == 2
+        assert "n of 2" in visitor.texts(1) and "n of 3" in visitor.texts(0)
         assert findings(visitor) == []
         cloud.wandb.forget()
         press(visitor, "Retry 1 run")
         missing.wait_for(state="detached")
         visitor.settled()
         assert cloud.asked("RunParquetHistory") == [RUN]
-        assert "n of 3" in visitor.texts(2)
+        assert "n of 3" in visitor.texts(1)
         assert visitor.page.get_by_text("partial").count() == 0
         untroubled(visitor)
 

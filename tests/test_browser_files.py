@@ -136,7 +136,7 @@ def test_a_bundle_is_opened_by_somebody_else(chrome, app, visitor, tmp_path):
         expect(another.page.get_by_text("Bundle that you opened.")).to_be_visible()
         another.follow("Overview")
         visitor.follow("Overview")
-        assert another.charts().count() == 6
+        assert another.charts().count() == 3
         assert [another.numbers(at) for at in range(3)] == [visitor.numbers(at) for at in range(3)]
         untroubled(another)
     assert "demo-own" not in visitor.page.get_by_test_id("stSidebar").inner_text()

@@ -6,7 +6,7 @@ import re
 import polars as pl
 import pytest
 
-from lib.charts import DetachMark, Options, family_chart, family_wired
+from lib.charts import Behind, DetachMark, Options, family_chart, family_wired
 from lib.charts_parts import Place, places
 from lib.charts_tables import split
 from lib.figures import render
@@ -127,6 +127,24 @@ def test_runs_of_both_families_have_one_legend_of_their_values():
     runs = [one for one in flat(spec) if one["name"].endswith("_runs")]
     assert [one["encoding"]["stroke"]["scale"]["domain"] for one in runs] == [["0.1", "0.2", "0.3"]] * 2
     assert runs[0]["encoding"]["stroke"] == runs[1]["encoding"]["stroke"]
+
+
+def test_bytes_stay_small_with_everything_that_a_view_can_draw():
+    steps = [float(i) * 1000 for i in range(1000)]
+    values = [1.0 + (i * 7919 % 101) / 7 for i in range(1000)]
+    arms = ("detached", "a", "b", "control")
+    frame = pl.concat([curve(m, values, arm=a, steps=steps) for m in (TRAIN, EVAL, LOSS, VAL) for a in arms])
+    runs = pl.concat(
+        frame.select("task", "arm", "metric", "step", value="mean").with_columns(run_id=pl.lit(run), seed=pl.lit(run))
+        for run in "abcdef"
+    )
+    behind = Behind(seeds=runs, raw=runs)
+    wired = family_wired(
+        split(frame, TASK.key), STUDY, TASK, "reward", "loss", view=View(seeds=True), rules=RULES, behind=behind
+    )
+    # Half the rows of a chart of its own for each: means, every seed, raw points.
+    assert [len(pl.read_ipc_stream(content)) for _, content in wired.datasets][:3] == [1792, 864, 1152]
+    assert wired.size < 300_000
 
 
 @pytest.mark.parametrize("format", ["html", "svg", "pdf", "png", "json"])
