@@ -1,6 +1,7 @@
 """The original notebook's study from the command line, against a W&B server: files, fallback, exit codes, secrets."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from app_kit import fill
-from wandb_server import KEY, WandbServer
+from wandb_server import KEY, Fault, WandbServer
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -77,3 +78,16 @@ def test_without_a_key_that_the_server_knows_there_is_one_line_and_exit_2(server
     assert done.returncode == 2
     [line] = [line for line in done.stderr.splitlines() if not line.startswith("[")]
     assert sentence in line
+
+
+def test_ctrl_c_ends_a_fetch_that_a_server_leaves_without_an_answer(server, apart):
+    server.faults.append(Fault("silence", op="RunParquetHistory", run="8lsl2o4p-1"))
+    environment = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    command = [sys.executable, "-m", "lib", "fetch", "detach_encoder"]
+    running = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    lines = iter(running.stderr.readline, "")
+    assert any(line.startswith("[5/6]") for line in lines)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=20)
+    assert (running.returncode, said) == (130, "Stopped; what had come is kept.\n")
+    assert len([file for file in apart.rglob("*.parquet") if file.parent.name != "raw"]) == 5
