@@ -203,28 +203,37 @@ def forest_chart(
     """
     rows = percent_effects(effects, study)
     reach = _reach(rows)
-    clipped = rows.with_columns(
-        pl.col("low", "high", "pct").clip(-reach, reach).round(3),
-        pl.when(pl.col("note").str.len_chars() > 160)
-        .then(pl.col("note").str.slice(0, 160) + "…")
-        .otherwise("note")
-        .alias("note"),
-    )
-    order = rows["label"].to_list()
+    note = pl.when(pl.col("note").str.len_chars() > 160).then(pl.col("note").str.slice(0, 160) + "…").otherwise("note")
+    clipped = rows.with_columns(pl.col("low", "high", "pct").clip(-reach, reach).round(3), note.alias("note"))
     # Labels stand above the intervals: beside them they would leave a phone no room to draw.
-    y = alt.Y("label:N", sort=order, title=None, axis=None)
+    y = alt.Y("label:N", sort=rows["label"].to_list(), title=None, axis=None)
+    unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
+    # A reason below an interval needs room, or it seems to belong to the next claim.
+    step = 58 if unsaid["pct"].count() else 44
+    return parts.Layered(
+        layer=[*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
+        width=width,
+        height={"step": step},
+        title=parts.figure_heading(title),
+    )
+
+
+_CLAIM_TIPS = [
+    alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
+]  # fmt: skip
+
+
+def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
+    """The line of no change, and an interval and an estimate a claim in the colour of its verdict."""
     across = alt.Scale(domain=[-reach, reach], nice=False)
     verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
     columns = alt.ExprRef("width < 420 ? 2 : 4")
     legend = alt.Legend(title=None, orient="top", symbolType="circle", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
-    tips = [
-        alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
-    ]  # fmt: skip
-    base = alt.Chart(clipped).encode(y=y, tooltip=tips)
+    base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TIPS)
     # In pieces, so that it crosses no label.
     zero = (
-        alt.Chart(clipped.drop_nulls("pct"), name="zero")
+        alt.Chart(rows.drop_nulls("pct"), name="zero")
         .mark_tick(color=parts.QUIET, thickness=1, size=18, orient="vertical")
         .encode(y=y, x=alt.XDatum(0))
     )
@@ -244,24 +253,24 @@ def forest_chart(
             fillOpacity=hollow,
         )
     )
-    named = (
-        alt.Chart(clipped, name="labels")
-        .mark_text(align="left", dx=2, dy=-14, style=parts.QUIET_TEXT)
-        .encode(y=y, x=alt.XValue(0), text=alt.Text("label:N"), tooltip=tips)
-    )
-    unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
+    return [zero, bars, dots]
+
+
+def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y) -> list[alt.Chart]:
+    """What each claim is called, and why one cannot be said."""
+    at, limit = alt.XValue(0), alt.ExprRef("width - 4")
     below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
+    named = (
+        alt.Chart(rows, name="labels")
+        .mark_text(align="left", dx=2, dy=-14, style=parts.QUIET_TEXT)
+        .encode(y=y, x=at, text=alt.Text("label:N"), tooltip=_CLAIM_TIPS)
+    )
     refused = (
         alt.Chart(unsaid, name="refused")
-        .mark_text(
-            align="left", dx=2, dy=below, fontStyle="italic", style=parts.QUIET_TEXT, limit=alt.ExprRef("width - 4")
-        )
-        .encode(y=y, x=alt.XValue(0), text=alt.Text("note:N"), tooltip=tips)
+        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", style=parts.QUIET_TEXT, limit=limit)
+        .encode(y=y, x=at, text=alt.Text("note:N"), tooltip=_CLAIM_TIPS)
     )
-    layers = [zero, bars, dots, named, refused]
-    # A reason below an interval needs room, or it seems to belong to the next claim.
-    step = 58 if unsaid["pct"].count() else 44
-    return parts.Layered(layer=layers, width=width, height={"step": step}, title=parts.figure_heading(title))
+    return [named, refused]
 
 
 def _reach(rows: pl.DataFrame) -> float:

@@ -103,34 +103,8 @@ def jump_chart(
     y = parts.value_axis(parts.family_title([metric], metric.family), bounds, 0, headroom, None)
     x = parts.step_axis(View(), (low, high))
     color = parts.metric_colors(study)[metric.key]
-    near = alt.selection_point(name="run", fields=["run_id"], on="pointerover", clear="pointerout", empty=False)
-    shown = {"param": "run", "empty": False}
-    dots = (
-        alt.Chart(rows, name="rows").mark_circle(size=16, color=color, clip=True)
-        .encode(
-            x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y),
-            opacity=alt.OpacityValue(0.25, condition=shown | {"value": 0.9}),
-            tooltip=[
-                alt.Tooltip("seed:N"), alt.Tooltip("run_id:N", title="run"),
-                _steps("step"), alt.Tooltip("value:Q", format=".4~g"),
-            ],
-        )
-        .add_params(near)
-    )  # fmt: skip
-    fitted = (
-        alt.Chart(parts.lean(table), name="fits").mark_line(color=color, clip=True)
-        .encode(
-            x=alt.X("step:Q", **x), y=alt.Y("fit:Q", **y), detail=[alt.Detail("run_id:N"), alt.Detail("side:N")],
-            strokeWidth=alt.StrokeWidthValue(1.5, condition=shown | {"value": 4}),
-            opacity=alt.OpacityValue(0.7, condition=shown | {"value": 1}),
-            tooltip=[
-                alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("run_id:N", title="run"),
-                alt.Tooltip("jump:Q", format="+.3~g", title=_unit(metric, "jump")),
-                alt.Tooltip("side:N"), alt.Tooltip("rows:Q"),
-            ],
-        )
-    )  # fmt: skip
-    layers = [dots, fitted, *parts.rule_layers(rules, task, View(), (low, high), "jump")]
+    layers = [_raw_rows(rows, color, x, y), _fitted(parts.lean(table), metric, color, x, y)]
+    layers += parts.rule_layers(rules, task, View(), (low, high), "jump")
     return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
@@ -183,6 +157,44 @@ def placebo_chart(
     return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
 
 
+#: Where a run is pointed at.
+_NEAR: dict[str, Any] = {"param": "run", "empty": False}
+
+
+def _raw_rows(rows: pl.DataFrame, color: str, x: dict, y: dict) -> alt.Chart:
+    """Raw rows as dots, those of the run that is pointed at darker."""
+    near = alt.selection_point(name="run", fields=["run_id"], on="pointerover", clear="pointerout", empty=False)
+    return (
+        alt.Chart(rows, name="rows").mark_circle(size=16, color=color, clip=True)
+        .encode(
+            x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y),
+            opacity=alt.OpacityValue(0.25, condition=_NEAR | {"value": 0.9}),
+            tooltip=[
+                alt.Tooltip("seed:N"), alt.Tooltip("run_id:N", title="run"),
+                _steps("step"), alt.Tooltip("value:Q", format=".4~g"),
+            ],
+        )
+        .add_params(near)
+    )  # fmt: skip
+
+
+def _fitted(table: pl.DataFrame, metric: Metric, color: str, x: dict, y: dict) -> alt.Chart:
+    """The line fitted on each side of every run's detach, those of the run that is pointed at bold."""
+    return (
+        alt.Chart(table, name="fits").mark_line(color=color, clip=True)
+        .encode(
+            x=alt.X("step:Q", **x), y=alt.Y("fit:Q", **y), detail=[alt.Detail("run_id:N"), alt.Detail("side:N")],
+            strokeWidth=alt.StrokeWidthValue(1.5, condition=_NEAR | {"value": 4}),
+            opacity=alt.OpacityValue(0.7, condition=_NEAR | {"value": 1}),
+            tooltip=[
+                alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("run_id:N", title="run"),
+                alt.Tooltip("jump:Q", format="+.3~g", title=_unit(metric, "jump")),
+                alt.Tooltip("side:N"), alt.Tooltip("rows:Q"),
+            ],
+        )
+    )  # fmt: skip
+
+
 def curves_since_detach(
     curves: pl.DataFrame,
     study: Study,
@@ -204,24 +216,10 @@ def curves_since_detach(
     arms : the arms to draw.
     """
     titles = {t.key: t.title for t in study.tasks}
-    mine = curves.filter(
-        pl.col("metric") == metric.key, pl.col("arm").is_in(list(arms)), pl.col("task").is_in(list(titles))
-    )
-    tasks = [titles[t.key] for t in study.tasks if t.key in set(mine["task"])]
-    log = metric.scale == "log"
-    values = pl.concat([mine[c].rename("value") for c in ("mean", "lower", "upper")]).drop_nulls()
-    bounds = parts.log_domain(values) if log else None
-    if bounds:
-        mine = parts.for_log(mine, bounds)
-    mine = parts.thin(mine.sort("task", "arm", "step"), ["task", "arm"], "mean", POINTS)
-    drawn = parts.arm_order(mine["arm"].to_list())
-    table = parts.lean(
-        mine.select(pl.col("task").replace_strict(titles, return_dtype=pl.Enum(list(dict.fromkeys(titles.values())))),
-                    "arm", "step", "mean", "lower", "upper", "n")
-    )  # fmt: skip
+    table, bounds = _since_table(curves, metric, arms, titles)
+    tasks = [titles[key] for key in titles if titles[key] in set(table["task"])]
     y = parts.value_axis(parts.family_title([metric], metric.family), bounds, 0, parts.HEADROOM, None)
-    domain = _range(table["step"])
-    x = alt.X("step:Q", **parts.step_axis(view, domain))
+    x = alt.X("step:Q", **parts.step_axis(view, _range(table["step"])))
     color = alt.Color(
         "task:N",
         scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
@@ -230,7 +228,7 @@ def curves_since_detach(
             **parts.legend_columns(tasks),
         ),
     )  # fmt: skip
-    dash = _arm_dash(drawn)
+    dash = _arm_dash(parts.arm_order(table["arm"].to_list()))
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(opacity=0.2, clip=True)
@@ -251,14 +249,35 @@ def curves_since_detach(
         base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tips)
     )  # fmt: skip
+    layers = [band, line, touch, *_rule_at_zero()]
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def _since_table(
+    curves: pl.DataFrame, metric: Metric, arms: Sequence[str], titles: dict[str, str]
+) -> tuple[pl.DataFrame, tuple[float, float] | None]:
+    """The curves of a metric as event time draws them, tasks by title, and the range of a log axis."""
+    mine = curves.filter(
+        pl.col("metric") == metric.key, pl.col("arm").is_in(list(arms)), pl.col("task").is_in(list(titles))
+    )
+    bounds = None
+    if metric.scale == "log":
+        values = pl.concat([mine[c].rename("value") for c in ("mean", "lower", "upper")]).drop_nulls()
+        bounds = parts.log_domain(values)
+        mine = parts.for_log(mine, bounds)
+    mine = parts.thin(mine.sort("task", "arm", "step"), ["task", "arm"], "mean", POINTS)
+    task = pl.col("task").replace_strict(titles, return_dtype=pl.Enum(list(dict.fromkeys(titles.values()))))
+    return parts.lean(mine.select(task, "arm", "step", "mean", "lower", "upper", "n")), bounds
+
+
+def _rule_at_zero() -> list[alt.Chart]:
+    """The detach, where it is the origin of x."""
     rule = alt.Chart(alt.InlineData(values=[{}]), name="detach_rule").encode(x=alt.XDatum(0))
     label = alt.Chart(alt.InlineData(values=[{}]), name="detach_label").encode(x=alt.XDatum(0), y=alt.YValue(4))
-    layers = [
-        band, line, touch,
+    return [
         label.mark_text(text=parts.RULE_LABEL, align="left", baseline="top", dx=6, style=parts.RULE_TEXT, clip=True),
         rule.mark_rule(color=parts.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False),
-    ]  # fmt: skip
-    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    ]
 
 
 def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) -> str:

@@ -89,7 +89,10 @@ def _forest(current: Current, evidence: Evidence | None) -> "Drawn":
     from lib import charts_effect
 
     effects = session.effects(current, evidence)
-    return charts_effect.forest_chart(effects, current.study), charts_effect.effects_text(effects, current.study)
+    chart = charts_effect.forest_chart(effects, current.study)
+    # In pixels, which a page can keep free for it before it is drawn.
+    chart.height = chart.height["step"] * charts_effect.percent_effects(effects, current.study).height
+    return chart, charts_effect.effects_text(effects, current.study)
 
 
 def _quadrant(current: Current, evidence: Evidence | None, reward: str, loss: str) -> "Drawn":

@@ -273,7 +273,16 @@ def focus(study: Study) -> tuple[Task, ...]:
     titles = {task.title: task for task in study.tasks}
     if len(titles) == 1:
         return study.tasks
-    chosen = st.segmented_control("Tasks", [_ALL, *titles], default=_ALL, key=FOCUS, bind="query-params", required=True)
+    # Without its label it is as high as what stands for it while it loads: nothing moves when it comes.
+    chosen = st.segmented_control(
+        "Tasks",
+        [_ALL, *titles],
+        default=_ALL,
+        key=FOCUS,
+        bind="query-params",
+        required=True,
+        label_visibility="collapsed",
+    )
     return (titles[chosen],) if chosen in titles else study.tasks
 
 

@@ -52,6 +52,8 @@ _AGAINST = {
     "onset": "jump at the detach",
     "none": "nothing to compare",
 }
+#: Pixels of a card's number with its change: said, so that nothing moves when it is drawn, and cards without one align.
+_CARD = 103
 #: Colours of a change that was shown; any other is grey, whatever its sign.
 _SHOWN: dict[str, Literal["green", "red"]] = {"supported": "green", "contradicted": "red"}
 
@@ -66,7 +68,8 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
             label = metric.name if arms < 2 else f"{metric.name}, {row['arm']}"
             with st.container(gap="xsmall"):
                 color: Literal["green", "red", "gray"] = _SHOWN.get(row["verdict"], "gray")
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color)
+                delta = _delta(row, metric)
+                st.metric(label, number(row["after"]), delta, delta_color=color, height=_CARD)
                 st.caption(f"{_AGAINST[row['design']]}  \nbefore {number(row['before'])}, n = {_counts(row)}")
                 verdict_badge(row, _card_help(row))
 

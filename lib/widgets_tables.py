@@ -5,13 +5,19 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+#: Pixels of a row, and of the highest table.
+_ROW, _HIGHEST = 35, 400
+
 
 def table(frame: pl.DataFrame, alt: str, **options: Any) -> Any:
     """A table without row numbers, with what a screen reader says of it; options and result as of `st.dataframe`.
 
     It is sent as Arrow: from a polars frame Streamlit would make a pandas one first, at ten times the cost.
     """
-    return st.dataframe(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), hide_index=True, alt=alt, **options)
+    # As high as by itself, but said before it is drawn, so that nothing moves when it is.
+    height = min(_ROW * (frame.height + 1) + 3, _HIGHEST)
+    rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return st.dataframe(rows, hide_index=True, alt=alt, height=height, **options)
 
 
 def numbers(frame: pl.DataFrame, alt: str) -> None:
