@@ -293,24 +293,18 @@ def _arrow(run_id: str, points: Points, schema: pa.Schema) -> pa.Table:
 
 
 def read_run(path: Path) -> Run:
-    """The description of a run that `write_run` put into its file.
+    """The description of a run that `write_run` put into its file, whose checksum is verified.
 
     Raises
     ------
     StoreError
         Where the file is not one of the store's, or is damaged.
     """
-    try:
-        return run_from(json.loads(pl.read_parquet_metadata(path)[_META]))
-    except _DAMAGE as error:
-        raise _damaged(path, error) from None
+    return read_extra(path)[0]
 
 
 def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
-    """The description of a run, and what its source wrote beside it; the history's checksums are verified.
-
-    StoreError as in `read_run`.
-    """
+    """The same, and what its source wrote beside it."""
     try:
         meta = pl.read_parquet_metadata(path)
         with path.open("rb", buffering=0) as file:

@@ -108,6 +108,22 @@ def test_a_damaged_export_is_said_without_its_address(server):
     assert server.signature not in manifest.to_json()
 
 
+def test_a_stored_file_that_was_damaged_since_is_said_where_it_is_opened_and_fetched_anew(server):
+    asked = study(server)
+    fetched = bring(asked)
+    whole = {run.id: points(fetched, run.id) for run in fetched.runs}
+    file = Path(fetched.folder) / next(run.file for run in fetched.runs if run.id == "c")
+    content = bytearray(file.read_bytes())
+    content[40] ^= 1  # among the numbers, where a reader would notice nothing
+    file.write_bytes(content)
+    opened = stored(asked, Request(key=KEY))
+    said = [problem.message for problem in opened.problems if problem.run_id == "c"]
+    assert len(said) == 1 and "is damaged" in said[0] and said[0].endswith("Fetch it again.")
+    assert {run.id: points(opened, run.id) for run in opened.runs} == whole | {"c": {}}
+    again = bring(asked)
+    assert {run.id: points(again, run.id) for run in again.runs} == whole
+
+
 def test_a_part_of_a_range_is_never_taken_for_the_range(server):
     logged = {
         run: rows(0, 20_000, loss=lambda step, by=by: math.sin(step * by)) for run, by in (("d", 1.1), ("e", 1.3))
