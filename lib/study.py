@@ -244,6 +244,11 @@ def _contradictions(study: Study) -> list[str]:
     found += [f"[source] kind '{study.source.kind}' needs {need}." for need in needs if not getattr(study.source, need)]
     found += [f"metric '{k}' is named twice." for k in _repeated([m.key for m in study.metrics])]
     found += [
+        f"metrics {' and '.join(repr(m.key) for m in study.metrics if m.name == name)} have the same label '{name}': "
+        "give one of them a label of its own."
+        for name in _repeated([m.name for m in {m.key: m for m in study.metrics}.values()])
+    ]
+    found += [
         f"task '{k}' is named twice: give one of them an id of its own."
         for k in _repeated([t.key for t in study.tasks])
     ]

@@ -332,7 +332,7 @@ studies = st.builds(
     name=names,
     title=names,
     source=sources,
-    metrics=st.lists(metrics, min_size=1, max_size=3, unique_by=lambda m: m.key).map(tuple),
+    metrics=st.lists(metrics, min_size=1, max_size=3, unique_by=(lambda m: m.key, lambda m: m.name)).map(tuple),
     tasks=st.lists(tasks, min_size=1, max_size=3, unique_by=lambda t: t.stem).map(tuple),
     hypothesis=texts,
     step_key=st.lists(names, min_size=1, max_size=3).map(tuple),

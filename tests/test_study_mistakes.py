@@ -130,6 +130,10 @@ MISTAKES = {
     swap("[[tasks]]", '[[metrics]]\nkey = "eval/episode_reward"\nfamily = "loss"\nexpect = "decrease"\n[[tasks]]'): (
         "s.toml: metric 'eval/episode_reward' is named twice."
     ),
+    swap(
+        'expect = "increase"\n',
+        'expect = "increase"\nlabel = "a"\n[[metrics]]\nkey = "a"\nfamily = "loss"\nexpect = "decrease"\n',
+    ): ("s.toml: metrics 'eval/episode_reward' and 'a' have the same label 'a': give one of them a label of its own."),
     SMALL + '[[tasks]]\nname = "acrobot-swingup"\ntotal_steps = 5\n': (
         "s.toml: task 'acrobot-swingup' is named twice: give one of them an id of its own."
     ),
