@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 whole, 1 partial (fetch), 2 bad input, 130 stopped, 141 no reader left."""
     options = _parser().parse_args(arguments)
     # polars takes SIGINT with SA_RESTART: Ctrl-C would not end a read that waits for a disk or a network share.
-    signal.siginterrupt(signal.SIGINT, True)
+    if hasattr(signal, "siginterrupt"):  # not on Windows, where nothing is restarted
+        signal.siginterrupt(signal.SIGINT, True)
     try:
         study = load_study(options.study)
         return int(options.run(study, options))

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 FAMILIES = ("reward", "loss")
+#: Series of a family in whose strip a chart's height is not spent.
+FEW = 6
 #: The table of what a tooltip says, which is of all families.
 HOVER = "hover"
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
@@ -159,10 +161,11 @@ def family_chart(
         log scale.
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
     seeds, raw, baselines, coloring : as in `Behind`.
-    options : those of `Options`. width : "container" for a page, pixels for a file. title : above the chart.
-        strip : whether n(step) is drawn at the foot. interactive : zoom, hover and legend selections; off for files that
-        nobody can point at. brush : whether a drag with the Shift key held is a selection named `range` that a page can
-        read. cell : whether the chart becomes part of a larger figure, where its height is not a signal of its own.
+    options : those of `Options`. width : "container" for a page, pixels for a file. height : of the whole chart in
+        pixels, more where the strip has many series. title : above the chart. strip : whether n(step) is drawn at the
+        foot. interactive : zoom, hover and legend selections; off for files that nobody can point at. brush : whether a
+        drag with the Shift key held is a selection named `range` that a page can read. cell : whether the chart becomes
+        part of a larger figure, where its height is not a signal of its own.
 
     Returns
     -------
@@ -201,7 +204,8 @@ def family_wired(
     behind, options = behind or Behind(), options or Options()
     plan, data = _planned(curves, study, task, shown, view, rules, behind, options)
     said = rules if view.x == "steps" else ()
-    takeaway = " ".join(alt_text(curves, study, task, family, said, behind.coloring) for family in shown)
+    sentences = [alt_text(curves, study, task, family, said) for family in shown]
+    takeaway = " ".join([*sentences, *([coloring_text(behind.coloring)] if behind.coloring else [])])
     # The range of a log axis changes with the numbers: it is filled in with them.
     later = [replace(p, bounds=parts.LATER[i] if p.bounds else None) for i, p in enumerate(plan.panels)]
     return _template(replace(plan, panels=tuple(later))).filled(data, [p.bounds for p in plan.panels], takeaway)
@@ -248,6 +252,10 @@ def _planned(
         data[HOVER] = hover_table(series, _only_step(rules, task, view))
     if len(panels) > 1:
         panels = _together(panels, behind.coloring)
+    if not options.cell:
+        # Beyond a few series the strip of n grows the chart: it must not take the room of the curves.
+        more = sum(max(0, len(panel.look.order()) - FEW) for panel in panels if panel.n_label)
+        options = replace(options, height=options.height + parts.STRIP_ROW * more)
     return Plan(task, view.x, tuple(panels), tuple(titles), tuple(logs), tuple(rules), domain, options), data
 
 
@@ -322,7 +330,7 @@ def _panel_layers(plan: Plan, panel: Panel, data: Mapping[str, Data], x: dict, n
     look, options = panel.look, plan.options
     rows = len(look.order()) if "n_strip" in data else 0
     plot = options.height if options.cell else None
-    gutter, headroom = 14 + 5 * rows if rows else 0, parts.HEADROOM if named else 8
+    gutter, headroom = 14 + parts.STRIP_ROW * rows if rows else 0, parts.HEADROOM if named else 8
     y = parts.value_axis(panel.y_title, panel.bounds, gutter, headroom, plot, panel.place)
     layers = baseline_layers(data, x, y, look.prefix) if "baselines" in data else []
     layers.append(marks.band(data["curves"], look, x, y))
@@ -356,9 +364,7 @@ def _only_step(rules: Rules, task: Task, view: View) -> float | None:
     return parts.mark_places(rules, task, view)[0]
 
 
-def alt_text(
-    curves: Curves, study: Study, task: Task, family: str, rules: Rules = (), coloring: Coloring | None = None
-) -> str:
+def alt_text(curves: Curves, study: Study, task: Task, family: str, rules: Rules = ()) -> str:
     """The takeaway of a family's chart in a sentence: each arm's level of the last metric at the detach and at the end.
 
     Parameters
@@ -382,5 +388,4 @@ def alt_text(
         start, end = (before if len(before) else mean)[-1], mean[-1]
         found.append(f"from {number(start, log)} to {number(end, log)} ({arm}, n = {curve.n[here].max()})")
     since = f"the detach at {at:,.0f} steps" if at is not None else "the start"
-    colors = f" {coloring_text(coloring)}" if coloring else ""
-    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}.{colors}"
+    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}."

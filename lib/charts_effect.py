@@ -32,6 +32,8 @@ Width = int | Literal["container"]
 #: Colours by what may be said, told apart by every kind of colour vision; good and bad are not green and red.
 VERDICTS = {"supported": "#0072B2", "contradicted": "#D55E00", "not shown": "#888888", "cannot say": "#BBBBBB"}
 PHASES = ("before", "after")
+#: Pixels of the claims' legend, and of their axis with its title.
+AROUND = 130
 
 
 def slope_chart(
@@ -189,13 +191,14 @@ def _effect_text() -> pl.Expr:
 
 
 def forest_chart(
-    effects: pl.DataFrame, study: Study, *, width: Width = "container", title: str | None = None
+    effects: pl.DataFrame, study: Study, *, width: Width = "container", title: str | None = None, outer: bool = False
 ) -> alt.LayerChart:
     """Every claim of the study on one percent axis: estimate, 95% interval, verdict; refused ones are said to be so.
 
     Parameters
     ----------
     effects : columns of effects.csv.
+    outer : whether its height is the whole chart's in pixels, which a page can keep free for it, or that of a claim.
 
     Returns
     -------
@@ -213,7 +216,7 @@ def forest_chart(
     return parts.Layered(
         layer=[*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
         width=width,
-        height={"step": step},
+        height=step * rows.height + AROUND if outer else {"step": step},
         title=parts.figure_heading(title),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lib.charts_look import Look
-from lib.charts_parts import QUIET, QUIET_TEXT, WHOLE, Data, Place, decimals
+from lib.charts_parts import QUIET, QUIET_TEXT, STRIP_ROW, WHOLE, Data, Place, decimals
 from lib.charts_tables import Curve, Curves, named
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -207,7 +207,7 @@ def strip_table(curves: Curves, look: Look) -> tuple[pl.DataFrame, str]:
         pl.Series("end", [round(one.end, places) for one in found], dtype=pl.Float64),
         pl.Series("seeds", [one.seeds for one in found], dtype=pl.String),
         pl.Series("share", [round(one.share, 3) for one in found], dtype=pl.Float64),
-        pl.Series("up", [5 * (len(order) - one.row) + 2 for one in found], dtype=pl.Int32),
+        pl.Series("up", [STRIP_ROW * (len(order) - one.row) + 2 for one in found], dtype=pl.Int32),
     ]
     most = {one.of for one in found}
     return pl.DataFrame(columns), f"n of {most.pop()}" if len(most) == 1 else "n"
@@ -227,7 +227,7 @@ def strip_layers(
     rows : series that have a place in the strip.
     height : of the plot in pixels, or None where the page decides it.
     """
-    foot = 5 * rows
+    foot = STRIP_ROW * rows
     bottom = place.foot(height)
     tips = [
         alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),

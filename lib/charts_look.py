@@ -87,9 +87,8 @@ class Look:
         """The colour channel; its legend isolates a metric on click."""
         labels, hues = zip(*self.palette, strict=True) if self.palette else (self.labels, self.hues)
         scale = alt.Scale(domain=list(labels), range=list(hues))
-        columns = alt.ExprRef(f"width < {210 * len(labels)} ? 1 : {len(labels)}")
-        if self.palette:
-            columns = alt.ExprRef("max(1, floor(width / 210))")
+        fitting = "max(1, floor(width / 210))" if self.palette else f"width < {210 * len(labels)} ? 1 : {len(labels)}"
+        columns = alt.ExprRef(fitting)
         return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
 
     def in_order(self) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from lib.wall_time import Clocks
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+#: Distance of two colours' levels of red, green and blue (0 to 255 each) below which they are alike.
+ALIKE = 60
 #: Arms other than the control, in their order; the control arm is dashed.
 DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
 CONTROL_DASH = [6, 4]
@@ -27,6 +29,7 @@ QUIET_TEXT, RULE_TEXT = "quiet_text", "rule_text"
 QUIET_ON = {"light": "#66707c", "dark": "#a3adb8"}
 RULE_ON = {"light": "#cc0000", "dark": "#ff7070"}
 RULE_LABEL = "Encoder Detached"
+STRIP_ROW = 5  # pixels of a series in the strip of n
 HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
 DIGITS = 6
 
@@ -150,12 +153,18 @@ def metric_label(metric: Metric, task: Task, view: View) -> str:
 
 
 def metric_colors(study: Study) -> dict[str, str]:
-    """A colour for every metric key: the study's, or the next of `PALETTE` that the study does not use."""
-    given = {m.color.upper() for m in study.metrics if m.color}
-    free = [c for c in PALETTE if c.upper() not in given] or list(PALETTE)
+    """A colour for every metric key: the study's, or the next of `PALETTE` that is unlike all those of the study."""
+    given = [m.color for m in study.metrics if m.color]
+    free = [color for color in PALETTE if not any(_alike(color, one) for one in given)] or list(PALETTE)
     unnamed = [m.key for m in study.metrics if not m.color]
     spare = {key: free[i % len(free)] for i, key in enumerate(unnamed)}
     return {m.key: m.color or spare[m.key] for m in study.metrics}
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two colours (#rrggbb) would be taken for each other in a chart."""
+    levels = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in (one, other)]
+    return math.dist(*levels) < ALIKE
 
 
 def line_width(metric: Metric) -> int:

@@ -41,7 +41,8 @@ class Preset:
 
     `width` is the whole figure's in inches, axes and legend included (None: as the chart was made); `font_size` is
     that of axis labels, in points; `title` whether the figure keeps its title (papers caption their figures); `height` that
-    of a single plot as a share of the width (families in one chart have one each; a grid keeps the height of its cells).
+    of a single plot as a share of the width, `stacked` that of two families one below the other (a grid keeps the height
+    of its cells).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Preset:
     font_size: float = BASE_FONT * POINTS_PER_INCH / PX_PER_INCH
     title: bool = True
     height: float | None = None
+    stacked: float | None = None
 
 
 _SERIF = "Liberation Serif, Times New Roman, Times, serif"
@@ -57,17 +59,17 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset("notebook"),
-        Preset("slide", width=10, font_size=14, height=0.42),
-        Preset("paper, one column", width=3.25, font=_SERIF, font_size=8, title=False, height=0.6),
-        Preset("paper, two columns", width=6.75, font=_SERIF, font_size=8, title=False, height=0.4),
-        Preset("poster", width=16, font_size=24, height=0.45),
+        Preset("slide", width=10, font_size=14, height=0.42, stacked=0.55),
+        Preset("paper, one column", width=3.25, font=_SERIF, font_size=8, title=False, height=0.6, stacked=1.1),
+        Preset("paper, two columns", width=6.75, font=_SERIF, font_size=8, title=False, height=0.4, stacked=0.7),
+        Preset("poster", width=16, font_size=24, height=0.45, stacked=0.7),
     )
 }
 
 
 def file_stem(task: Task, *families: str) -> str:
-    """The notebook's name of a figure's file: `acrobot_swingup_reward`."""
-    return "_".join((task.stem, *families))
+    """The notebook's name of a figure's file: `acrobot_swingup_reward`; of several families `…_reward_and_loss`."""
+    return f"{task.stem}_{'_and_'.join(families)}"
 
 
 def render(
@@ -211,7 +213,8 @@ def _styled(spec: Spec, look: Preset, footer: str) -> tuple[Spec, float]:
         if width:
             _fit_grid(spec, width)
     else:
-        _fit_single(spec, width, look.height)
+        several = sum("layer" in part for part in spec.get("layer", ())) > 1
+        _fit_single(spec, width, look.stacked if several else look.height)
     if footer:
         _add_footer(spec, footer, width or 800)
     return spec, zoom
@@ -245,8 +248,7 @@ def _fit_single(spec: Spec, width: float | None, height: float | None) -> None:
         _shorten_rule(spec, width)
     # A height by steps is that of rows of text, which need it whatever the width.
     if height and width and not isinstance(spec.get("height"), dict):
-        plots = sum("layer" in part for part in spec.get("layer", ()))
-        spec["height"] = round(width * height * max(1, plots))
+        spec["height"] = round(width * height)
 
 
 #: Pixels below which a cell of a grid has no room for its axes and legend: the cells are then stacked.

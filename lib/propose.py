@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Literal
 
 import polars as pl
@@ -105,13 +106,23 @@ def propose(looked: Looked, choices: Choices | None = None) -> Proposal:
         title=choices.title or looked.title,
         source=looked.source,
         metrics=metrics,
-        tasks=tuple(tasks),
+        tasks=_told_apart(tasks),
         step_key=_step_keys(known),
         task_key=known.key(fk.TASK),
         seed_key=known.key(fk.SEED) or "seed",
     )
     findings = [*known.keys.values(), *_left_out(known), *_short(known, names), *of_ratio, *of_tasks, *of_metrics]
     return Proposal(study, tuple(findings), tuple(questions))
+
+
+def _told_apart(tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """Tasks whose names would give files of one name, with ids of their own."""
+    found: list[Task] = []
+    for task in tasks:
+        others = (replace(task, id=f"{task.name}_{n}") for n in count(2))
+        stems = {one.stem for one in found}
+        found.append(next(one for one in chain([task], others) if one.stem not in stems))
+    return tuple(found)
 
 
 def _step_keys(known: _Known) -> tuple[str, ...]:
@@ -164,6 +175,12 @@ def _metrics(known: _Known) -> tuple[tuple[Metric, ...], list[Finding]]:
     if not keys:
         raise InputError("No logged key looks like a reward or a loss: choose the metrics.")
     found = [suggested[key] for key in keys]
+    labels = [s.metric.label for s in found]
+    # Keys that read alike (train/loss, train_loss) are told apart by the key.
+    found = [
+        replace(s, metric=replace(s.metric, label=f"{label} ({s.metric.key})")) if labels.count(label) > 1 else s
+        for s, label in zip(found, labels, strict=True)
+    ]
     return tuple(s.metric for s in found), [Finding("metric", s.metric.key, s.why, s.assumed) for s in found]
 
 

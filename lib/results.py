@@ -255,7 +255,8 @@ def figure(study: Study, drawn: Drawn, stem: str) -> "alt.TopLevelMixin":
     if stem == GRID_STEM:
         return grid(curves, study, view=view, rules=marks, coloring=drawn.coloring, **behind)
     task, families = cells(study)[stem]
-    families = tuple(family for family in families if family_metrics(curves, study, task, family))
+    # Without any curve the axes are drawn, and nothing along them.
+    families = tuple(family for family in families if family_metrics(curves, study, task, family)) or families[:1]
     width, height = FIGURE_SIZE
     return family_chart(
         curves,
@@ -265,7 +266,7 @@ def figure(study: Study, drawn: Drawn, stem: str) -> "alt.TopLevelMixin":
         view=view,
         rules=marks[task.key],
         width=width,
-        height=height * max(1, len(families)),
+        height=height * len(families),
         title=figure_title(curves, study, task, *families),
         coloring=drawn.coloring.get(task.key),
         **behind,

@@ -85,18 +85,11 @@ def _effect_chart(
     return None if drawn is None else wire(*drawn)
 
 
-#: Pixels of the claims' legend, and of their axis with its title.
-_AROUND = 130
-
-
 def _forest(current: Current, evidence: Evidence | None) -> "Drawn":
     from lib import charts_effect
 
     effects = session.effects(current, evidence)
-    chart = charts_effect.forest_chart(effects, current.study)
-    # In pixels, legend and axis included, which a page can keep free for it before it is drawn.
-    claims = charts_effect.percent_effects(effects, current.study).height
-    chart.height = chart.height["step"] * claims + _AROUND
+    chart = charts_effect.forest_chart(effects, current.study, outer=True)
     return chart, charts_effect.effects_text(effects, current.study)
 
 

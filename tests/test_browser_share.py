@@ -1,4 +1,4 @@
-"""From a cell of the grid to its full chart, and from there to the same view in another browser, by the shared link."""
+"""From a task's charts to its full chart, and from there to the same view in another browser, by the shared link."""
 
 import pytest
 from browser import Visitor
@@ -6,11 +6,11 @@ from browser import Visitor
 pytestmark = pytest.mark.browser
 
 
-def test_a_cell_leads_to_its_chart_and_its_link_to_the_same_view(chrome, app, visitor):
+def test_a_link_leads_to_the_full_chart_and_its_link_to_the_same_view(chrome, app, visitor):
     visitor.open("overview")
     visitor.select("Band", "min-max")
     visitor.until_query("spread", "min-max")
-    visitor.page.get_by_test_id("stPageLink").filter(has_text="Full chart").nth(3).click()
+    visitor.page.get_by_test_id("stPageLink").filter(has_text="full chart").nth(3).click()
     visitor.page.wait_for_function("() => location.pathname === '/losses'")
     visitor.settled()
     assert visitor.query() == {"spread": ["min-max"], "only": ["Cartpole Swingup"]}

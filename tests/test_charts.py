@@ -1,6 +1,7 @@
 """What a curve chart draws: series, bands, rule, strip, axes; read from its specification and from the drawn SVG."""
 
 import json
+from dataclasses import replace
 
 import altair as alt
 import polars as pl
@@ -17,7 +18,7 @@ from lib.charts import (
     family_wired,
 )
 from lib.charts_grid import figure_title, grid
-from lib.charts_parts import arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
+from lib.charts_parts import PALETTE, arm_dashes, arm_order, log_ticks, metric_colors, metric_label, thin
 from lib.charts_tables import split, x_range
 from lib.detach import Treatment
 from lib.view import View
@@ -293,10 +294,13 @@ def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():
     assert not any(f'"{name}"' in text for name in ("black", "white", "#000", "#fff", "#000000", "#ffffff"))
 
 
-def test_metrics_without_a_color_take_one_that_the_study_does_not_use():
+def test_metrics_without_a_color_take_one_that_is_unlike_those_of_the_study():
     colors = metric_colors(STUDY)
     assert colors[EVAL.key] == "#1f77b4"
-    assert colors[VAL.key] == "#0072B2"
+    # The palette's own blue would be taken for the one that the study names.
+    assert colors[VAL.key] == "#E69F00"
+    bare = [replace(metric, color="") for metric in STUDY.metrics]
+    assert list(metric_colors(replace(STUDY, metrics=tuple(bare))).values()) == list(PALETTE[:4])
 
 
 def test_arms_are_ordered_with_the_control_last_and_have_dashes_of_their_own():

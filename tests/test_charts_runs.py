@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 import pytest
 
-from lib.charts import alt_text, family_chart
+from lib.charts import Behind, family_chart, family_wired
 from lib.charts_grid import grid
 from lib.charts_runs import COLORS, RAMP, value_colors
 from lib.charts_tables import split
@@ -163,9 +163,13 @@ def test_specifications_are_valid_and_light(by):
     assert wire(one, "").size < 300_000
 
 
-def test_the_takeaway_tells_the_colours():
-    text = alt_text(split(both(), TASK.key), STUDY, TASK, "reward", coloring=LISTED)
-    assert text.endswith("Every run has its own line, coloured by lr: 0.1, 0.2, 1 without a value.")
+def test_the_takeaway_tells_the_colours_once():
+    wired = family_wired(
+        split(both(), TASK.key), STUDY, TASK, "reward", "loss", view=View(color_by="lr"), behind=Behind(coloring=LISTED)
+    )
+    assert wired.takeaway.count("Episode Reward on") == wired.takeaway.count("Consistency on") == 1
+    assert wired.takeaway.endswith(". Every run has its own line, coloured by lr: 0.1, 0.2, 1 without a value.")
+    assert wired.takeaway.count("coloured by") == 1
 
 
 def test_every_figure_and_its_footer_and_sidecar_say_the_colours():

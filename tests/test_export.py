@@ -56,7 +56,7 @@ def figure(demo: Current, name: str) -> session_export.Exported:
 NAMES = {
     "Grid of all tasks": "combined_ablation",
     "Acrobot Swingup: loss": "acrobot_swingup_loss",
-    "Acrobot Swingup: reward and loss": "acrobot_swingup_reward_loss",
+    "Acrobot Swingup: reward and loss": "acrobot_swingup_reward_and_loss",
     "All claims": "claims",
     "Reward against loss": "reward_against_loss",
     "Seed by seed": "acrobot_swingup_train_consistency_loss_seeds",

@@ -13,7 +13,7 @@ from lib.charts import DetachMark, family_chart
 from lib.charts_grid import grid
 from lib.figures import FORMATS, GRID_STEM, PRESETS, file_stem, footer_text, render, sidecar, with_font
 from lib.history import Manifest, Run
-from lib.results import Drawn, figures
+from lib.results import Drawn, figure, figures
 from lib.view import View
 from tests.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, drawn
 
@@ -200,3 +200,11 @@ def test_every_figure_has_the_range_and_the_seeds_of_the_screen():
         (line,) = [layer for layer in spec["layer"] if "_line" in layer.get("name", "")]
         assert line["encoding"]["x"]["scale"]["domain"] == [20, 80]
         assert any("_seeds" in layer.get("name", "") for layer in spec["layer"])
+
+
+@pytest.mark.parametrize("stem", ["cartpole_swingup_reward", "cartpole_swingup_reward_and_loss"])
+def test_a_figure_of_what_nobody_logged_has_axes_and_no_curve(stem):
+    chart = figure(STUDY, Drawn(View(), (), both()), stem)
+    text = render(chart, "svg").decode()
+    assert "Cartpole Swingup" in text
+    assert drawn(text, "line") == []

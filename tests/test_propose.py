@@ -372,6 +372,21 @@ def test_what_cannot_be_proposed_is_one_sentence(runs, choices, said):
         propose(looked(*runs), choices)
 
 
+def test_tasks_and_metrics_that_read_alike_are_told_apart():
+    runs = [
+        Run(f"r{i}", config={"task": task}, keys=("train/loss", "train_loss"), last_step=100)
+        for i, task in enumerate(["a:b", "a;b", "a;b_2"])
+    ]
+    study = propose(looked(*runs)).study
+    assert [(task.name, task.id, task.stem) for task in study.tasks] == [
+        ("a:b", "", "a_b"),
+        ("a;b", "a;b_2", "a_b_2"),
+        ("a;b_2", "a;b_2_2", "a_b_2_2"),
+    ]
+    assert [m.label for m in study.metrics] == ["Train Loss (train/loss)", "Train Loss (train_loss)"]
+    assert parse_study(to_toml(study)) == study
+
+
 VALUE = some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=3) | some.just({"a": [1]})
 CONFIG = some.dictionaries(
     some.sampled_from(["task", "env", "seed", "steps", "detach_encoder_ratio", "detach_step", "enc_lr_step_ratio"]),
@@ -382,7 +397,10 @@ CONFIG = some.dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(some.lists(CONFIG, min_size=1, max_size=4), some.none() | some.integers(0, 10**6))
 def test_any_configs_give_a_valid_study_or_one_sentence(configs, last):
-    runs = [Run(f"r{i}", config=config, keys=("train/loss",), last_step=last) for i, config in enumerate(configs)]
+    runs = [
+        Run(f"r{i}", config=config, keys=("train/loss", "train_loss"), last_step=last)
+        for i, config in enumerate(configs)
+    ]
     seen = looked(*runs)
     try:
         found = propose(seen)
