@@ -135,6 +135,11 @@ def _metrics(curves: Curves, study: Study, family: str) -> list[Metric]:
     return [m for m in study.family(family) if m.key in drawn]
 
 
+def _shown(curves: Curves, study: Study, families: Sequence[str]) -> list[str]:
+    """Those of the families that the task has a curve of."""
+    return [family for family in families if _metrics(curves, study, family)]
+
+
 def family_chart(
     curves: pl.DataFrame,
     study: Study,
@@ -198,7 +203,7 @@ def family_wired(
     -------
     None where the task has no curve of the families.
     """
-    shown = [family for family in families if _metrics(curves, study, family)]
+    shown = _shown(curves, study, families)
     if not shown:
         return None
     behind, options = behind or Behind(), options or Options()
@@ -229,7 +234,7 @@ def _planned(
 ) -> tuple[Plan, dict[str, pl.DataFrame]]:
     """A chart's plan, and its tables by their names."""
     domain = tables.shown_range(curves, view.span)
-    shown = [family for family in families if _metrics(curves, study, family)] or list(families[:1])
+    shown = _shown(curves, study, families) or list(families[:1])
     arms, side = parts.arm_order([arm for _, arm in curves]), _legend_side(rules, domain, task, view)
     panels: list[Panel] = []
     titles: list[str] = []

@@ -13,6 +13,7 @@ from lib.history import Problem
 from lib.sources import Progress, Request, SourceError, fetch
 from lib.sources.offline import read_log
 from lib.study import DetachRule, Metric, Source, Study, Task
+from tests.test_offline_log import written
 from tests.wandb_files import (
     FULL,
     REAL,
@@ -39,13 +40,6 @@ def refused(study, request=None) -> str:
     with pytest.raises(SourceError) as caught:
         fetch(study, request)
     return str(caught.value)
-
-
-def written(tmp_path, data: bytes, name: str = "run-r1.wandb"):
-    path = tmp_path / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
 
 
 def points(manifest, run_id="r1"):

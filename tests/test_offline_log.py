@@ -4,7 +4,6 @@ import pytest
 
 from lib.sources import SourceError
 from lib.sources.offline import read_log
-from lib.study import DetachRule, Metric
 from tests.wandb_files import (
     BLOCK,
     FIRST,
@@ -12,18 +11,12 @@ from tests.wandb_files import (
     HEADER,
     LAST,
     MIDDLE,
-    REAL,
     chunk,
     exit_message,
     log_bytes,
     row_message,
     run_message,
 )
-
-DETACHED = REAL / "offline-run-20261122_062739-inhbgymt" / "run-inhbgymt.wandb"
-EVAL = Metric("eval/episode_reward", "reward", "increase")
-LOSS = Metric("train/consistency_loss", "loss", "decrease", scale="log")
-RULE = DetachRule(ratio_key="detach_encoder_ratio")
 
 
 def written(tmp_path, data: bytes, name: str = "run-r1.wandb"):
