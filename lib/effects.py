@@ -122,10 +122,10 @@ def verdict(row: Mapping[str, Any], *, exploratory: bool = False) -> tuple[str, 
     if p >= ALPHA:
         return NOT_SHOWN, f"the interval excludes 0 but the design's own test does not (p = {p:.2g})"
     adjusted = row["p_holm"] if row["p_holm"] is not None else p
-    weak = f"p = {adjusted:.2g} after Holm's correction over the study's claims" if adjusted >= ALPHA else ""
-    if (low > 0) == (row["expectation"] == "increase"):
-        return (NOT_SHOWN, weak) if weak else (SUPPORTED, "")
-    return CONTRADICTED, weak
+    if adjusted >= ALPHA:
+        return NOT_SHOWN, f"p = {adjusted:.2g} after Holm's correction over the study's claims"
+    as_expected = (low > 0) == (row["expectation"] == "increase")
+    return (SUPPORTED if as_expected else CONTRADICTED), ""
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

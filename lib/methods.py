@@ -29,7 +29,7 @@ EFFECTS = (
 
 VERDICTS = (
     "**supported**: the interval excludes 0 in the expected direction, every gate passed and Holm's p is below 0.05. "
-    '**contradicted**: it excludes 0 the other way. **not shown**: it does not exclude 0, which is not "no effect". '
+    '**contradicted**: the same, in the other direction. **not shown**: neither; this is never "no effect". '
     "**cannot say**: the data do not allow an answer; the reason is given."
 )
 

@@ -1,6 +1,7 @@
 """What is not said: too few runs, unequal arms, sparse rows, changed windows, short and broken runs."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -157,8 +158,11 @@ def test_the_onset_needs_rows_at_every_step_of_the_design():
     assert "another step of the design" in row["reasons"]
 
 
-def test_holm_runs_over_every_claim_of_the_study():
-    # Alone p < .05 is enough; beside 20 metrics that show nothing it is not
+@pytest.mark.parametrize(("expect", "verdict"), [("increase", "supported"), ("decrease", "contradicted")])
+def test_holm_runs_over_every_claim_of_the_study(expect, verdict):
+    # Alone p < .05 is enough, whichever way; beside 20 metrics that show nothing it is not
+    first = replace(REWARD, expect=expect)
+
     def runs(metrics):
         points = {"reward": (20.0, 31.5, 39.0)} | {m.key: (10.1, 20.0, 29.9) for m in metrics if m.key != "reward"}
         return [
@@ -174,9 +178,9 @@ def test_holm_runs_over_every_claim_of_the_study():
             for at in (50, None)
         ]
 
-    alone = one_task(runs([REWARD]), study(metrics=[REWARD])).row(0, named=True)
-    assert (alone["verdict"], alone["p_holm"]) == ("supported", alone["p_value"])
-    many = [REWARD, *(REWARD.__class__(f"m{i}", "reward", "increase") for i in range(20))]
+    alone = one_task(runs([REWARD]), study(metrics=[first])).row(0, named=True)
+    assert (alone["verdict"], alone["p_holm"]) == (verdict, alone["p_value"])
+    many = [first, *(REWARD.__class__(f"m{i}", "reward", "increase") for i in range(20))]
     beside = one_task(runs(many), study(metrics=many)).row(0, named=True)
     assert beside["p_value"] == alone["p_value"]
     assert beside["p_holm"] == pytest.approx(21 * alone["p_value"])
