@@ -344,7 +344,12 @@ def test_the_users_own_key_is_the_environments_or_the_logins(monkeypatch, tmp_pa
     assert resolve_key("https://wandb.example.com") == "c" * 40
     assert resolve_key("https://other.example.com") is None
     monkeypatch.setenv("WANDB_API_KEY", "d" * 40)
-    assert resolve_key("https://wandb.example.com") == "d" * 40
+    assert resolve_key("https://api.wandb.ai") == "d" * 40
+    assert resolve_key("https://wandb.example.com") == "c" * 40
+    assert resolve_key("https://other.example.com") is None
+    monkeypatch.setenv("WANDB_BASE_URL", "https://other.example.com/")
+    assert resolve_key("https://other.example.com") == "d" * 40
+    assert resolve_key("https://api.wandb.ai") is None
 
 
 def test_a_run_whose_id_is_no_file_name_is_kept_apart(server):

@@ -91,3 +91,17 @@ def test_ctrl_c_ends_a_fetch_that_a_server_leaves_without_an_answer(server, apar
     _, said = running.communicate(timeout=20)
     assert (running.returncode, said) == (130, "Stopped; what had come is kept.\n")
     assert len([file for file in apart.rglob("*.parquet") if file.parent.name != "raw"]) == 5
+
+
+def test_the_environments_key_is_not_sent_to_a_server_that_only_the_study_names(tmp_path, server, monkeypatch):
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    text = (ROOT / "studies" / "detach_encoder.toml").read_text()
+    theirs = tmp_path / "theirs.toml"
+    theirs.write_text(text.replace('kind = "wandb"', f'kind = "wandb"\nbase_url = "{server.url}"'))
+    done = lib("fetch", str(theirs), server="")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"There is no W&B key for {server.url}, which only the study names: WANDB_API_KEY is not sent to it. "
+        f"If you trust this server, set WANDB_BASE_URL={server.url} or run `wandb login --host={server.url}`.\n"
+    )
+    assert server.hits == []

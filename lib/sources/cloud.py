@@ -16,7 +16,7 @@ from typing import Any
 
 from lib.history import Manifest, Problem, Run, manifest_from
 from lib.sources import Progress, Request, SourceError, missing_tasks, tasks_of
-from lib.sources.cloud_client import NO_KEY, Client, Listed, resolve_key, server_of
+from lib.sources.cloud_client import Client, Listed, no_key_message, resolve_key, server_of
 from lib.sources.cloud_http import Failed, Stopped, Watch, Wire
 from lib.sources.cloud_room import AT_ONCE
 from lib.sources.cloud_runs import Shelf, bring, held_run, now_utc
@@ -49,7 +49,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     """
     server = server_of(study)
     if not request.key:
-        raise SourceError(NO_KEY.format(server=server))
+        raise SourceError(no_key_message(server))
     stop = threading.Event()
     watch = Watch(request.deadline, lambda: stop.is_set() or request.cancelled())
     source = study.source

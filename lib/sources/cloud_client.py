@@ -25,6 +25,10 @@ NO_KEY = (
     "There is no W&B key for {server}: set WANDB_API_KEY, run `wandb login`, or enter a key on the Study page "
     "(it is kept for the session only)."
 )
+KEY_OF_ANOTHER_SERVER = (
+    "There is no W&B key for {server}, which only the study names: WANDB_API_KEY is not sent to it. "
+    "If you trust this server, set WANDB_BASE_URL={server} or run `wandb login --host={server}`."
+)
 
 T = TypeVar("T")
 
@@ -62,9 +66,25 @@ def server_of(study: Study) -> str:
     return named.rstrip("/")
 
 
+def _environment_server() -> str:
+    """The server that WANDB_API_KEY belongs to."""
+    return (os.environ.get("WANDB_BASE_URL") or DEFAULT_SERVER).rstrip("/")
+
+
+def no_key_message(server: str) -> str:
+    """Why there is no key for this server, and what to do."""
+    withheld = bool(os.environ.get("WANDB_API_KEY")) and server != _environment_server()
+    return (KEY_OF_ANOTHER_SERVER if withheld else NO_KEY).format(server=server)
+
+
 def resolve_key(server: str) -> str | None:
-    """The user's own key for a server: WANDB_API_KEY, else their W&B login (netrc, as the client reads it)."""
-    if key := os.environ.get("WANDB_API_KEY"):
+    """The user's own key for a server: WANDB_API_KEY, else their W&B login (netrc, as the client reads it).
+
+    WANDB_API_KEY belongs to the server of WANDB_BASE_URL, or to W&B's own where that is not set. A server that only a
+    study file names does not get it: a stranger's study file could otherwise collect the key.
+    """
+    key = os.environ.get("WANDB_API_KEY")
+    if key and server == _environment_server():
         return key.strip()
     _quiet()
     from wandb.errors import AuthenticationError
