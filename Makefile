@@ -49,12 +49,13 @@ test: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 screenshots: $(VENV)/dev.stamp
-	$(BIN)/python tests/screenshots.py assets
+	$(BIN)/python -m tools.screenshots assets
 
 benchmarks: $(VENV)/dev.stamp
 	@for script in benchmarks/*.py; do \

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from lib import session, widgets, widgets_export, widgets_notices, widgets_share
-from lib.view import View
+from lib.app import session
+from lib.app.widgets import export, fetching, notices, page_frame, pickers, share, view_settings
+from lib.curves import View
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -59,23 +60,23 @@ PAGES = [
 
 page = st.navigation(PAGES)
 with st.sidebar:
-    name = widgets.study_picker()
-    study, found, complaint = widgets.opened_study(name)
+    name = pickers.study_picker()
+    study, found, complaint = page_frame.opened_study(name)
     view = View()
     if study is not None:
-        widgets.freshness(study, found.manifest if found else None)
+        fetching.freshness(study, found.manifest if found else None)
         if found is not None:
-            widgets.live(study, found.manifest)
-        view = widgets.view_settings(study, found)
+            fetching.live(study, found.manifest)
+        view = view_settings.view_settings(study, found)
 session.hold(study, found, complaint, view)
 if study is not None:
-    widgets_notices.fetch_ended(study, found)
-widgets_notices.show()
+    notices.fetch_ended(study, found)
+notices.show()
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.title(study.title if study is not None and page.url_path == "" else page.title, anchor=False)
     if found is not None:
         with st.container(horizontal=True, width="content"):
-            widgets_share.share(session.current())
-            widgets_export.export(session.current())
+            share.share(session.current())
+            export.export(session.current())
 page.run()

@@ -4,8 +4,8 @@
     python -m benchmarks.calibration --studies 500      a quick look
     python -m benchmarks.calibration --again            from the start
 
-Every offered method is the app's own: the functions of `lib.estimators`, `lib.jumps` for h, `lib.comparisons` for the sizes
-at which it is offered. Curves and effects are those of `benchmarks.simulated`. Results are kept cell by cell in
+Every offered method is the app's own, from `lib.effects.compare`: `estimators`, `jumps` for h, `comparison` for the
+sizes at which it is offered. Curves and effects are those of `benchmarks.simulated`. Results are kept cell by cell in
 `benchmarks/results/calibration.parquet`: an interrupted run goes on where it stopped.
 """
 
@@ -24,7 +24,7 @@ import polars as pl
 
 from benchmarks import simulated as sim
 from benchmarks.methods import ACROSS, METHODS, ONSET_HIGH, ONSET_LOW, Batch, Method, Outcome
-from lib.estimators import ALPHA
+from lib.effects.compare.estimators import ALPHA
 
 RESULTS = Path(__file__).parent / "results" / "calibration.parquet"
 VERSION = 1  # of the simulation: raise it where results of before no longer hold

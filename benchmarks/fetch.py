@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
-from lib import curves, detach, view  # noqa: E402
-from lib.sources import Request, fetch  # noqa: E402
-from lib.sources.cloud import stored  # noqa: E402
+from lib.curves import aggregate, view_settings  # noqa: E402
+from lib.runs import detach  # noqa: E402
+from lib.sources import Request, fetch, stored  # noqa: E402
 from lib.study import Study, parse_study  # noqa: E402
-from tests.wandb_server import KEY, FakeRun, WandbServer  # noqa: E402
+from tests.support.wandb_server import KEY, FakeRun, WandbServer  # noqa: E402
 
 NAMED = ("eval/reward", "train/reward", "train/loss", "val_all/loss", "val_recent/loss")
 PLACE = "team/project"
@@ -155,7 +155,7 @@ def reopen(asked: Study) -> pl.DataFrame:
     """The store to the first curves: every metric, smoothed, on one grid."""
     manifest = stored(asked, Request(key=KEY))
     treated = detach.treatments(asked, manifest)
-    return curves.curves(manifest.history(), asked.tasks[0], asked.metrics, treated, view.View()).collect()
+    return aggregate.curves(manifest.history(), asked.tasks[0], asked.metrics, treated, view_settings.View()).collect()
 
 
 def peak(url: str) -> float:

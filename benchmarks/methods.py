@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.simulated import HALF, ROWS, STEPS, TOTAL, U
-from lib import estimators as est
-from lib.comparisons import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, unequal
-from lib.jumps import HALF_WIDTH, half_width
+from lib.effects.compare import estimators as est
+from lib.effects.compare.comparison import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, unequal
+from lib.effects.compare.jumps import HALF_WIDTH, half_width
 
 Array = NDArray[np.float64]
 

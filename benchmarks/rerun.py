@@ -41,9 +41,8 @@ def make_study(folder: Path, runs: int, rows: int) -> Path:
     import numpy as np
     import polars as pl
 
-    from lib.history import Manifest, Run, describe, normalise
-    from lib.sources.bundle import write_bundle
-    from lib.store import write_run
+    from lib.runs import Manifest, Run, describe, normalise, write_run
+    from lib.sources import write_bundle
     from lib.study import load_study, parse_study, to_toml
 
     demo = load_study("demo")
@@ -154,7 +153,7 @@ def main() -> None:
     if options.make:
         make_study(Path(options.make), options.runs, options.rows)
         return
-    from lib.sources.bundle import bundled_study
+    from lib.sources import bundled_study
 
     clock = Clock()
     base = floor(clock, options.repeats)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from lib.history import Manifest
+from lib.runs import Manifest
 from lib.sources import Progress, Request, Unreachable, fetch
 from lib.study import InputError, Study, load_study
 
@@ -85,19 +85,19 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
 
 
 def _report(study: Study, options: argparse.Namespace) -> int:
-    from lib.report import check_folder, write
-    from lib.view import View
+    from lib.curves import View
+    from lib.report import check_folder, write_report
 
     check_folder(options.out)
     manifest = _fetched_or_stored(study)
-    written = write(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
+    written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     _say(f"{len(written)} files are in {options.out}.")
     return 0
 
 
 def _bundle(study: Study, options: argparse.Namespace) -> int:
     from lib.report import check_folder
-    from lib.sources.bundle import write_bundle
+    from lib.sources import write_bundle
 
     check_folder(options.out.parent if options.out.suffix.lower() == ".zip" else options.out)
     manifest = _fetched_or_stored(study)
@@ -111,7 +111,7 @@ def _fetched_or_stored(study: Study) -> Manifest:
     try:
         manifest = fetch(study, request)
     except Unreachable as error:
-        from lib.sources.cloud import stored
+        from lib.sources import stored
 
         found = stored(study, request)
         if found is None:
@@ -126,7 +126,7 @@ def _request(study: Study, refresh: bool = False) -> Request:
     """The command line is its user's own: the environment's key serves any study file."""
     key = None
     if study.source.kind == "wandb":
-        from lib.sources.cloud import resolve_key, server_of
+        from lib.sources import resolve_key, server_of
 
         key = resolve_key(server_of(study))
     return Request(key=key, refresh=refresh, progress=_show)

@@ -1,11 +1,12 @@
 import streamlit as st
 
-from lib import methods, widgets, widgets_charts
+from lib.app.widgets import charts, page_frame, pickers
+from lib.report import methods
 
-current = widgets.need_runs()
-widgets_charts.axis_notes(current)
-for task in widgets.focus(current.study):
+current = page_frame.need_runs()
+charts.axis_notes(current)
+for task in pickers.focus(current.study):
     st.header(task.title, anchor=False)
-    widgets_charts.families(current, task, "loss", height=460)
+    charts.families(current, task, "loss", height=460)
 
-widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")
+page_frame.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")

@@ -1,12 +1,13 @@
 import streamlit as st
 
-from lib import methods, widgets, widgets_baselines, widgets_charts
+from lib.app.widgets import baselines, charts, page_frame, pickers
+from lib.report import methods
 
-current = widgets.need_runs()
-widgets_baselines.baselines(current)
-widgets_charts.axis_notes(current)
-for task in widgets.focus(current.study):
+current = page_frame.need_runs()
+baselines.baselines(current)
+charts.axis_notes(current)
+for task in pickers.focus(current.study):
     st.header(task.title, anchor=False)
-    widgets_charts.families(current, task, "reward", height=460)
+    charts.families(current, task, "reward", height=460)
 
-widgets.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")
+page_frame.how(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")

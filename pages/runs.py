@@ -1,15 +1,19 @@
 import polars as pl
 import streamlit as st
 
-from lib import audit, methods, session, widgets
-from lib.widgets_tables import table
+from lib.app import session
+from lib.app.widgets import page_frame
+from lib.app.widgets.runs import config_differences, leave_out, raw_points
+from lib.app.widgets.tables import table
+from lib.report import methods
+from lib.runs import never_logged
 
-current = widgets.need_runs()
+current = page_frame.need_runs()
 study = current.study
 runs = session.runs(current)
 links = {run.id: run.url for run in current.manifest.runs}
 
-for sentence in audit.never_logged(study, current.manifest):
+for sentence in never_logged(study, current.manifest):
     st.warning(sentence, icon=":material/warning:")
 
 with_warnings = runs.filter(pl.col("warnings") != "").height
@@ -47,14 +51,14 @@ with st.container(horizontal=True):
         "Leave out",
         icon=":material/visibility_off:",
         disabled=not chosen,
-        on_click=widgets.leave_out,
+        on_click=leave_out,
         args=(chosen, True),
     )
     st.button(
         "Bring back",
         icon=":material/visibility:",
         disabled=not chosen,
-        on_click=widgets.leave_out,
+        on_click=leave_out,
         args=(chosen, False),
     )
     st.download_button(
@@ -63,18 +67,18 @@ with st.container(horizontal=True):
 if not chosen:
     st.caption("Select rows to leave runs out, bring them back, or see their raw points.")
 for run_id in dict.fromkeys(chosen):
-    widgets.raw_points(current, run_id)
+    raw_points(current, run_id)
 
 dropped = session.unusable_values(current)
 if dropped.height:
     st.header("Points no curve can show", anchor=False)
     table(dropped, alt="Points that are not finite or not positive, by run and metric")
 
-differing = {t.title: widgets.config_differences(current, t) for t in study.tasks}
+differing = {t.title: config_differences(current, t) for t in study.tasks}
 if any(differing.values()):
     st.header("Config differences beyond seed and detach", anchor=False)
     for title, found in differing.items():
         for key, values in found.items():
             st.markdown(f"- **{title}**: `{key}` is {', '.join(values)}")
 
-widgets.how(f"{methods.AUDIT}\n\n{methods.DETACH}")
+page_frame.how(f"{methods.AUDIT}\n\n{methods.DETACH}")

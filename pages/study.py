@@ -1,28 +1,30 @@
 import streamlit as st
 
-from lib import methods, session, widgets, widgets_build, widgets_edit, widgets_study
-from lib.baselines import without_folders
-from lib.study import to_toml
+from lib.app import session
+from lib.app.widgets import edit, fetching, new_study, page_frame
+from lib.app.widgets import study as study_widgets
+from lib.report import methods
+from lib.study import to_toml, without_folders
 
 study, manifest, complaint = session.opened()
 if complaint:
     st.error(complaint, icon=":material/error:")
 if study is not None:
     st.header(study.title, anchor=False)
-    widgets.fetch_panel(study, manifest)
+    fetching.fetch_panel(study, manifest)
     if manifest is not None:
-        widgets.problems(study, manifest)
-    widgets_study.source(study, manifest)
-    widgets_study.asked(study)
+        fetching.problems(study, manifest)
+    study_widgets.source(study, manifest)
+    study_widgets.asked(study)
     if manifest is not None:
-        widgets_build.add_metric(study, manifest)
+        new_study.add_metric(study, manifest)
     with st.expander("The study file, every default included", icon=":material/description:"):
         st.code(to_toml(without_folders(study)), language="toml")
-        st.button("Edit a copy", icon=":material/edit:", on_click=widgets_study.edit, args=(study,))
-    widgets_edit.form(study)
-    widgets_study.stored(study)
-    widgets_study.share(study, manifest)
-widgets_build.build()
-widgets_study.another()
+        st.button("Edit a copy", icon=":material/edit:", on_click=study_widgets.edit, args=(study,))
+    edit.form(study)
+    study_widgets.stored(study)
+    study_widgets.share(study, manifest)
+new_study.build()
+study_widgets.another()
 
-widgets.how(methods.SOURCES)
+page_frame.how(methods.SOURCES)

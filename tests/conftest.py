@@ -3,8 +3,9 @@
 import sys
 
 import pytest
-from browser import REQUIRED, Server, Visitor, browser, chromium, untroubled
 from hypothesis import settings
+
+from tests.support.browser import REQUIRED, Server, Visitor, browser, chromium, untroubled
 
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile("project", deadline=None)

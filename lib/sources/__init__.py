@@ -1,74 +1,38 @@
-"""Where runs come from: one module a source, all behind `fetch`."""
+"""Where runs come from: a W&B server, a folder of .wandb files or a bundle, all behind `fetch`."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
+from lib.sources.bundle import bundled_study, write_bundle
+from lib.sources.cloud.client import DEFAULT_SERVER, Client, Listed, resolve_key, server_of
+from lib.sources.cloud.fetch import stored
+from lib.sources.cloud.history import Place, brought
+from lib.sources.cloud.http import Failed, Stopped, Watch, Wire
+from lib.sources.cloud.limits import Room
+from lib.sources.cloud.parquet import STEP
+from lib.sources.fetch import fetch
+from lib.sources.request import Progress, Request, SourceError, Unreachable
+from lib.sources.wandb_log import Log, read_log
 
-from lib.history import Manifest, Problem, Run
-from lib.study import InputError, Study, Task
-
-_MODULES = {"wandb": "cloud", "offline": "offline", "bundle": "bundle"}
-
-
-class SourceError(InputError):
-    """A source that cannot give what the study asks of it."""
-
-
-class Unreachable(SourceError):
-    """A server that does not answer: what is stored may still serve."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a fetch is: runs done of all, and what is happening."""
-
-    done: int
-    total: int
-    message: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """How to fetch: with whose key, anew or not, only these runs, and how to report and stop.
-
-    `key` is a W&B API key or None; it is never shown (`repr` leaves it out).
-    """
-
-    key: str | None = None
-    refresh: bool = False
-    only: tuple[str, ...] = ()
-    deadline: float = 60.0
-    progress: Callable[[Progress], None] = lambda _: None
-    cancelled: Callable[[], bool] = lambda: False
-
-    def __repr__(self) -> str:
-        return f"Request(key={'given' if self.key else 'none'}, refresh={self.refresh}, only={self.only})"
-
-
-def fetch(study: Study, request: Request | None = None) -> Manifest:
-    """Bring the study's runs and say where they lie.
-
-    Raises
-    ------
-    SourceError
-        One sentence, where nothing can be brought. A part that fails is a `Problem` of the manifest instead.
-    """
-    module = import_module(f"lib.sources.{_MODULES[study.source.kind]}")
-    manifest: Manifest = module.fetch(study, request or Request())
-    return manifest
-
-
-def missing_tasks(study: Study, runs: Sequence[Run]) -> list[Problem]:
-    """A problem for every task of the study to which no run belongs."""
-    return [_no_runs(task) for task in study.tasks if not any(task.key in run.tasks for run in runs)]
-
-
-def _no_runs(task: Task) -> Problem:
-    where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
-    return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
-
-
-def tasks_of(study: Study, config: dict[str, Any], sweep_id: str, group: str) -> tuple[str, ...]:
-    """The ids of the study's tasks that hold a run with this config, sweep and group."""
-    return tuple(t.key for t in study.tasks if t.holds(config, sweep_id, group, study.task_key))
+__all__ = [
+    "DEFAULT_SERVER",
+    "STEP",
+    "Client",
+    "Failed",
+    "Listed",
+    "Log",
+    "Place",
+    "Progress",
+    "Request",
+    "Room",
+    "SourceError",
+    "Stopped",
+    "Unreachable",
+    "Watch",
+    "Wire",
+    "brought",
+    "bundled_study",
+    "fetch",
+    "read_log",
+    "resolve_key",
+    "server_of",
+    "stored",
+    "write_bundle",
+]

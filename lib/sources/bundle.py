@@ -1,4 +1,4 @@
-"""An exported study: a folder or .zip of a manifest, the study file and one Parquet file a run."""
+"""An exported study: a folder or .zip of a manifest, the study file and one Parquet file per run."""
 
 import hashlib
 import io
@@ -12,9 +12,19 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from lib.history import HISTORY, SCHEMA_VERSION, Manifest, Problem, Run, manifest_from
-from lib.sources import Request, SourceError, missing_tasks, tasks_of
-from lib.store import StoreError, is_whole, put, store_root
+from lib.runs import (
+    HISTORY,
+    SCHEMA_VERSION,
+    Manifest,
+    Problem,
+    Run,
+    StoreError,
+    is_whole,
+    manifest_from,
+    put,
+    store_root,
+)
+from lib.sources.request import Request, SourceError, missing_tasks, tasks_of
 from lib.study import Source, Study, parse_study, to_toml, with_source
 
 MANIFEST = "manifest.json"

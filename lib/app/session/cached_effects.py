@@ -1,0 +1,188 @@
+"""Effects and effect charts of the open study, cached."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import polars as pl
+import streamlit as st
+
+from lib.app.session import cached_results
+from lib.app.session.current import AS_TEXT, Current
+from lib.charts import (
+    Wired,
+    curves_since_detach,
+    detach_marks,
+    difference_chart,
+    effects_text,
+    forest_chart,
+    jump_chart,
+    placebo_chart,
+    placebo_text,
+    quadrant_chart,
+    quadrant_points,
+    quadrant_text,
+    slope_chart,
+    slope_text,
+    wire,
+)
+from lib.curves import View
+from lib.effects import (
+    Gate,
+    effect_inputs,
+    gap_table,
+    gates,
+    jump_fit_table,
+    material,
+    pair_difference_table,
+    per_run_table,
+    placebo_table,
+    power_hints,
+)
+from lib.runs import Manifest
+from lib.study import CONTROL, Evidence, Study, Task
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Drawn: TypeAlias = "tuple[alt.TopLevelMixin, str] | None"
+
+
+@dataclass(frozen=True)
+class TaskEffects:
+    """The frames behind one task's effects: columns as in `lib.effects.chart_data` and `lib.effects.claim_sentences`."""
+
+    per_run: pl.DataFrame
+    differences: pl.DataFrame
+    fits: pl.DataFrame
+    placebo: pl.DataFrame
+    gap: pl.DataFrame
+    hints: pl.DataFrame
+    gates: tuple[Gate, ...]
+
+
+@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
+def _task_effects(
+    study: Study, task: str, stamp: str, view: View, evidence: Evidence | None, _manifest: Manifest
+) -> TaskEffects:
+    history, treated = effect_inputs(study, _manifest, view.left_out)[task]
+    given = material(study, study.task(task), history, treated, evidence=evidence)
+    configs = {run.id: run.config for run in _manifest.of_task(task)}
+    set_aside = [run_id for run_id in view.left_out if run_id in configs]
+    return TaskEffects(
+        per_run=per_run_table(given),
+        differences=pair_difference_table(given),
+        fits=jump_fit_table(given),
+        placebo=placebo_table(given),
+        gap=gap_table(given),
+        hints=power_hints(given),
+        gates=tuple(gates(given, configs, set_aside)),
+    )
+
+
+def task_effects(current: Current, task: str, evidence: Evidence | None) -> TaskEffects:
+    """The frames behind one task's effects, in the study's windows or in others."""
+    view = View(left_out=current.view.left_out)
+    return _task_effects(current.study, task, current.stamp, view, evidence, current.manifest)
+
+
+def effect_chart(current: Current, kind: str, evidence: Evidence | None, *of: str) -> Wired | None:
+    """A chart of the page with its takeaway, ready to be sent; None where the data hold nothing of it.
+
+    Parameters
+    ----------
+    kind : a name in `_CHARTS`.
+    of : what it is of: keys of a task, metrics or an arm, as the function of that name takes them.
+    """
+    # Evidence does not depend on how curves are drawn.
+    view = current.view if kind == "event_time" else View(left_out=current.view.left_out)
+    return _effect_chart(kind, of, current.study, current.stamp, view, evidence, current)
+
+
+@st.cache_data(scope="session", max_entries=128, show_spinner=False, hash_funcs=AS_TEXT)
+def _effect_chart(
+    kind: str, of: tuple[str, ...], study: Study, stamp: str, view: View, evidence: Evidence | None, _current: Current
+) -> Wired | None:
+    drawn = _CHARTS[kind](_current, evidence, *of)
+    return None if drawn is None else wire(*drawn)
+
+
+def _forest(current: Current, evidence: Evidence | None) -> "Drawn":
+    effects = cached_results.effects(current, evidence)
+    chart = forest_chart(effects, current.study, outer=True)
+    return chart, effects_text(effects, current.study)
+
+
+def _quadrant(current: Current, evidence: Evidence | None, reward: str, loss: str) -> "Drawn":
+    study = current.study
+    per_run = pl.concat([task_effects(current, task.key, evidence).per_run for task in study.tasks])
+    points = quadrant_points(per_run, reward, loss)
+    if points.is_empty():
+        return None
+    names = study.metric(reward).name, study.metric(loss).name
+    across, up = (f"{name}: effect (%)" for name in names)
+    chart = quadrant_chart(points, study, reward=across, loss=up)
+    return chart, quadrant_text(points, *names)
+
+
+def _slope(current: Current, evidence: Evidence | None, task: str, metric: str) -> "Drawn":
+    per_run, study = task_effects(current, task, evidence).per_run, current.study
+    asked = study.task(task), study.metric(metric)
+    return slope_chart(per_run, study, *asked), slope_text(per_run, *asked)
+
+
+def _differences(current: Current, evidence: Evidence | None, task: str, metric: str) -> "Drawn":
+    found, study = task_effects(current, task, evidence).differences, current.study
+    asked = study.task(task), study.metric(metric)
+    if found.filter(pl.col("metric") == metric).is_empty():
+        return None
+    chart = difference_chart(found, study, *asked, rules=_marks(current, asked[0]))
+    return chart, f"{asked[1].name}: detached minus control over steps, mean of the fork pairs"
+
+
+def _jump(current: Current, evidence: Evidence | None, task: str, metric: str) -> "Drawn":
+    found, study = task_effects(current, task, evidence).fits, current.study
+    asked = study.task(task), study.metric(metric)
+    fits = found.filter(pl.col("metric") == metric)
+    if fits.is_empty():
+        return None
+    low, high = fits.select(low=pl.col("step").min(), high=pl.col("step").max()).row(0)
+    points = cached_results.rows_around(current, tuple(fits["run_id"].unique().sort()), metric, low, high)
+    chart = jump_chart(points, found, study, *asked, rules=_marks(current, asked[0]))
+    return chart, f"{asked[1].name} around the detach with a line fitted on each side, by run"
+
+
+def _placebo(current: Current, evidence: Evidence | None, task: str, metric: str, arm: str) -> "Drawn":
+    found = task_effects(current, task, evidence).placebo
+    asked = current.study.task(task), current.study.metric(metric), arm
+    return placebo_chart(found, *asked), placebo_text(found, *asked)
+
+
+def _event_time(current: Current, evidence: Evidence | None, metric: str, axis: str, *arms: str) -> "Drawn":
+    study = current.study
+    view = replace(current.view, x=axis, grid="aligned")  # type: ignore[arg-type]
+    here = replace(current, view=view)
+    curves = pl.concat([cached_results.curves(here, task.key) for task in study.tasks])
+    placed = set(curves.filter(pl.col("metric") == metric)["arm"])
+    if not placed & set(arms):
+        return None
+    chart = curves_since_detach(curves, study, study.metric(metric), arms, view=view)
+    takeaway = f"{study.metric(metric).name} of every task, aligned at the detach."
+    if CONTROL in arms and CONTROL not in placed:
+        takeaway += " Detach steps differ, so the control arm has no step to be aligned at."
+    return chart, takeaway
+
+
+def _marks(current: Current, task: Task) -> tuple:
+    return detach_marks(cached_results.shown_treated(current, task.key))
+
+
+_CHARTS: dict[str, Callable[..., "Drawn"]] = {
+    "forest": _forest,
+    "quadrant": _quadrant,
+    "slope": _slope,
+    "differences": _differences,
+    "jump": _jump,
+    "placebo": _placebo,
+    "event_time": _event_time,
+}

@@ -1,0 +1,70 @@
+"""Curve charts as pages show them."""
+
+import json
+from typing import Any, Literal
+
+import streamlit as st
+
+from lib.app import session
+from lib.app.session import Current
+from lib.charts import QUIET_ON, Wired, text_styles
+from lib.study import Task
+
+
+def families(current: Current, task: Task, *names: str, height: int) -> None:
+    """The chart of a task's families, and a sentence for each of which nothing was logged.
+
+    A zoom is that of all families of the task: they are one chart. A brush sets the range of x of every chart. Sent to
+    the server as it happens, a zoom would draw every chart of the page anew at each notch of the wheel, under the pointer.
+    """
+    if "reward" in names and (complaint := session.baselines(current, task.key)[1]):
+        st.warning(complaint, icon=":material/warning:")
+    chart, missing = session.task_chart(current, task.key, names, height, brush=True)
+    if chart:
+        # A new range is a new chart: the brush that chose it is gone.
+        send(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
+    for name in missing:
+        st.caption(f"No run of {task.title} logged a {name} metric of this study.")
+
+
+def axis_notes(current: Current) -> None:
+    """What the view's x axis cannot show."""
+    if sentences := session.axis_notes(current):
+        st.info("  \n".join(sentences), icon=":material/schedule:")
+
+
+def send(chart: Wired, key: str, brush: bool = False) -> None:
+    """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
+    spec = json.loads(chart.spec)
+    spec["datasets"] = dict(chart.datasets)
+    own = spec.get("config", {})
+    spec["config"] = {part: ink | own.get(part, {}) for part, ink in _inks().items()}
+    # Said before it is drawn, so that nothing moves when it is.
+    height: int | Literal["content"] = spec["height"] if isinstance(spec.get("height"), int) else "content"
+    if not brush:
+        st.vega_lite_chart(spec, key=key, width="stretch", height=height, alt=chart.takeaway)
+        return
+    st.vega_lite_chart(
+        spec,
+        key=key,
+        width="stretch",
+        height=height,
+        alt=chart.takeaway,
+        selection_mode="range",
+        on_select=lambda: _brushed(key),
+    )
+
+
+def _inks() -> dict[str, Any]:
+    """Colours of a chart's texts that can be read on the page's ground; Streamlit's own are too pale in its light theme."""
+    ground = st.context.theme.type or "light"
+    label = {"labelColor": QUIET_ON[ground], "titleColor": QUIET_ON[ground]}
+    return {"axis": label, "legend": label, "style": text_styles(ground)}
+
+
+def _brushed(key: str) -> None:
+    """Make the brushed range the view's, which every chart and export shares."""
+    picked = st.session_state[key].selection.get("range", {}).get("step")
+    if picked:
+        low, high = sorted(picked)
+        st.session_state["from"], st.session_state["to"] = float(f"{low:.4g}"), float(f"{high:.4g}")

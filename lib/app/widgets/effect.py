@@ -1,0 +1,189 @@
+"""Parts of the Detach effect page."""
+
+import polars as pl
+import streamlit as st
+
+from lib.app.session import Current, TaskEffects, effect_chart, task_effects
+from lib.app.widgets import cards, charts
+from lib.app.widgets.tables import numbers, table
+from lib.charts import Wired
+from lib.effects import Gate, claim
+from lib.runs import arms_of
+from lib.study import Evidence, Metric, Study, Task
+
+_SINCE = {"steps": "since", "% of training": "since_percent"}
+
+
+def windows(study: Study) -> Evidence | None:
+    """The windows to look at: None for the declared ones; any other is marked as exploratory."""
+    declared = study.evidence
+    rest = declared.after == "rest"
+    with st.popover("Windows", icon=":material/width:", help="Declared before looking, in the study file."):
+        st.caption("Up to 1: a fraction of the training; larger: environment steps.")
+        before = st.number_input("Before", 0.01, None, float(declared.before), key="before", bind="query-params")
+        whole = st.toggle("After: the rest of the training", rest, key="rest", bind="query-params")
+        length = 0.1 if rest else float(declared.after)
+        after = st.number_input("After", 0.01, None, length, key="after", bind="query-params", disabled=whole)
+        settle = st.number_input(
+            "Settling lag left out after the detach",
+            0.0,
+            None,
+            float(declared.settle),
+            key="settle",
+            bind="query-params",
+        )
+    chosen = Evidence(before=before, after="rest" if whole else after, settle=settle)
+    if chosen == declared:
+        return None
+    st.badge("exploratory: window changed after looking", icon=":material/search:", color="orange")
+    return chosen
+
+
+def claims(current: Current, effects: pl.DataFrame) -> None:
+    """The sentence of every claim, to copy, a tab a task."""
+    study = current.study
+    keys = effects["task"].unique(maintain_order=True).to_list()
+    tabs = st.tabs(["Across tasks" if key == "*" else study.task(key).title for key in keys])
+    for tab, key in zip(tabs, keys, strict=True):
+        for row in effects.filter(pl.col("task") == key).iter_rows(named=True):
+            with tab, st.container(gap="xsmall"):
+                cards.verdict_badge(row)
+                st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
+
+
+def forest(current: Current, evidence: Evidence | None) -> None:
+    """Every claim of the study on one axis."""
+    _draw(effect_chart(current, "forest", evidence), "forest", "{}")
+
+
+def _draw(chart: Wired | None, key: str, caption: str = "") -> None:
+    """A chart with what is said below it, in which {} is the chart's takeaway."""
+    if chart is None:
+        return
+    charts.send(chart, key)
+    if caption:
+        st.caption(caption.format(chart.takeaway))
+
+
+def quadrant(current: Current, evidence: Evidence | None) -> None:
+    """The hypothesis in one picture: reward effect against loss effect, a point a seed and task."""
+    study = current.study
+    rewards, losses = study.family("reward"), study.family("loss")
+    if not rewards or not losses:
+        return
+    st.subheader("Reward against loss", anchor=False)
+    with st.container(horizontal=True):
+        reward = metric_picker(rewards, "Reward", "quadrant_reward", first=rewards[-1])
+        loss = metric_picker(losses, "Loss", "quadrant_loss", first=losses[0])
+    chart = effect_chart(current, "quadrant", evidence, reward.key, loss.key)
+    if chart is None:
+        st.caption("No run has an effect in percent on both metrics.")
+    _draw(chart, "quadrant", "{}")
+
+
+def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
+    """One of these metrics, kept in the URL."""
+    names = {m.name: m for m in metrics}
+    return names[st.selectbox(label, list(names), index=list(names).index(first.name), key=key, bind="query-params")]
+
+
+def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
+    """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
+    found = task_effects(current, task.key, evidence)
+    checklist(found)
+    st.subheader("Seed by seed", anchor=False)
+    metric = metric_picker(current.study.metrics, "Metric", "effect_metric", first=current.study.metrics[0])
+    runs = found.per_run.filter(pl.col("metric") == metric.key)
+    if runs.is_empty():
+        st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
+        return
+    halves = st.grid(2, min_column_width=320)
+    with halves.cell():
+        _draw(effect_chart(current, "slope", evidence, task.key, metric.key), "slope", "{}")
+    with halves.cell():
+        order = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair", "run_id"]
+        numbers(
+            runs.select(*order, "rows_before", "rows_after"), f"Every run's {metric.name} before and after the detach"
+        )
+    chart = effect_chart(current, "differences", evidence, task.key, metric.key)
+    if chart is not None:
+        st.subheader("Fork pairs over steps", anchor=False)
+        said = "Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's."
+        _draw(chart, "differences", said)
+    _jump(current, task, metric, evidence, found)
+
+
+def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | None, found: TaskEffects) -> None:
+    chart = effect_chart(current, "jump", evidence, task.key, metric.key)
+    if chart is None:
+        st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
+        return
+    halves = st.grid(2, min_column_width=320)
+    with halves.cell():
+        st.subheader("The jump at the detach", anchor=False)
+        _draw(chart, "jump")
+    with halves.cell():
+        st.subheader("Pretended detach steps", anchor=False)
+        for arm in found.placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
+            of = task.key, metric.key, arm
+            said = "{} Windows overlap: a picture, not a test."
+            _draw(effect_chart(current, "placebo", evidence, *of), f"placebo_{arm}", said)
+
+
+def _mark(gate: Gate) -> str:
+    if gate.passed:
+        return ":green[:material/check_circle:]"
+    return ":red[:material/cancel:]" if gate.needed else ":orange[:material/warning:]"
+
+
+def checklist(found: TaskEffects) -> None:
+    """Can I claim this? Every gate with pass or fail and what would mend it; how many seeds would show an effect."""
+    st.subheader("Can I claim this?", anchor=False)
+    lines = [
+        f"{_mark(gate)} **{gate.name}**: {gate.text}" + (f" *{gate.mend}*" if gate.mend else "") for gate in found.gates
+    ]
+    st.markdown("  \n".join(lines))
+    with st.expander("How many seeds would show a change of 10% or 25%?", icon=":material/bolt:"):
+        table(found.hints, alt="Seeds needed to show a change of 10% or 25%, by metric")
+    if found.gap.height:
+        with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
+            st.caption(
+                "Validation loss over train loss, before and after: does the frozen encoder overfit? Descriptive."
+            )
+            columns = [
+                "metric",
+                "arm",
+                "control",
+                "before",
+                "after",
+                "change",
+                "ci_low",
+                "ci_high",
+                "design",
+                "reasons",
+            ]
+            numbers(found.gap.select(columns), "The ratio of validation to train loss before and after the detach")
+
+
+def event_time(current: Current) -> None:
+    """Every task on one axis that counts from the detach."""
+    study = current.study
+    st.subheader("Event time", anchor=False)
+    with st.container(horizontal=True):
+        metric = metric_picker(study.metrics, "Metric", "event_metric", first=study.metrics[0])
+        unit = st.segmented_control(
+            "Since the detach in", list(_SINCE), default="% of training", required=True, key="event_unit"
+        )
+        arms = arms_of(current.treated)
+        if len(arms) > 1:
+            arms = tuple(st.multiselect("Arms compared", arms, key="event_arms", placeholder="all arms")) or arms
+    chart = effect_chart(current, "event_time", None, metric.key, _SINCE[unit], *arms)
+    if chart is None:
+        st.caption(f"No run of {' or '.join(arms)} has a curve of {metric.name} around a detach.")
+        return
+    _draw(chart, "event_time", "{}")
+
+
+def effect_table(effects: pl.DataFrame) -> None:
+    """The effect table, four significant digits; the export has them all."""
+    numbers(effects, "The effect of the detach on every metric, task and arm")

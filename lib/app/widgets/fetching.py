@@ -1,0 +1,136 @@
+"""Freshness of the runs, the fetch button, its progress, and problems of the last fetch."""
+
+import time
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from lib.app import session
+from lib.runs import Manifest
+from lib.study import Study
+
+
+def freshness(study: Study, manifest: Manifest | None) -> None:
+    """Badges: where the runs come from, how old they are, what is missing."""
+    kinds = {"wandb": "W&B", "offline": "local wandb folder", "bundle": "bundle"}
+    icons = {"wandb": ":material/cloud:", "offline": ":material/folder:", "bundle": ":material/inventory_2:"}
+    kind = study.source.kind
+    with st.container(horizontal=True, gap="small"):
+        st.badge(kinds[kind], icon=icons[kind], color="blue")
+        if manifest is None:
+            st.badge("not fetched", icon=":material/cloud_off:", color="gray")
+            return
+        st.badge(f"{len(manifest.runs)} runs", color="gray")
+        # A bundle does not age: it says when it was made.
+        when = manifest.fetched_at[:10] if kind == "bundle" else age(manifest.fetched_at)
+        st.badge(when, icon=":material/schedule:", color="gray")
+        running = sum(run.state == "running" for run in manifest.runs)
+        if running:
+            st.badge(f"{running} running", icon=":material/play_circle:", color="green")
+        if manifest.problems:
+            st.badge(f"partial: {len(manifest.problems)}", icon=":material/warning:", color="orange")
+
+
+#: Seconds between two looks at runs that are still going on.
+LIVE_EVERY = 60
+
+
+def live(study: Study, manifest: Manifest) -> None:
+    """While runs are still going on: a switch that fetches what is new every minute, without losing the view."""
+    if study.source.kind == "bundle" or not any(run.state == "running" for run in manifest.runs):
+        return
+    if st.toggle("Follow running runs", key="live", bind="query-params", help=f"Fetches every {LIVE_EVERY} seconds."):
+        _follow(study)
+
+
+@st.fragment(run_every="5s")
+def _follow(study: Study) -> None:
+    job = session.job_of(study)
+    if job and job.running:
+        st.caption(f"Refreshing: {job.progress.message}")
+        return
+    seen = st.session_state.get("followed")
+    if job and job.quiet and seen != job.ended:
+        st.session_state["followed"] = job.ended
+        st.rerun()
+    if job is None or time.monotonic() - job.ended > LIVE_EVERY:
+        session.start_fetch(study, quiet=True)
+    st.caption("Following running runs.")
+
+
+def age(fetched_at: str) -> str:
+    """How long ago a moment was, in the largest fitting unit."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(fetched_at)).total_seconds()
+    except ValueError:
+        return fetched_at
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} old"
+    return "just now"
+
+
+def problems(study: Study, manifest: Manifest) -> None:
+    """What keeps the study from being whole, with a retry for those runs alone."""
+    if not manifest.problems:
+        return
+    lines = "\n".join(f"- {problem.message}" for problem in manifest.problems)
+    st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
+    partial = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
+    if partial:
+        st.button(
+            "Retry 1 run" if len(partial) == 1 else f"Retry {len(partial)} runs",
+            key="retry",
+            icon=":material/refresh:",
+            disabled=session.is_fetching(study),
+            on_click=session.start_fetch,
+            args=(study, False, partial),
+        )
+
+
+def fetch_panel(study: Study, manifest: Manifest | None) -> None:
+    """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
+    if session.just_ended(study):
+        st.rerun()
+    job = session.job_of(study)
+    if job and job.running and not job.quiet:
+        _progress(study)
+    elif job and job.error:
+        st.error(job.error, icon=":material/error:")
+    if manifest is None and not (job and job.running):
+        st.info(
+            f"Nothing of **{study.title}** is stored yet. Fetching reads {_where(study)} and keeps the histories on disk.",
+            icon=":material/cloud_download:",
+        )
+        fetch_button(study, "Fetch runs", "first_fetch")
+        if study.source.kind == "wandb" and session.key_for(study) is None:
+            st.page_link("pages/study.py", label="Enter a W&B API key first", icon=":material/key:")
+
+
+def _where(study: Study) -> str:
+    source = study.source
+    return f"`{source.entity}/{source.project}` on W&B" if source.kind == "wandb" else f"`{source.path}`"
+
+
+def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> None:
+    """A button that fetches in the background."""
+    st.button(
+        label,
+        key=key,
+        icon=":material/cloud_download:",
+        disabled=session.is_fetching(study),
+        on_click=session.start_fetch,
+        args=(study, refresh),
+    )
+
+
+@st.fragment(run_every="500ms")
+def _progress(study: Study) -> None:
+    job = session.job_of(study)
+    if job is None or not job.running:
+        st.rerun()
+    at = job.progress
+    done = at.done / at.total if at.total else 0.0
+    st.progress(min(done, 1.0), text=f"{at.done} of {at.total} runs: {at.message}" if at.total else at.message)
+    st.button("Stop", key="stop_fetch", icon=":material/stop_circle:", on_click=job.stop)

@@ -1,0 +1,52 @@
+"""Parts of the Overview page."""
+
+from typing import Literal
+
+import polars as pl
+import streamlit as st
+
+from lib.app.session import Current
+from lib.app.widgets import cards, page_frame, pickers
+from lib.app.widgets import charts as charts_widgets
+from lib.charts import FAMILIES
+from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, answers
+from lib.study import Study, Task
+
+_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+    **cards.VERDICT_COLORS,
+    PARTLY: "green",
+    PARTLY_NOT: "red",
+    MIXED: "orange",
+    DESCRIPTIVE: "gray",
+}
+_TITLES = {"reward": "Rewards", "loss": "Losses"}
+
+
+def answer(study: Study, effects: pl.DataFrame) -> None:
+    """Did the detach help? A line a family, and the way to the claims or to runs of one's own."""
+    found = answers(effects, study)
+    if not found:
+        page_frame.nothing_detached()
+        return
+    with st.container(border=True, gap="small"):
+        for one in found:
+            st.markdown(f"**{_TITLES[one.family]}** :{_COLORS[one.verdict]}-badge[{one.verdict}] {one.text}")
+        with st.container(horizontal=True):
+            st.page_link("pages/detach_effect.py", label="Every claim, with its evidence", help="")
+            st.page_link("pages/study.py", label="Open your own runs", icon=":material/add_circle:", help="")
+
+
+def charts(current: Current, task: Task) -> None:
+    """The families of a task, one below the other over the same steps, and one click to the full chart of each."""
+    families = [family for family in FAMILIES if current.study.family(family)]
+    with st.container(gap="xsmall"):
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            for family in families:
+                st.page_link(
+                    f"pages/{_TITLES[family].lower()}.py",
+                    label=f"{_TITLES[family]}: full chart",
+                    icon=":material/open_in_full:",
+                    help=f"{_TITLES[family]} of {task.title} alone",
+                    query_params={pickers.FOCUS: task.title},
+                )
+        charts_widgets.families(current, task, *families, height=120 + 220 * len(families))

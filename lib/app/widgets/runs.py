@@ -1,0 +1,44 @@
+"""Parts of the Runs page: leave runs out, raw points, config differences."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lib import runs
+from lib.app import session
+from lib.app.session import Current
+from lib.app.widgets import notices
+from lib.app.widgets.tables import table
+from lib.study import Task
+
+
+def leave_out(run_ids: Sequence[str], out: bool) -> None:
+    """Leave runs out or bring them back, from a button's callback."""
+    chosen = set(st.session_state.get("out", []))
+    st.session_state["out"] = sorted(chosen | set(run_ids) if out else chosen - set(run_ids))
+    changed = len(set(run_ids) - chosen if out else set(run_ids) & chosen)
+    if changed:
+        said = "Left out of every chart and table" if out else "Brought back"
+        notices.note(f"{said}: {changed} {'run' if changed == 1 else 'runs'}", ":material/info:")
+
+
+def raw_points(current: Current, run_id: str) -> None:
+    """A run's raw points, metric by metric, as logged."""
+    run = next(run for run in current.manifest.runs if run.id == run_id)
+    with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
+        if run.url:
+            st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
+        table(session.points(current, run_id), alt=f"Every logged point of run {run.id}")
+
+
+def config_differences(current: Current, task: Task) -> dict[str, list[str]]:
+    """Config keys on which a task's runs differ, beyond the seed and what the detach rule reads."""
+    rule = task.detach
+    meant = {
+        current.study.seed_key,
+        rule.ratio_key,
+        rule.total_steps_key,
+        "detach_step",
+        *(k for k, _ in rule.frozen_when),
+    }
+    return runs.config_differences(current.manifest, task.key, meant)

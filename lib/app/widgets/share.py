@@ -1,0 +1,116 @@
+"""The share popover: a link, a claim and a citation to copy, and the study as files."""
+
+import streamlit as st
+
+from lib.app import session
+from lib.app.session import Current
+from lib.effects import ALL_TASKS, claim
+from lib.report import bibtex, citation, view_link
+from lib.runs import Manifest
+from lib.study import Study, to_toml, without_folders
+
+
+def share(current: Current) -> None:
+    """What others need to see the same, to quote it or to go on with it."""
+    popover = st.popover("Share", icon=":material/share:", key="share", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
+        _link(current.study)
+        _claim(current)
+        _citation(current)
+        st.markdown("**Files**")
+        files(session.asked(), current.manifest, "share")
+
+
+def _link(study: Study) -> None:
+    st.markdown("**Link to this view**")
+    query = st.query_params
+    pairs = [(name, value) for name in query for value in query.get_all(name)]
+    _copied(view_link(st.context.url or "", pairs))
+    if session.is_own(study):
+        st.caption(":orange[This study is open in your session only: send its bundle or study file with the link.]")
+    else:
+        st.caption("Opens this page with these settings. No key is in it.")
+
+
+def _claim(current: Current) -> None:
+    study, effects = current.study, session.effects(current)
+    if effects.is_empty():
+        return
+    rows = effects.to_dicts()
+    arms = len({row["arm"] for row in rows}) > 1
+    st.markdown("**A claim**")
+    chosen = st.selectbox(
+        "Claim",
+        range(len(rows)),
+        key="share_claim",
+        format_func=lambda at: _claim_name(study, rows[at], arms),
+        label_visibility="collapsed",
+    )
+    _copied(claim(rows[chosen], study, current.treated))
+
+
+def _claim_name(study: Study, row: dict[str, str], arms: bool) -> str:
+    task = "Across tasks" if row["task"] == ALL_TASKS else study.task(row["task"]).title
+    arm = f", {row['arm']}" if arms else ""
+    return f"{task}: {study.metric(row['metric']).name}{arm} ({row['verdict']})"
+
+
+def _citation(current: Current) -> None:
+    st.markdown("**Citation**")
+    forms = {"Text": citation, "BibTeX": bibtex}
+    form = st.segmented_control(
+        "Form of the citation",
+        list(forms),
+        default="Text",
+        required=True,
+        key="share_citation",
+        label_visibility="collapsed",
+    )
+    _copied(forms[form](current.study, current.manifest))
+
+
+def _copied(text: str) -> None:
+    """Text with a button that copies it."""
+    st.code(text, language=None, wrap_lines=True)
+
+
+def files(study: Study, manifest: Manifest | None, prefix: str) -> None:
+    """The study as a file, and with its runs as a bundle and a report."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "Study file (.toml)",
+            data=to_toml(without_folders(study)),
+            file_name=f"{study.name}.toml",
+            icon=":material/download:",
+            key=f"{prefix}_toml",
+            help="What is asked, without runs and without files that lie here: send the bundle where it has any.",
+            on_click="ignore",
+        )
+        if manifest is not None and manifest.runs:
+            carried = session.with_added(study)
+            st.download_button(
+                "Bundle (.zip)",
+                data=lambda: session.bundle_bytes(carried, manifest),
+                file_name=f"{study.name}.zip",
+                icon=":material/inventory_2:",
+                key=f"{prefix}_bundle",
+                help="The study with its runs: opens anywhere, with no key.",
+                on_click="ignore",
+            )
+            report(session.current(), prefix)
+
+
+def report(current: Current, prefix: str) -> None:
+    """The whole study as one self-contained page."""
+    st.download_button(
+        "Report (.html)",
+        data=lambda: session.report_html(current),
+        file_name="report.html",
+        mime="text/html",
+        icon=":material/article:",
+        key=f"{prefix}_report",
+        help="Every claim, chart and run in one page that prints and needs no network.",
+        on_click="ignore",
+    )

@@ -1,0 +1,160 @@
+"""Parts of the Study page: source and key, stored runs, opening and sharing a study."""
+
+from collections.abc import Callable
+
+import polars as pl
+import streamlit as st
+
+from lib.app import session
+from lib.app.widgets import fetching, notices
+from lib.app.widgets import share as share_widgets
+from lib.app.widgets.tables import table
+from lib.runs import Manifest, clear
+from lib.sources import server_of
+from lib.study import DetachRule, InputError, Study, text_complaint, to_toml
+
+_TEXT = "study_text"
+
+
+def source(study: Study, manifest: Manifest | None) -> None:
+    """Where the runs come from, the key for it, and the buttons that fetch."""
+    st.subheader("Source", anchor=False)
+    st.markdown(_place(study))
+    if study.source.kind == "wandb":
+        _key(study)
+    if study.source.kind != "bundle":
+        with st.container(horizontal=True):
+            fetching.fetch_button(study, "Fetch what is new", "fetch_new")
+            fetching.fetch_button(study, "Fetch everything again", "fetch_all", refresh=True)
+        st.number_input(
+            "Give up on a run after so many seconds without progress",
+            min_value=5,
+            value=session.DEADLINE,
+            key="deadline",
+            persist_state="session",
+        )
+    if manifest is not None:
+        st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
+
+
+def _place(study: Study) -> str:
+    if study.source.kind == "wandb":
+        sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
+        return f"W&B project `{study.source.entity}/{study.source.project}` on {server_of(study)}; sweeps: {sweeps}."
+    kind = "Bundle" if study.source.kind == "bundle" else "Local wandb folder"
+    name = study.source.path if session.is_shipped(study) or study.source.kind == "offline" else "that you opened"
+    return f"{kind} `{name}`."
+
+
+def _key(study: Study) -> None:
+    """The key that is used for the study's server, and the visitor's own."""
+    server = server_of(study)
+    if not session.own_key(server) and session.key_for(study):
+        st.badge("this deployment's key is in use", icon=":material/key:", color="blue")
+    key_form(server, "key_form")
+
+
+def key_form(server: str, name: str) -> None:
+    """A visitor's own key for a server: kept in this session's memory, never shown again."""
+    if session.own_key(server):
+        st.badge("your key is in use", icon=":material/key:", color="green")
+        st.button(
+            "Forget my key",
+            key=f"{name}_forget",
+            icon=":material/key_off:",
+            on_click=session.remember_key,
+            args=(server, ""),
+        )
+        return
+    with st.form(name, border=True, clear_on_submit=True):
+        key = st.text_input(
+            f"W&B API key for {server}",
+            type="password",
+            help="Kept in this browser session only: not stored, not in the address, not shown to anyone else.",
+        )
+        if st.form_submit_button("Use this key", icon=":material/key:"):
+            session.remember_key(server, key.strip())
+            st.rerun()
+
+
+def asked(study: Study) -> None:
+    """What is being asked, every default included."""
+    st.subheader("What is being asked", anchor=False)
+    if study.hypothesis:
+        st.markdown(f"*Hypothesis:* {study.hypothesis}")
+    metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
+    tasks = [(t.title, t.name, ", ".join(t.sweeps), t.total_steps, t.window, rule_text(t.detach)) for t in study.tasks]
+    heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
+    table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
+    heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
+    table(pl.DataFrame(tasks, schema=heads, orient="row"), alt="The study's tasks")
+
+
+def rule_text(rule: DetachRule) -> str:
+    """A detach rule in words."""
+    parts = [f"typed {rule.step:,}"] if rule.step else []
+    if rule.ratio_key:
+        parts.append(f"config {rule.ratio_key} ({rule.ratio_counts})")
+    if rule.signal:
+        parts.append(f"checked by {rule.signal.key}")
+    if rule.randomised:
+        parts.append(f"randomised {rule.randomised.low:g} to {rule.randomised.high:g}")
+    return ", ".join(parts) or "none: every run counts as never detached"
+
+
+def stored(study: Study) -> None:
+    """What the store holds for this visitor, and a way to clear it."""
+    shelves = session.stored_usage(study)
+    if not shelves:
+        return
+    st.subheader("Stored", anchor=False)
+    for shelf in shelves:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"`{shelf.project}`: {shelf.runs} runs, {shelf.bytes / 1024**2:.1f} MB")
+            if st.button("Clear", key=f"clear_{shelf.folder.name}", icon=":material/delete:"):
+                clear(shelf.folder)
+                session.forget_fetch(study)
+                st.rerun()
+
+
+def share(study: Study, manifest: Manifest | None) -> None:
+    """The study as files to hand on."""
+    st.subheader("Share", anchor=False)
+    st.caption("The page's address reproduces the view. The bundle opens anywhere, with no key.")
+    share_widgets.files(study, manifest, "study")
+
+
+def another() -> None:
+    """Open a study file or a bundle, or write one here; what is wrong is said beside it."""
+    st.subheader("Open another study", anchor=False)
+    # Whatever comes and goes here, the editor below stays where it is, and open.
+    with st.container():
+        files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
+        if files is not None and st.button("Open the file", icon=":material/folder_open:"):
+            open_with(lambda: session.open_upload(files.name, files.getvalue()))
+    with st.expander("Write or edit a study", icon=":material/edit:"):
+        text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
+        complaint, line = text_complaint(text) if text else ("", None)
+        if complaint:
+            st.error(complaint if line is None else f"Line {line}. {complaint}", icon=":material/error:")
+            if line is not None:
+                st.code(text.splitlines()[line - 1], language="toml")
+        if st.button("Check and open", icon=":material/check:", disabled=bool(complaint) or not text):
+            open_with(lambda: session.open_text(text))
+
+
+def edit(study: Study) -> None:
+    """Put the study's text into the editor."""
+    st.session_state[_TEXT] = to_toml(study)
+
+
+def open_with(opening: Callable[[], str]) -> None:
+    """Open a study and make it the current one, or say what is wrong with it."""
+    try:
+        name = opening()
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    session.choose(name)
+    notices.note(f"Opened {session.study_named(name).title}", ":material/check_circle:")
+    st.rerun()

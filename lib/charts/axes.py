@@ -1,0 +1,124 @@
+"""Axes of charts: steps, values on linear and log scales, and places inside a plot."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from lib.curves import View
+from lib.study import Task
+
+HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
+
+X_TITLES = {
+    "steps": "Environment Steps",
+    "percent": "Training (%)",
+    "since": "Environment Steps Since Detach",
+    "since_percent": "Training Since Detach (%)",
+    "wall": "Wall Time (hours)",
+}
+
+
+#: Ranges of the log axes of a chart that are filled in with the numbers; no loss is as small.
+LATER = ((1.2345678e-300, 9.8765432e-300), (1.2345678e-302, 9.8765432e-302))
+
+
+@dataclass(frozen=True)
+class Place:
+    """The part of a plot's height that a family's curves have: shares of it from the top, `gap` pixels left at its foot."""
+
+    top: float = 0.0
+    bottom: float = 1.0
+    gap: int = 0
+
+    def foot(self, height: int | None, above: float = 0) -> str:
+        """Where the place ends, or so many pixels above that, as an expression; `height` is as in `value_axis`."""
+        end = "height" if self.bottom == 1 else f"{self.bottom:g} * height"
+        up = self.gap + above
+        if height is not None:
+            return f"{self.bottom * height - up:g}"
+        return f"{end} - {up:g}" if up else end
+
+    def above_foot(self, pixels: float, height: int | None) -> alt.ExprRef | float:
+        """So many pixels above where the place ends."""
+        end = self.foot(height, pixels)
+        return alt.ExprRef(end) if height is None else float(end)
+
+    def below_top(self, pixels: float, height: int | None) -> alt.ExprRef | float:
+        """So many pixels below where the place begins."""
+        if not self.top:
+            return pixels
+        return alt.ExprRef(f"{self.top:g} * height + {pixels:g}") if height is None else self.top * height + pixels
+
+
+WHOLE = Place()
+
+
+def places(count: int, gap: int = 18) -> list[Place]:
+    """Places of equal height, one below the other."""
+    return [Place(i / count, (i + 1) / count, gap if i + 1 < count else 0) for i in range(count)]
+
+
+def axis_step(step: float, origin: float, task: Task, view: View) -> float:
+    """A step on the view's x axis; `origin` is the detach step that the view may count from."""
+    if view.x in ("since", "since_percent"):
+        step = step - origin
+    return 100 * step / task.total_steps if view.x in ("percent", "since_percent") else float(step)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Ticks of a log axis over [low, high]: decades, with 2 and 5 or every digit between them where there are few."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for digits in ((1,), (1, 2, 5), range(1, 10)):
+        ticks = [float(f"{digit}e{e}") for e in range(first, last + 1) for digit in digits]
+        ticks = [t for t in ticks if low <= t <= high]
+        if len(ticks) > 3:
+            break
+    return ticks
+
+
+def log_domain(values: pl.Series) -> tuple[float, float]:
+    """The positive range of these values with a margin; a log axis cannot show anything else."""
+    positive = values.filter(values.is_finite() & (values > 0))
+    if positive.is_empty():
+        return 0.1, 1.0
+    low, high = float(positive.min()), float(positive.max())  # type: ignore[arg-type]
+    margin = max((high / low) ** 0.04, 1.05)
+    return float(f"{low / margin:.4g}"), float(f"{high * margin:.4g}")
+
+
+def value_axis(
+    title: str,
+    domain: tuple[float, float] | None,
+    gutter: int,
+    headroom: int,
+    height: int | None,
+    place: Place = WHOLE,
+) -> dict[str, Any]:
+    """Scale, axis and title of a y channel; a domain makes it a log axis with scientific labels (1e-3).
+
+    `gutter` and `headroom` are pixels left free at the foot of its place (for the strip of n) and at its top (for
+    the rule's label): everything shares one view, so zooming clips and moves it together. `height` is the plot's, or
+    None where the page decides it.
+    """
+    range_ = [place.above_foot(gutter, height), place.below_top(headroom, height)]
+    # Left to itself, the axis of a second family stands on the right and has no lines.
+    beside: dict[str, Any] = {} if place == WHOLE else {"orient": "left", "grid": True}
+    if domain is None:
+        scale, axis = alt.Scale(zero=False, range=range_), alt.Axis(tickCount=6, **beside)
+    else:
+        scale = alt.Scale(type="log", domain=list(domain), range=range_, nice=False)
+        axis = alt.Axis(format=".0e", values=log_ticks(*domain), **beside)
+    return {"title": title, "scale": scale, "axis": axis}
+
+
+def step_axis(view: View, domain: tuple[float, float] | None, grid: bool = True) -> dict[str, Any]:
+    """Scale, axis and title of the x channel."""
+    scale = alt.Scale(zero=False, nice=False, domain=list(domain)) if domain else alt.Scale(zero=False, nice=False)
+    # "100k" instead of "100,000" keeps labels apart on a phone; as an axis format it would write 0 as "0k".
+    label = "format(datum.value, '~s')" if view.x in ("steps", "since") else alt.Undefined
+    lines: Any = alt.Undefined if grid else False
+    axis = alt.Axis(labelExpr=label, tickCount=6, labelFlush=True, grid=lines)
+    return {"title": X_TITLES[view.x], "scale": scale, "axis": axis}

@@ -1,0 +1,173 @@
+"""Tooltip, zoom and selections of a curve chart."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from lib.charts.curves.series_style import BY_VALUE, Look
+from lib.charts.curves.tables import Curve
+from lib.charts.style import QUIET
+from lib.charts.thinning import Data
+
+SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
+TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
+MISSING = "–"
+#: What a tooltip says of a series; columns go by the first letter.
+NUMBERS = ("mean", "lower", "upper", "n")
+
+
+def number(value: float, log: bool) -> str:
+    """A value for a tooltip: three digits that matter, scientific on a log axis (3.1e-3)."""
+    if log:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFrame:
+    """The numbers of every series at up to `SLOTS` steps: columns step, and m0, l0, u0, n0 of the first series, …
+
+    Series are logged at different steps: each shows its own nearest point, never one from the other side of the
+    detach, and null where it has none within its own spacing.
+
+    Parameters
+    ----------
+    split : the detach step on the x axis, or None.
+    """
+    steps = np.unique(np.concatenate([curve.step for curve in drawn])) if drawn else np.empty(0)
+    at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(drawn), 1))))
+    spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
+    values = np.full((len(at), 4 * len(drawn)), np.nan, dtype=np.float32)
+    for i, curve in enumerate(curve.along_x() for curve in drawn):
+        found = _nearest(curve.step, at, spacing, split)
+        for j, name in enumerate(NUMBERS):
+            values[:, 4 * i + j] = np.append(getattr(curve, name), np.nan)[found]
+    names = [f"{name[0]}{i}" for i in range(len(drawn)) for name in NUMBERS]
+    return pl.from_numpy(values, schema=names, orient="row").fill_nan(None).insert_column(0, pl.Series("step", at))
+
+
+def hover_text(i: int, log: bool) -> str:
+    """The Vega expression of a series' line in the tooltip: its mean, its band and n, or a dash.
+
+    Three digits that matter, scientific on a log axis (3.1e-3), as `number` writes them.
+    """
+
+    def number(value: str) -> str:
+        if log:
+            return f"replace(format({value}, '.2e'), 'e+', 'e')"
+        return f"format({value}, abs({value}) >= 100 ? ',.1f' : ',.3~g')"
+
+    mean, low, high, n = (f"datum.{name}{i}" for name in "mlun")
+    band = f"(isValid({low}) && isValid({high}) ? ' [' + {number(low)} + ', ' + {number(high)} + ']' : '')"
+    return f"isValid({mean}) ? {number(mean)} + {band} + ', n = ' + {n} : '{MISSING}'"
+
+
+def _slots(steps: np.ndarray, most: int) -> np.ndarray:
+    """At most this many of the sorted steps, evenly spread."""
+    if len(steps) <= most:
+        return steps
+    even = np.linspace(steps[0], steps[-1], most)
+    return np.unique(steps[np.searchsorted(steps, even).clip(0, len(steps) - 1)])
+
+
+def _nearest(steps: np.ndarray, at: np.ndarray, spacing: float, split: float | None) -> np.ndarray:
+    """For each position the index of the nearest step on its side of the split, -1 where none is near."""
+    if not len(steps):
+        return np.full(len(at), -1)
+    right = np.minimum(np.searchsorted(steps, at), len(steps) - 1)
+    left = np.maximum(right - 1, 0)
+    far = [np.abs(steps[index] - at) for index in (left, right)]
+    if split is not None:
+        after = at > split
+        far = [np.where((steps[i] > split) == after, d, np.inf) for i, d in zip((left, right), far, strict=True)]
+    reach = 0.75 * max(spacing, _spacing(steps))
+    return np.where(np.minimum(*far) <= reach, np.where(far[0] <= far[1], left, right), -1)
+
+
+def _spacing(steps: np.ndarray) -> float:
+    """The middle one of the distances between sorted steps, 0 where there is none."""
+    gaps = np.sort(np.diff(steps))
+    return float(gaps[len(gaps) // 2]) if len(gaps) else 0.0
+
+
+def tip_titles(drawn: Sequence[Curve], look: Look) -> tuple[str, ...]:
+    """What the tooltip calls each series; the arm comes first, for a page cuts long names off at their end."""
+    several = len({curve.arm for curve in drawn}) > 1
+    names = [look.label(curve.metric) for curve in drawn]
+    return tuple(f"{curve.arm}: {name}" if several else name for curve, name in zip(drawn, names, strict=True))
+
+
+def hover_layers(
+    table: Data,
+    titles: Sequence[str],
+    logs: Sequence[bool],
+    x: dict,
+    color: alt.Color,
+    dash: alt.StrokeDash,
+    prefix: str,
+) -> list[alt.Chart]:
+    """What answers a pointer, to be layered first: it is in no mark's way, and none that has no tooltip is in its.
+
+    A layer without a mark, of which the selections are, and one rule that follows the pointer, with the values of every
+    metric and arm at that step in its tooltip.
+
+    Parameters
+    ----------
+    titles, logs : what the tooltip calls each series, and whether it lies on a log axis.
+    """
+    tips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
+    tips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
+    base = alt.Chart(alt.InlineData(values=[]), name=f"{prefix}_hover_base").mark_line(clip=True)
+    rule = (
+        alt.Chart(table, name=f"{prefix}_hover_rule")
+        .transform_calculate(**{f"s{i}": hover_text(i, log) for i, log in enumerate(logs)})
+        .mark_rule(color=QUIET, clip=True)
+        .encode(
+            x=alt.X("step:Q", **x),
+            opacity=alt.OpacityValue(0, condition={"param": "hover", "value": 0.8, "empty": False}),
+            tooltip=tips,
+        )
+    )
+    return [base.encode(x=alt.X("step:Q", **x), color=color, strokeDash=dash), rule]
+
+
+def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
+    """What a pointer can do: zoom, pan, read every series at a step, isolate a metric or an arm, mark a range.
+
+    Zoom is by pinch, or the wheel with Ctrl or Cmd, so that a page still scrolls; pan by dragging; the range by dragging
+    with Shift. They are set on the whole chart at once: adding them layer by layer validates every layer anew. All but
+    two are of the layer without a mark: a mark that has a selection is in the way of what follows the pointer.
+    """
+    drag = "[pointerdown[{}event.shiftKey], window:pointerup] > window:pointermove!"
+    pan, mark = drag.format("!"), drag.format("")
+    zoom = alt.IntervalSelectionConfig(
+        type="interval", encodings=["x"], zoom="wheel![event.ctrlKey || event.metaKey]", on=pan, translate=pan
+    )
+    hover = alt.PointSelectionConfig(type="point", encodings=["x"], nearest=True, on="pointermove", clear="pointerout")
+    base = [look.name("hover_base")]
+    found = [
+        alt.TopLevelSelectionParameter(name="zoom", select=zoom, bind="scales", views=base),
+        alt.TopLevelSelectionParameter(name="hover", select=hover, views=[look.name("hover_rule")]),
+    ]
+    found += [_by_legend(name, field, base) for name, field in look.legend_fields().items()]
+    if look.lists_values:
+        # A legend answers only to a selection of a layer that it is of.
+        found.append(_by_legend(BY_VALUE, "by", [look.name("runs")]))
+    if brush:
+        marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
+        found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
+    return found
+
+
+def _by_legend(name: str, field: str, views: list[str]) -> alt.TopLevelSelectionParameter:
+    """A click on a legend entry isolates it, Shift adds another, a second click on it ends that.
+
+    Left to itself, a legend answers every click on the chart by choosing its last entry again, or none.
+    """
+    again = f"datum && {name}['{field}'] && {name}['{field}'][0] === datum.value"
+    clicked = alt.PointSelectionConfig(type="point", fields=[field], toggle=f"event.shiftKey || ({again})")
+    where = f"event.item && event.item.mark.name && indexof(event.item.mark.name, '{field}_legend') === 0"
+    bind = alt.LegendStreamBinding(legend=f"click[{where}]")
+    return alt.TopLevelSelectionParameter(name=name, select=clicked, bind=bind, views=views)

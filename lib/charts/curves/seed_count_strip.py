@@ -1,0 +1,145 @@
+"""The strip below a curve chart that shows n at every step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from lib.charts.axes import WHOLE, Place
+from lib.charts.curves.pointer import _spacing
+from lib.charts.curves.series_style import Look
+from lib.charts.curves.tables import Curve, Curves, named
+from lib.charts.style import QUIET_TEXT
+from lib.charts.thinning import Data, decimals
+
+STRIP_SLOTS = 100
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps over which a series has from `least` to `most` seeds of the `of` that its arm has anywhere."""
+
+    metric: str
+    arm: str
+    row: int
+    step: float
+    end: float
+    least: int
+    most: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """The seeds that are there, of all."""
+        return (self.least + self.most) / 2 / self.of
+
+    @property
+    def seeds(self) -> str:
+        """The same in words."""
+        return f"{self.least} of {self.of}" if self.least == self.most else f"{self.least} to {self.most} of {self.of}"
+
+
+def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]], every: Sequence[Curve] = ()) -> list[Stretch]:
+    """Stretches of steps over which a series has the same n; steps are grouped into `STRIP_SLOTS` spans first.
+
+    Parameters
+    ----------
+    order : the series as (metric, arm), those without a curve included: their index is the row.
+    every : all curves of the task, by default those drawn: an arm has the most seeds that any of its metrics has.
+    """
+    steps = np.concatenate([curve.step for curve in drawn]) if drawn else np.zeros(1)
+    low, high = float(steps.min()), float(steps.max())
+    of = {curve.arm: 0 for curve in drawn}
+    for curve in (*drawn, *every):
+        of[curve.arm] = max(of.get(curve.arm, 0), int(curve.n.max(initial=0)))
+    found = []
+    for curve in sorted(drawn, key=lambda curve: order.index((curve.metric, curve.arm))):
+        row = order.index((curve.metric, curve.arm))
+        for start, end, least, most in _same_n(curve, low, high):
+            found.append(Stretch(curve.metric, curve.arm, row, start, end, least, most, of[curve.arm]))
+    return found
+
+
+def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int, int]]:
+    """First step, end, least and most n of every stretch of a series; the last ends a spacing after the last point."""
+    along = curve.along_x()
+    step, n = along.step, along.n
+    if not len(step):
+        return
+    width = ((high - low) or 1.0) / STRIP_SLOTS
+    slot = np.clip(np.floor((step - low) / width), 0, STRIP_SLOTS - 1)
+    start = np.flatnonzero(np.diff(slot, prepend=-1))
+    least, most = np.minimum.reduceat(n, start), np.maximum.reduceat(n, start)
+    changed = np.append(True, (least[1:] != least[:-1]) | (most[1:] != most[:-1]))
+    begin = step[start][changed].tolist()
+    end = min(high, float(step[-1]) + (_spacing(step) or width))
+    yield from zip(begin, [*begin[1:], end], least[changed].tolist(), most[changed].tolist(), strict=True)
+
+
+def strip_table(curves: Curves, look: Look) -> tuple[pl.DataFrame, str]:
+    """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
+    order = look.order()
+    found = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
+    places = max(3, decimals(pl.Series([one.end for one in found], dtype=pl.Float64)))
+    columns = [
+        named("metric", [look.label(one.metric) for one in found], [1] * len(found), look.labels),
+        named("arm", [one.arm for one in found], [1] * len(found), look.arms[::-1]),
+        pl.Series("step", [round(one.step, places) for one in found], dtype=pl.Float64),
+        pl.Series("end", [round(one.end, places) for one in found], dtype=pl.Float64),
+        pl.Series("seeds", [one.seeds for one in found], dtype=pl.String),
+        pl.Series("share", [round(one.share, 3) for one in found], dtype=pl.Float64),
+        pl.Series("up", [STRIP_ROW * (len(order) - one.row) + 2 for one in found], dtype=pl.Int32),
+    ]
+    most = {one.of for one in found}
+    return pl.DataFrame(columns), f"n of {most.pop()}" if len(most) == 1 else "n"
+
+
+def strip_layers(
+    bars: Data, label: str, rows: int, color: alt.Color, height: int | None, prefix: str, place: Place = WHOLE
+) -> list[alt.Chart]:
+    """A bar a series at the foot of its place in the plot, paler where seeds are missing, and the label "n".
+
+    The bars lie in the same view as the curves (placed in pixels), so they stretch and zoom with it; a
+    concatenated strip would not take its container's width.
+
+    Parameters
+    ----------
+    bars : as `strip_table` gives them.
+    rows : series that have a place in the strip.
+    height : of the plot in pixels, or None where the page decides it.
+    """
+    foot = STRIP_ROW * rows
+    bottom = place.foot(height)
+    tips = [
+        alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),
+        alt.Tooltip("step:Q", title="from", format=",.6~g"), alt.Tooltip("end:Q", title="to", format=",.6~g"),
+    ]  # fmt: skip
+    strip = (
+        alt.Chart(bars, name=f"{prefix}_n_strip")
+        .transform_calculate(top=f"{bottom} - datum.up", foot=f"{bottom} - datum.up + 3")
+        .mark_rect(clip=True)
+        .encode(
+            x=alt.X("step:Q"),
+            x2=alt.X2("end:Q"),
+            y=alt.Y("top:Q", scale=None),
+            y2=alt.Y2("foot:Q"),
+            color=color,
+            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.6]), legend=None),
+            tooltip=tips,
+        )
+    )
+    name = (
+        alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_n_label")
+        .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
+        .encode(
+            x=alt.XValue(-6),
+            y=alt.YValue(place.above_foot(foot / 2, height)),
+            text=alt.TextValue(label),
+        )
+    )
+    return [strip, name]
+
+
+STRIP_ROW = 5  # pixels of a series in the strip of n

@@ -1,0 +1,180 @@
+"""Names, colours, dashes and legends of the series of one curve chart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from lib.charts import style as parts
+from lib.curves import View
+from lib.study import Metric, Study, Task
+
+FAINT = 0.08
+#: The selection made by a click on a value that runs are coloured by.
+BY_VALUE = "isolate_value"
+
+
+@dataclass(frozen=True)
+class Colors:
+    """What runs are coloured by: a key, and the values in its legend, or the ends of its scale of numbers.
+
+    `missing` is whether a scale's key has no value for some run.
+    """
+
+    key: str
+    values: tuple[tuple[str, str], ...] = ()
+    scale: tuple[float, float] | None = None
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """Names, colours and selections that the layers of one chart share; `task` and `keys` are what they are of.
+
+    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is what
+    runs are coloured by, if anything. `sorted` is whether curves go on along x: over wall time they may step back.
+    `families` is how many the chart has: they share its rows. `palette` are labels and colours of every metric in it,
+    where it has other families beside this one.
+    """
+
+    task: str
+    family: str
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    hues: tuple[str, ...]
+    thick: tuple[str, ...]
+    arms: tuple[str, ...]
+    interactive: bool
+    legend: bool
+    arms_side: str = "top"
+    sorted: bool = True
+    coloring: Colors | None = None
+    families: int = 1
+    palette: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the layers begin with."""
+        return parts.slug(f"{self.task}_{self.family}")
+
+    def name(self, layer: str) -> str:
+        """The layer's name: views of one name would show each other's data when charts are put side by side."""
+        return f"{self.prefix}_{layer}"
+
+    def order(self) -> list[tuple[str, str]]:
+        """Every (metric key, arm): control before treated, so that the treated arm is drawn on top."""
+        return [(key, arm) for key in self.keys for arm in reversed(self.arms)]
+
+    def label(self, key: str) -> str:
+        """The legend's name of a metric."""
+        return self.labels[self.keys.index(key)]
+
+    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The task's rows of this family, metrics by label, in the order of drawing."""
+        names = dict(zip(self.keys, self.labels, strict=True))
+        return (
+            frame.filter(pl.col("task") == self.task, pl.col("metric").is_in(list(names)))
+            .with_columns(
+                pl.col("metric").replace_strict(names, return_dtype=pl.Enum(self.labels)),
+                pl.col("arm").cast(pl.Enum(self.arms[::-1])),
+            )
+            .sort("metric", "arm", maintain_order=True)
+        )
+
+    def color(self) -> alt.Color:
+        """The colour channel; its legend isolates a metric on click."""
+        labels, hues = zip(*self.palette, strict=True) if self.palette else (self.labels, self.hues)
+        scale = alt.Scale(domain=list(labels), range=list(hues))
+        fitting = "max(1, floor(width / 210))" if self.palette else f"width < {210 * len(labels)} ? 1 : {len(labels)}"
+        columns = alt.ExprRef(fitting)
+        return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
+
+    def in_order(self) -> dict[str, Any]:
+        """Options of a mark that joins points: where a curve may step back, they are not sorted by x."""
+        return {} if self.sorted else {"order": False}
+
+    def width(self) -> alt.StrokeWidthValue:
+        """The width channel; a scale would turn the width of a single metric into NaN."""
+        more = 1 if self.coloring else 0  # among many lines of other colours a mean must be seen
+        wide = {"test": {"field": "metric", "oneOf": list(self.thick)}, "value": 3 + more}
+        return alt.StrokeWidthValue(2 + more, condition=wide)
+
+    def dash(self) -> alt.StrokeDash:
+        """The dash channel; a legend only where there is more than one arm.
+
+        Two arms fit beside the rule's label, which keeps the legend from running out of a narrow chart.
+        """
+        scale = alt.Scale(domain=list(self.arms), range=parts.arm_dashes(self.arms))
+        beside = self.arms_side != "top" and len(self.arms) == 2
+        place: dict[str, Any] = {"orient": "top"}
+        if beside:
+            # Two lines of this size fit into the headroom whatever the page's theme pads its legends with.
+            # In front of the layer that follows the pointer, or no click would reach it.
+            small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3, "zindex": 1}
+            place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
+        show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
+        return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
+
+    def legend_of(self, **options: Any) -> alt.Legend | None:
+        """A legend in the look of the others, above the plot."""
+        return self._legend(orient="top", titleFontSize=11, titleFontWeight="normal", titleOrient="left", **options)
+
+    def _legend(self, **options: Any) -> alt.Legend | None:
+        if not self.legend:
+            return None
+        common: dict[str, Any] = {
+            "direction": "horizontal", "symbolType": "stroke", "symbolSize": 300, "symbolOpacity": 1, "offset": 4,
+            "symbolStrokeWidth": 2.5, "labelLimit": 260, "rowPadding": 1,
+        }  # fmt: skip
+        return alt.Legend(**common | options)
+
+    def opacity(self, full: float, by_value: bool = False) -> Any:
+        """Full where the legends' selections hold (an empty one holds everywhere), faint elsewhere."""
+        if not self.interactive:
+            return alt.OpacityValue(full)
+        names = [*self.legend_fields(), *([BY_VALUE] if by_value and self.lists_values else [])]
+        picked = {"and": [{"param": name} for name in names]}
+        return alt.OpacityValue(round(full * FAINT, 3), condition={"test": picked, "value": full})
+
+    @property
+    def lists_values(self) -> bool:
+        """Whether a legend lists the values that runs are coloured by."""
+        return self.coloring is not None and self.coloring.scale is None
+
+    def legend_fields(self) -> dict[str, str]:
+        """Selections made by a click on a legend entry, and the field they match."""
+        return {"isolate": "metric", "isolate_arm": "arm"} if len(self.arms) > 1 else {"isolate": "metric"}
+
+
+def look_of(
+    study: Study,
+    task: Task,
+    family: str,
+    view: View,
+    metrics: Sequence[Metric],
+    arms: Sequence[str],
+    *,
+    interactive: bool,
+    legend: bool,
+    arms_side: str,
+    families: int = 1,
+) -> Look:
+    """The look of one family of one task."""
+    labels = {m.key: parts.metric_label(m, task, view) for m in metrics}
+    colors = parts.metric_colors(study)
+    return Look(
+        task=task.key,
+        family=family,
+        keys=tuple(labels),
+        labels=tuple(labels.values()),
+        hues=tuple(colors[key] for key in labels),
+        thick=tuple(labels[m.key] for m in metrics if parts.line_width(m) == 3),
+        arms=tuple(arms),
+        interactive=interactive,
+        legend=legend,
+        arms_side=arms_side,
+        families=families,
+        sorted=view.x != "wall",
+    )

@@ -1,0 +1,139 @@
+"""The tables that a curve chart draws, one per layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from lib.charts import axes, thinning
+from lib.charts.curves.series_style import Look
+
+#: Rows a chart sends at most, so that it stays under 300 KB however long the history is.
+CURVE_ROWS = 3600
+SEED_ROWS = 2400
+RAW_ROWS = 1800
+_NUMBERS = ("step", "mean", "lower", "upper")
+
+Bounds = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One series: a metric's key, an arm, and by step its mean, its band (NaN where there is none) and n."""
+
+    metric: str
+    arm: str
+    step: np.ndarray
+    mean: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    n: np.ndarray
+
+    def along_x(self) -> "Curve":
+        """The curve's points that have a mean, in the order of x: over wall time it may step back."""
+        gaps = np.isnan(self.mean)
+        if not gaps.any() and (self.step[1:] >= self.step[:-1]).all():
+            return self
+        here = np.flatnonzero(~gaps)
+        order = here[np.argsort(self.step[here], kind="stable")]
+        columns = (getattr(self, name)[order] for name in (*_NUMBERS, "n"))
+        return Curve(self.metric, self.arm, *columns)
+
+
+#: The series of one task by metric and arm.
+Curves = Mapping[tuple[str, str], Curve]
+
+
+def split(curves: pl.DataFrame, task: str) -> Curves:
+    """The series of one task, by metric and arm: NaN for what is not finite.
+
+    A NaN or an infinity in a column would stretch the axis over everything else.
+    """
+    row = pl.int_range(pl.len()).alias("row")
+    names = curves.select("task", "metric", "arm", row).group_by("task", "metric", "arm", maintain_order=True)
+    spans = names.agg(first=pl.col("row").first(), end=pl.col("row").last() + 1, rows=pl.len())
+    if (spans["end"] - spans["first"] != spans["rows"]).any():
+        return split(curves.sort("task", "arm", "metric", maintain_order=True), task)
+    step, mean, lower, upper = (_finite(curves[column].to_numpy()) for column in _NUMBERS)
+    n = curves["n"].to_numpy()
+    found = {}
+    for of, metric, arm, first, end, _ in spans.rows():
+        if of == task:
+            here = slice(first, end)
+            found[metric, arm] = Curve(metric, arm, step[here], mean[here], lower[here], upper[here], n[here])
+    return found
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def x_range(curves: Curves) -> tuple[float, float] | None:
+    """The x range of every curve of a task, to be shared by its charts; None where it has no curve."""
+    steps = [curve.step for curve in curves.values() if len(curve.step)]
+    if not steps:
+        return None
+    low, high = float(min(step.min() for step in steps)), float(max(step.max() for step in steps))
+    # Training starts at 0 even where the first row is logged a little later.
+    return (0.0 if 0 < low < 0.1 * high else low), high
+
+
+def shown_range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
+    whole = x_range(curves)
+    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
+
+
+def log_bounds(drawn: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[float, float]:
+    """The y range of a log axis; a lower bound near or below 0 has no place on it and must not stretch it."""
+    columns = [part for curve in drawn for part in (curve.mean, curve.upper)]
+    columns += [curve.lower[curve.lower > curve.mean / 100] for curve in drawn]
+    columns += [values.to_numpy() for values in more]
+    return axes.log_domain(pl.Series(_joined(columns)))
+
+
+def curve_table(drawn: Sequence[Curve], look: Look, bounds: Bounds) -> pl.DataFrame:
+    """Lines and bands: metric, arm, step, mean, lower, upper, n.
+
+    On a log axis (with `bounds`) a band that reaches 0 ends at the axis, and a mean of 0 is a gap.
+    """
+    numbers = {name: _joined([getattr(curve, name) for curve in drawn]) for name in (*_NUMBERS, "n")}
+    if bounds:
+        numbers["mean"] = np.where(numbers["mean"] > 0, numbers["mean"], np.nan)
+        numbers |= {name: np.maximum(numbers[name], bounds[0]) for name in ("lower", "upper")}
+    sizes = [len(curve.step) for curve in drawn]
+    table = pl.DataFrame(
+        [
+            named("metric", [look.label(curve.metric) for curve in drawn], sizes, look.labels),
+            named("arm", [curve.arm for curve in drawn], sizes, look.arms[::-1]),
+            *(pl.Series(name, values, nan_to_null=name != "n") for name, values in numbers.items()),
+        ]
+    )
+    return thinning.lean(thinning.thin(table, ("metric", "arm"), "mean", CURVE_ROWS // look.families))
+
+
+def _joined(columns: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(columns) if columns else np.empty(0)
+
+
+def named(name: str, values: list[str], sizes: list[int], names: Sequence[str]) -> pl.Series:
+    """A column of names, each repeated so many times."""
+    codes = np.repeat([names.index(value) for value in values], sizes).astype(np.uint8)
+    return pl.Series(name, codes).cat.to(pl.Enum(names))
+
+
+def seed_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
+    """Each run's own curve: metric, arm, run_id, step, value."""
+    points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
+    points = thinning.lean(thinning.thin(points, ("metric", "arm", "run_id"), "value", SEED_ROWS // look.families))
+    ids = sorted(points["run_id"].unique())
+    return points.with_columns(pl.col("run_id").cast(pl.Enum(ids)))
+
+
+def raw_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
+    """Values before smoothing, one a bin: metric, arm, step, value."""
+    points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
+    return thinning.lean(thinning.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS // look.families)).drop(
+        "run_id"
+    )

@@ -1,0 +1,111 @@
+"""The detach rule of a chart and its label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import altair as alt
+
+from lib.charts.axes import axis_step
+from lib.charts.style import RULE_COLOR, RULE_TEXT
+from lib.curves import Clocks, View
+from lib.runs import Treatment
+from lib.study import Task
+
+RULE_LABEL = "Encoder Detached"
+
+
+@dataclass(frozen=True)
+class DetachMark:
+    """A detach step to draw: where, what it is called, and who says so.
+
+    `step` is in environment steps; `source` is free text such as `typed` or `config, signal agrees`; `hours` is its
+    place in wall time, None where no run with timestamps passed it.
+    """
+
+    step: float
+    source: str = ""
+    label: str = RULE_LABEL
+    hours: float | None = None
+
+
+def detach_marks(treated: Sequence[Treatment], clocks: Clocks | None = None) -> tuple[DetachMark, ...]:
+    """The marks of one task's treatments: one a distinct detach step, by step.
+
+    Runs that agree on the step share a mark; its source joins what they say, a disagreeing signal included, and its
+    place in wall time, which `clocks` know, is the mean over those that passed it.
+    """
+    steps = sorted({t.detach_step for t in treated if t.detach_step is not None})
+    return tuple(_mark(step, [t for t in treated if t.detach_step == step], clocks or Clocks()) for step in steps)
+
+
+def _mark(step: int, treated: Sequence[Treatment], clocks: Clocks) -> DetachMark:
+    hours = [clocks.passed[t.run_id] for t in treated if t.run_id in clocks.passed]
+    return DetachMark(step, _sources(treated), hours=fmean(hours) if hours else None)
+
+
+def _sources(treated: Sequence[Treatment]) -> str:
+    sources = sorted({t.detach_source for t in treated if t.detach_source}, reverse=True)
+    signals = sorted({t.signal for t in treated if t.signal})
+    says = f"signal {' and '.join(signals)}" if signals else ""
+    return ", ".join(part for part in (" and ".join(sources), says) if part)
+
+
+def mark_places(marks: Sequence[DetachMark], task: Task, view: View) -> list[float]:
+    """Where the rules of these marks stand on the view's x axis: sorted, each place once."""
+    if view.x == "wall":
+        return sorted({m.hours for m in marks if m.hours is not None})
+    return sorted({axis_step(m.step, m.step, task, view) for m in marks})
+
+
+def rule_layers(
+    marks: Sequence[DetachMark],
+    task: Task,
+    view: View,
+    domain: tuple[float, float] | None = None,
+    prefix: str = "chart",
+) -> list[alt.Chart]:
+    """The label and the dashed red rule, to be layered last: exactly one of each however many rows the chart has.
+
+    Where runs detach at different steps, a light rule stands at each of them and one label names the range.
+    """
+    at = mark_places(marks, task, view)
+    if not at:
+        return []
+    middle = (at[0] + at[-1]) / 2
+    right = domain is not None and label_fraction(marks, task, view, domain) > 0.6
+    label = (
+        alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_label")
+        .mark_text(
+            align="right" if right else "left",
+            baseline="top",
+            dx=-6 if right else 6,
+            style=RULE_TEXT,
+            clip=True,
+            fontSize=11,
+            text=_rule_text(marks),
+        )
+        .encode(x=alt.XDatum(middle), y=alt.YValue(4))
+    )
+    if len(at) == 1:
+        rule = alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_rule").encode(x=alt.XDatum(at[0]))
+        return [label, rule.mark_rule(color=RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False)]
+    rules = alt.Chart(alt.InlineData(values=[{"at": x} for x in at]), name=f"{prefix}_detach_rule").encode(
+        x=alt.X("at:Q")
+    )
+    thin = rules.mark_rule(color=RULE_COLOR, strokeWidth=1, strokeDash=[6, 4], opacity=0.45, clip=True, aria=False)
+    return [label, thin]
+
+
+def label_fraction(marks: Sequence[DetachMark], task: Task, view: View, domain: tuple[float, float]) -> float:
+    """Where the rule's label stands, as a fraction of the x range."""
+    at = mark_places(marks, task, view)
+    return ((at[0] + at[-1]) / 2 - domain[0]) / ((domain[1] - domain[0]) or 1)
+
+
+def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
+    steps = sorted({m.step for m in marks})
+    if len(steps) == 1:
+        source = f" ({marks[0].source})" if marks[0].source else ""
+        return [marks[0].label, f"{steps[0]:,.0f}{source}"]
+    return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs)"]

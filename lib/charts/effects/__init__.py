@@ -1,0 +1,1 @@
+"""Charts of effects, one kind per module."""

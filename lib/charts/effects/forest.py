@@ -1,0 +1,174 @@
+"""Effects with their intervals, one row per claim."""
+
+import altair as alt
+import polars as pl
+
+from lib.charts import style as parts
+from lib.charts.style import Width
+from lib.study import Study
+
+#: Colours by what may be said, told apart by every kind of colour vision; good and bad are not green and red.
+VERDICTS = {"supported": "#0072B2", "contradicted": "#D55E00", "not shown": "#888888", "cannot say": "#BBBBBB"}
+#: Pixels of the claims' legend, and of their axis with its title.
+AROUND = 130
+
+
+def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Rows of effects.csv on one scale, percent, for the forest plot.
+
+    Log metrics: change and interval times 100. Linear metrics: the interval in the unit of change_pct, that is times
+    change_pct / change. Where no percent can be said, `pct`, `low` and `high` are null and `note` says why.
+
+    Returns
+    -------
+    Frame: label, task, metric, arm, verdict, pct, low, high, note, text; rows across tasks (task `*`) are left out.
+    """
+    logged = [m.key for m in study.metrics if m.scale == "log"]
+    titles = {t.key: t.title for t in study.tasks}
+    names = {m.key: m.name for m in study.metrics}
+    ratio = pl.when(pl.col("change") != 0).then(pl.col("change_pct") / pl.col("change"))
+    factor = pl.when(pl.col("metric").is_in(logged)).then(100.0).otherwise(ratio)
+    rows = effects.filter(pl.col("task").is_in(list(titles)) & pl.col("metric").is_in(list(names)))
+    several = rows["arm"].n_unique() > 1
+    arm = pl.format(" ({})", "arm") if several else pl.lit("")
+    spoken = pl.when(pl.col("change").is_not_null()).then(factor)
+    return rows.select(
+        pl.concat_str(pl.col("task").replace(titles), pl.lit(" · "), pl.col("metric").replace(names), arm).alias(
+            "label"
+        ),
+        "task",
+        "metric",
+        "arm",
+        "verdict",
+        (pl.col("change") * spoken).alias("pct"),
+        (pl.col("ci_low") * spoken).alias("low"),
+        (pl.col("ci_high") * spoken).alias("high"),
+        pl.when(pl.col("change").is_not_null() & spoken.is_null())
+        .then(_own_unit())
+        .otherwise(pl.col("reasons").fill_null(""))
+        .alias("note"),
+    ).with_columns(_effect_text().alias("text"))
+
+
+def _own_unit() -> pl.Expr:
+    """A change that is not a percentage of anything, in the metric's own unit, and why."""
+    change, low, high = (pl.col(c).round_sig_figs(3) for c in ("change", "ci_low", "ci_high"))
+    size = (
+        pl.when(low.is_not_null()).then(pl.format("{} [{}, {}]", change, low, high)).otherwise(pl.format("{}", change))
+    )
+    why = pl.when(pl.col("reasons").fill_null("") != "").then(pl.format("; {}", "reasons")).otherwise(pl.lit(""))
+    return pl.concat_str(size, pl.lit(" in its own unit"), why)
+
+
+def _effect_text() -> pl.Expr:
+    signed = pl.format("{}%", pl.col("pct").round(1))
+    interval = pl.format("{}% [{}, {}]", pl.col("pct").round(1), pl.col("low").round(1), pl.col("high").round(1))
+    shown = pl.when(pl.col("low").is_not_null()).then(interval).otherwise(signed)
+    text = pl.when(pl.col("pct").is_not_null()).then(shown).otherwise(pl.lit("no percentage"))
+    return pl.concat_str(pl.col("verdict").fill_null(""), pl.lit(": "), text)
+
+
+def forest_chart(
+    effects: pl.DataFrame, study: Study, *, width: Width = "container", title: str | None = None, outer: bool = False
+) -> alt.LayerChart:
+    """Every claim of the study on one percent axis: estimate, 95% interval, verdict; refused ones are said to be so.
+
+    Parameters
+    ----------
+    effects : columns of effects.csv.
+    outer : whether its height is the whole chart's in pixels, which a page can keep free for it, or that of a claim.
+
+    Returns
+    -------
+    A layered chart with a row a task, metric and arm. Intervals that would squeeze all others end at the axis' edge.
+    """
+    rows = percent_effects(effects, study)
+    reach = _reach(rows)
+    note = pl.when(pl.col("note").str.len_chars() > 160).then(pl.col("note").str.slice(0, 160) + "…").otherwise("note")
+    clipped = rows.with_columns(pl.col("low", "high", "pct").clip(-reach, reach).round(3), note.alias("note"))
+    # Labels stand above the intervals: beside them they would leave a phone no room to draw.
+    y = alt.Y("label:N", sort=rows["label"].to_list(), title=None, axis=None)
+    unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
+    # A reason below an interval needs room, or it seems to belong to the next claim.
+    step = 58 if unsaid["pct"].count() else 44
+    return parts.Layered(
+        layer=[*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
+        width=width,
+        height=step * rows.height + AROUND if outer else {"step": step},
+        title=parts.figure_heading(title),
+    )
+
+
+_CLAIM_TIPS = [
+    alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
+]  # fmt: skip
+
+
+def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
+    """The line of no change, and an interval and an estimate a claim in the colour of its verdict."""
+    across = alt.Scale(domain=[-reach, reach], nice=False)
+    verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
+    columns = alt.ExprRef("width < 420 ? 2 : 4")
+    legend = alt.Legend(title=None, orient="top", symbolType="circle", columns=columns)
+    color = alt.Color("verdict:N", scale=verdicts, legend=legend)
+    base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TIPS)
+    # In pieces, so that it crosses no label.
+    zero = (
+        alt.Chart(rows.drop_nulls("pct"), name="zero")
+        .mark_tick(color=parts.QUIET, thickness=1, size=18, orient="vertical")
+        .encode(y=y, x=alt.XDatum(0))
+    )
+    bars = (
+        base.properties(name="interval")
+        .mark_rule(strokeWidth=3, clip=True)
+        .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2=alt.X2("high:Q"), color=color)
+    )
+    hollow = alt.FillOpacityValue(1, condition={"test": "datum.verdict === 'cannot say'", "value": 0})
+    dots = (
+        base.properties(name="estimate")
+        .mark_point(size=110, strokeWidth=2, opacity=1, clip=True)
+        .encode(
+            x=alt.X("pct:Q", title="Change (%)", scale=across),
+            color=color,
+            fill=alt.Fill("verdict:N", scale=verdicts, legend=legend),
+            fillOpacity=hollow,
+        )
+    )
+    return [zero, bars, dots]
+
+
+def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y) -> list[alt.Chart]:
+    """What each claim is called, and why one cannot be said."""
+    at, limit = alt.XValue(0), alt.ExprRef("width - 4")
+    below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
+    named = (
+        alt.Chart(rows, name="labels")
+        .mark_text(align="left", dx=2, dy=-14, style=parts.QUIET_TEXT)
+        .encode(y=y, x=at, text=alt.Text("label:N"), tooltip=_CLAIM_TIPS)
+    )
+    refused = (
+        alt.Chart(unsaid, name="refused")
+        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", style=parts.QUIET_TEXT, limit=limit)
+        .encode(y=y, x=at, text=alt.Text("note:N"), tooltip=_CLAIM_TIPS)
+    )
+    return [named, refused]
+
+
+def _reach(rows: pl.DataFrame) -> float:
+    """Half the width of the percent axis: twice the largest effect, or every interval where that is less."""
+    ends = [float(v) for c in ("pct", "low", "high") for v in rows[c].drop_nulls().abs().to_list()]
+    effects = [float(v) for v in rows["pct"].drop_nulls().abs().to_list()]
+    if not ends:
+        return 100.0
+    return round(max(10.0, min(max(ends), max(2 * max(effects, default=0.0), 20.0)) * 1.08), 1)
+
+
+def effects_text(effects: pl.DataFrame, study: Study) -> str:
+    """The takeaway of the forest plot: how many claims got which verdict, and the largest supported one."""
+    rows = percent_effects(effects, study)
+    counts = [f"{n} {v}" for v in VERDICTS if (n := rows.filter(pl.col("verdict") == v).height)]
+    text = f"{rows.height} claims: {', '.join(counts)}."
+    best = rows.filter(pl.col("verdict") == "supported", pl.col("pct").is_not_null()).sort(pl.col("pct").abs())
+    if best.is_empty():
+        return text
+    return f"{text} Largest supported change: {best['label'][-1]}, {best['pct'][-1]:+.0f}%."

@@ -1,0 +1,108 @@
+"""Reward effect against loss effect, one point per seed and task."""
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from lib.charts import style as parts
+from lib.charts import thinning
+from lib.charts.style import Width
+from lib.study import Study
+
+
+def quadrant_points(per_run: pl.DataFrame, reward: str, loss: str) -> pl.DataFrame:
+    """Each detached run's effect on two metrics, in percent: the points of `quadrant_chart`.
+
+    Parameters
+    ----------
+    per_run : columns of `lib.effects.chart_data.PER_RUN`, of any tasks.
+    reward, loss : metric keys.
+
+    Returns
+    -------
+    Frame: task, arm, seed, run_id, reward, loss. Runs without a percentage for both are left out.
+    """
+    keys = ["task", "arm", "seed", "run_id"]
+    effect = per_run.filter(pl.col("effect_pct").is_not_null())
+    sides = [
+        effect.filter(pl.col("metric") == metric).select(*keys, pl.col("effect_pct").alias(name))
+        for metric, name in ((reward, "reward"), (loss, "loss"))
+    ]
+    return sides[0].join(sides[1], on=keys).sort("task", "arm", "seed")
+
+
+def quadrant_chart(
+    points: pl.DataFrame,
+    study: Study,
+    *,
+    reward: str = "Reward effect (%)",
+    loss: str = "Loss effect (%)",
+    width: Width = "container",
+    height: int = 420,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """The hypothesis in one picture: each seed's effect on the reward against its effect on the loss.
+
+    Parameters
+    ----------
+    points : task, seed, reward, loss, as `quadrant_points` gives them; effects of a seed in percent, or in another
+        unit that the titles `reward` and `loss` name.
+
+    Returns
+    -------
+    A layered chart whose quadrants are named, a colour and a shape a task. 0 is in the middle of both axes.
+    """
+    whole = points.drop_nulls(["reward", "loss"])
+    titles = {t.key: t.title for t in study.tasks}
+    tasks = [titles[t.key] for t in study.tasks if t.key in set(whole["task"])]
+    shown = whole.with_columns(pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS))
+    sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
+    scales = {c: alt.Scale(domain=[-round(v, 4), round(v, 4)], nice=False) for c, v in sides.items()}
+    legend = alt.Legend(title=None, orient="top", **parts.legend_columns(tasks))
+    dots = (
+        alt.Chart(shown, name="seeds")
+        .mark_point(size=90, filled=True, opacity=0.85)
+        .encode(
+            x=alt.X("reward:Q", title=reward, scale=scales["reward"]),
+            y=alt.Y("loss:Q", title=loss, scale=scales["loss"]),
+            color=alt.Color(
+                "task:N", scale=alt.Scale(domain=tasks, range=list(parts.PALETTE[: len(tasks)])),
+                legend=legend,
+            ),
+            shape=alt.Shape("task:N", scale=alt.Scale(domain=tasks), legend=legend),
+            tooltip=[
+                alt.Tooltip("task:N"), alt.Tooltip("seed:N"),
+                alt.Tooltip("reward:Q", format="+.3~g"), alt.Tooltip("loss:Q", format="+.3~g"),
+            ],
+        )
+    )  # fmt: skip
+    across = alt.Chart(alt.InlineData(values=[{}]), name="no_reward_effect").mark_rule(color=parts.QUIET, aria=False)
+    down = alt.Chart(alt.InlineData(values=[{}]), name="no_loss_effect").mark_rule(color=parts.QUIET, aria=False)
+    layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
+    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+
+
+def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
+    """The takeaway of `quadrant_chart`: how many seeds lie in the hypothesised corner."""
+    whole = points.drop_nulls(["reward", "loss"])
+    there = whole.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
+    return f"The effect is a higher {reward} and a lower {loss} in {there} of {whole.height} detached runs."
+
+
+def _quadrant_names() -> list[alt.Chart]:
+    """The names of the four corners, placed in pixels so that they stay in them."""
+    corners = [
+        ("lower reward, higher loss", False, True), ("higher reward, higher loss", True, True),
+        ("lower reward, lower loss", False, False), ("higher reward, lower loss: as hypothesised", True, False),
+    ]  # fmt: skip
+    layers = []
+    for i, (text, right, top) in enumerate(corners):
+        # Lines of a text grow downwards, so the lower corners start two lines above the foot.
+        mark: dict[str, Any] = {"align": "right" if right else "left", "baseline": "top", "dy": 6 if top else -32}
+        layers.append(
+            alt.Chart(alt.InlineData(values=[{}]), name=f"corner_{i}")
+            .mark_text(style=parts.QUIET_TEXT, dx=-6 if right else 6, text=text.split(", "), **mark)
+            .encode(x=alt.XValue("width" if right else 0), y=alt.YValue(0 if top else "height"))
+        )
+    return layers

@@ -1,0 +1,116 @@
+"""Each run's value before and after the detach, joined by a line."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from lib.charts import axes, thinning
+from lib.charts import style as parts
+from lib.charts.style import Width
+from lib.study import Metric, Study, Task
+
+PHASES = ("before", "after")
+
+
+def slope_chart(
+    per_run: pl.DataFrame,
+    study: Study,
+    task: Task,
+    metric: Metric,
+    *,
+    width: Width = "container",
+    height: int = 300,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Every run of a metric before and after the detach, the arms side by side, the arm's mean in bold.
+
+    Parameters
+    ----------
+    per_run : columns of `lib.effects.chart_data.PER_RUN` (used: task, metric, arm, run_id, seed, before, after); other
+        tasks and metrics are ignored. A control run that is compared with several arms is drawn once.
+
+    Returns
+    -------
+    A layered chart. Pointing at a run shows its seed's runs in every arm. The y axis is logarithmic for a log metric,
+    whose bold line joins geometric means.
+    """
+    runs = _runs(per_run, task, metric)
+    arms = parts.arm_order(runs["arm"].to_list())
+    long = _phases(runs, ["arm", "run_id", "seed"], arms)
+    log = metric.scale == "log"
+    bounds = axes.log_domain(long["value"].drop_nulls()) if log else None
+    y = axes.value_axis(parts.family_title([metric], metric.family), bounds, 0, 8, None)
+    color = parts.metric_colors(study)[metric.key]
+    near = alt.selection_point(
+        name="seed", fields=["seed"], on="pointerover", clear="pointerout", nearest=False, empty=False
+    )
+    place = alt.X("place:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelExpr="split(datum.label, '|')"))
+    faint = alt.OpacityValue(0.4, condition={"param": "seed", "value": 1, "empty": False})
+    wide = alt.StrokeWidthValue(1.5, condition={"param": "seed", "value": 3.5, "empty": False})
+    tips = [
+        alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("run_id:N", title="run"),
+        alt.Tooltip("before:Q", format=".4~g"), alt.Tooltip("after:Q", format=".4~g"),
+        alt.Tooltip("change:N"),
+    ]  # fmt: skip
+    base = alt.Chart(long, name="runs").encode(x=place, y=alt.Y("value:Q", **y), tooltip=tips)
+    lines = base.mark_line(color=color).encode(
+        detail=alt.Detail("run_id:N"), strokeDash=_dash(arms), opacity=faint, strokeWidth=wide
+    )
+    dots = base.properties(name="dots").mark_circle(color=color, size=45).encode(opacity=faint).add_params(near)
+    means = (
+        alt.Chart(_mean_phases(runs, arms, log), name="means")
+        .mark_line(color=color, strokeWidth=4, point={"size": 90, "filled": True, "color": color})
+        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail=alt.Detail("arm:N"))
+    )
+    return parts.Layered(layer=[lines, dots, means], width=width, height=height, title=parts.figure_heading(title))
+
+
+def _runs(per_run: pl.DataFrame, task: Task, metric: Metric) -> pl.DataFrame:
+    mine = per_run.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
+    return mine.unique(["arm", "run_id"], keep="first", maintain_order=True)
+
+
+def _phases(runs: pl.DataFrame, keys: list[str], arms: Sequence[str]) -> pl.DataFrame:
+    """Two rows a run: its place on the x axis (`before|detached`) and its value there."""
+    pct = 100 * (pl.col("after") / pl.col("before") - 1)
+    text = pl.format("{}%", pct.round(1)) if len(runs) else pl.lit("")
+    shown = runs.with_columns(pl.col("before", "after").round_sig_figs(thinning.DIGITS))
+    shown = shown.with_columns(pl.when(pl.col("before") > 0).then(text).otherwise(pl.lit("–")).alias("change"))
+    order = pl.Enum([f"{phase}|{arm}" for arm in arms for phase in PHASES])
+    return (
+        pl.concat(
+            shown.select(
+                *keys, "before", "after", "change", pl.col(phase).alias("value"),
+                pl.format("{}|{}", pl.lit(phase), "arm").alias("place"),
+            )
+            for phase in PHASES
+        )
+        .with_columns(pl.col("place").cast(order))
+        .sort("place", "run_id" if "run_id" in keys else "arm")
+    )  # fmt: skip
+
+
+def _mean_phases(runs: pl.DataFrame, arms: Sequence[str], log: bool) -> pl.DataFrame:
+    """The arms' means (geometric for log metrics) as `_phases`."""
+    # Without a value on both sides a run is in neither mean.
+    whole = runs.drop_nulls(list(PHASES))
+    center = [pl.col(p).log().mean().exp() if log else pl.col(p).mean() for p in PHASES]
+    return _phases(whole.group_by("arm").agg(center), ["arm"], arms)
+
+
+def slope_text(per_run: pl.DataFrame, task: Task, metric: Metric) -> str:
+    """The takeaway of `slope_chart`: how many runs of each arm rose."""
+    runs = _runs(per_run, task, metric).drop_nulls(list(PHASES))
+    if runs.is_empty():
+        return f"{metric.name} on {task.title}: no run has values on both sides of the detach."
+    found = []
+    for arm in parts.arm_order(runs["arm"].to_list()):
+        mine = runs.filter(pl.col("arm") == arm)
+        rose = mine.filter(pl.col("after") > pl.col("before")).height
+        found.append(f"rose in {rose} of {mine.height} {arm} runs")
+    return f"{metric.name} on {task.title}: {', '.join(found)}."
+
+
+def _dash(arms: Sequence[str]) -> alt.StrokeDash:
+    return alt.StrokeDash("arm:N", scale=alt.Scale(domain=list(arms), range=parts.arm_dashes(arms)), legend=None)

@@ -1,0 +1,116 @@
+"""Names, colours, dashes and text styles that all charts share."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import altair as alt
+
+from lib.curves import View
+from lib.study import CONTROL, Metric, Study, Task
+
+#: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+#: Distance of two colours' levels of red, green and blue (0 to 255 each) below which they are alike.
+ALIKE = 60
+#: Arms other than the control, in their order; the control arm is dashed.
+DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
+CONTROL_DASH = [6, 4]
+RULE_COLOR = "red"
+QUIET = "#888888"  # for lines: 3 to 1 on white and on black
+#: Styles of texts: no colour is readable (4.5 to 1) on every ground, so each ground has its own.
+QUIET_TEXT, RULE_TEXT = "quiet_text", "rule_text"
+QUIET_ON = {"light": "#66707c", "dark": "#a3adb8"}
+RULE_ON = {"light": "#cc0000", "dark": "#ff7070"}
+
+
+class Layered(alt.LayerChart):
+    """A layered chart that is not checked against the Vega-Lite schema each time it is sent to a browser: the tests do.
+
+    Its layers share no data and have no sizes. Where they have no selections of their own either, nothing moves up to
+    the chart, and it is not rearranged, which copies all of it four times.
+    """
+
+    def __init__(self, data: Any = alt.Undefined, layer: Sequence[alt.Chart] = (), **options: Any) -> None:
+        if all(part.params is alt.Undefined for part in layer):
+            super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **options)
+        else:
+            super().__init__(data=data, layer=layer, **options)
+
+    def to_dict(self, validate: bool = False, **options: Any) -> dict[str, Any]:
+        """The chart's specification; `validate` checks it against the schema."""
+        found: dict[str, Any] = super().to_dict(validate=validate, **options)
+        return found
+
+
+def slug(text: str) -> str:
+    """Text as a name for files and views: letters, digits and underscores."""
+    return re.sub(r"\W+", "_", text)
+
+
+def metric_label(metric: Metric, task: Task, view: View) -> str:
+    """The legend's name of a metric: its label, with the window in steps where it is a moving average."""
+    if not (metric.smoothed and view.smooth):
+        return metric.name
+    return f"{metric.name} (MA {view.window or task.window:,})"
+
+
+def metric_colors(study: Study) -> dict[str, str]:
+    """A colour for every metric key: the study's, or the next of `PALETTE` that is unlike all those of the study."""
+    given = [m.color for m in study.metrics if m.color]
+    free = [color for color in PALETTE if not any(_alike(color, one) for one in given)] or list(PALETTE)
+    unnamed = [m.key for m in study.metrics if not m.color]
+    spare = {key: free[i % len(free)] for i, key in enumerate(unnamed)}
+    return {m.key: m.color or spare[m.key] for m in study.metrics}
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two colours (#rrggbb) would be taken for each other in a chart."""
+    levels = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in (one, other)]
+    return math.dist(*levels) < ALIKE
+
+
+def line_width(metric: Metric) -> int:
+    """Evaluations are drawn thicker than everything else."""
+    return 3 if "eval" in metric.key else 2
+
+
+def arm_order(arms: Sequence[str]) -> list[str]:
+    """Distinct arms in the order of the legend: treated ones by name, the control last."""
+    return sorted(set(arms), key=lambda arm: (arm == CONTROL, arm))
+
+
+def arm_dashes(arms: Sequence[str]) -> list[list[int]]:
+    """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control."""
+    treated = [arm for arm in arms if arm != CONTROL]
+    found = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)}
+    return [found.get(arm, CONTROL_DASH) for arm in arms]
+
+
+def family_title(metrics: Sequence[Metric], family: str) -> str:
+    """The y title: what the metrics' keys end with where they agree (`Consistency Loss`), else the family."""
+    ends = {m.key.rsplit("/", 1)[-1].replace("_", " ").title() for m in metrics}
+    return ends.pop() if len(ends) == 1 else family.title()
+
+
+def legend_columns(names: Sequence[str]) -> dict[str, Any]:
+    """What makes a legend of long names a column where a row of them would run out of the chart."""
+    return {
+        "columns": alt.ExprRef(f"width < {230 * len(names)} ? 1 : {len(names)}"),
+        "labelLimit": 260,
+        "rowPadding": 1,
+    }
+
+
+def text_styles(ground: str) -> dict[str, Any]:
+    """The styles of texts, for a chart's config, in the colours of its ground: `light` or `dark`."""
+    return {QUIET_TEXT: {"color": QUIET_ON[ground]}, RULE_TEXT: {"color": RULE_ON[ground]}}
+
+
+def figure_heading(text: str | None) -> Any:
+    """A chart's title in the notebook's look, or none."""
+    return alt.TitleParams(text, anchor="middle", fontWeight="bold") if text else alt.Undefined
+
+
+Width = int | Literal["container"]

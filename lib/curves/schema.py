@@ -1,0 +1,3 @@
+"""The columns of curves."""
+
+COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")

@@ -1,0 +1,122 @@
+"""A W&B address as people paste it, and what an inspection of it returns."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urlsplit
+
+from lib.runs import Run
+from lib.study import InputError, Source
+
+WANDB_API, WANDB_APP = "https://api.wandb.ai", "https://wandb.ai"
+_WANDB_HOSTS = {"wandb.ai", "www.wandb.ai", "app.wandb.ai", "api.wandb.ai"}
+#: What follows entity/project in the address of a page that shows the whole project.
+_PROJECT_PAGES = {"workspace", "table", "overview", "sweeps", "runs", "logs", "jobs"}
+_OTHER_PAGES = {"reports", "artifacts", "groups", "registry", "models", "launch", "weave", "automations"}
+_NAME = re.compile(r"[^/\\#?%:\s\x00-\x1f](?:[^/\\#?%:\x00-\x1f]{0,126}[^/\\#?%:\s\x00-\x1f])?")
+_FORMS = "https://wandb.ai/entity/project/sweeps/id, entity/project/sweep or entity/project"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project on a W&B server, or one sweep or run of it; no server: the deployment's, or W&B's own."""
+
+    entity: str
+    project: str
+    sweep: str = ""
+    run: str = ""
+    server: str = ""
+
+    @property
+    def address(self) -> str:
+        """The place as one can paste it: `parse_place` of it gives the place back."""
+        parts = [self.entity, self.project]
+        parts += ["sweeps", self.sweep] if self.sweep else ["runs", self.run] if self.run else []
+        path = "/".join(quote(part, safe="") for part in parts)
+        server = WANDB_APP if self.server == WANDB_API else self.server
+        return f"{server}/{path}" if server else path
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was seen where runs are, without reading more than that takes.
+
+    `lowest` is by key the lowest value seen: of every logged value where `whole`, else of the runs' last values.
+    `falls` is by run the last step at which the signal was above 0 (None: never) and the first one at 0 afterwards.
+    `notes` are sentences about what could not be seen.
+    """
+
+    source: Source
+    title: str
+    runs: tuple[Run, ...]
+    lowest: dict[str, float] = field(default_factory=dict)
+    whole: bool = False
+    falls: dict[str, tuple[int | None, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def parse_place(text: str) -> Place:
+    """The place that a pasted address, or entity/project/sweep, names.
+
+    Raises
+    ------
+    InputError
+        One sentence: what was expected.
+    """
+    text = text.strip().strip("<>\"'").strip()
+    if not text:
+        raise InputError(f"Paste the address of a sweep, a run or a project: {_FORMS}.")
+    first = text.split("/")[0]
+    if "://" in text:
+        address = text
+    elif first == "localhost" or re.fullmatch(r"(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?|localhost:\d+", first):
+        local = first.split(":")[0] in {"localhost", "127.0.0.1"}
+        address = f"{'http' if local else 'https'}://{text}"
+    else:
+        return _placed("", text.split("?")[0].split("#")[0])
+    server, path = _server(address)
+    return _placed(server, path)
+
+
+def _server(address: str) -> tuple[str, str]:
+    """The server that answers for an address, and the address's path."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in {"http", "https"}:
+        raise InputError(f"This is not a web address that starts with https:// (or http://): paste one like {_FORMS}.")
+    if parts.username or parts.password:
+        raise InputError("An address must not hold a name or a password: paste it without them; the key goes below.")
+    if host in _WANDB_HOSTS:
+        return WANDB_API, parts.path
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port else ""), parts.path
+
+
+def _placed(server: str, path: str) -> Place:
+    parts = [unquote(part).strip() for part in path.split("/") if part.strip()]
+    if len(parts) < 2:
+        raise InputError(f"This names no project: paste an address like {_FORMS}.")
+    for part in parts[:4]:
+        if not _NAME.fullmatch(part) or part in {".", ".."}:
+            raise InputError(
+                f"'{_shown(part)}' is no name of an entity, project, sweep or run: paste one like {_FORMS}."
+            )
+    entity, project, *rest = parts
+    if not rest:
+        return Place(entity, project, server=server)
+    page, inner = rest[0], rest[1] if len(rest) > 1 else ""
+    if page == "sweeps" and inner:
+        return Place(entity, project, sweep=inner, server=server)
+    if page == "runs" and inner:
+        return Place(entity, project, run=inner, server=server)
+    if page in _PROJECT_PAGES:
+        return Place(entity, project, server=server)
+    if page in _OTHER_PAGES or server or inner:
+        raise InputError(f"'{_shown(page)}' is no page of a sweep, a run or a project: paste one like {_FORMS}.")
+    return Place(entity, project, sweep=page)
+
+
+def _shown(part: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in part[:60])

@@ -1,0 +1,278 @@
+"""The runs at an address, in a folder or in a bundle, with config, keys and state, without their histories."""
+
+import time
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lib.discover import key_names
+from lib.discover.address import Looked, Place
+from lib.runs import Run, as_number
+from lib.sources import (
+    DEFAULT_SERVER,
+    STEP,
+    Client,
+    Failed,
+    Listed,
+    Log,
+    Request,
+    Room,
+    SourceError,
+    Stopped,
+    Unreachable,
+    Watch,
+    Wire,
+    brought,
+    bundled_study,
+    fetch,
+    read_log,
+    server_of,
+)
+from lib.sources import Place as RunPlace
+from lib.study import Source, Study
+
+DEADLINE = 45.0
+#: Of so many runs the signal is read, to tell what a ratio counts.
+SIGNALS = 4
+
+
+def study_at(source: Source) -> Study:
+    """A study without a question: what stands for a place where a study is asked for."""
+    return Study(name="look", title="look", source=source, metrics=(), tasks=())
+
+
+def source_at(place: Place) -> Source:
+    """The place as a study's source."""
+    server = "" if place.server == DEFAULT_SERVER else place.server
+    return Source(kind="wandb", entity=place.entity, project=place.project, base_url=server)
+
+
+def server_at(place: Place) -> str:
+    """The server that a study of the place is read from.
+
+    Raises
+    ------
+    SourceError
+        Where the deployment reads another server than the address names.
+    """
+    server = server_of(study_at(source_at(place)))
+    if place.server and server != place.server:
+        raise SourceError(
+            f"This deployment reads {server} (WANDB_BASE_URL), so it cannot open a place on {place.server}."
+        )
+    return server
+
+
+# ---- a W&B server ------------------------------------------------------------------------------------------------
+
+
+def look_cloud(place: Place, key: str, deadline: float = DEADLINE) -> Looked:
+    """The runs of a place on a W&B server: of a sweep, of a run's sweep, or of the whole project.
+
+    Parameters
+    ----------
+    key : the user's own key for that server.
+    deadline : seconds for all of it.
+
+    Raises
+    ------
+    Unreachable, SourceError
+        One sentence: no answer in time, a key that is not accepted, no such project, sweep or run.
+    """
+    server, until = server_at(place), time.monotonic() + deadline
+    watch = Watch(deadline, lambda: time.monotonic() > until)
+    where = f"{place.entity}/{place.project}"
+    try:
+        client = Client(server, key, place.entity, place.project, watch)
+        sweep, notes = place.sweep, tuple[str, ...]()
+        if place.run:
+            sweep, notes = _sweep_of(client, place.run, where)
+        runs = client.runs({"sweep": sweep} if sweep else {})
+        if sweep and not runs and not client.has_sweep(sweep):
+            raise SourceError(f"There is no sweep '{sweep}' in {where} on {server}: check the address.")
+    except Stopped:
+        raise Unreachable(
+            f"{server} did not list the runs of {where} within {deadline:g} s: paste a sweep's address, or try again."
+        ) from None
+    lowest: dict[str, float] = {}
+    for run in runs:
+        _lower(lowest, run.values.items())
+    return Looked(
+        source=source_at(place),
+        title=" ".join(part for part in (place.project, sweep) if part),
+        runs=tuple(_run(run) for run in runs),
+        lowest=lowest,
+        falls=_falls_there(Wire(server, key, SIGNALS), place, runs, watch),
+        notes=notes,
+    )
+
+
+def _sweep_of(client: Client, run_id: str, where: str) -> tuple[str, tuple[str, ...]]:
+    found = client.runs({"name": run_id})
+    if not found:
+        raise SourceError(f"There is no run '{run_id}' in {where}: check the address.")
+    if found[0].sweep_id:
+        return found[0].sweep_id, (f"Run {run_id} is in sweep {found[0].sweep_id}: all of its runs are shown.",)
+    return "", (f"Run {run_id} is in no sweep: every run of the project is shown.",)
+
+
+def _run(run: Listed) -> Run:
+    return Run(
+        id=run.id,
+        name=run.name,
+        state=run.state,
+        config=run.config,
+        sweep_id=run.sweep_id,
+        group=run.group,
+        url=run.url,
+        created_at=run.created_at,
+        keys=run.keys,
+        last_step=run.last_step if run.last_step >= 0 else None,
+    )
+
+
+def _falls_there(wire: Wire, place: Place, runs: list[Listed], watch: Watch) -> dict[str, tuple[int | None, int]]:
+    """The fall of the signal in the few runs where it tells what their ratio counts; a run that fails is left out."""
+    falls: dict[str, tuple[int | None, int]] = {}
+    try:
+        for run, signal in [(r, s) for r in runs if (s := _signal_of(r)) and _undecided(r.config)][:SIGNALS]:
+            there = RunPlace(place.entity, place.project, run.id)
+            with brought(wire, Room(), there, [signal], watch, last_step=run.last_step) as found:
+                frame = found.raw().frame
+            if signal in frame.columns:
+                rows = frame.select(STEP, signal).drop_nulls().sort(STEP)
+                _note_fall(falls, run.id, rows.iter_rows())
+    except (Failed, Stopped):
+        pass  # The page then asks what the ratio counts.
+    finally:
+        wire.close()
+    return falls
+
+
+def _signal_of(run: Listed) -> str:
+    return next((key for key in run.keys if key_names.SIGNAL.search(key)), "")
+
+
+def _undecided(config: dict[str, Any]) -> bool:
+    """Whether a run has a ratio at which elapsed and remaining differ, and no step that tells which it is."""
+    if any(config.get(key) for key in key_names.DETACH_STEP):
+        return False
+    values = [as_number(config.get(key)) for key in key_names.RATIO]
+    return any(value and value != 0.5 for value in values)
+
+
+# ---- here --------------------------------------------------------------------------------------------------------
+
+
+def look_folder(path: Path, deadline: float = DEADLINE) -> Looked:
+    """The runs in a folder of wandb run directories; a file that cannot be read is a note.
+
+    Raises
+    ------
+    SourceError
+        Where there is no such folder or no run in it.
+    """
+    if not path.is_dir():
+        raise SourceError(f"{path} is not a folder: name one that holds wandb run directories.")
+    files = sorted(path.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
+    until, notes, runs = time.monotonic() + deadline, [], []
+    lowest: dict[str, float] = {}
+    falls: dict[str, tuple[int | None, int]] = {}
+    grouped = [list(group) for _, group in groupby(files, key=lambda file: file.stem)]
+    for done, group in enumerate(grouped):
+        if time.monotonic() > until:
+            notes.append(f"Only {done} of {len(grouped)} runs were looked at within {deadline:g} s.")
+            break
+        try:
+            log = Log()
+            for file in group:
+                read_log(file, log)
+        except (SourceError, OSError) as error:
+            notes.append(str(error))
+            continue
+        runs.append(_logged(log, lowest, falls))
+    if not runs:
+        raise SourceError(
+            notes[0] if notes else f"{path} holds no .wandb file: name a folder with wandb run directories."
+        )
+    source = Source(kind="offline", path=str(path.resolve()))
+    return Looked(source, path.resolve().name, tuple(runs), lowest, whole=True, falls=falls, notes=tuple(notes))
+
+
+def _logged(log: Log, lowest: dict[str, float], falls: dict[str, tuple[int | None, int]]) -> Run:
+    """The run of a log; what its rows say of lowest values and of the signal is added to what is known."""
+    keys, last = set[str](), -1
+    for row in log.rows:
+        keys |= row.keys()
+        last = max(last, int(row.get(STEP, -1)))
+        _lower(lowest, row.items())
+    for signal in sorted(key for key in keys if key_names.SIGNAL.search(key))[:1]:
+        _note_fall(falls, log.run_id, ((row[STEP], row[signal]) for row in log.rows if signal in row))
+    return Run(
+        id=log.run_id,
+        name=log.name,
+        state=log.state,
+        config=log.config,
+        sweep_id=log.sweep_id,
+        group=log.group,
+        created_at=log.started,
+        keys=tuple(sorted(key for key in keys if not key.startswith("_"))),
+        last_step=last if last >= 0 else None,
+    )
+
+
+def look_bundle(path: Path) -> Looked:
+    """The runs of a bundle, with the keys whose histories it holds.
+
+    Raises
+    ------
+    SourceError, StudyError
+        Where the path is no bundle of ours.
+    """
+    study = bundled_study(path)
+    manifest = fetch(study, Request())
+    points = manifest.history().filter(pl.col("metric").is_not_null(), pl.col("value").is_finite())
+    lowest = dict(points.group_by("metric").agg(pl.col("value").min()).collect().iter_rows())
+    falls: dict[str, tuple[int | None, int]] = {}
+    runs = []
+    for run in manifest.runs:
+        keys = tuple(sorted(run.rows))
+        runs.append(Run(**{**vars(run), "keys": keys, "tasks": ()}))
+        for signal in [key for key in keys if key_names.SIGNAL.search(key)][:1]:
+            rows = (
+                manifest.history([run])
+                .filter(pl.col("metric") == signal)
+                .sort("step")
+                .select("step", "value")
+                .collect()
+            )
+            _note_fall(falls, run.id, rows.iter_rows())
+    notes = tuple(problem.message for problem in manifest.problems)
+    return Looked(study.source, study.title, tuple(runs), lowest, whole=True, falls=falls, notes=notes)
+
+
+def _lower(lowest: dict[str, float], values: Any) -> None:
+    """Note the values that are lower than those seen before."""
+    for key, value in values:
+        number = None if isinstance(value, bool) else as_number(value)
+        if number is not None and not key.startswith("_") and number < lowest.get(key, float("inf")):
+            lowest[key] = number
+
+
+def _note_fall(falls: dict[str, tuple[int | None, int]], run_id: str, rows: Iterator[Any]) -> None:
+    """Note the last step at which a signal was above 0 and the first one at 0 after it, where it ends at 0."""
+    above: int | None = None
+    at: int | None = None
+    for step, value in rows:
+        number = as_number(value)
+        if number is None:
+            continue
+        if number > 0:
+            above, at = int(step), None
+        elif at is None:
+            at = int(step)
+    if at is not None:
+        falls[run_id] = (above, at)

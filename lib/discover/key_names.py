@@ -1,0 +1,116 @@
+"""What the name of a key says: task, seed or detach; family, scale and label of a metric."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from lib.study import Metric
+
+#: Names of config keys by what they hold, the likeliest first; a key in a section (`env.seed`) counts by its end.
+TASK = ("task", "task_name", "env", "env_id", "env_name", "environment", "gym_id", "game")
+SEED = ("seed", "random_seed", "rng_seed", "env_seed")
+TOTAL = (
+    "steps", "total_steps", "total_env_steps", "num_env_steps", "total_timesteps", "train_steps", "num_train_steps",
+    "max_steps", "num_steps",
+)  # fmt: skip
+RATIO = ("detach_encoder_ratio", "detach_ratio", "encoder_detach_ratio", "enc_lr_step_ratio")
+DETACH_STEP = ("detach_step", "detach_encoder_step", "encoder_detach_step", "freeze_step", "freeze_encoder_step")
+#: A ratio of what remains, by its definition, once the encoder's learning rate is scaled by this key to 0.
+FROZEN = {"enc_lr_step_ratio": "enc_lr_step_scale"}
+#: Names of logged keys that may count environment steps.
+STEP = (
+    "global_step", "env_step", "env_steps", "environment_steps", "total_env_steps", "num_env_steps", "total_steps",
+    "timesteps", "total_timesteps", "step", "steps", "frames",
+)  # fmt: skip
+#: Logged keys that fall to 0 where the encoder is frozen.
+SIGNAL = re.compile(r"(^|[/._])enc(oder)?[/._]?(lr|learning_rate)$", re.IGNORECASE)
+
+#: The metrics of the original notebook, with its labels and colours.
+ORIGINAL = (
+    Metric("eval/episode_reward", "reward", "increase", "Eval Episode Reward", color="#1f77b4"),
+    Metric("train/episode_reward", "reward", "increase", "Train Episode Reward", color="#2ca02c"),
+    Metric("train/consistency_loss", "loss", "decrease", "Train Consistency Loss", "log", "#d62728"),
+    Metric("validation_all/consistency_loss", "loss", "decrease", "Val (All) Consistency", "log", "#ff7f0e"),
+    Metric("validation_recent/consistency_loss", "loss", "decrease", "Val (Recent) Consistency", "log", "#9467bd"),
+)
+
+_LOSS = {"loss", "losses", "error", "errors", "mse", "mae", "rmse", "nll", "cost", "regret"}
+_REWARD = {"reward", "rewards", "return", "returns", "success", "score", "scores"}
+_CAPITALS = {"fps", "kl", "lr", "mae", "mse", "nll", "pi", "ppo", "q", "rmse", "sac", "td", "td3"}
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """A metric proposed for a logged key, and why; `assumed` where the name or the values do not say it."""
+
+    metric: Metric
+    why: str
+    assumed: bool
+
+
+def words(key: str) -> list[str]:
+    """The words of a key in lower case: `validation_all/consistencyLoss` has four."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", key)
+    return [word.lower() for word in re.split(r"[\W_]+", parted) if word]
+
+
+def label_of(key: str) -> str:
+    """A label for a key, as the original notebook writes them: `train/consistency_loss` is Train Consistency Loss."""
+    return " ".join(word.upper() if word in _CAPITALS else word.capitalize() for word in words(key)) or key
+
+
+def title_of(task: str) -> str:
+    """A name to read for a task: `humanoid_h1-balance_simple-v0` is Humanoid H1 Balance Simple."""
+    return label_of(re.sub(r"[-_]v\d+$", "", task))
+
+
+def family_of(key: str) -> Literal["reward", "loss"] | None:
+    """The family that a key's name tells; a reward_loss is a loss."""
+    found = set(words(key))
+    if found & _LOSS:
+        return "loss"
+    return "reward" if found & _REWARD else None
+
+
+def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Suggested:
+    """How to draw a logged key.
+
+    Parameters
+    ----------
+    lowest : the lowest value seen, None where none was.
+    whole : whether that is of every logged value, not of last values alone.
+    """
+    for metric in ORIGINAL:
+        if metric.key == key:
+            return Suggested(metric, "as in the original notebook", assumed=False)
+    family, label = family_of(key), label_of(key)
+    if family == "reward":
+        return Suggested(Metric(key, "reward", "increase", label), "family from its name", assumed=False)
+    if family is None:
+        return Suggested(Metric(key, "reward", "increase", label), "its name tells no family", assumed=True)
+    sure = whole and lowest is not None
+    if lowest is None:
+        scale, seen = "log", "no value was seen"
+    elif lowest > 0:
+        scale, seen = "log", f"{'every value is' if whole else 'the last values are'} above 0"
+    else:
+        scale, seen, sure = "linear", f"values go down to {lowest:.4g}", True
+    metric = Metric(key, "loss", "decrease", label, scale)  # type: ignore[arg-type]
+    return Suggested(metric, f"family from its name; {scale}: {seen}", assumed=not sure)
+
+
+def preselected(keys: list[str]) -> list[str]:
+    """The keys to begin with: the original notebook's where logged, else rewards and losses by name, three of each.
+
+    Evaluation and validation come first among the others, and consistency losses before other losses.
+    """
+    if original := [m.key for m in ORIGINAL if m.key in keys]:
+        return original
+    ranked = sorted(
+        keys, key=lambda key: (not {"consistency", "episode", "episodic"} & {*words(key)}, _split(key), key)
+    )
+    return [key for family in ("reward", "loss") for key in [k for k in ranked if family_of(k) == family][:3]]
+
+
+def _split(key: str) -> bool:
+    return not any(word.startswith(("eval", "val", "test")) for word in words(key))

@@ -1,0 +1,283 @@
+"""Estimators on small arrays: the last axis holds the runs (or one run's rows), every axis before it is a batch.
+
+The pages, the reports and the calibration benchmark call these same functions. They compute and refuse nothing:
+what may be offered when is in `lib.effects.compare.comparison`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+ALPHA = 0.05
+DRAWS = 9_999
+ENUMERATE = 20_000  # relabellings are listed up to this many, drawn beyond
+_CHUNK = 4_000_000  # numbers of a permutation distribution held at once
+_TIE = 1e-9  # relabellings this close (of the largest value) to the observed one are as far from 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate with its 95% interval and the two-sided p of the interval's own test, arrays over the batch."""
+
+    value: Array
+    low: Array
+    high: Array
+    p: Array
+    df: Array
+
+
+def mean_t(values: ArrayLike) -> Estimate:
+    """The mean over runs, by a t test against 0 with n - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    values : (..., n), n >= 2: one number a run (a jump) or a pair (a difference between the arms).
+    """
+    x = np.asarray(values, dtype=float)
+    n = x.shape[-1]
+    return from_error(x.mean(axis=-1), x.std(axis=-1, ddof=1) / math.sqrt(n), np.full(x.shape[:-1], n - 1.0))
+
+
+def welch(treated: ArrayLike, control: ArrayLike) -> Estimate:
+    """Mean of the treated minus mean of the control, by Welch's test with Welch-Satterthwaite degrees of freedom.
+
+    Parameters
+    ----------
+    treated, control : (..., n_t) and (..., n_c), both n >= 2: one number a run. With d = after - before this is the
+        difference in differences of Bertrand, Duflo and Mullainathan (2004): one number a unit.
+    """
+    return across([treated], [control])
+
+
+def from_error(value: Array, error: Array, df: Array) -> Estimate:
+    """An estimate with a standard error, by t with these degrees of freedom."""
+    # Student's t from scipy.special: all of scipy.stats takes longer to import than the first page may.
+    from scipy.special import stdtr, stdtrit
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = stdtrit(df, 0.5 + CONFIDENCE / 2) * error
+        p = 2 * stdtr(df, -np.abs(value) / error)
+    return Estimate(value, value - reach, value + reach, p, df)
+
+
+def ancova(before_t: ArrayLike, after_t: ArrayLike, before_c: ArrayLike, after_c: ArrayLike) -> Estimate:
+    """The arm's coefficient tau in after = a + tau arm + b before, with n_t + n_c - 3 degrees of freedom.
+
+    Parameters
+    ----------
+    before_t, after_t : (..., n_t), the treated runs.
+    before_c, after_c : (..., n_c), the controls.
+
+    Notes
+    -----
+    McKenzie (2012). The slope b is the one within arms (Frisch-Waugh), so tau is the difference of the afters minus
+    b times the difference of the befores.
+    """
+    x = [np.asarray(v, dtype=float) for v in (before_t, before_c)]
+    y = [np.asarray(v, dtype=float) for v in (after_t, after_c)]
+    dx = [v - v.mean(axis=-1, keepdims=True) for v in x]
+    dy = [v - v.mean(axis=-1, keepdims=True) for v in y]
+    sxx = sum((u * u).sum(axis=-1) for u in dx)
+    slope = sum((u * v).sum(axis=-1) for u, v in zip(dx, dy, strict=True)) / sxx
+    gap = x[0].mean(axis=-1) - x[1].mean(axis=-1)
+    tau = y[0].mean(axis=-1) - y[1].mean(axis=-1) - slope * gap
+    n = [v.shape[-1] for v in x]
+    df = n[0] + n[1] - 3
+    rest = sum(((v - slope[..., None] * u) ** 2).sum(axis=-1) for u, v in zip(dx, dy, strict=True))
+    error = np.sqrt(rest / df * (1 / n[0] + 1 / n[1] + gap**2 / sxx))
+    return from_error(tau, error, np.full(np.shape(tau), float(df)))
+
+
+def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estimate:
+    """The mean over K tasks of each one's difference between its arms, Welch-Satterthwaite over all groups of runs.
+
+    Parameters
+    ----------
+    treated, control : K arrays (..., n_k): one number a run, already divided by its task's scale. An empty control
+        (n_k = 0) says that the task's numbers are differences of pairs already.
+    """
+    tasks = len(treated)
+    groups = [(1.0, np.asarray(g, dtype=float)) for g in treated]
+    groups += [(-1.0, np.asarray(g, dtype=float)) for g in control if np.shape(g)[-1]]
+    value = np.sum([sign * g.mean(axis=-1) for sign, g in groups], axis=0) / tasks
+    shares = [g.var(axis=-1, ddof=1) / g.shape[-1] for _, g in groups]
+    variance = np.sum(shares, axis=0)
+    df = variance**2 / np.sum([v**2 / (g.shape[-1] - 1) for v, (_, g) in zip(shares, groups, strict=True)], axis=0)
+    return from_error(value, np.sqrt(variance) / tasks, df)
+
+
+def span(values: ArrayLike) -> Array:
+    """The distance of the 5 and 95% quantiles of the last axis: a task's scale, whatever arm a row is from."""
+    low, high = np.quantile(np.asarray(values, dtype=float), (0.05, 0.95), axis=-1)
+    return np.asarray(high - low)
+
+
+def label_floor(sizes: Sequence[tuple[int, int]]) -> float:
+    """The smallest two-sided p that relabelling runs can give, for (n_t, n_c) of every task (or of the only one)."""
+    count = math.prod(math.comb(a + b, a) for a, b in sizes)
+    return (2 if all(a == b for a, b in sizes) else 1) / count
+
+
+def sign_floor(n: int) -> float:
+    """The smallest two-sided p that flipping the signs of n pairs can give."""
+    return 2.0 ** (1 - n)
+
+
+def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: int = 0) -> Array:
+    """Share of the relabellings whose mean difference is at least as far from 0: runs keep to their own task.
+
+    Parameters
+    ----------
+    treated, control : K arrays (..., n_k), one a task (K = 1: one task); one number a run, scaled where K > 1.
+    seed : of the draws, where there are more than `ENUMERATE` relabellings; then p = (b + 1) / (m + 1), which is
+        never 0 (Phipson and Smyth, 2010).
+    """
+    pairs = [(np.asarray(t, dtype=float), np.asarray(c, dtype=float)) for t, c in zip(treated, control, strict=True)]
+    sizes = [(t.shape[-1], c.shape[-1]) for t, c in pairs]
+    count = math.prod(math.comb(a + b, a) for a, b in sizes)
+    weights = _listed_labels(sizes) if count <= ENUMERATE else _drawn_labels(sizes, np.random.default_rng(seed))
+    values = np.concatenate([np.concatenate(pair, axis=-1) for pair in pairs], axis=-1)
+    observed = sum(t.mean(axis=-1) - c.mean(axis=-1) for t, c in pairs)
+    return _share_as_far(values, weights, np.asarray(observed), drawn=count > ENUMERATE)
+
+
+def sign_p(values: ArrayLike, seed: int = 0) -> Array:
+    """Share of the sign patterns whose mean is at least as far from 0, for differences (..., n) of pairs."""
+    x = np.asarray(values, dtype=float)
+    n = x.shape[-1]
+    drawn = 2 ** (n - 1) > ENUMERATE
+    if drawn:
+        signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(DRAWS, n))
+    else:  # a pattern and its opposite are equally far from 0: the first sign can stay
+        signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=n - 1)])
+    return _share_as_far(x, signs / n, x.mean(axis=-1), drawn)
+
+
+def _listed_labels(sizes: list[tuple[int, int]]) -> Array:
+    """Every relabelling within tasks, as the weights (m, runs) that turn the runs' numbers into the statistic."""
+    tables = []
+    for a, b in sizes:
+        chosen = np.array(list(combinations(range(a + b), a)))
+        table = np.full((len(chosen), a + b), -1 / b)
+        np.put_along_axis(table, chosen, 1 / a, axis=1)
+        tables.append(table)
+    picks = np.indices([len(t) for t in tables]).reshape(len(tables), -1)
+    return np.concatenate([table[pick] for table, pick in zip(tables, picks, strict=True)], axis=1)
+
+
+def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Array:
+    rows = [np.tile(np.r_[np.full(a, 1 / a), np.full(b, -1 / b)], (DRAWS, 1)) for a, b in sizes]
+    return np.concatenate([rng.permuted(row, axis=1) for row in rows], axis=1)
+
+
+def _share_as_far(values: Array, weights: Array, observed: Array, drawn: bool) -> Array:
+    flat = values.reshape(-1, values.shape[-1])
+    far = np.abs(observed).reshape(-1, 1) - _TIE * np.abs(flat).max(axis=1, keepdims=True)
+    rows = max(1, _CHUNK // len(weights))
+    count = np.empty(len(flat))
+    for i in range(0, len(flat), rows):
+        count[i : i + rows] = (np.abs(flat[i : i + rows] @ weights.T) >= far[i : i + rows]).sum(axis=1)
+    share = (count + 1) / (len(weights) + 1) if drawn else count / len(weights)
+    return share.reshape(np.shape(observed))
+
+
+def jump_weights(steps: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, NDArray[np.int64]]:
+    """What turns one run's rows into its jump at each step: weights (m, rows) and rows a side (m, 2).
+
+    Parameters
+    ----------
+    steps : (rows,), or (m, rows) where each T has rows of its own; in environment steps.
+    at : (m,), the steps T at which to look.
+    half : h in environment steps: rows with abs(s - T) <= h are fitted; one exactly at T counts as before.
+
+    Returns
+    -------
+    weights : (m, rows); `values @ weights.T` is b2 of y = b0 + b1 (s - T) + b2 D + b3 (s - T) D, D = 1[s > T].
+        NaN where a side has fewer than two rows.
+    counts : (m, 2), the rows before and after within h.
+
+    Notes
+    -----
+    With the interaction the fit falls into one line a side (Xiao 2021), so b2 is the difference of their values at T.
+    """
+    s, t = np.atleast_2d(np.asarray(steps, dtype=float)), np.atleast_1d(np.asarray(at, dtype=float))
+    x = (s - t[:, None]) / half
+    near = np.abs(x) <= 1
+    sides = (near & (x <= 0), near & (x > 0))
+    before, after = (_intercept_weights(x, side) for side in sides)
+    return after - before, np.stack([side.sum(axis=1) for side in sides], axis=1)
+
+
+def _intercept_weights(x: Array, used: NDArray[np.bool_]) -> Array:
+    """The weights (m, rows) that give the value at x = 0 of the least-squares line through the used rows."""
+    n = used.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (x * used).sum(axis=1, keepdims=True) / n
+        off = (x - mean) * used
+        spread = (off**2).sum(axis=1, keepdims=True)
+        return np.where(n >= 2, used / n - mean * off / spread, np.nan)
+
+
+def local_jumps(steps: ArrayLike, values: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, NDArray[np.int64]]:
+    """One run's jump at each of many steps: the same as `jump_weights` gives, in time and memory of rows plus steps.
+
+    Parameters
+    ----------
+    steps, values : (rows,), sorted by step.
+    at : (m,), the steps T at which to look.
+    half : h in environment steps.
+
+    Returns
+    -------
+    jumps : (m,), NaN where a side has fewer than two rows.
+    counts : (m, 2), the rows before and after within h.
+
+    Notes
+    -----
+    The sums of a least-squares line over rows i to j are differences of running sums; steps are taken from the middle
+    of the run in units of h, and values from their mean, so that little is lost in the difference.
+    """
+    s, y, t = (np.asarray(given, dtype=float) for given in (steps, values, at))
+    if not len(s):
+        return np.full(len(t), np.nan), np.zeros((len(t), 2), dtype=np.int64)
+    middle = (s[0] + s[-1]) / 2
+    x, at_x = (s - middle) / half, (t - middle) / half
+    level = float(y.mean())
+    sums = np.zeros((4, len(s) + 1), dtype=np.longdouble)
+    for total, part in zip(sums, (x, x * x, y - level, x * (y - level)), strict=True):
+        np.cumsum(part, out=total[1:])
+    first, split, end = (
+        np.searchsorted(s, t - half),
+        np.searchsorted(s, t, "right"),
+        np.searchsorted(s, t + half, "right"),
+    )
+    ends = [_line_at(sums, at_x, *span) for span in ((first, split), (split, end))]
+    return (ends[1] - ends[0]).astype(float), np.stack([split - first, end - split], axis=1)
+
+
+def _line_at(sums: NDArray[np.longdouble], at: Array, first: NDArray[np.int64], end: NDArray[np.int64]) -> Array:
+    """The value at each `at` of the least-squares line through rows first to end, from running sums of x, xx, y, xy."""
+    n = (end - first).astype(np.longdouble)
+    x, xx, y, xy = sums[:, end] - sums[:, first]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = (xy - x * y / n) / (xx - x * x / n)
+        return np.where(n >= 2, y / n + slope * (at - x / n), np.nan)
+
+
+def onset_p(observed: float, redrawn: ArrayLike) -> float:
+    """Share of redrawn designs whose mean jump is at least as far from 0: (b + 1) / (m + 1).
+
+    Parameters
+    ----------
+    observed : the mean jump over runs at their own steps.
+    redrawn : (m,), the same at steps redrawn from the design. Bulte and Onghena (2008).
+    """
+    again = np.asarray(redrawn, dtype=float)
+    return float((np.sum(np.abs(again) >= abs(observed) * (1 - _TIE)) + 1) / (len(again) + 1))

@@ -1,0 +1,116 @@
+"""One answer per family of metrics."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lib.effects.compare.across_tasks import ALL_TASKS
+from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN, SUPPORTED
+from lib.study import Metric, Study
+
+Row = Mapping[str, Any]
+
+PARTLY = "partly supported"
+PARTLY_NOT = "partly contradicted"
+MIXED = "mixed"
+DESCRIPTIVE = "descriptive"
+
+#: By design, what stands behind a change; a jump without a control arm is never called an effect.
+_BASES = {
+    "fork": "With a control arm",
+    "did": "With a control arm",
+    "onset": "With randomised detach steps",
+    "jump": "Without a control arm, jumps at the detach",
+    "none": "Without a comparison",
+}
+_DESIGNS_OF_EFFECTS = ("fork", "did", "onset")
+_FAMILIES = ("reward", "loss")
+_EFFECT, _JUMP = ("raised", "lowered"), ("jumped up", "jumped down")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the data say of one family: its verdict in two words, and the counts in a sentence or two."""
+
+    family: str
+    verdict: str
+    text: str
+
+
+def answers(effects: pl.DataFrame, study: Study) -> tuple[Answer, ...]:
+    """One answer a family, from the rows of each task (those across tasks repeat them).
+
+    Parameters
+    ----------
+    effects : columns of `lib.effects.effects_table.EFFECTS`, judged by `study_effects`.
+    """
+    rows = effects.filter(pl.col("task") != ALL_TASKS).to_dicts()
+    found = []
+    for family in _FAMILIES:
+        mine = [row for row in rows if study.metric(row["metric"]).family == family]
+        if mine:
+            found.append(Answer(family, _verdict(mine), " ".join(_sentences(mine, study, family))))
+    return tuple(found)
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    """The verdicts of one family as one; jumps alone are descriptive, whatever they are."""
+    verdicts = Counter(row["verdict"] for row in rows if row["design"] in _DESIGNS_OF_EFFECTS)
+    if not verdicts:
+        return DESCRIPTIVE if any(row["design"] == "jump" for row in rows) else CANNOT_SAY
+    if verdicts[CONTRADICTED] and verdicts[SUPPORTED]:
+        return MIXED
+    for verdict, partly in ((SUPPORTED, PARTLY), (CONTRADICTED, PARTLY_NOT)):
+        if verdicts[verdict]:
+            return verdict if verdicts[verdict] == verdicts.total() else partly
+    return NOT_SHOWN if verdicts[NOT_SHOWN] else CANNOT_SAY
+
+
+def _sentences(rows: Sequence[Row], study: Study, family: str) -> Iterator[str]:
+    """One sentence a kind of comparison: `With a control arm: A and B lowered on 2 of 2 tasks; C on 1 of 2.`"""
+    unit = "task" if len({row["arm"] for row in rows}) == 1 else "comparison"
+    for basis in dict.fromkeys(_BASES.values()):
+        mine = [row for row in rows if _BASES[row["design"]] == basis]
+        metrics = list(dict.fromkeys(row["metric"] for row in mine))
+        alike: dict[str, list[Metric]] = {}
+        for key in metrics:
+            metric = study.metric(key)
+            alike.setdefault(_outcome([row for row in mine if row["metric"] == key], metric, unit), []).append(metric)
+        if alike:
+            said = [f"{_names(same, len(metrics), family)} {outcome}" for outcome, same in alike.items()]
+            yield f"{basis}: {'; '.join(said)}."
+
+
+def _names(metrics: Sequence[Metric], of: int, family: str) -> str:
+    if len(metrics) == of and of > 2:
+        return f"all {of} {family} metrics"
+    names = [metric.name for metric in metrics]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _outcome(rows: Sequence[Row], metric: Metric, unit: str) -> str:
+    """What became of one metric: `lowered on 1 of 2 tasks, not shown on 1`."""
+    counts, jump = Counter(row["verdict"] for row in rows), rows[0]["design"] == "jump"
+    up, down = _JUMP if jump else _EFFECT
+    wished, opposite = (up, down) if metric.expect == "increase" else (down, up)
+    seen = counts[SUPPORTED] + counts[CONTRADICTED]
+    said = {
+        SUPPORTED: wished,
+        CONTRADICTED: f"{opposite}, against what was expected,",
+        NOT_SHOWN: "not shown" if seen else f"not shown to have {wished}" if jump else f"not shown to be {wished}",
+        CANNOT_SAY: "without a verdict",
+    }
+    parts = [(words, counts[verdict]) for verdict, words in said.items() if counts[verdict]]
+    first, *rest = parts
+    return ", ".join([_first(*first, len(rows), unit), *(f"{words} on {count}" for words, count in rest)])
+
+
+def _first(words: str, count: int, total: int, unit: str) -> str:
+    """The first count, which says what is counted: `lowered on 2 of 2 tasks`, `not shown on any of 2 tasks`."""
+    if total == 1:
+        return f"{words} on 1 {unit}"
+    none = count == total and words.startswith(("not shown", "without"))
+    return f"{words} on {'any' if none else count} of {total} {unit}s"

@@ -1,0 +1,76 @@
+"""How each number is computed, in words, for the pages and the report."""
+
+from lib.curves import View
+
+SPREADS = {
+    "std": "one standard deviation over seeds (ddof 1)",
+    "se": "one standard error of the mean",
+    "ci": "the 95% t interval of the mean, n - 1 degrees of freedom",
+    "minmax": "the lowest and the highest seed",
+}
+AGGREGATES = {"mean": "mean", "iqm": "interquartile mean", "median": "median"}
+
+DETACH = (
+    "A run's detach step comes from its config where the study names the keys and the run has them, else from the study "
+    "file; where the two differ, config wins and the run carries a warning. A logged signal, such as the encoder's "
+    "learning rate, only checks it: it agrees when the step lies between the signal's last row above its resting value "
+    "and its first row at it. A run whose ratio is null or 0 was never detached: the control arm."
+)
+
+EFFECTS = (
+    "Runs are the sample, never rows or episodes. Each run gives one number before the detach and one after it: the mean "
+    "of its raw rows (never binned, never smoothed) in the declared windows, on log values for log metrics. A row logged "
+    "exactly at the detach step counts as before. With a control arm the change is a difference between arms: over fork "
+    "pairs (runs whose histories are the same up to the detach) a paired t interval, otherwise a difference in "
+    "differences with Welch's interval. With randomised detach steps it is an exact onset test. Without either, only the "
+    "jump at the detach is tested, and nothing causal is said. One seed gets no inference, two get no verdict. Holm's "
+    "correction runs over all the study's claims."
+)
+
+VERDICTS = (
+    "**supported**: the interval excludes 0 in the expected direction, every gate passed and Holm's p is below 0.05. "
+    '**contradicted**: the same, in the other direction. **not shown**: neither; this is never "no effect". '
+    "**cannot say**: the data do not allow an answer; the reason is given."
+)
+
+AUDIT = (
+    "Every run of the study is listed with what is known about it. A run that ends before 95% of its task's total steps is "
+    "called short. Values that are no numbers are dropped and counted; of a step logged twice the row with the latest "
+    "timestamp is kept. NaN and infinities stay in the history and are left out of curves and effects. A run left out "
+    "here is left out of every chart, table and export, and the page's address says so."
+)
+
+
+SOURCES = (
+    "Histories are read whole, never sampled, and kept on disk as Parquet, apart for each account. Fetching again brings "
+    "only what is new. A key that you enter is kept in this session's memory and sent to the server named beside it, "
+    "nowhere else; a study that you open yourself never uses this deployment's key."
+)
+
+
+def curves_text(view: View) -> str:
+    """How the curves on screen came about, for these settings."""
+    if view.grid == "exact":
+        return (
+            "The original notebook's arithmetic: mean and sample standard deviation over the seeds logged at exactly that "
+            "step (0 where only one is), and a moving average over points for train rewards."
+        )
+    smoothing = (
+        "Train rewards are first smoothed by a trailing moving average over the stated window of environment steps, run by "
+        "run, on the metric's own rows and never across the detach. "
+        if view.smooth
+        else "Nothing is smoothed. "
+    )
+    x = "at the mean step of the bin's points"
+    if view.x == "wall":
+        x = (
+            "at the mean, over the runs in the bin, of the hours since each run's first timestamp (bins stay bins of steps, "
+            "so values are those of every other axis; where only faster runs go on, a line steps back)"
+        )
+    return (
+        f"{smoothing}Each run then gives one value per bin. Bins are counted from the detach step, so that none straddles "
+        "it; their width is the metric's median row spacing or a thousandth of the training, whichever is larger. The line "
+        f"is the {AGGREGATES[view.aggregate]} over seeds, {x}; the band is "
+        f"{SPREADS[view.spread]}. On log metrics the mean is geometric and the band a factor. Where only one seed has a "
+        "value there is no band; the strip below each chart is the number of seeds."
+    )

@@ -1,0 +1,125 @@
+"""Charts as files: self-contained HTML, SVG, PDF, PNG and Vega-Lite JSON."""
+
+import html
+import json
+import re
+from functools import cache
+from typing import Any, Literal, get_args
+
+import altair as alt
+import vl_convert
+
+from lib.report.presets import POINTS_PER_INCH, PX_PER_INCH, Preset, Spec, _preset, _styled, _svg
+
+Format = Literal["html", "svg", "pdf", "png", "json"]
+FORMATS: tuple[str, ...] = get_args(Format)
+MIME = {
+    "html": "text/html",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "json": "application/json",
+}
+
+
+def render(
+    chart: alt.TopLevelMixin,
+    format: str,
+    *,
+    preset: Preset | str = "notebook",
+    scale: float = 1.0,
+    footer: str = "",
+) -> bytes:
+    """A chart as the bytes of a file.
+
+    Parameters
+    ----------
+    chart : of a fixed width; one that fills its container takes the preset's width, or 800 pixels.
+    format : one of `FORMATS`.
+    preset : a preset or the name of one.
+    scale : pixels of a PNG per pixel of the figure (at 96 an inch); 3 prints well.
+    footer : small text below the figure (above it in the grid); see `footer_text`.
+
+    Returns
+    -------
+    html : a page that needs no network and keeps zoom, hover and legends. svg, pdf : text stays text, without what
+    only a pointer can use; a PDF embeds its fonts and measures the preset's inches. json : the Vega-Lite specification
+    with its data.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such format or preset.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"There is no figure format '{format}': choose one of {', '.join(FORMATS)}.")
+    look = _preset(preset)
+    spec = chart.to_dict()
+    if format not in ("html", "json"):
+        spec = _without_pointer(spec)
+    spec, zoom = _styled(spec, look, footer)
+    if format == "json":
+        return json.dumps(spec).encode()
+    if format == "html":
+        return _page(spec).encode()
+    if format == "svg":
+        return _scaled_svg(_svg(spec), zoom).encode()
+    if format == "pdf":
+        # A drawing's pixel becomes a point, whatever size it asks for elsewhere.
+        return vl_convert.svg_to_pdf(_scaled_svg(_svg(spec), zoom * POINTS_PER_INCH / PX_PER_INCH))
+    return vl_convert.vegalite_to_png(spec, scale=zoom * scale)
+
+
+def _without_pointer(spec: Spec) -> Spec:
+    """The specification without what needs a pointer: selections, and the rule that follows it."""
+
+    def still(node: Any) -> Any:
+        if isinstance(node, list):
+            return [still(item) for item in node if not _follows(item)]
+        if not isinstance(node, dict):
+            return node
+        condition = node.get("condition")
+        if isinstance(condition, dict) and "value" in condition and '"param"' in json.dumps(condition):
+            # What nobody points at looks as it does at first; an empty selection may hold everywhere or nowhere.
+            return {"value": node["value"] if condition.get("empty") is False else condition["value"]}
+        return {k: v if k in ("data", "datasets") else still(v) for k, v in node.items() if k != "params"}
+
+    bare: Spec = still(spec)
+    drawn = json.dumps({k: v for k, v in bare.items() if k != "datasets"})
+    bare["datasets"] = {k: v for k, v in spec.get("datasets", {}).items() if f'"{k}"' in drawn}
+    return bare
+
+
+def _follows(node: Any) -> bool:
+    return isinstance(node, dict) and "_hover_" in str(node.get("name", ""))
+
+
+def _scaled_svg(svg: str, zoom: float) -> str:
+    """The drawing at another size: its outer width and height change, its coordinates stay."""
+
+    def resized(match: re.Match[str]) -> str:
+        return f'{match[1]}{float(match[2]) * zoom:g}" height="{float(match[3]) * zoom:g}"'
+
+    return re.sub(r'(<svg[^>]* width=")([\d.]+)" height="([\d.]+)"', resized, svg, count=1)
+
+
+@cache
+def _script() -> str:
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return bundle
+
+
+def _page(spec: Spec) -> str:
+    """One page with the libraries inside. Data and names may hold anything, so no "<" of theirs reaches the markup."""
+    title = spec.get("title")
+    text = title.get("text", "") if isinstance(title, dict) else title
+    name = html.escape(" ".join(text) if isinstance(text, list) else str(text or "Figure"))
+    data = json.dumps(spec).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    options = json.dumps(
+        {"renderer": "svg", "actions": {"export": True, "source": True, "compiled": False, "editor": False}}
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{name}</title>\n'
+        f'<script>{_script()}</script>\n</head>\n<body>\n<main id="figure"></main>\n'
+        f"<script>vegaEmbed('#figure', {data}, {options}).catch(console.error);</script>\n</body>\n</html>\n"
+    )

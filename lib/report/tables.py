@@ -1,0 +1,62 @@
+"""Tables of the report page as HTML."""
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+from markupsafe import Markup, escape
+
+from lib.effects import ALL_TASKS
+from lib.study import Study
+
+
+def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
+    titles = {task.key: task.title for task in study.tasks} | {ALL_TASKS: "across tasks"}
+    names = {metric.key: metric.name for metric in study.metrics}
+    interval = pl.format("{} to {}", *(pl.col(c).round_sig_figs(3) for c in ("ci_low", "ci_high")))
+    pairs = pl.when(pl.col("design") == "fork").then(pl.format("{} fork pairs", "n_arm"))
+    runs = pairs.when(pl.col("n_control") > 0).then(pl.format("{} against {}", "n_arm", "n_control"))
+    arm = ["arm"] if effects["arm"].n_unique() > 1 else []
+    return effects.select(
+        pl.col("task").replace(titles),
+        pl.col("metric").replace(names),
+        *arm,
+        runs.otherwise(pl.col("n_arm").cast(pl.String)).alias("runs"),
+        "before",
+        "after",
+        "change",
+        interval.alias("95% CI"),
+        pl.col("p_value").alias("p"),
+        pl.col("p_holm").alias("p, Holm"),
+        "verdict",
+        "reasons",
+    )
+
+
+def _html_table(frame: pl.DataFrame) -> Markup:
+    head = Markup().join(Markup("<th>{}</th>").format(_head(name)) for name in frame.columns)
+    rows = Markup().join(Markup("<tr>{}</tr>").format(_cells(row)) for row in frame.iter_rows())
+    return Markup('<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
+        head, rows
+    )
+
+
+def _head(name: str) -> Markup:
+    """A column's name that may break where the parts of a logged key meet."""
+    return Markup("<wbr>").join(re.split(r"(?<=[:/])", name.replace("_", " ")))
+
+
+def _cells(row: Sequence[object]) -> Markup:
+    return Markup().join(_cell(value) for value in row)
+
+
+def _cell(value: object) -> Markup:
+    if value is None:
+        return Markup("<td></td>")
+    if isinstance(value, float):
+        return Markup('<td class="number">{}</td>').format(f"{value:.4g}")
+    if isinstance(value, int):
+        return Markup('<td class="number">{}</td>').format(f"{value:,}")
+    wide = len(str(value)) > 24
+    return Markup('<td class="{}">{}</td>').format("text" if wide else "", escape(str(value)))

@@ -1,0 +1,85 @@
+"""Write a study as files: figures, tables, claims and the report page."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from lib.curves import View
+from lib.report.figures import figures
+from lib.report.page import claims, report_page
+from lib.report.render import render
+from lib.report.results import Results, study_results
+from lib.runs import Manifest, StoreError, put
+from lib.study import Study
+
+TABLES = ("curves", "effects", "effects_detail", "runs")
+TABLE_FORMATS = ("csv", "parquet")
+
+
+def check_folder(out: Path) -> None:
+    """Make the output folder and see that it can be written, before any long work.
+
+    Raises
+    ------
+    StoreError
+        One sentence, where it cannot.
+    """
+    probe = out / ".write-test"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written ({error.strerror}): choose another folder with --out.") from None
+
+
+def write_report(
+    study: Study,
+    manifest: Manifest,
+    out: Path,
+    view: View,
+    formats: Sequence[str],
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
+    """Write the study's files in these formats; the paths written.
+
+    `html` also writes `report.html` and `claims.md`. Every file is put in place whole.
+
+    Raises
+    ------
+    StoreError
+        Where the folder cannot be written.
+    """
+    found = study_results(study, manifest, view)
+    written = []
+    for name, content in _files(found, formats):
+        say(f"Writing {name}")
+        put(out / name, content, shared=True)
+        written.append(out / name)
+    return written
+
+
+def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    for stem, chart in figures(found.study, found.drawn):
+        for kind in formats:
+            if kind not in TABLE_FORMATS:
+                yield f"{stem}.{kind}", render(chart, kind)
+    for name in TABLES:
+        for kind in formats:
+            if kind in TABLE_FORMATS:
+                yield f"{name}.{kind}", table(getattr(found, name), kind)
+    if "html" in formats:
+        yield "claims.md", claims(found).encode()
+        yield "report.html", report_page(found).encode()
+
+
+def table(frame: pl.DataFrame, kind: str) -> bytes:
+    """A frame as the bytes of a CSV (full float64 precision) or Parquet file."""
+    buffer = io.BytesIO()
+    if kind == "parquet":
+        frame.write_parquet(buffer)
+    else:
+        frame.write_csv(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,59 @@
+"""Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
+
+from lib.runs.atomic import Staged, StoreError, put, stage
+from lib.runs.audit import config_differences, never_logged, runs_table, unusable_points
+from lib.runs.detach import Treatment, anchor, arms_of, of_task, treatments, value_text
+from lib.runs.model import SCHEMA_VERSION, Drop, Manifest, Problem, Run, manifest_from
+from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, normalised, numeric, raw_frame
+from lib.runs.reader import Part, metric_widths, ordered
+from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
+from lib.runs.schema import HISTORY, Points, points_of
+from lib.runs.store import Usage, clear, shelf, store_root, usage, writing
+
+__all__ = [
+    "HISTORY",
+    "SCHEMA_VERSION",
+    "TIMESTAMP",
+    "Drop",
+    "Manifest",
+    "Part",
+    "Points",
+    "Problem",
+    "Run",
+    "Staged",
+    "StoreError",
+    "Treatment",
+    "Usage",
+    "anchor",
+    "arms_of",
+    "as_number",
+    "clear",
+    "config_differences",
+    "describe",
+    "is_whole",
+    "manifest_from",
+    "metric_widths",
+    "never_logged",
+    "normalise",
+    "normalised",
+    "numeric",
+    "of_task",
+    "ordered",
+    "points_of",
+    "put",
+    "raw_frame",
+    "read_extra",
+    "read_run",
+    "run_file_name",
+    "runs_table",
+    "shelf",
+    "stage",
+    "stage_run",
+    "store_root",
+    "treatments",
+    "unusable_points",
+    "usage",
+    "value_text",
+    "write_run",
+    "writing",
+]

@@ -1,0 +1,222 @@
+"""Each run's detach step, where the step came from, and the arm of the run."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+import polars as pl
+
+from lib.runs.model import Manifest, Run
+from lib.study import CONTROL, DETACHED, DetachRule, Signal, Study, Task
+
+
+def detach_step(rule: DetachRule, config: Mapping[str, Any], total_steps: int) -> tuple[int | None, str, list[str]]:
+    """The detach step of a run, by the rule of its task.
+
+    Config wins over the typed step. A ratio that is null or 0 means never detached; so does a missing one where
+    no step is typed, since nothing then says otherwise.
+
+    Returns
+    -------
+    step : in environment steps, None for the control arm.
+    source : `config`, `typed`, or empty where nothing says anything.
+    warnings : what does not fit, a sentence each.
+    """
+    warnings: list[str] = []
+    if not rule.ratio_key or rule.ratio_key not in config:
+        return rule.step, "typed" if rule.step else "", warnings
+    ratio = config[rule.ratio_key]
+    if ratio is None or ratio == 0:
+        return None, "config", warnings
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1:
+        warnings.append(f"{rule.ratio_key} is {ratio!r}, not a fraction: {_fallback(rule)}")
+        return rule.step, "typed" if rule.step else "", warnings
+    absent = [key for key, _ in rule.frozen_when if key not in config]
+    if absent:
+        warnings.append(f"{absent[0]} is not in its config: {_fallback(rule)}")
+        return rule.step, "typed" if rule.step else "", warnings
+    unfrozen = [(key, config.get(key)) for key, value in rule.frozen_when if config.get(key) != value]
+    if unfrozen:
+        key, value = unfrozen[0]
+        warnings.append(f"{key} is {value!r}, so the encoder was never frozen")
+        return None, "config", warnings
+    total = _total(rule, config, total_steps, warnings)
+    step = round((ratio if rule.ratio_counts == "elapsed" else 1 - ratio) * total)
+    if rule.step is not None and rule.step != step:
+        warnings.append(f"typed detach step {rule.step:,} but config says {step:,}: config is used")
+    return step, "config", warnings
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One run's place in the experiment of one task.
+
+    `detach_step` is T in environment steps, None in the control arm; `detach_source` says who knows it (`typed`,
+    `config`, or empty); `ratio` is the elapsed fraction of training at T; `signal` is `agrees`, `disagrees`,
+    `not logged`, `not reached`, or empty where the study names none.
+    """
+
+    run_id: str
+    task: str
+    arm: str
+    seed: str
+    detach_step: int | None
+    detach_source: str
+    ratio: float | None
+    signal: str
+    last_step: int | None
+    state: str
+    warnings: tuple[str, ...] = ()
+
+
+def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ()) -> tuple[Treatment, ...]:
+    """The treatment of every run of every task, in the order of the study's tasks, arms and seeds.
+
+    Parameters
+    ----------
+    left_out : ids of runs that the user set aside.
+    """
+    found: list[Treatment] = []
+    for task in study.tasks:
+        # Runs set aside still count when arms are named, so that leaving one out renames nothing.
+        runs = manifest.of_task(task.key)
+        seen = _signal_steps(manifest, runs, task.detach.signal)
+        of_task = [_treatment(study, task, run, seen.get(run.id)) for run in runs]
+        found += sorted(_name_arms(study, task, of_task, runs), key=_order)
+    return tuple(t for t in found if t.run_id not in left_out)
+
+
+def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
+    """The treatments of one task, by its id."""
+    return tuple(t for t in treated if t.task == task)
+
+
+def arms_of(treated: Sequence[Treatment]) -> tuple[str, ...]:
+    """The arms present, detached ones first."""
+    return tuple(sorted({t.arm for t in treated}, key=lambda arm: (arm == CONTROL, arm)))
+
+
+def anchor(treated: Sequence[Treatment]) -> int:
+    """The step that a task's aligned bins start from when a run has no detach step of its own.
+
+    It is the detach step the runs share; 0 where they share none (never detached, or randomised).
+    """
+    steps = {t.detach_step for t in treated if t.detach_step is not None}
+    return steps.pop() if len(steps) == 1 else 0
+
+
+def _order(treatment: Treatment) -> tuple[bool, str, int, str]:
+    seed = treatment.seed
+    number = int(seed) if re.fullmatch("-?[0-9]{1,18}", seed) else 0
+    return treatment.arm == CONTROL, treatment.arm, number, seed + treatment.run_id
+
+
+def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int | None] | None) -> Treatment:
+    rule = task.detach
+    step, source, warnings = detach_step(rule, run.config, task.total_steps)
+    signal, complaint = _check_signal(rule.signal, step, run.last_step, seen)
+    seed = run.config.get(study.seed_key)
+    return Treatment(
+        run_id=run.id,
+        task=task.key,
+        arm=CONTROL if step is None else DETACHED,
+        seed=run.id if seed is None else value_text(seed),
+        detach_step=step,
+        detach_source=source,
+        ratio=None if step is None else step / (_own_total(rule, run.config) or task.total_steps),
+        signal=signal,
+        last_step=run.last_step,
+        state=run.state,
+        warnings=tuple(warnings + ([complaint] if complaint else [])),
+    )
+
+
+def _fallback(rule: DetachRule) -> str:
+    return "the typed step is used" if rule.step else "the run counts as never detached"
+
+
+def _own_total(rule: DetachRule, config: Mapping[str, Any]) -> float | None:
+    """The total steps that a run's config names, None where it names none that can be."""
+    total = config.get(rule.total_steps_key) if rule.total_steps_key else None
+    known = isinstance(total, int | float) and not isinstance(total, bool) and 0 < total < inf
+    return total if known else None
+
+
+def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int, warnings: list[str]) -> float:
+    if not rule.total_steps_key:
+        return total_steps
+    total = _own_total(rule, config)
+    if total is None:
+        said = config.get(rule.total_steps_key)
+        warnings.append(f"{rule.total_steps_key} is {said!r}: the study's {total_steps:,} steps are used")
+        return total_steps
+    if total != total_steps:
+        warnings.append(f"{rule.total_steps_key} is {total:,} but the study says {total_steps:,}: config is used")
+    return total
+
+
+def _signal_steps(
+    manifest: Manifest, runs: Sequence[Run], signal: Signal | None
+) -> dict[str, tuple[int | None, int | None]]:
+    """By run, the signal's last step above its resting value and the first one at it afterwards."""
+    if signal is None or not runs:
+        return {}
+    rows = manifest.history(runs).filter(pl.col("metric") == signal.key, pl.col("value").is_finite())
+    above = pl.col("value") > signal.falls_to
+    last_above = pl.col("step").filter(above).max()
+    steps = rows.group_by("run_id").agg(
+        last_above.alias("above"),
+        pl.col("step").filter(~above & (pl.col("step") > last_above.fill_null(-1))).min().alias("at"),
+    )
+    return {run: (up, at) for run, up, at in steps.collect().iter_rows()}
+
+
+def _check_signal(
+    signal: Signal | None, step: int | None, last: int | None, seen: tuple[int | None, int | None] | None
+) -> tuple[str, str]:
+    """Whether the logged signal agrees with the detach step, and the complaint where it does not."""
+    if signal is None:
+        return "", ""
+    if seen is None:
+        return "not logged", f"{signal.key} is not logged: the detach cannot be checked"
+    above, at = seen
+    if step is None:
+        if at is None:
+            return "agrees", ""
+        return "disagrees", f"never detached by its config, but {signal.key} falls to {signal.falls_to:g} by {at:,}"
+    if at is None and above is not None and above <= step:
+        if last is not None and last <= step:
+            return "not reached", ""
+        return "not logged", f"{signal.key} is not logged after detach step {step:,}: the detach cannot be checked"
+    if at is None:
+        return "disagrees", f"detach step {step:,}, but {signal.key} never falls to {signal.falls_to:g}"
+    if (above is None or above <= step) and step <= at:
+        return "agrees", ""
+    between = f"between {above:,} and {at:,}" if above is not None else f"by {at:,}"
+    return "disagrees", f"detach step {step:,}, but {signal.key} falls to {signal.falls_to:g} {between}"
+
+
+def _name_arms(study: Study, task: Task, treated: list[Treatment], runs: Sequence[Run]) -> list[Treatment]:
+    """Tell the detached arms apart where there are several; a randomised design is one arm."""
+    if study.arms:
+        labels, key = dict(study.arms.labels), study.arms.key
+        values = {run.id: value_text(run.config[key]) for run in runs if run.config.get(key) is not None}
+        names = {run: labels.get(value, f"{DETACHED} {value}") for run, value in values.items()}
+        return [t if t.detach_step is None else replace(t, arm=names.get(t.run_id, DETACHED)) for t in treated]
+    ratios = {_ratio_text(t) for t in treated if t.ratio is not None}
+    if len(ratios) < 2 or task.detach.randomised:
+        return treated
+    return [t if t.ratio is None else replace(t, arm=f"{DETACHED} {_ratio_text(t)}") for t in treated]
+
+
+def _ratio_text(treatment: Treatment) -> str:
+    return f"{treatment.ratio:.4g}"
+
+
+def value_text(value: object) -> str:
+    """A config value as a study file writes it: whole numbers without a point, true and false in small letters."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,137 @@
+"""Runs as values: `Run`, `Drop`, `Problem`, and the `Manifest` that a fetch returns."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import finalize
+
+import polars as pl
+from pydantic import TypeAdapter
+
+from lib.runs.schema import HISTORY
+
+SCHEMA_VERSION = 1
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Points of one metric of a run that are not in the history, and why."""
+
+    metric: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as a source describes it.
+
+    `tasks` are the ids of the study's tasks it belongs to; `first_step` and `last_step` the range of every step
+    it logged; `rows` the number of points in the history by metric; `keys` every key it is known to have logged;
+    `fetched` the keys that were asked for, under the step keys `step_key`; `file` its Parquet file, below the
+    manifest's folder.
+    """
+
+    id: str
+    name: str = ""
+    state: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    sweep_id: str = ""
+    group: str = ""
+    url: str = ""
+    created_at: str = ""
+    tasks: tuple[str, ...] = ()
+    first_step: int | None = None
+    last_step: int | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    fetched: tuple[str, ...] = ()
+    step_key: tuple[str, ...] = ()
+    fetched_at: str = ""
+    file: str = ""
+    drops: tuple[Drop, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps the study from being whole: a sentence, and the run or task it is about."""
+
+    message: str
+    run_id: str = ""
+    task: str = ""
+
+
+#: The files of the histories that manifests gave, by the identity of the frame, as long as that lives.
+_files: dict[int, tuple[Path, ...]] = {}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was brought for a study: its runs, the folder of their Parquet files, when, and what is missing.
+
+    `source` names where the runs came from (kind, entity, project, server; never a key) and `fetched_at` is UTC in
+    ISO 8601.
+    """
+
+    study: str
+    source: dict[str, str]
+    fetched_at: str
+    folder: str
+    runs: tuple[Run, ...]
+    problems: tuple[Problem, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything the study asks for came."""
+        return not self.problems
+
+    def of_task(self, task: str) -> tuple[Run, ...]:
+        """The runs of one task, by its id."""
+        return tuple(run for run in self.runs if task in run.tasks)
+
+    def history(self, runs: Iterable[Run] | None = None) -> pl.LazyFrame:
+        """The history of these runs (all by default), unread: columns as in `HISTORY`."""
+        chosen = self.runs if runs is None else runs
+        files = sorted({Path(self.folder) / run.file for run in chosen if run.file})
+        if not files:
+            return pl.LazyFrame(schema=HISTORY)
+        frame = pl.scan_parquet(files, glob=False)
+        _files[id(frame)] = tuple(files)
+        finalize(frame, _files.pop, id(frame), None)
+        return frame
+
+    def to_json(self) -> str:
+        """The manifest as JSON text, without the folder it lies in."""
+        tree = asdict(self)
+        del tree["folder"]
+        return json.dumps(tree, indent=1, sort_keys=True, default=str)
+
+
+def files_of(history: pl.LazyFrame) -> tuple[Path, ...]:
+    """The files that make up a history just as a manifest gave it; none of one that was made or changed otherwise."""
+    return _files.get(id(history), ())
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What checks trees for being of a kind: it takes longer to make than to use."""
+    return TypeAdapter(kind)
+
+
+def run_from(tree: Mapping[str, Any]) -> Run:
+    """The run that `dataclasses.asdict` turned into this tree; ValueError where it is not one."""
+    return _adapter(Run).validate_python(tree)
+
+
+def manifest_from(text: str, folder: Path) -> Manifest:
+    """The manifest that `Manifest.to_json` wrote; ValueError where it is not one."""
+    tree = json.loads(text)
+    if not isinstance(tree, dict):
+        raise ValueError("a manifest is an object")
+    return _adapter(Manifest).validate_python({**tree, "folder": str(folder)})

@@ -1,0 +1,148 @@
+"""The store on disk: one Parquet file per run, in a folder per server, key and project."""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from lib.runs.atomic import _ASIDE, StoreError, _said
+from lib.runs.model import SCHEMA_VERSION
+
+_LOCK, _ABOUT = ".lock", "about.json"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one shelf takes: its project, its folder, bytes on disk, runs."""
+
+    project: str
+    folder: Path
+    bytes: int
+    runs: int
+
+
+def store_root() -> Path:
+    """The store's folder: `DETACH_STORE`, or the platform's user cache folder."""
+    named = os.environ.get("DETACH_STORE")
+    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("detach-encoder-study"))
+
+
+def shelf(server: str, key: str, project: str) -> Path:
+    """The folder of one identity's runs of one project (`entity/project`, or a local folder).
+
+    The identity is a keyed hash of server and key under a salt that stays in the store: the key cannot be read back.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", project)[-60:]
+    digest = hashlib.sha256(project.encode()).hexdigest()[:8]
+    return _shelves(server, key) / f"{safe}-{digest}"
+
+
+def _shelves(server: str, key: str) -> Path:
+    """The folder of one identity."""
+    root = store_root()
+    mixed = f"{server}\0{key}".encode()
+    identity = hmac.new(_salt(root), mixed, hashlib.sha256).hexdigest()[:24] if key else "local"
+    return root / f"v{SCHEMA_VERSION}" / identity
+
+
+def _salt(root: Path) -> bytes:
+    """The store's own secret, made once whoever else is about to make it."""
+    path = root / "salt"
+    with _said(root):
+        if not path.exists():
+            root.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=root, prefix=_ASIDE)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+            try:
+                Path(path).hardlink_to(name)
+            except FileExistsError:
+                pass
+            finally:
+                Path(name).unlink()
+        return path.read_bytes()
+
+
+@contextmanager
+def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Be the only one who writes to a shelf; what an interrupted writer left aside is cleared away.
+
+    The lock is the operating system's: it is free when its holder has died. Waits for another writer until
+    `cancelled`; StoreError then, and where the folder cannot be written.
+    """
+    with _said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0.2)
+            except Timeout:
+                if cancelled():
+                    raise StoreError("Stopped while another fetch was writing the same runs.") from None
+    try:
+        for left in folder.rglob(f"{_ASIDE}*"):
+            left.unlink(missing_ok=True)
+        if not (folder / _ABOUT).exists():
+            (folder / _ABOUT).write_bytes(json.dumps({"project": project}).encode())
+        yield
+    finally:
+        lock.release()
+
+
+def usage(server: str, key: str) -> tuple[Usage, ...]:
+    """What this identity has stored, one entry a project, the largest first; a `key` of "" is the local identity."""
+    found = [_usage_of(folder) for folder in _shelves(server, key).glob("*/")]
+    return tuple(sorted(found, key=lambda u: (-u.bytes, u.folder)))
+
+
+def _usage_of(folder: Path) -> Usage:
+    """What a shelf takes now; a fetch may be writing to it, and take away what it put aside."""
+    size, runs = 0, set()
+    for at, _, names in os.walk(folder):
+        kept = [name for name in names if not name.startswith(".")]
+        for name in kept:
+            with suppress(FileNotFoundError):
+                size += (Path(at) / name).stat().st_size
+        runs |= {name for name in kept if name.endswith(".parquet") and Path(at).name != "raw"}
+    return Usage(_project(folder), folder, size, len(runs))
+
+
+def _project(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["project"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.name
+
+
+def clear(folder: Path) -> None:
+    """Remove a shelf (as `shelf` or `usage` name it) with all its runs, once nobody writes to it.
+
+    Raises
+    ------
+    StoreError
+        Where it is no folder of the store, or cannot be removed.
+    """
+    folder = folder.resolve()
+    if not folder.is_relative_to(store_root().resolve()) or folder == store_root().resolve():
+        raise StoreError(f"{folder} is not a folder of the store.")
+    if not folder.is_dir():
+        return
+    with writing(folder, folder.name), _said(folder):
+        for item in folder.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item.name != _LOCK:
+                item.unlink()
+    with _said(folder):
+        shutil.rmtree(folder)

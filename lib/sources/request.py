@@ -1,0 +1,58 @@
+"""What a fetch is asked for, how it reports progress, and the errors of sources."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lib.runs import Problem, Run
+from lib.study import InputError, Study, Task
+
+
+class SourceError(InputError):
+    """A source that cannot give what the study asks of it."""
+
+
+class Unreachable(SourceError):
+    """A server that does not answer: what is stored may still serve."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fetch is: runs done of all, and what is happening."""
+
+    done: int
+    total: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to fetch: with whose key, anew or not, only these runs, and how to report and stop.
+
+    `key` is a W&B API key or None; it is never shown (`repr` leaves it out).
+    """
+
+    key: str | None = None
+    refresh: bool = False
+    only: tuple[str, ...] = ()
+    deadline: float = 60.0
+    progress: Callable[[Progress], None] = lambda _: None
+    cancelled: Callable[[], bool] = lambda: False
+
+    def __repr__(self) -> str:
+        return f"Request(key={'given' if self.key else 'none'}, refresh={self.refresh}, only={self.only})"
+
+
+def missing_tasks(study: Study, runs: Sequence[Run]) -> list[Problem]:
+    """A problem for every task of the study to which no run belongs."""
+    return [_no_runs(task) for task in study.tasks if not any(task.key in run.tasks for run in runs)]
+
+
+def _no_runs(task: Task) -> Problem:
+    where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
+    return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
+
+
+def tasks_of(study: Study, config: dict[str, Any], sweep_id: str, group: str) -> tuple[str, ...]:
+    """The ids of the study's tasks that hold a run with this config, sweep and group."""
+    return tuple(t.key for t in study.tasks if t.holds(config, sweep_id, group, study.task_key))

@@ -1,0 +1,54 @@
+"""Where a study's files lie: source folder, bundle and baselines, relative to the study file."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lib.study.model import Baseline, Source, Study
+
+
+def with_baselines(study: Study, added: Sequence[tuple[str, Baseline]]) -> Study:
+    """The study with more baselines, (task id, baseline) each; one of the same name takes the other's place."""
+    tasks = []
+    for task in study.tasks:
+        mine = {b.name: b for b in task.baselines} | {b.name: b for key, b in added if key == task.key}
+        tasks.append(replace(task, baselines=tuple(mine.values())))
+    return replace(study, tasks=tuple(tasks))
+
+
+def without_folders(study: Study) -> Study:
+    """The study without the folders of this machine, to be shown to others.
+
+    Baselines that lie at absolute paths have their bare file names, and a bundle there that of the study's own, which has
+    to lie beside the file.
+    """
+    source = study.source
+    if source.kind == "bundle" and Path(source.path).is_absolute():
+        source = replace(source, path=f"{study.name}.zip")
+    tasks = tuple(
+        replace(t, baselines=tuple(replace(b, path=_bare(b.path), label=b.name) for b in t.baselines))
+        if any(Path(b.path).is_absolute() for b in t.baselines)
+        else t
+        for t in study.tasks
+    )
+    return replace(study, source=source, tasks=tasks)
+
+
+def _bare(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def with_source(study: Study, source: Source, folder: str = "") -> Study:
+    """The same question asked of another source."""
+    return replace(study, source=source, folder=folder)
+
+
+def placed(study: Study) -> Study:
+    """The study with its baselines at absolute paths, for where it is parted from its folder."""
+    if not study.folder:
+        return study
+    tasks = tuple(
+        replace(t, baselines=tuple(replace(b, path=str(study.at(b.path).resolve()), label=b.name) for b in t.baselines))
+        for t in study.tasks
+    )
+    return replace(study, tasks=tasks)

@@ -1,0 +1,240 @@
+"""Read a study file into a `Study`, and write it."""
+
+import json
+import tomllib
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from lib.study.errors import StudyError
+from lib.study.messages import first_complaint, first_place
+from lib.study.model import (
+    CONTROL,
+    STRICT,
+    Arms,
+    Baseline,
+    DetachRule,
+    Evidence,
+    Metric,
+    Name,
+    Randomised,
+    Signal,
+    SomeNames,
+    Source,
+    Study,
+    Task,
+)
+
+STUDIES = Path(__file__).parents[2] / "studies"
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Heading:
+    """The [study] table of the file."""
+
+    name: Name
+    title: Name
+    hypothesis: str = ""
+    step_key: SomeNames = ("_step",)
+    task_key: Name = "task"
+    seed_key: Name = "seed"
+
+
+@dataclass(frozen=True, config=STRICT)
+class _File:
+    """The study file as it is written."""
+
+    study: _Heading
+    source: Source
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)]
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    evidence: Evidence = Evidence()
+    arms: Arms | None = None
+
+
+_FILE = TypeAdapter(_File)
+_KNOWN = {
+    name: tuple(signature(table).parameters)
+    for name, table in {
+        "": _File,
+        "study": _Heading,
+        "source": Source,
+        "metrics": Metric,
+        "tasks": Task,
+        "detach": DetachRule,
+        "signal": Signal,
+        "randomised": Randomised,
+        "baselines": Baseline,
+        "evidence": Evidence,
+        "arms": Arms,
+    }.items()
+}
+
+
+def load_study(name_or_path: str) -> Study:
+    """Read a study: the name of one in studies/, or the path of a TOML file.
+
+    Raises
+    ------
+    StudyError
+        Where there is no such study, or the file is not a valid one.
+    """
+    path = Path(name_or_path)
+    if name_or_path in shipped_studies():
+        path = STUDIES / f"{name_or_path}.toml"
+    try:
+        path = path.expanduser()
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StudyError(_not_readable(name_or_path, error)) from None
+    return parse_study(text, str(path), str(path.resolve().parent))
+
+
+def shipped_studies() -> list[str]:
+    """Names of the studies in studies/, the demo first."""
+    return sorted((p.stem for p in STUDIES.glob("*.toml")), key=lambda n: (n != "demo", n))
+
+
+def _not_readable(name: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) or not name:
+        known = ", ".join(shipped_studies())
+        return f"There is no study '{name}': give the path of a TOML file or one of: {known}."
+    if isinstance(error, UnicodeDecodeError):
+        return f"{name} is not a text file: a study is a TOML file in UTF-8."
+    return f"{name} cannot be read ({getattr(error, 'strerror', None) or error})."
+
+
+def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
+    """Turn the text of a study file into a `Study`.
+
+    Parameters
+    ----------
+    text : TOML.
+    where : what errors call the file.
+    folder : where relative paths of the source start.
+
+    Raises
+    ------
+    StudyError
+        One sentence: what is wrong, where, and what would be right.
+    """
+    try:
+        tree = json.dumps(tomllib.loads(text.removeprefix("\ufeff")), default=_no_dates)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{where} is not TOML: {error}.") from None
+    except (RecursionError, ValueError):
+        raise StudyError(f"{where} is not a study: a number or a list in it is beyond all measure.") from None
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from None
+    try:
+        file = _FILE.validate_json(tree)
+    except ValidationError as error:
+        raise StudyError(f"{where}{first_complaint(error, _KNOWN)}", first_place(error)) from None
+    heading = {f: getattr(file.study, f) for f in _Heading.__dataclass_fields__}
+    study = Study(
+        **heading,
+        source=file.source,
+        metrics=file.metrics,
+        tasks=file.tasks,
+        evidence=file.evidence,
+        arms=file.arms,
+        folder=folder,
+    )
+    for complaint in _contradictions(study):
+        raise StudyError(f"{where}: {complaint}")
+    return study
+
+
+def _no_dates(value: object) -> object:
+    raise StudyError(f"{value} is a date or a time, which no key takes: put quotes around it.")
+
+
+def _contradictions(study: Study) -> list[str]:
+    found = []
+    needs = {"wandb": ("entity", "project"), "offline": ("path",), "bundle": ("path",)}[study.source.kind]
+    found += [f"[source] kind '{study.source.kind}' needs {need}." for need in needs if not getattr(study.source, need)]
+    found += [f"metric '{k}' is named twice." for k in _repeated([m.key for m in study.metrics])]
+    found += [
+        f"metrics {' and '.join(repr(m.key) for m in study.metrics if m.name == name)} have the same label '{name}': "
+        "give one of them a label of its own."
+        for name in _repeated([m.name for m in {m.key: m for m in study.metrics}.values()])
+    ]
+    found += [
+        f"task '{k}' is named twice: give one of them an id of its own."
+        for k in _repeated([t.key for t in study.tasks])
+    ]
+    stems = {task.key: task.stem for task in study.tasks}
+    found += [
+        f"tasks {' and '.join(repr(k) for k, s in stems.items() if s == stem)} would write the same files ({stem}_…): "
+        "give one of them an id of its own."
+        for stem in _repeated(list(stems.values()))
+    ]
+    if study.arms and CONTROL in dict(study.arms.labels).values():
+        found.append(f"[arms] labels: '{CONTROL}' is the arm that was never detached; choose another label.")
+    for task in study.tasks:
+        rule = task.detach
+        if rule.step and rule.step > task.total_steps:
+            found.append(f"task '{task.key}': detach step {rule.step:,} is beyond total_steps {task.total_steps:,}.")
+        if rule.frozen_when and not rule.ratio_key:
+            found.append(f"task '{task.key}': detach.frozen_when needs ratio_key.")
+        if rule.randomised and not rule.ratio_key:
+            found.append(f"task '{task.key}': detach.randomised needs ratio_key, where each run's draw is read.")
+        if rule.randomised and rule.randomised.low >= rule.randomised.high:
+            found.append(f"task '{task.key}': detach.randomised needs low below high.")
+        found += [
+            f"task '{task.key}': baseline '{name}' is named twice: give one of them a label of its own."
+            for name in _repeated([b.name for b in task.baselines])
+        ]
+    return found
+
+
+def _repeated(values: list[str]) -> list[str]:
+    return sorted({v for v in values if values.count(v) > 1})
+
+
+def to_toml(study: Study) -> str:
+    """The study as the text of a study file; `parse_study` of it gives the study back."""
+    heading = {f: getattr(study, f) for f in _Heading.__dataclass_fields__}
+    if len(study.step_key) == 1:
+        heading["step_key"] = study.step_key[0]
+    tree = {
+        "study": _plain(heading),
+        "source": _plain(study.source),
+        "metrics": [_plain(m) for m in study.metrics],
+        "tasks": [_plain(t) for t in study.tasks],
+        "evidence": _plain(study.evidence),
+    }
+    if study.arms:
+        tree["arms"] = _plain(study.arms)
+    return tomli_w.dumps(tree)
+
+
+_TABLES = {"frozen_when", "labels"}
+
+
+def _plain(item: Any) -> Any:
+    """A dataclass as a TOML table, without what is empty."""
+    fields = item if isinstance(item, dict) else {f: getattr(item, f) for f in item.__dataclass_fields__}
+    table: dict[str, Any] = {}
+    for key, value in fields.items():
+        if value is None or value == () or value == "":
+            continue
+        if key in _TABLES:
+            table[key] = dict(value)
+        elif key == "runs_filter":
+            table[key] = json.loads(value)
+        elif hasattr(value, "__dataclass_fields__"):
+            inner = _plain(value)
+            if inner:
+                table[key] = inner
+        elif isinstance(value, tuple):
+            table[key] = [_plain(v) if hasattr(v, "__dataclass_fields__") else v for v in value]
+        else:
+            table[key] = value
+    if isinstance(table.get("sweep_id"), list) and len(table["sweep_id"]) == 1:
+        table["sweep_id"] = table["sweep_id"][0]
+    return table

@@ -1,0 +1,283 @@
+"""The pages as Streamlit runs them, on the demo and on a W&B server: what is drawn, and what each setting changes."""
+
+import time
+
+import polars as pl
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
+
+from lib.app import session
+from tests.support.app_kit import PAGES, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.wandb_server import KEY, WandbServer
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture
+def fresh_server(monkeypatch):
+    """A server that nobody has visited."""
+    monkeypatch.setattr(app_test, "PagesManager", PagesManager)
+
+
+# page, heading, charts, metrics, data frames
+TABLE = [
+    ("overview", "Detach Encoder Demo", 2, 10, 0),
+    ("rewards", "Rewards", 2, 0, 0),
+    ("losses", "Losses", 2, 0, 0),
+    ("detach_effect", "Detach effect", 5, 0, 1),
+    ("runs", "Runs", 0, 3, 1),
+    ("study", "Study", 0, 0, 2),
+]
+
+
+@pytest.mark.parametrize(("page", "heading", "drawn", "metrics", "frames"), TABLE)
+def test_page_of_the_demo(page, heading, drawn, metrics, frames):
+    at = visit(page)
+    assert [title.value for title in at.title] == [heading]
+    assert len(at.get("vega_lite_chart")) >= drawn
+    assert len(at.metric) >= metrics
+    assert len(at.dataframe) >= frames
+    assert [e.value for e in at.error] == []
+    assert "How this is computed" in [e.label for e in at.expander]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_first_visit_of_a_server_by_a_link_to_a_page(fresh_server, page):
+    at = visit(page, aggregate="median", x="% of training")
+    assert [title.value for title in at.title] == [{row[0]: row[1] for row in TABLE}[page]]
+    assert at.sidebar.selectbox(key="aggregate").value == "median"
+    assert at.sidebar.selectbox(key="x").value == "% of training"
+
+
+def test_settings_survive_a_change_of_page():
+    at = visit("rewards")
+    fine(at.sidebar.selectbox(key="aggregate").select("median").run())
+    go(at, "losses")
+    assert at.sidebar.selectbox(key="aggregate").value == "median"
+
+
+def test_other_aggregates_have_fewer_bands():
+    at = visit("rewards")
+    assert at.sidebar.selectbox(key="spread").options == ["std", "std error", "95% interval", "min-max"]
+    fine(at.sidebar.selectbox(key="spread").select("95% interval").run())
+    fine(at.sidebar.selectbox(key="aggregate").select("IQM").run())
+    assert at.sidebar.selectbox(key="spread").options == ["std", "min-max"]
+    assert at.sidebar.selectbox(key="spread").value == "std"
+
+
+def test_aggregate_and_band_change_the_numbers():
+    at = visit("rewards")
+    mean = charts(at)[0].rows("line")
+    fine(at.sidebar.selectbox(key="spread").select("min-max").run())
+    widest = charts(at)[0].rows("line")
+    assert widest["mean"].equals(mean["mean"])
+    assert not widest["upper"].equals(mean["upper"])
+    fine(at.sidebar.selectbox(key="aggregate").select("median").run())
+    assert not charts(at)[0].rows("line")["mean"].equals(mean["mean"])
+
+
+def test_axis():
+    at = visit("rewards", x="steps since detach")
+    chart = charts(at)[0]
+    assert chart.title("x") == "Environment Steps Since Detach"
+    assert chart.rows("line")["step"].min() == pytest.approx(-50_000, abs=1_000)
+    assert chart.rows("line")["step"].max() == pytest.approx(50_000, abs=1_000)
+
+
+def test_smoothing_is_named_in_the_legend():
+    at = visit("rewards")
+    assert charts(at)[0].legend == ["Train Episode Reward (MA 1,000)", "Eval Episode Reward"]
+    fine(at.sidebar.number_input(key="window").set_value(5_000).run())
+    assert charts(at)[0].legend[0] == "Train Episode Reward (MA 5,000)"
+    fine(at.sidebar.toggle(key="smooth").set_value(False).run())
+    assert charts(at)[0].legend[0] == "Train Episode Reward"
+    assert at.sidebar.number_input(key="window").disabled
+
+
+def test_seeds_are_drawn_behind_the_mean():
+    at = visit("rewards")
+    assert "seeds" not in charts(at)[0].layers
+    fine(at.sidebar.toggle(key="seeds").set_value(True).run())
+    chart = charts(at)[0]
+    assert chart.rows("seeds")["run_id"].n_unique() == 12
+    order = list(chart.layers)
+    assert order.index("seeds") < order.index("line")
+
+
+def test_arms():
+    at = visit("losses")
+    assert charts(at)[0].arms == ["detached", "control"]
+    fine(at.sidebar.multiselect(key="arms").set_value(["control"]).run())
+    assert charts(at)[0].arms == ["control"]
+    assert charts(at)[0].rows("line")["arm"].unique().to_list() == ["control"]
+
+
+def test_notebook_arithmetic():
+    at = visit("rewards")
+    aligned = charts(at)[0].rows("line")
+    fine(at.sidebar.toggle(key="exact").set_value(True).run())
+    exact = charts(at)[0].rows("line")
+    assert exact["n"].equals(aligned["n"])
+    assert not exact["mean"].equals(aligned["mean"])
+    assert "original notebook's arithmetic" in _how(at)
+
+
+def _how(at: AppTest) -> str:
+    return next(e for e in at.expander if e.label == "How this is computed").markdown[0].value
+
+
+def test_every_page_takes_every_setting():
+    query = {"aggregate": "IQM", "spread": "min-max", "x": "% since detach", "smooth": "false", "seeds": "true"}
+    at = visit("overview", **query)
+    for page in PAGES:
+        go(at, page)
+        assert [e.value for e in at.error] == []
+
+
+def _select_runs(at: AppTest, *rows: int) -> AppTest:
+    """Rows of the Runs page's table, as a click would select them."""
+    at.session_state["runs_table"] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+    return fine(at.run())
+
+
+def test_leave_a_run_out_and_bring_it_back():
+    at = visit("runs")
+    n = {m.label: m.value for m in at.metric}
+    assert (n["Runs"], n["Left out"]) == ("32", "0")
+    first = at.dataframe[0].value.iloc[0]
+    _select_runs(at, 0)
+    fine(_button(at, "Leave out").click().run())
+    assert {m.label: m.value for m in at.metric}["Left out"] == "1"
+    assert at.sidebar.multiselect(key="out").value == [first["run_id"]]
+    assert [toast.value for toast in at.toast] == ["Left out of every chart and table: 1 run"]
+    go(at, "losses")
+    assert _most(at, first["arm"]) == 5
+    go(at, "runs")
+    _select_runs(at, 0)
+    fine(_button(at, "Bring back").click().run())
+    assert at.sidebar.multiselect(key="out").value == []
+    go(at, "losses")
+    assert _most(at, first["arm"]) == 6
+
+
+def _button(at: AppTest, label: str):
+    return next(button for button in at.button if button.label == label)
+
+
+def _most(at: AppTest, arm: str) -> int:
+    """The most runs that an arm's curves of the first chart hold."""
+    return charts(at)[0].rows("line").filter(pl.col("arm") == arm)["n"].max()
+
+
+def test_runs_left_out_by_the_address():
+    whole = visit("runs").dataframe[0].value
+    out = whole["run_id"][0]
+    at = visit("overview", out=out)
+    assert at.sidebar.multiselect(key="out").value == [out]
+
+
+@pytest.mark.parametrize(
+    "query", [{"aggregate": "mode"}, {"spread": "wide"}, {"x": "time"}, {"out": "nobody"}, {"study": "nothing"},
+              {"window": "-5"}, {"window": "many"}, {"arms": "left"}, {"task": "Chess"}, {"smooth": "perhaps"}]
+)  # fmt: skip
+def test_an_address_that_means_nothing_shows_the_default(query):
+    at = visit("overview", **query)
+    assert at.sidebar.selectbox(key="study").value == "demo"
+    assert at.sidebar.selectbox(key="aggregate").value == "mean"
+    assert [e.value for e in at.error] == []
+
+
+# ---- a study on a W&B server ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+    """A server with the runs of studies/detach_encoder.toml; the app's environment points at it."""
+    with WandbServer() as server:
+        fill(server)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        yield server
+
+
+def _until_fetched(at: AppTest) -> AppTest:
+    """Run until the fetch in the background has ended."""
+    deadline = time.monotonic() + 60
+    while at.get("progress") and time.monotonic() < deadline:
+        time.sleep(0.1)
+        at.run()
+    return fine(at)
+
+
+def test_fetch_a_study_from_a_server(cloud):
+    at = visit("overview", study="detach_encoder")
+    assert at.sidebar.selectbox(key="study").value == "detach_encoder"
+    assert "Nothing of **Detach Encoder Ablation** is stored yet" in at.info[0].value
+    assert charts(at) == []
+    fine(at.button(key="first_fetch").click().run())
+    _until_fetched(at)
+    assert [toast.value for toast in at.toast] == ["Fetched Detach Encoder Ablation: 6 runs"]
+    assert [toast.value for toast in fine(at.run()).toast] == []
+    assert [e.value for e in at.error] == []
+    assert len(charts(at)) == 2
+    assert len(at.metric) == 10
+    for page, drawn in {"rewards": 2, "losses": 2, "detach_effect": 1, "runs": 0, "study": 0}.items():
+        go(at, page)
+        assert len(charts(at)) >= drawn
+        assert [e.value for e in at.error] == []
+    served = cloud.count("RunParquetHistory")
+    at = visit("rewards", study="detach_encoder")
+    titles = ("Humanoid H1 Balance Simple", "Acrobot Swingup")
+    for chart, title in zip(charts(at), titles, strict=True):
+        assert chart.alt.startswith(f"Eval Episode Reward on {title}, from the detach at ")
+    assert cloud.count("RunParquetHistory") == served
+
+
+def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
+    hold = session.hold
+
+    def hold_until_fetched(study, *rest):
+        job = session.job_of(study)
+        while job and job.running:
+            time.sleep(0.01)
+        hold(study, *rest)
+
+    cloud.latency = 0.1
+    at = visit("overview", study="detach_encoder")
+    monkeypatch.setattr(session, "hold", hold_until_fetched)
+    fine(at.button(key="first_fetch").click().run())
+    assert [e.value for e in at.info] == []
+    assert len(charts(at)) == 2
+
+
+def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
+    at = visit("overview", study="detach_encoder")
+    fine(at.button(key="first_fetch").click().run())
+    _until_fetched(at)
+    assert len(at.error) == 1
+    assert cloud.url in at.error[0].value
+    assert "key" in at.error[0].value
+    assert "b" * 8 not in at.error[0].value
+    assert "\n" not in at.error[0].value
+    assert charts(at) == []
+
+
+def test_no_key_leads_to_the_study_page(cloud, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY")
+    at = visit("overview", study="detach_encoder")
+    assert [link.value for link in at.page_link] == ["Enter a W&B API key first"]
+    go(at, "study")
+    at.text_input[0].set_value(KEY)
+    fine(at.form_submit_button[0].click().run())
+    assert cloud.count() == 0
+    fine(at.button(key="first_fetch").click().run())
+    _until_fetched(at)
+    go(at, "overview")
+    assert len(charts(at)) == 2
+
+
+def test_hiding_the_control_arm_changes_no_claim():
+    whole = [e.value for e in visit("overview").metric]
+    assert [e.value for e in visit("overview", arms="detached").metric] == whole

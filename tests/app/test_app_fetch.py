@@ -1,0 +1,81 @@
+"""Fetching from the page: stop it, retry what failed, follow runs that are still going on."""
+
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib.app.widgets import fetching
+from tests.support.app_kit import PROJECT, fill, fine, server_state, visit  # noqa: F401 - a fixture
+from tests.support.wandb_server import KEY, Fault, WandbServer
+
+RUN = "nqfufp3t-1"
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+    with WandbServer() as server:
+        fill(server)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        yield server
+
+
+def until(at: AppTest, done) -> AppTest:
+    """Run the page again until something holds of it."""
+    deadline = time.monotonic() + 60
+    while not done(at):
+        assert time.monotonic() < deadline, [e.value for e in (*at.error, *at.warning, *at.info)]
+        time.sleep(0.05)
+        fine(at.run())
+    return at
+
+
+def fetched(at: AppTest) -> AppTest:
+    return until(at, lambda at: not at.get("progress"))
+
+
+def test_a_fetch_can_be_stopped_and_what_came_stays(cloud):
+    cloud.faults.append(Fault("silence", op="RunParquetHistory", run=RUN))
+    at = visit("overview", study="detach_encoder")
+    fine(at.button(key="first_fetch").click().run())
+    until(at, lambda at: any(e.proto.text.startswith("5 of 6 runs") for e in at.get("progress")))
+    fine(at.button(key="stop_fetch").click().run())
+    fetched(at)
+    assert [e.value for e in at.error] == []
+    assert f"Run {RUN} was not brought up to date (the fetch was stopped)" in at.warning[0].value
+    badges = [e.value for e in at.sidebar.markdown]
+    assert any("6 runs" in text for text in badges)
+    assert any("partial" in text for text in badges)
+
+
+def test_a_run_that_failed_is_retried_alone(cloud):
+    cloud.faults += [Fault("refuse", op="GET", run=RUN, times=50)]
+    at = visit("overview", study="detach_encoder")
+    fine(at.button(key="first_fetch").click().run())
+    fetched(at)
+    assert f"Run {RUN} was not brought up to date" in at.warning[0].value
+    assert at.button(key="retry").label == "Retry 1 run"
+    cloud.faults.clear()
+    before = cloud.count("RunParquetHistory")
+    fine(at.button(key="retry").click().run())
+    fetched(at)
+    assert cloud.count("RunParquetHistory") == before + 1
+    assert [e.value for e in at.warning] == []
+
+
+def test_running_runs_are_followed_without_losing_the_view(cloud, monkeypatch):
+    run = cloud.projects[PROJECT][RUN]
+    run.state = "running"
+    at = visit("runs", study="detach_encoder", spread="min-max")
+    fine(at.button(key="first_fetch").click().run())
+    fetched(at)
+    last = at.dataframe[0].value.set_index("run_id")["last_step"]
+    assert last[RUN] == 100_001
+    run.live.append({"_step": 100_500, "_timestamp": 1_800_000_000.0, "train/consistency_loss": 0.5})
+    run.heartbeat = "2026-01-01T00:00:00Z"
+    monkeypatch.setattr(fetching, "LIVE_EVERY", 0)
+    fine(at.toggle(key="live").set_value(True).run())
+    until(at, lambda at: at.dataframe[0].value.set_index("run_id")["last_step"][RUN] == 100_500)
+    assert at.sidebar.selectbox(key="spread").value == "min-max"
+    assert [e.value for e in at.error] == []

@@ -1,0 +1,271 @@
+"""Proposing a study on the Study page, against a W&B server, a folder and a bundle: from an address to curves."""
+
+import time
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib.app.session import access
+from lib.discover import look_bundle, look_cloud, look_folder, server_at
+from lib.discover.address import Place
+from lib.runs import store
+from lib.sources import SourceError, Unreachable, fetch, write_bundle
+from lib.study import load_study
+from tests.support.app_kit import PROJECT, ROOT, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.wandb_server import KEY, FakeRun, WandbServer
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture
+def server():
+    with WandbServer() as server:
+        yield server
+
+
+def paste(address: str) -> AppTest:
+    """The Study page with an address pasted."""
+    at = visit("study")
+    return fine(at.text_input(key="build_place").input(address).run())
+
+
+def give_key(at: AppTest, key: str = KEY) -> AppTest:
+    """The visitor's own key, typed into the proposal's form."""
+    field = next(w for w in at.text_input if w.label.startswith("W&B API key"))
+    field.input(key)
+    return fine(next(b for b in at.button if b.label == "Use this key").click().run())
+
+
+def list_runs(at: AppTest) -> AppTest:
+    return fine(at.button(key="build_look").click().run())
+
+
+def table(at: AppTest, column: str):
+    """The data frame on the page that has this column."""
+    return next(d.value for d in at.dataframe if column in d.value.columns)
+
+
+def wait(at: AppTest) -> AppTest:
+    """The page once the fetch under way has ended."""
+    for _ in range(100):
+        fine(at.run())
+        if not any(b.key == "stop_fetch" for b in at.button):
+            return at
+        time.sleep(0.1)
+    raise AssertionError("the fetch did not end")
+
+
+def test_from_a_sweep_address_to_curves(server):
+    fill(server, seeds=2)
+    at = paste(f"{server.url}/{PROJECT}/sweeps/nqfufp3t?nw=me")
+    assert server.hits == []
+    at = list_runs(give_key(at))
+    arms = table(at, "seeds")
+    assert arms.to_dict("records") == [
+        {"task": "acrobot-swingup", "arm": "control", "runs": 2, "seeds": "1, 2", "detach step": ""}
+    ]
+    assert server.count("RunParquetHistory", "GET") == 0
+    fine(at.number_input(key="build1_acrobot-swingup_step_None").set_value(50_000).run())
+    assert table(at, "seeds")["arm"].tolist() == ["detached"]
+    assert table(at, "seeds")["detach step"].tolist() == ["50000"]
+    fine(at.button(key="build1_open").click().run())
+    assert at.sidebar.selectbox(key="study").value == "tdmpc2-tdmpc2_nqfufp3t"
+    assert [e.value for e in at.error] == []
+    wait(at)
+    go(at, "rewards")
+    (chart,) = charts(at)
+    assert chart.legend == ["Train Episode Reward (MA 1,000)", "Eval Episode Reward"]
+    assert chart.arms == ["detached"]
+    assert chart.rows("line").height > 0
+    assert server.leaks == []
+
+
+def test_a_project_with_several_tasks_and_one_left_out(server):
+    fill(server, seeds=1)
+    at = list_runs(give_key(paste(f"{server.url}/{PROJECT}")))
+    assert sorted(table(at, "seeds")["task"]) == ["acrobot-swingup", "humanoid_h1-balance_simple-v0"]
+    fine(at.multiselect(key="build1_task_tasks").unselect("humanoid_h1-balance_simple-v0").run())
+    assert table(at, "seeds")["task"].tolist() == ["acrobot-swingup"]
+
+
+def test_an_ambiguous_ratio_must_be_answered_before_the_study_opens(server):
+    config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
+    server.add("team/p", FakeRun("r1", rows=[{"_step": 1000, "train/loss": 0.5}], config=config, sweep="s"))
+    at = list_runs(give_key(paste(f"{server.url}/team/p/sweeps/s")))
+    assert at.button(key="build1_open").disabled
+    assert "elapsed detaches at step 300, remaining at step 700" in " ".join(w.value for w in at.warning)
+    fine(at.button_group(key="build1_detach_encoder_ratio_counts").select("remaining").run())
+    assert table(at, "seeds")["detach step"].tolist() == ["700"]
+    assert not at.button(key="build1_open").disabled
+
+
+def test_metrics_are_corrected_with_validation_beside_the_field(server):
+    rows = [{"_step": 10, "train/consistency_loss": 1.0, "train/episode_reward": 2.0, "progress": 1.0}]
+    server.add("team/p", FakeRun("r1", rows=rows, config={"task": "walk", "seed": 1, "steps": 10}, sweep="s"))
+    at = list_runs(give_key(paste(f"{server.url}/team/p/sweeps/s")))
+    metrics = at.multiselect(key="build1_metrics")
+    assert metrics.options == ["progress", "train/consistency_loss", "train/episode_reward"]
+    assert metrics.value == ["train/episode_reward", "train/consistency_loss"]
+    fine(metrics.select("progress").run())
+    fine(at.text_input(key="build1_progress_label").input("Train Episode Reward").run())
+    assert [e.value for e in at.error] == ["Another metric has this label: give it one of its own."]
+    assert at.button(key="build1_open").disabled
+    fine(at.text_input(key="build1_progress_label").input("Distance").run())
+    fine(at.selectbox(key="build1_progress_expect").select("decrease").run())
+    assert [e.value for e in at.error] == []
+    code = next(c.value for c in at.code if "Distance" in c.value)
+    assert 'key = "progress"\nfamily = "reward"\nexpect = "decrease"\nlabel = "Distance"' in code
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("https://wandb.ai/entity", "names no project"),
+        ("https://wandb.ai/entity/project/reports/x", "is no page of"),
+        ("ftp://wandb.ai/entity/project", "not a web address"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said(text, said):
+    at = paste(text)
+    assert len(at.error) == 1 and said in at.error[0].value
+    assert not any(b.key == "build_look" for b in at.button)
+
+
+def test_errors_of_the_server_are_one_sentence_each(server):
+    server.add(PROJECT, FakeRun("r1", sweep="s1"))
+    place = Place("thomasevers9", "tdmpc2-tdmpc2", server=server.url)
+    for key, wanted, said in [
+        ("b" * 40, place, "does not accept this key"),
+        (KEY, Place("thomasevers9", "tdmpc2-tdmpc2", sweep="gone", server=server.url), "There is no sweep 'gone'"),
+        (KEY, Place("thomasevers9", "tdmpc2-tdmpc2", run="gone", server=server.url), "There is no run 'gone'"),
+        (KEY, Place("thomasevers9", "hidden", server=server.url), "There is no project thomasevers9/hidden"),
+    ]:
+        with pytest.raises(SourceError, match=said):
+            look_cloud(wanted, key)
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        look_cloud(Place("a", "b", server="http://127.0.0.1:9"), KEY)
+
+
+def test_a_silent_server_ends_at_the_deadline(server):
+    server.add("team/p", FakeRun("r1"))
+    server.latency = 30.0
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match="within 2 s"):
+        look_cloud(Place("team", "p", server=server.url), KEY, deadline=2)
+    assert time.monotonic() - start < 5
+    server.latency = 0.0
+
+
+def test_the_deployments_key_is_never_sent_to_a_place_that_is_pasted(server, monkeypatch):
+    fill(server, seeds=1)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    at = paste(f"{server.url}/{PROJECT}/sweeps/nqfufp3t")
+    assert not any(b.key == "build_look" for b in at.button)
+    assert server.hits == []
+
+
+def test_a_deployment_bound_to_one_server_says_so(monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.lab.example")
+    with pytest.raises(SourceError, match=r"reads https://wandb\.lab\.example"):
+        server_at(Place("a", "b", server="https://api.wandb.ai"))
+    assert server_at(Place("a", "b")) == "https://wandb.lab.example"
+
+
+def test_a_run_leads_to_its_sweep(server):
+    fill(server, seeds=2)
+    looked = look_cloud(Place(*PROJECT.split("/"), run="nqfufp3t-1", server=server.url), KEY)
+    assert [run.id for run in looked.runs] == ["nqfufp3t-1", "nqfufp3t-2"]
+    assert looked.notes == ("Run nqfufp3t-1 is in sweep nqfufp3t: all of its runs are shown.",)
+    assert looked.runs[0].last_step == 100_001
+    assert "train/consistency_loss" in looked.runs[0].keys
+
+
+def test_the_logged_learning_rate_is_read_where_it_tells_what_the_ratio_counts(server):
+    rows = [{"_step": s, "train/encoder_lr": 0.1 if s < 700 else 0.0, "train/loss": 1.0} for s in range(0, 1001, 100)]
+    config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
+    server.add("team/p", FakeRun("r1", rows=rows, config=config, sweep="s", summary={"train/loss": 1.0, "n": -2}))
+    looked = look_cloud(Place("team", "p", sweep="s", server=server.url), KEY)
+    assert looked.falls == {"r1": (600, 700)}
+    assert looked.lowest == {"train/loss": 1.0, "n": -2.0}
+    assert not looked.whole
+
+
+def test_a_bundle_gives_the_demo_with_its_keys():
+    looked = look_bundle(ROOT / "data" / "demo")
+    assert len(looked.runs) == 32
+    assert looked.runs[0].keys == (
+        "eval/episode_reward", "train/consistency_loss", "train/encoder_lr", "train/episode_reward",
+        "validation_all/consistency_loss", "validation_recent/consistency_loss",
+    )  # fmt: skip
+    assert looked.whole and min(looked.lowest.values()) >= 0
+
+
+def test_what_is_wrong_with_a_folder_is_said(tmp_path):
+    with pytest.raises(SourceError, match="is not a folder"):
+        look_folder(tmp_path / "none")
+    with pytest.raises(SourceError, match=r"holds no \.wandb file"):
+        look_folder(tmp_path)
+    (tmp_path / "run-x.wandb").write_bytes(b"nothing")
+    with pytest.raises(SourceError, match="is not a W&B run log"):
+        look_folder(tmp_path)
+
+
+def test_hosted_deployments_offer_no_folder(monkeypatch):
+    monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
+    at = visit("study")
+    assert at.button_group(key="build_kind").options == ["W&B address", "Bundle (.zip)"]
+
+
+def test_a_folder_without_runs_says_so_on_the_page(tmp_path):
+    at = visit("study")
+    fine(at.button_group(key="build_kind").select("wandb folder").run())
+    fine(at.text_input(key="build_folder").input(str(tmp_path)).run())
+    list_runs(at)
+    assert "holds no .wandb file" in at.error[0].value.replace("\\", "")
+
+
+def test_a_bundle_is_proposed_and_opened():
+    demo = load_study("demo")
+    demo = replace(demo, tasks=demo.tasks[:2])
+    path = store.store_root() / "demo.zip"
+    write_bundle(demo, fetch(demo), path)
+    at = visit("study")
+    fine(at.button_group(key="build_kind").select("Bundle (.zip)").run())
+    fine(at.file_uploader(key="build_bundle").upload("demo.zip", path.read_bytes(), "application/zip").run())
+    list_runs(at)
+    assert table(at, "seeds")["runs"].tolist() == [6, 6, 6, 6]
+    fine(at.text_input(key="build1_title").input("Mine").run())
+    fine(at.button(key="build1_open").click().run())
+    assert at.sidebar.selectbox(key="study").value == "mine"
+    go(at, "losses")
+    assert len(charts(at)) == 2
+    assert charts(at)[0].arms == ["detached", "control"]
+
+
+def test_a_logged_key_is_added_to_the_current_study_and_needs_the_visitors_own_key(server, monkeypatch):
+    fill(server, seeds=1)
+    for run in server.projects[PROJECT].values():
+        run.parts[0] = run.parts[0].with_columns((2 * pl.col("train/consistency_loss")).alias("train/value_loss"))
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    at = visit("study", study="detach_encoder")
+    fine(at.button(key="first_fetch").click().run())
+    wait(at)
+    assert at.multiselect(key="add_metrics").options == ["train/value_loss"]
+    fine(at.multiselect(key="add_metrics").select("train/value_loss").run())
+    server.forget()
+    fine(at.button(key="add_open").click().run())
+    assert at.sidebar.selectbox(key="study").value == "detach_encoder-own"
+    assert server.hits == []
+    give_key(at)
+    fine(at.button(key="first_fetch").click().run())
+    wait(at)
+    go(at, "losses")
+    assert "Train Value Loss" in charts(at)[0].legend
+
+
+def test_the_demo_bundle_has_one_other_key_to_add():
+    at = visit("study")
+    assert at.multiselect(key="add_metrics").options == ["train/encoder_lr"]

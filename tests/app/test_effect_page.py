@@ -1,0 +1,213 @@
+"""The Detach effect page: what it claims on the demo, and everything that it refuses to say."""
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from lib.study import Study
+from tests.support.app_kit import ROOT, charts, fine, visit
+from tests.support.bundle_kit import Asked, bundle, run
+
+
+@pytest.fixture(autouse=True)
+def empty_caches():
+    st.cache_data.clear()
+
+
+def opened(study: Study, **query: str) -> AppTest:
+    """The page on a study that this session opened."""
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    at.session_state["own_studies"] = {"kit": study}
+    at.session_state["study"] = "kit"
+    at.switch_page("pages/detach_effect.py")
+    for name, value in query.items():
+        at.query_params[name] = value
+    return fine(at.run())
+
+
+def sentences(at: AppTest) -> list[str]:
+    return [code.value for code in at.code]
+
+
+VERDICTS = ("supported", "contradicted", "not shown", "cannot say")
+
+
+def verdicts(at: AppTest) -> list[str]:
+    """The verdicts above the claims, from their badges (`:green-badge[supported]`)."""
+    texts = [m.value.partition("-badge[")[2].removesuffix("]") for m in at.markdown]
+    return [text for text in texts if text in VERDICTS]
+
+
+def checks(at: AppTest) -> dict[str, str]:
+    """What the checklist says, by the names of the gates: passed, failed or a caveat, and the text."""
+    text = next(m.value for m in at.markdown if "**Control arm**" in m.value)
+    found = {}
+    for line in text.split("  \n"):
+        mark, _, rest = line.partition(" **")
+        name, _, said = rest.partition("**: ")
+        state = "pass" if "check_circle" in mark else "fail" if "cancel" in mark else "caveat"
+        found[name] = f"{state}: {said}"
+    return found
+
+
+# ---- the demo --------------------------------------------------------------------------------------------------------
+
+
+def test_claims_of_the_demo():
+    at = visit("detach_effect")
+    said = sentences(at)
+    assert len(said) == 20
+    assert said[8] == (
+        "On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Val (All) Consistency by 27.4% "
+        "(95% CI 20.8% to 33.4%, 6 fork pairs, window: every step after the detach)."
+    )
+    assert [tab.label for tab in at.tabs] == [
+        "Acrobot Swingup", "Cartpole Swingup", "Cartpole Swingup, random detach", "Across tasks",
+    ]  # fmt: skip
+    assert verdicts(at).count("supported") == 7
+
+
+def test_forest_of_the_demo():
+    at = visit("detach_effect")
+    forest = charts(at)[0]
+    assert forest.rows("estimate").select("label", "verdict").rows()[7:9] == [
+        ("Cartpole Swingup · Train Consistency Loss", "supported"),
+        ("Cartpole Swingup · Val (All) Consistency", "supported"),
+    ]
+    # In pixels, 44 a claim: the page keeps that room free before it is drawn.
+    assert forest.spec["height"] == 15 * 44 + 130
+    assert forest.rows("refused")["label"].to_list() == ["Cartpole Swingup, random detach · Eval Episode Reward"]
+    assert forest.alt == (
+        "15 claims: 5 supported, 9 not shown, 1 cannot say. "
+        "Largest supported change: Cartpole Swingup · Val (Recent) Consistency, -32%."
+    )
+
+
+def test_checklist_of_the_demo():
+    at = visit("detach_effect", task="Cartpole Swingup")
+    found = checks(at)
+    assert list(found) == [
+        "Control arm", "Seeds", "Points per side", "Window declared", "Runs counted", "Runs set aside", "Runs to the end",
+        "Detach seen", "Rival schedules",
+    ]  # fmt: skip
+    assert [name for name, said in found.items() if not said.startswith("pass: ")] == []
+    assert found["Control arm"] == "pass: 6 runs were never detached, 6 of them fork pairs with a detached run."
+    assert found["Window declared"] == (
+        "pass: 10,000 steps before the detach against every step after it, as the study file says."
+    )
+    assert [e.label for e in at.expander if "seeds" in e.label] == ["How many seeds would show a change of 10% or 25%?"]
+
+
+def test_a_run_set_aside_is_on_the_checklist():
+    at = visit("detach_effect", out="acro0001-s1-detached")
+    assert checks(at)["Runs set aside"] == (
+        "caveat: 1 set aside by hand: acro0001-s1-detached. *Say why in the claim, or take them in again.*"
+    )
+    assert checks(at)["Control arm"] == "pass: 6 runs were never detached, 5 of them fork pairs with a detached run."
+
+
+def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
+    at = visit("detach_effect")
+    assert "exploratory" not in " ".join(m.value for m in at.markdown)
+    fine(at.number_input(key="settle").set_value(0.1).run())
+    assert any("exploratory: window changed after looking" in m.value for m in at.markdown)
+    assert verdicts(at) == ["cannot say"] * 20
+    assert {"Reason: exploratory: window changed after looking" in said for said in sentences(at)} == {True}
+    assert {" lowered " in said or " raised " in said for said in sentences(at)} == {False}
+    gate = checks(at)["Window declared"]
+    assert gate.startswith("fail: Exploratory: window changed after looking: ")
+    assert "Go back to the declared window, or declare this one in [evidence] and test it on new runs." in gate
+    again = visit("detach_effect", settle="0.1")
+    assert sentences(again) == sentences(at)
+    fine(again.number_input(key="settle").set_value(0.0).run())
+    assert verdicts(again).count("supported") == 7
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------------
+
+
+def _page(tmp_path, runs, **query) -> AppTest:
+    return opened(bundle(tmp_path, Asked().study(), runs), **query)
+
+
+def test_one_seed_gets_no_inference(tmp_path):
+    at = _page(tmp_path, [run(1, 0.5, 10.0), run(1, 0.0)])
+    assert verdicts(at) == ["cannot say", "cannot say"]
+    assert sentences(at)[0].startswith("On walk, it cannot be said whether detaching the encoder at 500 steps changed")
+    assert sentences(at)[0].endswith(
+        "Reason: n = 1: too few runs for a verdict (1 detached, 1 control, d +10.12 against +0.01818)."
+    )
+    assert "CI" not in " ".join(sentences(at))
+    assert checks(at)["Seeds"] == (
+        "fail: 1 detached, 1 control: fewer than 3 in an arm. "
+        "*Run at least 3 seeds in each arm: one allows no inference, two no verdict.*"
+    )
+    assert charts(at)[0].rows("refused")["label"].to_list() == ["walk · Eval Reward", "walk · Consistency Loss"]
+
+
+def test_one_seed_without_a_control_gets_no_inference(tmp_path):
+    at = _page(tmp_path, [run(1, 0.5, 10.0)])
+    assert verdicts(at) == ["cannot say", "cannot say"]
+    assert {"Reason: n = 1: too few runs for any inference" in said for said in sentences(at)} == {True}
+    assert "CI" not in " ".join(sentences(at))
+
+
+def test_two_seeds_get_both_numbers_and_no_verdict(tmp_path):
+    at = _page(tmp_path, [run(seed, ratio, 10.0) for seed in (1, 2) for ratio in (0.5, 0.0)])
+    assert verdicts(at) == ["cannot say", "cannot say"]
+    assert (
+        "n = 2: too few runs for a verdict (2 detached, 2 control, d +10.12, +10.22 against +0.01818, +0.01818)."
+        in sentences(at)[0]
+    )
+    assert "*Run at least 3 seeds in each arm" in checks(at)["Seeds"]
+
+
+def test_without_a_control_nothing_causal_is_said(tmp_path):
+    at = _page(tmp_path, [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)])
+    assert sentences(at)[0].startswith("On walk, Eval Reward rose at once by ")
+    assert "without a control arm this is a jump at that step, not the effect of detaching." in sentences(at)[0]
+    assert [said for said in sentences(at) if "detaching the encoder at" in said] == []
+    assert checks(at)["Control arm"] == (
+        "fail: No run was left without a detach: only a jump at that step can be tested, and nothing causal said. "
+        "*Train the same seeds without the detach (ratio 0) and name their sweep as control_sweep_id.*"
+    )
+    assert [s.value for s in at.subheader if s.value in ("The jump at the detach", "Pretended detach steps")] == [
+        "The jump at the detach", "Pretended detach steps",
+    ]  # fmt: skip
+
+
+def test_sparse_evaluations_have_no_jump(tmp_path):
+    at = _page(tmp_path, [run(seed, 0.5, 10.0, every=25) for seed in (1, 2, 3)])
+    assert verdicts(at) == ["cannot say", "cannot say"]
+    assert "Reason: fewer than 5 rows a side within 100 steps of the detach (4)." in sentences(at)[0]
+    assert checks(at)["Points per side"] == (
+        "fail: Fewer than 5 rows a side near the detach for Eval Reward and Consistency Loss. "
+        "*Log at least every 20 steps around the detach, or add a control arm, which needs fewer rows.*"
+    )
+    assert "No local fit of Eval Reward: fewer than five points on a side of the detach." in [
+        c.value for c in at.caption
+    ]
+
+
+def test_arms_are_compared_in_event_time(tmp_path):
+    at = _page(tmp_path, [run(seed, ratio, 10.0) for seed in (1, 2, 3) for ratio in (0.5, 0.0)])
+    event = charts(at)[-1]
+    assert event.layers["line"]["encoding"]["strokeDash"]["scale"]["domain"] == ["detached", "control"]
+    fine(at.multiselect(key="event_arms").set_value(["control"]).run())
+    assert charts(at)[-1].rows("line")["arm"].unique().to_list() == ["control"]
+
+
+def test_several_detach_steps_are_claimed_one_by_one(tmp_path):
+    at = _page(tmp_path, [run(seed, ratio, 10.0) for seed in (1, 2, 3) for ratio in (0.2, 0.5, 0.0)])
+    assert [said.split(" raised ")[0] for said in sentences(at)[:2]] == [
+        "On walk, detaching the encoder (arm 'detached 0.2') at 200 steps",
+        "On walk, detaching the encoder (arm 'detached 0.5') at 500 steps",
+    ]
+    said = "of every task, aligned at the detach. Detach steps differ, so the control arm has no step to be aligned at."
+    assert any(caption.value.endswith(said) for caption in at.caption)
+
+
+def test_a_rival_schedule_near_the_detach_is_named(tmp_path):
+    runs = [run(seed, ratio, 10.0, lr_decay_step=510 if ratio else 900) for seed in (1, 2, 3) for ratio in (0.5, 0.0)]
+    said = checks(_page(tmp_path, runs))["Rival schedules"]
+    assert said.startswith("caveat: lr_decay_step = 510: within 100 steps of the detach, so it explains a change there")

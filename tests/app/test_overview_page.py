@@ -1,0 +1,80 @@
+"""The Overview page's answer, cards and cells, and the one task that Rewards and Losses can look at."""
+
+import pytest
+
+from lib.app import session
+from lib.effects.effects_table import EFFECTS
+from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def test_the_answer_comes_first_and_says_what_the_verdicts_say():
+    at = visit("overview")
+    rewards, losses = (m.value for m in at.markdown if m.value.startswith("**") and "-badge[" in m.value)
+    assert rewards == (
+        "**Rewards** :gray-badge[not shown] With a control arm: Eval Episode Reward and Train Episode Reward not shown to be "
+        "raised on any of 2 tasks. With randomised detach steps: Eval Episode Reward without a verdict on 1 task; Train Episode "
+        "Reward not shown to be raised on 1 task."
+    )
+    assert losses == (
+        "**Losses** :green-badge[partly supported] With a control arm: Train Consistency Loss and Val (All) Consistency "
+        "lowered on 2 of 2 tasks; Val (Recent) Consistency lowered on 1 of 2 tasks, not shown on 1. With randomised detach "
+        "steps: all 3 loss metrics not shown to be lowered on 1 task."
+    )
+
+
+def test_a_change_that_was_not_shown_has_no_colour_of_success_or_failure():
+    at = visit("overview")
+    colors = {metric.label: metric.proto.color for metric in at.metric[:5]}
+    names = type(at.metric[0].proto).MetricColor.Name
+    assert {label: names(color) for label, color in colors.items()} == {
+        "Eval Episode Reward": "GRAY",
+        "Train Episode Reward": "GRAY",
+        "Train Consistency Loss": "GREEN",
+        "Val (All) Consistency": "GREEN",
+        "Val (Recent) Consistency": "GRAY",
+    }
+
+
+def test_every_cell_leads_to_its_full_chart():
+    at = visit("overview")
+    links = [(link.proto.page, link.proto.query_string) for link in at.get("page_link")]
+    assert links[:2] == [("detach_effect", ""), ("study", "")]
+    assert links[2:6] == [
+        ("rewards", "only=Acrobot+Swingup"),
+        ("losses", "only=Acrobot+Swingup"),
+        ("rewards", "only=Cartpole+Swingup"),
+        ("losses", "only=Cartpole+Swingup"),
+    ]
+
+
+@pytest.mark.parametrize("page", ["rewards", "losses"])
+def test_one_task_alone(page):
+    at = visit(page, only="Cartpole Swingup")
+    assert at.button_group(key="only").value == "Cartpole Swingup"
+    assert [h.value for h in at.header] == ["Cartpole Swingup"]
+    assert len(charts(at)) == 1
+    fine(at.button_group(key="only").select("All tasks").run())
+    assert len(charts(at)) == 3
+
+
+@pytest.mark.parametrize("page", ["rewards", "losses"])
+def test_a_task_that_there_is_not_shows_all(page):
+    assert len(charts(visit(page, only="Chess"))) == 3
+
+
+def test_another_study_has_no_task_of_the_last_one():
+    at = visit("rewards", only="Cartpole Swingup")
+    go(at, "study")
+    fine(at.sidebar.selectbox(key="study").select("detach_encoder").run())
+    go(at, "rewards")
+    assert [e.value for e in at.error] == []
+
+
+@pytest.mark.parametrize("page", ["overview", "detach_effect"])
+def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
+    monkeypatch.setattr(session, "effects", lambda current, evidence=None: EFFECTS.to_frame())
+    at = visit(page)
+    assert at.info[0].value.startswith("No run of this study was detached: there is nothing to compare.")
+    assert [link.proto.label for link in at.get("page_link")][:2] == ["Look at the runs", "Change the detach rule"]

@@ -1,0 +1,110 @@
+"""What a pointer does on a chart: read every series at a step, isolate a metric or an arm, choose a range of steps."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import Visitor, untroubled
+
+pytestmark = pytest.mark.browser
+
+EVAL, TRAIN = "Eval Episode Reward", "Train Episode Reward (MA 1,000)"
+SEEN = """svg => [...svg.querySelectorAll('[class*=_line_marks] path')].map(path =>
+    [path.__data__.mark.items[0].datum.metric, path.__data__.mark.items[0].datum.arm, Number(path.getAttribute('opacity'))])"""
+
+
+@pytest.fixture
+def chart(visitor):
+    """The first chart of the Rewards page."""
+    visitor.open("rewards")
+    return visitor.charts().first
+
+
+def point(visitor: Visitor, share: float) -> tuple[float, float]:
+    """A place in the first chart's plot: at this share of its width, half-way up."""
+    plot = visitor.charts().first.locator("svg .role-frame.root path.background").first.bounding_box() or {}
+    return plot["x"] + share * plot["width"], plot["y"] + plot["height"] / 2
+
+
+def isolated(visitor: Visitor, *series: tuple[str, str]) -> bool:
+    """Whether these series of the first chart come to be drawn in full, and the others faintly."""
+
+    def holds() -> bool:
+        drawn = visitor.charts().first.locator("svg").first.evaluate(SEEN)
+        return {(m, a): o for m, a, o in drawn} == {
+            (m, a): 1 if (m, a) in series else 0.08 for m in (EVAL, TRAIN) for a in ("detached", "control")
+        }
+
+    return visitor.until(holds)
+
+
+def test_pointing_reads_every_series_at_that_step(chart, visitor):
+    x, y = point(visitor, 0.25)
+    visitor.page.mouse.move(x - 5, y)
+    visitor.page.mouse.move(x, y)
+    tip = visitor.page.locator("#vg-tooltip-element")
+    expect(tip).to_be_visible()
+    said = [line.strip() for line in tip.inner_text().splitlines() if line.strip()]
+    assert said[0] == "Environment Steps"
+    assert float(said[1].replace(",", "")) == pytest.approx(25_000, abs=500)
+    names = said[2::2]
+    assert names == [f"{arm}: {metric}" for metric in (TRAIN, EVAL) for arm in ("control", "detached")]
+    assert all(text.endswith("], n = 6") for text in said[3::2])
+
+
+def test_a_click_on_a_legend_isolates_a_metric_or_an_arm(chart, visitor):
+    every = [(metric, arm) for metric in (EVAL, TRAIN) for arm in ("detached", "control")]
+    words = chart.locator("svg text")
+    assert isolated(visitor, *every)
+    words.get_by_text(EVAL, exact=True).click()
+    assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
+    words.get_by_text("control", exact=True).click()
+    assert isolated(visitor, (EVAL, "control"))
+    words.get_by_text("control", exact=True).click(modifiers=["Shift"])
+    assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
+    words.get_by_text(EVAL, exact=True).click(modifiers=["Shift"])
+    assert isolated(visitor, *every)
+
+
+def test_a_drag_with_shift_chooses_the_range_and_a_button_draws_all_again(chart, chrome, app, visitor):
+    before = visitor.marks()
+    x, y = point(visitor, 0.25)
+    end, _ = point(visitor, 0.5)
+    visitor.page.keyboard.down("Shift")
+    visitor.page.mouse.move(x, y)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(end, y, steps=5)
+    visitor.page.mouse.up()
+    visitor.page.keyboard.up("Shift")
+    visitor.page.wait_for_function("() => new URL(location.href).searchParams.get('to')")
+    visitor.until_redrawn(before)
+    low, high = (float(visitor.query()[name][0]) for name in ("from", "to"))
+    assert (low, high) == (pytest.approx(25_000, abs=200), pytest.approx(50_000, abs=200))
+    ticks = ["25k", "30k", "35k", "40k", "45k", "50k"]
+    assert [text for text in visitor.texts() if text.endswith("0k") or text.endswith("5k")] == ticks
+    with Visitor(chrome, app) as another:
+        another.page.goto(visitor.page.url)
+        another.settled()
+        assert another.texts() == visitor.texts()
+        untroubled(another)
+    visitor.page.get_by_role("button", name="Draw all again").click()
+    visitor.until_query("from", None)
+    visitor.until_query("to", None)
+    visitor.settled()
+    assert visitor.until(lambda: "100k" in visitor.texts())
+
+
+def test_a_range_that_is_typed(visitor):
+    visitor.open("losses")
+    before = visitor.marks()
+    visitor.fill("From", "60000")
+    visitor.until_query("from", "60000")
+    visitor.fill("To", "40000")
+    said = visitor.page.get_by_test_id("stSidebar").get_by_text("From must be below To: all is drawn.")
+    expect(said).to_be_visible()
+    visitor.settled()
+    assert visitor.marks() == before
+    visitor.fill("From", "20000")
+    visitor.until_redrawn(before)
+    expect(said).to_have_count(0)
+    assert visitor.query() == {"from": ["20000"], "to": ["40000"]}
+    assert {"20k", "40k"} <= set(visitor.texts()) and not {"0", "60k", "100k"} & set(visitor.texts())

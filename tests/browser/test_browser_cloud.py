@@ -1,0 +1,235 @@
+"""Studies on a W&B server in a real browser: keys, a fetch that is stopped, runs that grow, a study built from an address."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.support.access import findings
+from tests.support.app_kit import PROJECT, TASKS, fill
+from tests.support.browser import Server, Visitor, untroubled
+from tests.support.wandb_server import KEY, Fault, WandbServer
+
+pytestmark = pytest.mark.browser
+
+#: Each account has a store of its own, so that no test finds what another one fetched.
+STOPS, FOLLOWS, BUILDS, OUTSIDER = (letter * 40 for letter in "cdef")
+RUN, OTHERS = "nqfufp3t-1", 5
+PRIVATE = "lab/secret"
+
+
+@dataclass
+class Cloud:
+    """The app's server, told of a W&B server and of no key; and that W&B server."""
+
+    app: Server
+    wandb: WandbServer
+
+    def asked(self, op: str) -> list[str]:
+        """The runs that this was asked about."""
+        return [hit.run for hit in self.wandb.hits if hit.op == op]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory) -> Iterator[Cloud]:
+    """A W&B server with the runs of studies/detach_encoder.toml, one sweep of them in a private project too."""
+    with WandbServer() as wandb:
+        fill(wandb)
+        wandb.keys |= {STOPS, FOLLOWS, BUILDS, OUTSIDER}
+        wandb.add(PRIVATE, *(run for run in wandb.projects[PROJECT].values() if run.sweep == TASKS[1][1]))
+        wandb.private[PRIVATE] = {BUILDS}
+        with Server(tmp_path_factory.mktemp("cloud"), WANDB_BASE_URL=wandb.url) as started:
+            yield Cloud(started, wandb)
+            assert started.complaints() == []
+
+
+def use_key(visitor: Visitor, key: str) -> None:
+    visitor.page.get_by_test_id("stForm").get_by_test_id("stTextInputField").fill(key)
+    visitor.page.get_by_role("button", name="Use this key").click()
+    visitor.page.get_by_role("button", name="Forget my key").wait_for()
+    visitor.settled()
+
+
+def press(visitor: Visitor, name: str) -> None:
+    visitor.page.get_by_test_id("stMain").get_by_role("button", name=name).click()
+
+
+def alert(visitor: Visitor, words: str) -> Locator:
+    return visitor.page.get_by_test_id("stAlert").filter(has_text=words)
+
+
+def fetched(visitor: Visitor, key: str, page: str) -> None:
+    """The study of studies/detach_encoder.toml, fetched with this key, on this page."""
+    visitor.open("study", study="detach_encoder")
+    use_key(visitor, key)
+    press(visitor, "Fetch runs")
+    visitor.page.get_by_text("6 runs, fetched").wait_for()
+    visitor.follow(page)
+
+
+# ---- keys ----------------------------------------------------------------------------------------------------------
+
+
+def test_own_key_fetch_and_draw(chrome, cloud):
+    with Visitor(chrome, cloud.app) as visitor, Visitor(chrome, cloud.app) as stranger:
+        fetched(visitor, KEY, "Overview")
+        assert visitor.charts().count() == 2
+        assert "Train Episode Reward (MA 10,000)" in visitor.texts()
+        untroubled(visitor)
+        assert KEY not in visitor.page.url
+        stranger.open("overview", study="detach_encoder")
+        assert stranger.charts().count() == 0
+        stranger.open("study", study="detach_encoder")
+        stranger.page.get_by_role("button", name="Use this key").wait_for()
+        assert KEY not in stranger.page.content()
+        assert stranger.page.get_by_text("6 runs, fetched").count() == 0
+        untroubled(stranger)
+
+
+def test_wrong_key(chrome, cloud):
+    with Visitor(chrome, cloud.app) as visitor:
+        visitor.open("study", study="detach_encoder")
+        use_key(visitor, "b" * 40)
+        press(visitor, "Fetch runs")
+        said = alert(visitor, "does not accept this key")
+        said.wait_for()
+        assert "b" * 8 not in said.inner_text()
+        untroubled(visitor)
+
+
+# ---- a fetch that is stopped ---------------------------------------------------------------------------------------
+
+
+def test_a_fetch_is_stopped_and_the_missing_run_is_fetched_alone(chrome, cloud):
+    cloud.wandb.faults.append(Fault("silence", op="RunParquetHistory", run=RUN))
+    with Visitor(chrome, cloud.app) as visitor:
+        visitor.open("study", study="detach_encoder")
+        use_key(visitor, STOPS)
+        visitor.follow("Overview")
+        press(visitor, "Fetch runs")
+        visitor.page.get_by_text(f"{OTHERS} of {OTHERS + 1} runs").wait_for()
+        press(visitor, "Stop")
+        missing = alert(visitor, "Some of this study is missing")
+        missing.wait_for()
+        visitor.settled()
+        lines = missing.get_by_role("listitem").all_inner_texts()
+        assert lines == [
+            f"Run {RUN} was not brought up to date (the fetch was stopped): nothing of it is stored yet; fetch it again."
+        ]
+        assert visitor.page.get_by_test_id("stSidebar").get_by_text("partial: 1").is_visible()
+        assert visitor.charts().count() == 2
+        assert "n of 2" in visitor.texts(1) and "n of 3" in visitor.texts(0)
+        assert findings(visitor) == []
+        cloud.wandb.forget()
+        press(visitor, "Retry 1 run")
+        missing.wait_for(state="detached")
+        visitor.settled()
+        assert cloud.asked("RunParquetHistory") == [RUN]
+        assert "n of 3" in visitor.texts(1)
+        assert visitor.page.get_by_text("partial").count() == 0
+        untroubled(visitor)
+
+
+# ---- runs that grow ------------------------------------------------------------------------------------------------
+
+
+def test_new_rows_of_a_running_run_come_without_losing_the_view(chrome, cloud):
+    run = cloud.wandb.projects[PROJECT][RUN]
+    run.state = "running"
+    with Visitor(chrome, cloud.app) as first:
+        fetched(first, FOLLOWS, "Losses")
+    rows = [{"_step": 99_000 + k, "_timestamp": 1_800_000_000.0 + k, "train/consistency_loss": 500.0} for k in range(5)]
+    run.live += rows
+    run.heartbeat = "2026-01-01T00:00:00Z"
+    # Who comes anew has the stored runs, and the first look at the running one is due.
+    with Visitor(chrome, cloud.app) as visitor:
+        visitor.open("study", study="detach_encoder", spread="min-max", x="% of training")
+        use_key(visitor, FOLLOWS)
+        visitor.follow("Losses")
+        highest = max(upper for *_, upper in visitor.numbers(1))
+        assert highest < 1
+        before = visitor.marks(1)
+        cloud.wandb.forget()
+        visitor.toggle("Follow running runs")
+        visitor.until_redrawn(before, 1)
+        assert max(upper for *_, upper in visitor.numbers(1)) == 500
+        assert {hit.run for hit in cloud.wandb.hits if hit.run} == {RUN}
+        assert visitor.query() == {
+            "study": ["detach_encoder"], "spread": ["min-max"], "x": ["% of training"], "live": ["true"]
+        }  # fmt: skip
+        assert "Training (%)" in visitor.texts(1)
+        expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Losses")
+        untroubled(visitor)
+    run.state = "finished"
+
+
+# ---- from an address to a study ------------------------------------------------------------------------------------
+
+
+def paste(visitor: Visitor, address: str) -> None:
+    field = visitor.page.get_by_role("textbox", name="Address of a sweep, a run or a project")
+    field.fill(address)
+    field.press("Enter")
+    visitor.page.get_by_test_id("stForm").wait_for()
+    visitor.settled()
+
+
+def gets_nothing(visitor: Visitor, address: str, cloud: Cloud) -> None:
+    """Whoever pastes a private place without a key, or with the key of another account, sees nothing of it."""
+    before = cloud.wandb.count()
+    visitor.open("study")
+    paste(visitor, address)
+    expect(visitor.page.get_by_text("Only your own key is used for a place that you bring.")).to_be_visible()
+    expect(visitor.page.get_by_role("button", name="List the runs")).to_have_count(0)
+    assert cloud.wandb.count() == before
+    use_key(visitor, OUTSIDER)
+    press(visitor, "List the runs")
+    alert(visitor, f"There is no project {PRIVATE}").wait_for()
+    expect(visitor.page.get_by_role("button", name="Open this study")).to_have_count(0)
+    assert "acrobot-swingup" not in visitor.page.get_by_test_id("stMain").inner_text()
+    untroubled(visitor)
+
+
+def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
+    address = f"{cloud.wandb.url}/{PRIVATE}/sweeps/{TASKS[1][1]}"
+    with Visitor(chrome, cloud.app) as stranger:
+        gets_nothing(stranger, address, cloud)
+    with Visitor(chrome, cloud.app, color_scheme="dark") as visitor:
+        visitor.open("study")
+        paste(visitor, address)
+        use_key(visitor, BUILDS)
+        cloud.wandb.forget()
+        press(visitor, "List the runs")
+        step = visitor.page.get_by_role("spinbutton", name="Detach step of acrobot-swingup", exact=True)
+        step.wait_for()
+        visitor.settled()
+        assert cloud.asked("RunParquetHistory") == []
+        keys = {"Task key": "task", "Seed key": "seed", "Step key": "_step", "Total steps key": "steps"}
+        for label, found in keys.items():
+            expect(visitor.page.get_by_role("combobox", name=label, exact=True)).to_have_value(found)
+        assert visitor.page.get_by_text(re.compile("^found$")).count() >= 3
+        assert findings(visitor) == []
+        step.fill("50000")
+        step.press("Enter")
+        visitor.page.get_by_text("typed by you").wait_for()
+        visitor.settled()
+        press(visitor, "Open this study")
+        visitor.until_query("study", f"secret_{TASKS[1][1]}")
+        visitor.page.get_by_text("3 runs, fetched").wait_for()
+        visitor.follow("Rewards")
+        assert visitor.charts().count() == 1
+        assert {"Train Episode Reward (MA 1,000)", "Eval Episode Reward", "n of 3"} <= set(visitor.texts())
+        assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
+        assert BUILDS not in visitor.page.url
+        untroubled(visitor)
+        with Visitor(chrome, cloud.app) as stranger:
+            gets_nothing(stranger, address, cloud)
+            stranger.page.goto(visitor.page.url)
+            stranger.settled()
+            expect(stranger.page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value(
+                "demo"
+            )
+            assert "secret" not in stranger.page.get_by_test_id("stApp").inner_text()
+    assert cloud.wandb.leaks == []

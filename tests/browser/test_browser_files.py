@@ -1,0 +1,160 @@
+"""Files that leave the app and come back, in a real browser: the grid, the bundle, the report, and study files."""
+
+import io
+import json
+import struct
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import polars as pl
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browser import DRAWN_FROM, PATIENCE, Visitor, untroubled
+from tests.support.pdf import read_with
+
+pytestmark = pytest.mark.browser
+
+GRID = "combined_ablation"
+TITLES = [f"{task} - {family}" for task in ("Acrobot Swingup", "Cartpole Swingup", "Cartpole Swingup, random detach")
+          for family in ("Episode Reward", "Consistency Loss")]  # fmt: skip
+STUDY = """[study]
+name = "mine"
+title = "Mine"
+[source]
+kind = "wandb"
+entity = "a"
+project = "b"
+[[metrics]]
+key = "loss"
+family = "loss"
+expect = "decrease"
+smoth = true
+[[tasks]]
+name = "walk"
+total_steps = 100
+"""
+WRONG = "The study file, metric 1: unknown key smoth, perhaps smooth is meant."
+
+
+def download(visitor: Visitor, button: str) -> tuple[str, bytes]:
+    """The name and the bytes of the file behind a button."""
+    with visitor.page.expect_download(timeout=PATIENCE) as found:
+        visitor.page.get_by_role("button", name=button, exact=True).last.click()
+    return found.value.suggested_filename, found.value.path().read_bytes()
+
+
+def opened_offline(context, path: Path) -> Page:
+    """An HTML file in a browser that has no network."""
+    page = context.new_page()
+    asked, wrong = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(path.as_uri())
+    page.locator("svg.marks .role-mark").first.wait_for()
+    assert ([url for url in asked if not url.startswith("data:")], wrong) == ([path.as_uri()], [])
+    return page
+
+
+def said(texts: list[str]) -> list[str]:
+    """Which of the grid's cells are named, in their order."""
+    return [title for title in TITLES if title in texts]
+
+
+def test_the_grid_in_every_format(chrome, visitor, tmp_path):
+    visitor.open("overview")
+    visitor.page.get_by_role("button", name="Export").click()
+    visitor.select("Figure", "Grid of all tasks")
+    files = {}
+    for kind in ("html", "svg", "pdf", "png", "json"):
+        visitor.select("Format", kind)
+        name, files[kind] = download(visitor, f"Figure (.{kind})")
+        assert name == f"{GRID}.{kind}"
+        (tmp_path / name).write_bytes(files[kind])
+    with chrome.new_context(offline=True) as context:
+        page = opened_offline(context, tmp_path / f"{GRID}.html")
+        assert said(page.locator("svg.marks text").all_text_contents()) == TITLES
+        drawn = page.locator("svg.marks").evaluate(DRAWN_FROM)
+    on_screen = [row for at in range(3) for row in visitor.numbers(at)]
+    assert sorted(row[:2] for row in drawn) == sorted(row[:2] for row in on_screen)
+    tree = ElementTree.fromstring(files["svg"])
+    assert said(["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]) == TITLES
+    words = " ".join(read_with("pdftotext", tmp_path / f"{GRID}.pdf", "-").split())
+    assert [title for title in TITLES if title not in words] == []
+    assert files["png"].startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", files["png"][16:24])
+    assert width > 2000 and height > 2000
+    cells = [cell for row in json.loads(files["json"])["vconcat"] for cell in row["hconcat"]]
+    assert [cell["title"]["text"] for cell in cells] == TITLES
+
+
+def test_the_grids_numbers_are_those_of_every_chart(visitor):
+    visitor.open("overview", spread="min-max")
+    visitor.page.get_by_role("button", name="Export").click()
+    visitor.page.get_by_test_id("stPopoverBody").wait_for()
+    frames = []
+    for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
+        visitor.select("As", kind)
+        name, content = download(visitor, f"curves.{kind}")
+        assert name == f"curves.{kind}"
+        frames.append(read(io.BytesIO(content)))
+    assert frames[0].equals(frames[1])
+    on_screen = [row for at in range(3) for row in visitor.numbers(at)]
+    assert len(frames[0]) == len(on_screen)
+    assert frames[0]["upper"].max() == pytest.approx(max(row[5] for row in on_screen), rel=1e-5)
+
+
+def test_the_report_opens_without_a_network(chrome, visitor, tmp_path):
+    visitor.open("overview")
+    visitor.page.get_by_role("button", name="Export").click()
+    visitor.page.get_by_test_id("stPopoverBody").wait_for()
+    name, content = download(visitor, "Report (.html)")
+    assert name == "report.html"
+    (tmp_path / name).write_bytes(content)
+    with chrome.new_context(offline=True) as context:
+        page = opened_offline(context, tmp_path / name)
+        assert page.title().startswith("Detach Encoder Demo")
+        assert page.locator("svg:has(.role-mark)").count() >= 6
+        expect(page.get_by_role("heading", level=1)).to_have_text("Detach Encoder Demo")
+
+
+def test_a_bundle_is_opened_by_somebody_else(chrome, app, visitor, tmp_path):
+    visitor.open("study")
+    name, content = download(visitor, "Bundle (.zip)")
+    assert name == "demo.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        assert {"manifest.json", "study.toml"} <= set(archive.namelist())
+    path = tmp_path / name
+    path.write_bytes(content)
+    with Visitor(chrome, app) as another:
+        another.open("study")
+        another.page.locator("input[type=file]").last.set_input_files(path)
+        another.page.get_by_role("button", name="Open the file").click()
+        another.until_query("study", "demo-own")
+        another.settled()
+        expect(another.page.get_by_text("Bundle that you opened.")).to_be_visible()
+        another.follow("Overview")
+        visitor.follow("Overview")
+        assert another.charts().count() == 3
+        assert [another.numbers(at) for at in range(3)] == [visitor.numbers(at) for at in range(3)]
+        untroubled(another)
+    assert "demo-own" not in visitor.page.get_by_test_id("stSidebar").inner_text()
+
+
+def test_a_mistake_in_a_study_file_is_one_clear_sentence(visitor):
+    visitor.open("study")
+    file = {"name": "mine.toml", "mimeType": "application/toml", "buffer": STUDY.encode()}
+    visitor.page.locator("input[type=file]").last.set_input_files(file)
+    visitor.page.get_by_role("button", name="Open the file").click()
+    alert = visitor.page.get_by_test_id("stAlert")
+    expect(alert.get_by_test_id("stMarkdownContainer")).to_have_text(WRONG)
+    visitor.page.get_by_text("Write or edit a study").click()
+    visitor.page.get_by_role("textbox", name="Study file").fill(STUDY.replace("smoth", "smooth"))
+    visitor.page.keyboard.press("Control+Enter")
+    visitor.page.get_by_role("button", name="Check and open").click()
+    visitor.until_query("study", "mine")
+    visitor.settled()
+    expect(visitor.page.get_by_role("heading", level=2)).to_have_text("Mine")
+    expect(alert.filter(has_text="Nothing of Mine is stored yet")).to_be_visible()

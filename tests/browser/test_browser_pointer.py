@@ -1,0 +1,164 @@
+"""What marks tell a pointer, in a real browser: a second click on a legend, a run's line, the strip, a brush for all charts."""
+
+import pytest
+
+from tests.support.browser import Visitor, untroubled
+
+pytestmark = pytest.mark.browser
+
+FAINT = 0.08
+TOOLTIP = "#vg-tooltip-element.visible"
+
+
+def opacities(visitor: Visitor, layer: str) -> list[float]:
+    """How opaque each line of a layer of the first chart is."""
+    paths = visitor.charts().first.locator(f"[class*=_{layer}_marks] path")
+    return [float(o) for o in paths.evaluate_all("paths => paths.map(path => path.getAttribute('opacity') ?? 1)")]
+
+
+def click_legend(visitor: Visitor, entry: str) -> None:
+    visitor.charts().first.locator(".role-legend-label text").get_by_text(entry, exact=True).click()
+
+
+def until(visitor: Visitor, layer: str, wanted: list[float]) -> None:
+    assert visitor.until(lambda: opacities(visitor, layer) == pytest.approx(wanted, abs=0.01)), opacities(
+        visitor, layer
+    )
+
+
+def point_at(visitor: Visitor, layer: str) -> str:
+    """Put the pointer on the first mark of a layer of the first chart, most of the way along it; the tooltip's text."""
+    mark = visitor.charts().first.locator(f"[class*=_{layer}_marks] path").first
+    x, y = mark.evaluate(
+        """mark => {
+            const at = mark.getPointAtLength(0.4 * mark.getTotalLength()), {a, d, e, f} = mark.getScreenCTM();
+            return [at.x * a + e, at.y * d + f];
+        }"""
+    )
+    visitor.page.mouse.move(x - 2, y)
+    visitor.page.mouse.move(x, y)
+    tooltip = visitor.page.locator(TOOLTIP)
+    tooltip.wait_for()
+    return " ".join(tooltip.inner_text().split())
+
+
+def x_labels(visitor: Visitor, chart: int) -> list[str]:
+    return [text for text in visitor.texts(chart) if text.endswith("k")]
+
+
+def test_a_click_on_a_legend_isolates_and_a_second_one_ends_it(visitor):
+    visitor.open("losses")
+    until(visitor, "line", [1] * 6)
+    click_legend(visitor, "Train Consistency Loss")
+    until(visitor, "line", [1, 1, *[FAINT] * 4])
+    click_legend(visitor, "control")
+    until(visitor, "line", [1, *[FAINT] * 5])
+    click_legend(visitor, "Train Consistency Loss")
+    until(visitor, "line", [1, FAINT] * 3)
+    click_legend(visitor, "control")
+    until(visitor, "line", [1] * 6)
+    visitor.charts().first.click(position={"x": 300, "y": 200})
+    click_legend(visitor, "Train Consistency Loss")
+    until(visitor, "line", [1, 1, *[FAINT] * 4])
+
+
+def test_a_run_in_a_colour_tells_what_it_is_and_its_value_isolates_it(visitor):
+    visitor.open("losses", color="detach_step")
+    said = point_at(visitor, "hover_touch")
+    assert said.startswith("run acro0001-s")
+    assert "seed " in said
+    assert "detach_step " in said
+    click_legend(visitor, "50000")
+    assert visitor.until(lambda: min(opacities(visitor, "runs")) < FAINT)
+    shown = opacities(visitor, "runs")
+    assert (sum(o > 0.8 for o in shown), sum(o < FAINT for o in shown)) == (18, 18)
+    until(visitor, "line", [1] * 6)
+
+
+def test_the_strip_tells_how_many_seeds_there_are(visitor):
+    visitor.open("losses")
+    bar = visitor.charts().first.locator("[class*=_n_strip_marks] path").first
+    box = bar.bounding_box() or {}
+    visitor.page.mouse.move(box["x"] + 100, box["y"] + 1)
+    visitor.page.mouse.move(box["x"] + 110, box["y"] + 1)
+    tooltip = visitor.page.locator(TOOLTIP)
+    tooltip.wait_for()
+    assert "n 6 of 6" in " ".join(tooltip.inner_text().split())
+
+
+def heights(visitor: Visitor) -> dict[str, str]:
+    """The first line of each family in the first chart, as it is drawn."""
+    lines = visitor.charts().first.locator("svg")
+    return {
+        family: lines.locator(f"[class*=_{family}_line_marks] path").first.get_attribute("d") or ""
+        for family in ("reward", "loss")
+    }
+
+
+def test_a_drag_and_a_wheel_move_all_families_of_a_task_and_nothing_else(visitor):
+    visitor.open("overview")
+    before, other, address = heights(visitor), visitor.marks(1), visitor.page.url
+    chart = visitor.charts().first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box() or {}
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + 0.75 * box["height"]  # in the losses
+    visitor.page.mouse.move(x, y)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(x - 50, y, steps=3)
+    visitor.page.mouse.move(x - 150, y, steps=3)
+    visitor.page.mouse.up()
+    assert visitor.until(lambda: all(heights(visitor)[family] != before[family] for family in before))
+    moved = heights(visitor)
+    visitor.page.keyboard.down("Control")
+    visitor.page.mouse.wheel(0, -300)
+    visitor.page.keyboard.up("Control")
+    # Their shared axis as well: it has closer ticks where it is zoomed.
+    assert visitor.until(lambda: "70k" in x_labels(visitor, 0)), x_labels(visitor, 0)
+    assert visitor.until(lambda: all(heights(visitor)[family] != moved[family] for family in moved))
+    visitor.settled()
+    assert visitor.marks(1) == other
+    assert visitor.page.url == address
+    visitor.page.mouse.dblclick(x, y)
+    assert visitor.until(lambda: heights(visitor) == before)
+    untroubled(visitor)
+
+
+def test_one_tooltip_reads_rewards_and_losses(visitor):
+    visitor.open("overview")
+    chart = visitor.charts().first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box() or {}
+    for down in (0.45, 0.7):  # over the rewards, over the losses
+        visitor.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + down * box["height"])
+        visitor.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + down * box["height"])
+        tooltip = visitor.page.locator(TOOLTIP)
+        tooltip.wait_for()
+        said = tooltip.inner_text()
+        for name in (
+            "control: Eval Episode Reward",
+            "detached: Train Consistency Loss",
+            "control: Val (All) Consistency",
+        ):
+            assert name in said
+        assert said.count("n = 6") == 10
+
+
+def test_a_brush_on_one_chart_is_the_range_of_all(visitor):
+    visitor.open("overview")
+    chart = visitor.charts().first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box() or {}
+    x, y = box["x"], box["y"] + box["height"] / 2
+    visitor.page.keyboard.down("Shift")
+    visitor.page.mouse.move(x + 0.45 * box["width"], y)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(x + 0.6 * box["width"], y, steps=5)
+    visitor.page.mouse.move(x + 0.75 * box["width"], y, steps=5)
+    visitor.page.mouse.up()
+    visitor.page.keyboard.up("Shift")
+    visitor.page.wait_for_url("**from=*")
+    visitor.settled()
+    (low,), (high,) = visitor.query()["from"], visitor.query()["to"]
+    assert 10_000 < float(low) < float(high) < 95_000
+    assert visitor.until(lambda: x_labels(visitor, 0) == x_labels(visitor, 1) != ["20k", "40k", "60k", "80k", "100k"])
+    untroubled(visitor)

@@ -1,0 +1,421 @@
+"""What a curve chart draws: series, bands, rule, strip, axes; read from its specification and from the drawn SVG."""
+
+import json
+from dataclasses import replace
+
+import altair as alt
+import polars as pl
+import pytest
+
+from lib.charts import (
+    Behind,
+    Options,
+    detach_marks,
+    family_chart,
+    family_metrics,
+    family_wired,
+    figure_title,
+    grid,
+    split,
+)
+from lib.charts.axes import log_ticks
+from lib.charts.curves.chart import alt_text
+from lib.charts.curves.tables import x_range
+from lib.charts.detach_rule import DetachMark
+from lib.charts.style import PALETTE, arm_dashes, arm_order, metric_colors, metric_label
+from lib.charts.thinning import thin
+from lib.curves import View
+from lib.runs import Treatment
+from tests.support.chart_frames import (
+    EVAL,
+    LOSS,
+    OTHER,
+    STUDY,
+    TASK,
+    TRAIN,
+    VAL,
+    both,
+    curve,
+    drawn,
+    flat,
+    layer,
+    rows,
+    svg,
+)
+
+RULES = [DetachMark(50, "typed")]
+VIEW = View()
+
+
+def chart(frame, *families, **options):
+    return family_chart(
+        frame, STUDY, TASK, *(families or ["reward"]), view=options.pop("view", VIEW), **({"rules": RULES} | options)
+    )
+
+
+def per_run(family: str) -> pl.DataFrame:
+    """Two runs' own curves of the family's last metric."""
+    metric = EVAL.key if family == "reward" else VAL.key
+    return pl.DataFrame(
+        {
+            "task": TASK.key, "arm": "detached", "metric": metric, "run_id": ["a", "a", "b", "b"],
+            "seed": ["1", "1", "2", "2"], "step": [0.0, 100.0, 0.0, 100.0], "value": [1.0, 2.0, 3.0, 4.0],
+        }
+    )  # fmt: skip
+
+
+def test_layers_are_flat_and_end_with_the_rule():
+    spec = chart(both()).to_dict()
+    assert [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]] == [
+        "hover_base", "hover_rule", "band", "line", "n_strip", "n_label", "detach_label", "detach_rule",
+    ]  # fmt: skip
+    assert not any("layer" in part for part in spec["layer"])
+    assert spec["width"] == "container"
+    assert spec["height"] == 380
+
+
+def test_exactly_one_rule_and_one_label_are_drawn_however_many_rows_there_are():
+    steps = [float(i) for i in range(101)]
+    text = svg(chart(curve(EVAL, steps, steps=steps), width=600))
+    rule = drawn(text, "detach_rule")
+    assert len(rule) == 1
+    assert 'stroke="red"' in rule[0]
+    assert 'stroke-width="2"' in rule[0]
+    assert "stroke-dasharray" in rule[0]
+    assert "translate(300,0)" in rule[0]
+    assert len(drawn(text, "detach_label")) == 1
+    assert text.count("Encoder Detached") == 1
+    assert text.count("50 (typed)") == 1
+
+
+def test_train_is_drawn_first_and_eval_last_and_thicker_and_the_control_is_dashed():
+    lines = drawn(svg(chart(both(), width=600)), "line")
+    assert [("#2ca02c" in tag, 'stroke-width="3"' in tag, 'stroke-dasharray="6,4"' in tag) for tag in lines] == [
+        (True, False, True), (True, False, False), (False, True, True), (False, True, False),
+    ]  # fmt: skip
+    assert "#1f77b4" in lines[-1]
+
+
+def test_bands_are_filled_at_a_fifth_and_have_no_stroke():
+    bands = drawn(svg(chart(both(("detached",)), width=600, interactive=False)), "band")
+    assert len(bands) == 2
+    assert all('opacity="0.2"' in tag and "stroke=" not in tag for tag in bands)
+
+
+def test_no_band_is_drawn_where_there_is_one_seed():
+    frame = curve(EVAL, [1, 2, 3, 4, 5], n=[3, 3, 1, 3, 3], steps=(0, 25, 50, 75, 100))
+    [band] = drawn(svg(chart(frame, width=600)), "band")
+    outline = band.split(' d="')[1].split('"')[0]
+    # Two separate areas, each from one point to its neighbour and back.
+    assert outline.count("M") == 2
+    assert "L300," not in outline
+    assert ' d="' not in "".join(drawn(svg(chart(curve(EVAL, [1, 2, 3], n=1), width=600)), "band"))
+
+
+def test_one_arm_needs_no_dash_legend_and_two_have_one():
+    assert layer(chart(both(("detached",))), "line")["encoding"]["strokeDash"]["legend"] is None
+    dash = layer(chart(both()), "line")["encoding"]["strokeDash"]
+    assert dash["scale"] == {"domain": ["detached", "control"], "range": [[1, 0], [6, 4]]}
+    assert dash["legend"]["symbolStrokeColor"] == "#888888"
+    assert dash["legend"]["orient"] == "top-left"
+
+
+def test_the_arms_legend_keeps_out_of_the_rules_way():
+    def orient(**options):
+        return layer(chart(both(), **options), "line")["encoding"]["strokeDash"]["legend"]["orient"]
+
+    assert orient(rules=[DetachMark(10)]) == "top-right"
+    assert orient(rules=()) == "top"
+
+
+def test_specifications_are_valid_vega_lite():
+    for family in ("reward", "loss"):
+        spec = chart(both(), family, brush=True, title="A").to_dict()
+        assert alt.LayerChart.from_dict(spec).to_dict()["layer"][-1] == spec["layer"][-1]
+
+
+def test_takeaway():
+    assert alt_text(split(both(), TASK.key), STUDY, TASK, "reward", rules=RULES) == (
+        "Eval Episode Reward on Acrobot Swingup, from the detach at 50 steps to the end: "
+        "from 20 to 30 (detached, n = 3); from 21 to 31 (control, n = 3)."
+    )
+    assert "from the start to the end: from 10 to 30" in alt_text(split(both(), TASK.key), STUDY, TASK, "reward")
+    assert alt_text({}, STUDY, TASK, "loss") == "Acrobot Swingup: nothing of the family loss was logged."
+
+
+def test_legend_names_the_window_of_smoothed_metrics_only():
+    color = layer(chart(both()), "line")["encoding"]["color"]
+    assert color["scale"]["domain"] == ["Train Episode Reward (MA 10)", "Eval Episode Reward"]
+    assert metric_label(TRAIN, TASK, View(window=1000)) == "Train Episode Reward (MA 1,000)"
+    assert metric_label(TRAIN, TASK, View(smooth=False)) == "Train Episode Reward"
+
+
+def test_reward_axis_is_linear_and_loss_axis_log_with_scientific_labels():
+    y = layer(chart(both()), "line")["encoding"]["y"]
+    assert (y["title"], y["scale"].get("type")) == ("Episode Reward", None)
+    loss = layer(chart(both(), "loss"), "line")["encoding"]["y"]
+    assert (loss["title"], loss["scale"]["type"], loss["axis"]["format"]) == ("Consistency Loss", "log", ".0e")
+    assert loss["axis"]["values"] == [5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2]
+    assert ">1e-3<" in svg(chart(both(), "loss", width=600))
+    assert "type" not in layer(chart(both(), "loss", view=View(log_loss=False)), "line")["encoding"]["y"]["scale"]
+    assert layer(chart(both(), view=View(log_reward=True)), "line")["encoding"]["y"]["scale"]["type"] == "log"
+
+
+def test_a_band_that_reaches_zero_ends_at_the_foot_of_a_log_axis():
+    frame = curve(LOSS, [1e-2, 1e-3, 1e-2], half=2.0).with_columns(lower=pl.Series([5e-3, -1e-3, 5e-3]))
+    one = chart(frame, "loss", width=600)
+    low, high = layer(one, "band")["encoding"]["y"]["scale"]["domain"]
+    assert (low, high) == pytest.approx((1e-3 / 20**0.04, 2e-2 * 20**0.04), rel=1e-3)
+    assert [row["lower"] for row in rows(one, "band")] == [5e-3, low, 5e-3]
+    assert "NaN" not in svg(one)
+
+
+def test_a_mean_of_zero_is_a_gap_on_a_log_axis():
+    assert [row["mean"] for row in rows(chart(curve(LOSS, [1e-2, 0, 1e-2]), "loss"), "line")] == [1e-2, None, 1e-2]
+
+
+def test_infinities_do_not_stretch_the_axis():
+    frame = curve(EVAL, [1, 2, 3]).with_columns(upper=pl.Series([2.0, float("inf"), 4.0]))
+    assert [row["upper"] for row in rows(chart(frame), "band")] == [2.0, None, 4.0]
+
+
+def test_charts_of_a_task_share_its_x_range():
+    frame = pl.concat([both(), curve(LOSS, [1.0, 1.0], arm="late", steps=(0.0, 130.0))])
+    for family in ("reward", "loss"):
+        assert layer(chart(frame, family), "line")["encoding"]["x"]["scale"]["domain"] == [0, 130]
+    assert layer(chart(frame, view=View(span=(20, 40))), "line")["encoding"]["x"]["scale"]["domain"] == [20, 40]
+    assert x_range(split(curve(EVAL, [1.0, 1.0], steps=(5.0, 100.0)), TASK.key)) == (0.0, 100.0)
+    assert x_range(split(curve(EVAL, [1.0, 1.0], steps=(-50.0, 50.0)), TASK.key)) == (-50.0, 50.0)
+    assert x_range(split(both(), OTHER.key)) is None
+
+
+@pytest.mark.parametrize(
+    ("x", "title", "at"),
+    [
+        ("steps", "Environment Steps", 50),
+        ("percent", "Training (%)", 50),
+        ("since", "Environment Steps Since Detach", 0),
+    ],
+)
+def test_rule_stands_where_the_view_counts_from(x, title, at):
+    one = chart(both(), view=View(x=x))
+    assert layer(one, "detach_rule")["encoding"]["x"]["datum"] == at
+    assert layer(one, "line")["encoding"]["x"]["title"] == title
+
+
+def test_a_randomised_design_draws_a_light_rule_a_step_and_one_label():
+    text = svg(chart(both(), width=600, rules=[DetachMark(s) for s in (30, 45, 70)]))
+    ticks = drawn(text, "detach_rule")
+    assert len(ticks) == 3
+    assert all('stroke-width="1"' in tag and 'opacity="0.45"' in tag for tag in ticks)
+    assert len(drawn(text, "detach_label")) == 1
+    assert "30 to 70" in text
+    since = layer(chart(both(), view=View(x="since"), rules=[DetachMark(s) for s in (30, 70)]), "detach_rule")
+    assert since["encoding"]["x"]["datum"] == 0
+
+
+def test_the_label_turns_left_where_the_rule_is_at_the_right():
+    assert layer(chart(both()), "detach_label")["mark"]["align"] == "left"
+    assert layer(chart(both(), rules=[DetachMark(90)]), "detach_label")["mark"]["align"] == "right"
+
+
+def test_without_a_detach_there_is_no_rule():
+    names = [part["name"] for part in chart(both(), rules=()).to_dict()["layer"]]
+    assert not any("detach" in name for name in names)
+
+
+def treatment(run, step, source="config", signal=""):
+    return Treatment(run, "a", "detached", run, step, source, None, signal, None, "finished")
+
+
+def test_marks_are_one_a_distinct_step_with_who_says_so():
+    treated = [treatment("1", 50, "config", "agrees"), treatment("2", 50, "typed"), treatment("3", None, "")]
+    assert detach_marks(treated) == (DetachMark(50, "typed and config, signal agrees"),)
+    assert [m.step for m in detach_marks([treatment("1", 60), treatment("2", 40)])] == [40, 60]
+    assert detach_marks([treatment("3", None, "")]) == ()
+
+
+def test_seeds_and_raw_points_lie_behind_the_means():
+    seeds = per_run("reward")
+    one = chart(both(("detached",)), seeds=seeds, raw=seeds, width=600)
+    names = [part["name"].rsplit("_", 1)[-1] for part in one.to_dict()["layer"]]
+    assert names[:6] == ["base", "rule", "band", "raw", "seeds", "line"]
+    text = svg(one)
+    assert len(drawn(text, "seeds")) == 2
+    assert len(drawn(text, "raw")) == 4
+
+
+def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_x():
+    params = {p["name"]: p for p in chart(both(), brush=True).to_dict()["params"]}
+    assert set(params) == {"zoom", "isolate", "isolate_arm", "range", "hover"}
+    assert params["zoom"]["bind"] == "scales"
+    assert params["zoom"]["select"]["encodings"] == ["x"]
+    assert params["hover"]["views"] == ["acrobot_swingup_reward_hover_rule"]
+    for name, field in (("isolate", "metric"), ("isolate_arm", "arm")):
+        assert f"'{field}_legend'" in params[name]["bind"]["legend"]
+        assert params[name]["select"]["fields"] == [field]
+        # A layer whose legend it is, without a mark that would be in the pointer's way.
+        assert params[name]["views"] == ["acrobot_swingup_reward_hover_base"]
+        assert field in {c.get("field") for c in layer(chart(both()), "hover_base")["encoding"].values()}
+        assert rows(chart(both()), "hover_base") == []
+    assert layer(chart(both()), "line")["encoding"]["strokeDash"]["legend"]["zindex"] == 1
+    still = chart(both(), interactive=False).to_dict()
+    assert "params" not in still
+    assert not any("hover" in part["name"] for part in still["layer"])
+
+
+def test_two_charts_of_the_same_settings_are_the_same_specification():
+    assert json.dumps(chart(both()).to_dict()) == json.dumps(chart(both()).to_dict())
+
+
+def test_series_are_told_apart_whatever_the_order_of_rows():
+    frame = both()
+    mixed = pl.concat([frame[::2], frame[1::2]]).sort("step", maintain_order=True)
+    for name, one in split(frame, TASK.key).items():
+        other = split(mixed, TASK.key)[name]
+        assert (one.step.tolist(), one.mean.tolist()) == (other.step.tolist(), other.mean.tolist())
+    assert list(split(frame, TASK.key)) == [
+        (m.key, a) for a in ("detached", "control") for m in (TRAIN, EVAL, LOSS, VAL)
+    ]
+
+
+@pytest.mark.parametrize("families", [("reward",), ("loss",), ("reward", "loss")])
+def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(families):
+    seeds = pl.concat([per_run(family) for family in families])
+    # Both y axes are logarithmic where there are two: each has the range of its own numbers.
+    view = View(log_reward=len(families) > 1)
+    options = {"height": 300, "brush": True}
+    for times in (1, 3):
+        frame = both().with_columns(pl.col("mean", "lower", "upper") * times)
+        wired = family_wired(
+            split(frame, TASK.key), STUDY, TASK, *families,
+            view=view, rules=RULES, behind=Behind(seeds=seeds), options=Options(**options),
+        )  # fmt: skip
+        sent = json.loads(wired.spec)
+        tables = {name: pl.read_ipc_stream(content).rows(named=True) for name, content in wired.datasets}
+        shown = chart(frame, *families, seeds=seeds, view=view, **options).to_dict()
+        said = [alt_text(split(frame, TASK.key), STUDY, TASK, family, rules=RULES) for family in families]
+        assert wired.takeaway == " ".join(said)
+        assert len(flat(sent)) == len(flat(shown)) == 4 + 5 * len(families)
+        for mine, theirs in zip(flat(sent), flat(shown), strict=True):
+            name, given = mine.pop("data").get("name"), theirs.pop("data")
+            assert mine == theirs
+            assert name is None or tables[name] == shown["datasets"][given["name"]]
+            assert name is not None or mine["name"].rsplit("_", 1)[-1] in ("base", "label", "rule")
+        assert {k: sent[k] for k in ("params", "height", "width")} == {
+            k: shown[k] for k in ("params", "height", "width")
+        }
+        assert sent.get("resolve") == shown.get("resolve")
+
+
+def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():
+    text = json.dumps(chart(both(), "loss").to_dict()).lower()
+    assert not any(f'"{name}"' in text for name in ("black", "white", "#000", "#fff", "#000000", "#ffffff"))
+
+
+def test_metrics_without_a_color_take_one_that_is_unlike_those_of_the_study():
+    colors = metric_colors(STUDY)
+    assert colors[EVAL.key] == "#1f77b4"
+    # The palette's own blue would be taken for the one that the study names.
+    assert colors[VAL.key] == "#E69F00"
+    bare = [replace(metric, color="") for metric in STUDY.metrics]
+    assert list(metric_colors(replace(STUDY, metrics=tuple(bare))).values()) == list(PALETTE[:4])
+
+
+def test_arms_are_ordered_with_the_control_last_and_have_dashes_of_their_own():
+    arms = arm_order(["control", "detached 0.5", "detached 0.2", "control"])
+    assert arms == ["detached 0.2", "detached 0.5", "control"]
+    dashes = arm_dashes(arms)
+    assert dashes[0] == [1, 0]
+    assert len({tuple(d) for d in dashes}) == 3
+
+
+def test_a_metric_that_no_run_logged_is_not_drawn():
+    frame = both().filter(pl.col("metric") != TRAIN.key)
+    assert [m.key for m in family_metrics(frame, STUDY, TASK, "reward")] == [EVAL.key]
+    assert layer(chart(frame), "line")["encoding"]["color"]["scale"]["domain"] == ["Eval Episode Reward"]
+
+
+def test_thinning_keeps_the_lowest_and_highest_rows_as_they_were():
+    frame = pl.DataFrame({"s": "a", "step": [float(i) for i in range(1000)], "v": [0.0] * 1000})
+    frame = frame.with_columns(
+        pl.when(pl.col("step") == 500)
+        .then(9.0)
+        .when(pl.col("step") == 700)
+        .then(-9.0)
+        .otherwise(pl.col("step") / 1e3)
+        .alias("v")
+    )
+    less = thin(frame, ["s"], "v", 100)
+    assert len(less) <= 100
+    assert (500.0, 9.0) in less.select("step", "v").rows()
+    assert (700.0, -9.0) in less.select("step", "v").rows()
+    assert less.join(frame, on=["s", "step", "v"], how="anti").is_empty()
+    assert thin(frame, ["s"], "v", 1000) is frame
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-3, 1e-2, [1e-3, 2e-3, 5e-3, 1e-2]),
+        (1e-6, 1e-1, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]),
+        (3e-2, 6e-2, [3e-2, 4e-2, 5e-2, 6e-2]),
+    ],
+)
+def test_log_ticks(low, high, ticks):
+    assert log_ticks(low, high) == ticks
+
+
+def test_bytes_stay_small_for_long_curves():
+    steps = [float(i) * 1000 for i in range(1000)]
+    values = [1.0 + (i * 7919 % 101) / 7 for i in range(1000)]
+    metrics = (LOSS, VAL)
+    frame = pl.concat(
+        [curve(m, values, arm=a, steps=steps, half=1.3) for m in metrics for a in ("detached", "a", "b", "control")]
+    )
+    one = chart(frame, "loss")
+    assert len(rows(one, "line")) <= 3600
+    # The same columns as Arrow, which is how a page sends them.
+    from streamlit.dataframe_util import convert_anything_to_arrow_bytes
+
+    frames = {id(part.data): part.data for part in one.layer if isinstance(part.data, pl.DataFrame)}
+    sent = sum(len(convert_anything_to_arrow_bytes(f)) for f in frames.values())
+    assert sent < 300_000
+
+
+def test_grid_is_tasks_by_families_with_the_same_axes_as_the_single_charts():
+    frame = pl.concat([both(), both(task=OTHER).with_columns(pl.col("mean") * 3)])
+    spec = grid(frame, STUDY, view=VIEW, rules={TASK.key: RULES, OTHER.key: RULES}).to_dict()
+    assert spec["title"]["text"] == "Detach Encoder Ablation"
+    assert [[cell["title"]["text"] for cell in row["hconcat"]] for row in spec["vconcat"]] == [
+        ["Acrobot Swingup - Episode Reward", "Acrobot Swingup - Consistency Loss"],
+        ["Cartpole Swingup - Episode Reward", "Cartpole Swingup - Consistency Loss"],
+    ]
+    loss = next(part for part in spec["vconcat"][0]["hconcat"][1]["layer"] if "_line" in part["name"])
+    single = layer(chart(frame, "loss", width=430, height=300, cell=True), "line")
+    assert loss["encoding"]["y"] == single["encoding"]["y"]
+    train = next(part for part in spec["vconcat"][0]["hconcat"][0]["layer"] if "_line" in part["name"])
+    assert train["encoding"]["color"]["scale"]["domain"][0] == "Train Episode Reward (MA 10)"
+
+
+def test_every_cell_of_the_grid_draws_its_own_data_and_one_rule():
+    frame = pl.concat([both(("detached",)), curve(EVAL, [7, 7, 7], task=OTHER)])
+    text = svg(grid(frame, STUDY, view=VIEW, rules={TASK.key: RULES, OTHER.key: RULES}))
+    assert len(drawn(text, "detach_rule")) == 3
+    assert text.count("Encoder Detached") == 3
+    assert "Episode Reward: 7" in text
+    assert "Episode Reward: 10" in text
+
+
+def test_grid_leaves_out_what_is_not_there():
+    frame = curve(EVAL, [1, 2, 3])
+    spec = grid(frame, STUDY, view=VIEW, rules={}).to_dict()
+    assert len(spec["vconcat"]) == 1
+    assert len(spec["vconcat"][0]["hconcat"]) == 1
+    assert figure_title(frame, STUDY, TASK, "reward") == "Acrobot Swingup - Episode Reward"
+
+
+def test_titles_are_drawn_only_when_asked_for():
+    assert "title" not in chart(both()).to_dict()
+    assert chart(both(), title="A - B").to_dict()["title"]["text"] == "A - B"
+    assert isinstance(chart(both()), alt.LayerChart)

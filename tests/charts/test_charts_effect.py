@@ -1,0 +1,272 @@
+"""What the effect charts draw, on hand-made frames; and that they take the frames that the evidence gives."""
+
+import json
+from dataclasses import replace
+
+import altair as alt
+import polars as pl
+import pytest
+
+from lib.charts import (
+    curves_since_detach,
+    difference_chart,
+    effects_text,
+    forest_chart,
+    jump_chart,
+    placebo_chart,
+    placebo_text,
+    quadrant_chart,
+    quadrant_points,
+    slope_chart,
+    slope_text,
+)
+from lib.charts.detach_rule import DetachMark
+from lib.charts.effects.forest import percent_effects
+from lib.curves import View
+from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
+from lib.effects.effects_table import EFFECTS
+from tests.support.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, both, drawn, svg
+
+
+def frame(schema, rows):
+    """Rows given as dicts; what they leave out is null."""
+    return pl.DataFrame([dict.fromkeys(schema) | row for row in rows], schema=schema, orient="row")
+
+
+def run(run_id, arm, before, after, metric=EVAL, **more):
+    return {
+        "task": TASK.key, "metric": metric.key, "compared": "detached", "arm": arm, "run_id": run_id,
+        "seed": run_id[-1], "before": before, "after": after,
+    } | more  # fmt: skip
+
+
+PER = frame(
+    PER_RUN,
+    [
+        run("d1", "detached", 1.0, 3.0),
+        run("d2", "detached", 2.0, 6.0),
+        run("c1", "control", 1.0, 2.0),
+        run("c2", "control", 2.0, 1.0),
+        run("c2", "control", 2.0, 1.0, compared="detached 0.5"),
+    ],
+)
+
+
+def part(chart, name):
+    return next(layer for layer in chart.to_dict()["layer"] if layer.get("name") == name)
+
+
+def rows(chart, name):
+    spec = chart.to_dict()
+    data = part(chart, name).get("data") or spec["data"]
+    return data.get("values") or spec["datasets"][data["name"]]
+
+
+def test_slopes_are_one_a_run_and_bold_ones_the_arms_means():
+    chart = slope_chart(PER, STUDY, TASK, EVAL, width=400)
+    text = svg(chart)
+    runs, means = drawn(text, "runs"), drawn(text, "means")
+    assert len(runs) == 4
+    assert sum('stroke-dasharray="6,4"' in tag for tag in runs) == 2
+    assert len(means) == 2
+    assert [(r["place"], r["value"]) for r in rows(chart, "means")] == [
+        ("before|detached", 1.5), ("after|detached", 4.5), ("before|control", 1.5), ("after|control", 1.5),
+    ]  # fmt: skip
+
+
+def test_slopes_of_a_log_metric_use_a_log_axis_and_geometric_means():
+    per = frame(PER_RUN, [run("d1", "detached", 1e-2, 1e-3, LOSS), run("d2", "detached", 1e-4, 1e-5, LOSS)])
+    chart = slope_chart(per, STUDY, TASK, LOSS, width=400)
+    assert part(chart, "runs")["encoding"]["y"]["scale"]["type"] == "log"
+    assert [r["value"] for r in rows(chart, "means")] == pytest.approx([1e-3, 1e-4])
+
+
+def test_slope_takeaway():
+    assert slope_text(PER, TASK, EVAL) == (
+        "Eval Episode Reward on Acrobot Swingup: rose in 2 of 2 detached runs, rose in 1 of 2 control runs."
+    )
+    assert slope_text(PER, OTHER, EVAL).endswith("no run has values on both sides of the detach.")
+
+
+def effect(metric, **more):
+    return {"task": TASK.key, "metric": metric.key, "arm": "detached", "verdict": "not shown", "reasons": ""} | more
+
+
+EFF = frame(
+    EFFECTS,
+    [
+        effect(EVAL, change=10.0, change_pct=20.0, ci_low=-5.0, ci_high=25.0),
+        effect(LOSS, change=-0.3, change_pct=-30.0, ci_low=-0.4, ci_high=-0.2, verdict="supported"),
+        effect(EVAL, task=OTHER.key, change=1.0, verdict="not shown", reasons="|before| is small"),
+        effect(LOSS, task=OTHER.key, verdict="cannot say", reasons="one run"),
+        effect(LOSS, task="*", change=-0.2, change_pct=-20.0),
+    ],
+)
+
+
+def test_effects_on_one_percent_scale():
+    table = percent_effects(EFF, STUDY)
+    assert table.select("label", "pct", "low", "high").rows() == [
+        ("Acrobot Swingup · Eval Episode Reward", 20.0, -10.0, 50.0),
+        ("Acrobot Swingup · Train Consistency", -30.0, -40.0, -20.0),
+        ("Cartpole Swingup · Eval Episode Reward", None, None, None),
+        ("Cartpole Swingup · Train Consistency", None, None, None),
+    ]
+    assert table["note"].to_list() == ["", "", "1.0 in its own unit; |before| is small", "one run"]
+    assert table["text"][1] == "supported: -30.0% [-40.0, -20.0]"
+
+
+def test_forest_has_a_row_a_claim_and_says_why_one_is_refused():
+    chart = forest_chart(EFF, STUDY, width=500)
+    text = svg(chart)
+    assert len(drawn(text, "interval")) == 2
+    assert len(drawn(text, "zero")) == 2
+    assert "one run" in text
+    assert "#0072B2" in text
+    assert [r["label"] for r in rows(chart, "refused")] == [
+        "Cartpole Swingup · Eval Episode Reward", "Cartpole Swingup · Train Consistency",
+    ]  # fmt: skip
+
+
+def test_one_wide_interval_does_not_squeeze_the_others():
+    wide = frame(EFFECTS, [effect(LOSS, change=0.1, ci_low=-0.9, ci_high=90.0)])
+    domain = part(forest_chart(wide, STUDY), "estimate")["encoding"]["x"]["scale"]["domain"]
+    assert domain == [-21.6, 21.6]
+
+
+def test_forest_takeaway():
+    assert effects_text(EFF, STUDY) == (
+        "4 claims: 1 supported, 2 not shown, 1 cannot say. Largest supported change: Acrobot Swingup · Train Consistency, -30%."
+    )
+
+
+def test_quadrant_points_pair_the_effects_of_a_run():
+    per = frame(
+        PER_RUN,
+        [
+            run("d1", "detached", 1, 2, EVAL, effect_pct=10.0),
+            run("d1", "detached", 1, 2, LOSS, effect_pct=-40.0),
+            run("d2", "detached", 1, 2, EVAL, effect_pct=5.0),
+            run("d2", "detached", 1, 2, LOSS),
+        ],
+    )
+    points = quadrant_points(per, EVAL.key, LOSS.key)
+    assert points.rows() == [(TASK.key, "detached", "1", "d1", 10.0, -40.0)]
+    chart = quadrant_chart(points, STUDY, width=400)
+    assert len(drawn(svg(chart), "seeds")) == 1
+    assert part(chart, "seeds")["encoding"]["x"]["scale"]["domain"] == [-11.2, 11.2]
+    assert part(chart, "seeds")["encoding"]["y"]["scale"]["domain"] == [-44.8, 44.8]
+    assert svg(chart).count("as hypothesised") == 1
+
+
+def test_quadrants_without_points_still_draw():
+    assert "as hypothesised" in svg(quadrant_chart(quadrant_points(PER, EVAL.key, LOSS.key), STUDY, width=300))
+
+
+def difference(step, value, low, high, metric=LOSS):
+    keys = {"task": TASK.key, "metric": metric.key, "arm": "detached", "n": 3}
+    return keys | {"step": step, "difference": value, "ci_low": low, "ci_high": high}
+
+
+def test_differences_of_log_metrics_are_percent_with_a_zero_line_and_one_rule():
+    table = frame(
+        DIFFERENCES,
+        [difference(0.0, 0.0, None, None), difference(50.0, 0.0, 0, 0), difference(100.0, -0.4, -0.5, -0.3)],
+    )
+    chart = difference_chart(table, STUDY, TASK, LOSS, rules=[DetachMark(50, "typed")], width=500)
+    assert [r["difference"] for r in rows(chart, "line")] == [0.0, 0.0, -40.0]
+    assert part(chart, "line")["encoding"]["y"]["title"] == "Detached - Control (%)"
+    text = svg(chart)
+    assert len(drawn(text, "detach_rule")) == 1
+    assert len(drawn(text, "zero")) == 1
+    linear = difference_chart(frame(DIFFERENCES, [difference(0.0, 2.0, 1.0, 3.0, EVAL)]), STUDY, TASK, EVAL)
+    assert rows(linear, "line")[0]["difference"] == 2.0
+
+
+def fit(run_id, side, step, value):
+    keys = {"task": TASK.key, "metric": LOSS.key, "arm": "detached", "seed": run_id[-1], "jump": -0.25, "rows": 5}
+    return keys | {"run_id": run_id, "side": side, "step": step, "fit": value}
+
+
+def test_jump_draws_two_lines_a_run_and_the_rows_around_the_detach_only():
+    ends = [("before", 40.0, 2e-2), ("before", 50.0, 2e-2), ("after", 50.0, 1e-2), ("after", 60.0, 1e-2)]
+    fits = frame(FITS, [fit("d1", *end) for end in ends])
+    points = pl.DataFrame(
+        {
+            "run_id": ["d1"] * 4 + ["x"], "metric": LOSS.key, "step": [10, 45, 55, 58, 50],
+            "value": [1.0, 2e-2, 1e-2, float("nan"), 1.0],
+        }
+    )  # fmt: skip
+    chart = jump_chart(points, fits, STUDY, TASK, LOSS, rules=[DetachMark(50)], width=500)
+    assert [r["step"] for r in rows(chart, "rows")] == [45, 55]
+    assert len(drawn(svg(chart), "fits")) == 2
+    assert rows(chart, "fits")[0]["jump"] == -25.0
+
+
+def pretended(step, jump, real=False, overlaps=False):
+    keys = {"task": TASK.key, "metric": LOSS.key, "arm": "detached", "n": 3, "real": real, "overlaps": overlaps}
+    return keys | {"step": step, "jump": jump, "ci_low": jump - 0.1, "ci_high": jump + 0.1}
+
+
+def test_placebo_shows_the_real_detach_in_red_and_last():
+    around = [pretended(10.0, 0.3), pretended(30.0, -0.1), pretended(48.0, 0.9, overlaps=True)]
+    table = frame(PLACEBO, [*around, pretended(50.0, -0.2, real=True)])
+    chart = placebo_chart(table, TASK, LOSS, "detached", width=500)
+    text = svg(chart)
+    assert len(drawn(text, "pretended_jump")) == 3
+    [real] = drawn(text, "real_jump")
+    assert 'fill="red"' in real
+    assert 'fill-opacity="0"' in drawn(text, "pretended_jump")[2]
+    assert text.count("real detach") == 1
+    assert placebo_text(table, TASK, LOSS, "detached") == (
+        "Train Consistency on Acrobot Swingup: 1 of 2 pretended detach steps show a jump at least as large as the real one."
+    )
+    assert placebo_text(table, OTHER, LOSS, "detached").endswith("can be compared with the real one.")
+
+
+def test_event_time_puts_the_tasks_on_one_axis_with_the_rule_at_zero():
+    curves = pl.concat([both(("detached",)), both(("detached",), task=OTHER)]).with_columns(pl.col("step") - 50)
+    chart = curves_since_detach(curves, STUDY, LOSS, ["detached"], view=View(x="since"), width=500)
+    text = svg(chart)
+    assert len(drawn(text, "line")) == 2
+    assert len(drawn(text, "detach_rule")) == 1
+    assert part(chart, "detach_rule")["encoding"]["x"]["datum"] == 0
+    assert part(chart, "line")["encoding"]["color"]["scale"]["domain"] == ["Acrobot Swingup", "Cartpole Swingup"]
+    assert part(chart, "line")["encoding"]["x"]["title"] == "Environment Steps Since Detach"
+
+
+def test_event_time_compares_arms():
+    curves = both(("detached", "control")).with_columns(pl.col("step") - 50)
+    chart = curves_since_detach(curves, STUDY, LOSS, ["detached", "control"], view=View(x="since"), width=500)
+    lines = drawn(svg(chart), "line")
+    assert [('stroke-dasharray="6,4"' in tag) for tag in lines].count(True) == 1
+    assert len(lines) == 2
+    assert part(chart, "line")["encoding"]["strokeDash"]["scale"] == {
+        "domain": ["detached", "control"], "range": [[1, 0], [6, 4]],
+    }  # fmt: skip
+
+
+def test_empty_frames_still_draw():
+    for chart in (
+        slope_chart(frame(PER_RUN, []), STUDY, TASK, EVAL, width=300),
+        forest_chart(frame(EFFECTS, []), STUDY, width=300),
+        difference_chart(frame(DIFFERENCES, []), STUDY, TASK, EVAL, width=300),
+        placebo_chart(frame(PLACEBO, []), TASK, EVAL, "detached", width=300),
+        curves_since_detach(both().clear(), STUDY, EVAL, ["detached"], view=View(x="since"), width=300),
+    ):
+        assert svg(chart).startswith("<svg")
+
+
+def test_effect_charts_are_valid_vega_lite():
+    points = quadrant_points(PER, EVAL.key, LOSS.key)
+    for chart in (slope_chart(PER, STUDY, TASK, EVAL), forest_chart(EFF, STUDY), quadrant_chart(points, STUDY)):
+        spec = chart.to_dict()
+        assert alt.LayerChart.from_dict(spec).to_dict()["layer"][0] == spec["layer"][0]
+
+
+def test_effect_charts_are_the_same_specification_every_time():
+    study = replace(STUDY)
+    assert json.dumps(slope_chart(PER, study, TASK, EVAL).to_dict()) == json.dumps(
+        slope_chart(PER, STUDY, TASK, EVAL).to_dict()
+    )
+    assert json.dumps(forest_chart(EFF, study).to_dict()) == json.dumps(forest_chart(EFF, STUDY).to_dict())

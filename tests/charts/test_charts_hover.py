@@ -1,0 +1,111 @@
+"""What a curve chart shows beside its curves: one tooltip over every series at a step, and the strip of n."""
+
+import altair as alt
+import polars as pl
+import pytest
+
+from lib.charts import family_chart, split
+from lib.charts.curves.pointer import hover_table, hover_text, number
+from lib.charts.curves.seed_count_strip import stretches
+from lib.charts.detach_rule import DetachMark
+from lib.curves import View
+from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, TRAIN, VAL, both, curve, drawn, layer, rows, svg
+
+RULES = [DetachMark(50, "typed")]
+
+
+def chart(frame, **options):
+    return family_chart(frame, STUDY, TASK, "reward", view=View(), rules=RULES, **options)
+
+
+def tooltips(table: pl.DataFrame, series: int, log: bool) -> list[list[str]]:
+    """What a browser's tooltip says of every series at each step."""
+    texts = [
+        alt.Chart(table)
+        .transform_calculate(text=hover_text(i, log))
+        .mark_text()
+        .encode(x="step:Q", y=alt.YValue(20 * i), text="text:N")
+        for i in range(series)
+    ]
+    shown = [drawn(svg(one.properties(name="tips")), "tips", "text") for one in texts]
+    return [list(line) for line in zip(*shown, strict=True)]
+
+
+def test_hover_shows_every_series_its_own_nearest_point_on_its_side_of_the_detach():
+    dense = curve(TRAIN, range(11), steps=[10.0 * i for i in range(11)])
+    sparse = curve(EVAL, [100, 200, 300], n=[3, 1, 3], steps=(10.0, 48.0, 90.0))
+    curves = split(pl.concat([dense, sparse]), TASK.key)
+    table = hover_table([curves[TRAIN.key, "detached"], curves[EVAL.key, "detached"]], split=50.0)
+    assert table.columns == ["step", "m0", "l0", "u0", "n0", "m1", "l1", "u1", "n1"]
+    assert table.row(by_predicate=pl.col("step") == 10)[1:] == (1, 0, 2, 3, 100, 99, 101, 3)
+    assert table.row(by_predicate=pl.col("step") == 48)[1:] == (5, 4, 6, 3, 200, None, None, 1)
+    # 60 is nearer to 48 than to 90, but lies after the detach.
+    assert table.row(by_predicate=pl.col("step") == 60)[1:] == (6, 5, 7, 3, 300, 299, 301, 3)
+    said = dict(zip(table["step"].to_list(), tooltips(table, 2, log=False), strict=True))
+    assert said[10.0] == ["1 [0, 2], n = 3", "100.0 [99, 101.0], n = 3"]
+    assert said[48.0] == ["5 [4, 6], n = 3", "200.0, n = 1"]
+    assert said[0.0] == ["0 [−1, 1], n = 3", "100.0 [99, 101.0], n = 3"]
+
+
+def test_hover_has_a_dash_where_a_series_has_no_point_near_and_three_digits_on_a_log_axis():
+    near = curve(VAL, [0.00312, 12.0, 1.0], steps=(0.0, 10.0, 20.0), half=2.0)
+    far = curve(LOSS, [1.0] * 3, steps=(0.0, 1.0, 2.0), n=1)
+    curves = split(pl.concat([near, far]), TASK.key)
+    table = hover_table([curves[VAL.key, "detached"], curves[LOSS.key, "detached"]])
+    said = dict(zip(table["step"].to_list(), tooltips(table, 2, log=True), strict=True))
+    assert said[0.0] == ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1.00e0, n = 1"]
+    assert said[20.0] == ["1.00e0 [5.00e-1, 2.00e0], n = 3", "–"]
+
+
+def test_hover_has_one_tooltip_line_a_metric_and_arm():
+    tips = layer(chart(both()), "hover_rule")["encoding"]["tooltip"]
+    assert [tip["title"] for tip in tips] == [
+        "Environment Steps",
+        "control: Train Episode Reward (MA 10)",
+        "detached: Train Episode Reward (MA 10)",
+        "control: Eval Episode Reward",
+        "detached: Eval Episode Reward",
+    ]
+    assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_rule")["encoding"]["tooltip"]][1:] == [
+        "Train Episode Reward (MA 10)", "Eval Episode Reward",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "log", "text"),
+    [(0.00312, True, "3.12e-3"), (12.0, True, "1.20e1"), (1234.56, False, "1,234.6"), (0.1234, False, "0.123")],
+)
+def test_tooltip_numbers(value, log, text):
+    assert number(value, log) == text
+
+
+def test_strip_shows_where_seeds_are_missing():
+    frame = curve(EVAL, [1, 1, 1, 1], n=[4, 4, 2, 4], steps=(0.0, 30.0, 60.0, 100.0))
+    found = stretches(list(split(frame, TASK.key).values()), [(EVAL.key, "detached")])
+    assert [(one.step, one.end, one.least, one.most, one.of, one.share) for one in found] == [
+        (0.0, 60.0, 4, 4, 4, 1.0),
+        (60.0, 100.0, 2, 2, 4, 0.5),
+        (100.0, 100.0, 4, 4, 4, 1.0),
+    ]
+    # Another arm went on for longer, and a seed of it logged nothing of this metric.
+    short = curve(EVAL, [1, 1, 1], n=2, steps=(0.0, 20.0, 40.0))
+    more = pl.concat([short, curve(EVAL, [1, 1], arm="control", steps=(0.0, 100.0)), curve(LOSS, [1.0], steps=(0.0,))])
+    order = [(EVAL.key, "control"), (EVAL.key, "detached")]
+    curves = split(more, TASK.key)
+    found = stretches([curves[name] for name in order], order, list(curves.values()))
+    assert [(one.arm, one.end, one.seeds) for one in found] == [
+        ("control", 100.0, "3 of 3"),
+        ("detached", 60.0, "2 of 3"),
+    ]
+    strip = chart(frame)
+    assert [row["seeds"] for row in rows(strip, "n_strip")] == ["4 of 4", "2 of 4", "4 of 4"]
+    assert layer(strip, "n_label")["encoding"]["text"]["value"] == "n of 4"
+
+
+def test_strip_is_a_bar_a_series_below_the_curves():
+    text = svg(chart(both(), width=600, height=300))
+    bars = drawn(text, "n_strip")
+    assert len(bars) == 4
+    assert layer(chart(both()), "line")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 34"}, 34]
+    names = [part["name"] for part in chart(both(), strip=False).to_dict()["layer"]]
+    assert not any("n_strip" in name for name in names)

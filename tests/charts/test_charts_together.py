@@ -1,0 +1,173 @@
+"""The families of a task in one chart: one below the other, with one x axis, one zoom, one legend and one tooltip."""
+
+import json
+import re
+
+import polars as pl
+import pytest
+
+from lib.charts import Behind, Coloring, Options, family_chart, family_wired, split
+from lib.charts.axes import Place, places
+from lib.charts.detach_rule import DetachMark
+from lib.curves import View
+from lib.report import render
+from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, TRAIN, VAL, both, curve, drawn, flat, layer, svg
+
+RULES = [DetachMark(50, "typed")]
+
+
+def chart(frame=None, **options):
+    frame = both() if frame is None else frame
+    return family_chart(frame, STUDY, TASK, "reward", "loss", view=options.pop("view", View()), rules=RULES, **options)
+
+
+def test_a_place_is_a_share_of_the_plots_height():
+    assert places(1) == [Place(0, 1, 0)]
+    upper, lower = places(2, gap=10)
+    assert (upper, lower) == (Place(0, 0.5, 10), Place(0.5, 1, 0))
+    assert upper.below_top(4, 400) == 4
+    assert upper.above_foot(6, 400) == 184
+    assert lower.below_top(4, 400) == 204
+    assert lower.above_foot(6, 400) == 394
+    assert (upper.foot(None), lower.foot(None)) == ("0.5 * height - 10", "height")
+    assert (upper.foot(400), lower.foot(400, 2)) == ("190", "398")
+    assert lower.below_top(4, None).to_dict() == {"expr": "0.5 * height + 4"}
+
+
+def test_families_lie_one_below_the_other_over_one_x_axis():
+    spec = chart(width=600, height=400).to_dict(validate=True)
+    names = ["hover_base", "hover_rule", None, None, "detach_label", "detach_rule"]
+    assert [part.get("name", "").removeprefix("acrobot_swingup_reward_") or None for part in spec["layer"]] == names
+    reward, loss = spec["layer"][2]["layer"], spec["layer"][3]["layer"]
+    for family, layers in (("reward", reward), ("loss", loss)):
+        own = [one["name"].removeprefix(f"acrobot_swingup_{family}_") for one in layers]
+        assert own == ["band", "line", "n_strip", "n_label"]
+    assert spec["resolve"] == {"scale": {"y": "independent"}}
+    axes = [layers[1]["encoding"]["y"] for layers in (reward, loss)]
+    assert [y["title"] for y in axes] == ["Episode Reward", "Consistency Loss"]
+    assert [y["axis"]["orient"] for y in axes] == ["left", "left"]
+    # Two metrics in two arms make a strip of 20 pixels, 14 above it are free; the rule's label has 34 at the top.
+    assert axes[0]["scale"]["range"] == [{"expr": "0.5 * height - 52"}, 34]
+    assert axes[1]["scale"]["range"] == [{"expr": "height - 34"}, {"expr": "0.5 * height + 8"}]
+    assert [y["scale"].get("type") for y in axes] == [None, "log"]
+    domains = {
+        json.dumps(one["encoding"]["x"]["scale"]["domain"])
+        for one in flat(spec)
+        if "domain" in str(one["encoding"].get("x"))
+    }
+    assert domains == {"[0.0, 100.0]"}
+
+
+def test_what_is_drawn_of_a_family_stays_in_its_place():
+    text = svg(chart(width=600, height=400, interactive=False))
+    heights = {}
+    for family in ("reward", "loss"):
+        tags = drawn(text, f"{family}_line") + drawn(text, f"{family}_band")
+        points = [float(y) for tag in tags for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", tag)]
+        heights[family] = (min(points), max(points))
+    assert 34 <= heights["reward"][0] < heights["reward"][1] <= 200 - 52
+    assert 208 <= heights["loss"][0] < heights["loss"][1] <= 400 - 34
+
+
+def test_many_series_make_the_chart_higher_and_leave_the_curves_their_room():
+    arms = tuple(f"arm {i}" for i in range(8))
+    few, many = chart(height=500, width=600).to_dict(), chart(both(arms), height=500, width=600)
+    # 16 series a family, 10 of them beyond the few that a chart has room for, 5 pixels each.
+    assert (few["height"], many.to_dict()["height"]) == (500, 500 + 2 * 10 * 5)
+    text = svg(family_chart(both(arms), STUDY, TASK, "reward", "loss", view=View(), width=600, height=500))
+    points = [float(y) for tag in drawn(text, "reward_line") for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", tag)]
+    assert max(points) - min(points) > 80
+    # A reward that rises is drawn rising.
+    rising = [float(y) for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", drawn(text, "reward_line")[-1])]
+    assert rising == sorted(rising, reverse=True)
+
+
+def test_there_is_one_zoom_one_legend_and_one_rule():
+    spec = chart(brush=True).to_dict()
+    assert [(p["name"], p["views"]) for p in spec["params"]] == [
+        ("zoom", ["acrobot_swingup_reward_hover_base"]),
+        ("hover", ["acrobot_swingup_reward_hover_rule"]),
+        ("isolate", ["acrobot_swingup_reward_hover_base"]),
+        ("isolate_arm", ["acrobot_swingup_reward_hover_base"]),
+        ("range", ["acrobot_swingup_reward_hover_base"]),
+    ]
+    colors = [one["encoding"]["color"] for one in flat(spec) if "color" in one["encoding"]]
+    assert len(colors) == 7
+    assert all(color == colors[0] for color in colors)
+    assert colors[0]["scale"]["domain"] == [
+        "Train Episode Reward (MA 10)", "Eval Episode Reward", "Train Consistency", "Val (All) Consistency",
+    ]  # fmt: skip
+    text = svg(chart(width=600))
+    for name in (*colors[0]["scale"]["domain"], "detached", "control"):
+        assert text.count(f">{name}<") == 1
+    assert len(drawn(text, "detach_rule")) == 1
+
+
+def test_the_tooltip_has_every_metric_of_both_families():
+    frame = pl.concat([curve(TRAIN, [1, 2, 3]), curve(EVAL, [10, 20, 30]), curve(LOSS, [1e-2, 2e-3, 1e-3], half=2.0)])
+    rule = layer(chart(frame), "hover_rule")
+    titles = [tip["title"] for tip in rule["encoding"]["tooltip"]]
+    assert titles == ["Environment Steps", "Train Episode Reward (MA 10)", "Eval Episode Reward", "Train Consistency"]
+    texts = [one["calculate"] for one in rule["transform"]]
+    # Scientific where the axis is logarithmic.
+    assert ["'.2e'" in text for text in texts] == [False, False, True]
+
+
+def test_a_family_that_nobody_logged_leaves_its_place_to_the_other():
+    alone = chart(curve(LOSS, [1e-2, 2e-3, 1e-3], half=2.0))
+    spec = alone.to_dict()
+    assert not any("layer" in part for part in spec["layer"])
+    assert "resolve" not in spec
+    assert layer(alone, "line")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 19"}, 34]
+    options = {"view": View(), "options": Options()}
+    assert family_wired(split(curve(VAL, [1, 1, 1]), "none"), STUDY, TASK, "reward", "loss", **options) is None
+
+
+def test_runs_of_both_families_have_one_legend_of_their_values():
+    by = Coloring("lr", {"a": "0.1", "b": "0.2", "c": "0.3"}, ("0.1", "0.2", "0.3"))
+    own = pl.DataFrame(
+        [
+            (TASK.key, "detached", metric.key, run, "1", step, 1.0)
+            for metric, runs in ((EVAL, "ac"), (LOSS, "ab"))
+            for run in runs
+            for step in (0.0, 100.0)
+        ],
+        schema=["task", "arm", "metric", "run_id", "seed", "step", "value"],
+        orient="row",
+    )
+    spec = chart(both(("detached",)), seeds=own, coloring=by, view=View(color_by="lr")).to_dict(validate=True)
+    runs = [one for one in flat(spec) if one["name"].endswith("_runs")]
+    assert [one["encoding"]["stroke"]["scale"]["domain"] for one in runs] == [["0.1", "0.2", "0.3"]] * 2
+    assert runs[0]["encoding"]["stroke"] == runs[1]["encoding"]["stroke"]
+
+
+def test_bytes_stay_small_with_everything_that_a_view_can_draw():
+    steps = [float(i) * 1000 for i in range(1000)]
+    values = [1.0 + (i * 7919 % 101) / 7 for i in range(1000)]
+    arms = ("detached", "a", "b", "control")
+    frame = pl.concat([curve(m, values, arm=a, steps=steps) for m in (TRAIN, EVAL, LOSS, VAL) for a in arms])
+    runs = pl.concat(
+        frame.select("task", "arm", "metric", "step", value="mean").with_columns(run_id=pl.lit(run), seed=pl.lit(run))
+        for run in "abcdef"
+    )
+    behind = Behind(seeds=runs, raw=runs)
+    wired = family_wired(
+        split(frame, TASK.key), STUDY, TASK, "reward", "loss", view=View(seeds=True), rules=RULES, behind=behind
+    )
+    # Half the rows of a chart of its own for each: means, every seed, raw points.
+    assert [len(pl.read_ipc_stream(content)) for _, content in wired.datasets][:3] == [1792, 864, 1152]
+    assert wired.size < 300_000
+
+
+@pytest.mark.parametrize("format", ["html", "svg", "pdf", "png", "json"])
+def test_it_comes_in_every_format(format):
+    content = render(chart(width=600, title="Acrobot"), format, preset="paper, one column", footer="A study.")
+    if format == "svg":
+        words = re.findall(r"<text[^>]*>([^<]+)", content.decode())
+        assert {"Episode Reward", "Consistency Loss", "A study."} <= set(words)
+        assert "hover" not in content.decode()
+    if format == "json":
+        # Two plots are nearly twice as high as one of the preset, which is 0.6 of the width.
+        spec = json.loads(content)
+        assert spec["height"] == pytest.approx(1.1 * spec["width"], abs=1)
+    assert len(content) > 5_000

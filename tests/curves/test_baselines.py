@@ -1,0 +1,268 @@
+"""Baselines: read from CSV, aggregated as curves are, drawn behind rewards, carried by studies and bundles."""
+
+import json
+import zipfile
+from dataclasses import replace
+
+import altair as alt
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib.app.session import access
+from lib.charts import family_chart
+from lib.curves import BASELINES, COLUMNS, BaselineError, View, baseline_curve, read_baseline, task_baselines
+from lib.runs import Run, StoreError
+from lib.sources import SourceError, bundled_study, fetch, write_bundle
+from lib.study import Baseline, DetachRule, StudyError, Task, parse_study, to_toml, with_baselines, without_folders
+from tests.support.app_kit import ROOT, charts, fine, go, visit
+from tests.support.frames import REWARD, SMALL, manifest, series, study, treatment
+
+CSV = b"step,reward,seed\n0,1,1\n10,2,1\n20,3,1\n0,3,2\n10,4,2\n20,5,2\n200,9,1\n"
+TASK = Task("task", 100, detach=DetachRule(step=50))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "b.csv is not a CSV file of the columns step, reward, seed."),
+        (b"\xff\xfe\x00binary", "b.csv is not a CSV file of the columns step, reward, seed."),
+        (b"step,reward,seed\n1,2,3,4\n", "b.csv is not a CSV file of the columns step, reward, seed."),
+        (b"step,reward\n1,2\n",
+         "b.csv has no column seed: a baseline is a CSV file of the columns step, reward, seed."),
+        (b"x\n1\n",
+         "b.csv has no column step or reward or seed: a baseline is a CSV file of the columns step, reward, seed."),
+        (b"step,reward,seed\n", "b.csv holds no row below its header."),
+        (b"step,reward,seed\n0,1,1\n5,high,1\n", "b.csv, line 3: reward is 'high', not a number."),
+        (b"step,reward,seed\n0,,1\n", "b.csv, line 2: reward is empty, not a number."),
+        (b"step,reward,seed\n-5,1,1\n", "b.csv, line 2: step is -5, which no step can be."),
+        (b"step,reward,seed\n0,1,1\ninf,1,1\n", "b.csv, line 3: step is inf, which no step can be."),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_said_in_one_sentence(content, said):
+    with pytest.raises(BaselineError) as caught:
+        read_baseline(content, "b.csv")
+    assert str(caught.value) == said
+
+
+def test_columns_may_come_in_any_order_and_among_others():
+    rows = read_baseline(b"\xef\xbb\xbfseed, Reward ,extra,step\n7,1.5,x,1e1\n", "b.csv")
+    assert rows.to_dicts() == [{"step": 10, "reward": 1.5, "seed": "7"}]
+
+
+def test_a_baseline_is_aggregated_over_its_seeds():
+    found = baseline_curve(
+        read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#123456"), (), View(spread="minmax")
+    )
+    assert found.schema == BASELINES
+    assert found.rows() == [
+        ("task", "b", "#123456", 0.0, 2.0, 1.0, 3.0, 2),
+        ("task", "b", "#123456", 10.0, 3.0, 2.0, 4.0, 2),
+        ("task", "b", "#123456", 20.0, 4.0, 3.0, 5.0, 2),
+    ]
+
+
+def test_a_baseline_follows_the_axis_and_one_seed_has_no_band():
+    rows = read_baseline(b"step,reward,seed\n40,1,1\n60,2,1\n", "b.csv")
+    treated = [treatment("a", at=50)]
+    for x, steps in (("since", [-10.0, 10.0]), ("percent", [40.0, 60.0])):
+        found = baseline_curve(
+            rows, TASK, Baseline("b.csv"), treated, View(x=x, grid="exact" if x == "percent" else "aligned")
+        )
+        assert found["step"].to_list() == steps
+        assert found["lower"].to_list() == [None, None]
+    apart = [treatment("a", at=50), treatment("b", at=60)]
+    assert baseline_curve(rows, TASK, Baseline("b.csv"), apart, View(x="since")).is_empty()
+
+
+def test_a_baseline_beyond_the_task_is_refused():
+    rows = read_baseline(b"step,reward,seed\n500,1,1\n", "b.csv")
+    with pytest.raises(BaselineError, match=r"^The baseline b has no row within the 100 steps of task\.$"):
+        baseline_curve(rows, TASK, Baseline("b.csv"), (), View())
+
+
+# ---- in studies and bundles ------------------------------------------------------------------------------------------
+
+NAMED = f'{SMALL}\n[[tasks.baselines]]\npath = "b.csv"\n\n[[tasks.baselines]]\npath = "c.csv"\nlabel = "C"\ncolor = "#123456"\n'
+
+
+def test_a_study_names_its_baselines_and_gives_them_back():
+    asked = parse_study(NAMED)
+    assert asked.tasks[0].baselines == (Baseline("b.csv"), Baseline("c.csv", "C", "#123456"))
+    assert [b.name for b in asked.tasks[0].baselines] == ["b", "C"]
+    assert parse_study(to_toml(asked)) == asked
+    assert parse_study(SMALL).tasks[0].baselines == ()
+    assert "baselines" not in to_toml(parse_study(SMALL))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('label = "C"', 'label = "b"', "study: task 'acrobot-swingup': baseline 'b' is named twice"),
+        ('label = "C"', 'lable = "C"', "study, task 1: unknown key baselines entry 2.lable, perhaps label is meant."),
+        ('color = "#123456"', 'color = "red"', "study, task 1: baselines entry 2.color must be a colour"),
+        ('path = "c.csv"\n', "", "study, task 1: baselines entry 2.path is missing."),
+    ],
+)
+def test_a_baseline_that_is_written_wrongly(old, new, said):
+    with pytest.raises(StudyError) as caught:
+        parse_study(NAMED.replace(old, new))
+    assert str(caught.value).startswith(said)
+
+
+def test_paths_start_at_the_study_file(tmp_path):
+    (tmp_path / "b.csv").write_bytes(CSV)
+    (tmp_path / "c.csv").write_bytes(CSV)
+    asked = parse_study(NAMED, folder=str(tmp_path))
+    found = task_baselines(asked, asked.tasks[0], (), View())
+    assert found.select("label", "color").unique(maintain_order=True).rows() == [("b", "#888888"), ("C", "#123456")]
+    (tmp_path / "c.csv").unlink()
+    with pytest.raises(BaselineError) as caught:
+        task_baselines(asked, asked.tasks[0], (), View())
+    assert str(caught.value) == f"There is no baseline at {tmp_path / 'c.csv'}."
+
+
+def test_an_added_baseline_takes_the_place_of_one_of_its_name():
+    asked = parse_study(NAMED)
+    added = Baseline("/kept/1.csv", "b")
+    more = with_baselines(asked, [("acrobot-swingup", added), ("nothing", added)])
+    assert more.tasks[0].baselines == (added, Baseline("c.csv", "C", "#123456"))
+    assert without_folders(more).tasks[0].baselines[0] == Baseline("1.csv", "b")
+    assert without_folders(asked) == asked
+
+
+def _bundle(tmp_path, name="out.zip"):
+    (tmp_path / "b.csv").write_bytes(CSV)
+    asked = study(DetachRule(step=50), total=100, folder=str(tmp_path))
+    asked = replace(asked, tasks=(replace(asked.tasks[0], baselines=(Baseline("b.csv"),)),))
+    runs = manifest(
+        tmp_path / "runs",
+        [(Run("a", config={"task": "task"}), series("a", REWARD.key, [(k, k) for k in range(0, 101, 5)]))],
+    )
+    write_bundle(asked, runs, tmp_path / name)
+    return tmp_path / name
+
+
+def test_a_bundle_carries_its_baselines(tmp_path):
+    path = _bundle(tmp_path)
+    (tmp_path / "b.csv").unlink()
+    carried = bundled_study(path)
+    baseline = carried.tasks[0].baselines[0]
+    assert (baseline.name, task_baselines(carried, carried.tasks[0], (), View())["mean"].to_list()) == (
+        "b",
+        [2.0, 3.0, 4.0],
+    )
+    assert [run.id for run in fetch(carried).runs] == ["a"]
+    again = tmp_path / "again.zip"
+    write_bundle(carried, fetch(carried), again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_baseline_that_is_gone_cannot_be_bundled(tmp_path):
+    asked = replace(TASK, baselines=(Baseline("b.csv"),))
+    with pytest.raises(StoreError, match=r"^The baseline b of task cannot be read: b\.csv\.$"):
+        write_bundle(study(tasks=(asked,), folder=str(tmp_path)), manifest(tmp_path / "runs"), tmp_path / "out.zip")
+
+
+@pytest.mark.parametrize("outside", ["../b.csv", "/etc/hostname"])
+def test_a_bundle_names_no_baseline_outside_itself(tmp_path, outside):
+    path, bad = _bundle(tmp_path), tmp_path / "bad.zip"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(bad, "w") as other:
+        for name in archive.namelist():
+            content = archive.read(name)
+            other.writestr(
+                name, content.replace(b"baselines/task_1.csv", outside.encode()) if name == "study.toml" else content
+            )
+    with pytest.raises(SourceError) as caught:
+        bundled_study(bad)
+    assert str(caught.value) == f"bad.zip is not a safe bundle: it names a baseline outside its folder ({outside})."
+
+
+# ---- drawn -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_baseline_is_drawn_behind_rewards_alone():
+    asked = study(DetachRule(step=50), total=100)
+    rows = [("task", "detached", m.key, s, 1.0, None, 1, None, None) for m in asked.metrics for s in (0.0, 20.0)]
+    kinds = [pl.String, pl.String, pl.String, pl.Float64, pl.Float64, pl.Float64, pl.UInt32, pl.Float64, pl.Float64]
+    curves = pl.DataFrame(rows, schema=dict(zip(COLUMNS, kinds, strict=True)), orient="row")
+    mine = baseline_curve(read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#888888"), (), View())
+    names = {}
+    for family in ("reward", "loss"):
+        chart = family_chart(curves, asked, asked.tasks[0], family, view=View(span=(0.0, 12.0)), baselines=mine)
+        with alt.data_transformers.enable("default"):
+            spec = json.loads(chart.to_json(validate=True))
+        names[family] = [layer["name"].removeprefix(f"task_{family}_") for layer in spec["layer"]]
+        if family == "reward":
+            drawn = spec["datasets"][spec["layer"][3]["data"]["name"]]
+            assert [(row["label"], row["step"], row["mean"]) for row in drawn] == [("b", 0, 2), ("b", 10, 3)]
+    assert names["reward"][2:6] == ["baseline_band", "baselines", "baseline_names", "band"]
+    assert [name for name in names["loss"] if "baseline" in name] == []
+
+
+# ---- on the page -----------------------------------------------------------------------------------------------------
+
+
+def _rewards(at: AppTest):
+    return charts(at)[1]
+
+
+def test_upload_a_baseline_for_this_session():
+    at = visit("rewards")
+    assert "baselines" not in _rewards(at).layers
+    fine(at.selectbox(key="baseline_task").select("Cartpole Swingup").run())
+    fine(at.file_uploader(key="baseline_upload").upload("mine.csv", b"step,reward\n", "text/csv").run())
+    fine(at.button(key="baseline_add").click().run())
+    assert [e.value for e in at.error] == [
+        "mine.csv has no column seed: a baseline is a CSV file of the columns step, reward, seed."
+    ]
+    content = b"step,reward,seed\n0,1,1\n50000,500,1\n100000,700,1\n"
+    fine(at.file_uploader(key="baseline_upload").upload("mine.csv", content, "text/csv").run())
+    fine(at.button(key="baseline_add").click().run())
+    assert [e.value for e in at.error] == []
+    assert _rewards(at).rows("baselines")["mean"].to_list() == [1.0, 500.0, 700.0]
+    assert "baselines" not in charts(at)[0].layers
+    go(at, "overview")
+    assert [c.rows("baselines")["label"][0] for c in charts(at) if "baselines" in c.layers] == ["mine"]
+    go(at, "rewards")
+    fine(next(b for b in at.button if b.label == "Remove what was added").click().run())
+    assert "baselines" not in _rewards(at).layers
+
+
+def test_an_opened_study_with_a_baseline_that_cannot_be_read(tmp_path):
+    path = _bundle(tmp_path)
+    opened = bundled_study(path)
+    broken = replace(opened, tasks=(replace(opened.tasks[0], baselines=(Baseline("/gone/b.csv", "b"),)),))
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    at.session_state["own_studies"] = {"kit": broken}
+    at.session_state["study"] = "kit"
+    at.switch_page("pages/rewards.py")
+    fine(at.run())
+    assert [w.value for w in at.warning] == ["There is no baseline at /gone/b.csv."]
+    assert [c.legend for c in charts(at)] == [["train/episode_reward (MA 1)"]]
+
+
+def test_a_hosted_deployment_refuses_a_study_that_names_a_baseline_of_its_own(monkeypatch, tmp_path):
+    from lib.app import session
+
+    monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
+    monkeypatch.setattr(access.st, "session_state", {})
+    cloud = NAMED.replace('kind = "offline"\npath = "wandb"', 'kind = "wandb"\nentity = "e"\nproject = "p"')
+    with pytest.raises(StudyError, match=r"^This deployment opens no local paths"):
+        session.open_text(cloud)
+    assert session.open_text(cloud.split("[[tasks.baselines]]")[0]) == "small"
+    name = session.open_upload("b.zip", _bundle(tmp_path).read_bytes())
+    assert session.may_name_paths(session.study_named(name))
+    carried = session.study_named(name)
+    elsewhere = replace(carried.tasks[0], baselines=(Baseline("/etc/hostname"),))
+    assert not session.may_name_paths(replace(carried, tasks=(elsewhere,)))
+
+
+def test_an_exported_page_shows_what_was_drawn(tmp_path):
+    from lib.report import report_page, study_results
+
+    carried = bundled_study(_bundle(tmp_path))
+    text = report_page(study_results(carried, fetch(carried), View()))
+    assert "task_1.csv" in text
+    assert carried.tasks[0].baselines[0].path not in text
+    assert text.count(">b</text>") == 1

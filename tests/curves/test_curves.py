@@ -1,0 +1,447 @@
+"""Aligned curves on hand-worked frames: one value a seed a bin, smoothing on its own side, honest bands."""
+
+import math
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.curves import COLUMNS, View, curves
+from lib.curves.aggregate import seed_curves
+from lib.curves.bins import bin_widths, shown
+from lib.runs import HISTORY, Treatment
+from lib.study import CONTROL, Metric, Task
+from tests.support.frames import EVAL, LOSS, REWARD, history, series, treatment
+
+NAN, INF = math.nan, math.inf
+PLAIN = View(smooth=False)
+Y = Metric("y", "reward", "increase")
+TASK = Task("task", 100)
+
+
+def draw(points, treated, view=PLAIN, metrics=(Y,), task=TASK):
+    frame = curves(history(points), task, metrics, treated, view).collect()
+    assert tuple(frame.columns) == COLUMNS
+    assert frame.schema["n"] == pl.UInt32
+    assert all(frame.schema[c] == pl.Float64 for c in ("step", "mean", "std", "lower", "upper"))
+    return frame
+
+
+def line(frame, *columns):
+    return frame.select(columns or ("step", "mean", "n")).rows()
+
+
+def straight(run, steps, metric="y"):
+    return series(run, metric, [(s, float(s)) for s in steps])
+
+
+# ---- align, then aggregate -----------------------------------------------------------------------------------------
+
+
+def test_two_seeds_logging_y_is_x_at_offset_steps_give_a_monotone_mean_of_two_everywhere():
+    points = straight("a", range(0, 100_001, 500)) + straight("b", range(130, 100_001, 500))
+    runs = [treatment("a", at=50_000), treatment("b", at=50_000)]
+    frame = draw(points, runs, task=Task("task", 100_000))
+    # (T + 500 k, T + 500 (k + 1)] holds one row of each; only the row at step 0 has no partner.
+    assert line(frame)[:3] == [(0.0, 0.0, 1), (315.0, 315.0, 2), (815.0, 815.0, 2)]
+    assert frame["n"].to_list() == [1] + [2] * 200
+    assert frame["mean"].to_list() == frame["step"].to_list() == [0.0, *(315.0 + 500 * k for k in range(200))]
+    assert frame["mean"].is_sorted()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 999), st.integers(1, 2_000))
+def test_whatever_the_offset_and_spacing_the_mean_of_y_is_x_is_monotone(offset, spacing):
+    metric = replace(REWARD, key="train/reward")
+    points = straight("a", range(0, 100_001, spacing), metric.key)
+    points += straight("b", range(offset % spacing, 100_001, spacing), metric.key)
+    runs = [treatment("a", at=50_000), treatment("b", at=50_000)]
+    for task in (Task("task", 100_000), Task("task", 10 * spacing)):
+        frame = draw(points, runs, View(smooth=False), (metric,), task)
+        assert frame["mean"].is_sorted()
+        assert frame["step"].is_sorted()
+        assert frame["step"].is_unique().all()
+        assert frame["n"].max() == 2
+        # Between the first and the last row of both, no bin lacks a seed.
+        assert set(frame["n"].to_list()[1:-1]) == {2}
+        # Within a bin a seed may log more often than another; one mean is by point, the other by seed.
+        assert frame.select((pl.col("mean") - pl.col("step")).abs().max()).item() < max(spacing, 100)
+
+
+def test_a_seed_counts_once_a_bin_however_often_it_logs():
+    # Spacings 2, 2, 2, 4: the median is 2, so the bins around T = 50 are (50, 52] and (52, 54].
+    points = series("a", "y", [(51, 1.0), (52, 3.0), (54, 8.0)]) + series("b", "y", [(52, 10.0), (54, 4.0), (56, 0.0)])
+    frame = draw(points, [treatment("a"), treatment("b")])
+    assert line(frame, "step", "mean", "std", "n") == [
+        ((51 + 52 + 52) / 3, (2.0 + 10.0) / 2, math.sqrt(32), 2),
+        (54.0, 6.0, math.sqrt(8), 2),
+        (56.0, 0.0, None, 1),
+    ]
+
+
+def test_bins_never_straddle_the_detach_and_its_own_row_is_before():
+    points = straight("a", [40, 50, 60]) + straight("b", [45, 55, 65])
+    assert line(draw(points, [treatment("a"), treatment("b")])) == [
+        (40.0, 40.0, 1),
+        (47.5, 47.5, 2),
+        (57.5, 57.5, 2),
+        (65.0, 65.0, 1),
+    ]
+    # (37, 47], (47, 57], (57, 67]
+    at_47 = [treatment("a", at=47), treatment("b", at=47)]
+    assert line(draw(points, at_47)) == [(42.5, 42.5, 2), (52.5, 52.5, 2), (62.5, 62.5, 2)]
+
+
+def test_nothing_is_drawn_where_nobody_logged():
+    frame = draw(straight("a", [0, 10, 20, 90, 100]), [treatment("a")])
+    assert frame["step"].to_list() == [0.0, 10.0, 20.0, 90.0, 100.0]
+
+
+def test_the_bin_width_is_the_median_spacing_within_a_run_or_a_thousandth_of_the_training():
+    points = straight("a", [0, 10, 30, 40]) + straight("b", [1, 2, 103]) + straight("a", [5, 6], "x")
+    points += [*straight("a", [7], "once"), ("a", None, 3, None)]
+    metrics = [Y, replace(Y, key="x"), replace(Y, key="once")]
+    widths = dict(bin_widths(history(points), TASK, metrics).collect().rows())
+    # y: spacings 10, 20, 10 and 1, 101; x: 1; a single row has no spacing.
+    assert widths == {"y": 10.0, "x": 1.0, "once": 0.1}
+    assert bin_widths(history(points), Task("task", 50_000), [Y]).collect().rows() == [("y", 50.0)]
+
+
+# ---- the band ------------------------------------------------------------------------------------------------------
+
+FOUR = [1.0, 2.0, 4.0, 9.0]
+
+
+def bounds(spread, values=FOUR, aggregate="mean", metric=Y):
+    points = [(f"r{i}", metric.key, 60, value) for i, value in enumerate(values)]
+    runs = [treatment(f"r{i}") for i in range(len(values))]
+    view = View(smooth=False, spread=spread, aggregate=aggregate)
+    return draw(points, runs, view, (metric,)).select("mean", "std", "n", "lower", "upper").row(0)
+
+
+def test_the_standard_deviation_divides_by_n_minus_one():
+    # Deviations from 4: -3, -2, 0, 5; 38 / 3.
+    sd = math.sqrt(38 / 3)
+    assert bounds("std") == pytest.approx((4.0, sd, 4, 4 - sd, 4 + sd), abs=1e-12)
+
+
+def test_the_standard_error_divides_by_the_root_of_n():
+    sd = math.sqrt(38 / 3)
+    assert bounds("se") == pytest.approx((4.0, sd, 4, 4 - sd / 2, 4 + sd / 2), abs=1e-12)
+
+
+def test_the_interval_is_students():
+    # The 97.5% quantile of t: 3.182446305 with 3 degrees of freedom, 12.70620474 with one.
+    sd = math.sqrt(38 / 3)
+    half = 3.182446305284263 * sd / 2
+    assert bounds("ci") == pytest.approx((4.0, sd, 4, 4 - half, 4 + half), abs=1e-9)
+    assert bounds("ci", [0.0, 2.0]) == pytest.approx(
+        (1.0, math.sqrt(2), 2, 1 - 12.706204736, 1 + 12.706204736), abs=1e-8
+    )
+
+
+def test_min_and_max():
+    assert bounds("minmax") == pytest.approx((4.0, math.sqrt(38 / 3), 4, 1.0, 9.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("spread", ["std", "se", "ci", "minmax"])
+@pytest.mark.parametrize("metric", [Y, LOSS])
+def test_one_seed_has_no_band(spread, metric):
+    mean, *rest = bounds(spread, [2.0], metric=metric)
+    assert mean == pytest.approx(2.0, abs=1e-15)
+    assert rest == [None, 1, None, None]
+
+
+def test_median_and_interquartile_mean():
+    assert bounds("minmax", FOUR, "median")[0] == 3.0
+    # Of four the middle two, of five the middle three, of three all.
+    assert bounds("std", FOUR, "iqm")[0] == 3.0
+    assert bounds("std", [9.0, 1.0, 5.0, 2.0, 4.0], "iqm")[0] == pytest.approx(11 / 3, abs=1e-15)
+    assert bounds("std", [3.0, 9.0, 0.0], "iqm")[0] == 4.0
+
+
+@pytest.mark.parametrize("aggregate", ["iqm", "median"])
+@pytest.mark.parametrize("spread", ["se", "ci"])
+def test_the_error_of_a_mean_belongs_to_the_mean(aggregate, spread):
+    with pytest.raises(ValueError, match="belongs to the mean"):
+        View(aggregate=aggregate, spread=spread)
+
+
+def test_a_log_metric_has_a_geometric_mean_and_a_factor_for_a_band():
+    # Logs of 1, 10, 100: mean ln 10, sd ln 10.
+    assert bounds("std", [1.0, 10.0, 100.0], metric=LOSS) == pytest.approx((10.0, 10.0, 3, 1.0, 100.0), rel=1e-12)
+    assert bounds("minmax", [1.0, 10.0, 100.0], metric=LOSS) == pytest.approx((10.0, 10.0, 3, 1.0, 100.0), rel=1e-12)
+    factor = 10 ** (1 / math.sqrt(3))
+    assert bounds("se", [1.0, 10.0, 100.0], metric=LOSS) == pytest.approx((10.0, 10.0, 3, 10 / factor, 10 * factor))
+    assert bounds("std", [1.0, 100.0], "median", LOSS)[0] == pytest.approx(10.0, rel=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(1e-12, 1e12), min_size=2, max_size=6),
+    st.sampled_from(["std", "se", "minmax"]),
+)
+def test_the_band_of_a_log_metric_is_above_zero_and_holds_its_mean(values, spread):
+    mean, std, _, lower, upper = bounds(spread, values, metric=LOSS)
+    assert 0 < lower <= mean * (1 + 1e-9)
+    assert mean <= upper * (1 + 1e-9)
+    assert std >= 1
+
+
+def test_values_that_cannot_be_drawn_are_passed_over():
+    points = series("a", "y", [(10, NAN), (20, INF), (30, 5.0)]) + series("b", "y", [(10, 1.0), (20, -INF), (30, 7.0)])
+    runs = [treatment("a"), treatment("b")]
+    assert line(draw(points, runs)) == [(10.0, 1.0, 1), (30.0, 6.0, 2)]
+    losses = series("a", "loss", [(10, 0.0), (20, -1.0), (30, 4.0)]) + series("b", "loss", [(10, 3.0), (30, 9.0)])
+    assert line(draw(losses, runs, metrics=(LOSS,))) == [
+        (10.0, pytest.approx(3.0, rel=1e-15), 1),
+        (30.0, pytest.approx(6.0, rel=1e-15), 2),
+    ]
+    zeros = series("a", "y", [(10, 0.0), (20, -1.0)])
+    assert line(draw(zeros, runs)) == [(10.0, 0.0, 1), (20.0, -1.0, 1)]
+
+
+# ---- smoothing -----------------------------------------------------------------------------------------------------
+
+SMOOTHED = Metric("train/reward", "reward", "increase")
+
+
+def smooth(points, runs=None, task=None, window=None):
+    task = task or Task("task", 10_000, smoothing_steps=1_000)
+    runs = runs or [treatment("a", at=5_000)]
+    return line(draw(points, runs, View(window=window), (SMOOTHED,), task), "step", "mean")
+
+
+def test_a_window_of_1000_steps_over_rows_every_500_is_two_points():
+    points = series("a", SMOOTHED.key, [(500, 1.0), (1000, 3.0), (1500, 7.0), (2000, 9.0)])
+    assert smooth(points) == [(500.0, 1.0), (1000.0, 2.0), (1500.0, 5.0), (2000.0, 8.0)]
+
+
+def test_rows_of_other_metrics_and_bare_rows_do_not_count():
+    points = series("a", SMOOTHED.key, [(500, 1.0), (1000, 3.0)])
+    points += [*series("a", "other", [(s, 100.0) for s in range(0, 2_000, 10)]), ("a", None, 750, None)]
+    assert smooth(points) == [(500.0, 1.0), (1000.0, 2.0)]
+
+
+def test_smoothing_is_by_steps_not_by_points_and_by_run():
+    points = series("a", SMOOTHED.key, [(500, 1.0), (3000, 3.0), (3100, 5.0), (4600, 7.0)])
+    points += series("b", SMOOTHED.key, [(500, 0.0), (3000, 2.0), (3100, 4.0), (4600, 6.0)])
+    runs = [treatment("a", at=5_000), treatment("b", at=5_000)]
+    assert smooth(points, runs, Task("task", 10_000, smoothing_steps=100)) == smooth(points, runs, window=100)
+    frame = smooth(points, runs, window=101)
+    # Spacings 2500, 100, 1500: bins of 1,500 that end at 500, 2000, 3500 and 5000.
+    assert frame == [(500.0, 0.5), (3050.0, (3 + 4 + 2 + 3) / 4), (4600.0, 6.5)]
+
+
+def test_smoothing_never_crosses_the_detach():
+    points = series("a", SMOOTHED.key, [(4000, 0.0), (4500, 0.0), (5000, 0.0), (5500, 10.0), (6000, 10.0)])
+    assert smooth(points, window=10_000) == [
+        (4000.0, 0.0),
+        (4500.0, 0.0),
+        (5000.0, 0.0),
+        (5500.0, 10.0),
+        (6000.0, 10.0),
+    ]
+
+
+def test_a_control_run_is_split_where_its_task_detaches_also_when_it_is_alone_on_view():
+    points = series("c", SMOOTHED.key, [(4500, 0.0), (5000, 2.0), (5500, 10.0), (6000, 20.0)])
+    points += series("a", SMOOTHED.key, [(4500, 0.0)])
+    runs = [treatment("a", at=5_000), treatment("c", CONTROL)]
+    task = Task("task", 10_000, smoothing_steps=10_000)
+    for arms in ((CONTROL,), ()):
+        frame = draw(points, runs, View(arms=arms), (SMOOTHED,), task).filter(pl.col("arm") == CONTROL)
+        assert line(frame, "step", "mean") == [(4500.0, 0.0), (5000.0, 1.0), (5500.0, 10.0), (6000.0, 15.0)]
+
+
+def test_a_task_that_never_detaches_is_smoothed_throughout():
+    points = series("c", SMOOTHED.key, [(4500, 0.0), (5000, 2.0), (5500, 10.0)])
+    assert smooth(points, [treatment("c", CONTROL)]) == [(4500.0, 0.0), (5000.0, 1.0), (5500.0, 6.0)]
+
+
+def test_nan_is_passed_over_before_smoothing():
+    points = series("a", SMOOTHED.key, [(500, 2.0), (1000, NAN), (1200, 4.0)])
+    assert smooth(points) == [(500.0, 2.0), (1200.0, 3.0)]
+
+
+def test_a_smoothed_log_metric_is_averaged_in_logs():
+    metric = replace(LOSS, smooth=True)
+    points = series("a", metric.key, [(500, 1.0), (1000, 100.0)])
+    task = Task("task", 10_000, smoothing_steps=1_000)
+    frame = draw(points, [treatment("a", at=5_000)], View(), (metric,), task)
+    assert frame["mean"].to_list() == pytest.approx([1.0, 10.0], rel=1e-12)
+
+
+def test_only_smoothed_metrics_are_smoothed_and_only_while_it_is_on():
+    points = series("a", REWARD.key, [(500, 0.0), (1000, 2.0)]) + series("a", EVAL.key, [(500, 0.0), (1000, 2.0)])
+    task = Task("task", 10_000, smoothing_steps=1_000)
+    on = draw(points, [treatment("a")], View(), (REWARD, EVAL), task)
+    off = draw(points, [treatment("a")], View(smooth=False), (REWARD, EVAL), task)
+    assert line(on, "metric", "step", "mean") == [
+        (EVAL.key, 500.0, 0.0),
+        (EVAL.key, 1000.0, 2.0),
+        (REWARD.key, 500.0, 0.0),
+        (REWARD.key, 1000.0, 1.0),
+    ]
+    assert off["mean"].to_list() == [0.0, 2.0, 0.0, 2.0]
+
+
+def test_the_window_of_the_view_and_of_the_task():
+    assert View().smoothing(Task("t", 1_000)) == 10
+    assert View().smoothing(Task("t", 1_000, smoothing_steps=70)) == 70
+    assert View(window=5).smoothing(Task("t", 1_000, smoothing_steps=70)) == 5
+    assert View(window=5, smooth=False).smoothing(Task("t", 1_000)) == 0
+
+
+# ---- which runs, which axis ----------------------------------------------------------------------------------------
+
+
+def test_arms_and_runs_left_out():
+    points = straight("a", [60]) + series("b", "y", [(60, 0.0)]) + series("c", "y", [(60, 7.0)]) + straight("z", [60])
+    runs = [treatment("a"), treatment("b"), treatment("c", CONTROL)]
+    assert line(draw(points, runs), "arm", "mean", "n") == [(CONTROL, 7.0, 1), ("detached", 30.0, 2)]
+    assert line(draw(points, runs, replace(PLAIN, left_out=("b",))), "arm", "mean", "n") == [
+        (CONTROL, 7.0, 1),
+        ("detached", 60.0, 1),
+    ]
+    assert line(draw(points, runs, replace(PLAIN, arms=("detached",))), "arm", "mean", "n") == [("detached", 30.0, 2)]
+    assert [t.run_id for t in shown(runs, View(arms=("detached",), left_out=("a",)))] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("x", "steps"),
+    [
+        ("steps", [40.0, 50.0, 60.0]),
+        ("percent", [20.0, 25.0, 30.0]),
+        ("since", [-10.0, 0.0, 10.0]),
+        ("since_percent", [-5.0, 0.0, 5.0]),
+    ],
+)
+@pytest.mark.parametrize("grid", ["aligned", "exact"])
+def test_the_axes(x, steps, grid):
+    points = straight("a", [40, 50, 60])
+    frame = draw(points, [treatment("a", total=200)], View(smooth=False, x=x, grid=grid), task=Task("task", 200))
+    assert line(frame, "step", "mean") == [(step, y) for step, y in zip(steps, [40.0, 50.0, 60.0], strict=True)]
+
+
+def test_runs_detached_at_their_own_step_share_event_time():
+    points = straight("a", [20, 30, 40]) + series("b", "y", [(50, 1.0), (60, 2.0), (70, 3.0)])
+    runs = [treatment("a", at=30), treatment("b", at=60)]
+    frame = draw(points, runs, View(smooth=False, x="since"))
+    assert line(frame) == [(-10.0, 10.5, 2), (0.0, 16.0, 2), (10.0, 21.5, 2)]
+
+
+def test_arms_with_steps_of_their_own_have_bins_of_their_own():
+    points = straight("a", [33, 43]) + straight("b", [48, 57, 68])
+    runs = [treatment("a", "detached 0.35", at=35), treatment("b", "detached 0.5", at=50)]
+    # Width 10: (25, 35] and (35, 45] for one, (40, 50], (50, 60] and (60, 70] for the other.
+    assert line(draw(points, runs), "arm", "step") == [
+        ("detached 0.35", 33.0),
+        ("detached 0.35", 43.0),
+        ("detached 0.5", 48.0),
+        ("detached 0.5", 57.0),
+        ("detached 0.5", 68.0),
+    ]
+
+
+def test_every_seeds_own_curve_lies_on_the_same_bins():
+    points = series("a", "loss", [(51, 1.0), (52, 100.0)]) + series("b", "loss", [(52, 3.0), (62, 5.0)])
+    runs = [treatment("a", seed="1"), treatment("b", seed="2")]
+    frame = seed_curves(history(points), TASK, (LOSS,), runs, PLAIN).collect()
+    assert frame.columns == ["task", "arm", "metric", "run_id", "seed", "step", "value"]
+    # Spacings 1 and 10: bins of 5.5 steps.
+    assert frame.rows() == [
+        ("task", "detached", "loss", "a", "1", 51.5, pytest.approx(10.0, rel=1e-12)),
+        ("task", "detached", "loss", "b", "2", 52.0, pytest.approx(3.0, rel=1e-12)),
+        ("task", "detached", "loss", "b", "2", 62.0, pytest.approx(5.0, rel=1e-12)),
+    ]
+    alone = seed_curves(history(points), TASK, (LOSS,), runs, replace(PLAIN, left_out=("a",), arms=("detached",)))
+    assert alone.collect()["seed"].to_list() == ["2", "2"]
+
+
+# ---- grouping changes no value -------------------------------------------------------------------------------------
+
+
+def mixed():
+    """Two arms on one spacing, another metric on another, another task's run."""
+    points = straight("a", range(0, 100, 10)) + straight("b", range(3, 100, 10)) + straight("c", range(5, 100, 10))
+    points += straight("a", range(0, 100, 7), "train/reward") + straight("c", range(0, 100, 7), "train/reward")
+    runs = [treatment("a"), treatment("b"), treatment("c", CONTROL)]
+    return points, runs
+
+
+@pytest.mark.parametrize("x", ["steps", "percent", "since"])
+@pytest.mark.parametrize("grid", ["aligned", "exact"])
+@pytest.mark.parametrize("arm", ["detached", CONTROL])
+def test_hiding_an_arm_moves_no_value_of_another(grid, arm, x):
+    points, runs = mixed()
+    points += straight("b", range(0, 100, 3), "train/reward")
+    view = View(grid=grid, x=x, window=30)
+    both = draw(points, runs, view, (Y, SMOOTHED))
+    one = draw(points, runs, replace(view, arms=(arm,)), (Y, SMOOTHED))
+    assert one.rows() == both.filter(pl.col("arm") == arm).rows()
+    assert one.height > 0
+
+
+def test_another_metric_moves_no_value():
+    points, runs = mixed()
+    alone = draw(points, runs, metrics=(Y,))
+    assert alone.rows() == draw(points, runs, metrics=(Y, SMOOTHED)).filter(pl.col("metric") == "y").rows()
+    assert alone.rows() == draw([p for p in points if p[1] == "y"], runs, metrics=(Y,)).rows()
+
+
+def test_another_arm_of_the_same_spacing_moves_no_value():
+    points, runs = mixed()
+    alone = draw(points, runs[:2])
+    assert alone.rows() == draw(points, runs).filter(pl.col("arm") == "detached").rows()
+
+
+def test_runs_of_other_tasks_move_no_value():
+    points, runs = mixed()
+    assert draw(points, runs).rows() == draw(points + straight("other", range(50)), runs).rows()
+
+
+def test_rows_sort_by_arm_metric_and_step():
+    points, runs = mixed()
+    frame = draw(list(reversed(points)), list(reversed(runs)), metrics=(SMOOTHED, Y))
+    assert frame.rows() == frame.sort("arm", "metric", "step").rows()
+    assert frame.rows() == draw(points, runs, metrics=(Y, SMOOTHED)).rows()
+
+
+@pytest.mark.parametrize("grid", ["aligned", "exact"])
+def test_without_runs_or_rows_there_are_no_curves(grid):
+    view = View(grid=grid)
+    assert draw([], [], view).rows() == []
+    assert draw(straight("a", [1, 2]), [], view).rows() == []
+    assert draw([], [treatment("a")], view, (Y, SMOOTHED)).rows() == []
+    assert draw([("a", None, 5, None)], [treatment("a")], view, (Y, SMOOTHED)).rows() == []
+
+
+def test_curves_are_lazy():
+    assert isinstance(curves(history([]), TASK, (Y,), [], PLAIN), pl.LazyFrame)
+    assert isinstance(seed_curves(history([]), TASK, (Y,), [], PLAIN), pl.LazyFrame)
+
+
+def test_a_control_that_shares_no_detach_has_no_place_in_event_time():
+    def run(run_id, arm, step):
+        ratio = None if step is None else step / 100
+        return Treatment(run_id, "t", arm, run_id, step, "config", ratio, "", 100, "finished")
+
+    treated = [run("early", "detached 0.2", 20), run("late", "detached 0.5", 50), run("never", "control", None)]
+    logged = pl.concat(
+        pl.DataFrame(
+            {"run_id": t.run_id, "metric": "m", "step": [10, 60], "value": [1.0, 2.0], "time": None}, schema=HISTORY
+        )
+        for t in treated
+    )
+    task = Task(name="t", total_steps=100)
+    metric = Metric(key="m", family="reward", expect="increase")
+    drawn = curves(logged.lazy(), task, [metric], treated, View(x="since")).collect()
+    assert drawn.select("arm", "step").rows() == [
+        ("detached 0.2", -10.0),
+        ("detached 0.2", 40.0),
+        ("detached 0.5", -40.0),
+        ("detached 0.5", 10.0),
+    ]

@@ -1,0 +1,410 @@
+"""What a pasted place names, what keys' names say, and the study proposed from runs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from lib.discover import Choices, Looked, arms, find_keys, look_bundle, parse_place, preselected, preview, propose
+from lib.discover.address import WANDB_API, Place
+from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
+from lib.discover.key_names import family_of, label_of, suggest, title_of
+from lib.runs import Run
+from lib.study import InputError, Metric, Source, load_study, parse_study, to_toml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# ---- places ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("https://wandb.ai/me/p/sweeps/8lsl2o4p", Place("me", "p", sweep="8lsl2o4p", server=WANDB_API)),
+        (" https://wandb.ai/me/p/sweeps/x/workspace?nw=1#a ", Place("me", "p", sweep="x", server=WANDB_API)),
+        ("https://wandb.ai/me/p/runs/r1/overview", Place("me", "p", run="r1", server=WANDB_API)),
+        ("https://api.wandb.ai/me/p", Place("me", "p", server=WANDB_API)),
+        ("wandb.ai/me/p/workspace", Place("me", "p", server=WANDB_API)),
+        (
+            "https://WANDB.lab.example:8080/me/p/runs/r",
+            Place("me", "p", run="r", server="https://wandb.lab.example:8080"),
+        ),
+        ("http://127.0.0.1:9/me/p/sweeps", Place("me", "p", server="http://127.0.0.1:9")),
+        ("localhost:8080/me/p", Place("me", "p", server="http://localhost:8080")),
+        ("http://[::1]:9/me/p", Place("me", "p", server="http://[::1]:9")),
+        ("me/p/8lsl2o4p", Place("me", "p", sweep="8lsl2o4p")),
+        ("me/p/sweeps/8lsl2o4p", Place("me", "p", sweep="8lsl2o4p")),
+        ("me/p/runs/r1", Place("me", "p", run="r1")),
+        ("me/p/", Place("me", "p")),
+        ("https://wandb.ai/me/my%20project/sweeps/x", Place("me", "my project", sweep="x", server=WANDB_API)),
+    ],
+)
+def test_places(text, place):
+    assert parse_place(text) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Paste the address"),
+        ("me", "names no project"),
+        ("https://wandb.ai/", "names no project"),
+        ("ftp://wandb.ai/me/p", "not a web address"),
+        ("http://[bad/me/p", "not a web address"),
+        ("https://host:nan/me/p", "not a web address"),
+        ("https://user:secret@wandb.ai/me/p", "must not hold a name or a password"),
+        ("https://wandb.ai/me/p/reports/x", "'reports' is no page"),
+        ("https://wandb.ai/me/p/8lsl2o4p", "'8lsl2o4p' is no page"),
+        ("me/p/x/y", "'x' is no page"),
+        ("me/..", r"'\.\.' is no name"),
+        ("me/a%2Fb", "'a/b' is no name"),
+    ],
+)
+def test_what_names_no_place(text, said):
+    with pytest.raises(InputError, match=said) as error:
+        parse_place(text)
+    assert "secret" not in str(error.value)
+
+
+NAME = some.text("abcXYZ019_-.é ", min_size=1, max_size=20).filter(
+    lambda t: t == t.strip() and t not in {".", ".."} and "." not in t
+)
+SERVER = some.sampled_from(["", WANDB_API, "https://wandb.lab.example", "http://127.0.0.1:8080"])
+PAGES = {"workspace", "table", "overview", "sweeps", "runs", "logs", "jobs"}
+
+
+@given(NAME, NAME, some.sampled_from(["", "sweep", "run"]), NAME, SERVER)
+def test_a_places_address_gives_it_back(entity, project, kind, inner, server):
+    place = Place(entity, project, **({kind: inner} if kind else {}), server=server)
+    if entity == "localhost":
+        return
+    assert parse_place(place.address) == place
+
+
+@settings(max_examples=500)
+@given(some.text(max_size=80))
+def test_any_text_is_a_place_or_one_sentence(text):
+    try:
+        place = parse_place(text)
+    except InputError as error:
+        assert str(error).endswith(".")
+        assert str(error).isprintable()
+    else:
+        assert place.entity and place.project
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "family"),
+    [
+        ("train/consistency_loss", "Train Consistency Loss", "loss"),
+        ("train/reward_loss", "Train Reward Loss", "loss"),
+        ("rollout/ep_rew_mean", "Rollout Ep Rew Mean", None),
+        ("eval/successRate", "Eval Success Rate", "reward"),
+        ("charts/episodic_return", "Charts Episodic Return", "reward"),
+        ("td_error", "TD Error", "loss"),
+        ("glossary", "Glossary", None),
+        ("//", "//", None),
+    ],
+)
+def test_labels_and_families(key, label, family):
+    assert label_of(key) == label
+    assert family_of(key) == family
+
+
+def test_titles_of_tasks():
+    assert title_of("humanoid_h1-balance_simple-v0") == "Humanoid H1 Balance Simple"
+    assert title_of("acrobot-swingup") == "Acrobot Swingup"
+
+
+def test_the_original_notebooks_metrics_are_proposed_as_it_draws_them():
+    study = load_study("detach_encoder")
+    assert [suggest(m.key).metric for m in study.metrics] == list(study.metrics)
+    assert not suggest("train/consistency_loss").assumed
+
+
+@pytest.mark.parametrize(
+    ("lowest", "whole", "scale", "assumed"),
+    [(0.1, True, "log", False), (0.1, False, "log", True), (None, False, "log", True), (-2.0, False, "linear", False)],
+)
+def test_a_loss_is_log_where_its_values_are_positive(lowest, whole, scale, assumed):
+    found = suggest("train/actor_loss", lowest, whole)
+    assert found.metric == Metric("train/actor_loss", "loss", "decrease", "Train Actor Loss", scale)
+    assert found.assumed == assumed
+
+
+def test_a_name_that_tells_nothing_is_assumed():
+    assert suggest("train/entropy").assumed
+    assert suggest("train/entropy").why == "its name tells no family"
+
+
+def test_preselected_keys():
+    assert preselected(["a", "train/reward_loss", "train/consistency_loss"]) == ["train/consistency_loss"]
+    logged = ["charts/episodic_return", "losses/policy_loss", "losses/td_error", "eval/score", "charts/SPS"]
+    assert preselected(logged) == ["charts/episodic_return", "eval/score", "losses/policy_loss", "losses/td_error"]
+    assert preselected(["x", "y"]) == []
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------
+
+
+def run(name="r", last=1000, sweep="s", keys=("train/loss",), state="finished", **config) -> Run:
+    config = {"task": "walk", "seed": 1, "steps": 1000} | config
+    return Run(name, state=state, config={k: v for k, v in config.items() if v != "gone"}, sweep_id=sweep,
+               keys=tuple(keys), last_step=last)  # fmt: skip
+
+
+def looked(*runs, **more) -> Looked:
+    return Looked(Source("wandb", "e", "p"), "p s", runs, **more)
+
+
+def finding(proposal, what):
+    (found,) = [f for f in proposal.findings if f.what == what]
+    return found
+
+
+def _forks():
+    """The demo's fork pairs: its runs with randomised detach steps are a design that no config tells."""
+    seen = look_bundle(ROOT / "data" / "demo")
+    return replace(seen, runs=tuple(r for r in seen.runs if r.sweep_id != "cart0002"))
+
+
+def test_the_demos_runs_give_the_demo():
+    demo, found = load_study("demo"), propose(_forks())
+    demo = replace(demo, tasks=demo.tasks[:2])
+    assert found.study.metrics == demo.metrics
+    assert [(t.name, t.title, t.sweeps, t.total_steps, t.window) for t in found.study.tasks] == [
+        (t.name, t.title, t.sweeps, t.total_steps, t.window) for t in demo.tasks
+    ]
+    for task, shipped in zip(found.study.tasks, demo.tasks, strict=True):
+        assert replace(task.detach, step=50_000) == shipped.detach
+    assert (found.study.task_key, found.study.seed_key, found.study.step_key) == ("task", "seed", ("_step",))
+    reading = finding(found, "detach_encoder_ratio counts")
+    assert (reading.value, reading.assumed) == ("elapsed", True)
+    assert reading.where == "every ratio is 0.5, where both readings give the same step; config's detach_step agrees"
+    assert found.questions == ()
+    assert [f.what for f in found.findings if f.assumed] == ["detach_encoder_ratio counts"]
+
+
+def test_the_demos_preview():
+    seen = _forks()
+    runs = preview(propose(seen).study, seen)
+    assert runs.height == 24
+    seeds = "1, 2, 3, 4, 5, 6"
+    assert arms(runs).rows() == [
+        ("acrobot-swingup", "detached", 6, seeds, "50000"),
+        ("acrobot-swingup", "control", 6, seeds, ""),
+        ("cartpole-swingup", "detached", 6, seeds, "50000"),
+        ("cartpole-swingup", "control", 6, seeds, ""),
+    ]
+
+
+def test_what_is_proposed_is_a_valid_study_file():
+    study = propose(looked(run(detach_encoder_ratio=0.3, detach_step=300))).study
+    assert parse_study(to_toml(study)) == study
+
+
+@pytest.mark.parametrize(("step", "counts"), [(300, "elapsed"), (700, "remaining"), (701, "remaining")])
+def test_a_detach_step_in_the_config_tells_what_the_ratio_counts(step, counts):
+    found = propose(looked(run(detach_encoder_ratio=0.3, detach_step=step), run("c", detach_encoder_ratio=0.0)))
+    reading = finding(found, "detach_encoder_ratio counts")
+    assert (reading.value, reading.assumed) == (counts, False)
+    assert reading.where == "config's detach_step says so in 1 runs"
+    assert found.questions == ()
+
+
+def test_the_signal_tells_what_the_ratio_counts():
+    seen = looked(run(keys=["train/loss", "train/encoder_lr"], detach_encoder_ratio=0.3), falls={"r": (650, 700)})
+    found = propose(seen)
+    assert finding(found, "detach_encoder_ratio counts").value == "remaining"
+    assert found.study.tasks[0].detach.signal.key == "train/encoder_lr"
+
+
+def test_nothing_tells_what_the_ratio_counts_so_the_user_is_asked():
+    seen = looked(run(detach_encoder_ratio=0.3))
+    found = propose(seen)
+    assert finding(found, "detach_encoder_ratio counts").ask
+    assert found.questions == (
+        "Does detach_encoder_ratio count the part of training that has elapsed or that remains? At 0.3 (run r) elapsed "
+        "detaches at step 300, remaining at step 700.",
+    )
+    chosen = propose(seen, Choices(ratio_counts="remaining"))
+    assert chosen.questions == ()
+    assert preview(chosen.study, seen)["detach step"].to_list() == [700]
+
+
+def test_steps_that_fit_neither_reading_are_asked_about():
+    found = propose(looked(run(detach_encoder_ratio=0.3, detach_step=123)))
+    assert finding(found, "detach_encoder_ratio counts").assumed
+    assert len(found.questions) == 1
+
+
+def test_the_learning_rates_ratio_counts_what_remains_where_it_is_scaled_to_nothing():
+    frozen = run("a", enc_lr_step_ratio=0.3, enc_lr_step_scale=0.0)
+    halved = run("b", enc_lr_step_ratio=0.3, enc_lr_step_scale=0.5)
+    found = propose(looked(frozen, halved))
+    rule = found.study.tasks[0].detach
+    assert (rule.ratio_key, rule.ratio_counts) == ("enc_lr_step_ratio", "remaining")
+    assert rule.frozen_when == (("enc_lr_step_scale", 0.0),)
+    assert not finding(found, "enc_lr_step_ratio counts").assumed
+    assert preview(found.study, looked(frozen, halved)).select("run", "arm", "detach step").rows() == [
+        ("a", "detached", 700),
+        ("b", "control", None),
+    ]
+
+
+def test_total_steps_are_the_largest_last_step_where_no_config_says():
+    found = propose(looked(run(steps="gone", last=900), run("b", steps="gone", last=880)))
+    assert found.study.tasks[0].total_steps == 900
+    assert finding(found, "total steps of walk").assumed
+
+
+def test_last_steps_are_not_in_another_step_key():
+    seen = looked(run(steps="gone", last=900, keys=["train/loss", "global_step"]))
+    found = propose(seen, Choices(keys={STEP: "global_step"}))
+    where = "the largest last step of its runs, in _step and not in global_step; no config key says"
+    assert finding(found, "total steps of walk").where == where
+
+
+def test_runs_of_no_task_and_without_a_seed_are_said():
+    found = propose(looked(run(seed="gone"), run("b", task=3, seed="gone")))
+    assert finding(found, "runs left out").value == "1"
+    assert finding(found, "seed key").where == "in no config: each run counts as a seed of its own"
+
+
+def test_total_steps_of_several_values_and_of_none():
+    assert propose(looked(run(), run("b", steps=2000))).study.tasks[0].total_steps == 2000
+    found = propose(looked(run(steps="gone", last=None)))
+    assert found.questions == ("How many steps does walk train for? Neither config nor history says: type it.",)
+    typed = propose(looked(run(steps="gone", last=None)), Choices(total_steps={"walk": 50}))
+    assert (typed.study.tasks[0].total_steps, typed.questions) == (50, ())
+
+
+def test_a_rollouts_length_is_no_total():
+    found = propose(looked(run(steps="gone", num_steps=128, total_timesteps=1000)))
+    assert found.study.tasks[0].total_steps == 1000
+    assert find_keys(looked(run(steps="gone", num_steps=128)))[TOTAL].known == "not found"
+
+
+def test_a_detach_step_of_every_run_is_typed():
+    found = propose(looked(run(detach_step=400), run("b", detach_step=400)))
+    assert found.study.tasks[0].detach.step == 400
+    assert finding(found, "detach step of walk").where == "config detach_step of its 2 runs"
+
+
+def test_detach_steps_that_differ_without_a_ratio_are_asked_about():
+    found = propose(looked(run(detach_step=400), run("b", detach_step=None)))
+    assert found.study.tasks[0].detach.step is None
+    assert finding(found, "detach step of walk").assumed
+    assert found.questions[0].startswith("The runs of walk differ in detach_step")
+
+
+def test_a_detach_step_seen_in_the_signal_alone_is_assumed():
+    seen = looked(run(keys=["train/loss", "encoder_lr"]), falls={"r": (450, 500)})
+    found = propose(seen)
+    assert found.study.tasks[0].detach.step == 500
+    assert finding(found, "detach step of walk").assumed
+
+
+def test_nothing_says_when_the_encoder_was_detached():
+    found = propose(looked(run()))
+    assert finding(found, "detach step of walk").where == "nothing says: every run counts as never detached"
+    assert finding(found, "detach step of walk").assumed
+    beyond = propose(looked(run()), Choices(detach_steps={"walk": 5000}))
+    assert beyond.questions == ("The detach step of walk is beyond its 1,000 total steps: correct one of them.",)
+
+
+def test_sweeps_are_named_only_where_every_run_is_in_one():
+    assert propose(looked(run(), run("b", sweep="t"))).study.tasks[0].sweeps == ("s", "t")
+    assert propose(looked(run(), run("b", sweep=""))).study.tasks[0].sweeps == ()
+
+
+def test_keys_by_other_names():
+    keys = find_keys(looked(run(task="gone", seed="gone", env_id="Walker", random_seed=3)))
+    assert (keys[TASK].value, keys[SEED].value) == ("env_id", "random_seed")
+    assert keys[TASK].where == "config of 1 of 1 runs"
+    both = find_keys(looked(run(env="Walker2d")))[TASK]
+    assert (both.value, both.assumed, both.where) == ("task", True, "config of 1 of 1 runs; so might env")
+    most = find_keys(looked(run(), run("b", task="gone", env="x"), run("c", task="gone", env="x")))
+    assert most[TASK].value == "env"
+
+
+def test_nested_keys_are_said_not_guessed():
+    keys = find_keys(looked(run(seed="gone", env={"seed": 3})))
+    assert keys[SEED].value == ""
+    assert keys[SEED].where == "env.seed lies inside another key: a study reads the top keys of a config only"
+
+
+def test_step_keys_are_offered():
+    keys = find_keys(looked(run(keys=["train/loss", "global_step", "time/total_timesteps"])))
+    assert keys[STEP].options[:3] == ("_step", "global_step", "time/total_timesteps")
+    assert (keys[STEP].value, keys[STEP].assumed) == ("_step", True)
+    chosen = propose(looked(run(keys=["train/loss", "global_step"])), Choices(keys={STEP: "global_step"}))
+    assert chosen.study.step_key == ("global_step",)
+    assert finding(chosen, "step key").where == "chosen by you"
+
+
+def test_finished_runs_that_end_early_raise_a_doubt_about_the_step():
+    found = propose(looked(run(last=100)))
+    assert finding(found, "step").value == "_step may not count environment steps"
+    assert finding(found, "step").where == "1 finished runs end early: r at 100 of steps 1,000"
+    assert not [f for f in propose(looked(run(last=100, state="running"))).findings if f.what == "step"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "choices", "said"),
+    [
+        ([], Choices(), "There is no run here"),
+        ([run(task="gone")], Choices(), "No config key names the task"),
+        ([run()], Choices(tasks=()), "No task is chosen"),
+        ([run()], Choices(metrics=()), "No metric is chosen"),
+        ([run(keys=["a", "b"])], Choices(), "No logged key looks like a reward or a loss"),
+    ],
+)
+def test_what_cannot_be_proposed_is_one_sentence(runs, choices, said):
+    with pytest.raises(InputError, match=said):
+        propose(looked(*runs), choices)
+
+
+def test_tasks_and_metrics_that_read_alike_are_told_apart():
+    runs = [
+        Run(f"r{i}", config={"task": task}, keys=("train/loss", "train_loss"), last_step=100)
+        for i, task in enumerate(["a:b", "a;b", "a;b_2"])
+    ]
+    study = propose(looked(*runs)).study
+    assert [(task.name, task.id, task.stem) for task in study.tasks] == [
+        ("a:b", "", "a_b"),
+        ("a;b", "a;b_2", "a_b_2"),
+        ("a;b_2", "a;b_2_2", "a_b_2_2"),
+    ]
+    assert [m.label for m in study.metrics] == ["Train Loss (train/loss)", "Train Loss (train_loss)"]
+    assert parse_study(to_toml(study)) == study
+
+
+VALUE = some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=3) | some.just({"a": [1]})
+CONFIG = some.dictionaries(
+    some.sampled_from(["task", "env", "seed", "steps", "detach_encoder_ratio", "detach_step", "enc_lr_step_ratio"]),
+    VALUE,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(some.lists(CONFIG, min_size=1, max_size=4), some.none() | some.integers(0, 10**6))
+def test_any_configs_give_a_valid_study_or_one_sentence(configs, last):
+    runs = [
+        Run(f"r{i}", config=config, keys=("train/loss", "train_loss"), last_step=last)
+        for i, config in enumerate(configs)
+    ]
+    seen = looked(*runs)
+    try:
+        found = propose(seen)
+    except InputError as error:
+        assert str(error).endswith(".")
+        return
+    if not found.questions:
+        assert parse_study(to_toml(found.study)) == found.study
+    assert preview(found.study, seen).height <= len(runs)

@@ -1,0 +1,109 @@
+"""The demo's claims, computed a second time from its files with scipy alone."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from lib.effects import effects_detail, study_effects
+from lib.runs import of_task, treatments
+from lib.sources import fetch
+from lib.study import load_study
+
+DEMO = Path(__file__).parents[2] / "data" / "demo"
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    study = load_study(str(DEMO / "study.toml"))
+    manifest = fetch(study)
+    treated = treatments(study, manifest)
+    return (
+        study,
+        manifest,
+        {task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks},
+    )
+
+
+@pytest.fixture(scope="module")
+def found(inputs):
+    study, _, tasks = inputs
+    return study_effects(study, tasks)
+
+
+def _means(manifest, task, metric, low, high, *, log=False):
+    """By ratio and seed, the mean of a metric over low < step <= high, straight from the files."""
+    runs = {r.id: (r.config["detach_encoder_ratio"], r.config["seed"]) for r in manifest.runs if r.tasks == (task,)}
+    rows = pl.read_parquet(sorted((DEMO / "runs").glob("*.parquet"))).filter(
+        pl.col("run_id").is_in(list(runs)), pl.col("metric") == metric, pl.col("step") > low, pl.col("step") <= high
+    )
+    value = pl.col("value").log() if log else pl.col("value")
+    means = dict(rows.group_by("run_id").agg(value.mean()).iter_rows())
+    arms = {0.0: {}, 0.5: {}}
+    for run, mean in means.items():
+        arms[runs[run][0]][runs[run][1]] = mean
+    return [np.array([arms[ratio][seed] for seed in sorted(arms[ratio])]) for ratio in (0.5, 0.0)]
+
+
+@pytest.mark.parametrize("task", ["cartpole-swingup", "acrobot-swingup"])
+def test_the_loss_claim_of_the_demo(inputs, found, task):
+    metric = "validation_all/consistency_loss"
+    detached, control = _means(inputs[1], task, metric, 50_000, 100_000, log=True)
+    test = stats.ttest_rel(detached, control)
+    low, high = test.confidence_interval(0.95)
+    row = found.filter(task=task, metric=metric).row(0, named=True)
+    assert (row["design"], row["n_arm"]) == ("fork", 6)
+    assert row["change"] == pytest.approx(np.expm1((detached - control).mean()))
+    assert (row["ci_low"], row["ci_high"]) == (pytest.approx(np.expm1(low)), pytest.approx(np.expm1(high)))
+    assert row["p_value"] == pytest.approx(test.pvalue)
+    assert row["after"] == pytest.approx(stats.gmean(np.exp(detached)))
+
+
+def test_the_reward_claim_of_the_demo(inputs, found):
+    metric, task = "eval/episode_reward", "cartpole-swingup"
+    detached, control = _means(inputs[1], task, metric, 50_000, 100_000)
+    test = stats.ttest_rel(detached, control)
+    row = found.filter(task=task, metric=metric).row(0, named=True)
+    assert row["change"] == pytest.approx((detached - control).mean())
+    assert row["change_pct"] == pytest.approx(100 * (detached - control).mean() / control.mean())
+    assert row["ci_low"] == pytest.approx(test.confidence_interval(0.95).low)
+    assert row["verdict"] == "not shown"
+
+
+def test_holm_over_the_demo(found):
+    found = found.drop_nulls("p_value")
+    p = found["p_value"].to_numpy()
+    order = np.argsort(p)
+    adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    assert found["p_holm"].to_numpy()[order] == pytest.approx(adjusted)
+
+
+def test_the_effect_across_the_demo_is_the_mean_of_the_differences_in_differences(inputs, found):
+    metric, differences = "train/consistency_loss", []
+    for task in ("acrobot-swingup", "cartpole-swingup"):
+        after = _means(inputs[1], task, metric, 50_000, 100_000, log=True)
+        before = _means(inputs[1], task, metric, 39_999, 50_000, log=True)
+        differences.append([a - b for a, b in zip(after, before, strict=True)])
+    row = found.filter(task="*", metric=metric).row(0, named=True)
+    assert row["change"] == pytest.approx(np.expm1(np.mean([(t.mean() - c.mean()) for t, c in differences])))
+    variance = sum(g.var(ddof=1) / 6 for pair in differences for g in pair)
+    df = variance**2 / sum((g.var(ddof=1) / 6) ** 2 / 5 for pair in differences for g in pair)
+    reach = stats.t.ppf(0.975, df) * np.sqrt(variance) / 2
+    assert np.log1p(row["ci_high"]) - np.log1p(row["change"]) == pytest.approx(reach)
+
+
+def test_the_sign_flip_of_the_demo(inputs):
+    study, manifest, tasks = inputs
+    metric, task = "eval/episode_reward", "acrobot-swingup"
+    detached, control = _means(manifest, task, metric, 50_000, 100_000)
+    theirs = stats.permutation_test(
+        (detached - control,),
+        lambda x, axis: np.abs(x.mean(axis)),
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=np.inf,
+    )
+    detail = effects_detail(study, {task: tasks[task]})
+    assert detail.filter(metric=metric, name="sign-flip")["p_value"].item() == pytest.approx(theirs.pvalue)

@@ -1,0 +1,198 @@
+"""The estimators on arrays, against numbers worked out by hand and against scipy's own."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lib.effects import multiple_testing
+from lib.effects.compare import estimators as est
+
+
+def test_mean_t_by_hand():
+    # mean 2, sd 1, se 1/sqrt(3), t(0.975, 2) = 4.302653
+    found = est.mean_t([1.0, 2.0, 3.0])
+    assert found.value == 2.0
+    assert found.low == pytest.approx(2 - 4.302652729911275 / math.sqrt(3))
+    assert found.high == pytest.approx(2 + 4.302652729911275 / math.sqrt(3))
+    # t = 2 sqrt(3) with 2 degrees of freedom: p = 1 - t / sqrt(2 + t^2)
+    t = 2 * math.sqrt(3)
+    assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+
+
+def test_welch_by_hand():
+    # means 4 and 1, variances 4 and 1, n = 3: se^2 = 5/3, df = (5/3)^2 / ((4/3)^2/2 + (1/3)^2/2) = 50/17
+    found = est.welch([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
+    assert found.value == 3.0
+    assert found.df == pytest.approx(50 / 17)
+    reach = stats.t.ppf(0.975, 50 / 17) * math.sqrt(5 / 3)
+    assert (found.low, found.high) == (pytest.approx(3 - reach), pytest.approx(3 + reach))
+
+
+def test_a_batch_gives_what_its_members_give():
+    rng = np.random.default_rng(0)
+    t, c = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 3, 4))
+    many = est.welch(t, c)
+    assert many.p.shape == (2, 3)
+    assert many.p[1, 2] == pytest.approx(float(est.welch(t[1, 2], c[1, 2]).p))
+    assert est.label_p([t], [c])[1, 2] == est.label_p([t[1, 2]], [c[1, 2]])
+    assert est.sign_p(t)[1, 2] == est.sign_p(t[1, 2])
+
+
+def test_label_p_by_hand():
+    # {1, 2, 3} against {10, 11, 12}: of the 20 relabellings only this one and its mirror are as far
+    assert est.label_p([[1.0, 2.0, 3.0]], [[10.0, 11.0, 12.0]]) == pytest.approx(2 / 20)
+    # {3, 4} against {0, 1}: of the 6, {3,4} and {0,1}
+    assert est.label_p([[3.0, 4.0]], [[0.0, 1.0]]) == pytest.approx(2 / 6)
+    # {2, 0} against {1, 1}: equal means, everything is at least as far
+    assert est.label_p([[2.0, 0.0]], [[1.0, 1.0]]) == 1.0
+
+
+def test_labels_stay_within_tasks():
+    # Two tasks of two against two, each at its extreme: 2 of 36 relabellings are as far; 2 of 70 if they crossed
+    assert est.label_p([[3.0, 4.0], [30.0, 40.0]], [[0.0, 1.0], [0.0, 10.0]]) == pytest.approx(2 / 36)
+
+
+def test_sign_p_by_hand():
+    # 1, 2, 3: the patterns with |sum| >= 6 are all plus and all minus, 2 of 8
+    assert est.sign_p([1.0, 2.0, 3.0]) == pytest.approx(2 / 8)
+    # 1, 2, -3: the sum is 0, every pattern is as far
+    assert est.sign_p([1.0, 2.0, -3.0]) == 1.0
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=5), st.lists(st.integers(-9, 9), min_size=2, max_size=4))
+def test_permutations_agree_with_scipy(a, b):
+    def distance(x, y, axis):
+        return np.abs(x.mean(axis) - y.mean(axis))
+
+    theirs = stats.permutation_test((a, b), distance, alternative="greater", n_resamples=np.inf, vectorized=True)
+    assert est.label_p([a], [b]) == pytest.approx(theirs.pvalue)
+    flipped = stats.permutation_test(
+        (a,),
+        lambda x, axis: np.abs(x.mean(axis)),
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=np.inf,
+        vectorized=True,
+    )
+    assert est.sign_p(a) == pytest.approx(flipped.pvalue)
+
+
+def test_drawn_permutations_are_never_zero_and_repeat():
+    rng = np.random.default_rng(1)
+    t, c = rng.normal(size=12) + 50, rng.normal(size=12)
+    assert est.label_p([t], [c], seed=3) == 1 / (est.DRAWS + 1)
+    far = rng.normal(size=12)
+    assert est.label_p([far], [c], seed=3) == est.label_p([far], [c], seed=3)
+    assert abs(float(est.label_p([far], [c], seed=3) - est.label_p([far], [c], seed=4))) < 0.03
+
+
+def test_floors():
+    assert est.label_floor([(3, 3)]) == pytest.approx(2 / 20)
+    assert est.label_floor([(3, 4)]) == pytest.approx(1 / 35)
+    assert est.label_floor([(3, 3), (2, 2)]) == pytest.approx(2 / 120)
+    assert est.label_floor([(3, 3), (2, 3)]) == pytest.approx(1 / 200)
+    assert est.sign_floor(6) == 1 / 32
+
+
+def test_ancova_is_the_least_squares_coefficient():
+    rng = np.random.default_rng(2)
+    before, arm = rng.normal(size=9), np.array([1] * 5 + [0] * 4)
+    after = 2 + 3 * arm + 0.7 * before + rng.normal(size=9)
+    x = np.column_stack([np.ones(9), arm, before])
+    beta, rest, *_ = np.linalg.lstsq(x, after, rcond=None)
+    error = math.sqrt(rest[0] / 6 * np.linalg.inv(x.T @ x)[1, 1])
+    found = est.ancova(before[:5], after[:5], before[5:], after[5:])
+    assert found.value == pytest.approx(beta[1])
+    assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 6) * error)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(beta[1]) / error, 6))
+
+
+def test_across_one_task_is_welch():
+    t, c = [2.0, 4.0, 6.0], [0.0, 1.0, 2.0]
+    one, same = est.across([t], [c]), est.welch(t, c)
+    for field in ("value", "low", "high", "p", "df"):
+        assert getattr(one, field) == pytest.approx(getattr(same, field))
+
+
+def test_across_by_hand():
+    # differences 3 and 5, variances of the means 5/3 and 5/3: value 4, se = sqrt(10/3) / 2
+    found = est.across([[2.0, 4.0, 6.0]] * 2, [[0.0, 1.0, 2.0], [-2.0, -1.0, 0.0]])
+    assert found.value == 4.0
+    assert found.df == pytest.approx((10 / 3) ** 2 / (2 * ((4 / 3) ** 2 / 2 + (1 / 3) ** 2 / 2)))
+    assert found.high - 4 == pytest.approx(stats.t.ppf(0.975, float(found.df)) * math.sqrt(10 / 3) / 2)
+
+
+def test_jump_is_the_interacted_regression():
+    rng = np.random.default_rng(3)
+    steps = np.sort(rng.choice(100, 40, replace=False)).astype(float)
+    y, at, half = rng.normal(size=40), 47.0, 20.0
+    near = np.abs(steps - at) <= half
+    x, d = steps[near] - at, (steps[near] > at).astype(float)
+    design = np.column_stack([np.ones(len(x)), x, d, x * d])
+    beta = np.linalg.lstsq(design, y[near], rcond=None)[0]
+    weights, counts = est.jump_weights(steps, at, half)
+    assert (weights @ y)[0] == pytest.approx(beta[2])
+    assert counts.tolist() == [[int((x <= 0).sum()), int((x > 0).sum())]]
+
+
+def test_a_row_at_the_detach_counts_as_before():
+    weights, counts = est.jump_weights([40, 45, 50, 55, 60], 50, 10)
+    assert counts.tolist() == [[3, 2]]
+    # before: the line through 0, 1, 2 is 2 at 50; after: through 9, 8 at 55, 60 it is 10 at 50
+    assert (weights @ np.array([0.0, 1.0, 2.0, 9.0, 8.0]))[0] == pytest.approx(8.0)
+
+
+def test_jump_without_two_rows_a_side_is_nan():
+    weights, _ = est.jump_weights([40, 45, 55], 50, 10)
+    assert np.isnan(weights).all()
+
+
+@given(
+    steps=st.lists(st.integers(0, 2_000).map(lambda n: 500 * n), min_size=1, max_size=60, unique=True).map(sorted),
+    # No row lies at a detach or exactly h from it, where rounding would decide on which side it counts.
+    at=st.lists(st.integers(-40, 4_000_040).map(lambda n: n / 4 + 0.125), min_size=1, max_size=5),
+    half=st.integers(20_000, 300_000),
+    level=st.sampled_from([0.0, 1e-3, 1e3]),
+    seed=st.integers(0, 99),
+)
+def test_jumps_at_many_steps_are_those_at_each(steps, at, half, level, seed):
+    values = level + np.random.default_rng(seed).normal(size=len(steps))
+    jumps, counts = est.local_jumps(steps, values, at, half)
+    weights, sides = est.jump_weights(np.array([steps] * len(at)), at, half)
+    each = (weights * values).sum(axis=1)
+    assert counts.tolist() == sides.tolist()
+    assert np.isnan(jumps).tolist() == np.isnan(each).tolist()
+    reach = 1e-7 * np.nan_to_num(np.abs(weights)).sum(axis=1) * max(1, level)
+    assert (np.nan_to_num(np.abs(jumps - each)) <= reach).all()
+
+
+def test_jumps_at_many_steps_count_a_row_at_the_step_as_before():
+    jumps, counts = est.local_jumps([40, 45, 50, 55, 60], [0.0, 1.0, 2.0, 9.0, 8.0], [50, 40], 10)
+    assert counts.tolist() == [[3, 2], [1, 2]]
+    assert jumps[0] == pytest.approx(8.0) and np.isnan(jumps[1])
+
+
+def test_jumps_of_a_run_without_rows_are_nan():
+    jumps, counts = est.local_jumps([], [], [50.0, 60.0], 10.0)
+    assert np.isnan(jumps).all() and counts.tolist() == [[0, 0], [0, 0]]
+
+
+def test_onset_p_by_hand():
+    assert est.onset_p(2.0, [1.0, -2.0, 0.5]) == (1 + 1) / (3 + 1)
+    assert est.onset_p(9.0, [1.0, -2.0, 0.5]) == 1 / 4
+
+
+def test_holm_by_hand():
+    # .01 x 3 = .03; .04 x 2 = .08; .03 x 2 = .06 comes before .04: .04 x 1 = .04 but not below .06
+    assert multiple_testing.holm([0.01, None, 0.04, 0.03]) == [
+        pytest.approx(0.03),
+        None,
+        pytest.approx(0.06),
+        pytest.approx(0.06),
+    ]
+    assert multiple_testing.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert multiple_testing.holm([]) == []

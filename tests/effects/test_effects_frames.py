@@ -1,0 +1,326 @@
+"""What stands behind the effects: frames for the page, the long table, sentences and the checklist."""
+
+import math
+
+import polars as pl
+import pytest
+
+from lib.effects import (
+    claim,
+    effects_detail,
+    gap_table,
+    gates,
+    jump_fit_table,
+    material,
+    pair_difference_table,
+    per_run_table,
+    placebo_table,
+    power_hints,
+    study_effects,
+)
+from lib.effects.checklist import rivals
+from lib.effects.detail_table import DETAIL
+from lib.study import DetachRule, Evidence, Metric, Signal, Task
+from tests.support.effects_kit import LOSS, REWARD, Run, history, steps_run, study, task, treatments
+
+AFTERS = ((11, 10), (22, 20), (33, 30))
+
+
+def _forks(metric="reward", every=10):
+    return [
+        steps_run(f"{seed}", at, float(seed + 1), float(after), metric, every)
+        for seed, pair in enumerate(AFTERS)
+        for at, after in zip((50, None), pair, strict=True)
+    ]
+
+
+def _arms(n=3):
+    runs = [steps_run(f"{i}", 50, 10.0 + i, 20.0 + 3 * i) for i in range(n)]
+    return runs + [steps_run(f"{i}", None, 50.0 + i, 51.0 + 2 * i) for i in range(n)]
+
+
+def _lines(n=3, jump=2.0):
+    return [Run(f"{i}", 50, {"reward": [(s, s + (jump + i if s > 50 else 0)) for s in range(101)]}) for i in range(n)]
+
+
+def _given(runs, asked=None, **options):
+    asked = asked or study()
+    return material(asked, asked.tasks[0], history(runs), treatments(runs), **options)
+
+
+def _claim(runs, asked=None, **options):
+    asked = asked or study()
+    treated = treatments(runs)
+    found = study_effects(asked, {"walk": (history(runs), treated)}, **options)
+    return claim(found.row(0, named=True), asked, treated)
+
+
+def test_per_run_of_fork_pairs():
+    frame = per_run_table(_given(_forks()))
+    assert frame.select("arm", "seed", "pair", "before", "after", "change", "effect").rows() == [
+        ("detached", "0", "0", 1.0, 11.0, 10.0, 1.0),
+        ("detached", "1", "1", 2.0, 22.0, 20.0, 2.0),
+        ("detached", "2", "2", 3.0, 33.0, 30.0, 3.0),
+        ("control", "0", "0", 1.0, 10.0, 9.0, None),
+        ("control", "1", "1", 2.0, 20.0, 18.0, None),
+        ("control", "2", "2", 3.0, 30.0, 27.0, None),
+    ]
+    assert frame["effect_pct"].drop_nulls().to_list() == [pytest.approx(5), pytest.approx(10), pytest.approx(15)]
+    assert frame.select("rows_before", "rows_after").unique().rows() == [(2, 5)]
+
+
+def test_per_run_of_arms_takes_the_controls_mean_off():
+    # d of the controls is 1, 2, 3 and of the detached 10, 12, 14
+    assert per_run_table(_given(_arms()))["effect"].drop_nulls().to_list() == [8.0, 10.0, 12.0]
+
+
+def test_per_run_of_log_metrics_is_on_their_own_scale():
+    frame = per_run_table(_given(_forks("loss"), study(metrics=[LOSS])))
+    first = frame.row(0, named=True)
+    assert (first["before"], first["after"]) == (pytest.approx(1.0), pytest.approx(11.0))
+    assert (first["change"], first["effect"]) == (pytest.approx(10.0), pytest.approx(0.1))
+
+
+def test_pair_differences_by_hand():
+    frame = pair_difference_table(_given(_forks()))
+    assert frame["step"].to_list() == [float(s) for s in range(0, 101, 10)]
+    assert frame.filter(pl.col("step") <= 50)["difference"].to_list() == [0.0] * 6
+    last = frame.row(-1, named=True)
+    reach = 4.302652729911275 / math.sqrt(3)
+    assert (last["difference"], last["n"]) == (2.0, 3)
+    assert (last["ci_low"], last["ci_high"]) == (pytest.approx(2 - reach), pytest.approx(2 + reach))
+    assert pair_difference_table(_given(_arms())).is_empty()
+
+
+def test_jump_fits_meet_the_jump():
+    frame = jump_fit_table(_given(_lines()))
+    run = frame.filter(seed="1")
+    assert run.select("side", "jump", "rows").unique().sort("side").rows() == [
+        ("after", pytest.approx(3.0), 10),
+        ("before", pytest.approx(3.0), 11),
+    ]
+    ends = run.filter(step=50.0)["fit"].to_list()
+    assert ends == [pytest.approx(50.0), pytest.approx(53.0)]
+    assert run["step"].min(), run["step"].max() == (40.0, 60.0)
+
+
+def test_the_placebo_holds_the_real_step_once():
+    frame = placebo_table(_given(_lines()))
+    real = frame.filter("real")
+    assert real.select("step", "jump", "n").rows() == [(50.0, pytest.approx(3.0), 3)]
+    far = frame.filter(~pl.col("real") & ~pl.col("overlaps"))
+    assert far["jump"].abs().max() < 1e-9
+    assert frame.filter("overlaps")["step"].min() > 40
+    assert frame.filter(pl.col("step").is_in([40.0, 60.0])).select("step", "overlaps").rows() == [
+        (40.0, False),
+        (60.0, True),
+    ]
+
+
+def _gap_study():
+    names = ("train/x", "val/x", "val/y")
+    return study(metrics=[Metric(n, "loss", "decrease", scale="log") for n in names])
+
+
+def test_the_gap_is_a_ratio_of_ratios():
+    # validation is twice the train loss before the detach; after it 3 times where detached, 6 times where not
+    runs = []
+    for i in range(3):
+        for at, after in ((50, 3.0 + 0.1 * i), (None, 6.0)):
+            train = [(s, 1.0 + i) for s in range(0, 101, 5)]
+            val = [(s, (1.0 + i) * (2.0 if s <= 50 else after)) for s in range(0, 101, 10)]
+            runs.append(Run(f"{i}", at, {"train/x": train, "val/x": val}))
+    frame = gap_table(_given(runs, _gap_study()))
+    row = frame.row(0, named=True)
+    assert frame["metric"].to_list() == ["val/x : train/x"]
+    assert (row["design"], row["before"]) == ("fork", pytest.approx(2.0))
+    assert row["after"] == pytest.approx((3.0 * 3.1 * 3.2) ** (1 / 3))
+    assert row["change"] == pytest.approx((3.0 * 3.1 * 3.2) ** (1 / 3) / 6 - 1)
+    assert (row["verdict"], row["p_holm"]) == (None, None)
+
+
+def test_effects_detail_holds_every_number_once():
+    runs = _forks()
+    detail = effects_detail(study(), {"walk": (history(runs), treatments(runs))})
+    assert detail.schema == DETAIL
+    kept = detail.filter(kind="run", name="effect")
+    assert kept.select("seed", "pair", "value").rows() == [("0", "0", 1.0), ("1", "1", 2.0), ("2", "2", 3.0)]
+    assert detail.filter(kind="run").height == 6 * 3 + 3
+    assert detail.filter(kind="sensitivity")["name"].to_list() == [
+        "sign-flip",
+        "difference in differences, the pairs taken as unpaired",
+        "ANCOVA",
+    ]
+
+
+def test_unpaired_runs_are_listed():
+    runs = [*_forks(), steps_run("9", None, 77.0, 78.0)]
+    tasks = {"walk": (history(runs), treatments(runs))}
+    assert effects_detail(study(), tasks).filter(kind="unpaired")["run_id"].to_list() == ["9-None"]
+    row = study_effects(study(), tasks).row(0, named=True)
+    assert (row["n_control"], row["reasons"].split("; ")[-1]) == (3, "1 runs without a fork pair are not in it")
+
+
+def test_claims_say_what_was_found():
+    better = [
+        steps_run(f"{i}", at, float(i), 10.0 * (i + 1) + (10 + i / 10 if at else 0))
+        for i in range(3)
+        for at in (50, None)
+    ]
+    assert _claim(better) == (
+        "On walk, detaching the encoder at 50 steps raised reward by 10.1, 50.5% of the control's level "
+        "(95% CI 9.85 to 10.3, 3 fork pairs, window: every step after the detach)."
+    )
+    worse = study(metrics=[Metric("reward", "reward", "decrease", label="Reward")])
+    assert _claim(better, worse).endswith("window: every step after the detach); it was expected to fall.")
+
+
+def test_claims_turn_the_interval_of_a_fall():
+    runs = [
+        steps_run(f"{i}", at, 1.0 + i, (1.0 + i) * (0.5 * 1.01**i if at else 1.0), "loss")
+        for i in range(3)
+        for at in (50, None)
+    ]
+    said = _claim(runs, study(metrics=[LOSS]))
+    assert said.startswith(
+        "On walk, detaching the encoder at 50 steps lowered loss by 49.5% (95% CI 48.2% to 50.7%, 3 fork"
+    )
+
+
+def test_claims_never_say_no_effect():
+    assert _claim(_forks()) == (
+        "On walk, detaching the encoder at 50 steps was not shown to raise reward: the change was +2, 10% of the "
+        "control's level (95% CI -0.484 to +4.48, 3 fork pairs, window: every step after the detach). "
+        "Reason: the 95% interval includes 0."
+    )
+
+
+def test_a_jump_is_never_called_an_effect():
+    said = _claim(_lines(4, jump=20))
+    assert said.startswith("On walk, reward rose at once by 21.5")
+    assert "without a control arm this is a jump at that step, not the effect of detaching." in said
+    assert "detaching the encoder" not in said
+
+
+def test_claims_that_cannot_be_made_say_why():
+    assert _claim(_lines(1)) == (
+        "On walk, it cannot be said whether detaching the encoder at 50 steps changed reward (observed: +2, 4.44% of the "
+        "level before). Reason: n = 1: too few runs for any inference (+2); no control arm: a jump at the detach is not "
+        "yet its effect."
+    ).replace("; no control arm: a jump at the detach is not yet its effect", "")
+    said = _claim(_forks(), evidence=Evidence(settle=0.1))
+    assert "Reason: exploratory: window changed after looking" in said
+
+
+def test_power_hints_follow_the_noncentral_t():
+    # sd of the differences 1, 2, 3 is 1, the controls' level 20: 10% is 2 sd, 25% is 5 sd
+    frame = power_hints(_given(_forks()))
+    assert frame.select("percent", "seeds").rows() == [(10, 5), (25, 3)]  # 5 pairs: G*Power's table for d = 2
+    assert frame["text"][0] == "10%: about 5 fork pairs (t test, 80% power, spread as seen)"
+    few = power_hints(_given(_lines(2)))
+    assert few["seeds"].to_list() == [None, None]
+    assert "too few runs" in few["text"][0]
+
+
+def _gate(name, found):
+    return next(g for g in found if g.name == name)
+
+
+def test_gates_of_a_whole_study_pass():
+    found = gates(_given(_forks()), configs={})
+    assert [g.name for g in found if not g.passed] == []
+    assert "3 of them fork pairs" in _gate("Control arm", found).text
+
+
+def test_gates_name_what_is_missing_and_what_would_mend_it():
+    given = _given(_lines(2), evidence=Evidence(before=0.3))
+    found = gates(given, left_out=("x",))
+    assert [g.name for g in found if not g.passed] == ["Control arm", "Seeds", "Window declared", "Runs set aside"]
+    assert all(g.mend for g in found if not g.passed)
+    assert _gate("Window declared", found).text.startswith("Exploratory: window changed after looking")
+    assert "Rival schedules" not in [g.name for g in found]
+
+
+def test_the_points_gate_says_how_often_to_log():
+    sparse = [Run(r.seed, 50, {"reward": r.points["reward"][::4]}) for r in _lines(3)]
+    gate = _gate("Points per side", gates(_given(sparse)))
+    assert not gate.passed
+    assert "Log at least every 2 steps" in gate.mend
+
+
+def test_short_and_left_out_runs_fail_their_gates():
+    runs = [Run(r.seed, r.at, {"reward": [p for p in r.points["reward"] if p[0] <= 80]}) for r in _arms()]
+    short = Run("9", 50, {"reward": [(s, 1.0) for s in range(0, 59, 2)]})
+    found = gates(_given([*runs, short]))
+    assert "seed 9 of detached (ends before T + 0.1 S (last row at 58))" in _gate("Runs counted", found).text
+    assert "80 (reward) of 100 steps" in _gate("Runs to the end", found).text
+
+
+def test_a_signal_that_disagrees_fails_its_gate():
+    asked = study(Task(name="walk", total_steps=100, detach=DetachRule(step=50, signal=Signal("lr"))))
+    assert _gate("Detach seen", gates(_given(_forks(), asked))).passed
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"noise_until": 45}, [("noise_until", (45.0,), True)]),
+        ({"noise_until": 61}, []),
+        ({"lr": {"warmup": [10, 55]}}, [("lr.warmup", (55.0,), True)]),
+        ({"batch_size": 50}, []),
+        ({"detach_step": 50}, []),
+        ({"decay_steps": True, "steps": 100}, []),
+    ],
+)
+def test_rival_schedules_are_found_in_configs(config, found):
+    runs = _forks()
+    given = _given(runs)
+    same = rivals(given, {r.name: config for r in runs})
+    assert [(r.key, r.values, r.shared) for r in same] == found
+    gate = _gate("Rival schedules", gates(given, {r.name: config for r in runs}))
+    assert gate.passed
+    only = gates(given, {r.name: config for r in runs if r.at})
+    assert _gate("Rival schedules", only).passed == (not found)
+
+
+def test_effects_across_tasks_by_hand():
+    # Each task's reward spans the same range; log losses need no scale: the mean of log ratios
+    asked = study(task(key="walk"), task(key="run"), metrics=[LOSS])
+
+    def runs(factor):
+        t = [steps_run(f"{i}", 50, 1.0 + i, (1.0 + i) * factor * 1.05**i, "loss") for i in range(3)]
+        return t + [steps_run(f"{i}", None, 5.0 + i, (5.0 + i) * 1.02**i, "loss") for i in range(3)]
+
+    first, second = runs(0.5), runs(0.8)
+    found = study_effects(
+        asked, {"walk": (history(first), treatments(first)), "run": (history(second), treatments(second, "run"))}
+    )
+    row = found.filter(task="*").row(0, named=True)
+    each = found.filter(pl.col("task") != "*")
+    assert row["change"] == pytest.approx(math.exp(each["change"].log1p().mean()) - 1)
+    assert (row["design"], row["n_arm"], row["n_control"]) == ("did", 6, 6)
+    assert row["p_floor"] == pytest.approx(2 / 400)
+    assert row["verdict"] == "supported"
+    said = claim(row, asked)
+    assert said.startswith("Across 2 tasks, detaching the encoder lowered loss by ")
+    detail = effects_detail(
+        asked, {"walk": (history(first), treatments(first)), "run": (history(second), treatments(second, "run"))}
+    )
+    labels = detail.filter(task="*", name="labels within tasks").row(0, named=True)
+    assert labels["p_value"] == pytest.approx(2 / 400)
+
+
+def test_linear_metrics_across_tasks_are_in_units_of_their_range():
+    asked = study(task(key="walk"), task(key="run"), metrics=[REWARD])
+    small, large = (
+        _arms(),
+        [Run(r.seed, r.at, {"reward": [(s, 1000 * v) for s, v in r.points["reward"]]}) for r in _arms()],
+    )
+    found = study_effects(
+        asked, {"walk": (history(small), treatments(small)), "run": (history(large), treatments(large, "run"))}
+    )
+    alone = found.filter(task="*").row(0, named=True)
+    values = pl.Series([v for r in small for _, v in r.points["reward"]])
+    span = values.quantile(0.95, "linear") - values.quantile(0.05, "linear")
+    assert alone["change"] == pytest.approx(10.0 / span)  # both tasks: d of 10, 12, 14 against 1, 2, 3
+    assert "units of the range" in alone["method"]

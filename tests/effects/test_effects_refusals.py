@@ -1,0 +1,223 @@
+"""What is not said: too few runs, unequal arms, sparse rows, changed windows, short and broken runs."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from lib.effects import effects_detail, study_effects
+from lib.effects.effects_table import effects
+from lib.effects.verdicts import EXPLORATORY
+from lib.study import DetachRule, Evidence, Task
+from lib.study.model import Randomised
+from tests.support.effects_kit import LOSS, REWARD, Run, history, one_task, steps_run, study, task, treatments
+
+
+def _arms(n_t, n_c, every=10):
+    """Arms of runs with histories of their own, detached ones rising by about 10."""
+    runs = [steps_run(f"{i}", 50, 10.0 + i, 20.0 + 2 * i, every=every) for i in range(n_t)]
+    return runs + [steps_run(f"{i}", None, 50.0 + i, 51.0 + 1.5 * i, every=every) for i in range(n_c)]
+
+
+def _lines(n, every=1):
+    return [
+        Run(f"{i}", 50, {"reward": [(s, s + (5 + i if s > 50 else 0)) for s in range(0, 101, every)]}) for i in range(n)
+    ]
+
+
+def test_one_run_allows_no_inference():
+    row = one_task(_lines(1)).row(0, named=True)
+    assert row["change"] == pytest.approx(5.0)
+    assert [row[c] for c in ("ci_low", "ci_high", "p_value", "p_holm")] == [None] * 4
+    assert row["verdict"] == "cannot say"
+    assert row["reasons"].startswith("n = 1: too few runs for any inference (+5)")
+
+
+def test_two_runs_allow_no_verdict_and_print_both_numbers():
+    row = one_task(_lines(2)).row(0, named=True)
+    # 12.7 is the t multiplier of n = 2; sd of 5 and 6 is sqrt(1/2), se 1/2
+    assert row["ci_high"] - row["change"] == pytest.approx(12.706204736432095 / 2)
+    assert (row["p_value"], row["verdict"]) == (None, "cannot say")
+    assert row["reasons"].startswith("n = 2: too few runs for a verdict (+5, +6)")
+
+
+def test_two_runs_an_arm_get_no_interval():
+    row = one_task(_arms(2, 2)).row(0, named=True)
+    assert (row["design"], row["n_arm"], row["n_control"]) == ("did", 2, 2)
+    assert row["change"] == pytest.approx(10.5 - 1.25)
+    assert (row["ci_low"], row["p_value"], row["verdict"]) == (None, None, "cannot say")
+    assert "+10, +11 against +1, +1.5" in row["reasons"]
+
+
+def test_two_fork_pairs_are_compared_as_arms():
+    runs = [steps_run(f"{i}", at, float(i), float(i) + (5 if at else 0)) for i in (1, 2) for at in (50, None)]
+    assert one_task(runs).row(0, named=True)["design"] == "did"
+
+
+@pytest.mark.parametrize(
+    ("n_t", "n_c", "said"), [(3, 8, True), (12, 4, True), (9, 3, False), (10, 3, False), (3, 10, False), (2, 5, False)]
+)
+def test_welch_is_refused_for_unequal_arms(n_t, n_c, said):
+    row = one_task(_arms(n_t, n_c)).row(0, named=True)
+    assert (row["p_value"] is not None) == said
+    assert (row["verdict"] != "cannot say") == said
+    if n_t == 10:
+        assert row["reasons"].startswith("unequal arms (10 against 3 runs)")
+
+
+def test_no_control_is_a_jump_and_says_so():
+    row = one_task(_lines(3)).row(0, named=True)
+    assert (row["design"], row["control"]) == ("jump", None)
+    assert "no control arm: a jump at the detach is not yet its effect" in row["reasons"]
+
+
+def test_a_control_that_counts_for_nothing_leaves_no_design():
+    runs = [*_arms(3, 0), Run("9", None, {"other": [(0, 1.0)]})]
+    row = one_task(runs).row(0, named=True)
+    assert (row["design"], row["verdict"]) == ("none", "cannot say")
+    assert row["reasons"].startswith("no control run counts; left out: control seed 9, logs no usable row")
+
+
+def test_a_jump_needs_five_rows_a_side():
+    # h = 10: every 3 steps leaves 4 rows before 50 (42, 45, 48 and not 51) and 4 after at most
+    row = one_task(_lines(3, every=3)).row(0, named=True)
+    assert (row["change"], row["p_value"], row["verdict"]) == (None, None, "cannot say")
+    assert row["reasons"].startswith("fewer than 5 rows a side within 10 steps of the detach (3)")
+    assert row["before"] == pytest.approx((42 + 45 + 48) / 3)  # still described
+    assert one_task(_lines(3, every=2)).row(0, named=True)["p_value"] is not None
+
+
+def test_a_jump_of_many_runs_uses_a_narrower_window():
+    # A row a step: 5 a side within 5 steps, which a row every second step does not give
+    assert "h = 10 steps" in one_task(_lines(3)).row(0, named=True)["method"]
+    assert "h = 5 steps" in one_task(_lines(4)).row(0, named=True)["method"]
+    assert one_task(_lines(4, every=2)).row(0, named=True)["verdict"] == "cannot say"
+
+
+def test_a_changed_window_gives_no_verdict_and_a_visible_mark():
+    runs = _arms(4, 4)
+    assert one_task(runs).row(0, named=True)["verdict"] == "supported"
+    row = one_task(runs, evidence=Evidence(before=0.2)).row(0, named=True)
+    assert row["verdict"] == "cannot say"
+    assert row["reasons"].startswith(EXPLORATORY)
+    assert row["p_value"] is not None
+    assert one_task(runs, evidence=Evidence()).row(0, named=True)["verdict"] == "supported"
+
+
+def test_a_short_run_is_left_out_and_listed():
+    runs = _arms(4, 4)
+    short = Run("7", 50, {"reward": [(s, 1.0 * s) for s in range(0, 60, 3)]})  # ends at 57 < 50 + 10
+    row = one_task([*runs, short]).row(0, named=True)
+    assert (row["n_arm"], row["verdict"]) == (4, "supported")
+    assert "left out: detached seed 7, ends before T + 0.1 S (last row at 57)" in row["reasons"]
+    asked = study()
+    detail = effects_detail(asked, {"walk": (history([*runs, short]), treatments([*runs, short]))})
+    out = detail.filter(kind="excluded").row(0, named=True)
+    assert (out["seed"], out["note"]) == ("7", "ends before T + 0.1 S (last row at 57)")
+
+
+def test_a_run_that_ends_exactly_at_the_reach_counts():
+    just = Run("7", 50, {"reward": [(s, 1.0 * s) for s in range(0, 61, 3)]})
+    assert one_task([*_arms(4, 4), just]).row(0, named=True)["n_arm"] == 5
+
+
+def test_rows_that_are_not_finite_are_left_out_and_counted():
+    runs = _arms(3, 3)
+    broken = Run("0", 50, {"reward": [*runs[0].points["reward"], (45, math.nan), (95, math.inf)]})
+    rows = one_task([broken, *runs[1:]]).row(0, named=True), one_task(runs).row(0, named=True)
+    assert rows[0]["change"] == rows[1]["change"]
+    assert "2 rows that are not finite are left out" in rows[0]["reasons"]
+
+
+def test_a_run_that_diverges_ends_where_it_does():
+    runs = _arms(3, 3)
+    diverged = Run("0", 50, {"reward": [(s, v if s <= 50 else math.nan) for s, v in runs[0].points["reward"]]})
+    row = one_task([diverged, *runs[1:]]).row(0, named=True)
+    assert (row["n_arm"], row["verdict"]) == (2, "cannot say")
+    assert "ends before T + 0.1 S (last row at 50)" in row["reasons"]
+
+
+def test_rows_without_a_logarithm_are_left_out_and_counted():
+    runs = [steps_run(f"{i}", at, 1.0 + i, 2.0 + i * i + (at or 0), "loss") for i in range(3) for at in (50, None)]
+    zero = Run(runs[0].seed, 50, {"loss": [*runs[0].points["loss"], (55, 0.0), (65, -1.0)]})
+    row = one_task([zero, *runs[1:]], study(metrics=[LOSS])).row(0, named=True)
+    assert row["change"] == one_task(runs, study(metrics=[LOSS])).row(0, named=True)["change"]
+    assert "2 rows at or below 0 have no logarithm and are left out" in row["reasons"]
+
+
+def test_runs_that_all_give_the_same_number_allow_no_test():
+    runs = [steps_run(f"{i}", at, float(i), 5.0) for i in range(3) for at in (50, None)]
+    row = one_task(runs).row(0, named=True)
+    assert (row["change"], row["p_value"], row["verdict"]) == (0.0, None, "cannot say")
+    assert row["reasons"].startswith("every run gives the same number")
+
+
+def test_the_onset_needs_rows_at_every_step_of_the_design():
+    rule = DetachRule(ratio_key="r", randomised=Randomised(0.02, 0.7))
+    asked = study(Task(name="walk", total_steps=100, detach=rule))
+    row = one_task(_lines(4), asked).row(0, named=True)
+    assert (row["design"], row["verdict"]) == ("onset", "cannot say")
+    assert "another step of the design" in row["reasons"]
+
+
+@pytest.mark.parametrize(("expect", "verdict"), [("increase", "supported"), ("decrease", "contradicted")])
+def test_holm_runs_over_every_claim_of_the_study(expect, verdict):
+    # Alone p < .05 is enough, whichever way; beside 20 metrics that show nothing it is not
+    first = replace(REWARD, expect=expect)
+
+    def runs(metrics):
+        points = {"reward": (20.0, 31.5, 39.0)} | {m.key: (10.1, 20.0, 29.9) for m in metrics if m.key != "reward"}
+        return [
+            Run(
+                f"{i}",
+                at,
+                {
+                    k: [(s, float(i) if s <= 50 else v[i] if at else 10.0 * (i + 1)) for s in range(0, 101, 10)]
+                    for k, v in points.items()
+                },
+            )
+            for i in range(3)
+            for at in (50, None)
+        ]
+
+    alone = one_task(runs([REWARD]), study(metrics=[first])).row(0, named=True)
+    assert (alone["verdict"], alone["p_holm"]) == (verdict, alone["p_value"])
+    many = [first, *(REWARD.__class__(f"m{i}", "reward", "increase") for i in range(20))]
+    beside = one_task(runs(many), study(metrics=many)).row(0, named=True)
+    assert beside["p_value"] == alone["p_value"]
+    assert beside["p_holm"] == pytest.approx(21 * alone["p_value"])
+    assert beside["verdict"] == "not shown"
+    assert "after Holm's correction over the study's claims" in beside["reasons"]
+
+
+def test_resampling_ps_below_their_floor_are_refused_with_the_floor():
+    forks = [steps_run(f"{i}", at, float(i), 5.0 * i + (1 + i if at else 0)) for i in range(5) for at in (50, None)]
+    detail = effects_detail(study(), {"walk": (history(forks), treatments(forks))})
+    flip = detail.filter(name="sign-flip").row(0, named=True)
+    assert (flip["p_value"], flip["p_floor"]) == (None, 1 / 16)
+    assert "refused: needs 6 pairs (n = 5), its smallest p is 0.0625" in flip["note"]
+    arms = _arms(3, 9)
+    detail = effects_detail(study(), {"walk": (history(arms), treatments(arms))})
+    labels = detail.filter(name="label permutation").row(0, named=True)
+    assert (labels["p_value"], labels["p_floor"]) == (None, pytest.approx(1 / 220))
+    arms = _arms(4, 4)
+    detail = effects_detail(study(), {"walk": (history(arms), treatments(arms))})
+    assert detail.filter(name="label permutation")["p_value"].to_list() == [pytest.approx(2 / 70)]
+
+
+def test_before_judging_nothing_is_judged():
+    runs = _arms(4, 4)
+    asked = study()
+    frame = effects(asked, asked.tasks[0], history(runs), treatments(runs))
+    assert frame.select("p_holm", "verdict").row(0) == (None, None)
+
+
+def test_tasks_without_a_control_give_no_effect_across_them():
+    asked = study(task(key="walk"), task(key="run"))
+    alone, arms = _lines(3), _arms(3, 3)
+    found = study_effects(
+        asked, {"walk": (history(alone), treatments(alone)), "run": (history(arms), treatments(arms, "run"))}
+    )
+    row = found.filter(task="*").row(0, named=True)
+    assert (row["design"], row["change"], row["verdict"]) == ("none", None, "cannot say")
+    assert "walk is not in it (no control arm)" in row["reasons"]

@@ -1,0 +1,66 @@
+"""The report's evidence: what the Detach effect page draws, as SVG, and a table that can be read."""
+
+import re
+
+import polars as pl
+import pytest
+
+from lib.curves import View
+from lib.effects.effects_table import EFFECTS
+from lib.report import evidence, report_page, study_results
+from lib.report.tables import effects_table
+from lib.sources import fetch
+from lib.study import load_study
+from tests.support.effects_kit import REWARD, study, task
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETACH_STORE", str(tmp_path_factory.mktemp("store")))
+        asked = load_study("demo")
+        yield study_results(asked, fetch(asked), View())
+
+
+def test_the_report_of_the_demo_holds_its_evidence(demo):
+    text = report_page(demo)
+    assert len(text.encode()) < 3_000_000
+    assert re.findall(r'(?:src|href)="', text) == []
+    assert "15 claims: 5 supported, 9 not shown, 1 cannot say. Largest supported change: Cartpole Swingup" in text
+    assert "in 7 of 12 detached runs." in text
+    assert text.count(": can this be claimed?</h3>") == 3
+    assert text.count("<strong>Control arm:</strong>") == 3
+    assert text.count(">Seed by seed</text>") == 15
+    assert text.count(">Fork pairs over steps</text>") == 10
+    # evaluations are too sparse for a jump
+    assert text.count(">Pretended detach steps</text>") == 12
+
+
+def test_seeds_are_faint_behind_the_mean_where_nobody_points(demo):
+    drawing = evidence.evidence(demo).tasks[0].metrics[0].drawings[0]
+    assert drawing.svg.count('opacity="0.4"') == 36  # 12 lines and their ends
+
+
+def test_a_report_of_many_metrics_stays_small(demo, monkeypatch):
+    monkeypatch.setattr(evidence, "ENOUGH", 100_000)
+    found = evidence.evidence(demo)
+    assert len(found.overview) == 2
+    names = [metric.name for metric in demo.study.metrics]
+    for given in found.tasks:
+        assert [metric.name for metric in given.metrics] + list(given.left_out) == names
+    assert found.tasks[1].left_out == tuple(names)
+    assert "Not drawn here, to keep this page small: Eval Episode Reward, " in report_page(demo)
+
+
+def test_the_table_of_effects_is_in_words():
+    row = {"task": "walk", "metric": "reward", "arm": "detached", "verdict": "not shown"}
+    numbers = {"n_arm": 3, "n_control": 3, "change": 1.0, "ci_low": -1.2345, "ci_high": 3.2345}
+    rows = [row | numbers | {"design": "fork"}, row | numbers | {"task": "*", "design": "did"}, row | {"n_arm": 1}]
+    frame = pl.DataFrame([dict.fromkeys(EFFECTS) | r for r in rows], schema=EFFECTS, orient="row")
+    found = effects_table(frame, study(task(), metrics=[REWARD]))
+    assert found.select("task", "metric", "runs", "95% CI").rows() == [
+        ("walk", "reward", "3 fork pairs", "-1.23 to 3.23"),
+        ("across tasks", "reward", "3 against 3", "-1.23 to 3.23"),
+        ("walk", "reward", "1", None),
+    ]
+    assert "arm" not in found.columns

@@ -1,0 +1,390 @@
+"""Bundles: out and in again, byte for byte, and everything that is not one."""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lib.runs import HISTORY, Problem, Run, StoreError
+from lib.sources import SourceError, bundle, bundled_study, fetch, write_bundle
+from lib.study import DetachRule, Source, StudyError, load_study, with_source
+from tests.support.frames import LOSS, REWARD, manifest, series, study
+
+DEMO = Path(__file__).parents[2] / "data" / "demo"
+ASKED = study(DetachRule(step=50), total=100)
+
+
+def two_runs(folder):
+    """Two runs of ASKED's task, stored below `folder`."""
+    config = {"task": "task", "seed": 1}
+    return manifest(
+        folder,
+        [
+            (Run("a", "A", "finished", config), series("a", REWARD.key, [(1, 1.5), (2, 2.5)])),
+            (Run("b", "B", "running", {**config, "seed": 2}), [("b", LOSS.key, 1, float("nan")), ("b", None, 7, None)]),
+        ],
+    )
+
+
+def bundled(tmp_path, name="out.zip", runs=None):
+    out = tmp_path / name
+    write_bundle(ASKED, runs or two_runs(tmp_path / "runs"), out)
+    return out
+
+
+def opened(path):
+    return fetch(with_source(ASKED, Source("bundle", path=str(path))))
+
+
+def refused(path) -> str:
+    with pytest.raises(SourceError) as caught:
+        opened(path)
+    return str(caught.value)
+
+
+def files_of(path) -> dict[str, bytes]:
+    if path.is_dir():
+        return {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file()}
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(path, files, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def retold(files, **changes):
+    """The files of a bundle with changes in its manifest."""
+    return {**files, "manifest.json": json.dumps({**json.loads(files["manifest.json"]), **changes}).encode()}
+
+
+# ---- out and in again ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out.ZIP", "out"])
+def test_a_bundle_comes_back_as_it_was(tmp_path, name):
+    runs = two_runs(tmp_path / "runs")
+    out = bundled(tmp_path, name, runs)
+    assert out.is_dir() == (name == "out")
+    again = opened(out)
+    assert again.whole
+    assert [replace(r, file="") for r in again.runs] == [replace(r, file="") for r in runs.runs]
+    assert (again.study, again.source, again.fetched_at) == ("kit", {"kind": "offline"}, "2026-01-01T00:00:00+00:00")
+    assert again.history().collect().equals(runs.history().collect(), null_equal=True)
+
+
+def test_the_study_travels_with_its_runs(tmp_path):
+    out = bundled(tmp_path)
+    carried = bundled_study(out)
+    assert carried == with_source(ASKED, Source("bundle", path=str(out.resolve())))
+    assert [r.id for r in fetch(carried).runs] == ["a", "b"]
+    unpacked = bundled(tmp_path, "folder")
+    assert [r.id for r in fetch(load_study(str(unpacked / "study.toml"))).runs] == ["a", "b"]
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path):
+    first, second = bundled(tmp_path / "1"), bundled(tmp_path / "2")
+    assert first.read_bytes() == second.read_bytes()
+    assert files_of(bundled(tmp_path / "3", "out")) == files_of(first)
+    assert sorted(files_of(first)) == ["manifest.json", "runs/a.parquet", "runs/b.parquet", "study.toml"]
+
+
+def test_a_bundle_of_a_bundle_is_the_same_bundle(tmp_path):
+    out = bundled(tmp_path)
+    again = tmp_path / "again.zip"
+    write_bundle(ASKED, opened(out), again)
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_no_path_of_the_machine_is_in_a_bundle(tmp_path):
+    assert str(tmp_path).encode() not in b"".join(files_of(bundled(tmp_path)).values())
+
+
+def test_a_zip_is_unpacked_once(tmp_path, apart):
+    out = bundled(tmp_path)
+    opened(out)
+    written = {f: f.stat().st_mtime_ns for f in (apart / "store").rglob("*") if f.is_file()}
+    assert len(written) == 4
+    opened(out)
+    assert {f: f.stat().st_mtime_ns for f in (apart / "store").rglob("*") if f.is_file()} == written
+
+
+def test_problems_travel_and_are_told_once(tmp_path):
+    runs = replace(two_runs(tmp_path / "runs"), problems=(Problem("half came", run_id="a"),))
+    out = bundled(tmp_path, runs=runs)
+    other = replace(ASKED.tasks[0], name="other", id="other")
+    wider = replace(with_source(ASKED, Source("bundle", path=str(out))), tasks=(*ASKED.tasks, other))
+    missing = Problem("No run of task 'other': check the task's name and sweep_id.", task="other")
+    found = fetch(wider)
+    assert found.problems == (Problem("half came", run_id="a"), missing)
+    write_bundle(wider, found, tmp_path / "wider.zip")
+    assert fetch(bundled_study(tmp_path / "wider.zip")).problems == found.problems
+
+
+def test_a_run_without_history_travels_too(tmp_path):
+    runs = two_runs(tmp_path / "runs")
+    lost = Run("c", config={"task": "task"}, tasks=("task",))
+    again = opened(bundled(tmp_path, runs=replace(runs, runs=(*runs.runs, lost))))
+    assert (again.whole, again.runs[2]) == (True, lost)
+    assert again.history().collect().height == 4
+
+
+def test_runs_whose_stored_file_is_gone_are_not_bundled(tmp_path):
+    runs = two_runs(tmp_path / "runs")
+    (tmp_path / "runs" / "b.parquet").unlink()
+    with pytest.raises(StoreError) as caught:
+        write_bundle(ASKED, runs, tmp_path / "out.zip")
+    assert str(caught.value) == "The stored history of run b is gone: fetch the study again."
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_runs_whose_stored_file_is_damaged_are_not_bundled(tmp_path):
+    runs = two_runs(tmp_path / "runs")
+    stored = tmp_path / "runs" / "b.parquet"
+    whole = stored.read_bytes()
+    for at in (10, len(whole) // 2, len(whole) - 6):
+        stored.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(StoreError) as caught:
+            write_bundle(ASKED, runs, tmp_path / "out.zip")
+        assert str(caught.value) == "The stored history of run b is damaged: fetch the study again."
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_tasks_are_given_anew_by_the_study_that_opens_it(tmp_path):
+    out = bundled(tmp_path)
+    filtered = replace(ASKED.tasks[0], runs_filter='{"state": "finished"}')
+    asked = replace(with_source(ASKED, Source("bundle", path=str(out))), tasks=(filtered,))
+    assert [r.tasks for r in fetch(asked).runs] == [("task",), ("task",)]
+    elsewhere = replace(asked, tasks=(replace(filtered, id="new"),))
+    with pytest.raises(SourceError) as caught:
+        fetch(elsewhere)
+    assert str(caught.value) == "out.zip gives no run: none of its runs belongs to a task of the study."
+
+
+def test_where_a_bundle_cannot_be_written(tmp_path):
+    runs = two_runs(tmp_path / "runs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError) as caught:
+        write_bundle(ASKED, runs, tmp_path / "file" / "out.zip")
+    assert str(caught.value) == f"{tmp_path / 'file'} cannot be written: part of that path is a file, not a folder."
+    with pytest.raises(StoreError) as caught:
+        write_bundle(ASKED, runs, tmp_path / "file" / "out")
+    folder = tmp_path / "file" / "out" / "runs"
+    assert str(caught.value) == f"{folder} cannot be written: part of that path is a file, not a folder."
+
+
+# ---- what is damaged -----------------------------------------------------------------------------------------------
+
+LEFT_OUT = "it was left out."
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"PAR1 not really", "is damaged (runs/a.parquet is not what was bundled)"),
+        (None, "has no file runs/a.parquet in the bundle"),
+    ],
+)
+def test_a_damaged_run_is_left_out_and_told(tmp_path, content, why):
+    files = files_of(bundled(tmp_path))
+    files = {**files, "runs/a.parquet": content} if content else {n: f for n, f in files.items() if "a.parq" not in n}
+    found = opened(zipped(tmp_path / "damaged.zip", files))
+    assert [r.id for r in found.runs] == ["b"]
+    assert found.problems == (Problem(f"Run a {why}: {LEFT_OUT}", run_id="a"),)
+
+
+def test_one_changed_byte_of_a_history_is_seen(tmp_path):
+    folder = bundled(tmp_path, "out")
+    file = folder / "runs" / "a.parquet"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 97):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert [p.run_id for p in opened(folder).problems] == ["a"]
+    file.write_bytes(whole)
+    assert opened(folder).whole
+
+
+@pytest.mark.parametrize("other", [pl.DataFrame({"x": [1]}), pl.DataFrame(schema=HISTORY).drop("time"), None])
+def test_a_file_that_is_no_history_is_left_out_whatever_its_checksum(tmp_path, other):
+    files = files_of(bundled(tmp_path))
+    buffer = io.BytesIO(b"PAR1 no parquet PAR1")
+    if other is not None:
+        other.write_parquet(buffer)
+    sums = json.loads(files["manifest.json"])["sha256"] | {
+        "runs/a.parquet": hashlib.sha256(buffer.getvalue()).hexdigest()
+    }
+    found = opened(zipped(tmp_path / "o.zip", retold({**files, "runs/a.parquet": buffer.getvalue()}, sha256=sums)))
+    assert found.problems == (
+        Problem(f"Run a holds no history (runs/a.parquet is not one of ours): {LEFT_OUT}", run_id="a"),
+    )
+    assert found.history().collect()["run_id"].unique().to_list() == ["b"]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.parquet", "runs/../../x", "C:\\x", "..\\x"])
+def test_a_manifest_cannot_name_files_outside(tmp_path, name):
+    files = files_of(bundled(tmp_path))
+    runs = json.loads(files["manifest.json"])["runs"]
+    runs[0]["file"] = name
+    found = opened(zipped(tmp_path / "o.zip", retold(files, runs=runs)))
+    assert found.problems == (Problem(f"Run a names a file outside the bundle ({name}): {LEFT_OUT}", run_id="a"),)
+
+
+def test_a_bundle_all_of_whose_runs_are_damaged_gives_none(tmp_path):
+    files = {n: c if "parquet" not in n else b"x" for n, c in files_of(bundled(tmp_path)).items()}
+    said = f"Run a is damaged (runs/a.parquet is not what was bundled): {LEFT_OUT}"
+    assert refused(zipped(tmp_path / "o.zip", files)) == f"o.zip gives no run: {said}"
+
+
+# ---- what is no bundle ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_or_no_bundle(tmp_path):
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    assert refused(tmp_path / "no.zip") == f"There is no bundle at {tmp_path / 'no.zip'}."
+    assert refused(tmp_path / "text") == "text is not a bundle: it is neither a folder nor a readable .zip."
+    assert refused(tmp_path / "empty") == "empty is not a bundle: it holds no manifest.json."
+    assert refused(tmp_path / "text" / "x") == f"{tmp_path / 'text' / 'x'} cannot be read (Not a directory)."
+
+
+def test_a_zip_without_a_manifest_or_with_it_in_a_folder(tmp_path):
+    files = files_of(bundled(tmp_path))
+    assert refused(zipped(tmp_path / "o.zip", {"x": b""})) == "o.zip is not a bundle: it holds no manifest.json."
+    nested = zipped(tmp_path / "n.zip", {f"demo/{name}": content for name, content in files.items()})
+    assert refused(nested) == (
+        "n.zip is not a bundle: it holds no manifest.json (zip what is in the bundle's folder, not the folder)."
+    )
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", "{}", "[" * 100_000),
+        '{"schema_version": 1}',
+        '{"schema_version": "x", "sha256": {}}',
+        '{"schema_version": 1, "sha256": 5, "study": "s", "source": {}, "fetched_at": "", "runs": []}',
+    ],
+)
+def test_a_manifest_that_is_none(tmp_path, text, kind):
+    files = {**files_of(bundled(tmp_path)), "manifest.json": text.encode()}
+    path = tmp_path / "o"
+    if kind == "zip":
+        zipped(path, files)
+    else:
+        path.mkdir()
+        (path / "manifest.json").write_bytes(files["manifest.json"])
+    assert refused(path) == "o is not a bundle: its manifest.json is not one of ours."
+
+
+def test_a_newer_bundle_says_so_whatever_its_shape(tmp_path):
+    files = files_of(bundled(tmp_path))
+    newer = "was written by a newer version (schema 2, this program reads up to 1): update this program to open it."
+    assert refused(zipped(tmp_path / "o.zip", retold(files, schema_version=2))) == f"o.zip {newer}"
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "manifest.json").write_text('{"schema_version": 2, "everything": "else"}')
+    assert refused(tmp_path / "o") == f"o {newer}"
+
+
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "a/../../out", "..\\out", "C:/out"])
+def test_a_zip_cannot_write_outside_its_folder(tmp_path, apart, name):
+    path = zipped(tmp_path / "o.zip", {**files_of(bundled(tmp_path)), name: b"x"})
+    assert refused(path) == f"o.zip is not a safe bundle: it would write outside its folder ({name})."
+    assert [f for f in (apart / "store").rglob("*") if f.is_file()] == []
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path, apart, monkeypatch):
+    files = files_of(bundled(tmp_path))
+    path = zipped(tmp_path / "o.zip", {**files, "zeros": bytes(30 * 1024**2)})
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(bundle, "MAX_BYTES", 20 * 1024**2)
+    assert refused(path) == "o.zip would unpack to 30 MB in 5 files: too large."
+    monkeypatch.setattr(bundle, "MAX_BYTES", 2 * 1024**3)
+    monkeypatch.setattr(bundle, "MAX_FILES", 4)
+    assert refused(path) == "o.zip would unpack to 30 MB in 5 files: too large."
+    assert [f for f in (apart / "store").rglob("*") if f.is_file()] == []
+
+
+def test_a_zip_that_understates_what_it_holds_is_refused(tmp_path, apart):
+    path = zipped(tmp_path / "o.zip", {**files_of(bundled(tmp_path)), "zeros": bytes(1024**2)})
+    data = path.read_bytes()
+    size = (1024**2).to_bytes(4, "little")
+    assert data.count(size) == 2
+    path.write_bytes(data.replace(size, (10).to_bytes(4, "little")))
+    assert refused(path) == "o.zip is not a bundle: it is neither a folder nor a readable .zip."
+    assert max(f.stat().st_size for f in (apart / "store").rglob("*") if f.is_file()) < 100_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_with_any_byte_changed_opens_or_is_refused(tmp_path, method):
+    whole = zipped(tmp_path / "whole.zip", files_of(bundled(tmp_path)), method).read_bytes()
+    assert opened(tmp_path / "whole.zip").whole
+    random = np.random.default_rng(method)
+    for number in range(60):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), size=random.integers(1, 4)):
+            data[place] ^= int(random.integers(1, 256))
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(bytes(data[: None if number % 3 else int(random.integers(1, len(data)))]))
+        try:
+            found = opened(path)
+        except (SourceError, StoreError) as error:
+            assert "\n" not in str(error)
+        else:
+            assert {r.id for r in found.runs} <= {"a", "b"}
+
+
+def test_a_bundle_without_its_study(tmp_path):
+    files = {n: c for n, c in files_of(bundled(tmp_path)).items() if n != "study.toml"}
+    path = zipped(tmp_path / "o.zip", files)
+    with pytest.raises(SourceError) as caught:
+        bundled_study(path)
+    assert str(caught.value) == "o.zip is not a bundle: it holds no readable study.toml."
+    assert [r.id for r in opened(path).runs] == ["a", "b"]
+    bad = zipped(tmp_path / "p.zip", {**files, "study.toml": b"x"})
+    with pytest.raises(StudyError) as wrong:
+        bundled_study(bad)
+    assert str(wrong.value).startswith("p.zip/study.toml is not TOML: ")
+
+
+# ---- the demo ------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_opens_whole():
+    found = fetch(load_study("demo"))
+    assert found.whole
+    forks = [r for r in found.runs if r.sweep_id != "cart0002"]
+    assert sorted({(r.config["task"], r.config["detach_encoder_ratio"]) for r in forks}) == [
+        ("acrobot-swingup", 0.0),
+        ("acrobot-swingup", 0.5),
+        ("cartpole-swingup", 0.0),
+        ("cartpole-swingup", 0.5),
+    ]
+    assert (len(forks), len(found.runs)) == (24, 32)
+    drawn = [r.config["detach_encoder_ratio"] for r in found.runs if r not in forks]
+    assert len(set(drawn)) == 8
+    assert all(0.3 <= ratio <= 0.7 for ratio in drawn)
+    assert {(r.state, r.last_step, r.drops, r.warnings) for r in found.runs} == {("finished", 100_000, (), ())}
+    assert {r.rows["eval/episode_reward"] for r in found.runs} == {21}
+
+
+def test_the_demo_is_small_and_knows_no_machine():
+    files = [f for f in DEMO.rglob("*") if f.is_file()]
+    assert sum(f.stat().st_size for f in files) < 2 * 1000**2
+    for file in files:
+        content = file.read_bytes()
+        assert not any(word in content for word in (b"/work", b"/home", b"/root", b"/tmp", b"/Users", b"C:\\"))
+
+
+def test_the_demos_own_study_asks_what_the_shipped_one_asks():
+    shipped, carried = load_study("demo"), bundled_study(DEMO)
+    assert carried == with_source(shipped, Source("bundle", path=str(DEMO.resolve())))

@@ -1,0 +1,117 @@
+"""What the tests of the app share: a visit to it, what its charts hold, and a study's runs on the loopback server."""
+
+import io
+import json
+import math
+from pathlib import Path
+
+import polars as pl
+import pytest
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
+
+from tests.support.wandb_server import FakeRun, WandbServer
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("overview", "rewards", "losses", "detach_effect", "runs", "study")
+
+PROJECT = "thomasevers9/tdmpc2-tdmpc2"
+TASKS = (("humanoid_h1-balance_simple-v0", "8lsl2o4p", 1_000_000), ("acrobot-swingup", "nqfufp3t", 100_000))
+
+
+class Visited(PagesManager):
+    """AppTest takes every run for the server's first; only the first visit of a server goes through pages/."""
+
+
+@pytest.fixture(autouse=True)
+def server_state(monkeypatch):
+    """A server that was visited before, with empty caches: all AppTests share one session. For a test file to import."""
+    st.cache_data.clear()
+    monkeypatch.setattr(app_test, "PagesManager", Visited)
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+
+
+def visit(page: str = "overview", **query: str) -> AppTest:
+    """The app at this page and query, as the visitor's first view of it."""
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    at.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        at.query_params[name] = value
+    return fine(at.run())
+
+
+def go(at: AppTest, page: str) -> AppTest:
+    """Another page of the same visit."""
+    return fine(at.switch_page(f"pages/{page}.py").run())
+
+
+def fine(at: AppTest) -> AppTest:
+    """The same visit, where nothing was raised."""
+    assert [f"{e.message}\n{e.stack_trace}" for e in at.exception] == []
+    return at
+
+
+class Chart:
+    """A chart as sent to the browser: its spec and its named data."""
+
+    def __init__(self, element) -> None:
+        self.spec = json.loads(element.proto.spec)
+        self.alt = element.proto.alt
+        self._data = {d.name: d.data.data for d in element.proto.datasets}
+
+    @property
+    def layers(self) -> dict[str, dict]:
+        """Layers by the last word of their names: band, line, seeds, …; of several families the last one's."""
+        flat = [one for layer in self.spec["layer"] for one in layer.get("layer", [layer])]
+        return {layer["name"].rpartition("_")[2]: layer for layer in flat if "name" in layer}
+
+    def rows(self, layer: str) -> pl.DataFrame:
+        """The rows that a layer draws."""
+        content = self._data[self.layers[layer]["data"]["name"]]
+        return pl.read_ipc_stream(io.BytesIO(content))
+
+    def title(self, channel: str) -> str:
+        """An axis title."""
+        return self.layers["line"]["encoding"][channel]["title"]
+
+    @property
+    def legend(self) -> list[str]:
+        """The metrics that the legend names."""
+        return self.layers["line"]["encoding"]["color"]["scale"]["domain"]
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms drawn, in the legend's order."""
+        return self.layers["line"]["encoding"]["strokeDash"]["scale"]["domain"]
+
+
+def charts(at: AppTest) -> list[Chart]:
+    """The charts on the page, in order."""
+    return [Chart(element) for element in at.get("vega_lite_chart")]
+
+
+def fill(server: WandbServer, seeds: int = 3) -> None:
+    """Runs under the entity, project and sweeps of studies/detach_encoder.toml: reward rises and loss falls at T."""
+    for task, sweep, total in TASKS:
+        for seed in range(1, seeds + 1):
+            server.add(PROJECT, _run(f"{sweep}-{seed}", task, sweep, total, seed))
+
+
+def _run(run_id: str, task: str, sweep: str, total: int, seed: int) -> FakeRun:
+    rows = []
+    for k in range(1, 101):
+        step = k * total // 100 + seed
+        after = step > total // 2
+        noise = math.sin(k * seed)
+        loss = (0.02 if after else 0.05) * math.exp(0.1 * noise)
+        rows.append({
+            "_step": step,
+            "_timestamp": 1_700_000_000.0 + k,
+            "train/episode_reward": 100.0 + k + (50 if after else 0) + 5 * noise,
+            "eval/episode_reward": 110.0 + k + (50 if after else 0) + noise if k % 10 == 0 else None,
+            "train/consistency_loss": loss,
+            "validation_all/consistency_loss": 1.2 * loss,
+            "validation_recent/consistency_loss": 1.1 * loss,
+        })  # fmt: skip
+    return FakeRun(run_id, rows=rows, config={"task": task, "seed": seed, "steps": total}, sweep=sweep)

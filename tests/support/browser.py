@@ -1,0 +1,342 @@
+"""A real server and a real browser for the tests: the app under `streamlit run`, and Debian's Chromium on it."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "tests" / "artifacts"
+TITLES = {
+    "overview": "Overview",
+    "rewards": "Rewards",
+    "losses": "Losses",
+    "detach_effect": "Detach effect",
+    "runs": "Runs",
+    "study": "Study",
+}
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-component-update",
+)
+#: Milliseconds that a condition may take on a slow machine; nothing waits this long where things work.
+PATIENCE = 60_000
+#: Where a browser must be, its absence fails the tests; elsewhere it skips them.
+REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+CHART = "[data-testid=stVegaLiteChart]"
+#: A chart with something in it, not an empty frame.
+DRAWN = f"{CHART}:has(svg .role-mark :is(path, line, rect))"
+
+#: What the lines of a chart were drawn from; its page may be the app's or an exported one.
+DRAWN_FROM = """svg => [...svg.querySelectorAll('[class*=_line_][class$=_marks] path')].flatMap(path =>
+    path.__data__.mark.items.map(({datum: d}) => [d.metric, d.arm, d.step, d.mean, d.lower, d.upper]))"""
+MARKS = "svg .role-mark path[d*='L'], svg text"
+GEOMETRY = "marks => marks.map(mark => mark.getAttribute('d') ?? mark.textContent)"
+
+
+def chromium() -> str | None:
+    """The browser's program: CHROMIUM, or the system's; None where there is none."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Server:
+    """A `streamlit run` of the app on a free port, with a store of its own."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder / "server.log"
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "STREAMLIT_"))}
+        env |= {"DETACH_STORE": str(folder / "store"), "NETRC": str(folder / "netrc"), "PYTHONUNBUFFERED": "1"}
+        env |= environment
+        command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+        command += ["--server.address", "127.0.0.1", "--server.port", str(self.port)]
+        command += ["--server.fileWatcherType", "none"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def __enter__(self) -> "Server":
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"The server ended with {self._process.returncode}:\n{self.log()}")
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5) as answer:
+                    if answer.read() == b"ok":
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"The server did not come up:\n{self.log()}")
+
+    def stop(self) -> None:
+        """End the server."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+    def log(self) -> str:
+        """What the server has said so far."""
+        return self._log.read_text(errors="replace")
+
+    def state(self) -> str:
+        """Whether the server is alive."""
+        code = self._process.poll()
+        return "alive" if code is None else f"ended with {code}"
+
+    def complaints(self) -> list[str]:
+        """Lines of the log that look like an error or a warning."""
+        wrong = re.compile(r"traceback|exception|error|warning|deprecat", re.IGNORECASE)
+        ended = [] if self._process.poll() is None else [f"the server {self.state()}"]
+        return [line for line in self.log().splitlines() if wrong.search(line)] + ended
+
+    def at(self, page: str = "", **query: str) -> str:
+        """The address of a page with a query."""
+        return f"{self.url}/{'' if page == 'overview' else page}" + (f"?{urlencode(query)}" if query else "")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium, headless."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+class Visitor:
+    """One visitor: a browser context with its page, and what it asked the network for."""
+
+    def __init__(self, browser: Browser, server: Server, **options: Any) -> None:
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        self.server = server
+        self.context: BrowserContext = browser.new_context(**options)
+        self.context.set_default_timeout(PATIENCE)
+        self.abroad: list[str] = []
+        self.thrown: list[str] = []
+        self.context.on("request", lambda request: self._asked(request.url))
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.thrown.append(str(error)))
+
+    def __enter__(self) -> "Visitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+    def _asked(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob", "about"} and parts.hostname != "127.0.0.1":
+            self.abroad.append(url)
+
+    def open(self, page: str = "", **query: str) -> Page:
+        """Open a page by its address and wait until it is drawn."""
+        self.page.goto(self.server.at(page, **query))
+        return self.settled()
+
+    def follow(self, name: str) -> Page:
+        """Open a page by its link in the sidebar and wait until it is drawn."""
+        link = self.page.get_by_test_id("stSidebarNavLink").filter(has_text=name).first
+        where = urlsplit(str(link.get_attribute("href"))).path
+        link.click()
+        self.page.wait_for_function("where => location.pathname === where", arg=where)
+        return self.settled()
+
+    def settled(self) -> Page:
+        """Wait until the script has run, nothing stale is left and every chart is drawn."""
+        heading = "[data-testid=stMain] h1"
+        try:
+            self.page.wait_for_function(
+                """([heading, idle, chart, drawn]) => document.querySelector(heading) && document.querySelector(idle)
+                    && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
+                    && document.querySelectorAll(chart).length === document.querySelectorAll(drawn).length""",
+                arg=[heading, IDLE, CHART, DRAWN],
+            )
+        except TimeoutError as error:
+            raise AssertionError(f"The page was not drawn: {self.state()}") from error
+        return self.page
+
+    def state(self) -> str:
+        """What there is to say about a page that is not drawn."""
+        found = {
+            at: self.page.locator(at).count() for at in ("[data-testid=stMain] h1", CHART, DRAWN, "[data-stale=true]")
+        }
+        app = self.page.get_by_test_id("stApp")
+        where = app.first.evaluate("app => ({...app.dataset})") if app.count() else "no app"
+        log = "\n".join(self.server.log().splitlines()[-20:])
+        return f"{self.page.url} {where} {found} {self.exceptions()} server {self.server.state()}\n{log}"
+
+    # ---- what is on the page
+
+    def charts(self) -> Locator:
+        """The page's charts."""
+        return self.page.locator(CHART)
+
+    def texts(self, index: int = 0) -> list[str]:
+        """Every text inside a chart: legend, axes, labels."""
+        return [text for text in self.charts().nth(index).locator("svg text").all_text_contents() if text]
+
+    def paths(self, index: int = 0) -> list[str]:
+        """The lines of a chart."""
+        return self.charts().nth(index).locator("svg .mark-line path[d*='L']").evaluate_all(
+            "paths => paths.map(path => path.getAttribute('d'))"
+        )  # fmt: skip
+
+    def numbers(self, index: int = 0) -> list[list[Any]]:
+        """What a chart's lines were drawn from: metric, arm, step, mean, lower, upper."""
+        return self.charts().nth(index).locator("svg").first.evaluate(DRAWN_FROM)
+
+    def marks(self, index: int = 0) -> list[str]:
+        """Everything a chart draws: lines, bands, rules."""
+        return self.charts().nth(index).locator(MARKS).evaluate_all(GEOMETRY)
+
+    def query(self) -> dict[str, list[str]]:
+        """The address's query."""
+        return parse_qs(urlsplit(self.page.url).query)
+
+    def exceptions(self) -> list[str]:
+        """What the app raised on this page."""
+        return self.page.get_by_test_id("stException").all_text_contents()
+
+    # ---- what a visitor does
+
+    def select(self, label: str, option: str) -> None:
+        """Choose in a select box of the sidebar."""
+        self._choose("stSelectbox", label, option)
+
+    def toggle(self, label: str) -> None:
+        """Turn a switch."""
+        self.page.get_by_test_id("stSidebar").get_by_text(label, exact=True).click()
+
+    def fill(self, label: str, value: str) -> None:
+        """Type into a field of the sidebar."""
+        field = self.page.get_by_test_id("stSidebar").get_by_label(label, exact=True)
+        field.fill(value)
+        field.press("Enter")
+
+    def pick(self, label: str, option: str) -> None:
+        """Add an option to a multi-select of the sidebar."""
+        self._choose("stMultiSelect", label, option)
+        self.page.keyboard.press("Escape")
+
+    def _choose(self, kind: str, label: str, option: str) -> None:
+        """Open a list and click an option; again where the list was drawn anew under the pointer."""
+        box = self.page.get_by_test_id(kind).filter(has=self.page.get_by_text(label, exact=True))
+        wanted = self.page.get_by_role("option", name=option, exact=True)
+
+        def done() -> bool:
+            if not wanted.count():
+                box.get_by_role("combobox").click()
+            try:
+                wanted.click(timeout=5_000)
+            except TimeoutError:
+                return False
+            return True
+
+        assert self.until(done), f"No option {option} in {label}"
+
+    def click_row(self, row: int) -> None:
+        """Select a row of the page's first table by its box: the table is a picture, only places can be clicked."""
+        table = self.page.get_by_test_id("stDataFrame").first
+        table.locator("canvas").first.wait_for()
+        table.scroll_into_view_if_needed()
+        at = table.bounding_box() or {}
+        self.page.mouse.click(at["x"] + 16, at["y"] + 35 * (row + 1.5))
+
+    def until_query(self, name: str, value: str | None) -> None:
+        """Wait until the address says so (None: until it says nothing)."""
+        self.page.wait_for_function(
+            "([name, value]) => new URL(location.href).searchParams.get(name) === value", arg=[name, value]
+        )
+
+    def until(self, holds: Callable[[], bool]) -> bool:
+        """Whether something comes to hold: looked at again and again while the page goes on."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not holds():
+            if time.monotonic() > deadline:
+                return False
+            self.page.wait_for_timeout(100)
+        return True
+
+    def until_redrawn(self, before: list[str], index: int = 0) -> None:
+        """Wait until a chart's `marks` differ from what they were, then until the page is drawn."""
+        self.page.wait_for_function(
+            f"""([chart, marks, index, before]) => {{
+                const found = document.querySelectorAll(chart)[index];
+                const now = ({GEOMETRY})([...(found?.querySelectorAll(marks) ?? [])]);
+                return now.length && JSON.stringify(now) !== JSON.stringify(before);
+            }}""",
+            arg=[CHART, MARKS, index, before],
+        )
+        self.settled()
+
+    def shot(self, name: str, folder: Path = ARTIFACTS, full: bool = True) -> Path:
+        """A picture of the page."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.png"
+        window = self.page.viewport_size
+        if full:
+            self._whole_page()
+        self.page.screenshot(path=path)
+        if full and window:
+            self.page.set_viewport_size(window)
+            self.settled()
+        return path
+
+    def _whole_page(self) -> None:
+        """Make the window as high as the page: Streamlit scrolls inside of it."""
+        height = self.page.evaluate(
+            "() => Math.max(...['stMain', 'stSidebarContent'].map("
+            "id => document.querySelector(`[data-testid=${id}]`)?.scrollHeight ?? 0))"
+        )
+        width = self.page.viewport_size["width"]  # type: ignore[index]
+        self.page.set_viewport_size({"width": width, "height": max(600, min(int(height), 6000))})
+        self.settled()
+
+
+def untroubled(visitor: Visitor) -> None:
+    """Nothing was raised, on the page or in its scripts, and no other host was asked for anything."""
+    assert visitor.exceptions() == []
+    assert visitor.thrown == []
+    assert visitor.abroad == []

@@ -1,0 +1,77 @@
+"""Writes `.wandb` files as the client does, so that tests can damage, cut and resume runs at will."""
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wandb.proto.wandb_internal_pb2 import Record
+
+REAL = Path(__file__).parents[1] / "data" / "wandb"
+HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
+BLOCK = 32 * 1024
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+def chunk(kind: int, body: bytes) -> bytes:
+    return struct.pack("<IHB", zlib.crc32(bytes([kind]) + body), len(body), kind) + body
+
+
+def log_bytes(messages: Sequence[bytes]) -> bytes:
+    """The messages as a LevelDB log, split where a block ends; a block's last 6 bytes at most are zeros."""
+    data = HEADER
+    for message in messages:
+        first = True
+        while True:
+            room = BLOCK - len(data) % BLOCK
+            if room < 7:
+                data += bytes(room)
+                continue
+            body, message = message[: room - 7], message[room - 7 :]
+            kind = (FULL if not message else FIRST) if first else (LAST if not message else MIDDLE)
+            data += chunk(kind, body)
+            first = False
+            if not message:
+                break
+    return data
+
+
+def run_message(run_id: str = "r1", config: dict[str, Any] | None = None, **fields: str) -> bytes:
+    record = Record()
+    record.run.run_id = run_id
+    for name, value in fields.items():
+        setattr(record.run, name, value)
+    for key, value in (config or {}).items():
+        record.run.config.update.add(key=key, value_json=json.dumps(value))
+    return record.SerializeToString()
+
+
+def row_message(row: dict[str, Any], num: int = 0) -> bytes:
+    record = Record()
+    for key, value in row.items():
+        record.history.item.add(key=key, value_json=json.dumps(value))
+    record.history.step.num = num
+    return record.SerializeToString()
+
+
+def exit_message(code: int = 0) -> bytes:
+    record = Record()
+    record.exit.exit_code = code
+    return record.SerializeToString()
+
+
+def write_run(folder: Path, messages: Sequence[bytes], run_id: str = "r1", stamp: str = "20260101_000000") -> Path:
+    """A run directory below `folder` with one file of these messages."""
+    path = folder / f"offline-run-{stamp}-{run_id}" / f"run-{run_id}.wandb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(log_bytes(messages))
+    return path
+
+
+def written(tmp_path, data: bytes, name: str = "run-r1.wandb"):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path

@@ -1,0 +1,27 @@
+"""Pictures of every page, light and dark, 1280 pixels wide: `python -m tools.screenshots assets`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support.browser import ROOT, TITLES, Server, Visitor, browser, chromium
+
+
+def take(folder: Path) -> list[Path]:
+    """Draw every page of the demo in both themes; the files written."""
+    written = []
+    with tempfile.TemporaryDirectory() as temporary, Server(Path(temporary)) as server, browser() as chrome:
+        for scheme in ("light", "dark"):
+            with Visitor(chrome, server, color_scheme=scheme) as visitor:
+                visitor.open()
+                for name, title in TITLES.items():
+                    visitor.follow(title)
+                    written.append(visitor.shot(f"{name}_{scheme}", folder))
+    return written
+
+
+if __name__ == "__main__":
+    if chromium() is None:
+        sys.exit("Chromium is needed: install it, or name its program in the environment variable CHROMIUM.")
+    for path in take(ROOT / (sys.argv[1] if len(sys.argv) > 1 else "assets")):
+        sys.stdout.write(f"{path.relative_to(ROOT)}\n")
