@@ -9,6 +9,7 @@ import altair as alt
 from lib.charts.axes import axis_step
 from lib.charts.style import RULE_COLOR, RULE_TEXT
 from lib.curves import Clocks, View
+from lib.formatting import listing
 from lib.runs import Treatment
 from lib.study import Task
 
@@ -47,8 +48,8 @@ def _mark(step: int, treated: Sequence[Treatment], clocks: Clocks) -> DetachMark
 def _sources(treated: Sequence[Treatment]) -> str:
     sources = sorted({t.detach_source for t in treated if t.detach_source}, reverse=True)
     signals = sorted({t.signal for t in treated if t.signal})
-    says = f"signal {' and '.join(signals)}" if signals else ""
-    return ", ".join(part for part in (" and ".join(sources), says) if part)
+    says = f"signal {listing(signals)}" if signals else ""
+    return ", ".join(part for part in (listing(sources), says) if part)
 
 
 def mark_places(marks: Sequence[DetachMark], task: Task, view: View) -> list[float]:

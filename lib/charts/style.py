@@ -1,7 +1,6 @@
 """Names, colours, dashes and text styles that all charts share."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -42,11 +41,6 @@ class Layered(alt.LayerChart):
         """The chart's specification; `validate` checks it against the schema."""
         found: dict[str, Any] = super().to_dict(validate=validate, **options)
         return found
-
-
-def slug(text: str) -> str:
-    """Text as a name for files and views: letters, digits and underscores."""
-    return re.sub(r"\W+", "_", text)
 
 
 def metric_label(metric: Metric, task: Task, view: View) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from lib.formatting import listing
 from lib.runs import Treatment
 from lib.study import Metric, Task
 
@@ -145,4 +146,4 @@ def notes(task: Task, treated: Sequence[Treatment], found: Clocks) -> list[str]:
 
 
 def _steps(steps: set[int]) -> str:
-    return "the detach at " + " or ".join(f"{step:,}" for step in sorted(steps))
+    return "the detach at " + listing((f"{step:,}" for step in sorted(steps)), "or")

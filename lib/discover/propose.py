@@ -1,6 +1,5 @@
 """Propose a study from inspected runs, with the evidence for each choice."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -24,6 +23,7 @@ from lib.discover.find_keys import (
     is_number,
     logged_keys,
 )
+from lib.formatting import file_name
 from lib.runs import Manifest, Run, treatments
 from lib.study import DetachRule, InputError, Metric, Signal, Study, Task
 
@@ -111,7 +111,7 @@ def propose(looked: Looked, choices: Choices | None = None) -> Proposal:
         of_tasks += findings
         questions += asked
     study = Study(
-        name=re.sub(r"[^A-Za-z0-9_-]+", "_", choices.title or looked.title).strip("_").lower()[:60] or "study",
+        name=file_name(choices.title or looked.title).strip("._").lower()[:60] or "study",
         title=choices.title or looked.title,
         source=looked.source,
         metrics=metrics,

@@ -10,6 +10,7 @@ from lib.effects.compare.jumps import SIDE_POINTS
 from lib.effects.compare.units import REACH, WHOLE, windows
 from lib.effects.effects_table import comparisons
 from lib.effects.verdicts import EXPLORATORY
+from lib.formatting import listing
 from lib.study import Study, Task
 
 #: Words in a config key that announce something scheduled in training.
@@ -114,11 +115,13 @@ def _points(given: Material, found: Sequence[Comparison]) -> Gate:
         return Gate(
             name,
             False,
-            f"Fewer than {SIDE_POINTS} rows a side near the detach for {_and(bad)}.",
+            f"Fewer than {SIDE_POINTS} rows a side near the detach for {listing(bad)}.",
             f"Log at least every {every:,.0f} steps around the detach, or add a control arm, which needs fewer rows.",
         )
     if bad:
-        return Gate(name, False, f"No usable rows on both sides for {_and(bad)}.", "Log the metric before and after.")
+        return Gate(
+            name, False, f"No usable rows on both sides for {listing(bad)}.", "Log the metric before and after."
+        )
     counts = [(u.n_before, u.n_after) for c in found for u in (*c.units, *c.controls)]
     if not counts:
         return Gate(name, False, "Nothing was logged on both sides of a detach.", "Log the metrics before and after.")
@@ -234,10 +237,6 @@ def _numbers(tree: Any, path: str = "") -> Iterator[tuple[str, float]]:
             yield from _numbers(value, path)
     elif isinstance(tree, int | float) and not isinstance(tree, bool) and any(w in path.lower() for w in SCHEDULES):
         yield path, float(tree)
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _first(text: str) -> str:

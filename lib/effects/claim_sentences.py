@@ -8,6 +8,7 @@ from typing import Any
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.units import windows
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN
+from lib.formatting import number, percent
 from lib.runs import Treatment
 from lib.study import DETACHED, Metric, Study
 
@@ -108,19 +109,19 @@ def _size(row: Row, metric: Metric) -> tuple[str, str]:
     low, high = (-row["ci_high"], -row["ci_low"]) if down else (row["ci_low"], row["ci_high"])
     if _in_percent(row, metric):
         of = "" if metric.scale == "log" else _RANGE
-        return f"{_percent(abs(row['change']))}{of}", f"95% CI {_percent(low)} to {_percent(high)}"
-    return f"{_number(abs(row['change']))}{_unit(row)}", f"95% CI {_number(low)} to {_number(high)}"
+        return f"{percent(abs(row['change']))}{of}", f"95% CI {percent(low)} to {percent(high)}"
+    return f"{number(abs(row['change']))}{_unit(row)}", f"95% CI {number(low)} to {number(high)}"
 
 
 def _signed(row: Row, metric: Metric, value: float) -> str:
     if _in_percent(row, metric):
-        return f"{_percent(value, '+')}{'' if metric.scale == 'log' else _RANGE}"
-    return f"{_number(value, '+')}{_unit(row)}"
+        return f"{percent(value, sign='+')}{'' if metric.scale == 'log' else _RANGE}"
+    return f"{number(value, sign='+')}{_unit(row)}"
 
 
 def _signed_interval(row: Row, metric: Metric) -> str:
     ends = (row["ci_low"], row["ci_high"])
-    low, high = (_percent(v, "+") if _in_percent(row, metric) else _number(v, "+") for v in ends)
+    low, high = (percent(v, sign="+") if _in_percent(row, metric) else number(v, sign="+") for v in ends)
     return f"95% CI {low} to {high}"
 
 
@@ -128,7 +129,7 @@ def _unit(row: Row) -> str:
     """What a linear change is measured in, where that needs a word."""
     if row["change_pct"] is None:
         return ""
-    return f", {_number(abs(row['change_pct']))}% of {_BASES.get(row['design'], 'the level before')}"
+    return f", {number(abs(row['change_pct']))}% of {_BASES.get(row['design'], 'the level before')}"
 
 
 _BASES = {"fork": "the control's level"}
@@ -138,15 +139,6 @@ _RANGE = " of the metric's range"
 
 def _in_percent(row: Row, metric: Metric) -> bool:
     return metric.scale == "log" or row["task"] == ALL_TASKS
-
-
-def _percent(value: float, sign: str = "") -> str:
-    return f"{_number(100 * value, sign)}%"
-
-
-def _number(value: float, sign: str = "") -> str:
-    """Three digits that matter, and every digit before the point."""
-    return f"{value:{sign},.0f}" if abs(value) >= 100 else f"{value:{sign}.3g}"
 
 
 def _basis(row: Row, subject: _Subject) -> str:

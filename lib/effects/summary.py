@@ -9,6 +9,7 @@ import polars as pl
 
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN, SUPPORTED
+from lib.formatting import listing
 from lib.study import Metric, Study
 
 Row = Mapping[str, Any]
@@ -87,8 +88,7 @@ def _sentences(rows: Sequence[Row], study: Study, family: str) -> Iterator[str]:
 def _names(metrics: Sequence[Metric], of: int, family: str) -> str:
     if len(metrics) == of and of > 2:
         return f"all {of} {family} metrics"
-    names = [metric.name for metric in metrics]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listing(metric.name for metric in metrics)
 
 
 def _outcome(rows: Sequence[Row], metric: Metric, unit: str) -> str:

@@ -1,6 +1,5 @@
 """Every figure of a study: chart, file stem, plotted numbers, caption."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +30,7 @@ from lib.charts import (
     split,
 )
 from lib.curves import COLUMNS, View, study_baselines, study_curves, study_raw, study_seeds
+from lib.formatting import slug
 from lib.report.results import Drawn
 from lib.runs import Manifest, Treatment, arms_of, of_task, treatments
 from lib.study import Metric, Study, Task
@@ -89,7 +89,7 @@ def event_figure(
     title = f"{metric.name} - Event Time"
     chart = curves_since_detach(curves, study, metric, arms_of(treated), view=view, width=800, title=title)
     text = f"{metric.name} of every task, aligned at the detach"
-    return Figure("Event time", f"event_time_{_plain(metric.key)}", chart, mine, text)
+    return Figure("Event time", f"event_time_{slug(metric.key, keep='.')}", chart, mine, text)
 
 
 def metric_figures(
@@ -109,7 +109,7 @@ def metric_figures(
     prefix : what the titles start with.
     """
     here, rules = pl.col("metric") == metric.key, detach_marks(treated)
-    stem = f"{task.stem}_{_plain(metric.key)}"
+    stem = f"{task.stem}_{slug(metric.key, keep='.')}"
     runs, pairs = frames.per_run.filter(here), frames.differences.filter(here)
     if runs.height:
         chart = slope_chart(runs, study, task, metric, width=width, title=f"{prefix}Seed by seed")
@@ -135,13 +135,8 @@ def _placebo(task: Task, metric: Metric, placebo: pl.DataFrame, stem: str, width
         name = "Pretended detach steps" + (f" ({arm})" if len(arms) > 1 else "")
         chart = placebo_chart(placebo, task, metric, arm, width=width, height=300, title=f"{prefix}{name}")
         text = placebo_text(placebo, task, metric, arm)
-        own = f"{stem}_{_plain(arm)}" if len(arms) > 1 else stem
+        own = f"{stem}_{slug(arm, keep='.')}" if len(arms) > 1 else stem
         yield Figure(name, own, chart, placebo.filter(pl.col("arm") == arm), text)
-
-
-def _plain(name: str) -> str:
-    """A key or an arm as part of a file's name."""
-    return re.sub(r"[^\w.]", "_", name)
 
 
 GRID_STEM = "combined_ablation"

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 
 from lib import VERSION
 from lib.curves import View
+from lib.formatting import file_name, listing, plural
 from lib.report.results import Results
 from lib.runs import Manifest
 from lib.study import Study
@@ -47,8 +47,7 @@ def bibtex(study: Study, manifest: Manifest) -> str:
         "url": url.replace("{", "%7B").replace("}", "%7D"),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    key = re.sub(r"[^A-Za-z0-9]+", "_", study.name).strip("_") or "study"
-    return "\n".join([f"@misc{{{key}_{manifest.fetched_at[:4]},", *lines, "}"])
+    return "\n".join([f"@misc{{{file_name(study.name)}_{manifest.fetched_at[:4]},", *lines, "}"])
 
 
 def _place(manifest: Manifest) -> str:
@@ -59,8 +58,7 @@ def _place(manifest: Manifest) -> str:
 
 
 def _counted(manifest: Manifest) -> str:
-    count = len(manifest.runs)
-    return f"{count} run{'' if count == 1 else 's'}, fetched {manifest.fetched_at[:10]}"
+    return f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at[:10]}"
 
 
 def _made() -> str:
@@ -92,15 +90,14 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     window = "not smoothed"
     if view.smooth:
         steps = sorted({view.smoothing(task) for task in study.tasks})
-        window = f"train rewards smoothed over {' or '.join(f'{n:,}' for n in steps)} steps"
+        window = f"train rewards smoothed over {listing((f'{n:,}' for n in steps), 'or')} steps"
     grid = "aligned bins" if view.grid == "aligned" else "exact steps, as the original notebook"
     left = f", {len(view.left_out)} left out" if view.left_out else ""
-    counted = f"{len(kept)} {'run' if len(kept) == 1 else 'runs'}"
     settings = f"{view.aggregate} over seeds, band: {spread}, {window}, {grid}{_also(view)}"
     if effects:
         settings = "Effects from raw rows, in the windows that the study declares"
     return (
-        f"{study.title}. {counted}{left}, fetched {manifest.fetched_at}. {settings}. "
+        f"{study.title}. {plural(len(kept), 'run')}{left}, fetched {manifest.fetched_at}. {settings}. "
         f"altair {version('altair')}, polars {version('polars')}."
     )
 

@@ -7,6 +7,7 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from lib.effects import ALL_TASKS
+from lib.formatting import number
 from lib.study import Study
 
 
@@ -55,7 +56,7 @@ def _cell(value: object) -> Markup:
     if value is None:
         return Markup("<td></td>")
     if isinstance(value, float):
-        return Markup('<td class="number">{}</td>').format(f"{value:.4g}")
+        return Markup('<td class="number">{}</td>').format(number(value, 4))
     if isinstance(value, int):
         return Markup('<td class="number">{}</td>').format(f"{value:,}")
     wide = len(str(value)) > 24

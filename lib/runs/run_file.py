@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -16,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lib.formatting import file_name
 from lib.runs.atomic import Staged, StoreError, stage
 from lib.runs.model import Run, run_from
 from lib.runs.schema import LAYOUT, Points, points_of, spacings
@@ -39,7 +39,7 @@ _DAMAGE = (OSError, pl.exceptions.PolarsError, pa.ArrowException, KeyError, Valu
 
 def run_file_name(run_id: str) -> str:
     """The name of a run's file: its id, made safe for a folder."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)
+    safe = file_name(run_id)
     mark = "" if safe == run_id else f"-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
     return f"{safe}{mark}.parquet"
 

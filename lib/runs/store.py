@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from lib.formatting import file_name
 from lib.runs.atomic import _ASIDE, StoreError, _said
 from lib.runs.model import SCHEMA_VERSION
 
@@ -43,7 +43,7 @@ def shelf(server: str, key: str, project: str) -> Path:
 
     The identity is a keyed hash of server and key under a salt that stays in the store: the key cannot be read back.
     """
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", project)[-60:]
+    safe = file_name(project)[-60:]
     digest = hashlib.sha256(project.encode()).hexdigest()[:8]
     return _shelves(server, key) / f"{safe}-{digest}"
 

@@ -4,13 +4,14 @@ Plain frozen values, as the study file has them.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
+
+from lib.formatting import slug
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 Scalar = str | bool | int | float
@@ -189,7 +190,7 @@ class Task:
     @property
     def stem(self) -> str:
         """The start of the names of the task's files, as the original notebook writes it: no `-`, no space."""
-        return re.sub(r"[^\w.]", "_", self.key)
+        return slug(self.key, keep=".")
 
     @property
     def sweeps(self) -> tuple[str, ...]:

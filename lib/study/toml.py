@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from lib.formatting import listing
 from lib.study.errors import StudyError
 from lib.study.messages import first_complaint, first_place
 from lib.study.model import (
@@ -159,7 +160,7 @@ def _contradictions(study: Study) -> list[str]:
     found += [f"[source] kind '{study.source.kind}' needs {need}." for need in needs if not getattr(study.source, need)]
     found += [f"metric '{k}' is named twice." for k in _repeated([m.key for m in study.metrics])]
     found += [
-        f"metrics {' and '.join(repr(m.key) for m in study.metrics if m.name == name)} have the same label '{name}': "
+        f"metrics {listing(repr(m.key) for m in study.metrics if m.name == name)} have the same label '{name}': "
         "give one of them a label of its own."
         for name in _repeated([m.name for m in {m.key: m for m in study.metrics}.values()])
     ]
@@ -169,7 +170,7 @@ def _contradictions(study: Study) -> list[str]:
     ]
     stems = {task.key: task.stem for task in study.tasks}
     found += [
-        f"tasks {' and '.join(repr(k) for k, s in stems.items() if s == stem)} would write the same files ({stem}_…): "
+        f"tasks {listing(repr(k) for k, s in stems.items() if s == stem)} would write the same files ({stem}_…): "
         "give one of them an id of its own."
         for stem in _repeated(list(stems.values()))
     ]

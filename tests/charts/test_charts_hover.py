@@ -2,10 +2,9 @@
 
 import altair as alt
 import polars as pl
-import pytest
 
 from lib.charts import family_chart, split
-from lib.charts.curves.pointer import hover_table, hover_text, number
+from lib.charts.curves.pointer import hover_table, hover_text
 from lib.charts.curves.seed_count_strip import stretches
 from lib.charts.detach_rule import DetachMark
 from lib.curves import View
@@ -69,14 +68,6 @@ def test_hover_has_one_tooltip_line_a_metric_and_arm():
     assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_rule")["encoding"]["tooltip"]][1:] == [
         "Train Episode Reward (MA 10)", "Eval Episode Reward",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("value", "log", "text"),
-    [(0.00312, True, "3.12e-3"), (12.0, True, "1.20e1"), (1234.56, False, "1,234.6"), (0.1234, False, "0.123")],
-)
-def test_tooltip_numbers(value, log, text):
-    assert number(value, log) == text
 
 
 def test_strip_shows_where_seeds_are_missing():

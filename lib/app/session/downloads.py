@@ -13,6 +13,7 @@ from lib.app.session import cached_results
 from lib.app.session.cached_effects import TaskEffects, task_effects
 from lib.app.session.current import Current
 from lib.curves import View, study_curves
+from lib.formatting import listing
 from lib.report import (
     GRID_STEM,
     Frames,
@@ -55,7 +56,7 @@ class Exported:
 def curve_stems(study: Study) -> dict[str, str]:
     """What each figure of curves is called, and the stem of its file."""
     cells = report.cells(study).items()
-    return {GRID: GRID_STEM} | {f"{task.title}: {' and '.join(families)}": stem for stem, (task, families) in cells}
+    return {GRID: GRID_STEM} | {f"{task.title}: {listing(families)}": stem for stem, (task, families) in cells}
 
 
 def of_curves(current: Current, stem: str) -> Exported:

@@ -1,11 +1,11 @@
 """Effect cards and verdict badges."""
 
-import re
 from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
 
+from lib.formatting import number
 from lib.study import Metric, Study
 
 VERDICT_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
@@ -64,11 +64,3 @@ def _card_help(row: dict[str, Any]) -> str:
 
 def _counts(row: dict[str, Any]) -> str:
     return f"{row['n_arm']}" + (f" vs {row['n_control']}" if row["n_control"] else "")
-
-
-def number(value: float | None) -> str:
-    """A value in three significant digits (six before the point), a dash where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
-    return re.sub(r"e([+-])0?", r"e\1", text).replace("e+", "e")

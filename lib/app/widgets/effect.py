@@ -8,6 +8,7 @@ from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.charts import Wired
 from lib.effects import Gate, claim
+from lib.formatting import listing
 from lib.runs import arms_of
 from lib.study import Evidence, Metric, Study, Task
 
@@ -179,7 +180,7 @@ def event_time(current: Current) -> None:
             arms = tuple(st.multiselect("Arms compared", arms, key="event_arms", placeholder="all arms")) or arms
     chart = effect_chart(current, "event_time", None, metric.key, _SINCE[unit], *arms)
     if chart is None:
-        st.caption(f"No run of {' or '.join(arms)} has a curve of {metric.name} around a detach.")
+        st.caption(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach.")
         return
     _draw(chart, "event_time", "{}")
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from lib.app import session
+from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
 
@@ -67,7 +68,7 @@ def age(fetched_at: str) -> str:
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             count = int(seconds // size)
-            return f"{count} {unit}{'s' if count > 1 else ''} old"
+            return f"{plural(count, unit)} old"
     return "just now"
 
 

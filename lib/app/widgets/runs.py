@@ -9,6 +9,7 @@ from lib.app import session
 from lib.app.session import Current
 from lib.app.widgets import notices
 from lib.app.widgets.tables import table
+from lib.formatting import plural
 from lib.study import Task
 
 
@@ -19,7 +20,7 @@ def leave_out(run_ids: Sequence[str], out: bool) -> None:
     changed = len(set(run_ids) - chosen if out else set(run_ids) & chosen)
     if changed:
         said = "Left out of every chart and table" if out else "Brought back"
-        notices.note(f"{said}: {changed} {'run' if changed == 1 else 'runs'}", ":material/info:")
+        notices.note(f"{said}: {plural(changed, 'run')}", ":material/info:")
 
 
 def raw_points(current: Current, run_id: str) -> None:

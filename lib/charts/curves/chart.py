@@ -20,7 +20,7 @@ from lib.charts.coloring import Coloring, coloring_text
 from lib.charts.curves import layers as marks
 from lib.charts.curves import seed_count_strip, tables
 from lib.charts.curves.layers import baseline_layers, baseline_tables, baseline_touch, drawn_baselines
-from lib.charts.curves.pointer import hover_layers, hover_table, number, selections, tip_titles
+from lib.charts.curves.pointer import hover_layers, hover_table, selections, tip_titles
 from lib.charts.curves.run_lines import run_layers, run_tables, run_touch, shared_colors
 from lib.charts.curves.seed_count_strip import strip_layers, strip_table
 from lib.charts.curves.series_style import Look, look_of
@@ -29,6 +29,7 @@ from lib.charts.detach_rule import DetachMark
 from lib.charts.spec import Template, Wired, template
 from lib.charts.thinning import Data
 from lib.curves import Axis, View
+from lib.formatting import number, scientific
 from lib.study import Metric, Study, Task
 
 FAMILIES = ("reward", "loss")
@@ -374,7 +375,7 @@ def alt_text(curves: Curves, study: Study, task: Task, family: str, rules: Rules
     if not metrics:
         return f"{task.title}: nothing of the family {family} was logged."
     metric = metrics[-1]
-    log = metric.scale == "log"
+    text = scientific if metric.scale == "log" else number
     at = rules[0].step if len({r.step for r in rules}) == 1 else None
     found = []
     for arm in parts.arm_order([arm for key, arm in curves if key == metric.key]):
@@ -385,6 +386,6 @@ def alt_text(curves: Curves, study: Study, task: Task, family: str, rules: Rules
             continue
         before = mean[step <= at] if at is not None else mean[:1]
         start, end = (before if len(before) else mean)[-1], mean[-1]
-        found.append(f"from {number(start, log)} to {number(end, log)} ({arm}, n = {curve.n[here].max()})")
+        found.append(f"from {text(start)} to {text(end)} ({arm}, n = {curve.n[here].max()})")
     since = f"the detach at {at:,.0f} steps" if at is not None else "the start"
     return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(found)}."

@@ -10,6 +10,7 @@ from lib.charts import style as parts
 from lib.charts.coloring import Coloring
 from lib.charts.curves.chart import FAMILIES, STACKED, Rules, family_chart, family_metrics
 from lib.curves import View
+from lib.formatting import listing
 from lib.study import Study, Task
 
 #: Channels with scales that each cell of a grid has for itself.
@@ -64,4 +65,4 @@ def grid(
 def figure_title(curves: pl.DataFrame, study: Study, task: Task, *families: str) -> str:
     """The title of a figure: the task and what is plotted (`Acrobot Swingup - Episode Reward`)."""
     plotted = [parts.family_title(family_metrics(curves, study, task, family), family) for family in families]
-    return f"{task.title} - {' and '.join(plotted)}"
+    return f"{task.title} - {listing(plotted)}"

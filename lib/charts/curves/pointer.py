@@ -10,20 +10,12 @@ from lib.charts.curves.series_style import BY_VALUE, Look
 from lib.charts.curves.tables import Curve
 from lib.charts.style import QUIET
 from lib.charts.thinning import Data
+from lib.formatting import MISSING
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
-MISSING = "–"
 #: What a tooltip says of a series; columns go by the first letter.
 NUMBERS = ("mean", "lower", "upper", "n")
-
-
-def number(value: float, log: bool) -> str:
-    """A value for a tooltip: three digits that matter, scientific on a log axis (3.1e-3)."""
-    if log:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.3g}"
 
 
 def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFrame:
@@ -51,7 +43,7 @@ def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFr
 def hover_text(i: int, log: bool) -> str:
     """The Vega expression of a series' line in the tooltip: its mean, its band and n, or a dash.
 
-    Three digits that matter, scientific on a log axis (3.1e-3), as `number` writes them.
+    Three digits that matter, with an exponent on a log axis (3.10e-3).
     """
 
     def number(value: str) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 
 from lib.charts import style as parts
 from lib.curves import View
+from lib.formatting import slug
 from lib.study import Metric, Study, Task
 
 FAINT = 0.08
@@ -57,7 +58,7 @@ class Look:
     @property
     def prefix(self) -> str:
         """What the names of the layers begin with."""
-        return parts.slug(f"{self.task}_{self.family}")
+        return slug(f"{self.task}_{self.family}")
 
     def name(self, layer: str) -> str:
         """The layer's name: views of one name would show each other's data when charts are put side by side."""

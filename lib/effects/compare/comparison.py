@@ -9,6 +9,7 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
 from lib.effects.compare.units import Pair, Unit, Windows
+from lib.formatting import number, percent
 from lib.study import Metric
 
 FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
@@ -124,4 +125,4 @@ def listed(metric: Metric, values: Sequence[float]) -> str:
 
 def shown(metric: Metric, value: float) -> str:
     """A change as people read it: percent for a log metric, else in the metric's unit, signed."""
-    return f"{100 * math.expm1(value):+.3g}%" if metric.scale == "log" else f"{value:+.4g}"
+    return percent(math.expm1(value), sign="+") if metric.scale == "log" else number(value, 4, "+")

@@ -1,0 +1,57 @@
+"""Numbers, counts, lists of names, and names of files as text: one way each."""
+
+import math
+import re
+from collections.abc import Iterable
+
+MISSING = "–"
+
+
+def number(value: float | None, digits: int = 3, sign: str = "") -> str:
+    """A value in significant digits, with every digit before the point; below a thousandth with an exponent.
+
+    Parameters
+    ----------
+    value : a dash stands for None and for what is not finite.
+    digits : significant digits at least.
+    sign : "+" to write the sign of a positive value too.
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if 0 < abs(value) < 1e-3:
+        return scientific(value, digits, sign)
+    # Rounded first: 999.6 has four digits before the point when three are kept.
+    whole = abs(float(f"{value:.{digits}g}")) >= 10 ** (digits - 1)
+    return f"{value:{sign},.0f}" if whole else f"{value:{sign}.{digits}g}"
+
+
+def scientific(value: float, digits: int = 3, sign: str = "") -> str:
+    """A value with an exponent, as log axes write it: 3.10e-3."""
+    mantissa, exponent = f"{value:{sign}.{digits - 1}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def percent(share: float, digits: int = 3, sign: str = "") -> str:
+    """A share as a percentage: .125 is 12.5%."""
+    return f"{number(100 * share, digits, sign)}%"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: 1 run, 2 runs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listing(names: Iterable[str], last: str = "and") -> str:
+    """Names in a sentence: A, B and C."""
+    *first, final = [*names] or [""]
+    return f"{', '.join(first)} {last} {final}" if first else final
+
+
+def slug(text: str, keep: str = "") -> str:
+    """A text as a name in charts and of figures: all but letters, digits and the characters of `keep` become `_`."""
+    return re.sub(rf"[^\w{re.escape(keep)}]+", "_", text)
+
+
+def file_name(text: str) -> str:
+    """A text as a name of files on any system: ASCII letters and digits, `.`, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)

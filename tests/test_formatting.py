@@ -1,0 +1,52 @@
+import math
+
+import pytest
+
+from lib.formatting import file_name, listing, number, percent, plural, scientific, slug
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"), (math.nan, "–"), (math.inf, "–"),
+        (0, "0"), (0.001, "0.001"), (0.0009996, "1.00e-3"), (0.00012345, "1.23e-4"), (-5e-11, "-5.00e-11"),
+        (1.5, "1.5"), (12.345, "12.3"), (99.95, "100"), (342.17, "342"), (999.6, "1,000"), (1234567.8, "1,234,568"),
+    ],
+)  # fmt: skip
+def test_a_number_has_three_digits_and_all_before_the_point(value, text):
+    assert number(value) == text
+
+
+def test_a_number_has_the_digits_and_the_sign_asked_for():
+    assert [number(v, 4) for v in (342.17, 3.21987, 0.0312345, 12345.6)] == ["342.2", "3.22", "0.03123", "12,346"]
+    assert [number(v, sign="+") for v in (0.5, -0.5, 1234, 2e-5)] == ["+0.5", "-0.5", "+1,234", "+2.00e-5"]
+
+
+def test_an_exponent_has_no_zeros_in_front():
+    assert [scientific(v) for v in (0.0031, 1.0, 250000.0)] == ["3.10e-3", "1.00e0", "2.50e5"]
+
+
+def test_a_share_is_a_percentage():
+    assert [percent(v) for v in (0.125, 1.0, 12.345)] == ["12.5%", "100%", "1,234%"]
+    assert percent(0.07, sign="+") == "+7%"
+
+
+def test_a_count_agrees_with_its_noun():
+    assert [plural(n, "run") for n in (0, 1, 2, 1200)] == ["0 runs", "1 run", "2 runs", "1,200 runs"]
+
+
+def test_names_are_listed_as_in_a_sentence():
+    assert listing([]) == ""
+    assert listing(["A"]) == "A"
+    assert listing(["A", "B"]) == "A and B"
+    assert listing(iter("ABC")) == "A, B and C"
+    assert listing(["reward", "loss"], "or") == "reward or loss"
+
+
+def test_names_in_charts_keep_the_letters_of_every_alphabet():
+    assert slug("walker:walk / état.1") == "walker_walk_état_1"
+    assert slug("walker:walk.1-2", keep=".") == "walker_walk.1_2"
+
+
+def test_names_of_files_are_ascii():
+    assert file_name("team/projet état.v-1") == "team_projet_tat.v-1"
