@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from lib.sources import (
     STEP,
     Client,
     Failed,
-    Listed,
     Log,
     Request,
     Room,
@@ -99,11 +99,11 @@ def look_cloud(place: Place, key: str, deadline: float = DEADLINE) -> Looked:
         ) from None
     lowest: dict[str, float] = {}
     for run in runs:
-        _lower(lowest, run.values.items())
+        _lower(lowest, run.last_values.items())
     return Looked(
         source=source_at(place),
         title=" ".join(part for part in (place.project, sweep) if part),
-        runs=tuple(_run(run) for run in runs),
+        runs=tuple(replace(run, last_values={}) for run in runs),
         lowest=lowest,
         falls=_falls_there(Wire(server, key, SIGNALS), place, runs, watch),
         notes=notes,
@@ -119,22 +119,7 @@ def _sweep_of(client: Client, run_id: str, where: str) -> tuple[str, tuple[str, 
     return "", (f"Run {run_id} is in no sweep: every run of the project is shown.",)
 
 
-def _run(run: Listed) -> Run:
-    return Run(
-        id=run.id,
-        name=run.name,
-        state=run.state,
-        config=run.config,
-        sweep_id=run.sweep_id,
-        group=run.group,
-        url=run.url,
-        created_at=run.created_at,
-        keys=run.keys,
-        last_step=run.last_step if run.last_step >= 0 else None,
-    )
-
-
-def _falls_there(wire: Wire, place: Place, runs: list[Listed], watch: Watch) -> dict[str, tuple[int | None, int]]:
+def _falls_there(wire: Wire, place: Place, runs: list[Run], watch: Watch) -> dict[str, tuple[int | None, int]]:
     """The fall of the signal in the few runs where it tells what their ratio counts; a run that fails is left out."""
     falls: dict[str, tuple[int | None, int]] = {}
     try:
@@ -152,7 +137,7 @@ def _falls_there(wire: Wire, place: Place, runs: list[Listed], watch: Watch) -> 
     return falls
 
 
-def _signal_of(run: Listed) -> str:
+def _signal_of(run: Run) -> str:
     return next((key for key in run.keys if key_names.SIGNAL.search(key)), "")
 
 

@@ -33,7 +33,8 @@ class Run:
     `tasks` are the ids of the study's tasks it belongs to; `first_step` and `last_step` the range of every step
     it logged; `rows` the number of points in the history by metric; `keys` every key it is known to have logged;
     `fetched` the keys that were asked for, under the step keys `step_key`; `file` its Parquet file, below the
-    manifest's folder.
+    manifest's folder. `stamp` changes when the run's history may have; `last_values` are the last logged values by key, in a
+    listing only.
     """
 
     id: str
@@ -55,6 +56,8 @@ class Run:
     file: str = ""
     drops: tuple[Drop, ...] = ()
     warnings: tuple[str, ...] = ()
+    stamp: str = field(default="", repr=False)
+    last_values: dict[str, float] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

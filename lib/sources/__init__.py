@@ -1,7 +1,7 @@
 """Where runs come from: a W&B server, a folder of .wandb files or a bundle, all behind `fetch`."""
 
 from lib.sources.bundle import bundled_study, write_bundle
-from lib.sources.cloud.client import DEFAULT_SERVER, Client, Listed, resolve_key, server_of
+from lib.sources.cloud.client import DEFAULT_SERVER, Client, resolve_key, server_of
 from lib.sources.cloud.fetch import stored
 from lib.sources.cloud.history import Place, brought
 from lib.sources.cloud.http import Failed, Stopped, Watch, Wire
@@ -16,7 +16,6 @@ __all__ = [
     "STEP",
     "Client",
     "Failed",
-    "Listed",
     "Log",
     "Place",
     "Progress",

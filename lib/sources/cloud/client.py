@@ -9,12 +9,12 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from lib.runs import Run
 from lib.sources.cloud.http import Failed, Stopped, Watch, Wire
 from lib.sources.request import SourceError, Unreachable
 from lib.study import Study
@@ -31,24 +31,6 @@ KEY_OF_ANOTHER_SERVER = (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A run as the listing describes it; `stamp` changes when its history may have; `values` are the last by key."""
-
-    id: str
-    name: str
-    state: str
-    config: dict[str, Any]
-    sweep_id: str
-    group: str
-    url: str
-    created_at: str
-    keys: tuple[str, ...]
-    last_step: int
-    stamp: str = field(repr=False)
-    values: dict[str, float] = field(default_factory=dict, repr=False)
 
 
 def server_of(study: Study) -> str:
@@ -113,11 +95,13 @@ def _login(server: str, key: str, entity: str, deadline: float) -> Any:
     return wandb.Api(api_key=key, overrides={"base_url": server, "entity": entity}, timeout=max(1, round(deadline)))
 
 
-def _listed(run: Any) -> Listed:
+def _listed(run: Any) -> Run:
+    """The run as the listing describes it: without what is known of its history only once that is read."""
     facts = run._attrs
-    held = facts.get("historyKeys") or {}
-    stamp = [run.state, facts.get("historyLineCount"), held.get("lastStep"), facts.get("heartbeatAt")]
-    return Listed(
+    history = facts.get("historyKeys") or {}
+    stamp = [run.state, facts.get("historyLineCount"), history.get("lastStep"), facts.get("heartbeatAt")]
+    last_step = int(history.get("lastStep") or -1)
+    return Run(
         id=run.id,
         name=run.name or run.id,
         state=run.state or "",
@@ -126,10 +110,10 @@ def _listed(run: Any) -> Listed:
         group=facts.get("group") or "",
         url=run.url,
         created_at=facts.get("createdAt") or "",
-        keys=tuple(sorted(held.get("keys") or ())),
-        last_step=int(held.get("lastStep") or -1),
+        last_step=last_step if last_step >= 0 else None,
+        keys=tuple(sorted(history.get("keys") or ())),
         stamp=json.dumps(stamp),
-        values={k: float(v) for k, v in run.summary_metrics.items() if type(v) in (int, float)},
+        last_values={k: float(v) for k, v in run.summary_metrics.items() if type(v) in (int, float)},
     )
 
 
@@ -229,10 +213,10 @@ class Client:
         self._early = {json.dumps(wanted): _Aside(partial(self._pages, wire, wanted)) for wanted in early if wire}
         self._api = self._call(lambda: _login(server, key, entity, watch.deadline))
 
-    def runs(self, wanted: dict[str, Any]) -> list[Listed]:
+    def runs(self, wanted: dict[str, Any]) -> list[Run]:
         """Every run of the project that passes the filter (in W&B's own language), oldest first."""
 
-        def ask() -> list[Listed]:
+        def ask() -> list[Run]:
             found = self._api.runs(f"{self._entity}/{self._project}", filters=wanted, per_page=PER_PAGE, lazy=False)
             runs = []
             for run in found:
@@ -250,7 +234,7 @@ class Client:
         asked: Any = Runs(early, self._entity, self._project, wanted, "+created_at", PER_PAGE, False, lazy=False)  # type: ignore[arg-type]
         return early, list(asked)
 
-    def _came_early(self, wanted: dict[str, Any]) -> list[Listed] | None:
+    def _came_early(self, wanted: dict[str, Any]) -> list[Run] | None:
         asked = self._early.pop(json.dumps(wanted), None)
         if asked is None:
             return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, put, read_run, shelf, writing
-from lib.sources.cloud.client import Client, Listed, no_key_message, server_of
+from lib.sources.cloud.client import Client, no_key_message, server_of
 from lib.sources.cloud.http import Failed, Stopped, Watch, Wire
 from lib.sources.cloud.limits import AT_ONCE
 from lib.sources.cloud.run import Shelf, bring, held_run, now_utc
@@ -26,7 +26,7 @@ from lib.study import Study, Task
 WORKERS = 24
 
 #: Runs by id, each with the ids of its tasks.
-_Runs = dict[str, tuple[Listed, tuple[str, ...]]]
+_Runs = dict[str, tuple[Run, tuple[str, ...]]]
 
 
 def fetch(study: Study, request: Request) -> Manifest:
@@ -137,8 +137,8 @@ def _before(base: Path, study: Study) -> Manifest | None:
 
 def _listed(study: Study, client: Client) -> _Runs:
     """The runs of the study by id, each with the ids of its tasks; one listing for each distinct filter."""
-    answers: dict[str, list[Listed]] = {}
-    found: dict[str, tuple[Listed, tuple[str, ...]]] = {}
+    answers: dict[str, list[Run]] = {}
+    found: dict[str, tuple[Run, tuple[str, ...]]] = {}
     for task in study.tasks:
         for wanted in _filters(study, task):
             asked = json.dumps(wanted, sort_keys=True)
@@ -171,7 +171,7 @@ def _filters(study: Study, task: Task) -> list[dict[str, Any]]:
     return base or [{f"config.{study.task_key}": task.name}]
 
 
-def _see_sweep(study: Study, client: Client, wanted: dict[str, Any], answer: list[Listed]) -> None:
+def _see_sweep(study: Study, client: Client, wanted: dict[str, Any], answer: list[Run]) -> None:
     """Tell a sweep that is not there from one without runs: the listing of both is empty."""
     sweep = wanted.get("sweep")
     if sweep and not answer and not client.has_sweep(sweep):
@@ -228,9 +228,9 @@ class _Work:
         source = {"kind": "wandb", "entity": study.source.entity, "project": study.source.project, "server": server}
         return Manifest(study.name, source, now, str(self.shelf.folder), tuple(kept), tuple(problems))
 
-    def _bring(self, runs: Sequence[Listed]) -> tuple[dict[str, Run], dict[str, str]]:
+    def _bring(self, runs: Sequence[Run]) -> tuple[dict[str, Run], dict[str, str]]:
         """Runs that came by id, and why the others did not."""
-        todo: queue.SimpleQueue[Listed] = queue.SimpleQueue()
+        todo: queue.SimpleQueue[Run] = queue.SimpleQueue()
         done: queue.SimpleQueue[tuple[str, Run | Exception]] = queue.SimpleQueue()
         for run in runs:
             todo.put(run)
@@ -257,9 +257,7 @@ class _Work:
             self.request.progress(Progress(len(came) + len(failed), len(runs), f"Run {run_id}"))
         return came, failed
 
-    def _worker(
-        self, todo: "queue.SimpleQueue[Listed]", done: "queue.SimpleQueue[tuple[str, Run | Exception]]"
-    ) -> None:
+    def _worker(self, todo: "queue.SimpleQueue[Run]", done: "queue.SimpleQueue[tuple[str, Run | Exception]]") -> None:
         cancelled: Callable[[], bool] = lambda: self.stop.is_set() or self.request.cancelled()  # noqa: E731
         while True:
             try:

@@ -110,12 +110,12 @@ def _live(
     watch: Watch,
     steps: tuple[int, ...],
     from_step: int | None,
-    last_step: int,
+    last_step: int | None,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The rows that are in no export yet, from a step on, asked for again in halves where a page was cut short."""
     steps = tuple(s for s in steps if from_step is None or s >= from_step)
     rows: list[dict[str, Any]] = []
-    spans = [(steps[0], max(steps[-1], last_step) + 1)] if steps else []
+    spans = [(steps[0], max(steps[-1], last_step or 0) + 1)] if steps else []
     while spans:
         low, high = spans.pop()
         names = {"entity": place.entity, "project": place.project, "run": place.run}
@@ -180,7 +180,7 @@ def brought(
     place: Place,
     columns: Sequence[str],
     watch: Watch,
-    last_step: int = -1,
+    last_step: int | None = None,
     since: Since | None = None,
 ) -> Iterator[Brought]:
     """Download columns of a run's history, every row of it or what is new since; they take room while the context lasts.
@@ -208,7 +208,7 @@ def brought(
 
 @contextmanager
 def _brought(
-    wire: Wire, room: Room, place: Place, wanted: list[str], watch: Watch, last_step: int, since: Since | None
+    wire: Wire, room: Room, place: Place, wanted: list[str], watch: Watch, last_step: int | None, since: Since | None
 ) -> Iterator[Brought]:
     exports = _exports(wire, place, watch)
     asks = [partial(wire.read, url, watch) for url in exports.urls]

@@ -25,7 +25,6 @@ from lib.runs import (
     stage,
     stage_run,
 )
-from lib.sources.cloud.client import Listed
 from lib.sources.cloud.history import Brought, Place, Raw, Since, brought
 from lib.sources.cloud.http import Stopped, Watch, Wire
 from lib.sources.cloud.limits import Desk, Room
@@ -34,7 +33,7 @@ from lib.study import Study
 
 #: States after which a run logs no more unless it is resumed.
 ENDED = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
-_STAMP, _RAW = "stamp", "raw"
+_RAW = "raw"
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ class Shelf:
         """The study's step keys."""
         return self.study.step_key
 
-    def place(self, run: Listed) -> Place:
+    def place(self, run: Run) -> Place:
         """Where the run is on the server."""
         return Place(self.study.source.entity, self.study.source.project, run.id)
 
-    def rows_file(self, run: Listed) -> Path:
+    def rows_file(self, run: Run) -> Path:
         """The raw rows of a run that goes on."""
         return self.folder.parent / "raw" / self.folder.name / run_file_name(run.id)
 
@@ -72,7 +71,6 @@ class _Held:
     """What the store has of a run."""
 
     run: Run
-    stamp: str
     raw: str
 
 
@@ -90,7 +88,7 @@ class _Ready:
         return self.run
 
 
-def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
+def bring(wire: Wire, shelf: Shelf, run: Run, watch: Watch) -> Run:
     """Bring a run's file up to date and describe the run; nothing is asked where nothing can have changed.
 
     Raises
@@ -103,7 +101,7 @@ def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
     held, damage = _held(shelf, run)
     if held and not shelf.refresh and held.run.step_key == shelf.steps:
         missing = [key for key in shelf.wanted if key not in held.run.fetched]
-        unchanged = held.stamp == run.stamp and run.state in ENDED
+        unchanged = held.run.stamp == run.stamp and run.state in ENDED
         if unchanged and not missing:
             return replace(_described(held.run, run), fetched_at=now_utc())
         if unchanged:
@@ -120,7 +118,7 @@ def bring(wire: Wire, shelf: Shelf, run: Listed, watch: Watch) -> Run:
 
 
 def _reading(
-    wire: Wire, shelf: Shelf, run: Listed, keys: Sequence[str], watch: Watch, since: Since | None = None
+    wire: Wire, shelf: Shelf, run: Run, keys: Sequence[str], watch: Watch, since: Since | None = None
 ) -> AbstractContextManager[Brought]:
     """What is downloaded of a run."""
     place, columns = shelf.place(run), [*shelf.steps, *keys]
@@ -132,13 +130,13 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def held_run(shelf: Shelf, run: Listed) -> Run:
+def held_run(shelf: Shelf, run: Run) -> Run:
     """The run as the listing and the store have it, without asking the server."""
     held, _ = _held(shelf, run)
     return _described(held.run if held else Run(run.id), run)
 
 
-def _held(shelf: Shelf, run: Listed) -> tuple[_Held | None, str]:
+def _held(shelf: Shelf, run: Run) -> tuple[_Held | None, str]:
     """What is stored of a run, or None and what is wrong with it."""
     path = shelf.folder / run_file_name(run.id)
     if not path.exists():
@@ -147,10 +145,10 @@ def _held(shelf: Shelf, run: Listed) -> tuple[_Held | None, str]:
         found, extra = read_extra(path)
     except StoreError:
         return None, "its stored file was damaged and has been fetched anew"
-    return _Held(found, extra.get(_STAMP, ""), extra.get(_RAW, "")), ""
+    return _Held(found, extra.get(_RAW, "")), ""
 
 
-def _described(found: Run, run: Listed) -> Run:
+def _described(found: Run, run: Run) -> Run:
     """A stored run with what the listing says of it now."""
     return replace(
         found,
@@ -165,7 +163,7 @@ def _described(found: Run, run: Listed) -> Run:
     )
 
 
-def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> _Ready:
+def _write(shelf: Shelf, run: Run, raw: Raw, keys: Sequence[str], damage: str, watch: Watch) -> _Ready:
     """Put the run's history in the store, and its raw rows where more may join them."""
     points, drops = normalised(raw.frame, keys, shelf.steps, raw.bad)
     warnings = (*raw.notes, *((damage,) if damage else ()))
@@ -183,23 +181,23 @@ def _write(shelf: Shelf, run: Listed, raw: Raw, keys: Sequence[str], damage: str
 
 def _store(
     shelf: Shelf,
-    run: Listed,
+    run: Run,
     points: Sequence[Points],
     drops: Sequence[Drop],
     keys: Sequence[str],
     warnings: tuple[str, ...],
     token: str = "",
 ) -> _Ready:
-    described = describe(_described(Run(run.id), run), points, drops, keys, shelf.steps)
+    described = describe(replace(run, last_values={}), points, drops, keys, shelf.steps)
     described = replace(described, warnings=warnings, fetched_at=now_utc())
-    written, file = stage_run(shelf.folder, described, points, {_STAMP: run.stamp, _RAW: token})
+    written, file = stage_run(shelf.folder, described, points, {_RAW: token})
     return _Ready(written, (file,))
 
 
 # ---- a metric more -----------------------------------------------------------------------------------------------
 
 
-def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: list[str], watch: Watch) -> _Ready:
+def _with_metrics(wire: Wire, shelf: Shelf, run: Run, held: _Held, missing: list[str], watch: Watch) -> _Ready:
     """The stored history with metrics that the study did not name before: only these are read."""
 
     def joined() -> _Ready:
@@ -224,7 +222,7 @@ def _with_metrics(wire: Wire, shelf: Shelf, run: Listed, held: _Held, missing: l
 # ---- a run that goes on ------------------------------------------------------------------------------------------
 
 
-def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watch: Watch) -> _Ready | None:
+def _grown(wire: Wire, shelf: Shelf, run: Run, held: _Held, before: Raw, watch: Watch) -> _Ready | None:
     """The history with the rows since the last stored one; None where older rows have changed as well."""
     last = before.frame[STEP].max() if STEP in before.frame.columns else None
     if last is None:
@@ -235,7 +233,7 @@ def _grown(wire: Wire, shelf: Shelf, run: Listed, held: _Held, before: Raw, watc
 
 
 def _joined(
-    shelf: Shelf, run: Listed, before: Raw, new: Raw, since: Since, keys: Sequence[str], watch: Watch
+    shelf: Shelf, run: Run, before: Raw, new: Raw, since: Since, keys: Sequence[str], watch: Watch
 ) -> _Ready | None:
     below = pl.col(STEP) < since.step
     settled = before.frame.filter(below)
@@ -249,7 +247,7 @@ def _joined(
     return _write(shelf, run, replace(new, frame=rows, bad=bad), keys, "", watch)
 
 
-def _stage_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> tuple[Staged, ...]:
+def _stage_rows(shelf: Shelf, run: Run, raw: Raw, token: str) -> tuple[Staged, ...]:
     path = shelf.rows_file(run)
     if not token:
         path.unlink(missing_ok=True)
@@ -258,7 +256,7 @@ def _stage_rows(shelf: Shelf, run: Listed, raw: Raw, token: str) -> tuple[Staged
     return (stage(path, lambda aside: raw.frame.write_parquet(aside, compression="lz4", metadata=meta)),)
 
 
-def _read_rows(shelf: Shelf, run: Listed, held: _Held) -> Raw | None:
+def _read_rows(shelf: Shelf, run: Run, held: _Held) -> Raw | None:
     """The raw rows that belong to the stored history, where they are there and whole."""
     path = shelf.rows_file(run)
     try:
