@@ -1,8 +1,8 @@
 """From an address, a folder or a bundle to a proposed study."""
 
-from lib.discover.address import Looked, parse_place
+from lib.discover.address import Inspection, parse_address
 from lib.discover.find_keys import OPTIONAL, RATIO, STEP, TASK, Choices, Finding, find_keys
-from lib.discover.inspection import look_bundle, look_cloud, look_folder, server_at, study_at
+from lib.discover.inspection import inspect_bundle, inspect_folder, inspect_server, server_at, study_at
 from lib.discover.key_names import Suggested, preselected
 from lib.discover.propose import Proposal, arms, preview, propose, suggestions
 
@@ -13,15 +13,15 @@ __all__ = [
     "TASK",
     "Choices",
     "Finding",
-    "Looked",
+    "Inspection",
     "Proposal",
     "Suggested",
     "arms",
     "find_keys",
-    "look_bundle",
-    "look_cloud",
-    "look_folder",
-    "parse_place",
+    "inspect_bundle",
+    "inspect_folder",
+    "inspect_server",
+    "parse_address",
     "preselected",
     "preview",
     "propose",

@@ -17,7 +17,7 @@ _FORMS = "https://wandb.ai/entity/project/sweeps/id, entity/project/sweep or ent
 
 
 @dataclass(frozen=True)
-class Place:
+class WandbAddress:
     """A project on a W&B server, or one sweep or run of it; no server: the deployment's, or W&B's own."""
 
     entity: str
@@ -28,7 +28,7 @@ class Place:
 
     @property
     def address(self) -> str:
-        """The place as one can paste it: `parse_place` of it gives the place back."""
+        """The place as one can paste it: `parse_address` of it gives the place back."""
         parts = [self.entity, self.project]
         parts += ["sweeps", self.sweep] if self.sweep else ["runs", self.run] if self.run else []
         path = "/".join(quote(part, safe="") for part in parts)
@@ -37,7 +37,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Looked:
+class Inspection:
     """What was seen where runs are, without reading more than that takes.
 
     `lowest` is by key the lowest value seen: of every logged value where `whole`, else of the runs' last values.
@@ -54,7 +54,7 @@ class Looked:
     notes: tuple[str, ...] = ()
 
 
-def parse_place(text: str) -> Place:
+def parse_address(text: str) -> WandbAddress:
     """The place that a pasted address, or entity/project/sweep, names.
 
     Raises
@@ -94,7 +94,7 @@ def _server(address: str) -> tuple[str, str]:
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else ""), parts.path
 
 
-def _placed(server: str, path: str) -> Place:
+def _placed(server: str, path: str) -> WandbAddress:
     parts = [unquote(part).strip() for part in path.split("/") if part.strip()]
     if len(parts) < 2:
         raise InputError(f"This names no project: paste an address like {_FORMS}.")
@@ -105,17 +105,17 @@ def _placed(server: str, path: str) -> Place:
             )
     entity, project, *rest = parts
     if not rest:
-        return Place(entity, project, server=server)
+        return WandbAddress(entity, project, server=server)
     page, inner = rest[0], rest[1] if len(rest) > 1 else ""
     if page == "sweeps" and inner:
-        return Place(entity, project, sweep=inner, server=server)
+        return WandbAddress(entity, project, sweep=inner, server=server)
     if page == "runs" and inner:
-        return Place(entity, project, run=inner, server=server)
+        return WandbAddress(entity, project, run=inner, server=server)
     if page in _PROJECT_PAGES:
-        return Place(entity, project, server=server)
+        return WandbAddress(entity, project, server=server)
     if page in _OTHER_PAGES or server or inner:
         raise InputError(f"'{_shown(page)}' is no page of a sweep, a run or a project: paste one like {_FORMS}.")
-    return Place(entity, project, sweep=page)
+    return WandbAddress(entity, project, sweep=page)
 
 
 def _shown(part: str) -> str:

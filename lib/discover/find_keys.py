@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from lib.discover import key_names
-from lib.discover.address import Looked
+from lib.discover.address import Inspection
 from lib.runs import Run
 from lib.study import Metric
 
@@ -59,7 +59,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _EXACT
 
 
-def find_keys(looked: Looked, choices: Choices | None = None) -> dict[str, Finding]:
+def find_keys(looked: Inspection, choices: Choices | None = None) -> dict[str, Finding]:
     """What each key is, by what it is for: as chosen, else as found by its name and its values, else assumed.
 
     A value of "" says that no key was found, or that none was chosen.

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from lib.discover import key_names
-from lib.discover.address import Looked, Place
+from lib.discover.address import Inspection, WandbAddress
 from lib.runs import Run, as_number
 from lib.sources import (
     DEFAULT_SERVER,
@@ -20,6 +20,7 @@ from lib.sources import (
     Log,
     Request,
     Room,
+    RunPath,
     SourceError,
     Stopped,
     Unreachable,
@@ -31,7 +32,6 @@ from lib.sources import (
     read_log,
     server_of,
 )
-from lib.sources import Place as RunPlace
 from lib.study import Source, Study
 
 DEADLINE = 45.0
@@ -44,13 +44,13 @@ def study_at(source: Source) -> Study:
     return Study(name="look", title="look", source=source, metrics=(), tasks=())
 
 
-def source_at(place: Place) -> Source:
+def source_at(place: WandbAddress) -> Source:
     """The place as a study's source."""
     server = "" if place.server == DEFAULT_SERVER else place.server
     return Source(kind="wandb", entity=place.entity, project=place.project, base_url=server)
 
 
-def server_at(place: Place) -> str:
+def server_at(place: WandbAddress) -> str:
     """The server that a study of the place is read from.
 
     Raises
@@ -69,7 +69,7 @@ def server_at(place: Place) -> str:
 # ---- a W&B server ------------------------------------------------------------------------------------------------
 
 
-def look_cloud(place: Place, key: str, deadline: float = DEADLINE) -> Looked:
+def inspect_server(place: WandbAddress, key: str, deadline: float = DEADLINE) -> Inspection:
     """The runs of a place on a W&B server: of a sweep, of a run's sweep, or of the whole project.
 
     Parameters
@@ -100,7 +100,7 @@ def look_cloud(place: Place, key: str, deadline: float = DEADLINE) -> Looked:
     lowest: dict[str, float] = {}
     for run in runs:
         _lower(lowest, run.last_values.items())
-    return Looked(
+    return Inspection(
         source=source_at(place),
         title=" ".join(part for part in (place.project, sweep) if part),
         runs=tuple(replace(run, last_values={}) for run in runs),
@@ -119,12 +119,12 @@ def _sweep_of(client: Client, run_id: str, where: str) -> tuple[str, tuple[str, 
     return "", (f"Run {run_id} is in no sweep: every run of the project is shown.",)
 
 
-def _falls_there(wire: Wire, place: Place, runs: list[Run], watch: Watch) -> dict[str, tuple[int | None, int]]:
+def _falls_there(wire: Wire, place: WandbAddress, runs: list[Run], watch: Watch) -> dict[str, tuple[int | None, int]]:
     """The fall of the signal in the few runs where it tells what their ratio counts; a run that fails is left out."""
     falls: dict[str, tuple[int | None, int]] = {}
     try:
         for run, signal in [(r, s) for r in runs if (s := _signal_of(r)) and _undecided(r.config)][:SIGNALS]:
-            there = RunPlace(place.entity, place.project, run.id)
+            there = RunPath(place.entity, place.project, run.id)
             with brought(wire, Room(), there, [signal], watch, last_step=run.last_step) as found:
                 frame = found.raw().frame
             if signal in frame.columns:
@@ -152,7 +152,7 @@ def _undecided(config: dict[str, Any]) -> bool:
 # ---- here --------------------------------------------------------------------------------------------------------
 
 
-def look_folder(path: Path, deadline: float = DEADLINE) -> Looked:
+def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
     """The runs in a folder of wandb run directories; a file that cannot be read is a note.
 
     Raises
@@ -184,7 +184,7 @@ def look_folder(path: Path, deadline: float = DEADLINE) -> Looked:
             notes[0] if notes else f"{path} holds no .wandb file: name a folder with wandb run directories."
         )
     source = Source(kind="offline", path=str(path.resolve()))
-    return Looked(source, path.resolve().name, tuple(runs), lowest, whole=True, falls=falls, notes=tuple(notes))
+    return Inspection(source, path.resolve().name, tuple(runs), lowest, whole=True, falls=falls, notes=tuple(notes))
 
 
 def _logged(log: Log, lowest: dict[str, float], falls: dict[str, tuple[int | None, int]]) -> Run:
@@ -209,7 +209,7 @@ def _logged(log: Log, lowest: dict[str, float], falls: dict[str, tuple[int | Non
     )
 
 
-def look_bundle(path: Path) -> Looked:
+def inspect_bundle(path: Path) -> Inspection:
     """The runs of a bundle, with the keys whose histories it holds.
 
     Raises
@@ -236,7 +236,7 @@ def look_bundle(path: Path) -> Looked:
             )
             _note_fall(falls, run.id, rows.iter_rows())
     notes = tuple(problem.message for problem in manifest.problems)
-    return Looked(study.source, study.title, tuple(runs), lowest, whole=True, falls=falls, notes=notes)
+    return Inspection(study.source, study.title, tuple(runs), lowest, whole=True, falls=falls, notes=notes)
 
 
 def _lower(lowest: dict[str, float], values: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 from lib.discover import key_names
-from lib.discover.address import Looked
+from lib.discover.address import Inspection
 from lib.discover.find_keys import (
     DETACH_STEP,
     RATIO,
@@ -62,7 +62,7 @@ class Proposal:
 class _Known:
     """The runs of the chosen tasks, the keys found, and what the user chose."""
 
-    looked: Looked
+    looked: Inspection
     keys: dict[str, Finding]
     choices: Choices
 
@@ -73,13 +73,13 @@ class _Known:
         return [run for run in self.looked.runs if run.config.get(self.key(TASK)) == task]
 
 
-def task_names(looked: Looked, task_key: str) -> list[str]:
+def task_names(looked: Inspection, task_key: str) -> list[str]:
     """The tasks that the runs name under a config key; only text can name one."""
     values = [run.config.get(task_key) for run in looked.runs]
     return sorted({value for value in values if isinstance(value, str) and value})
 
 
-def propose(looked: Looked, choices: Choices | None = None) -> Proposal:
+def propose(looked: Inspection, choices: Choices | None = None) -> Proposal:
     """The study that these runs look like.
 
     Parameters
@@ -168,7 +168,7 @@ def _is_short(run: Run, total: float) -> bool:
 # ---- metrics -----------------------------------------------------------------------------------------------------
 
 
-def suggestions(looked: Looked, step_key: str = "_step") -> dict[str, key_names.Suggested]:
+def suggestions(looked: Inspection, step_key: str = "_step") -> dict[str, key_names.Suggested]:
     """By logged key, how it is best drawn; the step key is none of them."""
     keys = [key for key in logged_keys(looked.runs) if key != step_key]
     return {key: key_names.suggest(key, looked.lowest.get(key), looked.whole) for key in keys}
@@ -370,7 +370,7 @@ def _typed_step(known: _Known, name: str) -> tuple[int | None, Finding, list[str
 # ---- the preview -------------------------------------------------------------------------------------------------
 
 
-def preview(study: Study, looked: Looked) -> pl.DataFrame:
+def preview(study: Study, looked: Inspection) -> pl.DataFrame:
     """The runs of a study, one row a run and task: columns of `PREVIEW`."""
     blind = replace(study, tasks=tuple(replace(t, detach=replace(t.detach, signal=None)) for t in study.tasks))
     runs = []

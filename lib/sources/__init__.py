@@ -3,7 +3,7 @@
 from lib.sources.bundle import bundled_study, write_bundle
 from lib.sources.cloud.client import DEFAULT_SERVER, Client, resolve_key, server_of
 from lib.sources.cloud.fetch import stored
-from lib.sources.cloud.history import Place, brought
+from lib.sources.cloud.history import RunPath, brought
 from lib.sources.cloud.http import Failed, Stopped, Watch, Wire
 from lib.sources.cloud.limits import Room
 from lib.sources.cloud.parquet import STEP
@@ -17,10 +17,10 @@ __all__ = [
     "Client",
     "Failed",
     "Log",
-    "Place",
     "Progress",
     "Request",
     "Room",
+    "RunPath",
     "SourceError",
     "Stopped",
     "Unreachable",

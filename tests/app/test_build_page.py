@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app.session import access
-from lib.discover import look_bundle, look_cloud, look_folder, server_at
-from lib.discover.address import Place
+from lib.discover import inspect_bundle, inspect_folder, inspect_server, server_at
+from lib.discover.address import WandbAddress
 from lib.runs import store
 from lib.sources import SourceError, Unreachable, fetch, write_bundle
 from lib.study import load_study
@@ -135,17 +135,21 @@ def test_what_is_wrong_with_an_address_is_said(text, said):
 
 def test_errors_of_the_server_are_one_sentence_each(server):
     server.add(PROJECT, FakeRun("r1", sweep="s1"))
-    place = Place("thomasevers9", "tdmpc2-tdmpc2", server=server.url)
+    place = WandbAddress("thomasevers9", "tdmpc2-tdmpc2", server=server.url)
     for key, wanted, said in [
         ("b" * 40, place, "does not accept this key"),
-        (KEY, Place("thomasevers9", "tdmpc2-tdmpc2", sweep="gone", server=server.url), "There is no sweep 'gone'"),
-        (KEY, Place("thomasevers9", "tdmpc2-tdmpc2", run="gone", server=server.url), "There is no run 'gone'"),
-        (KEY, Place("thomasevers9", "hidden", server=server.url), "There is no project thomasevers9/hidden"),
+        (
+            KEY,
+            WandbAddress("thomasevers9", "tdmpc2-tdmpc2", sweep="gone", server=server.url),
+            "There is no sweep 'gone'",
+        ),
+        (KEY, WandbAddress("thomasevers9", "tdmpc2-tdmpc2", run="gone", server=server.url), "There is no run 'gone'"),
+        (KEY, WandbAddress("thomasevers9", "hidden", server=server.url), "There is no project thomasevers9/hidden"),
     ]:
         with pytest.raises(SourceError, match=said):
-            look_cloud(wanted, key)
+            inspect_server(wanted, key)
     with pytest.raises(Unreachable, match="cannot be reached"):
-        look_cloud(Place("a", "b", server="http://127.0.0.1:9"), KEY)
+        inspect_server(WandbAddress("a", "b", server="http://127.0.0.1:9"), KEY)
 
 
 def test_a_silent_server_ends_at_the_deadline(server):
@@ -153,7 +157,7 @@ def test_a_silent_server_ends_at_the_deadline(server):
     server.latency = 30.0
     start = time.monotonic()
     with pytest.raises(Unreachable, match="within 2 s"):
-        look_cloud(Place("team", "p", server=server.url), KEY, deadline=2)
+        inspect_server(WandbAddress("team", "p", server=server.url), KEY, deadline=2)
     assert time.monotonic() - start < 5
     server.latency = 0.0
 
@@ -169,13 +173,13 @@ def test_the_deployments_key_is_never_sent_to_a_place_that_is_pasted(server, mon
 def test_a_deployment_bound_to_one_server_says_so(monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.lab.example")
     with pytest.raises(SourceError, match=r"reads https://wandb\.lab\.example"):
-        server_at(Place("a", "b", server="https://api.wandb.ai"))
-    assert server_at(Place("a", "b")) == "https://wandb.lab.example"
+        server_at(WandbAddress("a", "b", server="https://api.wandb.ai"))
+    assert server_at(WandbAddress("a", "b")) == "https://wandb.lab.example"
 
 
 def test_a_run_leads_to_its_sweep(server):
     fill(server, seeds=2)
-    looked = look_cloud(Place(*PROJECT.split("/"), run="nqfufp3t-1", server=server.url), KEY)
+    looked = inspect_server(WandbAddress(*PROJECT.split("/"), run="nqfufp3t-1", server=server.url), KEY)
     assert [run.id for run in looked.runs] == ["nqfufp3t-1", "nqfufp3t-2"]
     assert looked.notes == ("Run nqfufp3t-1 is in sweep nqfufp3t: all of its runs are shown.",)
     assert looked.runs[0].last_step == 100_001
@@ -186,14 +190,14 @@ def test_the_logged_learning_rate_is_read_where_it_tells_what_the_ratio_counts(s
     rows = [{"_step": s, "train/encoder_lr": 0.1 if s < 700 else 0.0, "train/loss": 1.0} for s in range(0, 1001, 100)]
     config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
     server.add("team/p", FakeRun("r1", rows=rows, config=config, sweep="s", summary={"train/loss": 1.0, "n": -2}))
-    looked = look_cloud(Place("team", "p", sweep="s", server=server.url), KEY)
+    looked = inspect_server(WandbAddress("team", "p", sweep="s", server=server.url), KEY)
     assert looked.falls == {"r1": (600, 700)}
     assert looked.lowest == {"train/loss": 1.0, "n": -2.0}
     assert not looked.whole
 
 
 def test_a_bundle_gives_the_demo_with_its_keys():
-    looked = look_bundle(ROOT / "data" / "demo")
+    looked = inspect_bundle(ROOT / "data" / "demo")
     assert len(looked.runs) == 32
     assert looked.runs[0].keys == (
         "eval/episode_reward", "train/consistency_loss", "train/encoder_lr", "train/episode_reward",
@@ -204,12 +208,12 @@ def test_a_bundle_gives_the_demo_with_its_keys():
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     with pytest.raises(SourceError, match="is not a folder"):
-        look_folder(tmp_path / "none")
+        inspect_folder(tmp_path / "none")
     with pytest.raises(SourceError, match=r"holds no \.wandb file"):
-        look_folder(tmp_path)
+        inspect_folder(tmp_path)
     (tmp_path / "run-x.wandb").write_bytes(b"nothing")
     with pytest.raises(SourceError, match="is not a W&B run log"):
-        look_folder(tmp_path)
+        inspect_folder(tmp_path)
 
 
 def test_hosted_deployments_offer_no_folder(monkeypatch):

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from lib.discover import Choices, Looked, arms, find_keys, look_bundle, parse_place, preselected, preview, propose
-from lib.discover.address import WANDB_API, Place
+from lib.discover import (
+    Choices,
+    Inspection,
+    arms,
+    find_keys,
+    inspect_bundle,
+    parse_address,
+    preselected,
+    preview,
+    propose,
+)
+from lib.discover.address import WANDB_API, WandbAddress
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
 from lib.discover.key_names import family_of, label_of, suggest, title_of
 from lib.runs import Run
@@ -22,27 +32,27 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("https://wandb.ai/me/p/sweeps/8lsl2o4p", Place("me", "p", sweep="8lsl2o4p", server=WANDB_API)),
-        (" https://wandb.ai/me/p/sweeps/x/workspace?nw=1#a ", Place("me", "p", sweep="x", server=WANDB_API)),
-        ("https://wandb.ai/me/p/runs/r1/overview", Place("me", "p", run="r1", server=WANDB_API)),
-        ("https://api.wandb.ai/me/p", Place("me", "p", server=WANDB_API)),
-        ("wandb.ai/me/p/workspace", Place("me", "p", server=WANDB_API)),
+        ("https://wandb.ai/me/p/sweeps/8lsl2o4p", WandbAddress("me", "p", sweep="8lsl2o4p", server=WANDB_API)),
+        (" https://wandb.ai/me/p/sweeps/x/workspace?nw=1#a ", WandbAddress("me", "p", sweep="x", server=WANDB_API)),
+        ("https://wandb.ai/me/p/runs/r1/overview", WandbAddress("me", "p", run="r1", server=WANDB_API)),
+        ("https://api.wandb.ai/me/p", WandbAddress("me", "p", server=WANDB_API)),
+        ("wandb.ai/me/p/workspace", WandbAddress("me", "p", server=WANDB_API)),
         (
             "https://WANDB.lab.example:8080/me/p/runs/r",
-            Place("me", "p", run="r", server="https://wandb.lab.example:8080"),
+            WandbAddress("me", "p", run="r", server="https://wandb.lab.example:8080"),
         ),
-        ("http://127.0.0.1:9/me/p/sweeps", Place("me", "p", server="http://127.0.0.1:9")),
-        ("localhost:8080/me/p", Place("me", "p", server="http://localhost:8080")),
-        ("http://[::1]:9/me/p", Place("me", "p", server="http://[::1]:9")),
-        ("me/p/8lsl2o4p", Place("me", "p", sweep="8lsl2o4p")),
-        ("me/p/sweeps/8lsl2o4p", Place("me", "p", sweep="8lsl2o4p")),
-        ("me/p/runs/r1", Place("me", "p", run="r1")),
-        ("me/p/", Place("me", "p")),
-        ("https://wandb.ai/me/my%20project/sweeps/x", Place("me", "my project", sweep="x", server=WANDB_API)),
+        ("http://127.0.0.1:9/me/p/sweeps", WandbAddress("me", "p", server="http://127.0.0.1:9")),
+        ("localhost:8080/me/p", WandbAddress("me", "p", server="http://localhost:8080")),
+        ("http://[::1]:9/me/p", WandbAddress("me", "p", server="http://[::1]:9")),
+        ("me/p/8lsl2o4p", WandbAddress("me", "p", sweep="8lsl2o4p")),
+        ("me/p/sweeps/8lsl2o4p", WandbAddress("me", "p", sweep="8lsl2o4p")),
+        ("me/p/runs/r1", WandbAddress("me", "p", run="r1")),
+        ("me/p/", WandbAddress("me", "p")),
+        ("https://wandb.ai/me/my%20project/sweeps/x", WandbAddress("me", "my project", sweep="x", server=WANDB_API)),
     ],
 )
 def test_places(text, place):
-    assert parse_place(text) == place
+    assert parse_address(text) == place
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,7 @@ def test_places(text, place):
 )
 def test_what_names_no_place(text, said):
     with pytest.raises(InputError, match=said) as error:
-        parse_place(text)
+        parse_address(text)
     assert "secret" not in str(error.value)
 
 
@@ -77,17 +87,17 @@ PAGES = {"workspace", "table", "overview", "sweeps", "runs", "logs", "jobs"}
 
 @given(NAME, NAME, some.sampled_from(["", "sweep", "run"]), NAME, SERVER)
 def test_a_places_address_gives_it_back(entity, project, kind, inner, server):
-    place = Place(entity, project, **({kind: inner} if kind else {}), server=server)
+    place = WandbAddress(entity, project, **({kind: inner} if kind else {}), server=server)
     if entity == "localhost":
         return
-    assert parse_place(place.address) == place
+    assert parse_address(place.address) == place
 
 
 @settings(max_examples=500)
 @given(some.text(max_size=80))
 def test_any_text_is_a_place_or_one_sentence(text):
     try:
-        place = parse_place(text)
+        place = parse_address(text)
     except InputError as error:
         assert str(error).endswith(".")
         assert str(error).isprintable()
@@ -158,8 +168,8 @@ def run(name="r", last=1000, sweep="s", keys=("train/loss",), state="finished", 
                keys=tuple(keys), last_step=last)  # fmt: skip
 
 
-def looked(*runs, **more) -> Looked:
-    return Looked(Source("wandb", "e", "p"), "p s", runs, **more)
+def looked(*runs, **more) -> Inspection:
+    return Inspection(Source("wandb", "e", "p"), "p s", runs, **more)
 
 
 def finding(proposal, what):
@@ -169,7 +179,7 @@ def finding(proposal, what):
 
 def _forks():
     """The demo's fork pairs: its runs with randomised detach steps are a design that no config tells."""
-    seen = look_bundle(ROOT / "data" / "demo")
+    seen = inspect_bundle(ROOT / "data" / "demo")
     return replace(seen, runs=tuple(r for r in seen.runs if r.sweep_id != "cart0002"))
 
 

@@ -18,15 +18,15 @@ from lib.discover import (
     TASK,
     Choices,
     Finding,
-    Looked,
+    Inspection,
     Proposal,
     Suggested,
     arms,
     find_keys,
-    look_bundle,
-    look_cloud,
-    look_folder,
-    parse_place,
+    inspect_bundle,
+    inspect_folder,
+    inspect_server,
+    parse_address,
     preselected,
     preview,
     propose,
@@ -67,7 +67,7 @@ def _ask_place() -> None:
     if not text:
         return
     try:
-        place = parse_place(text)
+        place = parse_address(text)
         server = server_at(place)
     except InputError as error:
         st.error(_escaped(str(error)), icon=":material/error:")
@@ -78,7 +78,7 @@ def _ask_place() -> None:
         st.caption("Only your own key is used for a place that you bring.")
         return
     if st.button("List the runs", key="build_look", icon=":material/travel_explore:"):
-        _look(lambda: look_cloud(place, key))
+        _look(lambda: inspect_server(place, key))
 
 
 def _ask_folder() -> None:
@@ -86,16 +86,16 @@ def _ask_folder() -> None:
         return
     text = st.text_input("Folder with wandb run directories", key="build_folder", placeholder="~/project/wandb")
     if st.button("List the runs", key="build_look", icon=":material/folder_open:", disabled=not text):
-        _look(lambda: look_folder(Path(text).expanduser()))
+        _look(lambda: inspect_folder(Path(text).expanduser()))
 
 
 def _ask_bundle() -> None:
     file = st.file_uploader("A bundle (.zip)", type=["zip"], key="build_bundle")
     if file is not None and st.button("List the runs", key="build_look", icon=":material/inventory_2:"):
-        _look(lambda: look_bundle(session.keep_upload(file.getvalue())))
+        _look(lambda: inspect_bundle(session.keep_upload(file.getvalue())))
 
 
-def _look(looking: Callable[[], Looked]) -> None:
+def _look(looking: Callable[[], Inspection]) -> None:
     """Keep what is seen for this session, or say why nothing is."""
     st.session_state.pop(_LOOKED, None)
     try:
@@ -120,7 +120,7 @@ def _label(text: str) -> str:
 # ---- the proposal ------------------------------------------------------------------------------------------------
 
 
-def _proposal(looked: Looked, prefix: str) -> None:
+def _proposal(looked: Inspection, prefix: str) -> None:
     for note in looked.notes:
         st.warning(_escaped(note), icon=":material/info:")
     title = st.text_input("Title of the study", value=looked.title, key=f"{prefix}_title", required=True)
@@ -139,7 +139,7 @@ def _proposal(looked: Looked, prefix: str) -> None:
     _open(final.study, prefix, ready=sound and not final.questions)
 
 
-def _choose_keys(looked: Looked, prefix: str) -> dict[str, str]:
+def _choose_keys(looked: Inspection, prefix: str) -> dict[str, str]:
     """The keys that the user chose other than they were found."""
     st.markdown("**Keys found in configs and histories**")
     chosen: dict[str, str] = {}
@@ -164,7 +164,7 @@ def _said(finding: Finding) -> None:
     st.markdown(f":{color}-badge[{finding.known}] :small[{_escaped(finding.where)}]")
 
 
-def _choose_metrics(looked: Looked, keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
+def _choose_metrics(looked: Inspection, keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
     """The metrics as corrected, and whether they can be used."""
     suggested = suggestions(looked, find_keys(looked, Choices(keys=keys))[STEP].value)
     chosen = st.multiselect(
@@ -224,7 +224,7 @@ def _option(place: st.delta_generator.DeltaGenerator, label: str, options: Seque
     return place.selectbox(label, options, index=options.index(value), key=key)
 
 
-def _choose_detach(looked: Looked, draft: Proposal, choices: Choices, prefix: str) -> Choices:
+def _choose_detach(looked: Inspection, draft: Proposal, choices: Choices, prefix: str) -> Choices:
     """The choices with the reading of the ratio, the tasks, their total steps and their detach steps."""
     found = {finding.what: finding for finding in draft.findings}
     ratio = found[RATIO].value
@@ -282,7 +282,7 @@ def _choose_reading(found: Finding | None, key: str) -> str | None:
 # ---- preview and opening -----------------------------------------------------------------------------------------
 
 
-def _preview(looked: Looked, final: Proposal) -> None:
+def _preview(looked: Inspection, final: Proposal) -> None:
     st.markdown("**Preview**")
     runs = preview(final.study, looked)
     table(arms(runs), alt="Runs of the proposed study by task and arm, with their seeds")
@@ -334,7 +334,7 @@ def add_metric(study: Study, manifest: Manifest) -> None:
     bundled = study.source.kind == "bundle"
     runs = tuple(replace(run, keys=tuple(run.rows)) if bundled else run for run in manifest.runs)
     taken = {*study.step_key, *(metric.key for metric in study.metrics)}
-    suggested = suggestions(Looked(study.source, study.title, runs))
+    suggested = suggestions(Inspection(study.source, study.title, runs))
     keys = [key for key in suggested if key not in taken]
     with st.expander("Add a metric that the runs logged", icon=":material/add_chart:"):
         if not keys:

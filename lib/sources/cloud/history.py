@@ -32,7 +32,7 @@ class Gone(Failed):
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPath:
     """Where a run is on the server."""
 
     entity: str
@@ -75,7 +75,7 @@ def _count(counts: dict[str, int], more: dict[str, int]) -> None:
         counts[key] = counts.get(key, 0) + count
 
 
-def _exports(wire: Wire, place: Place, watch: Watch) -> _Exports:
+def _exports(wire: Wire, place: RunPath, watch: Watch) -> _Exports:
     names = {"entity": place.entity, "project": place.project, "runName": place.run, "liveKeys": [STEP]}
     history = _run(wire.graphql(_EXPORTS, names, watch)).get("parquetHistory") or {}
     live = [row[STEP] for row in history.get("liveData") or [] if row.get(STEP) is not None]
@@ -105,7 +105,7 @@ def _span(frame: pl.DataFrame) -> tuple[float, float]:
 
 def _live(
     wire: Wire,
-    place: Place,
+    place: RunPath,
     wanted: list[str],
     watch: Watch,
     steps: tuple[int, ...],
@@ -177,7 +177,7 @@ class Brought:
 def brought(
     wire: Wire,
     room: Room,
-    place: Place,
+    place: RunPath,
     columns: Sequence[str],
     watch: Watch,
     last_step: int | None = None,
@@ -208,7 +208,7 @@ def brought(
 
 @contextmanager
 def _brought(
-    wire: Wire, room: Room, place: Place, wanted: list[str], watch: Watch, last_step: int | None, since: Since | None
+    wire: Wire, room: Room, place: RunPath, wanted: list[str], watch: Watch, last_step: int | None, since: Since | None
 ) -> Iterator[Brought]:
     exports = _exports(wire, place, watch)
     asks = [partial(wire.read, url, watch) for url in exports.urls]

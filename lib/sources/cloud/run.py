@@ -25,7 +25,7 @@ from lib.runs import (
     stage,
     stage_run,
 )
-from lib.sources.cloud.history import Brought, Place, Raw, Since, brought
+from lib.sources.cloud.history import Brought, Raw, RunPath, Since, brought
 from lib.sources.cloud.http import Stopped, Watch, Wire
 from lib.sources.cloud.limits import Desk, Room
 from lib.sources.cloud.parquet import STEP
@@ -57,9 +57,9 @@ class Shelf:
         """The study's step keys."""
         return self.study.step_key
 
-    def place(self, run: Run) -> Place:
+    def place(self, run: Run) -> RunPath:
         """Where the run is on the server."""
-        return Place(self.study.source.entity, self.study.source.project, run.id)
+        return RunPath(self.study.source.entity, self.study.source.project, run.id)
 
     def rows_file(self, run: Run) -> Path:
         """The raw rows of a run that goes on."""
