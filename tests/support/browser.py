@@ -57,16 +57,16 @@ def chromium() -> str | None:
 
 
 class Server:
-    """A `streamlit run` of the app on a free port, with a store of its own."""
+    """A `streamlit run` of the app, or of another script, on a free port, with a store of its own."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, script: Path = ROOT / "streamlit_app.py", **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "server.log"
         env = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "STREAMLIT_"))}
         env |= {"DETACH_STORE": str(folder / "store"), "NETRC": str(folder / "netrc"), "PYTHONUNBUFFERED": "1"}
         env |= environment
-        command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+        command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
         command += ["--server.address", "127.0.0.1", "--server.port", str(self.port)]
         command += ["--server.fileWatcherType", "none"]
         with self._log.open("wb") as log:
@@ -97,6 +97,11 @@ class Server:
             except OSError:
                 time.sleep(0.05)
         raise RuntimeError(f"The server did not come up:\n{self.log()}")
+
+    @property
+    def pid(self) -> int:
+        """The id of the server's process."""
+        return self._process.pid
 
     def stop(self) -> None:
         """End the server."""
