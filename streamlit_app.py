@@ -1,12 +1,12 @@
 """Did the detach help? The router and the frame around every page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from lib.app import session
-from lib.app.widgets import export, fetching, notices, page_frame, pickers, share, view_settings
-from lib.curves import View
+from lib.app.widgets import export, fetching, notices, pickers, share, view_settings
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -60,23 +60,23 @@ PAGES = [
 
 page = st.navigation(PAGES)
 with st.sidebar:
-    name = pickers.study_picker()
-    study, found, complaint = page_frame.opened_study(name)
-    view = View()
+    opened = session.open_chosen(pickers.study_picker())
+    study, current = opened.study, opened.current
     if study is not None:
-        fetching.freshness(study, found.manifest if found else None)
-        if found is not None:
-            fetching.live(study, found.manifest)
-        view = view_settings.view_settings(study, found)
-session.hold(study, found, complaint, view)
-if study is not None:
-    notices.fetch_ended(study, found)
+        fetching.freshness(study, opened.manifest)
+        if current is not None:
+            fetching.live(study, current.manifest)
+        view = view_settings.view_settings(current)
+        opened = replace(opened, current=current and current.with_view(view))
+session.keep_opened(opened)
+if study is not None and current is not None:
+    notices.fetch_ended(study, current.manifest)
 notices.show()
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.title(study.title if study is not None and page.url_path == "" else page.title, anchor=False)
-    if found is not None:
+    if opened.current is not None:
         with st.container(horizontal=True, width="content"):
-            share.share(session.current())
-            export.export(session.current())
+            share.share(opened)
+            export.export(opened.current)
 page.run()

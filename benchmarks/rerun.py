@@ -114,12 +114,15 @@ def measure(clock: Clock, page: str, study: object | None, repeats: int) -> tupl
     import streamlit as st
     from streamlit.testing.v1 import AppTest
 
+    from lib.app.session import SessionState, keys
+    from lib.app.session.state import KEY
+
     st.cache_data.clear()
     st.cache_resource.clear()
     visit = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=600)
     if study is not None:
-        visit.session_state["own_studies"] = {"large": study}
-        visit.query_params["study"] = "large"
+        visit.session_state[KEY] = SessionState(own_studies={"large": study})
+        visit.query_params[keys.STUDY] = "large"
     visit.switch_page(f"pages/{page}.py").run()
     settings = [
         lambda v: v.selectbox(key="spread").set_value("std error"),

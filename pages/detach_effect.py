@@ -4,7 +4,7 @@ from lib.app import session
 from lib.app.widgets import effect, page_frame, pickers
 from lib.report import methods
 
-current = page_frame.need_runs()
+current = page_frame.require_runs()
 study = current.study
 
 evidence = effect.windows(study)
@@ -30,4 +30,4 @@ with halves.cell():
 with halves.cell():
     effect.event_time(current)
 
-page_frame.how(f"{methods.EFFECTS}\n\n{methods.VERDICTS}")
+page_frame.explanation(f"{methods.EFFECTS}\n\n{methods.VERDICTS}")

@@ -5,7 +5,7 @@ from lib.app import session
 from lib.app.widgets import cards, charts, overview, page_frame
 from lib.report import methods
 
-current = page_frame.need_runs()
+current = page_frame.require_runs()
 study = current.study
 
 if study.hypothesis:
@@ -22,4 +22,6 @@ for task in study.tasks:
     cards.effect_cards(study, rows)
     overview.charts(current, task)
 
-page_frame.how(f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}")
+page_frame.explanation(
+    f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}"
+)

@@ -2,13 +2,14 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
+from lib.app.session import keys
 from lib.app.widgets import page_frame
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.tables import table
 from lib.report import methods
 from lib.runs import never_logged
 
-current = page_frame.need_runs()
+current = page_frame.require_runs()
 study = current.study
 runs = session.runs(current)
 links = {run.id: run.url for run in current.manifest.runs}
@@ -32,7 +33,7 @@ if not any(links.values()):
     shown = shown.drop("W&B")
 picked = table(
     shown,
-    key="runs_table",
+    key=keys.RUNS_TABLE,
     on_select="rerun",
     selection_mode="multi-row",
     column_config={
@@ -81,4 +82,4 @@ if any(differing.values()):
         for key, values in found.items():
             st.markdown(f"- **{title}**: `{key}` is {', '.join(values)}")
 
-page_frame.how(f"{methods.AUDIT}\n\n{methods.DETACH}")
+page_frame.explanation(f"{methods.AUDIT}\n\n{methods.DETACH}")

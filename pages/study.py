@@ -6,16 +6,17 @@ from lib.app.widgets import study as study_widgets
 from lib.report import methods
 from lib.study import to_toml, without_folders
 
-study, manifest, complaint = session.opened()
-if complaint:
-    st.error(complaint, icon=":material/error:")
+opened = session.opened()
+study, manifest = opened.study, opened.manifest
+if opened.message:
+    st.error(opened.message, icon=":material/error:")
 if study is not None:
     st.header(study.title, anchor=False)
     fetching.fetch_panel(study, manifest)
     if manifest is not None:
         fetching.problems(study, manifest)
     study_widgets.source(study, manifest)
-    study_widgets.asked(study)
+    study_widgets.question(study)
     if manifest is not None:
         new_study.add_metric(study, manifest)
     with st.expander("The study file, every default included", icon=":material/description:"):
@@ -23,8 +24,8 @@ if study is not None:
         st.button("Edit a copy", icon=":material/edit:", on_click=study_widgets.edit, args=(study,))
     edit.form(study)
     study_widgets.stored(study)
-    study_widgets.share(study, manifest)
+    study_widgets.share(opened)
 new_study.build()
 study_widgets.another()
 
-page_frame.how(methods.SOURCES)
+page_frame.explanation(methods.SOURCES)

@@ -235,17 +235,17 @@ def test_fetch_a_study_from_a_server(cloud):
 
 
 def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
-    hold = session.hold
+    keep_opened = session.keep_opened
 
-    def hold_until_fetched(study, *rest):
-        job = session.job_of(study)
-        while job and job.running:
+    def keep_when_fetched(opened):
+        job = session.job_of(opened.study)
+        while job and job.is_running:
             time.sleep(0.01)
-        hold(study, *rest)
+        keep_opened(opened)
 
     cloud.latency = 0.1
     at = visit("overview", study="detach_encoder")
-    monkeypatch.setattr(session, "hold", hold_until_fetched)
+    monkeypatch.setattr(session, "keep_opened", keep_when_fetched)
     fine(at.button(key="first_fetch").click().run())
     assert [e.value for e in at.info] == []
     assert len(charts(at)) == 2

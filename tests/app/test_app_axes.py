@@ -6,24 +6,14 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib.app import session
 from lib.curves import View
 from lib.report import figures, study_drawn
 from lib.sources import fetch
 from lib.study import load_study
-from tests.support.app_kit import PAGES, charts, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PAGES, charts, fine, go, server_state, view_of, visit  # noqa: F401 - a fixture
 from tests.support.chart_frames import layer, rows
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(autouse=True)
-def views(monkeypatch) -> list[View]:
-    """The views that pages were handed, as they come."""
-    seen: list[View] = []
-    hold = session.hold
-    monkeypatch.setattr(session, "hold", lambda *opened: (seen.append(opened[-1]), hold(*opened))[1])
-    return seen
 
 
 def infos(at: AppTest) -> str:
@@ -35,14 +25,14 @@ SETTINGS = [("x", "wall time", "x", "wall"), ("color", "seed", "color_by", "seed
 
 
 @pytest.mark.parametrize(("key", "value", "field", "held"), SETTINGS)
-def test_a_setting_is_in_the_view_whether_chosen_or_in_the_address(key, value, field, held, views):
+def test_a_setting_is_in_the_view_whether_chosen_or_in_the_address(key, value, field, held):
     at = visit("rewards")
-    assert getattr(views[-1], field) == getattr(View(), field)
+    assert getattr(view_of(at), field) == getattr(View(), field)
     widget = at.sidebar.toggle(key=key) if value is True else at.sidebar.selectbox(key=key)
     fine(widget.set_value(value).run())
-    assert views[-1] == dataclasses.replace(View(), **{field: held})
-    visit("losses", **{key: str(value).lower()})
-    assert views[-1] == dataclasses.replace(View(), **{field: held})
+    assert view_of(at) == dataclasses.replace(View(), **{field: held})
+    at = visit("losses", **{key: str(value).lower()})
+    assert view_of(at) == dataclasses.replace(View(), **{field: held})
 
 
 def test_wall_time_moves_curves_and_changes_no_value():
@@ -61,21 +51,21 @@ def test_what_wall_time_cannot_show_is_said():
     assert infos(visit("rewards")) == ""
 
 
-def test_notebook_arithmetic_has_no_wall_time(views):
+def test_notebook_arithmetic_has_no_wall_time():
     at = visit("rewards", x="wall time", exact="true")
-    assert (views[-1].grid, views[-1].x) == ("exact", "steps")
+    assert (view_of(at).grid, view_of(at).x) == ("exact", "steps")
     assert any("Notebook arithmetic has no wall time" in caption.value for caption in at.sidebar.caption)
     assert charts(at)[0].title("x") == "Environment Steps"
     # A range in hours is none of steps.
-    visit("rewards", x="wall time", exact="true", **{"from": "0.01", "to": "0.04"})
-    assert views[-1].span is None
+    at = visit("rewards", x="wall time", exact="true", **{"from": "0.01", "to": "0.04"})
+    assert view_of(at).span is None
 
 
-def test_another_axis_draws_all_again(views):
+def test_another_axis_draws_all_again():
     at = visit("rewards", **{"from": "20000", "to": "60000"})
-    assert views[-1].span == (20_000, 60_000)
+    assert view_of(at).span == (20_000, 60_000)
     fine(at.sidebar.selectbox(key="x").select("wall time").run())
-    assert views[-1] == View(x="wall")
+    assert view_of(at) == View(x="wall")
 
 
 def test_runs_are_drawn_in_the_colour_of_their_value():
@@ -120,15 +110,16 @@ def test_every_page_takes_them_all():
         assert page not in drawn or len(colored) == drawn[page]
 
 
-def test_exports_draw_what_the_page_draws(views):
-    page = charts(visit("rewards", x="wall time", color="detach_step", raw="true"))[0]
+def test_exports_draw_what_the_page_draws():
+    at = visit("rewards", x="wall time", color="detach_step", raw="true")
+    page = charts(at)[0]
     study = load_study("demo")
-    drawn = study_drawn(study, fetch(study), views[-1])
+    drawn = study_drawn(study, fetch(study), view_of(at))
     figure = dict(figures.figures(study, drawn))["acrobot_swingup_reward"]
     for name in ("line", "runs", "raw"):
         on_page = [
             {k: v if isinstance(v, float | int) else str(v) for k, v in r.items()} for r in page.rows(name).to_dicts()
         ]
         assert rows(figure, name) == on_page
-    at = layer(figure, "detach_rule")["encoding"]["x"]["datum"]
-    assert at == page.layers["rule"]["encoding"]["x"]["datum"]
+    step = layer(figure, "detach_rule")["encoding"]["x"]["datum"]
+    assert step == page.layers["rule"]["encoding"]["x"]["datum"]

@@ -1,28 +1,15 @@
 """The Detach effect page: what it claims on the demo, and everything that it refuses to say."""
 
-import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lib.study import Study
-from tests.support.app_kit import ROOT, charts, fine, visit
+from tests.support.app_kit import charts, fine, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
-
-
-@pytest.fixture(autouse=True)
-def empty_caches():
-    st.cache_data.clear()
 
 
 def opened(study: Study, **query: str) -> AppTest:
     """The page on a study that this session opened."""
-    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    at.session_state["own_studies"] = {"kit": study}
-    at.session_state["study"] = "kit"
-    at.switch_page("pages/detach_effect.py")
-    for name, value in query.items():
-        at.query_params[name] = value
-    return fine(at.run())
+    return visit("detach_effect", own=study, **query)
 
 
 def sentences(at: AppTest) -> list[str]:

@@ -2,8 +2,6 @@
 
 import io
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -11,14 +9,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app import session
-from lib.app.session import Current, cached_effects, cached_results, downloads
+from lib.app.session import Current
 from lib.charts.style import PALETTE
 from lib.curves import COLUMNS, View, study_curves, study_raw
 from lib.report import FORMATS, GRID_STEM, PRESETS, plotted, table
 from lib.runs import Run
 from lib.sources import fetch
 from lib.study import DetachRule, load_study
-from tests.support.app_kit import ROOT, fine, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import fine, server_state, unopened, visit  # noqa: F401 - a fixture
 from tests.support.frames import REWARD, series, study
 from tests.support.frames import manifest as made
 from tests.support.pdf import read_with
@@ -29,16 +27,10 @@ PLAIN = {"font": "Liberation Sans", "size": 9.0, "scale": 1.0, "footer": True}
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Current]:
-    """The demo as a page holds it; a session's caches are out of reach here, so what they cache is called itself."""
+def demo() -> Current:
+    """The demo as a page has it."""
     study = load_study("demo")
-    manifest = fetch(study)
-    with pytest.MonkeyPatch.context() as patched:
-        for module in (cached_effects, cached_results, downloads, sys.modules[Current.__module__]):
-            for name, one in vars(module).copy().items():
-                if type(one).__name__ == "CachedFunc":
-                    patched.setattr(module, name, one.__wrapped__)
-        yield Current(study, manifest, View(seeds=True), session.stamp_of(manifest))
+    return Current(study, fetch(study), "demo", is_public=True, view=View(seeds=True))
 
 
 def figure(demo: Current, name: str) -> session.Exported:
@@ -222,9 +214,7 @@ def test_evidence_is_chosen_by_task_metric_and_drawing(opened):
 def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure():
     demo = load_study("demo")
     never = replace(demo, name="never", tasks=tuple(replace(task, detach=DetachRule()) for task in demo.tasks))
-    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    at.session_state["own_studies"] = {"never": never}
-    at.session_state["study"] = "never"
+    at = unopened("overview", own=never)
     at.session_state["export"] = True
     fine(at.run())
     for name in ("All claims", "Reward against loss"):

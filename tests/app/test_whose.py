@@ -48,13 +48,13 @@ def opens_script():
     """Opens a study text or an uploaded file, and writes its name or what is wrong with it."""
     import streamlit as st
 
-    from lib.app.session import brought, open_text, open_upload, study_named
+    from lib.app.session import fetch_result, open_text, open_upload, study_named
     from lib.study import InputError
 
     upload = st.session_state.get("upload")
     try:
         name = open_upload(*upload) if upload else open_text(st.session_state["text"])
-        brought(study_named(name))
+        fetch_result(study_named(name))
         st.write(name)
     except InputError as error:
         st.write(str(error))

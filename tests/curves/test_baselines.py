@@ -15,7 +15,7 @@ from lib.curves import BASELINES, COLUMNS, BaselineError, View, baseline_curve, 
 from lib.runs import Run, StoreError
 from lib.sources import SourceError, bundled_study, fetch, write_bundle
 from lib.study import Baseline, DetachRule, StudyError, Task, parse_study, to_toml, with_baselines, without_folders
-from tests.support.app_kit import ROOT, charts, fine, go, visit
+from tests.support.app_kit import charts, fine, go, visit
 from tests.support.frames import REWARD, SMALL, manifest, series, study, treatment
 
 CSV = b"step,reward,seed\n0,1,1\n10,2,1\n20,3,1\n0,3,2\n10,4,2\n20,5,2\n200,9,1\n"
@@ -233,11 +233,7 @@ def test_an_opened_study_with_a_baseline_that_cannot_be_read(tmp_path):
     path = _bundle(tmp_path)
     opened = bundled_study(path)
     broken = replace(opened, tasks=(replace(opened.tasks[0], baselines=(Baseline("/gone/b.csv", "b"),)),))
-    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    at.session_state["own_studies"] = {"kit": broken}
-    at.session_state["study"] = "kit"
-    at.switch_page("pages/rewards.py")
-    fine(at.run())
+    at = visit("rewards", own=broken)
     assert [w.value for w in at.warning] == ["There is no baseline at /gone/b.csv."]
     assert [c.legend for c in charts(at)] == [["train/episode_reward (MA 1)"]]
 

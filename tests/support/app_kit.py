@@ -11,6 +11,10 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
+from lib.app.session import SessionState, keys
+from lib.app.session.state import KEY
+from lib.curves import View
+from lib.study import Study
 from tests.support.wandb_server import FakeRun, WandbServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,17 +32,31 @@ class Visited(PagesManager):
 def server_state(monkeypatch):
     """A server that was visited before, with empty caches: all AppTests share one session. For a test file to import."""
     st.cache_data.clear()
+    st.cache_resource.clear()
     monkeypatch.setattr(app_test, "PagesManager", Visited)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
 
 
-def visit(page: str = "overview", **query: str) -> AppTest:
-    """The app at this page and query, as the visitor's first view of it."""
+def unopened(page: str = "overview", own: Study | None = None, **query: str) -> AppTest:
+    """A visit before its first run, of a study of the visitor's own where one is passed."""
     at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    if own is not None:
+        at.session_state[KEY] = SessionState(own_studies={own.name: own})
+        at.session_state[keys.STUDY] = own.name
     at.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         at.query_params[name] = value
-    return fine(at.run())
+    return at
+
+
+def visit(page: str = "overview", own: Study | None = None, **query: str) -> AppTest:
+    """The app at this page and query, as the visitor's first view of it."""
+    return fine(unopened(page, own, **query).run())
+
+
+def view_of(at: AppTest) -> View:
+    """The view settings that the page was drawn with."""
+    return at.session_state[KEY].opened.current.view
 
 
 def go(at: AppTest, page: str) -> AppTest:

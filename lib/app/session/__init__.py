@@ -1,7 +1,7 @@
 """What pages read: the open study, its runs, and cached frames, charts and files made from them."""
 
 from lib.app.session.access import is_shipped, key_for, may_name_paths, own_key, remember_key
-from lib.app.session.cached_effects import TaskEffects, effect_chart, task_effects
+from lib.app.session.cached_effects import TaskEffects, effect_chart, event_chart, task_effects
 from lib.app.session.cached_results import (
     axis_notes,
     baselines,
@@ -12,7 +12,7 @@ from lib.app.session.cached_results import (
     task_chart,
     unusable_values,
 )
-from lib.app.session.current import Current, asked, current, hold, opened, treated_runs
+from lib.app.session.current import Current, Opened, keep_opened, open_chosen, opened
 from lib.app.session.downloads import (
     CLAIMS,
     EVIDENCE,
@@ -28,16 +28,15 @@ from lib.app.session.downloads import (
 )
 from lib.app.session.fetching import (
     DEADLINE,
-    Brought,
-    brought,
+    fetch_result,
     forget_fetch,
+    has_just_ended,
     is_fetching,
     job_of,
-    just_ended,
-    stamp_of,
     start_fetch,
     stored_usage,
 )
+from lib.app.session.state import SessionState, session_state
 from lib.app.session.studies import (
     add_baseline,
     added_baselines,
@@ -59,31 +58,31 @@ __all__ = [
     "DEADLINE",
     "EVIDENCE",
     "QUADRANT",
-    "Brought",
     "Current",
     "Exported",
+    "Opened",
+    "SessionState",
     "TaskEffects",
     "add_baseline",
     "added_baselines",
     "apply_choice",
-    "asked",
     "axis_notes",
     "baselines",
-    "brought",
     "bundle_bytes",
     "choose",
-    "current",
     "curve_stems",
     "drop_baselines",
     "effect_chart",
     "effects",
+    "event_chart",
+    "fetch_result",
     "forget_fetch",
-    "hold",
+    "has_just_ended",
     "is_fetching",
     "is_own",
     "is_shipped",
     "job_of",
-    "just_ended",
+    "keep_opened",
     "keep_upload",
     "key_for",
     "keys_to_color_by",
@@ -91,6 +90,7 @@ __all__ = [
     "of_curves",
     "of_metric",
     "of_study",
+    "open_chosen",
     "open_study",
     "open_text",
     "open_upload",
@@ -101,14 +101,13 @@ __all__ = [
     "report_html",
     "result_frame",
     "runs",
-    "stamp_of",
+    "session_state",
     "start_fetch",
     "stored_usage",
     "study_named",
     "study_names",
     "task_chart",
     "task_effects",
-    "treated_runs",
     "unusable_values",
     "with_added",
 ]

@@ -7,21 +7,36 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
+from lib.app.session.caches import cached_for_all, file_stamp
+from lib.app.session.state import session_state
 from lib.sources import resolve_key, server_of
 from lib.study import STUDIES, Study, StudyError, load_study, placed, shipped_studies
 
-_KEYS = "keys_by_server"
-_UPLOADS = "uploads"
 NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
 
 
-def _allow(*paths: str) -> None:
-    st.session_state.setdefault(_UPLOADS, set()).update(paths)
+def shipped_study(name: str) -> Study:
+    """One of studies/ by its name, read once for all sessions; StudyError where its file is not valid."""
+    return _shipped_study(name, file_stamp(STUDIES / f"{name}.toml"))
+
+
+@cached_for_all
+def _shipped_study(name: str, stamp: str) -> Study:
+    return load_study(name)
 
 
 def is_shipped(study: Study) -> bool:
-    """Whether the study is one of studies/, and not one a visitor brought."""
+    """Whether the study is one of studies/, and not one a visitor opened."""
     return bool(study.folder) and Path(study.folder) == STUDIES.resolve()
+
+
+def is_public(study: Study) -> bool:
+    """Whether what is computed of the study may be shared by all sessions.
+
+    Only a bundle that is, in every field, one of studies/: no key fetched its runs, and no visitor uploaded or changed
+    any part of it. A copy opened in a session has another name, and added baselines are fields of their own.
+    """
+    return study.source.kind == "bundle" and study.name in shipped_studies() and study == shipped_study(study.name)
 
 
 def secret(name: str) -> Any:
@@ -47,20 +62,20 @@ def may_name_paths(study: Study) -> bool:
     paths = {baseline.path for task in study.tasks for baseline in task.baselines}
     if study.source.kind != "wandb":
         paths.add(study.source.path)
-    paths -= st.session_state.get(_UPLOADS, set())
-    # Anyone sees the baselines of shipped studies: an edited copy may go on drawing them.
+    paths -= session_state().readable
+    # Anyone sees the baselines of shipped studies: an edited copy may still draw them.
     if not paths or paths <= _shipped_baselines():
         return True
     return bool((secret("deployment") or {}).get("local_paths", not is_hosted()))
 
 
 def _shipped_baselines() -> set[str]:
-    """Where the baselines of the shipped studies lie."""
-    found = set[str]()
+    """The paths of the shipped studies' baselines."""
+    paths = set[str]()
     for name in shipped_studies():
         with suppress(StudyError):
-            found |= {b.path for task in placed(load_study(name)).tasks for b in task.baselines}
-    return found
+            paths |= {baseline.path for task in placed(shipped_study(name)).tasks for baseline in task.baselines}
+    return paths
 
 
 def key_for(study: Study) -> str | None:
@@ -73,25 +88,17 @@ def key_for(study: Study) -> str | None:
         return None
     secret("WANDB_API_KEY")
     server = server_of(study)
-    own: str | None = st.session_state.get(_KEYS, {}).get(server)
-    return own or (resolve_key(server) if is_shipped(study) else None)
+    return own_key(server) or (resolve_key(server) if is_shipped(study) else None)
 
 
 def remember_key(server: str, key: str) -> None:
     """Keep a visitor's key for one server, in this session's memory only; an empty one forgets it."""
-    keys = st.session_state.setdefault(_KEYS, {})
+    api_keys = session_state().api_keys
+    api_keys.pop(server, None)
     if key:
-        keys[server] = key
-    else:
-        keys.pop(server, None)
+        api_keys[server] = key
 
 
 def own_key(server: str) -> str | None:
     """The key that the visitor gave for this server."""
-    keys: dict[str, str] = st.session_state.get(_KEYS, {})
-    return keys.get(server)
-
-
-def has_own_key(server: str) -> bool:
-    """Whether the visitor gave a key for this server."""
-    return own_key(server) is not None
+    return session_state().api_keys.get(server)

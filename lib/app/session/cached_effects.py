@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
-import streamlit as st
 
 from lib.app.session import cached_results
-from lib.app.session.current import AS_TEXT, Current
+from lib.app.session.cached_results import left_out_only
+from lib.app.session.caches import cached
+from lib.app.session.current import Current
 from lib.charts import (
     Wired,
     curves_since_detach,
@@ -26,7 +27,6 @@ from lib.charts import (
     slope_text,
     wire,
 )
-from lib.curves import View
 from lib.effects import (
     Gate,
     effect_inputs,
@@ -39,8 +39,7 @@ from lib.effects import (
     placebo_table,
     power_hints,
 )
-from lib.runs import Manifest
-from lib.study import CONTROL, Evidence, Study, Task
+from lib.study import CONTROL, Evidence, Task
 
 if TYPE_CHECKING:
     import altair as alt
@@ -61,14 +60,13 @@ class TaskEffects:
     gates: tuple[Gate, ...]
 
 
-@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
-def _task_effects(
-    study: Study, task: str, stamp: str, view: View, evidence: Evidence | None, _manifest: Manifest
-) -> TaskEffects:
-    history, treated = effect_inputs(study, _manifest, view.left_out)[task]
+@cached(left_out_only)
+def task_effects(current: Current, task: str, evidence: Evidence | None) -> TaskEffects:
+    """The frames behind one task's effects, in the study's windows or in others."""
+    study, left_out = current.study, current.view.left_out
+    history, treated = effect_inputs(study, current.manifest, left_out)[task]
     given = material(study, study.task(task), history, treated, evidence=evidence)
-    configs = {run.id: run.config for run in _manifest.of_task(task)}
-    set_aside = [run_id for run_id in view.left_out if run_id in configs]
+    configs = {run.id: run.config for run in current.manifest.of_task(task)}
     return TaskEffects(
         per_run=per_run_table(given),
         differences=pair_difference_table(given),
@@ -76,16 +74,11 @@ def _task_effects(
         placebo=placebo_table(given),
         gap=gap_table(given),
         hints=power_hints(given),
-        gates=tuple(gates(given, configs, set_aside)),
+        gates=tuple(gates(given, configs, [run_id for run_id in left_out if run_id in configs])),
     )
 
 
-def task_effects(current: Current, task: str, evidence: Evidence | None) -> TaskEffects:
-    """The frames behind one task's effects, in the study's windows or in others."""
-    view = View(left_out=current.view.left_out)
-    return _task_effects(current.study, task, current.stamp, view, evidence, current.manifest)
-
-
+@cached(left_out_only)
 def effect_chart(current: Current, kind: str, evidence: Evidence | None, *of: str) -> Wired | None:
     """A chart of the page with its takeaway, ready to be sent; None where the data hold nothing of it.
 
@@ -94,16 +87,7 @@ def effect_chart(current: Current, kind: str, evidence: Evidence | None, *of: st
     kind : a name in `_CHARTS`.
     of : what it is of: keys of a task, metrics or an arm, as the function of that name takes them.
     """
-    # Evidence does not depend on how curves are drawn.
-    view = current.view if kind == "event_time" else View(left_out=current.view.left_out)
-    return _effect_chart(kind, of, current.study, current.stamp, view, evidence, current)
-
-
-@st.cache_data(scope="session", max_entries=128, show_spinner=False, hash_funcs=AS_TEXT)
-def _effect_chart(
-    kind: str, of: tuple[str, ...], study: Study, stamp: str, view: View, evidence: Evidence | None, _current: Current
-) -> Wired | None:
-    drawn = _CHARTS[kind](_current, evidence, *of)
+    drawn = _CHARTS[kind](current, evidence, *of)
     return None if drawn is None else wire(*drawn)
 
 
@@ -158,23 +142,8 @@ def _placebo(current: Current, evidence: Evidence | None, task: str, metric: str
     return placebo_chart(found, *asked), placebo_text(found, *asked)
 
 
-def _event_time(current: Current, evidence: Evidence | None, metric: str, axis: str, *arms: str) -> "Drawn":
-    study = current.study
-    view = replace(current.view, x=axis, grid="aligned")  # type: ignore[arg-type]
-    here = replace(current, view=view)
-    curves = pl.concat([cached_results.curves(here, task.key) for task in study.tasks])
-    placed = set(curves.filter(pl.col("metric") == metric)["arm"])
-    if not placed & set(arms):
-        return None
-    chart = curves_since_detach(curves, study, study.metric(metric), arms, view=view)
-    takeaway = f"{study.metric(metric).name} of every task, aligned at the detach."
-    if CONTROL in arms and CONTROL not in placed:
-        takeaway += " Detach steps differ, so the control arm has no step to be aligned at."
-    return chart, takeaway
-
-
 def _marks(current: Current, task: Task) -> tuple:
-    return detach_marks(cached_results.shown_treated(current, task.key))
+    return detach_marks(current.treated_of(task.key))
 
 
 _CHARTS: dict[str, Callable[..., "Drawn"]] = {
@@ -184,5 +153,21 @@ _CHARTS: dict[str, Callable[..., "Drawn"]] = {
     "differences": _differences,
     "jump": _jump,
     "placebo": _placebo,
-    "event_time": _event_time,
 }
+
+
+@cached()
+def event_chart(current: Current, metric: str, axis: str, arms: tuple[str, ...]) -> Wired | None:
+    """The curves of a metric in every task, counted from the detach; None where no arm has a curve there."""
+    study = current.study
+    view = replace(current.view, x=axis, grid="aligned")  # type: ignore[arg-type]
+    here = current.with_view(view)
+    curves = pl.concat([cached_results.curves(here, task.key) for task in study.tasks])
+    shown = set(curves.filter(pl.col("metric") == metric)["arm"])
+    if not shown & set(arms):
+        return None
+    chart = curves_since_detach(curves, study, study.metric(metric), arms, view=view)
+    takeaway = f"{study.metric(metric).name} of every task, aligned at the detach."
+    if CONTROL in arms and CONTROL not in shown:
+        takeaway += " Detach steps differ, so the control arm has no step to be aligned at."
+    return wire(chart, takeaway)

@@ -1,77 +1,111 @@
 """The open study of this session with its runs and view settings."""
 
+import hashlib
 import runpy
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-import polars as pl
 import streamlit as st
 
-from lib.app.session.fetching import Brought
-from lib.app.session.studies import with_added
+from lib.app.session.access import is_public
+from lib.app.session.caches import cached, file_stamp
+from lib.app.session.fetching import fetch_result
+from lib.app.session.state import session_state
+from lib.app.session.studies import study_named, with_added
 from lib.curves import View
-from lib.runs import Manifest, Treatment, treatments
-from lib.study import STUDIES, Study
-
-#: What the caches know a study and a view by: their text is made faster than each of their parts is looked at.
-AS_TEXT: dict[str | type, Any] = {Study: lru_cache(maxsize=64)(repr), View: repr}
-
-
-def _known_by(*parts: object) -> str:
-    """What a cache knows these by, as one text: Streamlit takes longer over several arguments than a chart takes."""
-    return "\0".join(AS_TEXT[Study](part) if isinstance(part, Study) else repr(part) for part in parts)
-
-
-def hold(study: Study | None, found: Brought | None, complaint: str, view: View) -> None:
-    """Keep what the frame opened, for the page that runs next."""
-    st.session_state["_opened"] = (study, found, complaint, view)
-    st.session_state["_framed"] = True
-
-
-def opened() -> tuple[Study | None, Manifest | None, str]:
-    """The study, its runs and what went wrong, as the frame opened them; a page asks once, before anything else.
-
-    The first visitor of a fresh server who comes by a link to a page gets that page without its frame: until
-    `st.navigation` has run once, Streamlit takes pages/ for an app of its own. The frame is then run from here.
-    """
-    if not st.session_state.pop("_framed", False):
-        runpy.run_path(str(STUDIES.parent / "streamlit_app.py"), run_name="__main__")
-        st.stop()
-    study, found, complaint, _ = st.session_state["_opened"]
-    return study, found.manifest if found else None, complaint
-
-
-def asked() -> Study:
-    """The current study as it was opened, without the baselines added in this session; only where there is one."""
-    study: Study = st.session_state["_opened"][0]
-    return study
-
-
-@st.cache_data(scope="session", max_entries=32, show_spinner=False, hash_funcs=AS_TEXT)
-def treated_runs(study: Study, stamp: str, _manifest: Manifest) -> tuple[Treatment, ...]:
-    """Every run's treatment."""
-    return treatments(study, _manifest)
+from lib.runs import Manifest, Treatment, of_task, treatments
+from lib.study import STUDIES, InputError, Study
 
 
 @dataclass(frozen=True)
 class Current:
-    """What a page shows: the study, its runs, how to draw them, and a stamp that changes when the runs do."""
+    """What a page shows: the study with the baselines added to it, its runs, and how to draw them.
+
+    `stamp` changes when the study, its runs or the files of its baselines do; `is_public` says that all sessions may
+    share what is computed of it.
+    """
 
     study: Study
     manifest: Manifest
-    view: View
     stamp: str
-    _drawn: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _split: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    is_public: bool
+    view: View = field(default_factory=View)
+
+    @cached_property
+    def cache_key(self) -> str:
+        """What caches know these runs in this view by."""
+        return f"{self.stamp} {self.view}"
 
     @cached_property
     def treated(self) -> tuple[Treatment, ...]:
         """Every run's treatment, those left out included."""
-        return treated_runs(self.study, self.stamp, self.manifest)
+        return _treated(self)
+
+    def treated_of(self, task: str) -> tuple[Treatment, ...]:
+        """The treatments of one task's runs, without those left out."""
+        return tuple(t for t in of_task(self.treated, task) if t.run_id not in self.view.left_out)
+
+    def with_view(self, view: View) -> "Current":
+        """The same runs in another view."""
+        return self if view == self.view else replace(self, view=view)
 
 
-def current() -> Current:
-    """The study with its runs; only where both are there."""
-    study, found, _, view = st.session_state["_opened"]
-    return Current(with_added(study), found.manifest, view, found.stamp)
+@cached(view=lambda view: View())
+def _treated(current: Current) -> tuple[Treatment, ...]:
+    return tuple(treatments(current.study, current.manifest))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the frame opened: the study as it was chosen, with its runs where there are any, and what went wrong."""
+
+    study: Study | None = None
+    current: Current | None = None
+    message: str = ""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The runs, where there are any."""
+        return self.current.manifest if self.current else None
+
+
+def open_chosen(name: str) -> Opened:
+    """Open the study chosen by that name, for the page that runs next."""
+    study = current = None
+    message = ""
+    try:
+        study = study_named(name)
+        current = _current(study)
+    except InputError as error:
+        message = str(error)
+    return Opened(study, current, message)
+
+
+def _current(chosen: Study) -> Current | None:
+    result = fetch_result(chosen)
+    if result is None:
+        return None
+    study = with_added(chosen)
+    paths = (study.at(baseline.path) for task in study.tasks for baseline in task.baselines)
+    stamp = hashlib.sha256(f"{study}\0{result.stamp}\0{file_stamp(*paths)}".encode()).hexdigest()
+    return Current(study, result.manifest, stamp, is_public(study))
+
+
+def keep_opened(opened: Opened) -> None:
+    """Hand to the page what the frame opened."""
+    state = session_state()
+    state.opened, state.has_frame = opened, True
+
+
+def opened() -> Opened:
+    """What the frame opened; a page asks once, before anything else.
+
+    The first visitor of a fresh server who comes by a link to a page gets that page without its frame: until
+    `st.navigation` has run once, Streamlit takes pages/ for an app of its own. The frame is then run from here.
+    """
+    state = session_state()
+    if not state.has_frame or state.opened is None:
+        runpy.run_path(str(STUDIES.parent / "streamlit_app.py"), run_name="__main__")
+        st.stop()
+    state.has_frame = False
+    return state.opened

@@ -31,7 +31,6 @@ from lib.report import (
     study_results,
     with_font,
 )
-from lib.runs import Manifest
 from lib.sources import write_bundle
 from lib.study import Metric, Study, Task
 
@@ -82,12 +81,12 @@ def of_study(current: Current, name: str) -> Exported | None:
 
 def of_metric(current: Current, task: Task, metric: Metric) -> Mapping[str, Exported]:
     """What stands behind one metric of a task, by name, in the declared windows."""
-    study, treated = current.study, cached_results.shown_treated(current, task.key)
+    study, treated = current.study, current.treated_of(task.key)
     frames = _frames(current, metric, task_effects(current, task.key, None))
     prefix = f"{task.title} - {metric.name} - "
     figures = metric_figures(study, task, metric, treated, frames, WIDTH, prefix)
     found = {figure.name: _exported(current, figure) for figure in figures}
-    since = replace(current, view=event_view(current.view))
+    since = current.with_view(event_view(current.view))
     curves = pl.concat([cached_results.curves(since, one.key) for one in study.tasks])
     if curves.filter(pl.col("metric") == metric.key).height:
         figure = event_figure(curves, study, metric, since.view, current.treated)
@@ -119,11 +118,11 @@ def _exported(current: Current, figure: Any, effects: bool = True) -> Exported:
     )
 
 
-def bundle_bytes(study: Study, manifest: Manifest) -> bytes:
+def bundle_bytes(current: Current) -> bytes:
     """The study and its runs as a .zip."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.zip"
-        write_bundle(study, manifest, path)
+        write_bundle(current.study, current.manifest, path)
         return path.read_bytes()
 
 

@@ -1,94 +1,47 @@
-"""Fetches in the background, and their results, for this session alone."""
+"""The runs of studies: fetched in the background for this session alone; of the shipped bundle, read once for all."""
 
 import hashlib
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
-from lib.app.session.access import NO_PATHS, has_own_key, is_hosted, key_for, may_name_paths
+from lib.app.session import keys
+from lib.app.session.access import (
+    NO_PATHS,
+    is_hosted,
+    is_public,
+    key_for,
+    may_name_paths,
+    own_key,
+    shipped_study,
+)
+from lib.app.session.caches import cached_for_all, file_stamp
+from lib.app.session.job import FetchResult, Job, StudyFetches
+from lib.app.session.state import session_state
 from lib.runs import Manifest, Usage, usage
-from lib.sources import Progress, Request, fetch, server_of, stored
-from lib.study import InputError, Study, StudyError
+from lib.sources import Request, fetch, server_of, stored
+from lib.study import Study, StudyError
 
-_FETCHES = "fetches"
 DEADLINE = 60
 
 
-@dataclass(frozen=True)
-class Brought:
-    """A manifest, and a stamp that changes whenever it or its runs do."""
-
-    manifest: Manifest
-    stamp: str
-
-
-class Job:
-    """A fetch in a thread of its own: its progress, a way to stop it, and how it ended."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.progress = Progress(0, 0, "Asking for the list of runs")
-        self.error = ""
-        self.ended = 0.0
-        self.told = False
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, work: Callable[[Request], Manifest], request: Request) -> None:
-        """Begin; the result lands in the session's cache."""
-        request = replace(request, progress=self._report, cancelled=self._stop.is_set)
-        self._thread = threading.Thread(target=self._run, args=(work, request), daemon=True)
-        add_script_run_ctx(self._thread, get_script_run_ctx())
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask the fetch to end; what came stays."""
-        self._stop.set()
-
-    @property
-    def running(self) -> bool:
-        """Whether the fetch has not ended yet."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def _report(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def _run(self, work: Callable[[Request], Manifest], request: Request) -> None:
-        try:
-            work(request)
-        except InputError as error:
-            self.error = str(error)
-        finally:
-            self.ended = time.monotonic()
-
-
-class Fetches:
-    """What this session fetched of one study as one identity: the last job, and what it brought."""
-
-    def __init__(self) -> None:
-        self.generation = 0
-        self.job: Job | None = None
-        self.shown: tuple[int, Brought | None] | None = None
-        self.awaited = False
-
-
 @st.cache_data(scope="session", max_entries=16, show_spinner=False)
-def _fetched(study: Study, who: str, generation: int, _request: Request) -> Manifest:
+def _fetched(study: Study, identity: str, generation: int, _request: Request) -> Manifest:
     return fetch(study, _request)
 
 
-def identity(key: str | None) -> str:
-    """What stands for a key where the key itself must not be: a hash that is only ever held in memory."""
+@cached_for_all
+def _public_result(name: str, stamp: str) -> FetchResult:
+    manifest = fetch(shipped_study(name))
+    return FetchResult(manifest, f"{stamp} {stamp_of(manifest)}")
+
+
+def _identity(key: str | None) -> str:
+    """A hash that stands for a key, held in memory only."""
     return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
 
 
-def _fetches(study: Study, key: str | None) -> Fetches:
-    held: dict[tuple[Study, str], Fetches] = st.session_state.setdefault(_FETCHES, {})
-    return held.setdefault((study, identity(key)), Fetches())
+def _fetches(study: Study, key: str | None) -> StudyFetches:
+    return session_state().fetches.setdefault((study, _identity(key)), StudyFetches())
 
 
 def job_of(study: Study) -> Job | None:
@@ -99,27 +52,27 @@ def job_of(study: Study) -> Job | None:
 def is_fetching(study: Study) -> bool:
     """Whether a fetch of this study is under way."""
     job = job_of(study)
-    return job is not None and job.running
+    return job is not None and job.is_running
 
 
-def start_fetch(study: Study, refresh: bool = False, only: tuple[str, ...] = (), quiet: bool = False) -> None:
+def start_fetch(study: Study, refresh: bool = False, only: tuple[str, ...] = (), is_quiet: bool = False) -> None:
     """Fetch the study in the background, unless that is under way."""
     key = key_for(study)
     fetches = _fetches(study, key)
-    if fetches.job and fetches.job.running:
+    if fetches.job and fetches.job.is_running:
         return
     fetches.generation += 1
     generation = fetches.generation
-    fetches.job = Job(quiet)
-    deadline = float(st.session_state.get("deadline") or DEADLINE)
+    fetches.job = Job(is_quiet)
+    deadline = float(st.session_state.get(keys.DEADLINE) or DEADLINE)
     request = Request(key=key, refresh=refresh, only=only, deadline=deadline)
-    fetches.job.start(lambda request: _fetched(study, identity(key), generation, request), request)
+    fetches.job.start(lambda request: _fetched(study, _identity(key), generation, request), request)
 
 
-def brought(study: Study) -> Brought | None:
-    """The study's runs as last fetched, or as stored; None where there is nothing yet.
+def fetch_result(study: Study) -> FetchResult | None:
+    """The study's runs as last fetched, or as stored; None where there are none yet.
 
-    While a fetch runs, and after one that failed, what was there before stays.
+    While a fetch runs, and after one that failed, the runs from before it stay.
 
     Raises
     ------
@@ -128,31 +81,33 @@ def brought(study: Study) -> Brought | None:
     """
     if not may_name_paths(study):
         raise StudyError(NO_PATHS)
+    if is_public(study):
+        return _public_result(study.name, file_stamp(study.source_path / "manifest.json", study.source_path))
     key = key_for(study)
     fetches = _fetches(study, key)
     job = fetches.job
-    # Looked at once: the fetch may end at any moment, and what it brings must not be taken for shown then.
-    fetches.awaited = job is not None and job.running
-    if fetches.shown and (fetches.shown[0] == fetches.generation or fetches.awaited or (job and job.error)):
+    # Read once: the fetch may end at any moment, and its runs must not be taken for shown then.
+    fetches.was_running = job is not None and job.is_running
+    if fetches.shown and (fetches.shown[0] == fetches.generation or fetches.was_running or (job and job.error)):
         return fetches.shown[1]
     manifest = _manifest(study, key, fetches)
-    found = None if manifest is None else Brought(manifest, stamp_of(manifest))
-    if found is not None and not fetches.awaited:
-        fetches.shown = (fetches.generation, found)
-    return found
+    result = None if manifest is None else FetchResult(manifest, stamp_of(manifest))
+    if result is not None and not fetches.was_running:
+        fetches.shown = (fetches.generation, result)
+    return result
 
 
-def just_ended(study: Study) -> bool:
-    """Whether a fetch has ended since this run looked for what it brings: the page must look again."""
+def has_just_ended(study: Study) -> bool:
+    """Whether a fetch has ended since this run asked for its runs: the page must run again."""
     fetches = _fetches(study, key_for(study))
-    return fetches.awaited and not (fetches.job and fetches.job.running)
+    return fetches.was_running and not (fetches.job and fetches.job.is_running)
 
 
-def _manifest(study: Study, key: str | None, fetches: Fetches) -> Manifest | None:
+def _manifest(study: Study, key: str | None, fetches: StudyFetches) -> Manifest | None:
     job = fetches.job
-    done = job is not None and not fetches.awaited and not job.error
-    if study.source.kind != "wandb" or done:
-        return _fetched(study, identity(key), fetches.generation, Request(key=key))
+    is_done = job is not None and not fetches.was_running and not job.error
+    if study.source.kind != "wandb" or is_done:
+        return _fetched(study, _identity(key), fetches.generation, Request(key=key))
     return stored(study, Request(key=key))
 
 
@@ -163,8 +118,7 @@ def stamp_of(manifest: Manifest) -> str:
 
 def forget_fetch(study: Study) -> None:
     """Read the study anew next time: its store was cleared."""
-    held: dict[tuple[Study, str], Fetches] = st.session_state.setdefault(_FETCHES, {})
-    held.pop((study, identity(key_for(study))), None)
+    session_state().fetches.pop((study, _identity(key_for(study))), None)
     _fetched.clear()
 
 
@@ -175,4 +129,4 @@ def stored_usage(study: Study) -> tuple[Usage, ...]:
     if study.source.kind == "offline":
         return () if is_hosted() else usage("offline", "")
     key, server = key_for(study), server_of(study)
-    return usage(server, key) if key and (has_own_key(server) or not is_hosted()) else ()
+    return usage(server, key) if key and (own_key(server) or not is_hosted()) else ()

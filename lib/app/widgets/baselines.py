@@ -3,9 +3,9 @@
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Current
+from lib.app.session import Current, keys
 from lib.app.widgets import pickers
-from lib.study import InputError, Study
+from lib.study import InputError
 
 
 def baselines(current: Current) -> None:
@@ -14,11 +14,14 @@ def baselines(current: Current) -> None:
         for task in current.study.tasks:
             if task.baselines:
                 st.caption(f"{task.title}: {', '.join(baseline.name for baseline in task.baselines)}")
-        task = pickers.task_choice(current.study, "baseline_task")
+        task = pickers.task_choice(current.study, keys.BASELINE_TASK)
         file = st.file_uploader(
-            "A CSV file of step, reward, seed", type=["csv"], key="baseline_upload", help="Kept in this session only."
+            "A CSV file of step, reward, seed",
+            type=["csv"],
+            key=keys.BASELINE_UPLOAD,
+            help="Kept in this session only.",
         )
-        if file is not None and st.button("Draw it", icon=":material/add:", key="baseline_add"):
+        if file is not None and st.button("Draw it", icon=":material/add:", key=keys.BASELINE_ADD):
             try:
                 session.add_baseline(current.study, task, file.name, file.getvalue())
             except InputError as error:
@@ -26,8 +29,9 @@ def baselines(current: Current) -> None:
             else:
                 st.rerun()
         if session.added_baselines(current.study):
-            st.button("Remove what was added", icon=":material/delete:", on_click=_drop, args=(current.study,))
-
-
-def _drop(study: Study) -> None:
-    session.drop_baselines(study)
+            st.button(
+                "Remove what was added",
+                icon=":material/delete:",
+                on_click=session.drop_baselines,
+                args=(current.study,),
+            )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Current
+from lib.app.session import Current, keys
 from lib.charts import QUIET_ON, Wired, text_styles
 from lib.study import Task
 
@@ -67,4 +67,4 @@ def _brushed(key: str) -> None:
     picked = st.session_state[key].selection.get("range", {}).get("step")
     if picked:
         low, high = sorted(picked)
-        st.session_state["from"], st.session_state["to"] = float(f"{low:.4g}"), float(f"{high:.4g}")
+        st.session_state[keys.FROM], st.session_state[keys.TO] = float(f"{low:.4g}"), float(f"{high:.4g}")

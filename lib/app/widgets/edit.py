@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from lib.app import session
+from lib.app.session import keys
 from lib.app.widgets import new_study
 from lib.app.widgets.study import edit, open_with
 from lib.discover import Suggested
@@ -13,7 +14,7 @@ from lib.study import Metric, Study, Task, edited, task_complaints
 
 def form(study: Study) -> None:
     """The study's title, metrics and tasks to change; it is opened as the visitor's own."""
-    panel = st.expander("Edit this study", icon=":material/edit:", key="edit_form", on_change="rerun")
+    panel = st.expander("Edit this study", icon=":material/edit:", key=keys.EDIT_FORM, on_change="rerun")
     if not panel.open:
         return
     with panel:
@@ -87,7 +88,7 @@ def _buttons(study: Study, changed: Study, ready: bool) -> None:
     with st.container(horizontal=True):
         opened = st.button(
             "Open as changed",
-            key="edit_open",
+            key=keys.EDIT_OPEN,
             type="primary",
             icon=":material/check:",
             disabled=not ready,
@@ -95,7 +96,7 @@ def _buttons(study: Study, changed: Study, ready: bool) -> None:
         )
         st.button(
             "Edit as text",
-            key="edit_text",
+            key=keys.EDIT_TEXT,
             icon=":material/code:",
             on_click=edit,
             args=(changed,),

@@ -3,7 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lib.app.session import Current, TaskEffects, effect_chart, task_effects
+from lib.app import session
+from lib.app.session import Current, TaskEffects, effect_chart, keys, task_effects
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.charts import Wired
@@ -21,16 +22,16 @@ def windows(study: Study) -> Evidence | None:
     rest = declared.after == "rest"
     with st.popover("Windows", icon=":material/width:", help="Declared before looking, in the study file."):
         st.caption("Up to 1: a fraction of the training; larger: environment steps.")
-        before = st.number_input("Before", 0.01, None, float(declared.before), key="before", bind="query-params")
-        whole = st.toggle("After: the rest of the training", rest, key="rest", bind="query-params")
+        before = st.number_input("Before", 0.01, None, float(declared.before), key=keys.BEFORE, bind="query-params")
+        whole = st.toggle("After: the rest of the training", rest, key=keys.REST, bind="query-params")
         length = 0.1 if rest else float(declared.after)
-        after = st.number_input("After", 0.01, None, length, key="after", bind="query-params", disabled=whole)
+        after = st.number_input("After", 0.01, None, length, key=keys.AFTER, bind="query-params", disabled=whole)
         settle = st.number_input(
             "Settling lag left out after the detach",
             0.0,
             None,
             float(declared.settle),
-            key="settle",
+            key=keys.SETTLE,
             bind="query-params",
         )
     chosen = Evidence(before=before, after="rest" if whole else after, settle=settle)
@@ -74,8 +75,8 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
         return
     st.subheader("Reward against loss", anchor=False)
     with st.container(horizontal=True):
-        reward = metric_picker(rewards, "Reward", "quadrant_reward", first=rewards[-1])
-        loss = metric_picker(losses, "Loss", "quadrant_loss", first=losses[0])
+        reward = metric_picker(rewards, "Reward", keys.QUADRANT_REWARD, first=rewards[-1])
+        loss = metric_picker(losses, "Loss", keys.QUADRANT_LOSS, first=losses[0])
     chart = effect_chart(current, "quadrant", evidence, reward.key, loss.key)
     if chart is None:
         st.caption("No run has an effect in percent on both metrics.")
@@ -93,7 +94,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     found = task_effects(current, task.key, evidence)
     checklist(found)
     st.subheader("Seed by seed", anchor=False)
-    metric = metric_picker(current.study.metrics, "Metric", "effect_metric", first=current.study.metrics[0])
+    metric = metric_picker(current.study.metrics, "Metric", keys.EFFECT_METRIC, first=current.study.metrics[0])
     runs = found.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
@@ -171,14 +172,14 @@ def event_time(current: Current) -> None:
     study = current.study
     st.subheader("Event time", anchor=False)
     with st.container(horizontal=True):
-        metric = metric_picker(study.metrics, "Metric", "event_metric", first=study.metrics[0])
+        metric = metric_picker(study.metrics, "Metric", keys.EVENT_METRIC, first=study.metrics[0])
         unit = st.segmented_control(
-            "Since the detach in", list(_SINCE), default="% of training", required=True, key="event_unit"
+            "Since the detach in", list(_SINCE), default="% of training", required=True, key=keys.EVENT_UNIT
         )
         arms = arms_of(current.treated)
         if len(arms) > 1:
-            arms = tuple(st.multiselect("Arms compared", arms, key="event_arms", placeholder="all arms")) or arms
-    chart = effect_chart(current, "event_time", None, metric.key, _SINCE[unit], *arms)
+            arms = tuple(st.multiselect("Arms compared", arms, key=keys.EVENT_ARMS, placeholder="all arms")) or arms
+    chart = session.event_chart(current, metric.key, _SINCE[unit], tuple(arms))
     if chart is None:
         st.caption(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach.")
         return

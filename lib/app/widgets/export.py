@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import CLAIMS, EVIDENCE, QUADRANT, Current, Exported
+from lib.app.session import CLAIMS, EVIDENCE, QUADRANT, Current, Exported, keys
 from lib.app.widgets import pickers, share
 from lib.report import FORMATS, MIME, PRESETS, TABLES, table
 
@@ -16,7 +16,7 @@ _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 def export(current: Current) -> None:
     """Figures, tables and the report, built when their button is clicked, from the same settings as the screen."""
-    popover = st.popover("Export", icon=":material/download:", key="export", on_change="rerun")
+    popover = st.popover("Export", icon=":material/download:", key=keys.EXPORT, on_change="rerun")
     if not popover.open:
         return
     with popover:
@@ -29,7 +29,7 @@ def export(current: Current) -> None:
 def _figure(current: Current) -> None:
     stems = session.curve_stems(current.study)
     names = [*stems, CLAIMS, QUADRANT, EVIDENCE]
-    name = st.selectbox("Figure", names, key="export_figure")
+    name = st.selectbox("Figure", names, key=keys.EXPORT_FIGURE)
     if name in stems:
         figure: Exported | None = session.of_curves(current, stems[name])
     else:
@@ -46,23 +46,23 @@ def _figure(current: Current) -> None:
 
 def _evidence(current: Current) -> Exported | None:
     study = current.study
-    task = pickers.task_choice(study, "export_task")
+    task = pickers.task_choice(study, keys.EXPORT_TASK)
     names = {metric.name: metric for metric in study.metrics}
-    metric = names[st.selectbox("Metric", list(names), key="export_metric")]
+    metric = names[st.selectbox("Metric", list(names), key=keys.EXPORT_METRIC)]
     found = session.of_metric(current, task, metric)
-    return found[st.selectbox("Drawing", list(found), key="export_drawing")] if found else None
+    return found[st.selectbox("Drawing", list(found), key=keys.EXPORT_DRAWING)] if found else None
 
 
 def _look() -> dict[str, Any]:
     """The format of a figure, and how it is to look."""
-    kind = st.selectbox("Format", FORMATS, key="export_format")
-    look = st.selectbox("Made for", list(PRESETS), key="export_preset")
+    kind = st.selectbox("Format", FORMATS, key=keys.EXPORT_FORMAT)
+    look = st.selectbox("Made for", list(PRESETS), key=keys.EXPORT_PRESET)
     preset = PRESETS[look]
     left, right = st.columns(2)
     font = left.text_input("Font family", value=preset.font, key=f"export_font_{look}")
     size = right.number_input("Font size (pt)", 4.0, 72.0, value=float(preset.font_size), key=f"export_size_{look}")
-    scale = st.number_input("Scale", 1.0, 8.0, value=3.0, key="export_scale") if kind == "png" else 1.0
-    footer = st.toggle("Footer with runs, settings and versions", value=True, key="export_footer")
+    scale = st.number_input("Scale", 1.0, 8.0, value=3.0, key=keys.EXPORT_SCALE) if kind == "png" else 1.0
+    footer = st.toggle("Footer with runs, settings and versions", value=True, key=keys.EXPORT_FOOTER)
     return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
 
 
@@ -111,8 +111,8 @@ def _table(frame: pl.DataFrame, kind: str) -> bytes:
 def _tables(current: Current) -> None:
     st.markdown("**Numbers of the whole study**")
     left, right = st.columns(2)
-    name = left.selectbox("Table", TABLES, key="export_table", format_func=lambda name: name.replace("_", " "))
-    kind = right.selectbox("As", list(_MIME), key="export_table_format")
+    name = left.selectbox("Table", TABLES, key=keys.EXPORT_TABLE, format_func=lambda name: name.replace("_", " "))
+    kind = right.selectbox("As", list(_MIME), key=keys.EXPORT_TABLE_FORMAT)
     st.download_button(
         f"{name}.{kind}",
         data=lambda: _table(session.result_frame(current, name), kind),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from lib.app import session
+from lib.app.session import keys
 from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
@@ -40,22 +41,23 @@ def live(study: Study, manifest: Manifest) -> None:
     """While runs are still going on: a switch that fetches what is new every minute, without losing the view."""
     if study.source.kind == "bundle" or not any(run.state == "running" for run in manifest.runs):
         return
-    if st.toggle("Follow running runs", key="live", bind="query-params", help=f"Fetches every {LIVE_EVERY} seconds."):
+    if st.toggle(
+        "Follow running runs", key=keys.FOLLOW, bind="query-params", help=f"Fetches every {LIVE_EVERY} seconds."
+    ):
         _follow(study)
 
 
 @st.fragment(run_every="5s")
 def _follow(study: Study) -> None:
     job = session.job_of(study)
-    if job and job.running:
+    if job and job.is_running:
         st.caption(f"Refreshing: {job.progress.message}")
         return
-    seen = st.session_state.get("followed")
-    if job and job.quiet and seen != job.ended:
-        st.session_state["followed"] = job.ended
+    if job and job.is_quiet and not job.is_announced:
+        job.is_announced = True
         st.rerun()
     if job is None or time.monotonic() - job.ended > LIVE_EVERY:
-        session.start_fetch(study, quiet=True)
+        session.start_fetch(study, is_quiet=True)
     st.caption("Following running runs.")
 
 
@@ -82,7 +84,7 @@ def problems(study: Study, manifest: Manifest) -> None:
     if partial:
         st.button(
             "Retry 1 run" if len(partial) == 1 else f"Retry {len(partial)} runs",
-            key="retry",
+            key=keys.RETRY,
             icon=":material/refresh:",
             disabled=session.is_fetching(study),
             on_click=session.start_fetch,
@@ -92,19 +94,19 @@ def problems(study: Study, manifest: Manifest) -> None:
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
-    if session.just_ended(study):
+    if session.has_just_ended(study):
         st.rerun()
     job = session.job_of(study)
-    if job and job.running and not job.quiet:
+    if job and job.is_running and not job.is_quiet:
         _progress(study)
     elif job and job.error:
         st.error(job.error, icon=":material/error:")
-    if manifest is None and not (job and job.running):
+    if manifest is None and not (job and job.is_running):
         st.info(
             f"Nothing of **{study.title}** is stored yet. Fetching reads {_where(study)} and keeps the histories on disk.",
             icon=":material/cloud_download:",
         )
-        fetch_button(study, "Fetch runs", "first_fetch")
+        fetch_button(study, "Fetch runs", keys.FIRST_FETCH)
         if study.source.kind == "wandb" and session.key_for(study) is None:
             st.page_link("pages/study.py", label="Enter a W&B API key first", icon=":material/key:")
 
@@ -129,9 +131,10 @@ def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> N
 @st.fragment(run_every="500ms")
 def _progress(study: Study) -> None:
     job = session.job_of(study)
-    if job is None or not job.running:
+    if job is None or not job.is_running:
         st.rerun()
-    at = job.progress
-    done = at.done / at.total if at.total else 0.0
-    st.progress(min(done, 1.0), text=f"{at.done} of {at.total} runs: {at.message}" if at.total else at.message)
-    st.button("Stop", key="stop_fetch", icon=":material/stop_circle:", on_click=job.stop)
+    progress = job.progress
+    share = progress.done / progress.total if progress.total else 0.0
+    text = f"{progress.done} of {progress.total} runs: {progress.message}" if progress.total else progress.message
+    st.progress(min(share, 1.0), text=text)
+    st.button("Stop", key=keys.STOP_FETCH, icon=":material/stop_circle:", on_click=job.stop)

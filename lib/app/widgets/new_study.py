@@ -9,6 +9,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
+from lib.app.session import keys
 from lib.app.widgets.study import edit, key_form, open_with
 from lib.app.widgets.tables import table
 from lib.discover import (
@@ -37,7 +38,6 @@ from lib.discover import (
 from lib.runs import Manifest
 from lib.study import InputError, Metric, Source, Study, edited, to_toml
 
-_LOOKED, _NUMBER = "looked", "looked_number"
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
 _EXAMPLE = "https://wandb.ai/entity/project/sweeps/id"
 
@@ -47,10 +47,11 @@ def build() -> None:
     st.subheader("Propose a study from its runs", anchor=False)
     st.caption("The runs are listed, not fetched: you see what was found and what is assumed before a study is opened.")
     kinds = [label for label, kind in _KINDS.items() if kind != "offline" or _may_open_folders()]
-    kind = st.segmented_control("The runs are in", kinds, default=kinds[0], key="build_kind", required=True)
+    kind = st.segmented_control("The runs are in", kinds, default=kinds[0], key=keys.BUILD_KIND, required=True)
     {"wandb": _ask_place, "offline": _ask_folder, "bundle": _ask_bundle}[_KINDS[kind]]()
-    if _LOOKED in st.session_state:
-        _proposal(st.session_state[_LOOKED], f"build{st.session_state[_NUMBER]}")
+    state = session.session_state()
+    if state.inspection is not None:
+        _proposal(state.inspection, f"build{state.inspections}")
 
 
 def _may_open_folders() -> bool:
@@ -60,7 +61,7 @@ def _may_open_folders() -> bool:
 def _ask_place() -> None:
     text = st.text_input(
         "Address of a sweep, a run or a project",
-        key="build_place",
+        key=keys.BUILD_ADDRESS,
         placeholder=_EXAMPLE,
         help="Also entity/project/sweep, entity/project, or an address on your own W&B server.",
     )
@@ -77,34 +78,35 @@ def _ask_place() -> None:
     if key is None:
         st.caption("Only your own key is used for a place that you bring.")
         return
-    if st.button("List the runs", key="build_look", icon=":material/travel_explore:"):
+    if st.button("List the runs", key=keys.BUILD_LIST, icon=":material/travel_explore:"):
         _look(lambda: inspect_server(place, key))
 
 
 def _ask_folder() -> None:
     if not _may_open_folders():
         return
-    text = st.text_input("Folder with wandb run directories", key="build_folder", placeholder="~/project/wandb")
-    if st.button("List the runs", key="build_look", icon=":material/folder_open:", disabled=not text):
+    text = st.text_input("Folder with wandb run directories", key=keys.BUILD_FOLDER, placeholder="~/project/wandb")
+    if st.button("List the runs", key=keys.BUILD_LIST, icon=":material/folder_open:", disabled=not text):
         _look(lambda: inspect_folder(Path(text).expanduser()))
 
 
 def _ask_bundle() -> None:
-    file = st.file_uploader("A bundle (.zip)", type=["zip"], key="build_bundle")
-    if file is not None and st.button("List the runs", key="build_look", icon=":material/inventory_2:"):
+    file = st.file_uploader("A bundle (.zip)", type=["zip"], key=keys.BUILD_BUNDLE)
+    if file is not None and st.button("List the runs", key=keys.BUILD_LIST, icon=":material/inventory_2:"):
         _look(lambda: inspect_bundle(session.keep_upload(file.getvalue())))
 
 
-def _look(looking: Callable[[], Inspection]) -> None:
+def _look(inspect: Callable[[], Inspection]) -> None:
     """Keep what is seen for this session, or say why nothing is."""
-    st.session_state.pop(_LOOKED, None)
+    state = session.session_state()
+    state.inspection = None
     try:
         with st.spinner("Listing the runs"):
-            st.session_state[_LOOKED] = looking()
+            state.inspection = inspect()
     except InputError as error:
         st.error(_escaped(str(error)), icon=":material/error:")
         return
-    st.session_state[_NUMBER] = st.session_state.get(_NUMBER, 0) + 1
+    state.inspections += 1
 
 
 def _escaped(text: str) -> str:
@@ -124,9 +126,9 @@ def _proposal(looked: Inspection, prefix: str) -> None:
     for note in looked.notes:
         st.warning(_escaped(note), icon=":material/info:")
     title = st.text_input("Title of the study", value=looked.title, key=f"{prefix}_title", required=True)
-    keys = _choose_keys(looked, prefix)
-    metrics, sound = _choose_metrics(looked, keys, prefix)
-    choices = Choices(keys=keys, metrics=metrics, title=title or looked.title)
+    chosen_keys = _choose_keys(looked, prefix)
+    metrics, sound = _choose_metrics(looked, chosen_keys, prefix)
+    choices = Choices(keys=chosen_keys, metrics=metrics, title=title or looked.title)
     try:
         draft = propose(looked, choices)
         final = propose(looked, _choose_detach(looked, draft, choices, prefix))
@@ -164,9 +166,9 @@ def _said(finding: Finding) -> None:
     st.markdown(f":{color}-badge[{finding.known}] :small[{_escaped(finding.where)}]")
 
 
-def _choose_metrics(looked: Inspection, keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
+def _choose_metrics(looked: Inspection, chosen_keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
     """The metrics as corrected, and whether they can be used."""
-    suggested = suggestions(looked, find_keys(looked, Choices(keys=keys))[STEP].value)
+    suggested = suggestions(looked, find_keys(looked, Choices(keys=chosen_keys))[STEP].value)
     chosen = st.multiselect(
         "Metrics",
         list(suggested),
@@ -322,7 +324,7 @@ def _fetched(name: str) -> str:
     study = session.study_named(name)
     if study.source.kind == "wandb" and session.key_for(study):
         session.start_fetch(study)
-    st.session_state.pop(_LOOKED, None)
+    session.session_state().inspection = None
     return name
 
 
@@ -335,14 +337,14 @@ def add_metric(study: Study, manifest: Manifest) -> None:
     runs = tuple(replace(run, keys=tuple(run.rows)) if bundled else run for run in manifest.runs)
     taken = {*study.step_key, *(metric.key for metric in study.metrics)}
     suggested = suggestions(Inspection(study.source, study.title, runs))
-    keys = [key for key in suggested if key not in taken]
+    unused = [key for key in suggested if key not in taken]
     with st.expander("Add a metric that the runs logged", icon=":material/add_chart:"):
-        if not keys:
+        if not unused:
             st.caption("Every key whose history is there is a metric of this study already.")
             return
-        chosen = st.multiselect("Logged keys", keys, key="add_metrics", placeholder=f"search {len(keys)} keys")
+        chosen = st.multiselect("Logged keys", unused, key=keys.ADD_METRICS, placeholder=f"search {len(unused)} keys")
         labels = {metric.name for metric in study.metrics}
         metrics, sound = metric_rows([suggested[key] for key in chosen], {}, "add", labels)
-        if st.button("Add to the study", key="add_open", icon=":material/check:", disabled=not (metrics and sound)):
+        if st.button("Add to the study", key=keys.ADD_OPEN, icon=":material/check:", disabled=not (metrics and sound)):
             more = edited(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
             open_with(lambda: _fetched(session.open_study(more)))

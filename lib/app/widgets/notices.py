@@ -3,29 +3,28 @@
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Brought
+from lib.runs import Manifest
 from lib.study import Study
-
-_WAITING = "notices"
 
 
 def note(text: str, icon: str) -> None:
     """Say on the next run that something happened; from a callback, or before a rerun."""
-    st.session_state.setdefault(_WAITING, []).append((text, icon))
+    session.session_state().notices.append((text, icon))
 
 
 def show() -> None:
-    """Say what waits to be said."""
-    for text, icon in st.session_state.pop(_WAITING, []):
+    """Show the notices that wait."""
+    state = session.session_state()
+    for text, icon in state.notices:
         st.toast(text, icon=icon)
+    state.notices = []
 
 
-def fetch_ended(study: Study, found: Brought | None) -> None:
+def fetch_ended(study: Study, manifest: Manifest) -> None:
     """Say once that a fetch that the visitor asked for has ended; one that failed has its error on the page."""
     job = session.job_of(study)
-    if job is None or job.running or job.quiet or job.error or job.told or found is None:
+    if job is None or job.is_running or job.is_quiet or job.error or job.is_announced:
         return
-    job.told = True
-    manifest = found.manifest
+    job.is_announced = True
     missing = f", {len(manifest.problems)} not whole" if manifest.problems else ""
     note(f"Fetched {study.title}: {len(manifest.runs)} runs{missing}", ":material/cloud_done:")

@@ -5,8 +5,8 @@ from typing import Literal
 import polars as pl
 import streamlit as st
 
-from lib.app.session import Current
-from lib.app.widgets import cards, page_frame, pickers
+from lib.app.session import Current, keys
+from lib.app.widgets import cards, page_frame
 from lib.app.widgets import charts as charts_widgets
 from lib.charts import FAMILIES
 from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, answers
@@ -47,6 +47,6 @@ def charts(current: Current, task: Task) -> None:
                     label=f"{_TITLES[family]}: full chart",
                     icon=":material/open_in_full:",
                     help=f"{_TITLES[family]} of {task.title} alone",
-                    query_params={pickers.FOCUS: task.title},
+                    query_params={keys.FOCUS: task.title},
                 )
         charts_widgets.families(current, task, *families, height=120 + 220 * len(families))

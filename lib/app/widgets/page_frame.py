@@ -3,31 +3,29 @@
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Brought, Current
+from lib.app.session import Current
 from lib.app.widgets.fetching import fetch_panel, problems
-from lib.study import InputError, Study
 
 
-def how(text: str) -> None:
+def explanation(text: str) -> None:
     """The page's "how this is computed" text."""
     with st.expander("How this is computed", icon=":material/function:"):
         st.markdown(text)
 
 
-def need_runs() -> Current:
+def require_runs() -> Current:
     """The current study with its runs; where there are none, say what to do and stop the page."""
-    study, manifest, complaint = session.opened()
-    if study is None:
-        st.error(complaint, icon=":material/error:")
+    opened = session.opened()
+    if opened.message:
+        st.error(opened.message, icon=":material/error:")
+    if opened.study is None:
         st.page_link("pages/study.py", label="Open another study", icon=":material/science:")
         st.stop()
-    if complaint:
-        st.error(complaint, icon=":material/error:")
-    fetch_panel(study, manifest)
-    if manifest is None or not manifest.runs:
+    fetch_panel(opened.study, opened.manifest)
+    if opened.current is None or not opened.current.manifest.runs:
         st.stop()
-    problems(study, manifest)
-    return session.current()
+    problems(opened.study, opened.current.manifest)
+    return opened.current
 
 
 def nothing_detached() -> None:
@@ -40,15 +38,3 @@ def nothing_detached() -> None:
     with st.container(horizontal=True):
         st.page_link("pages/runs.py", label="Look at the runs", help="")
         st.page_link("pages/study.py", label="Change the detach rule", help="")
-
-
-def opened_study(name: str) -> tuple[Study | None, Brought | None, str]:
-    """The study chosen by that name, its runs, and what went wrong."""
-    try:
-        study = session.study_named(name)
-    except InputError as error:
-        return None, None, str(error)
-    try:
-        return study, session.brought(study), ""
-    except InputError as error:
-        return study, None, str(error)

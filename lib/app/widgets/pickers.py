@@ -3,6 +3,7 @@
 import streamlit as st
 
 from lib.app import session
+from lib.app.session import keys
 from lib.study import Study, Task
 
 
@@ -13,7 +14,7 @@ def study_picker() -> str:
     return st.selectbox(
         "Study",
         names,
-        key="study",
+        key=keys.STUDY,
         bind="query-params",
         help="Studies in studies/, and those you opened on the Study page.",
     )
@@ -25,13 +26,11 @@ def task_picker(study: Study) -> Task:
     if len(titles) == 1:
         return study.tasks[0]
     chosen = st.segmented_control(
-        "Task", list(titles), default=next(iter(titles)), key="task", bind="query-params", required=True
+        "Task", list(titles), default=next(iter(titles)), key=keys.TASK, bind="query-params", required=True
     )
     return titles[chosen]
 
 
-#: Of the Rewards and Losses pages: the one task to look at.
-FOCUS = "only"
 _ALL = "All tasks"
 
 
@@ -45,7 +44,7 @@ def focus(study: Study) -> tuple[Task, ...]:
         "Tasks",
         [_ALL, *titles],
         default=_ALL,
-        key=FOCUS,
+        key=keys.FOCUS,
         bind="query-params",
         required=True,
         label_visibility="collapsed",

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lib import runs
 from lib.app import session
-from lib.app.session import Current
+from lib.app.session import Current, keys
 from lib.app.widgets import notices
 from lib.app.widgets.tables import table
 from lib.formatting import plural
@@ -15,12 +15,13 @@ from lib.study import Task
 
 def leave_out(run_ids: Sequence[str], out: bool) -> None:
     """Leave runs out or bring them back, from a button's callback."""
-    chosen = set(st.session_state.get("out", []))
-    st.session_state["out"] = sorted(chosen | set(run_ids) if out else chosen - set(run_ids))
-    changed = len(set(run_ids) - chosen if out else set(run_ids) & chosen)
+    before = set(st.session_state.get(keys.LEFT_OUT, []))
+    after = before | set(run_ids) if out else before - set(run_ids)
+    st.session_state[keys.LEFT_OUT] = sorted(after)
+    changed = len(before ^ after)
     if changed:
-        said = "Left out of every chart and table" if out else "Brought back"
-        notices.note(f"{said}: {plural(changed, 'run')}", ":material/info:")
+        text = "Left out of every chart and table" if out else "Brought back"
+        notices.note(f"{text}: {plural(changed, 'run')}", ":material/info:")
 
 
 def raw_points(current: Current, run_id: str) -> None:

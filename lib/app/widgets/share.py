@@ -3,24 +3,23 @@
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Current
+from lib.app.session import Current, Opened, keys
 from lib.effects import ALL_TASKS, claim
 from lib.report import bibtex, citation, view_link
-from lib.runs import Manifest
 from lib.study import Study, to_toml, without_folders
 
 
-def share(current: Current) -> None:
+def share(opened: Opened) -> None:
     """What others need to see the same, to quote it or to go on with it."""
-    popover = st.popover("Share", icon=":material/share:", key="share", on_change="rerun")
-    if not popover.open:
+    popover = st.popover("Share", icon=":material/share:", key=keys.SHARE, on_change="rerun")
+    if not popover.open or opened.current is None:
         return
     with popover:
-        _link(current.study)
-        _claim(current)
-        _citation(current)
+        _link(opened.current.study)
+        _claim(opened.current)
+        _citation(opened.current)
         st.markdown("**Files**")
-        files(session.asked(), current.manifest, "share")
+        files(opened, keys.SHARE)
 
 
 def _link(study: Study) -> None:
@@ -44,7 +43,7 @@ def _claim(current: Current) -> None:
     chosen = st.selectbox(
         "Claim",
         range(len(rows)),
-        key="share_claim",
+        key=keys.SHARE_CLAIM,
         format_func=lambda at: _claim_name(study, rows[at], arms),
         label_visibility="collapsed",
     )
@@ -65,7 +64,7 @@ def _citation(current: Current) -> None:
         list(forms),
         default="Text",
         required=True,
-        key="share_citation",
+        key=keys.SHARE_CITATION,
         label_visibility="collapsed",
     )
     _copied(forms[form](current.study, current.manifest))
@@ -76,8 +75,11 @@ def _copied(text: str) -> None:
     st.code(text, language=None, wrap_lines=True)
 
 
-def files(study: Study, manifest: Manifest | None, prefix: str) -> None:
+def files(opened: Opened, prefix: str) -> None:
     """The study as a file, and with its runs as a bundle and a report."""
+    study, current = opened.study, opened.current
+    if study is None:
+        return
     with st.container(horizontal=True):
         st.download_button(
             "Study file (.toml)",
@@ -88,18 +90,17 @@ def files(study: Study, manifest: Manifest | None, prefix: str) -> None:
             help="What is asked, without runs and without files that lie here: send the bundle where it has any.",
             on_click="ignore",
         )
-        if manifest is not None and manifest.runs:
-            carried = session.with_added(study)
+        if current is not None and current.manifest.runs:
             st.download_button(
                 "Bundle (.zip)",
-                data=lambda: session.bundle_bytes(carried, manifest),
+                data=lambda: session.bundle_bytes(current),
                 file_name=f"{study.name}.zip",
                 icon=":material/inventory_2:",
                 key=f"{prefix}_bundle",
                 help="The study with its runs: opens anywhere, with no key.",
                 on_click="ignore",
             )
-            report(session.current(), prefix)
+            report(current, prefix)
 
 
 def report(current: Current, prefix: str) -> None:

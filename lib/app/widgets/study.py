@@ -6,14 +6,13 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
+from lib.app.session import keys
 from lib.app.widgets import fetching, notices
 from lib.app.widgets import share as share_widgets
 from lib.app.widgets.tables import table
 from lib.runs import Manifest, clear
 from lib.sources import server_of
 from lib.study import DetachRule, InputError, Study, text_complaint, to_toml
-
-_TEXT = "study_text"
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -24,13 +23,13 @@ def source(study: Study, manifest: Manifest | None) -> None:
         _key(study)
     if study.source.kind != "bundle":
         with st.container(horizontal=True):
-            fetching.fetch_button(study, "Fetch what is new", "fetch_new")
-            fetching.fetch_button(study, "Fetch everything again", "fetch_all", refresh=True)
+            fetching.fetch_button(study, "Fetch what is new", keys.FETCH_NEW)
+            fetching.fetch_button(study, "Fetch everything again", keys.FETCH_ALL, refresh=True)
         st.number_input(
             "Give up on a run after so many seconds without progress",
             min_value=5,
             value=session.DEADLINE,
-            key="deadline",
+            key=keys.DEADLINE,
             persist_state="session",
         )
     if manifest is not None:
@@ -77,8 +76,8 @@ def key_form(server: str, name: str) -> None:
             st.rerun()
 
 
-def asked(study: Study) -> None:
-    """What is being asked, every default included."""
+def question(study: Study) -> None:
+    """The question of the study, every default included."""
     st.subheader("What is being asked", anchor=False)
     if study.hypothesis:
         st.markdown(f"*Hypothesis:* {study.hypothesis}")
@@ -103,25 +102,25 @@ def rule_text(rule: DetachRule) -> str:
 
 
 def stored(study: Study) -> None:
-    """What the store holds for this visitor, and a way to clear it."""
-    shelves = session.stored_usage(study)
-    if not shelves:
+    """The runs in this visitor's store, and a way to clear it."""
+    folders = session.stored_usage(study)
+    if not folders:
         return
     st.subheader("Stored", anchor=False)
-    for shelf in shelves:
+    for usage in folders:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"`{shelf.project}`: {shelf.runs} runs, {shelf.bytes / 1024**2:.1f} MB")
-            if st.button("Clear", key=f"clear_{shelf.folder.name}", icon=":material/delete:"):
-                clear(shelf.folder)
+            st.markdown(f"`{usage.project}`: {usage.runs} runs, {usage.bytes / 1024**2:.1f} MB")
+            if st.button("Clear", key=f"clear_{usage.folder.name}", icon=":material/delete:"):
+                clear(usage.folder)
                 session.forget_fetch(study)
                 st.rerun()
 
 
-def share(study: Study, manifest: Manifest | None) -> None:
+def share(opened: session.Opened) -> None:
     """The study as files to hand on."""
     st.subheader("Share", anchor=False)
     st.caption("The page's address reproduces the view. The bundle opens anywhere, with no key.")
-    share_widgets.files(study, manifest, "study")
+    share_widgets.files(opened, "study")
 
 
 def another() -> None:
@@ -129,11 +128,11 @@ def another() -> None:
     st.subheader("Open another study", anchor=False)
     # Whatever comes and goes here, the editor below stays where it is, and open.
     with st.container():
-        files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key="study_upload")
+        files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key=keys.STUDY_UPLOAD)
         if files is not None and st.button("Open the file", icon=":material/folder_open:"):
             open_with(lambda: session.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
-        text = st.text_area("Study file", key=_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
+        text = st.text_area("Study file", key=keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
         complaint, line = text_complaint(text) if text else ("", None)
         if complaint:
             st.error(complaint if line is None else f"Line {line}. {complaint}", icon=":material/error:")
@@ -145,7 +144,7 @@ def another() -> None:
 
 def edit(study: Study) -> None:
     """Put the study's text into the editor."""
-    st.session_state[_TEXT] = to_toml(study)
+    st.session_state[keys.STUDY_TEXT] = to_toml(study)
 
 
 def open_with(opening: Callable[[], str]) -> None:

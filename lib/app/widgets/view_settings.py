@@ -3,10 +3,9 @@
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Brought
+from lib.app.session import Current, keys
 from lib.curves import View
 from lib.runs import arms_of
-from lib.study import Study
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -25,36 +24,36 @@ _RANGE_HELP = (
 _NOTHING = "nothing"
 
 
-def view_settings(study: Study, found: Brought | None) -> View:
+def view_settings(current: Current | None) -> View:
     """The settings that every view and export shares, kept in the URL."""
     with st.expander("View", icon=":material/tune:", expanded=True):
-        aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key="aggregate", bind="query-params")
+        aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key=keys.AGGREGATE, bind="query-params")
         spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
-        spread = st.selectbox("Band", spreads, key="spread", bind="query-params")
-        axis = st.selectbox("X axis", list(_AXES), key="x", bind="query-params", on_change=_draw_all)
-        smooth = st.toggle("Smooth train rewards", value=True, key="smooth", bind="query-params")
+        spread = st.selectbox("Band", spreads, key=keys.SPREAD, bind="query-params")
+        axis = st.selectbox("X axis", list(_AXES), key=keys.X_AXIS, bind="query-params", on_change=_draw_all)
+        smooth = st.toggle("Smooth train rewards", value=True, key=keys.SMOOTH, bind="query-params")
         window = st.number_input(
             "Smoothing window (steps)",
             min_value=1,
             value=None,
             step=1000,
             placeholder="each task's own",
-            key="window",
+            key=keys.WINDOW,
             bind="query-params",
             disabled=not smooth,
         )
         raw = st.toggle(
             "Raw points behind smoothed",
-            key="raw",
+            key=keys.RAW,
             bind="query-params",
             disabled=not smooth,
             help="Each run before smoothing, one value a bin: means of what was logged there.",
         )
-        seeds = st.toggle("Draw every seed", key="seeds", bind="query-params")
-        color_by = _color_by(study, found)
+        seeds = st.toggle("Draw every seed", key=keys.SEEDS, bind="query-params")
+        color_by = _color_by(current)
         exact = st.toggle(
             "Notebook arithmetic",
-            key="exact",
+            key=keys.EXACT,
             bind="query-params",
             help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
         )
@@ -65,9 +64,9 @@ def view_settings(study: Study, found: Brought | None) -> View:
             span = None
         else:
             span = _span()
-        log_reward = st.toggle("Log axis for rewards", key="log_reward", bind="query-params")
-        log_loss = st.toggle("Log axis for losses", value=True, key="log_loss", bind="query-params")
-        arms, left_out = _arms_and_runs(study, found)
+        log_reward = st.toggle("Log axis for rewards", key=keys.LOG_REWARD, bind="query-params")
+        log_loss = st.toggle("Log axis for losses", value=True, key=keys.LOG_LOSS, bind="query-params")
+        arms, left_out = _arms_and_runs(current)
     return View(
         aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
         spread=_SPREADS[spread],  # type: ignore[arg-type]
@@ -86,15 +85,14 @@ def view_settings(study: Study, found: Brought | None) -> View:
     )
 
 
-def _color_by(study: Study, found: Brought | None) -> str:
+def _color_by(current: Current | None) -> str:
     """What every run is drawn in the colour of; empty: the runs are not drawn so."""
-    if found is None:
+    if current is None:
         return ""
-    keys = session.keys_to_color_by(study, found.stamp, found.manifest)
     chosen = st.selectbox(
         "Colour every run by",
-        [_NOTHING, *keys],
-        key="color",
+        [_NOTHING, *session.keys_to_color_by(current)],
+        key=keys.COLOR,
         bind="query-params",
         help="Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ.",
     )
@@ -105,9 +103,9 @@ def _span() -> tuple[float, float] | None:
     """The range of x to draw, typed here or brushed on a chart."""
     left, right = st.columns(2)
     low = left.number_input(
-        "From", value=None, key="from", bind="query-params", placeholder="start", format="%g", help=_RANGE_HELP
+        "From", value=None, key=keys.FROM, bind="query-params", placeholder="start", format="%g", help=_RANGE_HELP
     )
-    high = right.number_input("To", value=None, key="to", bind="query-params", placeholder="end", format="%g")
+    high = right.number_input("To", value=None, key=keys.TO, bind="query-params", placeholder="end", format="%g")
     if low is None or high is None:
         return None
     if low >= high:
@@ -118,18 +116,17 @@ def _span() -> tuple[float, float] | None:
 
 
 def _draw_all() -> None:
-    st.session_state["from"] = st.session_state["to"] = None
+    st.session_state[keys.FROM] = st.session_state[keys.TO] = None
 
 
-def _arms_and_runs(study: Study, found: Brought | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if found is None:
+def _arms_and_runs(current: Current | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if current is None:
         return (), ()
-    treated = session.treated_runs(study, found.stamp, found.manifest)
-    arms = st.multiselect("Arms", arms_of(treated), key="arms", bind="query-params", placeholder="all arms")
+    arms = st.multiselect("Arms", arms_of(current.treated), key=keys.ARMS, bind="query-params", placeholder="all arms")
     out = st.multiselect(
         "Runs left out",
-        sorted({t.run_id for t in treated}),
-        key="out",
+        sorted({t.run_id for t in current.treated}),
+        key=keys.LEFT_OUT,
         bind="query-params",
         placeholder="none",
         help="Left out of every chart, table and export. The Runs page tells them apart.",

@@ -1,0 +1,46 @@
+"""What the app keeps of one session besides the values of widgets: one typed object."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from lib.study import Baseline, Study
+
+if TYPE_CHECKING:
+    from lib.app.session.current import Opened
+    from lib.app.session.job import StudyFetches
+    from lib.discover import Inspection
+
+KEY = "session"
+
+
+@dataclass
+class SessionState:
+    """One visitor's session.
+
+    `api_keys` are by server, `own_studies` and `added_baselines` (with the ids of their tasks) by the study's name, and
+    `fetches` by study and identity. `readable` are the local paths that came with the visitor's uploads. `next_study` is
+    chosen on the next run. `opened` is what the frame opened for the page, and `has_frame` whether it did so in this run.
+    `inspection` is what was last listed to propose a study from, and `inspections` how many there were.
+    """
+
+    api_keys: dict[str, str] = field(default_factory=dict)
+    readable: set[str] = field(default_factory=set)
+    own_studies: dict[str, Study] = field(default_factory=dict)
+    added_baselines: dict[str, tuple[tuple[str, Baseline], ...]] = field(default_factory=dict)
+    fetches: "dict[tuple[Study, str], StudyFetches]" = field(default_factory=dict)
+    notices: list[tuple[str, str]] = field(default_factory=list)
+    next_study: str | None = None
+    opened: "Opened | None" = None
+    has_frame: bool = False
+    inspection: "Inspection | None" = None
+    inspections: int = 0
+
+
+def session_state() -> SessionState:
+    """The state of the session that is running."""
+    if KEY not in st.session_state:
+        st.session_state[KEY] = SessionState()
+    state: SessionState = st.session_state[KEY]
+    return state
