@@ -1,14 +1,16 @@
-"""Every test works in a store of its own, with no key, and calls nobody. Browser tests share a server and a browser."""
+"""Every test has an empty store and no key, and reaches no other host. Browser tests share a browser and a server."""
 
 import sys
 
 import pytest
 from hypothesis import settings
 
-from tests.support.browser import REQUIRED, Server, Visitor, browser, chromium, untroubled
+from tests.support.browser import REQUIRED, Server, Visitor, assert_untroubled, browser, chromium
 
-# How long an example takes says something of the machine, not of the code.
-settings.register_profile("project", deadline=None)
+# No deadline: how long an example takes depends on the machine. `make check` takes the quick profile.
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("project", deadline=None, max_examples=200)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("project")
 
 MAIN = sys.modules["__main__"]
@@ -24,18 +26,18 @@ UNSET = (
 
 
 @pytest.fixture(autouse=True)
-def own_main(monkeypatch):
+def main_module(monkeypatch):
     """The main module is pytest's: an AppTest leaves the app in its place, and a spawned process would run that."""
     monkeypatch.setitem(sys.modules, "__main__", MAIN)
 
 
 @pytest.fixture(autouse=True)
-def apart(tmp_path_factory, monkeypatch):
+def isolated_folders(tmp_path_factory, monkeypatch):
     """The store and W&B's own folders are empty ones, the netrc is one that is not there, and no key is set.
 
     `tmp_path` itself stays empty, so that a test may list it. HOME is left alone: browsers and fonts live there.
     """
-    base = tmp_path_factory.mktemp("apart")
+    base = tmp_path_factory.mktemp("isolated")
     folders = {
         "DETACH_STORE": base / "store",
         "WANDB_DIR": base / "wandb",
@@ -65,9 +67,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(missing)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chrome():
-    """The browser; without one the tests fail here, since they are required."""
+    """The browser; where one is required and missing, its tests fail here."""
     assert chromium(), "Chromium is required here and was not found: install it, or set CHROMIUM"
     with browser() as started:
         yield started
@@ -75,15 +77,37 @@ def chrome():
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory):
-    """The app's server on the demo, which must have had nothing to complain about."""
-    with Server(tmp_path_factory.mktemp("app")) as started:
+    """The app's server on the demo; its log must hold no warning at the end."""
+    with Server(tmp_path_factory.mktemp("app")) as server:
+        yield server
+        assert server.warnings() == []
+
+
+@pytest.fixture(scope="session")
+def first_visitor(chrome, app):
+    """A visitor whose browser keeps what it compiled of the app from test to test."""
+    with Visitor(chrome, app) as started:
         yield started
-        assert started.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def second_visitor(chrome, app):
+    """Another one, in a browser context of its own."""
+    with Visitor(chrome, app) as started:
+        yield started
 
 
 @pytest.fixture
-def visitor(chrome, app):
+def visitor(first_visitor):
     """A visitor at 1280 x 900."""
-    with Visitor(chrome, app) as one:
-        yield one
-        untroubled(one)
+    first_visitor.reset()
+    yield first_visitor
+    assert_untroubled(first_visitor)
+
+
+@pytest.fixture
+def another_visitor(second_visitor):
+    """Another person at 1280 x 900."""
+    second_visitor.reset()
+    yield second_visitor
+    assert_untroubled(second_visitor)

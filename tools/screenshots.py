@@ -16,7 +16,7 @@ def take(folder: Path) -> list[Path]:
                 visitor.open()
                 for name, title in TITLES.items():
                     visitor.follow(title)
-                    written.append(visitor.shot(f"{name}_{scheme}", folder))
+                    written.append(visitor.screenshot(f"{name}_{scheme}", folder))
     return written
 
 

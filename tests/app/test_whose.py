@@ -128,21 +128,21 @@ def test_an_uploaded_bundle_opens_where_local_paths_do_not():
     assert opened({"hosted": True}, upload=("mine.zip", demo_zip())) == "demo-own"
 
 
-def test_a_study_that_names_a_file_another_visitor_uploaded_is_refused(apart):
+def test_a_study_that_names_a_file_another_visitor_uploaded_is_refused(isolated_folders):
     content = demo_zip()
     assert opened({"hosted": True}, upload=("mine.zip", content)) == "demo-own"
-    [uploaded] = (apart / "store" / "uploads").glob("*.zip")
+    [uploaded] = (isolated_folders / "store" / "uploads").glob("*.zip")
     text = OFFLINE_STUDY.replace("offline", "bundle").format(path=uploaded)
     assert opened({"hosted": True}, text=text).startswith("This deployment opens no local paths")
 
 
-def test_an_upload_that_would_leave_its_folder_is_refused(apart):
+def test_an_upload_that_would_leave_its_folder_is_refused(isolated_folders):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("manifest.json", "{}")
         archive.writestr("../../escaped.txt", "gotcha")
     assert "would write outside its folder" in opened(None, upload=("evil.zip", buffer.getvalue()))
-    assert list(apart.rglob("escaped.txt")) == []
+    assert list(isolated_folders.rglob("escaped.txt")) == []
 
 
 def test_an_upload_that_is_no_text_says_so():

@@ -3,12 +3,12 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import Visitor, untroubled
+from tests.support.browser import Visitor
 
 pytestmark = pytest.mark.browser
 
 EVAL, TRAIN = "Eval Episode Reward", "Train Episode Reward (MA 1,000)"
-SEEN = """svg => [...svg.querySelectorAll('[class*=_line_marks] path')].map(path =>
+SERIES_OPACITY = """svg => [...svg.querySelectorAll('[class*=_line_marks] path')].map(path =>
     [path.__data__.mark.items[0].datum.metric, path.__data__.mark.items[0].datum.arm, Number(path.getAttribute('opacity'))])"""
 
 
@@ -20,52 +20,51 @@ def chart(visitor):
 
 
 def point(visitor: Visitor, share: float) -> tuple[float, float]:
-    """A place in the first chart's plot: at this share of its width, half-way up."""
+    """A point in the first chart's plot: at this share of its width, half-way up."""
     plot = visitor.charts().first.locator("svg .role-frame.root path.background").first.bounding_box() or {}
     return plot["x"] + share * plot["width"], plot["y"] + plot["height"] / 2
 
 
 def isolated(visitor: Visitor, *series: tuple[str, str]) -> bool:
     """Whether these series of the first chart come to be drawn in full, and the others faintly."""
+    expected = {(m, a): 1 if (m, a) in series else 0.08 for m in (EVAL, TRAIN) for a in ("detached", "control")}
 
-    def holds() -> bool:
-        drawn = visitor.charts().first.locator("svg").first.evaluate(SEEN)
-        return {(m, a): o for m, a, o in drawn} == {
-            (m, a): 1 if (m, a) in series else 0.08 for m in (EVAL, TRAIN) for a in ("detached", "control")
-        }
+    def opacities() -> dict[tuple[str, str], float]:
+        rows = visitor.charts().first.locator("svg").first.evaluate(SERIES_OPACITY)
+        return {(metric, arm): opacity for metric, arm, opacity in rows}
 
-    return visitor.until(holds)
+    return visitor.until(lambda: opacities() == expected)
 
 
-def test_pointing_reads_every_series_at_that_step(chart, visitor):
+def test_a_tooltip_reads_every_series_at_the_step_of_the_pointer(chart, visitor):
     x, y = point(visitor, 0.25)
     visitor.page.mouse.move(x - 5, y)
     visitor.page.mouse.move(x, y)
-    tip = visitor.page.locator("#vg-tooltip-element")
-    expect(tip).to_be_visible()
-    said = [line.strip() for line in tip.inner_text().splitlines() if line.strip()]
-    assert said[0] == "Environment Steps"
-    assert float(said[1].replace(",", "")) == pytest.approx(25_000, abs=500)
-    names = said[2::2]
+    tooltip = visitor.page.locator("#vg-tooltip-element")
+    expect(tooltip).to_be_visible()
+    texts = [line.strip() for line in tooltip.inner_text().splitlines() if line.strip()]
+    assert texts[0] == "Environment Steps"
+    assert float(texts[1].replace(",", "")) == pytest.approx(25_000, abs=500)
+    names = texts[2::2]
     assert names == [f"{arm}: {metric}" for metric in (TRAIN, EVAL) for arm in ("control", "detached")]
-    assert all(text.endswith("], n = 6") for text in said[3::2])
+    assert all(text.endswith("], n = 6") for text in texts[3::2])
 
 
 def test_a_click_on_a_legend_isolates_a_metric_or_an_arm(chart, visitor):
     every = [(metric, arm) for metric in (EVAL, TRAIN) for arm in ("detached", "control")]
-    words = chart.locator("svg text")
+    legend = chart.locator("svg text")
     assert isolated(visitor, *every)
-    words.get_by_text(EVAL, exact=True).click()
+    legend.get_by_text(EVAL, exact=True).click()
     assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
-    words.get_by_text("control", exact=True).click()
+    legend.get_by_text("control", exact=True).click()
     assert isolated(visitor, (EVAL, "control"))
-    words.get_by_text("control", exact=True).click(modifiers=["Shift"])
+    legend.get_by_text("control", exact=True).click(modifiers=["Shift"])
     assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
-    words.get_by_text(EVAL, exact=True).click(modifiers=["Shift"])
+    legend.get_by_text(EVAL, exact=True).click(modifiers=["Shift"])
     assert isolated(visitor, *every)
 
 
-def test_a_drag_with_shift_chooses_the_range_and_a_button_draws_all_again(chart, chrome, app, visitor):
+def test_a_drag_with_shift_chooses_the_range_and_a_button_takes_it_back(chart, visitor, another_visitor):
     before = visitor.marks()
     x, y = point(visitor, 0.25)
     end, _ = point(visitor, 0.5)
@@ -81,11 +80,8 @@ def test_a_drag_with_shift_chooses_the_range_and_a_button_draws_all_again(chart,
     assert (low, high) == (pytest.approx(25_000, abs=200), pytest.approx(50_000, abs=200))
     ticks = ["25k", "30k", "35k", "40k", "45k", "50k"]
     assert [text for text in visitor.texts() if text.endswith("0k") or text.endswith("5k")] == ticks
-    with Visitor(chrome, app) as another:
-        another.page.goto(visitor.page.url)
-        another.settled()
-        assert another.texts() == visitor.texts()
-        untroubled(another)
+    another_visitor.goto(visitor.page.url)
+    assert another_visitor.texts() == visitor.texts()
     visitor.page.get_by_role("button", name="Draw all again").click()
     visitor.until_query("from", None)
     visitor.until_query("to", None)
@@ -93,18 +89,18 @@ def test_a_drag_with_shift_chooses_the_range_and_a_button_draws_all_again(chart,
     assert visitor.until(lambda: "100k" in visitor.texts())
 
 
-def test_a_range_that_is_typed(visitor):
+def test_a_typed_range_is_drawn_where_it_is_one(visitor):
     visitor.open("losses")
     before = visitor.marks()
     visitor.fill("From", "60000")
     visitor.until_query("from", "60000")
     visitor.fill("To", "40000")
-    said = visitor.page.get_by_test_id("stSidebar").get_by_text("From must be below To: all is drawn.")
-    expect(said).to_be_visible()
+    warning = visitor.page.get_by_test_id("stSidebar").get_by_text("From must be below To: all is drawn.")
+    expect(warning).to_be_visible()
     visitor.settled()
     assert visitor.marks() == before
     visitor.fill("From", "20000")
     visitor.until_redrawn(before)
-    expect(said).to_have_count(0)
+    expect(warning).to_have_count(0)
     assert visitor.query() == {"from": ["20000"], "to": ["40000"]}
     assert {"20k", "40k"} <= set(visitor.texts()) and not {"0", "60k", "100k"} & set(visitor.texts())

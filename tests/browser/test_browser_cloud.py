@@ -1,4 +1,4 @@
-"""Studies on a W&B server in a real browser: keys, a fetch that is stopped, runs that grow, a study built from an address."""
+"""Studies on a W&B server in a real browser: keys, a stopped fetch, growing runs, a study made from an address."""
 
 import re
 from collections.abc import Iterator
@@ -9,26 +9,27 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.access import findings
 from tests.support.app_kit import PROJECT, TASKS, fill
-from tests.support.browser import Server, Visitor, untroubled
+from tests.support.browser import Server, Visitor, assert_untroubled
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
 pytestmark = pytest.mark.browser
 
-#: Each account has a store of its own, so that no test finds what another one fetched.
+#: Each account has a store of its own: a test sees nothing that another one fetched.
 STOPS, FOLLOWS, BUILDS, OUTSIDER = (letter * 40 for letter in "cdef")
+WRONG = "b" * 40
 RUN, OTHERS = "nqfufp3t-1", 5
 PRIVATE = "lab/secret"
 
 
 @dataclass
 class Cloud:
-    """The app's server, told of a W&B server and of no key; and that W&B server."""
+    """The app's server with the address of a W&B server and no key; and that W&B server."""
 
     app: Server
     wandb: WandbServer
 
-    def asked(self, op: str) -> list[str]:
-        """The runs that this was asked about."""
+    def requested_runs(self, op: str) -> list[str]:
+        """The runs named by the requests of an operation."""
         return [hit.run for hit in self.wandb.hits if hit.op == op]
 
 
@@ -40,9 +41,9 @@ def cloud(tmp_path_factory) -> Iterator[Cloud]:
         wandb.keys |= {STOPS, FOLLOWS, BUILDS, OUTSIDER}
         wandb.add(PRIVATE, *(run for run in wandb.projects[PROJECT].values() if run.sweep == TASKS[1][1]))
         wandb.private[PRIVATE] = {BUILDS}
-        with Server(tmp_path_factory.mktemp("cloud"), WANDB_BASE_URL=wandb.url) as started:
-            yield Cloud(started, wandb)
-            assert started.complaints() == []
+        with Server(tmp_path_factory.mktemp("cloud"), WANDB_BASE_URL=wandb.url) as server:
+            yield Cloud(server, wandb)
+            assert server.warnings() == []
 
 
 def use_key(visitor: Visitor, key: str) -> None:
@@ -60,10 +61,8 @@ def alert(visitor: Visitor, words: str) -> Locator:
     return visitor.page.get_by_test_id("stAlert").filter(has_text=words)
 
 
-def fetched(visitor: Visitor, key: str, page: str) -> None:
-    """The study of studies/detach_encoder.toml, fetched with this key, on this page."""
-    visitor.open("study", study="detach_encoder")
-    use_key(visitor, key)
+def fetch_and_follow(visitor: Visitor, page: str) -> None:
+    """Fetch the open study with the key in use, then go to this page."""
     press(visitor, "Fetch runs")
     visitor.page.get_by_text("6 runs, fetched").wait_for()
     visitor.follow(page)
@@ -72,12 +71,21 @@ def fetched(visitor: Visitor, key: str, page: str) -> None:
 # ---- keys ----------------------------------------------------------------------------------------------------------
 
 
-def test_own_key_fetch_and_draw(chrome, cloud):
+def test_a_wrong_key_is_refused_in_a_sentence_and_the_right_one_fetches_for_its_visitor_alone(chrome, cloud):
     with Visitor(chrome, cloud.app) as visitor, Visitor(chrome, cloud.app) as stranger:
-        fetched(visitor, KEY, "Overview")
+        visitor.open("study", study="detach_encoder")
+        use_key(visitor, WRONG)
+        press(visitor, "Fetch runs")
+        refusal = alert(visitor, "does not accept this key")
+        refusal.wait_for()
+        assert WRONG[:8] not in refusal.inner_text()
+        assert_untroubled(visitor)
+        visitor.page.get_by_role("button", name="Forget my key").click()
+        use_key(visitor, KEY)
+        fetch_and_follow(visitor, "Overview")
         assert visitor.charts().count() == 2
         assert "Train Episode Reward (MA 10,000)" in visitor.texts()
-        untroubled(visitor)
+        assert_untroubled(visitor)
         assert KEY not in visitor.page.url
         stranger.open("overview", study="detach_encoder")
         assert stranger.charts().count() == 0
@@ -85,24 +93,13 @@ def test_own_key_fetch_and_draw(chrome, cloud):
         stranger.page.get_by_role("button", name="Use this key").wait_for()
         assert KEY not in stranger.page.content()
         assert stranger.page.get_by_text("6 runs, fetched").count() == 0
-        untroubled(stranger)
-
-
-def test_wrong_key(chrome, cloud):
-    with Visitor(chrome, cloud.app) as visitor:
-        visitor.open("study", study="detach_encoder")
-        use_key(visitor, "b" * 40)
-        press(visitor, "Fetch runs")
-        said = alert(visitor, "does not accept this key")
-        said.wait_for()
-        assert "b" * 8 not in said.inner_text()
-        untroubled(visitor)
+        assert_untroubled(stranger)
 
 
 # ---- a fetch that is stopped ---------------------------------------------------------------------------------------
 
 
-def test_a_fetch_is_stopped_and_the_missing_run_is_fetched_alone(chrome, cloud):
+def test_after_a_stopped_fetch_a_retry_fetches_the_missing_run_alone(chrome, cloud):
     cloud.wandb.faults.append(Fault("silence", op="RunParquetHistory", run=RUN))
     with Visitor(chrome, cloud.app) as visitor:
         visitor.open("study", study="detach_encoder")
@@ -126,24 +123,26 @@ def test_a_fetch_is_stopped_and_the_missing_run_is_fetched_alone(chrome, cloud):
         press(visitor, "Retry 1 run")
         missing.wait_for(state="detached")
         visitor.settled()
-        assert cloud.asked("RunParquetHistory") == [RUN]
+        assert cloud.requested_runs("RunParquetHistory") == [RUN]
         assert "n of 3" in visitor.texts(1)
         assert visitor.page.get_by_text("partial").count() == 0
-        untroubled(visitor)
+        assert_untroubled(visitor)
 
 
 # ---- runs that grow ------------------------------------------------------------------------------------------------
 
 
-def test_new_rows_of_a_running_run_come_without_losing_the_view(chrome, cloud):
+def test_new_rows_of_a_running_run_are_drawn_in_the_same_view(chrome, cloud):
     run = cloud.wandb.projects[PROJECT][RUN]
     run.state = "running"
     with Visitor(chrome, cloud.app) as first:
-        fetched(first, FOLLOWS, "Losses")
+        first.open("study", study="detach_encoder")
+        use_key(first, FOLLOWS)
+        fetch_and_follow(first, "Losses")
     rows = [{"_step": 99_000 + k, "_timestamp": 1_800_000_000.0 + k, "train/consistency_loss": 500.0} for k in range(5)]
     run.live += rows
     run.heartbeat = "2026-01-01T00:00:00Z"
-    # Who comes anew has the stored runs, and the first look at the running one is due.
+    # A new session has the stored runs, and its first look at the running one is due.
     with Visitor(chrome, cloud.app) as visitor:
         visitor.open("study", study="detach_encoder", spread="min-max", x="% of training")
         use_key(visitor, FOLLOWS)
@@ -161,7 +160,7 @@ def test_new_rows_of_a_running_run_come_without_losing_the_view(chrome, cloud):
         }  # fmt: skip
         assert "Training (%)" in visitor.texts(1)
         expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Losses")
-        untroubled(visitor)
+        assert_untroubled(visitor)
     run.state = "finished"
 
 
@@ -176,8 +175,8 @@ def paste(visitor: Visitor, address: str) -> None:
     visitor.settled()
 
 
-def gets_nothing(visitor: Visitor, address: str, cloud: Cloud) -> None:
-    """Whoever pastes a private place without a key, or with the key of another account, sees nothing of it."""
+def assert_refused(visitor: Visitor, address: str, cloud: Cloud) -> None:
+    """A visitor without a key, or with the key of another account, sees nothing of a private project."""
     before = cloud.wandb.count()
     visitor.open("study")
     paste(visitor, address)
@@ -189,14 +188,13 @@ def gets_nothing(visitor: Visitor, address: str, cloud: Cloud) -> None:
     alert(visitor, f"There is no project {PRIVATE}").wait_for()
     expect(visitor.page.get_by_role("button", name="Open this study")).to_have_count(0)
     assert "acrobot-swingup" not in visitor.page.get_by_test_id("stMain").inner_text()
-    untroubled(visitor)
+    assert_untroubled(visitor)
 
 
 def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
     address = f"{cloud.wandb.url}/{PRIVATE}/sweeps/{TASKS[1][1]}"
-    with Visitor(chrome, cloud.app) as stranger:
-        gets_nothing(stranger, address, cloud)
-    with Visitor(chrome, cloud.app, color_scheme="dark") as visitor:
+    with Visitor(chrome, cloud.app) as stranger, Visitor(chrome, cloud.app, color_scheme="dark") as visitor:
+        assert_refused(stranger, address, cloud)
         visitor.open("study")
         paste(visitor, address)
         use_key(visitor, BUILDS)
@@ -205,10 +203,10 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         step = visitor.page.get_by_role("spinbutton", name="Detach step of acrobot-swingup", exact=True)
         step.wait_for()
         visitor.settled()
-        assert cloud.asked("RunParquetHistory") == []
+        assert cloud.requested_runs("RunParquetHistory") == []
         keys = {"Task key": "task", "Seed key": "seed", "Step key": "_step", "Total steps key": "steps"}
-        for label, found in keys.items():
-            expect(visitor.page.get_by_role("combobox", name=label, exact=True)).to_have_value(found)
+        for label, key in keys.items():
+            expect(visitor.page.get_by_role("combobox", name=label, exact=True)).to_have_value(key)
         assert visitor.page.get_by_text(re.compile("^found$")).count() >= 3
         assert findings(visitor) == []
         step.fill("50000")
@@ -223,13 +221,10 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         assert {"Train Episode Reward (MA 1,000)", "Eval Episode Reward", "n of 3"} <= set(visitor.texts())
         assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
         assert BUILDS not in visitor.page.url
-        untroubled(visitor)
-        with Visitor(chrome, cloud.app) as stranger:
-            gets_nothing(stranger, address, cloud)
-            stranger.page.goto(visitor.page.url)
-            stranger.settled()
-            expect(stranger.page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value(
-                "demo"
-            )
-            assert "secret" not in stranger.page.get_by_test_id("stApp").inner_text()
+        assert_untroubled(visitor)
+        assert_refused(stranger, address, cloud)
+        stranger.goto(visitor.page.url)
+        sidebar = stranger.page.get_by_test_id("stSidebar")
+        expect(sidebar.get_by_role("combobox", name="Study")).to_have_value("demo")
+        assert "secret" not in stranger.page.get_by_test_id("stApp").inner_text()
     assert cloud.wandb.leaks == []

@@ -1,4 +1,4 @@
-"""What the Export popover gives, opened: every format shows what the screen shows, with its settings changed."""
+"""Files of the Export popover, opened: every format shows what the screen shows, with its settings changed."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from tests.support.browser import DRAWN_FROM, PATIENCE, Visitor, untroubled
+from tests.support.browser import LINE_ROWS, PATIENCE, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.browser
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.browser
 TITLE = "Acrobot Swingup - Episode Reward"
 FIGURE, STEM = "Acrobot Swingup: reward", "acrobot_swingup_reward"
 OUT = "acro0001-s1-detached"
-#: What the footer says: the study, its runs, when they came, the settings, the versions.
-SAYS = (
+#: The footer's parts: the study, its runs, the time of the fetch, the settings, the versions.
+FOOTER = (
     "Detach Encoder Demo. 31 runs, 1 left out, fetched 20",
     "mean over seeds, band: one standard error (ddof 1), train rewards smoothed over 2,000 steps, aligned bins, "
     "dots: before smoothing.",
@@ -31,16 +31,16 @@ METRICS = {"Train Episode Reward (MA 2,000)": "train/episode_reward", "Eval Epis
 
 @dataclass
 class Screen:
-    """The page whose exports are looked at, and what its first chart was drawn from."""
+    """A page whose exports are opened, and the rows behind its first chart."""
 
     visitor: Visitor
     numbers: list[list]
 
     def download(self, button: str) -> tuple[str, bytes]:
         """The name and the bytes of the file behind a button of the popover."""
-        found = self.visitor.page.get_by_test_id("stPopoverBody").get_by_role("button", name=button, exact=True)
+        popover = self.visitor.page.get_by_test_id("stPopoverBody")
         with self.visitor.page.expect_download(timeout=PATIENCE) as download:
-            found.click()
+            popover.get_by_role("button", name=button, exact=True).click()
         return download.value.suggested_filename, download.value.path().read_bytes()
 
     def figure(self, kind: str) -> bytes:
@@ -53,22 +53,20 @@ class Screen:
 
 @pytest.fixture(scope="module")
 def screen(chrome, app) -> Iterator[Screen]:
-    """The Rewards page, its settings changed by hand and a run left out, with its Export popover open."""
-    with Visitor(chrome, app) as one:
-        one.open("rewards", out=OUT)
-        before = one.marks()
-        one.select("Band", "std error")
-        one.fill("Smoothing window (steps)", "2000")
-        one.toggle("Draw every seed")
-        one.toggle("Raw points behind smoothed")
-        one.toggle("Log axis for rewards")
-        one.until_query("log_reward", "true")
-        one.until_redrawn(before)
-        numbers = one.numbers()
-        one.page.get_by_role("button", name="Export").click()
-        one.select("Figure", FIGURE)
-        yield Screen(one, numbers)
-        untroubled(one)
+    """The Rewards page with other settings, one of them changed by hand, and its Export popover open."""
+    settings = {"out": OUT, "spread": "std error", "window": "2000", "seeds": "true", "raw": "true"}
+    with Visitor(chrome, app) as visitor:
+        visitor.open("rewards", **settings)
+        marks = visitor.marks()
+        visitor.toggle("Log axis for rewards")
+        visitor.until_query("log_reward", "true")
+        visitor.until_redrawn(marks)
+        assert visitor.query() == {name: [value] for name, value in settings.items()} | {"log_reward": ["true"]}
+        numbers = visitor.numbers()
+        visitor.page.get_by_role("button", name="Export").click()
+        visitor.select("Figure", FIGURE)
+        yield Screen(visitor, numbers)
+        assert_untroubled(visitor)
 
 
 def rows(numbers: list[list]) -> list[list]:
@@ -85,19 +83,19 @@ def test_html_draws_the_same_without_a_network(screen, chrome, tmp_path):
     path.write_bytes(screen.figure("html"))
     with chrome.new_context(offline=True) as context:
         page = context.new_page()
-        asked, wrong = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        requests, errors = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(path.as_uri())
         page.locator("#figure svg .mark-line path").first.wait_for()
-        assert (asked, wrong) == ([path.as_uri()], [])
+        assert (requests, errors) == ([path.as_uri()], [])
         assert page.title() == TITLE
-        numbers = page.locator("#figure svg").first.evaluate(DRAWN_FROM)
+        numbers = page.locator("#figure svg").first.evaluate(LINE_ROWS)
         assert len(numbers) > 200
         assert sorted(numbers, key=_key) == rows(screen.numbers)
-        said = " ".join(page.locator("#figure svg :is(tspan, text:not(:has(tspan)))").all_text_contents())
-        assert [words for words in SAYS if words not in said] == []
+        texts = " ".join(page.locator("#figure svg :is(tspan, text:not(:has(tspan)))").all_text_contents())
+        assert [words for words in FOOTER if words not in texts] == []
         assert page.locator("#figure svg [class*=_seeds_marks] path").count() == 2 * 11
 
 
@@ -105,13 +103,13 @@ def test_svg_and_pdf_hold_the_same_text(screen, tmp_path):
     tree = ElementTree.fromstring(screen.figure("svg"))
     texts = {"".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")}
     assert {TITLE, "1e+2", *METRICS} <= texts
-    assert [words for words in SAYS if words not in " ".join(tree.itertext())] == []
+    assert [words for words in FOOTER if words not in " ".join(tree.itertext())] == []
     path = tmp_path / "figure.pdf"
     path.write_bytes(screen.figure("pdf"))
     fonts = [line.split() for line in read_with("pdffonts", path).splitlines()[2:]]
     assert fonts and all(font[-5] == "yes" for font in fonts)
-    words = " ".join(read_with("pdftotext", path, "-").split())
-    assert [said for said in (TITLE, *METRICS, *SAYS) if said not in words] == []
+    text = " ".join(read_with("pdftotext", path, "-").split())
+    assert [words for words in (TITLE, *METRICS, *FOOTER) if words not in text] == []
 
 
 def test_png_has_the_size_of_its_scale_and_venue(screen):
@@ -143,7 +141,7 @@ def test_the_specification_carries_its_settings_and_its_data(screen):
     assert {f"{STEM}_seeds", f"{STEM}_raw"} <= set(layers)
 
 
-def test_tables_hold_what_is_on_screen(screen):
+def test_tables_hold_the_numbers_on_screen(screen):
     frames = {}
     for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
         screen.visitor.select("As", kind)
@@ -151,19 +149,19 @@ def test_tables_hold_what_is_on_screen(screen):
         assert name == f"curves.{kind}"
         frames[kind] = read(io.BytesIO(content))
     assert frames["csv"].equals(frames["parquet"])
-    drawn = frames["csv"].filter(pl.col("task") == "acrobot-swingup", pl.col("metric").is_in(METRICS.values()))
+    plotted = frames["csv"].filter(pl.col("task") == "acrobot-swingup", pl.col("metric").is_in(METRICS.values()))
     labels = {key: label for label, key in METRICS.items()}
-    table = {(labels[row["metric"]], row["arm"], round(row["step"])): row for row in drawn.iter_rows(named=True)}
+    table = {(labels[row["metric"]], row["arm"], round(row["step"])): row for row in plotted.iter_rows(named=True)}
     assert len(table) == len(screen.numbers)
     for metric, arm, step, mean, lower, upper in screen.numbers:
         row = table[metric, arm, round(step)]
         assert (mean, upper) == pytest.approx((row["mean"], row["upper"]), rel=1e-5)
-        # A log axis has no place for a bound at or below 0: it ends at the axis' foot.
+        # A bound at or below 0 has no place on a log axis: it is drawn at the foot of the axis.
         assert lower == pytest.approx(row["lower"], rel=1e-5) if row["lower"] > 0.01 else lower < 0.02
-    assert set(drawn.filter(pl.col("arm") == "detached")["n"]) == {5}
+    assert set(plotted.filter(pl.col("arm") == "detached")["n"]) == {5}
 
 
-def test_the_sidecar_names_what_the_figure_rests_on(screen):
+def test_the_sidecar_names_the_runs_settings_and_versions(screen):
     name, content = screen.download("Sidecar (.json)")
     about = json.loads(content)
     assert name == f"{STEM}.about.json"
@@ -172,4 +170,4 @@ def test_the_sidecar_names_what_the_figure_rests_on(screen):
     changed = {"spread": "se", "window": 2000, "seeds": True, "raw": True, "log_reward": True, "left_out": [OUT]}
     assert {key: about["settings"][key] for key in changed} == changed
     assert set(about["versions"]) >= {"altair", "polars", "vl-convert-python"}
-    assert about["text"].startswith(SAYS[0])
+    assert about["text"].startswith(FOOTER[0])

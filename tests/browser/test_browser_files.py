@@ -1,4 +1,4 @@
-"""Files that leave the app and come back, in a real browser: the grid, the bundle, the report, and study files."""
+"""Downloads and uploads in a real browser: the grid, the report, a bundle, and study files."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import DRAWN_FROM, PATIENCE, Visitor, untroubled
+from tests.support.browser import LINE_ROWS, PATIENCE, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.browser
@@ -35,51 +35,61 @@ smoth = true
 name = "walk"
 total_steps = 100
 """
-WRONG = "The study file, metric 1: unknown key smoth, perhaps smooth is meant."
+MISTAKE = "The study file, metric 1: unknown key smoth, perhaps smooth is meant."
 
 
 def download(visitor: Visitor, button: str) -> tuple[str, bytes]:
     """The name and the bytes of the file behind a button."""
-    with visitor.page.expect_download(timeout=PATIENCE) as found:
+    with visitor.page.expect_download(timeout=PATIENCE) as event:
         visitor.page.get_by_role("button", name=button, exact=True).last.click()
-    return found.value.suggested_filename, found.value.path().read_bytes()
+    return event.value.suggested_filename, event.value.path().read_bytes()
 
 
 def opened_offline(context, path: Path) -> Page:
     """An HTML file in a browser that has no network."""
     page = context.new_page()
-    asked, wrong = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    requests, errors = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path.as_uri())
     page.locator("svg.marks .role-mark").first.wait_for()
-    assert ([url for url in asked if not url.startswith("data:")], wrong) == ([path.as_uri()], [])
+    assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
+    assert errors == []
     return page
 
 
-def said(texts: list[str]) -> list[str]:
-    """Which of the grid's cells are named, in their order."""
+def cell_titles(texts: list[str]) -> list[str]:
+    """The titles of the grid's cells that are among the texts."""
     return [title for title in TITLES if title in texts]
 
 
-def test_the_grid_in_every_format(chrome, visitor, tmp_path):
-    visitor.open("overview")
-    visitor.page.get_by_role("button", name="Export").click()
-    visitor.select("Figure", "Grid of all tasks")
+@pytest.fixture(scope="module")
+def overview(chrome, app):
+    """A visitor on the Overview with the Export popover open."""
+    with Visitor(chrome, app) as visitor:
+        visitor.open("overview", spread="min-max")
+        visitor.page.get_by_role("button", name="Export").click()
+        visitor.page.get_by_test_id("stPopoverBody").wait_for()
+        yield visitor
+        assert_untroubled(visitor)
+
+
+def test_the_grid_in_every_format(chrome, overview, tmp_path):
+    overview.select("Figure", "Grid of all tasks")
     files = {}
     for kind in ("html", "svg", "pdf", "png", "json"):
-        visitor.select("Format", kind)
-        name, files[kind] = download(visitor, f"Figure (.{kind})")
+        overview.select("Format", kind)
+        name, files[kind] = download(overview, f"Figure (.{kind})")
         assert name == f"{GRID}.{kind}"
         (tmp_path / name).write_bytes(files[kind])
     with chrome.new_context(offline=True) as context:
         page = opened_offline(context, tmp_path / f"{GRID}.html")
-        assert said(page.locator("svg.marks text").all_text_contents()) == TITLES
-        drawn = page.locator("svg.marks").evaluate(DRAWN_FROM)
-    on_screen = [row for at in range(3) for row in visitor.numbers(at)]
-    assert sorted(row[:2] for row in drawn) == sorted(row[:2] for row in on_screen)
+        assert cell_titles(page.locator("svg.marks text").all_text_contents()) == TITLES
+        in_file = page.locator("svg.marks").evaluate(LINE_ROWS)
+    on_screen = [row for chart in range(3) for row in overview.numbers(chart)]
+    assert sorted(row[:2] for row in in_file) == sorted(row[:2] for row in on_screen)
     tree = ElementTree.fromstring(files["svg"])
-    assert said(["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]) == TITLES
+    assert cell_titles(["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]) == TITLES
     words = " ".join(read_with("pdftotext", tmp_path / f"{GRID}.pdf", "-").split())
     assert [title for title in TITLES if title not in words] == []
     assert files["png"].startswith(b"\x89PNG")
@@ -89,27 +99,21 @@ def test_the_grid_in_every_format(chrome, visitor, tmp_path):
     assert [cell["title"]["text"] for cell in cells] == TITLES
 
 
-def test_the_grids_numbers_are_those_of_every_chart(visitor):
-    visitor.open("overview", spread="min-max")
-    visitor.page.get_by_role("button", name="Export").click()
-    visitor.page.get_by_test_id("stPopoverBody").wait_for()
+def test_the_table_of_curves_holds_the_numbers_of_every_chart(overview):
     frames = []
     for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
-        visitor.select("As", kind)
-        name, content = download(visitor, f"curves.{kind}")
+        overview.select("As", kind)
+        name, content = download(overview, f"curves.{kind}")
         assert name == f"curves.{kind}"
         frames.append(read(io.BytesIO(content)))
     assert frames[0].equals(frames[1])
-    on_screen = [row for at in range(3) for row in visitor.numbers(at)]
+    on_screen = [row for chart in range(3) for row in overview.numbers(chart)]
     assert len(frames[0]) == len(on_screen)
     assert frames[0]["upper"].max() == pytest.approx(max(row[5] for row in on_screen), rel=1e-5)
 
 
-def test_the_report_opens_without_a_network(chrome, visitor, tmp_path):
-    visitor.open("overview")
-    visitor.page.get_by_role("button", name="Export").click()
-    visitor.page.get_by_test_id("stPopoverBody").wait_for()
-    name, content = download(visitor, "Report (.html)")
+def test_the_report_opens_without_a_network(chrome, overview, tmp_path):
+    name, content = download(overview, "Report (.html)")
     assert name == "report.html"
     (tmp_path / name).write_bytes(content)
     with chrome.new_context(offline=True) as context:
@@ -119,7 +123,7 @@ def test_the_report_opens_without_a_network(chrome, visitor, tmp_path):
         expect(page.get_by_role("heading", level=1)).to_have_text("Detach Encoder Demo")
 
 
-def test_a_bundle_is_opened_by_somebody_else(chrome, app, visitor, tmp_path):
+def test_a_bundle_is_opened_by_another_visitor(visitor, another_visitor, tmp_path):
     visitor.open("study")
     name, content = download(visitor, "Bundle (.zip)")
     assert name == "demo.zip"
@@ -128,18 +132,16 @@ def test_a_bundle_is_opened_by_somebody_else(chrome, app, visitor, tmp_path):
         assert {"manifest.json", "study.toml"} <= set(archive.namelist())
     path = tmp_path / name
     path.write_bytes(content)
-    with Visitor(chrome, app) as another:
-        another.open("study")
-        another.page.locator("input[type=file]").last.set_input_files(path)
-        another.page.get_by_role("button", name="Open the file").click()
-        another.until_query("study", "demo-own")
-        another.settled()
-        expect(another.page.get_by_text("Bundle that you opened.")).to_be_visible()
-        another.follow("Overview")
-        visitor.follow("Overview")
-        assert another.charts().count() == 3
-        assert [another.numbers(at) for at in range(3)] == [visitor.numbers(at) for at in range(3)]
-        untroubled(another)
+    another_visitor.open("study")
+    another_visitor.page.locator("input[type=file]").last.set_input_files(path)
+    another_visitor.page.get_by_role("button", name="Open the file").click()
+    another_visitor.until_query("study", "demo-own")
+    another_visitor.settled()
+    expect(another_visitor.page.get_by_text("Bundle that you opened.")).to_be_visible()
+    another_visitor.follow("Overview")
+    visitor.follow("Overview")
+    assert another_visitor.charts().count() == 3
+    assert [another_visitor.numbers(chart) for chart in range(3)] == [visitor.numbers(chart) for chart in range(3)]
     assert "demo-own" not in visitor.page.get_by_test_id("stSidebar").inner_text()
 
 
@@ -149,7 +151,7 @@ def test_a_mistake_in_a_study_file_is_one_clear_sentence(visitor):
     visitor.page.locator("input[type=file]").last.set_input_files(file)
     visitor.page.get_by_role("button", name="Open the file").click()
     alert = visitor.page.get_by_test_id("stAlert")
-    expect(alert.get_by_test_id("stMarkdownContainer")).to_have_text(WRONG)
+    expect(alert.get_by_test_id("stMarkdownContainer")).to_have_text(MISTAKE)
     visitor.page.get_by_text("Write or edit a study").click()
     visitor.page.get_by_role("textbox", name="Study file").fill(STUDY.replace("smoth", "smooth"))
     visitor.page.keyboard.press("Control+Enter")

@@ -1,8 +1,8 @@
-"""What marks tell a pointer, in a real browser: a second click on a legend, a run's line, the strip, a brush for all charts."""
+"""Marks under a pointer in a real browser: a second click on a legend, a run's line, the strip, a brush for all charts."""
 
 import pytest
 
-from tests.support.browser import Visitor, untroubled
+from tests.support.browser import Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -20,10 +20,9 @@ def click_legend(visitor: Visitor, entry: str) -> None:
     visitor.charts().first.locator(".role-legend-label text").get_by_text(entry, exact=True).click()
 
 
-def until(visitor: Visitor, layer: str, wanted: list[float]) -> None:
-    assert visitor.until(lambda: opacities(visitor, layer) == pytest.approx(wanted, abs=0.01)), opacities(
-        visitor, layer
-    )
+def until_opacities(visitor: Visitor, layer: str, expected: list[float]) -> None:
+    as_expected = visitor.until(lambda: opacities(visitor, layer) == pytest.approx(expected, abs=0.01))
+    assert as_expected, opacities(visitor, layer)
 
 
 def point_at(visitor: Visitor, layer: str) -> str:
@@ -31,8 +30,8 @@ def point_at(visitor: Visitor, layer: str) -> str:
     mark = visitor.charts().first.locator(f"[class*=_{layer}_marks] path").first
     x, y = mark.evaluate(
         """mark => {
-            const at = mark.getPointAtLength(0.4 * mark.getTotalLength()), {a, d, e, f} = mark.getScreenCTM();
-            return [at.x * a + e, at.y * d + f];
+            const point = mark.getPointAtLength(0.4 * mark.getTotalLength()), {a, d, e, f} = mark.getScreenCTM();
+            return [point.x * a + e, point.y * d + f];
         }"""
     )
     visitor.page.mouse.move(x - 2, y)
@@ -48,34 +47,34 @@ def x_labels(visitor: Visitor, chart: int) -> list[str]:
 
 def test_a_click_on_a_legend_isolates_and_a_second_one_ends_it(visitor):
     visitor.open("losses")
-    until(visitor, "line", [1] * 6)
+    until_opacities(visitor, "line", [1] * 6)
     click_legend(visitor, "Train Consistency Loss")
-    until(visitor, "line", [1, 1, *[FAINT] * 4])
+    until_opacities(visitor, "line", [1, 1, *[FAINT] * 4])
     click_legend(visitor, "control")
-    until(visitor, "line", [1, *[FAINT] * 5])
+    until_opacities(visitor, "line", [1, *[FAINT] * 5])
     click_legend(visitor, "Train Consistency Loss")
-    until(visitor, "line", [1, FAINT] * 3)
+    until_opacities(visitor, "line", [1, FAINT] * 3)
     click_legend(visitor, "control")
-    until(visitor, "line", [1] * 6)
+    until_opacities(visitor, "line", [1] * 6)
     visitor.charts().first.click(position={"x": 300, "y": 200})
     click_legend(visitor, "Train Consistency Loss")
-    until(visitor, "line", [1, 1, *[FAINT] * 4])
+    until_opacities(visitor, "line", [1, 1, *[FAINT] * 4])
 
 
-def test_a_run_in_a_colour_tells_what_it_is_and_its_value_isolates_it(visitor):
+def test_a_coloured_line_names_its_run_and_a_legend_value_isolates_its_runs(visitor):
     visitor.open("losses", color="detach_step")
-    said = point_at(visitor, "hover_touch")
-    assert said.startswith("run acro0001-s")
-    assert "seed " in said
-    assert "detach_step " in said
+    text = point_at(visitor, "hover_touch")
+    assert text.startswith("run acro0001-s")
+    assert "seed " in text
+    assert "detach_step " in text
     click_legend(visitor, "50000")
     assert visitor.until(lambda: min(opacities(visitor, "runs")) < FAINT)
-    shown = opacities(visitor, "runs")
-    assert (sum(o > 0.8 for o in shown), sum(o < FAINT for o in shown)) == (18, 18)
-    until(visitor, "line", [1] * 6)
+    runs = opacities(visitor, "runs")
+    assert (sum(o > 0.8 for o in runs), sum(o < FAINT for o in runs)) == (18, 18)
+    until_opacities(visitor, "line", [1] * 6)
 
 
-def test_the_strip_tells_how_many_seeds_there_are(visitor):
+def test_the_strip_under_a_chart_tells_the_number_of_seeds(visitor):
     visitor.open("losses")
     bar = visitor.charts().first.locator("[class*=_n_strip_marks] path").first
     box = bar.bounding_box() or {}
@@ -120,7 +119,6 @@ def test_a_drag_and_a_wheel_move_all_families_of_a_task_and_nothing_else(visitor
     assert visitor.page.url == address
     visitor.page.mouse.dblclick(x, y)
     assert visitor.until(lambda: heights(visitor) == before)
-    untroubled(visitor)
 
 
 def test_one_tooltip_reads_rewards_and_losses(visitor):
@@ -133,14 +131,14 @@ def test_one_tooltip_reads_rewards_and_losses(visitor):
         visitor.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + down * box["height"])
         tooltip = visitor.page.locator(TOOLTIP)
         tooltip.wait_for()
-        said = tooltip.inner_text()
+        text = tooltip.inner_text()
         for name in (
             "control: Eval Episode Reward",
             "detached: Train Consistency Loss",
             "control: Val (All) Consistency",
         ):
-            assert name in said
-        assert said.count("n = 6") == 10
+            assert name in text
+        assert text.count("n = 6") == 10
 
 
 def test_a_brush_on_one_chart_is_the_range_of_all(visitor):
@@ -161,4 +159,3 @@ def test_a_brush_on_one_chart_is_the_range_of_all(visitor):
     (low,), (high,) = visitor.query()["from"], visitor.query()["to"]
     assert 10_000 < float(low) < float(high) < 95_000
     assert visitor.until(lambda: x_labels(visitor, 0) == x_labels(visitor, 1) != ["20k", "40k", "60k", "80k", "100k"])
-    untroubled(visitor)

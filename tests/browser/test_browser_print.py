@@ -14,21 +14,21 @@ pytestmark = pytest.mark.browser
 WIDTH = round((210 - 2 * 14) / 25.4 * 96)
 
 
-def test_the_report_prints_whole(chrome, tmp_path):
+def test_the_report_prints_on_pages_that_lose_nothing(chrome, tmp_path):
     study = load_study("demo")
     report = tmp_path / "report.html"
     report.write_text(report_page(study_results(study, fetch(study), View())), encoding="utf-8")
     with chrome.new_context(offline=True, viewport={"width": WIDTH, "height": 1000}) as context:
-        one = context.new_page()
-        one.emulate_media(media="print")
-        one.goto(report.as_uri())
-        beyond = one.evaluate(
+        page = context.new_page()
+        page.emulate_media(media="print")
+        page.goto(report.as_uri())
+        beyond_the_edge = page.evaluate(
             "width => [...document.querySelectorAll('td, th, svg, pre, li')]"
             ".filter(node => node.getBoundingClientRect().right > width).map(node => node.textContent.slice(0, 40))",
             WIDTH,
         )
-        one.pdf(path=tmp_path / "report.pdf", format="A4")
-    assert beyond == []
+        page.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert beyond_the_edge == []
     pages = read_with("pdftotext", tmp_path / "report.pdf", "-").removesuffix("\f").split("\f")
     assert len(pages) < 25
     assert [number for number, text in enumerate(pages, 1) if len(text.split()) < 20] == []

@@ -2,12 +2,10 @@
 
 import pytest
 
-from tests.support.browser import Visitor
-
 pytestmark = pytest.mark.browser
 
 
-def test_a_link_leads_to_the_full_chart_and_its_link_to_the_same_view(chrome, app, visitor):
+def test_a_link_leads_to_the_full_chart_and_the_shared_link_to_the_same_view(app, visitor, another_visitor):
     visitor.open("overview")
     visitor.select("Band", "min-max")
     visitor.until_query("spread", "min-max")
@@ -22,7 +20,5 @@ def test_a_link_leads_to_the_full_chart_and_its_link_to_the_same_view(chrome, ap
     visitor.settled()
     address = str(link.text_content())
     assert address.startswith(f"{app.url}/losses?")
-    with Visitor(chrome, app) as another:
-        another.page.goto(address)
-        another.settled()
-        assert another.numbers() == visitor.numbers()
+    another_visitor.goto(address)
+    assert another_visitor.numbers() == visitor.numbers()

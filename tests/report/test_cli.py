@@ -90,10 +90,10 @@ def test_a_partial_fetch_exits_with_1_and_keeps_what_came(tmp_path, capsys):
     assert tree["problems"] == [{"message": why, "run_id": "", "task": ""}]
 
 
-def test_refresh_reads_again(tmp_path, capsys, apart):
+def test_refresh_reads_again(tmp_path, capsys, isolated_folders):
     study = study_file(tmp_path)
     assert main(["fetch", study]) == 0
-    stored = {f: f.stat().st_mtime_ns for f in (apart / "store").rglob("*.parquet")}
+    stored = {f: f.stat().st_mtime_ns for f in (isolated_folders / "store").rglob("*.parquet")}
     assert len(stored) == 2
     assert main(["fetch", study]) == 0
     assert {f: f.stat().st_mtime_ns for f in stored} == stored

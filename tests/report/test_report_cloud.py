@@ -41,7 +41,7 @@ def server():
         yield running
 
 
-def test_report_of_the_notebooks_study_and_again_without_the_server(tmp_path, apart):
+def test_report_of_the_notebooks_study_and_again_without_the_server(tmp_path, isolated_folders):
     with WandbServer() as running:
         fill(running)
         url = running.url
@@ -59,7 +59,7 @@ def test_report_of_the_notebooks_study_and_again_without_the_server(tmp_path, ap
     effects = pl.read_csv(tmp_path / "out" / "effects.csv")
     assert effects.filter(pl.col("task") != "*")["design"].unique().to_list() == ["jump"]
     assert KEY not in done.stdout + done.stderr
-    kept = [file for folder in (apart, tmp_path) for file in folder.rglob("*") if file.is_file()]
+    kept = [file for folder in (isolated_folders, tmp_path) for file in folder.rglob("*") if file.is_file()]
     assert [file for file in kept if KEY.encode() in file.read_bytes()] == []
 
     again = lib("report", "detach_encoder", "--out", str(tmp_path / "again"), "--formats", "csv", server=url)
@@ -81,7 +81,7 @@ def test_without_a_key_that_the_server_knows_there_is_one_line_and_exit_2(server
     assert sentence in line
 
 
-def test_ctrl_c_ends_a_fetch_that_a_server_leaves_without_an_answer(server, apart):
+def test_ctrl_c_ends_a_fetch_that_a_server_leaves_without_an_answer(server, isolated_folders):
     server.faults.append(Fault("silence", op="RunParquetHistory", run="8lsl2o4p-1"))
     environment = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
     command = [sys.executable, "-m", "lib", "fetch", "detach_encoder"]
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_a_fetch_that_a_server_leaves_without_an_answer(server, apar
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=20)
     assert (running.returncode, said) == (130, "Stopped; what had come is kept.\n")
-    assert len([file for file in apart.rglob("*.parquet") if file.parent.name != "raw"]) == 5
+    assert len([file for file in isolated_folders.rglob("*.parquet") if file.parent.name != "raw"]) == 5
 
 
 def test_the_environments_key_is_not_sent_to_a_server_that_only_the_study_names(tmp_path, server, monkeypatch):

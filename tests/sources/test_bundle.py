@@ -109,13 +109,13 @@ def test_no_path_of_the_machine_is_in_a_bundle(tmp_path):
     assert str(tmp_path).encode() not in b"".join(files_of(bundled(tmp_path)).values())
 
 
-def test_a_zip_is_unpacked_once(tmp_path, apart):
+def test_a_zip_is_unpacked_once(tmp_path, isolated_folders):
     out = bundled(tmp_path)
     opened(out)
-    written = {f: f.stat().st_mtime_ns for f in (apart / "store").rglob("*") if f.is_file()}
+    written = {f: f.stat().st_mtime_ns for f in (isolated_folders / "store").rglob("*") if f.is_file()}
     assert len(written) == 4
     opened(out)
-    assert {f: f.stat().st_mtime_ns for f in (apart / "store").rglob("*") if f.is_file()} == written
+    assert {f: f.stat().st_mtime_ns for f in (isolated_folders / "store").rglob("*") if f.is_file()} == written
 
 
 def test_problems_travel_and_are_told_once(tmp_path):
@@ -296,13 +296,13 @@ def test_a_newer_bundle_says_so_whatever_its_shape(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../out", "/tmp/out", "a/../../out", "..\\out", "C:/out"])
-def test_a_zip_cannot_write_outside_its_folder(tmp_path, apart, name):
+def test_a_zip_cannot_write_outside_its_folder(tmp_path, isolated_folders, name):
     path = zipped(tmp_path / "o.zip", {**files_of(bundled(tmp_path)), name: b"x"})
     assert refused(path) == f"o.zip is not a safe bundle: it would write outside its folder ({name})."
-    assert [f for f in (apart / "store").rglob("*") if f.is_file()] == []
+    assert [f for f in (isolated_folders / "store").rglob("*") if f.is_file()] == []
 
 
-def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path, apart, monkeypatch):
+def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path, isolated_folders, monkeypatch):
     files = files_of(bundled(tmp_path))
     path = zipped(tmp_path / "o.zip", {**files, "zeros": bytes(30 * 1024**2)})
     assert path.stat().st_size < 100_000
@@ -311,17 +311,17 @@ def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path, apar
     monkeypatch.setattr(bundle, "MAX_BYTES", 2 * 1024**3)
     monkeypatch.setattr(bundle, "MAX_FILES", 4)
     assert refused(path) == "o.zip would unpack to 30 MB in 5 files: too large."
-    assert [f for f in (apart / "store").rglob("*") if f.is_file()] == []
+    assert [f for f in (isolated_folders / "store").rglob("*") if f.is_file()] == []
 
 
-def test_a_zip_that_understates_what_it_holds_is_refused(tmp_path, apart):
+def test_a_zip_that_understates_what_it_holds_is_refused(tmp_path, isolated_folders):
     path = zipped(tmp_path / "o.zip", {**files_of(bundled(tmp_path)), "zeros": bytes(1024**2)})
     data = path.read_bytes()
     size = (1024**2).to_bytes(4, "little")
     assert data.count(size) == 2
     path.write_bytes(data.replace(size, (10).to_bytes(4, "little")))
     assert refused(path) == "o.zip is not a bundle: it is neither a folder nor a readable .zip."
-    assert max(f.stat().st_size for f in (apart / "store").rglob("*") if f.is_file()) < 100_000
+    assert max(f.stat().st_size for f in (isolated_folders / "store").rglob("*") if f.is_file()) < 100_000
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -1,30 +1,30 @@
-"""What is wrong with a page for whoever cannot see it well: axe-core's findings, and the contrast of text in charts."""
+"""Faults of a page for people who cannot see it well: axe-core's findings, and the contrast of text in charts."""
 
 from axe_playwright_python.base import AXE_SCRIPT
 
 from tests.support.browser import CHART, Visitor
 
-#: What Streamlit and Vega draw and we cannot influence, as (rule, selector). Anything else that is found is ours.
+#: Findings in what Streamlit and Vega draw, as (rule, selector): the project cannot change them. Any other is a fault.
 NOT_OURS = (
     # Vega-Lite draws a brush as two rectangles that it gives a role, no name, and no way to hide them.
     ("svg-img-alt", "[class*=range_brush]"),
     # Streamlit's file uploader: an area for the pointer, with a real button inside of it.
     ("presentation-role-conflict", "[data-testid=stFileUploaderDropzone]"),
 )
-#: The same of what is there for seconds only, so that not every look finds it.
+#: The same in elements that last for seconds, so that not every run finds them.
 #: Streamlit's notice of an event: a dialog by its role, to which no name can be given.
 PASSING = (("aria-dialog-name", "[data-testid=stToast]"),)
 
+# An element may leave the page while axe-core runs: it is kept, not looked up by its selector afterwards.
 _FIND = """async allowed => {
-    const found = await axe.run(document, {resultTypes: ['violations']});
-    const excuse = (id, node) => allowed.findIndex(([rule, at]) => rule === id && node.target.length === 1
-        && document.querySelector(node.target[0])?.matches(at));
-    return found.violations.flatMap(({id, impact, nodes}) => nodes.map(node => [excuse(id, node),
+    const result = await axe.run(document, {resultTypes: ['violations'], elementRef: true});
+    const excuse = (id, node) => allowed.findIndex(([rule, selector]) => rule === id && node.element?.matches(selector));
+    return result.violations.flatMap(({id, impact, nodes}) => nodes.map(node => [excuse(id, node),
         `${id} (${impact}): ${node.html.slice(0, 200)}: `
             + [...node.any, ...node.all, ...node.none].map(check => check.message).join('; ')]));
 }"""
 
-#: axe-core sees no ground behind a drawing's text; it is the page's. WCAG 2.2, 1.4.3: 4.5 to 1.
+#: axe-core does not know the ground behind text in a drawing; it is the page's. WCAG 2.2, 1.4.3: 4.5 to 1.
 _PALE = """([charts, least]) => {
     const parts = color => (color.match(/[\\d.]+/g) ?? []).map(Number);
     const light = ([r, g, b]) => [r, g, b].map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
@@ -43,16 +43,16 @@ _PALE = """([charts, least]) => {
 
 
 def findings(visitor: Visitor, excused: set[tuple[str, str]] | None = None) -> list[str]:
-    """Everything that axe-core finds on the page and that is ours; `excused` gathers what is not."""
+    """Axe-core's findings on the page, without those excused above; `excused` gathers the excuses that were used."""
     visitor.page.evaluate(AXE_SCRIPT)
     allowed = (*NOT_OURS, *PASSING)
-    found = visitor.page.evaluate(_FIND, [list(pair) for pair in allowed])
+    rows = visitor.page.evaluate(_FIND, [list(pair) for pair in allowed])
     if excused is not None:
-        excused |= {allowed[at] for at, _ in found if at >= 0} - {*PASSING}
-    return [text for at, text in found if at < 0]
+        excused |= {allowed[index] for index, _ in rows if index >= 0} - {*PASSING}
+    return [text for index, text in rows if index < 0]
 
 
 def pale_texts(visitor: Visitor, least: float = 4.5) -> list[str]:
     """The texts in charts with too little contrast to the page."""
-    found: list[str] = visitor.page.evaluate(_PALE, [CHART, least])
-    return found
+    texts: list[str] = visitor.page.evaluate(_PALE, [CHART, least])
+    return texts

@@ -42,10 +42,10 @@ REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 CHART = "[data-testid=stVegaLiteChart]"
 #: A chart with something in it, not an empty frame.
-DRAWN = f"{CHART}:has(svg .role-mark :is(path, line, rect))"
+DRAWN_CHART = f"{CHART}:has(svg .role-mark :is(path, line, rect))"
 
-#: What the lines of a chart were drawn from; its page may be the app's or an exported one.
-DRAWN_FROM = """svg => [...svg.querySelectorAll('[class*=_line_][class$=_marks] path')].flatMap(path =>
+#: The rows behind the lines of a chart, on a page of the app or in an exported one.
+LINE_ROWS = """svg => [...svg.querySelectorAll('[class*=_line_][class$=_marks] path')].flatMap(path =>
     path.__data__.mark.items.map(({datum: d}) => [d.metric, d.arm, d.step, d.mean, d.lower, d.upper]))"""
 MARKS = "svg .role-mark path[d*='L'], svg text"
 GEOMETRY = "marks => marks.map(mark => mark.getAttribute('d') ?? mark.textContent)"
@@ -114,7 +114,7 @@ class Server:
                 self._process.wait()
 
     def log(self) -> str:
-        """What the server has said so far."""
+        """The server's log so far."""
         return self._log.read_text(errors="replace")
 
     def state(self) -> str:
@@ -122,13 +122,13 @@ class Server:
         code = self._process.poll()
         return "alive" if code is None else f"ended with {code}"
 
-    def complaints(self) -> list[str]:
-        """Lines of the log that look like an error or a warning."""
-        wrong = re.compile(r"traceback|exception|error|warning|deprecat", re.IGNORECASE)
+    def warnings(self) -> list[str]:
+        """Lines of the log that look like an error or a warning, and whether the server ended."""
+        pattern = re.compile(r"traceback|exception|error|warning|deprecat", re.IGNORECASE)
         ended = [] if self._process.poll() is None else [f"the server {self.state()}"]
-        return [line for line in self.log().splitlines() if wrong.search(line)] + ended
+        return [line for line in self.log().splitlines() if pattern.search(line)] + ended
 
-    def at(self, page: str = "", **query: str) -> str:
+    def address(self, page: str = "", **query: str) -> str:
         """The address of a page with a query."""
         return f"{self.url}/{'' if page == 'overview' else page}" + (f"?{urlencode(query)}" if query else "")
 
@@ -151,18 +151,18 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """One visitor: a browser context with its page, and what it asked the network for."""
+    """One visitor: a browser context with its page, the requests it made to other hosts, and its page's errors."""
 
     def __init__(self, browser: Browser, server: Server, **options: Any) -> None:
         options.setdefault("viewport", {"width": 1280, "height": 900})
         self.server = server
         self.context: BrowserContext = browser.new_context(**options)
         self.context.set_default_timeout(PATIENCE)
-        self.abroad: list[str] = []
-        self.thrown: list[str] = []
-        self.context.on("request", lambda request: self._asked(request.url))
+        self.foreign_requests: list[str] = []
+        self.page_errors: list[str] = []
+        self.context.on("request", lambda request: self._record(request.url))
         self.page: Page = self.context.new_page()
-        self.page.on("pageerror", lambda error: self.thrown.append(str(error)))
+        self.page.on("pageerror", lambda error: self.page_errors.append(str(error)))
 
     def __enter__(self) -> "Visitor":
         return self
@@ -170,22 +170,41 @@ class Visitor:
     def __exit__(self, *_: object) -> None:
         self.context.close()
 
-    def _asked(self, url: str) -> None:
+    def _record(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"data", "blob", "about"} and parts.hostname != "127.0.0.1":
-            self.abroad.append(url)
+            self.foreign_requests.append(url)
+
+    def reset(self) -> None:
+        """Forget the last visit: what the page stored, what was recorded, where the pointer is, and keys held down.
+
+        Every `open` is a new session of the app; what the browser has compiled of it stays.
+        """
+        if self.page.url.startswith("http"):
+            self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        self.context.clear_cookies()
+        self.page.mouse.up()
+        self.page.mouse.move(0, 0)
+        for key in ("Shift", "Control"):
+            self.page.keyboard.up(key)
+        self.foreign_requests.clear()
+        self.page_errors.clear()
 
     def open(self, page: str = "", **query: str) -> Page:
         """Open a page by its address and wait until it is drawn."""
-        self.page.goto(self.server.at(page, **query))
+        return self.goto(self.server.address(page, **query))
+
+    def goto(self, url: str) -> Page:
+        """Open an address in a new session and wait until it is drawn."""
+        self.page.goto(url)
         return self.settled()
 
     def follow(self, name: str) -> Page:
-        """Open a page by its link in the sidebar and wait until it is drawn."""
+        """Open a page by its link in the sidebar, which may be folded away, and wait until it is drawn."""
         link = self.page.get_by_test_id("stSidebarNavLink").filter(has_text=name).first
-        where = urlsplit(str(link.get_attribute("href"))).path
-        link.click()
-        self.page.wait_for_function("where => location.pathname === where", arg=where)
+        path = urlsplit(str(link.get_attribute("href"))).path
+        link.dispatch_event("click")
+        self.page.wait_for_function("path => location.pathname === path", arg=path)
         return self.settled()
 
     def settled(self) -> Page:
@@ -196,21 +215,20 @@ class Visitor:
                 """([heading, idle, chart, drawn]) => document.querySelector(heading) && document.querySelector(idle)
                     && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
                     && document.querySelectorAll(chart).length === document.querySelectorAll(drawn).length""",
-                arg=[heading, IDLE, CHART, DRAWN],
+                arg=[heading, IDLE, CHART, DRAWN_CHART],
             )
         except TimeoutError as error:
             raise AssertionError(f"The page was not drawn: {self.state()}") from error
         return self.page
 
     def state(self) -> str:
-        """What there is to say about a page that is not drawn."""
-        found = {
-            at: self.page.locator(at).count() for at in ("[data-testid=stMain] h1", CHART, DRAWN, "[data-stale=true]")
-        }
+        """A description of a page that is not drawn."""
+        selectors = ("[data-testid=stMain] h1", CHART, DRAWN_CHART, "[data-stale=true]")
+        counts = {selector: self.page.locator(selector).count() for selector in selectors}
         app = self.page.get_by_test_id("stApp")
-        where = app.first.evaluate("app => ({...app.dataset})") if app.count() else "no app"
+        data = app.first.evaluate("app => ({...app.dataset})") if app.count() else "no app"
         log = "\n".join(self.server.log().splitlines()[-20:])
-        return f"{self.page.url} {where} {found} {self.exceptions()} server {self.server.state()}\n{log}"
+        return f"{self.page.url} {data} {counts} {self.exceptions()} server {self.server.state()}\n{log}"
 
     # ---- what is on the page
 
@@ -229,8 +247,8 @@ class Visitor:
         )  # fmt: skip
 
     def numbers(self, index: int = 0) -> list[list[Any]]:
-        """What a chart's lines were drawn from: metric, arm, step, mean, lower, upper."""
-        return self.charts().nth(index).locator("svg").first.evaluate(DRAWN_FROM)
+        """The rows behind a chart's lines: metric, arm, step, mean, lower, upper."""
+        return self.charts().nth(index).locator("svg").first.evaluate(LINE_ROWS)
 
     def marks(self, index: int = 0) -> list[str]:
         """Everything a chart draws: lines, bands, rules."""
@@ -241,7 +259,7 @@ class Visitor:
         return parse_qs(urlsplit(self.page.url).query)
 
     def exceptions(self) -> list[str]:
-        """What the app raised on this page."""
+        """The exceptions shown on this page."""
         return self.page.get_by_test_id("stException").all_text_contents()
 
     # ---- what a visitor does
@@ -268,55 +286,55 @@ class Visitor:
     def _choose(self, kind: str, label: str, option: str) -> None:
         """Open a list and click an option; again where the list was drawn anew under the pointer."""
         box = self.page.get_by_test_id(kind).filter(has=self.page.get_by_text(label, exact=True))
-        wanted = self.page.get_by_role("option", name=option, exact=True)
+        entry = self.page.get_by_role("option", name=option, exact=True)
 
-        def done() -> bool:
-            if not wanted.count():
+        def chosen() -> bool:
+            if not entry.count():
                 box.get_by_role("combobox").click()
             try:
-                wanted.click(timeout=5_000)
+                entry.click(timeout=5_000)
             except TimeoutError:
                 return False
             return True
 
-        assert self.until(done), f"No option {option} in {label}"
+        assert self.until(chosen), f"No option {option} in {label}"
 
     def click_row(self, row: int) -> None:
         """Select a row of the page's first table by its box: the table is a picture, only places can be clicked."""
         table = self.page.get_by_test_id("stDataFrame").first
         table.locator("canvas").first.wait_for()
         table.scroll_into_view_if_needed()
-        at = table.bounding_box() or {}
-        self.page.mouse.click(at["x"] + 16, at["y"] + 35 * (row + 1.5))
+        box = table.bounding_box() or {}
+        self.page.mouse.click(box["x"] + 16, box["y"] + 35 * (row + 1.5))
 
     def until_query(self, name: str, value: str | None) -> None:
-        """Wait until the address says so (None: until it says nothing)."""
+        """Wait until a parameter of the address has this value (None: until it is gone)."""
         self.page.wait_for_function(
             "([name, value]) => new URL(location.href).searchParams.get(name) === value", arg=[name, value]
         )
 
-    def until(self, holds: Callable[[], bool]) -> bool:
-        """Whether something comes to hold: looked at again and again while the page goes on."""
+    def until(self, condition: Callable[[], bool]) -> bool:
+        """Whether a condition comes to hold, checked every 50 ms while the page goes on."""
         deadline = time.monotonic() + PATIENCE / 1000
-        while not holds():
+        while not condition():
             if time.monotonic() > deadline:
                 return False
-            self.page.wait_for_timeout(100)
+            self.page.wait_for_timeout(50)
         return True
 
     def until_redrawn(self, before: list[str], index: int = 0) -> None:
         """Wait until a chart's `marks` differ from what they were, then until the page is drawn."""
         self.page.wait_for_function(
             f"""([chart, marks, index, before]) => {{
-                const found = document.querySelectorAll(chart)[index];
-                const now = ({GEOMETRY})([...(found?.querySelectorAll(marks) ?? [])]);
+                const element = document.querySelectorAll(chart)[index];
+                const now = ({GEOMETRY})([...(element?.querySelectorAll(marks) ?? [])]);
                 return now.length && JSON.stringify(now) !== JSON.stringify(before);
             }}""",
             arg=[CHART, MARKS, index, before],
         )
         self.settled()
 
-    def shot(self, name: str, folder: Path = ARTIFACTS, full: bool = True) -> Path:
+    def screenshot(self, name: str, folder: Path = ARTIFACTS, full: bool = True) -> Path:
         """A picture of the page."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
@@ -340,8 +358,8 @@ class Visitor:
         self.settled()
 
 
-def untroubled(visitor: Visitor) -> None:
-    """Nothing was raised, on the page or in its scripts, and no other host was asked for anything."""
+def assert_untroubled(visitor: Visitor) -> None:
+    """Nothing was raised, on the page or in its scripts, and no request went to another host."""
     assert visitor.exceptions() == []
-    assert visitor.thrown == []
-    assert visitor.abroad == []
+    assert visitor.page_errors == []
+    assert visitor.foreign_requests == []

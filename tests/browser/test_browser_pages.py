@@ -1,0 +1,159 @@
+"""Every page in a real browser: it is drawn in both themes, is accessible, fits its window, and calls no other host."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.access import NOT_OURS, findings, pale_texts
+from tests.support.browser import CHART, TITLES, Server, Visitor, assert_untroubled
+
+pytestmark = pytest.mark.browser
+
+#: The charts that a page of the demo has at least.
+CHARTS = {"overview": 3, "rewards": 3, "losses": 3}
+
+
+# ---- a server's first visitor --------------------------------------------------------------------------------------
+
+
+def test_the_first_page_of_a_new_server_is_drawn_soon(chrome, tmp_path, capsys):
+    with Server(tmp_path) as server, Visitor(chrome, server) as visitor:
+        start = time.monotonic()
+        visitor.page.goto(server.address())
+        visitor.charts().first.locator("svg .mark-line path").first.wait_for()
+        first_chart = time.monotonic() - start
+        visitor.settled()
+        whole_page = time.monotonic() - start
+        assert_untroubled(visitor)
+        assert server.warnings() == []
+    with capsys.disabled():
+        sys.stdout.write(f"\nfirst chart {first_chart:.1f} s after the server was up, first page {whole_page:.1f} s\n")
+    assert first_chart < 60
+
+
+def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path):
+    with Server(tmp_path) as server, Visitor(chrome, server) as visitor:
+        visitor.open("rewards", aggregate="median", spread="min-max", x="% of training")
+        expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Rewards")
+        expect(visitor.page.get_by_test_id("stSidebarNavLink")).to_have_count(len(TITLES))
+        assert visitor.charts().count() == CHARTS["rewards"]
+        assert "Training (%)" in visitor.texts()
+        assert visitor.query() == {"aggregate": ["median"], "spread": ["min-max"], "x": ["% of training"]}
+        visitor.follow("Losses")
+        assert visitor.query()["aggregate"] == ["median"]
+        assert_untroubled(visitor)
+        assert server.warnings() == []
+
+
+# ---- every page ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tour:
+    """What one visitor saw on every page: by page its path, chart lines, brightness, and findings of axe-core."""
+
+    scheme: str
+    paths: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, list[int]] = field(default_factory=dict)
+    bright: set[bool] = field(default_factory=set)
+    findings: dict[str, list[str]] = field(default_factory=dict)
+    excused: set[tuple[str, str]] = field(default_factory=set)
+
+    def record(self, visitor: Visitor, page: str) -> None:
+        """Add the page that is open."""
+        self.paths[page] = visitor.page.url.removeprefix(visitor.server.url).strip("/")
+        self.lines[page] = [len(visitor.paths(chart)) for chart in range(visitor.charts().count())]
+        color = visitor.page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+        self.bright.add(sum(int(part) for part in color[4:-1].split(",")[:3]) > 3 * 128)
+        visitor.screenshot(f"{page}_{self.scheme}")
+        self.findings[page] = sorted({*findings(visitor, self.excused), *pale_texts(visitor)})
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def tour(request, chrome, app):
+    """A tour of every page in a theme, and of the Export popover of the last one."""
+    tour = Tour(request.param)
+    with Visitor(chrome, app, color_scheme=tour.scheme) as visitor:
+        visitor.open()
+        for page, title in TITLES.items():
+            visitor.follow(title)
+            tour.record(visitor, page)
+            assert_untroubled(visitor)
+        visitor.page.get_by_role("button", name="Export").click()
+        visitor.page.get_by_test_id("stPopoverBody").get_by_role("button", name="Report (.html)").wait_for()
+        visitor.settled()
+        tour.findings["export"] = findings(visitor)
+        assert_untroubled(visitor)
+    return tour
+
+
+def test_every_page_is_drawn_in_the_visitors_theme(tour):
+    assert tour.paths == {page: page.replace("overview", "") for page in TITLES}
+    for page, count in CHARTS.items():
+        assert len(tour.lines[page]) >= count
+        assert all(lines >= 2 for lines in tour.lines[page][:count])
+    assert tour.bright == {tour.scheme == "light"}
+
+
+def test_every_page_is_accessible(tour):
+    assert tour.findings == {page: [] for page in [*TITLES, "export"]}
+    assert tour.excused == set(NOT_OURS), "an excuse that is no longer needed must go"
+
+
+FOCUSED = """() => {
+    const element = document.activeElement;
+    const words = element.getAttribute('aria-label') || element.innerText.replace(/^[a-z_]+\\n+/, '').split('\\n')[0];
+    return [element.getAttribute('role') ?? element.tagName.toLowerCase(), words];
+}"""
+
+
+def test_the_keyboard_alone_reaches_the_pages_the_study_and_the_export(visitor):
+    visitor.open()
+    reached = []
+    while ["button", "Export"] not in reached:
+        assert len(reached) < 60, reached
+        visitor.page.keyboard.press("Tab")
+        reached.append(visitor.page.evaluate(FOCUSED))
+    assert [title for title in TITLES.values() if ["a", title] not in reached] == []
+    assert ["combobox", "Study"] in reached
+    body = visitor.page.get_by_test_id("stPopoverBody")
+    expect(body).to_have_count(0)
+    visitor.page.keyboard.press("Enter")
+    expect(body.get_by_role("button", name="Report (.html)")).to_be_visible()
+
+
+WINDOWS = {
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "is_mobile": True,
+        "has_touch": True,
+        "device_scale_factor": 2,
+    },
+    "tablet": {"viewport": {"width": 820, "height": 1180}, "is_mobile": True, "has_touch": True},
+}
+TOO_WIDE = """() => ['html', 'body', '[data-testid=stMain]'].map(selector => document.querySelector(selector))
+    .filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+#: Texts that stick out of their chart's drawing, or of the window; a text's box is a little larger than its letters.
+CUT_OFF = """chart => [...document.querySelectorAll(chart)].flatMap(one => {
+    const drawing = one.querySelector('svg.marks').getBoundingClientRect();
+    return [...one.querySelectorAll('svg.marks text')].filter(text => {
+        const box = text.getBoundingClientRect();
+        return box.width && (box.left < drawing.left - 5 || box.right > Math.min(drawing.right, innerWidth) + 1);
+    }).map(text => `${text.textContent} is cut off at ${text.getBoundingClientRect().left - drawing.left}`);
+})"""
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_nothing_is_wider_than_the_window(chrome, app, window):
+    with Visitor(chrome, app, **WINDOWS[window]) as visitor:
+        visitor.open()
+        too_wide = {}
+        for page, title in TITLES.items():
+            visitor.follow(title)
+            too_wide[page] = visitor.page.evaluate(TOO_WIDE) + visitor.page.evaluate(CUT_OFF, CHART)
+            visitor.screenshot(f"{page}_{window}", full=False)
+        assert too_wide == {page: [] for page in TITLES}
+        assert_untroubled(visitor)

@@ -1,0 +1,114 @@
+"""Settings in a real browser: each changes the chart and the address, and the address opens the same view elsewhere."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import Visitor
+
+pytestmark = pytest.mark.browser
+
+RUN = "acro0001-s1-detached"
+CHARTS = 3
+
+
+def lines(visitor: Visitor) -> list[list[list[float]]]:
+    """The lines of every chart of the page: the numbers of their paths, in pixels."""
+    return [
+        [[float(number) for number in re.findall(r"-?[\d.]+", path)] for path in visitor.paths(chart)]
+        for chart in range(visitor.charts().count())
+    ]
+
+
+def same(one: Visitor, another: Visitor) -> bool:
+    """Whether the charts of two pages have the same texts and lines, up to the space that labels take."""
+    for chart in range(one.charts().count()):
+        if sorted(one.texts(chart)) != sorted(another.texts(chart)):
+            return False
+    close = [[pytest.approx(line, abs=8) for line in chart] for chart in lines(one)]
+    return lines(another) == close
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: its parameter and value in the address, how it is made, a text of the first chart before and after."""
+
+    parameter: str
+    value: str
+    make: Callable[[Visitor], None]
+    before: str | None = None
+    after: str | None = None
+
+
+STEPS, MOVING_AVERAGE = "Environment Steps", "Train Episode Reward (MA 1,000)"
+ARMS = Setting("arms", "detached", lambda v: v.pick("Arms", "detached"), "control")
+COLOR = Setting("color", "detach_step", lambda v: v.select("Colour every run by", "detach_step"), after="missing")
+EXACT = Setting("exact", "true", lambda v: v.toggle("Notebook arithmetic"))
+LOG_LOSS = Setting("log_loss", "false", lambda v: v.toggle("Log axis for losses"), "2e-3", "0.002")
+LOG_REWARD = Setting("log_reward", "true", lambda v: v.toggle("Log axis for rewards"), "−50", "1e+2")
+MEDIAN = Setting("aggregate", "median", lambda v: v.select("Aggregate over seeds", "median"))
+MIN_MAX = Setting("spread", "min-max", lambda v: v.select("Band", "min-max"))
+OUT = Setting("out", RUN, lambda v: v.pick("Runs left out", RUN), "n of 6", "n")
+PERCENT = Setting("x", "% of training", lambda v: v.select("X axis", "% of training"), STEPS, "Training (%)")
+RAW = Setting("raw", "true", lambda v: v.toggle("Raw points behind smoothed"))
+SEEDS = Setting("seeds", "true", lambda v: v.toggle("Draw every seed"))
+UNSMOOTHED = Setting(
+    "smooth", "false", lambda v: v.toggle("Smooth train rewards"), MOVING_AVERAGE, "Train Episode Reward"
+)
+WALL_TIME = Setting("x", "wall time", lambda v: v.select("X axis", "wall time"), STEPS, "Wall Time (hours)")
+WINDOW = Setting(
+    "window",
+    "5000",
+    lambda v: v.fill("Smoothing window (steps)", "5000"),
+    MOVING_AVERAGE,
+    "Train Episode Reward (MA 5,000)",
+)
+#: Settings that are made one after the other on a page; none hides what another one shows.
+VIEWS = {
+    "rewards in percent": ("rewards", (LOG_REWARD, PERCENT, WINDOW, MIN_MAX, SEEDS)),
+    "rewards over time": ("rewards", (OUT, MEDIAN, UNSMOOTHED, WALL_TIME)),
+    "runs in colour": ("rewards", (RAW, COLOR)),
+    "exact rewards of an arm": ("rewards", (ARMS, EXACT)),
+    "linear losses": ("losses", (LOG_LOSS,)),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_settings_change_the_chart_and_the_address_opens_the_same_view(visitor, another_visitor, name):
+    page, settings = VIEWS[name]
+    visitor.open(page)
+    for setting in settings:
+        marks = visitor.marks()
+        assert setting.before is None or setting.before in visitor.texts()
+        setting.make(visitor)
+        visitor.until_query(setting.parameter, setting.value)
+        visitor.until_redrawn(marks)
+        assert setting.after is None or setting.after in visitor.texts()
+        assert setting.before not in visitor.texts()
+    assert visitor.query() == {setting.parameter: [setting.value] for setting in settings}
+    another_visitor.goto(visitor.page.url)
+    assert another_visitor.query() == visitor.query()
+    assert another_visitor.charts().count() == CHARTS
+    assert another_visitor.until(lambda: same(visitor, another_visitor)), (visitor.texts(), another_visitor.texts())
+
+
+def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere(visitor, another_visitor):
+    visitor.open("runs")
+    visitor.click_row(0)
+    visitor.page.get_by_role("button", name="Leave out").click()
+    left_out = visitor.page.get_by_test_id("stMetric").filter(has_text="Left out")
+    expect(left_out.get_by_test_id("stMetricValue")).to_have_text("1")
+    (run,) = visitor.query()["out"]
+    visitor.follow("Overview")
+    assert visitor.query()["out"] == [run]
+    another_visitor.goto(visitor.page.url)
+    expect(another_visitor.page.get_by_test_id("stSidebar").get_by_text(run, exact=True)).to_be_visible()
+    pattern = re.compile(r"n = \d+ vs \d+")
+    counts = another_visitor.page.get_by_text(pattern).all_text_contents()
+    assert counts == visitor.page.get_by_text(pattern).all_text_contents()
+    assert any("n = 5" in text for text in counts)
+    assert any("n = 6 vs 6" in text for text in counts)
+    assert another_visitor.until(lambda: same(visitor, another_visitor))
