@@ -1,11 +1,13 @@
 # make run          the app, on the demo study
+# make check        lint, types, and the tests that need no browser, server or other process: for every day
 # make test         every test; those that drive a browser are skipped where there is no Chromium
-# make lint types   ruff; mypy
+# make lint types   ruff and the import layers; mypy
 # make screenshots  every page, light and dark, into assets/
 # make benchmarks   the measurements that README quotes
 #
 # Nothing but make and Python 3.11 or newer is needed; another Python: make run PYTHON=python3.12
 # To reach the app from another machine: make run ADDRESS=0.0.0.0 PORT=8501
+# Property tests on 2,000 examples each: make test PYTEST_FLAGS=--hypothesis-profile=thorough
 
 PYTHON ?= python3
 ADDRESS ?= localhost
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint types screenshots benchmarks clean
+.PHONY: run test check quick-test lint types screenshots benchmarks clean
 
 # A Python that is gone or was replaced leaves a venv that starts nothing: make it anew.
 ifneq ($(shell $(BIN)/python -c 'print(1)' 2>/dev/null),1)
@@ -43,8 +45,17 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 run: $(VENV)/run.stamp
 	$(BIN)/streamlit run streamlit_app.py --server.address $(ADDRESS) --server.port $(PORT)
 
+# On every core.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(PYTEST) $(PYTEST_FLAGS)
+
+check: $(VENV)/dev.stamp
+	@$(MAKE) --no-print-directory -j3 --output-sync=target lint types quick-test
+
+quick-test: $(VENV)/dev.stamp
+	$(PYTEST) -m "not browser and not server" --hypothesis-profile=quick $(PYTEST_FLAGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

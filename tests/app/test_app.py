@@ -210,6 +210,7 @@ def _until_fetched(at: AppTest) -> AppTest:
     return fine(at)
 
 
+@pytest.mark.server
 def test_fetch_a_study_from_a_server(cloud):
     at = visit("overview", study="detach_encoder")
     assert at.sidebar.selectbox(key="study").value == "detach_encoder"
@@ -234,6 +235,7 @@ def test_fetch_a_study_from_a_server(cloud):
     assert cloud.count("RunParquetHistory") == served
 
 
+@pytest.mark.server
 def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
     keep_opened = session.keep_opened
 
@@ -251,6 +253,7 @@ def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
     assert len(charts(at)) == 2
 
 
+@pytest.mark.server
 def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
     at = visit("overview", study="detach_encoder")
@@ -264,6 +267,7 @@ def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
     assert charts(at) == []
 
 
+@pytest.mark.server
 def test_no_key_leads_to_the_study_page(cloud, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY")
     at = visit("overview", study="detach_encoder")

@@ -9,6 +9,8 @@ from lib.app.widgets import fetching
 from tests.support.app_kit import PROJECT, fill, fine, server_state, visit  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
+pytestmark = pytest.mark.server
+
 RUN = "nqfufp3t-1"
 
 

@@ -57,6 +57,7 @@ def wait(at: AppTest) -> AppTest:
     raise AssertionError("the fetch did not end")
 
 
+@pytest.mark.server
 def test_from_a_sweep_address_to_curves(server):
     fill(server, seeds=2)
     at = paste(f"{server.url}/{PROJECT}/sweeps/nqfufp3t?nw=me")
@@ -82,6 +83,7 @@ def test_from_a_sweep_address_to_curves(server):
     assert server.leaks == []
 
 
+@pytest.mark.server
 def test_a_project_with_several_tasks_and_one_left_out(server):
     fill(server, seeds=1)
     at = list_runs(give_key(paste(f"{server.url}/{PROJECT}")))
@@ -90,6 +92,7 @@ def test_a_project_with_several_tasks_and_one_left_out(server):
     assert table(at, "seeds")["task"].tolist() == ["acrobot-swingup"]
 
 
+@pytest.mark.server
 def test_an_ambiguous_ratio_must_be_answered_before_the_study_opens(server):
     config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
     server.add("team/p", FakeRun("r1", rows=[{"_step": 1000, "train/loss": 0.5}], config=config, sweep="s"))
@@ -101,6 +104,7 @@ def test_an_ambiguous_ratio_must_be_answered_before_the_study_opens(server):
     assert not at.button(key="build1_open").disabled
 
 
+@pytest.mark.server
 def test_metrics_are_corrected_with_validation_beside_the_field(server):
     rows = [{"_step": 10, "train/consistency_loss": 1.0, "train/episode_reward": 2.0, "progress": 1.0}]
     server.add("team/p", FakeRun("r1", rows=rows, config={"task": "walk", "seed": 1, "steps": 10}, sweep="s"))
@@ -133,6 +137,7 @@ def test_what_is_wrong_with_an_address_is_said(text, said):
     assert not any(b.key == "build_look" for b in at.button)
 
 
+@pytest.mark.server
 def test_errors_of_the_server_are_one_sentence_each(server):
     server.add(PROJECT, FakeRun("r1", sweep="s1"))
     place = WandbAddress("thomasevers9", "tdmpc2-tdmpc2", server=server.url)
@@ -152,6 +157,7 @@ def test_errors_of_the_server_are_one_sentence_each(server):
         inspect_server(WandbAddress("a", "b", server="http://127.0.0.1:9"), KEY)
 
 
+@pytest.mark.server
 def test_a_silent_server_ends_at_the_deadline(server):
     server.add("team/p", FakeRun("r1"))
     server.latency = 30.0
@@ -162,6 +168,7 @@ def test_a_silent_server_ends_at_the_deadline(server):
     server.latency = 0.0
 
 
+@pytest.mark.server
 def test_the_deployments_key_is_never_sent_to_a_place_that_is_pasted(server, monkeypatch):
     fill(server, seeds=1)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -177,6 +184,7 @@ def test_a_deployment_bound_to_one_server_says_so(monkeypatch):
     assert server_at(WandbAddress("a", "b")) == "https://wandb.lab.example"
 
 
+@pytest.mark.server
 def test_a_run_leads_to_its_sweep(server):
     fill(server, seeds=2)
     looked = inspect_server(WandbAddress(*PROJECT.split("/"), run="nqfufp3t-1", server=server.url), KEY)
@@ -186,6 +194,7 @@ def test_a_run_leads_to_its_sweep(server):
     assert "train/consistency_loss" in looked.runs[0].keys
 
 
+@pytest.mark.server
 def test_the_logged_learning_rate_is_read_where_it_tells_what_the_ratio_counts(server):
     rows = [{"_step": s, "train/encoder_lr": 0.1 if s < 700 else 0.0, "train/loss": 1.0} for s in range(0, 1001, 100)]
     config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
@@ -248,6 +257,7 @@ def test_a_bundle_is_proposed_and_opened():
     assert charts(at)[0].arms == ["detached", "control"]
 
 
+@pytest.mark.server
 def test_a_logged_key_is_added_to_the_current_study_and_needs_the_visitors_own_key(server, monkeypatch):
     fill(server, seeds=1)
     for run in server.projects[PROJECT].values():

@@ -65,6 +65,7 @@ def test_every_figure_has_a_name_and_a_file(demo):
 STARTS = {"html": b"<!DOCTYPE html>", "svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG", "json": b"{"}
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_comes_in_every_format(demo, name, tmp_path):
     one = figure(demo, name)

@@ -58,6 +58,7 @@ def process(*arguments, **options):
 # ---- fetch ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.server
 def test_fetch_of_the_demo_prints_its_manifest_and_nothing_else():
     running = process("fetch", "demo", "--json")
     out, err = running.communicate(timeout=120)
@@ -101,6 +102,7 @@ def test_refresh_reads_again(tmp_path, capsys, isolated_folders):
     assert all(f.stat().st_mtime_ns > before for f, before in stored.items())
 
 
+@pytest.mark.server
 def test_a_reader_that_leaves_early_is_no_error():
     running = process("fetch", "demo", "--json")
     fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, 4096)  # the whole manifest must not fit
@@ -129,6 +131,7 @@ def interrupted(running: subprocess.Popen[str]) -> tuple[str, str]:
     raise AssertionError("Ctrl-C does not stop it")
 
 
+@pytest.mark.server
 def test_ctrl_c_stops_with_one_line(tmp_path):
     write_run(tmp_path / "w", [run_message("r1", {"task": "acrobot-swingup"})], "r1")
     pipe = tmp_path / "w" / "offline-run-x-r2" / "run-r2.wandb"
@@ -197,6 +200,7 @@ def test_a_study_that_cannot_be_read_is_one_line_and_writes_nothing(tmp_path, ca
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.toml"]
 
 
+@pytest.mark.server
 def test_bad_input_of_a_process_is_one_line_without_a_traceback(tmp_path):
     running = process("report", study_file(tmp_path, "nowhere"), "--out", str(tmp_path / "out"))
     out, err = running.communicate(timeout=120)

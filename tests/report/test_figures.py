@@ -87,6 +87,7 @@ def test_drawings_leave_out_what_only_a_pointer_uses(chart):
     assert all('opacity="0.2"' in tag for tag in drawn(text, "band"))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("preset", "inches"), [("paper, one column", 3.25), ("paper, two columns", 6.75), ("slide", 10)]
 )
@@ -121,6 +122,7 @@ def test_a_grid_of_long_titles_is_stacked_and_wrapped_where_it_is_narrow():
     assert "(config, signal agrees)" in render(one, "svg").decode()
 
 
+@pytest.mark.server
 def test_a_pdf_embeds_its_fonts_and_its_text_can_be_selected(chart, tmp_path):
     (tmp_path / "f.pdf").write_bytes(render(chart, "pdf", preset="paper, one column", footer="two runs"))
     fonts = [line.split() for line in read_with("pdffonts", tmp_path / "f.pdf").splitlines()[2:]]

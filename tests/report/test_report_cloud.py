@@ -12,6 +12,8 @@ import pytest
 from tests.support.app_kit import fill
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parents[2]
 FILES = {
     "combined_ablation.html",

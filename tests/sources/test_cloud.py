@@ -11,6 +11,8 @@ from lib.sources import Progress, Request, SourceError, Unreachable, fetch, reso
 from tests.support.cloud_kit import PLACE, TASK, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, FakeRun, WandbServer
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture
 def server():

@@ -19,6 +19,8 @@ from lib.sources.cloud import http
 from tests.support.cloud_kit import PLACE, bring, bring_and_leave, points, rows, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
+pytestmark = pytest.mark.server
+
 WHOLE = {step: 2.0 * step for step in range(10)}
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.support.cloud_kit import PLACE, bring, study, walk
 from tests.support.wandb_server import FakeRun, WandbServer
 
+pytestmark = pytest.mark.server
+
 METRICS = ("loss", "reward", "rare")
 NUMBERS = st.floats(width=32) | st.integers(-(2**31), 2**31) | st.booleans()
 TEXT = st.sampled_from(["NaN", "Infinity", "-Infinity"])

@@ -16,6 +16,8 @@ from lib.sources.cloud.limits import Desk, together
 from tests.support.cloud_kit import PLACE, bring, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
+pytestmark = pytest.mark.server
+
 CONTENT = bytes(range(256)) * 1000
 
 

@@ -13,6 +13,8 @@ from lib.sources.cloud import http
 from tests.support.cloud_kit import PLACE, bring, points, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
+pytestmark = pytest.mark.server
+
 STRANGER = "f00d" * 10
 
 
