@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from lib.discover import (
@@ -93,7 +93,6 @@ def test_a_places_address_gives_it_back(entity, project, kind, inner, server):
     assert parse_address(place.address) == place
 
 
-@settings(max_examples=500)
 @given(some.text(max_size=80))
 def test_any_text_is_a_place_or_one_sentence(text):
     try:
@@ -402,7 +401,6 @@ CONFIG = some.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(some.lists(CONFIG, min_size=1, max_size=4), some.none() | some.integers(0, 10**6))
 def test_any_configs_give_a_valid_study_or_one_sentence(configs, last):
     runs = [

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pytest
 
+from lib.__main__ import main
 from tests.support.app_kit import fill
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
@@ -30,10 +32,24 @@ FILES = {
 }
 
 
-def lib(*arguments: str, key: str = KEY, server: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "WANDB_BASE_URL": server, "WANDB_API_KEY": key}
-    command = [sys.executable, "-m", "lib", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+class Result(NamedTuple):
+    """A command's exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Runs a command with a server and a key in the environment."""
+
+    def run(*arguments: str, server: str, key: str = KEY) -> Result:
+        monkeypatch.setenv("WANDB_BASE_URL", server)
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        return Result(main(arguments), *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -43,12 +59,12 @@ def server():
         yield running
 
 
-def test_report_of_the_notebooks_study_and_again_without_the_server(tmp_path, isolated_folders):
+def test_report_of_the_notebooks_study_and_again_without_the_server(command, tmp_path, isolated_folders):
     with WandbServer() as running:
         fill(running)
         url = running.url
-        done = lib("report", "detach_encoder", "--out", str(tmp_path / "out"), server=url)
-    assert done.returncode == 0, done.stderr
+        done = command("report", "detach_encoder", "--out", str(tmp_path / "out"), server=url)
+    assert done.code == 0, done.err
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
     runs = pl.read_csv(tmp_path / "out" / "runs.csv")
     assert runs.group_by("task").len().sort("task").rows() == [
@@ -60,14 +76,14 @@ def test_report_of_the_notebooks_study_and_again_without_the_server(tmp_path, is
     assert runs["arm"].unique().to_list() == ["detached"]
     effects = pl.read_csv(tmp_path / "out" / "effects.csv")
     assert effects.filter(pl.col("task") != "*")["design"].unique().to_list() == ["jump"]
-    assert KEY not in done.stdout + done.stderr
+    assert KEY not in done.out + done.err
     kept = [file for folder in (isolated_folders, tmp_path) for file in folder.rglob("*") if file.is_file()]
     assert [file for file in kept if KEY.encode() in file.read_bytes()] == []
 
-    again = lib("report", "detach_encoder", "--out", str(tmp_path / "again"), "--formats", "csv", server=url)
-    assert again.returncode == 0, again.stderr
-    assert "cannot be reached" in again.stderr
-    assert "Using what is stored" in again.stderr
+    again = command("report", "detach_encoder", "--out", str(tmp_path / "again"), "--formats", "csv", server=url)
+    assert again.code == 0, again.err
+    assert "cannot be reached" in again.err
+    assert "Using what is stored" in again.err
     for name in ("curves.csv", "runs.csv"):
         assert (tmp_path / "again" / name).read_text() == (tmp_path / "out" / name).read_text()
 
@@ -76,34 +92,33 @@ def test_report_of_the_notebooks_study_and_again_without_the_server(tmp_path, is
     ("key", "sentence"),
     [("", "There is no W&B key for"), ("b" * 40, "does not accept this key")],
 )
-def test_without_a_key_that_the_server_knows_there_is_one_line_and_exit_2(server, tmp_path, key, sentence):
-    done = lib("report", "detach_encoder", "--out", str(tmp_path / "out"), key=key, server=server.url)
-    assert done.returncode == 2
-    [line] = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+def test_without_a_key_that_the_server_knows_there_is_one_line_and_exit_2(command, server, tmp_path, key, sentence):
+    done = command("report", "detach_encoder", "--out", str(tmp_path / "out"), key=key, server=server.url)
+    assert done.code == 2
+    [line] = [line for line in done.err.splitlines() if not line.startswith("[")]
     assert sentence in line
 
 
 def test_ctrl_c_ends_a_fetch_that_a_server_leaves_without_an_answer(server, isolated_folders):
     server.faults.append(Fault("silence", op="RunParquetHistory", run="8lsl2o4p-1"))
     environment = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-    command = [sys.executable, "-m", "lib", "fetch", "detach_encoder"]
-    running = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    arguments = [sys.executable, "-m", "lib", "fetch", "detach_encoder"]
+    running = subprocess.Popen(arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     lines = iter(running.stderr.readline, "")
     assert any(line.startswith("[5/6]") for line in lines)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=20)
-    assert (running.returncode, said) == (130, "Stopped; what had come is kept.\n")
+    _, errors = running.communicate(timeout=20)
+    assert (running.returncode, errors) == (130, "Stopped; what had come is kept.\n")
     assert len([file for file in isolated_folders.rglob("*.parquet") if file.parent.name != "raw"]) == 5
 
 
-def test_the_environments_key_is_not_sent_to_a_server_that_only_the_study_names(tmp_path, server, monkeypatch):
-    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+def test_the_environments_key_is_not_sent_to_a_server_that_only_the_study_names(command, tmp_path, server):
     text = (ROOT / "studies" / "detach_encoder.toml").read_text()
-    theirs = tmp_path / "theirs.toml"
-    theirs.write_text(text.replace('kind = "wandb"', f'kind = "wandb"\nbase_url = "{server.url}"'))
-    done = lib("fetch", str(theirs), server="")
-    assert done.returncode == 2
-    assert done.stderr == (
+    study = tmp_path / "study.toml"
+    study.write_text(text.replace('kind = "wandb"', f'kind = "wandb"\nbase_url = "{server.url}"'))
+    done = command("fetch", str(study), server="")
+    assert done.code == 2
+    assert done.err == (
         f"There is no W&B key for {server.url}, which only the study names: WANDB_API_KEY is not sent to it. "
         f"If you trust this server, set WANDB_BASE_URL={server.url} or run `wandb login --host={server.url}`.\n"
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.runs import (
@@ -160,7 +160,6 @@ rows_of_a_run = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(rows_of_a_run)
 def test_every_metric_and_step_survives_once_with_its_latest_value(rows):
     expected, repeats, steps = {}, {}, set()

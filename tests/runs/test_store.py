@@ -128,6 +128,7 @@ def hold(folder: Path, ready, store_folder: str) -> None:
         time.sleep(600)
 
 
+@pytest.mark.server
 def test_one_writer_at_a_time_and_a_dead_one_holds_nothing():
     folder = shelf(SERVER, KEY, "team/p")
     context = multiprocessing.get_context("spawn")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.study import (
@@ -347,7 +347,6 @@ studies = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(studies)
 def test_every_valid_study_comes_back_from_its_file(study):
     again = parse_study(to_toml(study))
