@@ -15,18 +15,17 @@ from lib.curves.bins import bins, shown
 from lib.curves.notebook_arithmetic import exact
 from lib.curves.schema import COLUMNS
 from lib.curves.view_settings import Aggregate, Spread, View
-from lib.runs import Treatment
+from lib.runs import History, Treatment
 from lib.study import Metric, Task
 
 
 def curves(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """Each metric over steps, aggregated over the seeds of each arm.
 
     Parameters
     ----------
-    history : columns of `lib.runs.HISTORY`.
     task : the task whose runs `treated` are.
     metrics : what to draw.
     treated : the runs and their arms; others in the history are ignored.
@@ -41,7 +40,7 @@ def curves(
     """
     if view.grid == "exact":
         return exact(history, task, metrics, treated, view)
-    return aggregated(bins(history, task, metrics, treated, view), task, metrics, treated, view)
+    return aggregated(bins(history, task, metrics, treated, view).lazy(), task, metrics, treated, view)
 
 
 def aggregated(
@@ -104,7 +103,7 @@ _OUT = {"center": "mean", "sd": "std", "lower": "lower", "upper": "upper"}
 
 
 def seed_curves(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """Each run's own curve on the same grid as `curves`, not aggregated.
 
@@ -112,11 +111,11 @@ def seed_curves(
     -------
     LazyFrame: task, arm, metric, run_id, seed, step, value.
     """
-    return per_seed(bins(history, task, metrics, treated, view), task, metrics, treated, view)
+    return per_seed(bins(history, task, metrics, treated, view).lazy(), task, metrics, treated, view)
 
 
 def raw_curves(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The smoothed metrics of each run before smoothing, one value a bin: columns as `seed_curves`."""
     smoothed = [m for m in metrics if m.smoothed]

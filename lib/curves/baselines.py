@@ -9,7 +9,7 @@ import polars as pl
 
 from lib.curves.aggregate import curves
 from lib.curves.view_settings import View
-from lib.runs import HISTORY, Treatment, anchor
+from lib.runs import HISTORY, History, Treatment, anchor
 from lib.study import Baseline, InputError, Metric, Study, Task
 
 #: Columns of a baseline file; others are ignored.
@@ -136,7 +136,7 @@ def baseline_curve(
     at = anchor(treated) or None
     seeds = [_as_run(seed, task, at) for seed in kept["seed"].unique().sort()]
     plain = replace(view, grid="aligned", arms=(), left_out=())
-    drawn = curves(history.lazy(), task, [_METRIC], seeds, plain).lazy().collect()
+    drawn = curves(History.of_frame(history), task, [_METRIC], seeds, plain).collect()
     return drawn.select(
         "task",
         pl.lit(baseline.name).alias("label"),

@@ -3,8 +3,11 @@
 Bins are (T + k w, T + (k + 1) w], so that none straddles the detach step T.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +16,7 @@ import polars as pl
 from lib.curves import wall_time
 from lib.curves.smoothing import _smoothed
 from lib.curves.view_settings import View
-from lib.runs import Part, Treatment, anchor, metric_widths, ordered
+from lib.runs import History, Treatment, anchor
 from lib.study import Metric, Task
 
 Steps = TypeVar("Steps", pl.Expr, np.ndarray)
@@ -21,23 +24,29 @@ Steps = TypeVar("Steps", pl.Expr, np.ndarray)
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
 _BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
-_WIDTHS = pl.Schema({"metric": pl.String, "width": pl.Float64})
 _RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
 
 
-def bin_widths(history: pl.LazyFrame, task: Task, metrics: Sequence[Metric]) -> pl.LazyFrame:
-    """The width of the aligned bins by metric, in environment steps: columns metric, width.
+def bin_width(steps: Iterable[np.ndarray], finest: float) -> float:
+    """The width of a metric's bins in environment steps: the median row spacing within a run, at least `finest`.
 
-    It is the larger of the metric's median row spacing within a run and a thousandth of the task's total steps.
+    Parameters
+    ----------
+    steps : by run, the steps at which the metric was logged.
+    finest : the width where the median is smaller, or where no run logged twice.
     """
-
-    def found() -> pl.DataFrame:
-        parts = ordered(history, task.total_steps / FINEST).parts
-        keys = {m.key for m in metrics}
-        widths = metric_widths([p for p in parts if p.metric in keys], task.total_steps / FINEST)
-        return pl.DataFrame(list(widths.items()), schema=_WIDTHS, orient="row")
-
-    return pl.defer(found, schema=_WIDTHS)
+    # Spacings up to the finest width are only counted: there may be millions of them.
+    fine, largest_fine, wide = 0, 0, [np.empty(0, dtype=np.int64)]
+    for step in steps:
+        spacing = np.diff(step)
+        is_wide = spacing > finest
+        wide.append(spacing[is_wide])
+        fine += len(spacing) - len(wide[-1])
+        largest_fine = max(largest_fine, spacing[~is_wide].max(initial=0))
+    spacings = np.sort(np.concatenate(wide))
+    count = fine + len(spacings)
+    middle = [largest_fine if i < fine else spacings[i - fine] for i in ((count - 1) // 2, count // 2)] if count else []
+    return max(finest, float(sum(middle)) / 2)
 
 
 def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
@@ -75,63 +84,31 @@ def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
 
 
 def bins(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """One value a run a bin: all of a history that curves need, whatever their aggregate, band and arms.
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.DataFrame:
+    """One value per run, metric and bin: all of a history that curves need, whatever their aggregate, band and arms.
 
-    Bins are (origin + k w, origin + (k + 1) w], w as `bin_widths` says: none straddles the step it starts from.
+    Bins are (origin + k w, origin + (k + 1) w], w as `bin_width` says: none straddles the step it starts from.
 
     Returns
     -------
-    LazyFrame: run_id, metric (both Enum), bin (k), value (the mean of the run's points in the bin, smoothed where the
+    Frame: run_id, metric (both Enum), bin (k), value (the mean of the run's points in the bin, smoothed where the
     metric is; of their logs for log metrics), x_sum and x_weight (the sum of the points' places on the view's x axis
     and their number; for wall time the mean of them and 1, since there every run weighs the same).
     """
-    ids, keys = pl.Enum(sorted({t.run_id for t in treated})), pl.Enum([m.key for m in metrics])
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {"run_id": ids, "metric": keys, **_BIN}
-    return pl.defer(lambda: _binned(history, task, metrics, run_frame(treated, view), view, ids, keys), schema=schema)
-
-
-def _binned(
-    history: pl.LazyFrame,
-    task: Task,
-    metrics: Sequence[Metric],
-    runs: pl.DataFrame,
-    view: View,
-    ids: pl.Enum,
-    keys: pl.Enum,
-) -> pl.DataFrame:
-    """`bins`, a run's metric at a time: never more than a few are held of a history."""
-    placed = {run["run_id"]: run for run in runs.iter_rows(named=True)}
-    by_key = {m.key: m for m in metrics}
-    finest = task.total_steps / FINEST
-    held = ordered(history, finest)
-    parts = [p for p in held.parts if p.run_id in placed and p.metric in by_key]
-    timed = view.x == "wall"
-    grid = _Grid(
-        task, view, placed, by_key, metric_widths(parts, finest), wall_time.first_timestamps(history) if timed else {}
-    )
-    drawn = [part for part in parts if placed[part.run_id]["placed"]]
-    columns = ["step", "value", "time"][: 3 if timed else 2]
-    found = [bins for bins in held.each(drawn, columns, grid.bins) if bins is not None]
-    if not found:
-        return pl.DataFrame(schema={"run_id": ids, "metric": keys, **_BIN})
-    sizes = [len(arrays[0]) for _, arrays in found]
-    names = {
-        "run_id": (ids, [part.run_id for part, _ in found]),
-        "metric": (keys, [part.metric for part, _ in found]),
-    }
-    arrays = zip(*(arrays for _, arrays in found), strict=True)
-    return pl.DataFrame(
-        {name: _repeated(kind, values, sizes) for name, (kind, values) in names.items()}
-        | dict(zip(_BIN, (np.concatenate(column) for column in arrays), strict=True))
-    )
-
-
-def _repeated(kind: pl.Enum, values: list[str], sizes: list[int]) -> pl.Series:
-    """A column of names, each so many times."""
-    at = {name: i for i, name in enumerate(kind.categories)}
-    return pl.Series(kind.categories, dtype=kind).gather(np.repeat([at[value] for value in values], sizes))
+    began = wall_time.first_timestamps(history) if view.x == "wall" else {}
+    runs = run_frame(treated, view).rows(named=True)
+    placed = [run for run in runs if run["placed"]]
+    rows = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for metric in metrics:
+            steps = pool.map(partial(history.series, metric=metric.key, columns=["step"]), [r["run_id"] for r in runs])
+            width = bin_width((step for (step,) in steps), task.total_steps / FINEST)
+            grid = _Grid(history, task, view, metric, width, began)
+            rows += [row for row in pool.map(grid.bins, placed) if row]
+    names = {"run_id": pl.Enum(sorted({t.run_id for t in treated})), "metric": pl.Enum([m.key for m in metrics])}
+    lists = {name: pl.List(kind) for name, kind in _BIN.items()}
+    return pl.DataFrame(rows, schema={**names, **lists}, orient="row").explode(*_BIN)
 
 
 def _drawable(value: np.ndarray, metric: Metric) -> np.ndarray:
@@ -149,33 +126,35 @@ def on_axis(step: Steps, origin: Any, task: Task, view: View) -> Steps:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where a task's bins lie: the runs' places by id, the metrics by key, widths by metric, starts for wall time."""
+    """The bins of one metric: their width, and by run the first timestamp, from which wall time counts."""
 
+    history: History
     task: Task
     view: View
-    runs: Mapping[str, Mapping[str, Any]]
-    metrics: Mapping[str, Metric]
-    widths: Mapping[str, float]
+    metric: Metric
+    width: float
     began: Mapping[str, float]
 
-    def bins(
-        self, part: Part, step: np.ndarray, value: np.ndarray, *time: np.ndarray
-    ) -> tuple[Part, tuple[np.ndarray, ...]] | None:
-        """The bins of one run's metric, an array a column of `_BIN`; None where no curve can show it."""
-        run, metric = self.runs[part.run_id], self.metrics[part.metric]
-        hours = wall_time.elapsed(step, time[0], self.began.get(part.run_id)) if time else None
-        kept = _drawable(value, metric)
-        if (time and hours is None) or not kept.any():
+    def bins(self, run: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """One run's bins: its id, the metric, and a series per column of `_BIN`; None where no curve can show it."""
+        columns = ("step", "value", "time") if self.view.x == "wall" else ("step", "value")
+        step, value, *time = self.history.series(run["run_id"], self.metric.key, columns)
+        hours = wall_time.elapsed(step, time[0], self.began.get(run["run_id"])) if time else None
+        drawable = _drawable(value, self.metric)
+        if (time and hours is None) or not drawable.any():
             return None
-        step, value = step[kept], np.log(value[kept]) if metric.scale == "log" else value[kept]
-        if metric.smoothed and (window := self.view.smoothing(self.task)):
+        if not drawable.all():
+            step, value = step[drawable], value[drawable]
+        value = np.log(value) if self.metric.scale == "log" else value
+        if self.metric.smoothed and (window := self.view.smoothing(self.task)):
             value = _smoothed(step, value, run["detach"], window)
-        number = np.ceil((step - run["origin"]) / self.widths[metric.key]).astype(np.int32)
+        number = np.ceil((step - run["origin"]) / self.width).astype(np.int32)
         start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
         points = np.diff(start, append=len(step)).astype(np.uint32)
         if hours is None:
             x, weight = on_axis(step.astype(float), run["origin"], self.task, self.view), points
             x = np.add.reduceat(x, start)
         else:
-            x, weight = np.add.reduceat(hours[kept], start) / points, np.ones_like(points)
-        return part, (number[start], np.add.reduceat(value, start) / points, x, weight)
+            x, weight = np.add.reduceat(hours[drawable], start) / points, np.ones_like(points)
+        arrays = (number[start], np.add.reduceat(value, start) / points, x, weight)
+        return run["run_id"], self.metric.key, *(pl.Series(array) for array in arrays)

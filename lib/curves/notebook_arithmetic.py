@@ -7,12 +7,12 @@ import polars as pl
 from lib.curves.bins import kept, on_axis, run_frame
 from lib.curves.schema import COLUMNS
 from lib.curves.view_settings import View
-from lib.runs import Treatment, anchor
+from lib.runs import History, Treatment, anchor
 from lib.study import Metric, Task
 
 
 def exact(
-    history: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The original notebook's arithmetic, so that its figures can be checked.
 
@@ -21,7 +21,7 @@ def exact(
     mean and the std alike. Same columns as `curves`; log metrics are treated as linear ones.
     """
     window = view.smoothing(task)
-    mine = history.join(run_frame(treated, view).lazy(), on="run_id")
+    mine = history.lazy().join(run_frame(treated, view).lazy(), on="run_id")
     smoothed = [m.key for m in metrics if m.smoothed and window]
     increment = mine.select(pl.col("step").unique().sort().diff().median())
     points = (

@@ -17,7 +17,7 @@ from lib.study import Study, Task
 def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
     """The bins of one task, collected: what its curves need of the history, whatever their aggregate, band and arms."""
     treated = of_task(treatments(study, manifest), task.key)
-    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
 
 
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from lib.formatting import listing
-from lib.runs import Treatment
+from lib.runs import History, Treatment
 from lib.study import Metric, Task
 
 HOUR = 3600.0
@@ -29,9 +29,9 @@ class Clocks:
     copied: tuple[str, ...] = ()
 
 
-def first_timestamps(history: pl.LazyFrame) -> dict[str, float]:
+def first_timestamps(history: History) -> dict[str, float]:
     """Every run's first timestamp, in seconds; runs without any are left out."""
-    first = history.filter(pl.col("time").is_finite()).group_by("run_id").agg(pl.col("time").min())
+    first = history.lazy().filter(pl.col("time").is_finite()).group_by("run_id").agg(pl.col("time").min())
     return dict(first.collect(engine="streaming").iter_rows())
 
 
@@ -52,11 +52,11 @@ def elapsed(step: np.ndarray, time: np.ndarray, start: float | None) -> np.ndarr
     return (time - start) / HOUR
 
 
-def clocks(history: pl.LazyFrame, treated: Sequence[Treatment], metrics: Sequence[Metric]) -> Clocks:
+def clocks(history: History, treated: Sequence[Treatment], metrics: Sequence[Metric]) -> Clocks:
     """When each run passed its detach step, interpolated on all its own rows, and the runs that cannot be placed."""
     at = {t.run_id: t.detach_step for t in treated}
     runs = pl.LazyFrame(list(at.items()), schema={"run_id": pl.String, "detach": pl.Int64}, orient="row")
-    rows = history.join(runs, on="run_id")
+    rows = history.lazy().join(runs, on="run_id")
     timed, before = pl.col("time").is_finite(), pl.col("step") <= pl.col("detach")
     around = (
         rows.filter(timed)

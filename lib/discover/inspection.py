@@ -219,7 +219,7 @@ def inspect_bundle(path: Path) -> Inspection:
     """
     study = bundled_study(path)
     manifest = fetch(study, Request())
-    points = manifest.history().filter(pl.col("metric").is_not_null(), pl.col("value").is_finite())
+    points = manifest.history().lazy().filter(pl.col("metric").is_not_null(), pl.col("value").is_finite())
     lowest = dict(points.group_by("metric").agg(pl.col("value").min()).collect().iter_rows())
     falls: dict[str, tuple[int | None, int]] = {}
     runs = []
@@ -229,6 +229,7 @@ def inspect_bundle(path: Path) -> Inspection:
         for signal in [key for key in keys if key_names.SIGNAL.search(key)][:1]:
             rows = (
                 manifest.history([run])
+                .lazy()
                 .filter(pl.col("metric") == signal)
                 .sort("step")
                 .select("step", "value")

@@ -13,7 +13,7 @@ from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.designs import Material, compare, material
 from lib.effects.compare.units import Series
 from lib.effects.verdicts import verdict
-from lib.runs import Treatment
+from lib.runs import History, Treatment
 from lib.study import Evidence, Study, Task
 
 #: The columns of effects.csv: one row a task, metric and arm; nulls where something cannot be said.
@@ -43,7 +43,7 @@ EFFECTS = pl.Schema(
 )
 SMALL_BASE = 0.1  # of the metric's range: a percent change of less than this is refused
 
-Tasks = Mapping[str, tuple[pl.LazyFrame, Sequence[Treatment]]]
+Tasks = Mapping[str, tuple[History, Sequence[Treatment]]]
 
 
 def comparisons(given: Material) -> list[Comparison]:
@@ -54,7 +54,7 @@ def comparisons(given: Material) -> list[Comparison]:
 def effects(
     study: Study,
     task: Task,
-    history: pl.LazyFrame,
+    history: History,
     treatments: Sequence[Treatment],
     seed: int = 0,
     evidence: Evidence | None = None,

@@ -2,15 +2,13 @@
 
 from collections.abc import Collection
 
-import polars as pl
-
-from lib.runs import Manifest, Treatment, of_task, treatments
+from lib.runs import History, Manifest, Treatment, of_task, treatments
 from lib.study import Study
 
 
 def effect_inputs(
     study: Study, manifest: Manifest, left_out: Collection[str] = ()
-) -> dict[str, tuple[pl.LazyFrame, tuple[Treatment, ...]]]:
+) -> dict[str, tuple[History, tuple[Treatment, ...]]]:
     """The history and the runs of every task, as `lib.effects.effects_table` takes them, without those left out.
 
     Which arms are drawn is no matter: hiding the control arm on screen does not take it from the evidence.

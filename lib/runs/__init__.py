@@ -5,7 +5,7 @@ from lib.runs.audit import config_differences, never_logged, runs_table, unusabl
 from lib.runs.detach import Treatment, anchor, arms_of, of_task, treatments, value_text
 from lib.runs.model import SCHEMA_VERSION, Drop, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, normalised, numeric, raw_frame
-from lib.runs.reader import Part, metric_widths, ordered
+from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.schema import HISTORY, Points, points_of
 from lib.runs.store import Usage, clear, shelf, store_root, usage, writing
@@ -15,8 +15,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "TIMESTAMP",
     "Drop",
+    "History",
     "Manifest",
-    "Part",
     "Points",
     "Problem",
     "Run",
@@ -32,13 +32,11 @@ __all__ = [
     "describe",
     "is_whole",
     "manifest_from",
-    "metric_widths",
     "never_logged",
     "normalise",
     "normalised",
     "numeric",
     "of_task",
-    "ordered",
     "points_of",
     "put",
     "raw_frame",

@@ -84,6 +84,7 @@ def unusable_points(study: Study, manifest: Manifest) -> pl.DataFrame:
     )
     return (
         manifest.history()
+        .lazy()
         .filter(pl.col("metric").is_in([m.key for m in study.metrics]))
         .select("run_id", "metric", reason.alias("reason"))
         .drop_nulls("reason")

@@ -163,7 +163,7 @@ def _signal_steps(
     """By run, the signal's last step above its resting value and the first one at it afterwards."""
     if signal is None or not runs:
         return {}
-    rows = manifest.history(runs).filter(pl.col("metric") == signal.key, pl.col("value").is_finite())
+    rows = manifest.history(runs).lazy().filter(pl.col("metric") == signal.key, pl.col("value").is_finite())
     above = pl.col("value") > signal.falls_to
     last_above = pl.col("step").filter(above).max()
     steps = rows.group_by("run_id").agg(

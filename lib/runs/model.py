@@ -6,12 +6,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import finalize
 
-import polars as pl
 from pydantic import TypeAdapter
 
-from lib.runs.schema import HISTORY
+from lib.runs.reader import History
 
 SCHEMA_VERSION = 1
 T = TypeVar("T")
@@ -69,10 +67,6 @@ class Problem:
     task: str = ""
 
 
-#: The files of the histories that manifests gave, by the identity of the frame, as long as that lives.
-_files: dict[int, tuple[Path, ...]] = {}
-
-
 @dataclass(frozen=True)
 class Manifest:
     """What was brought for a study: its runs, the folder of their Parquet files, when, and what is missing.
@@ -98,27 +92,16 @@ class Manifest:
         """The runs of one task, by its id."""
         return tuple(run for run in self.runs if task in run.tasks)
 
-    def history(self, runs: Iterable[Run] | None = None) -> pl.LazyFrame:
-        """The history of these runs (all by default), unread: columns as in `HISTORY`."""
+    def history(self, runs: Iterable[Run] | None = None) -> History:
+        """The history of these runs (all by default)."""
         chosen = self.runs if runs is None else runs
-        files = sorted({Path(self.folder) / run.file for run in chosen if run.file})
-        if not files:
-            return pl.LazyFrame(schema=HISTORY)
-        frame = pl.scan_parquet(files, glob=False)
-        _files[id(frame)] = tuple(files)
-        finalize(frame, _files.pop, id(frame), None)
-        return frame
+        return History({run.id: Path(self.folder) / run.file for run in chosen if run.file})
 
     def to_json(self) -> str:
         """The manifest as JSON text, without the folder it lies in."""
         tree = asdict(self)
         del tree["folder"]
         return json.dumps(tree, indent=1, sort_keys=True, default=str)
-
-
-def files_of(history: pl.LazyFrame) -> tuple[Path, ...]:
-    """The files that make up a history just as a manifest gave it; none of one that was made or changed otherwise."""
-    return _files.get(id(history), ())
 
 
 @cache

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from lib.formatting import file_name
 from lib.runs.atomic import Staged, StoreError, stage
 from lib.runs.model import Run, run_from
-from lib.runs.schema import LAYOUT, Points, points_of, spacings
+from lib.runs.reader import LAYOUT
+from lib.runs.schema import Points, points_of
 
 _META, _EXTRA, _SUM = "run", "extra", "crc32"
 #: Where a file's footer has the checksum of the file, that of the file with this in its place.
@@ -69,21 +70,14 @@ def stage_run(
 
 def _write_points(path: Path, run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> None:
     """The stretches one after the other, each in row groups of its own."""
-    layout: dict[str, Any] = {"run_id": run_id, "metrics": [], "spacings": []}
-    schema, sink = _schema(points), pa.BufferOutputStream()
-    last: tuple[np.ndarray, Any] | None = None
+    schema, sink, metrics = _schema(points), pa.BufferOutputStream(), list[str | None]()
     with pq.ParquetWriter(sink, schema, **_FORMAT) as writer:
         for p in points:
             arrow = _arrow(run_id, p, schema)
-            step = p.frame["step"].to_numpy()
-            # Metrics that are logged together have the same steps.
-            if last is None or not np.array_equal(step, last[0]):
-                last = step, spacings(step)
             for start in range(0, len(arrow), _ROWS):
                 writer.write_table(arrow.slice(start, _ROWS), row_group_size=_ROWS)
-                layout["metrics"].append(p.metric)
-                layout["spacings"].append(last[1] if len(arrow) <= _ROWS else None)
-        writer.add_key_value_metadata({**meta, LAYOUT: json.dumps(layout), _SUM: _UNSUMMED.decode()})
+                metrics.append(p.metric)
+        writer.add_key_value_metadata({**meta, LAYOUT: json.dumps({"metrics": metrics}), _SUM: _UNSUMMED.decode()})
     content = memoryview(sink.getvalue())
     at = _footer(bytes(content[-_TRAILER:]), len(content))
     body, footer = content[:at], bytes(content[at:])

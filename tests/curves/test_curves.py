@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from lib.curves import COLUMNS, View, curves
 from lib.curves.aggregate import seed_curves
-from lib.curves.bins import bin_widths, shown
-from lib.runs import HISTORY, Treatment
+from lib.curves.bins import bin_width, shown
+from lib.runs import HISTORY, History, Treatment
 from lib.study import CONTROL, Metric, Task
 from tests.support.frames import EVAL, LOSS, REWARD, history, series, treatment
 
@@ -102,11 +103,16 @@ def test_nothing_is_drawn_where_nobody_logged():
 def test_the_bin_width_is_the_median_spacing_within_a_run_or_a_thousandth_of_the_training():
     points = straight("a", [0, 10, 30, 40]) + straight("b", [1, 2, 103]) + straight("a", [5, 6], "x")
     points += [*straight("a", [7], "once"), ("a", None, 3, None)]
-    metrics = [Y, replace(Y, key="x"), replace(Y, key="once")]
-    widths = dict(bin_widths(history(points), TASK, metrics).collect().rows())
+
+    def width(metric, finest):
+        return bin_width([history(points).series(run, metric, ["step"])[0] for run in ("a", "b")], finest)
+
     # y: spacings 10, 20, 10 and 1, 101; x: 1; a single row has no spacing.
-    assert widths == {"y": 10.0, "x": 1.0, "once": 0.1}
-    assert bin_widths(history(points), Task("task", 50_000), [Y]).collect().rows() == [("y", 50.0)]
+    assert [width(metric, 0.1) for metric in ("y", "x", "once")] == [10.0, 1.0, 0.1]
+    assert width("y", 50.0) == 50.0
+    # An even number of spacings: the two in the middle lie on either side of the finest width.
+    assert bin_width([np.array([0, 1, 4, 24, 54])], 15.0) == 15.0
+    assert bin_width([np.array([0, 1, 13, 33, 63])], 15.0) == 16.0
 
 
 # ---- the band ------------------------------------------------------------------------------------------------------
@@ -438,7 +444,7 @@ def test_a_control_that_shares_no_detach_has_no_place_in_event_time():
     )
     task = Task(name="t", total_steps=100)
     metric = Metric(key="m", family="reward", expect="increase")
-    drawn = curves(logged.lazy(), task, [metric], treated, View(x="since")).collect()
+    drawn = curves(History.of_frame(logged), task, [metric], treated, View(x="since")).collect()
     assert drawn.select("arm", "step").rows() == [
         ("detached 0.2", -10.0),
         ("detached 0.2", 40.0),

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lib.curves import View, curves
-from lib.runs import Run, describe, normalise, of_task, raw_frame, treatments, write_run
+from lib.runs import History, Run, describe, normalise, of_task, raw_frame, treatments, write_run
 from lib.sources import fetch
 from lib.study import CONTROL, DetachRule, Metric, Task, load_study
 from tests.support.frames import history, manifest, series, study, treatment
@@ -98,7 +98,7 @@ def through_history(tmp_path, rows_of_run: dict[str, list[dict]]):
         raw, bad = raw_frame(rows, ["_step", "_timestamp", *keys])
         table, drops = normalise(run, raw, keys, ("_step",), bad)
         runs.append(write_run(tmp_path, describe(Run(run), table, drops, keys, ["_step"]), table))
-    return pl.scan_parquet([tmp_path / run.file for run in runs])
+    return History({run.id: tmp_path / run.file for run in runs})
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -126,7 +126,7 @@ def test_the_demo_agrees_with_the_notebook():
         mine = of_task(treated, task.key)
         table = stored.history(stored.of_task(task.key))
         found = curves(table, task, demo.metrics, mine, EXACT).collect()
-        wide = table.collect().pivot("metric", index=["run_id", "step"], values="value").to_pandas()
+        wide = table.lazy().collect().pivot("metric", index=["run_id", "step"], values="value").to_pandas()
         frame = wide.rename(columns={"step": "_step", "run_id": "seed"})
         arms = {"detached"} if task.detach.randomised else {"detached", CONTROL}
         assert {t.arm for t in mine} == arms
@@ -142,7 +142,7 @@ def test_one_run_alone_is_the_notebook_on_that_run(tmp_path):
     rows = {"a": irregular(np.random.default_rng(9), 1, False)}
     asked = study(DetachRule(step=2_000), total=10_000, metrics=METRICS)
     table = through_history(tmp_path, rows)
-    points = [(run, metric, step, value) for run, metric, step, value, _ in table.collect().rows()]
+    points = [(run, metric, step, value) for run, metric, step, value, _ in table.lazy().collect().rows()]
     stored = manifest(tmp_path / "m", [(Run("a"), points)])
     found = curves(stored.history(), asked.tasks[0], METRICS, treatments(asked, stored), EXACT).collect()
     for metric in METRICS:

@@ -12,7 +12,7 @@ from lib.curves.aggregate import seed_curves
 from lib.report import Results
 from lib.report.page import warnings
 from lib.report.results import Drawn
-from lib.runs import HISTORY, Manifest
+from lib.runs import HISTORY, History, Manifest
 from lib.study import CONTROL, Baseline, DetachRule, Metric, Task
 from tests.support.chart_frames import EVAL, STUDY, curve, drawn, layer, rows, svg
 from tests.support.chart_frames import TASK as CHARTED
@@ -34,7 +34,7 @@ def logged(run, hours, steps=range(10, 101, 10), metric="y", at=1_700_000_000.0)
 
 
 def draw(frames, treated, view=WALL, metrics=(Y,), task=TASK):
-    return curves(pl.concat(frames).lazy(), task, metrics, treated, view).collect()
+    return curves(History.of_frame(pl.concat(frames)), task, metrics, treated, view).collect()
 
 
 def line(frame, *columns):
@@ -79,10 +79,12 @@ def test_each_run_has_its_own_hours_and_smoothing_is_still_in_steps():
     train = Metric("train/reward", "reward", "increase")
     frames = [logged("a", FAST, metric=train.key), logged("b", SLOW, metric=train.key)]
     view = View(window=20, x="wall")
-    frame = seed_curves(pl.concat(frames).lazy(), TASK, (train,), RUNS, view).collect()
+    frame = seed_curves(History.of_frame(pl.concat(frames)), TASK, (train,), RUNS, view).collect()
     slow = frame.filter(pl.col("run_id") == "b")
     assert slow["step"].to_list() == pytest.approx([1.5 * k for k in range(10)])
-    over_steps = seed_curves(pl.concat(frames).lazy(), TASK, (train,), RUNS, replace(view, x="steps")).collect()
+    over_steps = seed_curves(
+        History.of_frame(pl.concat(frames)), TASK, (train,), RUNS, replace(view, x="steps")
+    ).collect()
     assert frame["value"].to_list() == over_steps["value"].to_list()
 
 
@@ -94,7 +96,7 @@ def test_a_row_without_a_timestamp_lies_between_its_neighbours():
 def test_runs_without_timestamps_have_no_place_and_are_named():
     frames = [logged("a", FAST), logged("b", None)]
     assert line(draw(frames, RUNS), "mean", "n") == [(10.0 * k, 1) for k in range(1, 11)]
-    found = clocks(pl.concat(frames).lazy(), RUNS, (Y,))
+    found = clocks(History.of_frame(pl.concat(frames)), RUNS, (Y,))
     assert found.untimed == {"b": ()}
     assert notes(TASK, RUNS, found) == ["task: without timestamps, so not drawn over wall time: b."]
     assert notes(TASK, RUNS[:1], found) == []
@@ -103,10 +105,10 @@ def test_runs_without_timestamps_have_no_place_and_are_named():
 
 def test_a_metric_without_timestamps_is_named_too():
     frames = [logged("a", FAST), logged("a", None, metric="loss")]
-    found = clocks(pl.concat(frames).lazy(), RUNS[:1], (Y, LOSS))
+    found = clocks(History.of_frame(pl.concat(frames)), RUNS[:1], (Y, LOSS))
     assert found.untimed == {"a": ("loss",)}
     assert notes(TASK, RUNS, found) == ["task: without timestamps, so not drawn over wall time: a (loss)."]
-    assert clocks(pl.concat(frames).lazy(), RUNS[:1], (Y,)).untimed == {}
+    assert clocks(History.of_frame(pl.concat(frames)), RUNS[:1], (Y,)).untimed == {}
 
 
 def test_the_report_names_what_is_not_drawn():
@@ -119,7 +121,7 @@ def test_the_report_names_what_is_not_drawn():
 
 def test_baselines_are_said_not_to_be_drawn():
     task = replace(TASK, baselines=(Baseline("b.csv", label="TD-MPC2"),))
-    said = notes(task, RUNS, clocks(pl.concat(BOTH).lazy(), RUNS, (Y,)))
+    said = notes(task, RUNS, clocks(History.of_frame(pl.concat(BOTH)), RUNS, (Y,)))
     assert said == ["task: baselines have steps but no timestamps, so not drawn over wall time: TD-MPC2."]
 
 
@@ -127,7 +129,7 @@ def test_baselines_are_said_not_to_be_drawn():
 
 
 def test_the_rule_is_where_the_runs_passed_the_detach_on_average():
-    found = clocks(pl.concat([*BOTH, logged("c", 9.0)]).lazy(), [*RUNS, treatment("c", CONTROL)], (Y,))
+    found = clocks(History.of_frame(pl.concat([*BOTH, logged("c", 9.0)])), [*RUNS, treatment("c", CONTROL)], (Y,))
     # 55 lies half-way between the rows at 50 (4 spacings) and 60 (5 spacings).
     assert found.passed == {"a": pytest.approx(4.5 * FAST), "b": pytest.approx(4.5 * SLOW)}
     (mark,) = detach_marks([*RUNS, treatment("c", CONTROL)], found)
@@ -136,19 +138,19 @@ def test_the_rule_is_where_the_runs_passed_the_detach_on_average():
 
 def test_it_is_interpolated_between_the_nearest_rows_of_any_metric():
     near = logged("a", FAST, steps=(54,), metric="other", at=1_700_000_000.0 + 7200)
-    found = clocks(pl.concat([logged("a", FAST), near]).lazy(), RUNS[:1], (Y,))
+    found = clocks(History.of_frame(pl.concat([logged("a", FAST), near])), RUNS[:1], (Y,))
     # From 2 h at 54 to 2.5 h at 60.
     assert found.passed["a"] == pytest.approx(2 + 0.5 / 6)
     at_its_row = [treatment("a", at=50)]
-    assert clocks(pl.concat(BOTH).lazy(), at_its_row, (Y,)).passed == {"a": pytest.approx(4 * FAST)}
+    assert clocks(History.of_frame(pl.concat(BOTH)), at_its_row, (Y,)).passed == {"a": pytest.approx(4 * FAST)}
 
 
 def test_a_run_that_did_not_get_so_far_has_no_passage():
     short = [logged("a", FAST, steps=(10, 20)), logged("b", SLOW)]
-    found = clocks(pl.concat(short).lazy(), RUNS, (Y,))
+    found = clocks(History.of_frame(pl.concat(short)), RUNS, (Y,))
     assert list(found.passed) == ["b"]
     assert detach_marks(RUNS, found)[0].hours == pytest.approx(4.5 * SLOW)
-    alone = clocks(short[0].lazy(), RUNS[:1], (Y,))
+    alone = clocks(History.of_frame(short[0]), RUNS[:1], (Y,))
     assert detach_marks(RUNS[:1], alone)[0].hours is None
     assert notes(TASK, RUNS[:1], alone) == [
         "task: no run with timestamps passed the detach at 55, so no rule is drawn there."
@@ -158,7 +160,7 @@ def test_a_run_that_did_not_get_so_far_has_no_passage():
 def test_forks_that_logged_their_past_at_once_are_told_of():
     past = logged("a", 0.001, steps=range(0, 60, 10))
     rest = logged("a", 9.0, steps=range(60, 101, 10), at=1_700_000_030.0)
-    found = clocks(pl.concat([past, rest, logged("b", FAST)]).lazy(), RUNS, (Y,))
+    found = clocks(History.of_frame(pl.concat([past, rest, logged("b", FAST)])), RUNS, (Y,))
     assert found.copied == ("a",)
     assert notes(TASK, RUNS, found) == [
         "task: 1 run has one moment's timestamps up to the detach, as forks do that log the history they continue: what "
@@ -184,7 +186,7 @@ def test_the_axis_and_the_rule_are_in_hours():
 
 def test_runs_that_detach_at_their_own_steps_have_a_rule_each():
     treated = [treatment("a", at=55), treatment("b", at=65)]
-    marks = detach_marks(treated, clocks(pl.concat(BOTH).lazy(), treated, (Y,)))
+    marks = detach_marks(treated, clocks(History.of_frame(pl.concat(BOTH)), treated, (Y,)))
     assert [(m.step, m.hours) for m in marks] == [(55, pytest.approx(2.25)), (65, pytest.approx(8.25))]
     frame = curve(EVAL, [1, 2, 3], steps=(0.0, 5.0, 15.0))
     chart = family_chart(frame, STUDY, CHARTED, "reward", view=View(x="wall"), rules=marks, width=600)
@@ -192,7 +194,7 @@ def test_runs_that_detach_at_their_own_steps_have_a_rule_each():
 
 
 def test_without_runs_there_is_nothing_to_say():
-    assert clocks(pl.LazyFrame(schema=HISTORY), RUNS, (Y,)) == Clocks()
+    assert clocks(History({}), RUNS, (Y,)) == Clocks()
 
 
 def test_notebook_arithmetic_has_no_wall_time():

@@ -359,7 +359,7 @@ def test_exact_curves_are_the_notebooks(tmp_path):
     treated = treatments(demo, stored)
     compared = 0
     for task in demo.tasks:
-        table = stored.history(stored.of_task(task.key)).collect()
+        table = stored.history(stored.of_task(task.key)).lazy().collect()
         wide = table.pivot("metric", index=["run_id", "step"], values="value").to_pandas()
         frame = wide.rename(columns={"step": "_step", "run_id": "seed"})
         for arm in ("detached", CONTROL):

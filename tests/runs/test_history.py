@@ -228,6 +228,6 @@ def test_histories_are_read_from_folders_of_any_name(tmp_path):
         ).write_parquet(folder / f"{name}.parquet")
     runs = (Run("x", file="x.parquet"), Run("y", file="y.parquet"), Run("z"))
     manifest = Manifest("s", {}, "", str(folder), runs)
-    assert manifest.history().collect().rows() == [("x", "m", 1, 1.0, 2.0), ("y", "m", 2, 1.0, 2.0)]
-    assert manifest.history(runs[1:2]).collect()["run_id"].to_list() == ["y"]
-    assert manifest.history([runs[2]]).collect().schema == HISTORY
+    assert manifest.history().lazy().collect().rows() == [("x", "m", 1, 1.0, 2.0), ("y", "m", 2, 1.0, 2.0)]
+    assert manifest.history(runs[1:2]).lazy().collect()["run_id"].to_list() == ["y"]
+    assert manifest.history([runs[2]]).lazy().collect().schema == HISTORY

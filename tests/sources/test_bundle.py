@@ -79,7 +79,7 @@ def test_a_bundle_comes_back_as_it_was(tmp_path, name):
     assert again.whole
     assert [replace(r, file="") for r in again.runs] == [replace(r, file="") for r in runs.runs]
     assert (again.study, again.source, again.fetched_at) == ("kit", {"kind": "offline"}, "2026-01-01T00:00:00+00:00")
-    assert again.history().collect().equals(runs.history().collect(), null_equal=True)
+    assert again.history().lazy().collect().equals(runs.history().lazy().collect(), null_equal=True)
 
 
 def test_the_study_travels_with_its_runs(tmp_path):
@@ -135,7 +135,7 @@ def test_a_run_without_history_travels_too(tmp_path):
     lost = Run("c", config={"task": "task"}, tasks=("task",))
     again = opened(bundled(tmp_path, runs=replace(runs, runs=(*runs.runs, lost))))
     assert (again.whole, again.runs[2]) == (True, lost)
-    assert again.history().collect().height == 4
+    assert again.history().lazy().collect().height == 4
 
 
 def test_runs_whose_stored_file_is_gone_are_not_bundled(tmp_path):
@@ -226,7 +226,7 @@ def test_a_file_that_is_no_history_is_left_out_whatever_its_checksum(tmp_path, o
     assert found.problems == (
         Problem(f"Run a holds no history (runs/a.parquet is not one of ours): {LEFT_OUT}", run_id="a"),
     )
-    assert found.history().collect()["run_id"].unique().to_list() == ["b"]
+    assert found.history().lazy().collect()["run_id"].unique().to_list() == ["b"]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x.parquet", "runs/../../x", "C:\\x", "..\\x"])

@@ -188,7 +188,7 @@ def test_a_finished_run_that_has_not_changed_costs_no_request(server):
     server.forget()
     second = bring(study(server))
     assert server.counters() == {"Viewer": 1, "Runs": 1}
-    assert second.history().collect().equals(first.history().collect())
+    assert second.history().lazy().collect().equals(first.history().lazy().collect())
 
 
 def test_of_a_running_run_only_the_new_rows_come(server):
@@ -223,9 +223,9 @@ def test_a_refresh_equals_a_fetch_anew(server):
         {"_step": 14, "other": 1},
     ]
     grown, anew = bring(study(server)), None
-    grown_points, grown_run = grown.history().collect(), grown.runs[0]
+    grown_points, grown_run = grown.history().lazy().collect(), grown.runs[0]
     anew = bring(study(server), refresh=True)
-    assert anew.history().collect().equals(grown_points)
+    assert anew.history().lazy().collect().equals(grown_points)
     assert anew.runs[0].drops == grown_run.drops and anew.runs[0].rows == grown_run.rows
 
 
@@ -253,7 +253,7 @@ def test_a_metric_more_is_fetched_alone(server):
     assert second.runs[0].rows == {"loss": 3000, "extra": 3000, "late": 1}
     anew = bring(study(server, ("loss", "extra", "late")), refresh=True)
     order = ["metric", "step"]
-    assert anew.history().sort(order).collect().equals(second.history().sort(order).collect())
+    assert anew.history().lazy().sort(order).collect().equals(second.history().lazy().sort(order).collect())
     server.forget()
     again = bring(study(server))
     assert history_requests(server) == 0

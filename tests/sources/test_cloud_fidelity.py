@@ -93,7 +93,7 @@ def test_every_point_arrives_once(server, cases):
     server.add(PLACE, *(run for run, _ in cases))
     manifest = bring(study(server, METRICS))
     assert not [problem for problem in manifest.problems if problem.run_id]
-    history = manifest.history().collect()
+    history = manifest.history().lazy().collect()
     assert not history.select("run_id", "metric", "step").is_duplicated().any()
     for run, points in cases:
         found = history.filter(pl.col("run_id") == run.id).drop_nulls("metric")
@@ -127,7 +127,7 @@ def test_a_run_fetched_in_two_steps_is_the_run_fetched_at_once(server, case, at)
     grown.live = rows + run.live
     grown.heartbeat = "later"
     second = bring(study(server, METRICS))
-    frame = second.history().collect()
+    frame = second.history().lazy().collect()
     anew = bring(study(server, METRICS), refresh=True)
-    assert anew.history().collect().equals(frame)
+    assert anew.history().lazy().collect().equals(frame)
     assert anew.runs[0].rows == second.runs[0].rows

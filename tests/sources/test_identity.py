@@ -48,7 +48,7 @@ def test_two_who_may_see_a_project_have_stores_of_their_own(server):
     assert first.folder != second.folder
     # The second brought everything itself: nothing came from the first one's store or from a cache of the client.
     assert server.count("RunParquetHistory") == 4
-    assert first.history().collect().equals(second.history().collect())
+    assert first.history().lazy().collect().equals(second.history().lazy().collect())
 
 
 def test_two_sessions_at_once_do_not_see_each_other(server):

@@ -43,7 +43,7 @@ def refused(study, request=None) -> str:
 
 
 def points(manifest, run_id="r1"):
-    rows = manifest.history([run for run in manifest.runs if run.id == run_id]).collect()
+    rows = manifest.history([run for run in manifest.runs if run.id == run_id]).lazy().collect()
     return [(m, s, v) for _, m, s, v, _ in rows.rows()]
 
 

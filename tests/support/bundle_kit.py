@@ -64,7 +64,7 @@ def bundle(folder: Path, study: Study, runs: Sequence[Given]) -> Study:
     written = []
     for given in runs:
         points = [(given.id, metric, step, value) for metric, values in given.points.items() for step, value in values]
-        mine = history(points).collect()
+        mine = history(points).lazy().collect()
         tasks = tuple(t.key for t in study.tasks if t.holds(given.config, given.sweep, "", study.task_key))
         counts = dict(mine.group_by("metric").len().sort("metric").iter_rows())
         told = Run(given.id, given.id, given.state, dict(given.config), given.sweep, tasks=tasks, rows=counts)

@@ -54,7 +54,7 @@ def bring(asked: Study, **how: Any) -> Manifest:
 
 def points(manifest: Manifest, run_id: str, metric: str = "loss") -> dict[int, float]:
     """The values of a run's metric by step."""
-    found = manifest.history().filter(pl.col("run_id") == run_id, pl.col("metric") == metric)
+    found = manifest.history().lazy().filter(pl.col("run_id") == run_id, pl.col("metric") == metric)
     return dict(found.select("step", "value").collect().iter_rows())
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lib.effects import study_effects
-from lib.runs import HISTORY, Treatment
+from lib.runs import HISTORY, History, Treatment
 from lib.study import CONTROL, DETACHED, DetachRule, Evidence, Metric, Source, Study, Task
 
 REWARD = Metric("reward", "reward", "increase")
@@ -37,14 +37,14 @@ def study(*tasks: Task, metrics: Sequence[Metric] = (REWARD,), evidence: Evidenc
     return Study("kit", "Kit", Source("bundle", path="."), tuple(metrics), tasks or (task(),), evidence=evidence)
 
 
-def history(runs: Sequence[Run]) -> pl.LazyFrame:
+def history(runs: Sequence[Run]) -> History:
     rows = [
         (run.name, metric, step, float(value), float(step))
         for run in runs
         for metric, points in run.points.items()
         for step, value in points
     ]
-    return pl.LazyFrame(rows, schema=HISTORY, orient="row")
+    return History.of_frame(pl.DataFrame(rows, schema=HISTORY, orient="row"))
 
 
 def treatments(runs: Sequence[Run], key: str = "walk") -> tuple[Treatment, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lib.runs import HISTORY, Manifest, Run, Treatment, write_run
+from lib.runs import HISTORY, History, Manifest, Run, Treatment, write_run
 from lib.study import CONTROL, DetachRule, Metric, Source, Study, Task
 
 REWARD = Metric("train/episode_reward", "reward", "increase")
@@ -38,10 +38,10 @@ step = 50_000
 Point = tuple[str, str | None, int, float | None]
 
 
-def history(points: Iterable[Point]) -> pl.LazyFrame:
+def history(points: Iterable[Point]) -> History:
     """A history of (run, metric, step, value)."""
     rows = [(run, metric, step, value, None) for run, metric, step, value in points]
-    return pl.LazyFrame(rows, schema=HISTORY, orient="row")
+    return History.of_frame(pl.DataFrame(rows, schema=HISTORY, orient="row"))
 
 
 def series(run: str, metric: str, points: Sequence[tuple[int, float]]) -> list[Point]:
@@ -74,7 +74,7 @@ def manifest(folder: Path, runs: Sequence[tuple[Run, Sequence[Point]]] = ()) -> 
     """A manifest of runs that all belong to task "task", their histories written below `folder`."""
     written = []
     for run, points in runs:
-        mine = history(points).collect()
+        mine = history(points).lazy().collect()
         counts = mine.drop_nulls("metric").group_by("metric").len().sort("metric")
         last = mine["step"].max() if len(mine) else run.last_step
         told = replace(run, tasks=run.tasks or ("task",), last_step=last, rows=dict(counts.iter_rows()))

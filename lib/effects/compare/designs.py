@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import polars as pl
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import (
@@ -21,7 +20,7 @@ from lib.effects.compare.comparison import (
 )
 from lib.effects.compare.jumps import jump, onset
 from lib.effects.compare.units import WHOLE, Pair, Rows, Unit, Windows, fork_pairs, load, measure, series, windows
-from lib.runs import Treatment, arms_of
+from lib.runs import History, Treatment, arms_of
 from lib.study import Evidence, Metric, Study, Task
 
 
@@ -57,7 +56,7 @@ class Material:
 def material(
     study: Study,
     task: Task,
-    history: pl.LazyFrame,
+    history: History,
     treatments: Sequence[Treatment],
     seed: int = 0,
     evidence: Evidence | None = None,
@@ -66,7 +65,7 @@ def material(
 
     Parameters
     ----------
-    history : columns of `lib.runs.HISTORY`, raw rows; other runs' rows do no harm.
+    history : raw rows; other runs' rows do no harm.
     treatments : of this task.
     seed : of random draws.
     evidence : the windows to look at; the study's own by default.

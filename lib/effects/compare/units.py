@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from lib.runs import Part, Treatment, ordered
+from lib.runs import History, Treatment
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -87,21 +86,10 @@ class Series:
         return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
 
 
-def load(history: pl.LazyFrame, runs: Sequence[str], keys: Sequence[str]) -> Rows:
+def load(history: History, runs: Sequence[str], keys: Sequence[str]) -> Rows:
     """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
-    logged = ordered(history, math.inf)
-    wanted, named = set(runs), set(keys)
-    parts = [part for part in logged.parts if part.run_id in wanted and part.metric in named]
-    # Two arrays hold them all, which the system takes back at once when they are done with.
-    ends = np.cumsum([0, *(part.rows for part in parts)])
-    steps, values = np.empty(ends[-1], dtype=np.int64), np.empty(ends[-1])
-    places = {id(part): slice(start, end) for part, start, end in zip(parts, ends, ends[1:], strict=False)}
-
-    def keep(part: Part, step: NDArray[np.int64], value: NDArray[np.float64]) -> None:
-        steps[places[id(part)]], values[places[id(part)]] = step, value
-
-    logged.each(parts, ["step", "value"], keep)
-    return {(p.run_id, p.metric): (steps[places[id(p)]], values[places[id(p)]]) for p in parts}
+    series = {(run_id, key): history.series(run_id, key) for run_id in runs for key in keys}
+    return {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
 
 
 def series(rows: Rows, run_id: str, metric: Metric) -> Series:
