@@ -16,19 +16,18 @@ from lib.sources import (
     DEFAULT_SERVER,
     STEP,
     Client,
+    Deadline,
     Failed,
+    HttpClient,
     Log,
+    MemoryBudget,
     Request,
-    Room,
     RunPath,
     SourceError,
     Stopped,
-    Unreachable,
-    Watch,
-    Wire,
-    brought,
     bundled_study,
     fetch,
+    read_history,
     read_log,
     server_of,
 )
@@ -40,28 +39,28 @@ SIGNALS = 4
 
 
 def study_at(source: Source) -> Study:
-    """A study without a question: what stands for a place where a study is asked for."""
+    """A study without a question, for what takes the server or the runs of a study."""
     return Study(name="look", title="look", source=source, metrics=(), tasks=())
 
 
-def source_at(place: WandbAddress) -> Source:
-    """The place as a study's source."""
-    server = "" if place.server == DEFAULT_SERVER else place.server
-    return Source(kind="wandb", entity=place.entity, project=place.project, base_url=server)
+def _source_at(address: WandbAddress) -> Source:
+    """The address as a study's source."""
+    server = "" if address.server == DEFAULT_SERVER else address.server
+    return Source(kind="wandb", entity=address.entity, project=address.project, base_url=server)
 
 
-def server_at(place: WandbAddress) -> str:
-    """The server that a study of the place is read from.
+def server_at(address: WandbAddress) -> str:
+    """The server that a study of the address is read from.
 
     Raises
     ------
     SourceError
         Where the deployment reads another server than the address names.
     """
-    server = server_of(study_at(source_at(place)))
-    if place.server and server != place.server:
+    server = server_of(study_at(_source_at(address)))
+    if address.server and server != address.server:
         raise SourceError(
-            f"This deployment reads {server} (WANDB_BASE_URL), so it cannot open a place on {place.server}."
+            f"This deployment reads {server} (WANDB_BASE_URL), so it cannot open a place on {address.server}."
         )
     return server
 
@@ -69,8 +68,8 @@ def server_at(place: WandbAddress) -> str:
 # ---- a W&B server ------------------------------------------------------------------------------------------------
 
 
-def inspect_server(place: WandbAddress, key: str, deadline: float = DEADLINE) -> Inspection:
-    """The runs of a place on a W&B server: of a sweep, of a run's sweep, or of the whole project.
+def inspect_server(address: WandbAddress, key: str, deadline: float = DEADLINE) -> Inspection:
+    """The runs at an address on a W&B server: of a sweep, of a run's sweep, or of the whole project.
 
     Parameters
     ----------
@@ -82,58 +81,57 @@ def inspect_server(place: WandbAddress, key: str, deadline: float = DEADLINE) ->
     Unreachable, SourceError
         One sentence: no answer in time, a key that is not accepted, no such project, sweep or run.
     """
-    server, until = server_at(place), time.monotonic() + deadline
-    watch = Watch(deadline, lambda: time.monotonic() > until)
-    where = f"{place.entity}/{place.project}"
+    server, until = server_at(address), Deadline(deadline)
+    project, sweep, notes = f"{address.entity}/{address.project}", address.sweep, tuple[str, ...]()
+    http = HttpClient(server, key, SIGNALS)
     try:
-        client = Client(server, key, place.entity, place.project, watch)
-        sweep, notes = place.sweep, tuple[str, ...]()
-        if place.run:
-            sweep, notes = _sweep_of(client, place.run, where)
+        client = Client(http, address.entity, address.project, until)
+        if address.run:
+            sweep, notes = _sweep_of(client, address.run, project)
         runs = client.runs({"sweep": sweep} if sweep else {})
         if sweep and not runs and not client.has_sweep(sweep):
-            raise SourceError(f"There is no sweep '{sweep}' in {where} on {server}: check the address.")
-    except Stopped:
-        raise Unreachable(
-            f"{server} did not list the runs of {where} within {deadline:g} s: paste a sweep's address, or try again."
-        ) from None
+            raise SourceError(f"There is no sweep '{sweep}' in {project} on {server}: check the address.")
+        falls = _signal_falls(http, address, runs, until)
+    finally:
+        http.close()
     lowest: dict[str, float] = {}
     for run in runs:
         _lower(lowest, run.last_values.items())
     return Inspection(
-        source=source_at(place),
-        title=" ".join(part for part in (place.project, sweep) if part),
+        source=_source_at(address),
+        title=" ".join(part for part in (address.project, sweep) if part),
         runs=tuple(replace(run, last_values={}) for run in runs),
         lowest=lowest,
-        falls=_falls_there(Wire(server, key, SIGNALS), place, runs, watch),
+        falls=falls,
         notes=notes,
     )
 
 
-def _sweep_of(client: Client, run_id: str, where: str) -> tuple[str, tuple[str, ...]]:
-    found = client.runs({"name": run_id})
-    if not found:
-        raise SourceError(f"There is no run '{run_id}' in {where}: check the address.")
-    if found[0].sweep_id:
-        return found[0].sweep_id, (f"Run {run_id} is in sweep {found[0].sweep_id}: all of its runs are shown.",)
+def _sweep_of(client: Client, run_id: str, project: str) -> tuple[str, tuple[str, ...]]:
+    runs = client.runs({"name": run_id})
+    if not runs:
+        raise SourceError(f"There is no run '{run_id}' in {project}: check the address.")
+    if runs[0].sweep_id:
+        return runs[0].sweep_id, (f"Run {run_id} is in sweep {runs[0].sweep_id}: all of its runs are shown.",)
     return "", (f"Run {run_id} is in no sweep: every run of the project is shown.",)
 
 
-def _falls_there(wire: Wire, place: WandbAddress, runs: list[Run], watch: Watch) -> dict[str, tuple[int | None, int]]:
+def _signal_falls(
+    http: HttpClient, address: WandbAddress, runs: list[Run], deadline: Deadline
+) -> dict[str, tuple[int | None, int]]:
     """The fall of the signal in the few runs where it tells what their ratio counts; a run that fails is left out."""
     falls: dict[str, tuple[int | None, int]] = {}
+    undecided = [(run, signal) for run in runs if (signal := _signal_of(run)) and _undecided(run.config)]
     try:
-        for run, signal in [(r, s) for r in runs if (s := _signal_of(r)) and _undecided(r.config)][:SIGNALS]:
-            there = RunPath(place.entity, place.project, run.id)
-            with brought(wire, Room(), there, [signal], watch, last_step=run.last_step) as found:
-                frame = found.raw().frame
+        for run, signal in undecided[:SIGNALS]:
+            path = RunPath(address.entity, address.project, run.id)
+            with read_history(http, MemoryBudget(), path, [signal], deadline, run.last_step) as history:
+                frame = history.frame
             if signal in frame.columns:
                 rows = frame.select(STEP, signal).drop_nulls().sort(STEP)
                 _note_fall(falls, run.id, rows.iter_rows())
     except (Failed, Stopped):
         pass  # The page then asks what the ratio counts.
-    finally:
-        wire.close()
     return falls
 
 

@@ -3,9 +3,9 @@
 from lib.sources.bundle import bundled_study, write_bundle
 from lib.sources.cloud.client import DEFAULT_SERVER, Client, resolve_key, server_of
 from lib.sources.cloud.fetch import stored
-from lib.sources.cloud.history import RunPath, brought
-from lib.sources.cloud.http import Failed, Stopped, Watch, Wire
-from lib.sources.cloud.limits import Room
+from lib.sources.cloud.history import RunPath, read_history
+from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped
 from lib.sources.cloud.parquet import STEP
 from lib.sources.fetch import fetch
 from lib.sources.request import Progress, Request, SourceError, Unreachable
@@ -15,20 +15,20 @@ __all__ = [
     "DEFAULT_SERVER",
     "STEP",
     "Client",
+    "Deadline",
     "Failed",
+    "HttpClient",
     "Log",
+    "MemoryBudget",
     "Progress",
     "Request",
-    "Room",
     "RunPath",
     "SourceError",
     "Stopped",
     "Unreachable",
-    "Watch",
-    "Wire",
-    "brought",
     "bundled_study",
     "fetch",
+    "read_history",
     "read_log",
     "resolve_key",
     "server_of",

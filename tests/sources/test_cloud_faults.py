@@ -152,7 +152,7 @@ def test_a_server_that_is_not_there_is_unreachable_at_once():
 
 
 def test_a_server_that_never_answers_is_unreachable_in_time(server):
-    server.faults = [Fault("silence", "Viewer", times=99)]
+    server.faults = [Fault("silence", "Runs", times=99)]
     with pytest.raises(Unreachable, match="did not answer within 2 s"):
         bring(study(server), deadline=2.0)
 

@@ -1,18 +1,18 @@
-"""What the W&B source's requests and its memory rest on, each by itself."""
+"""The requests of the W&B source: ranges, redirects, retries and the deadline; memory and threads."""
 
 import base64
 import json
+import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lib.sources import Failed, Room, SourceError, Stopped, Watch, Wire
-from lib.sources.cloud.http import Piece, _bounds
-from lib.sources.cloud.limits import Desk, together
+from lib.sources import Deadline, Failed, HttpClient, MemoryBudget, SourceError, Stopped
+from lib.sources.cloud import http
+from lib.sources.cloud.limits import Expired, in_background, together, within
 from tests.support.cloud_kit import PLACE, bring, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
@@ -21,9 +21,10 @@ pytestmark = pytest.mark.server
 CONTENT = bytes(range(256)) * 1000
 
 
-class _Onward(BaseHTTPRequestHandler):
-    """/file serves ranges, /onward sends there, /around to itself, and so does what is posted; /odd says no range,
-    /short serves a hundred bytes and says so; a post is answered with what the server `said`, if anything."""
+class _Handler(BaseHTTPRequestHandler):
+    """/file serves ranges; /onward redirects there, /around to itself, /away to `server.location`; /odd names no range;
+    /short serves a hundred bytes and says so; /cut closes in the middle, as often as `server.cuts` says; /slow sends a
+    byte every 0.2 s; a post is answered with the error `server.message`, or a redirect where that is empty."""
 
     protocol_version = "HTTP/1.1"
 
@@ -31,36 +32,54 @@ class _Onward(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        self.server.seen.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
+        self.server.requests.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
         first, last = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
         if self.path == "/short":
             last = first + 99
         body = CONTENT[first : last + 1]
-        where = {"/onward": "/file", "/around": "/around"}.get(self.path)
-        self.send_response(302 if where else 206)
-        if where:
-            self.send_header("Location", where)
+        location = {"/onward": "/file", "/around": "/around", "/away": self.server.location}.get(self.path)
+        self.send_response(302 if location else 206)
+        if location:
+            self.send_header("Location", location)
             body = b"moved"
-        elif self.path in {"/file", "/short"}:
+        elif self.path != "/odd":
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(CONTENT)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.path == "/cut" and self.server.cuts:
+            self.server.cuts -= 1
+            self.wfile.write(body[:1000])
+            self.close_connection = True
+        elif self.path == "/slow":
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.2)
+        else:
+            self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
+        message = self.server.message
+        body = json.dumps({"errors": [{"message": message}]}).encode() if message else b""
+        self.send_response(200 if message else 302)
+        if not message:
+            self.send_header("Location", "/file")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append((self.path, self.headers.get("Authorization"), self.client_address[1]))
-        said = json.dumps({"errors": [{"message": self.server.said}]}).encode() if self.server.said else b""
-        self.send_response(200 if said else 302)
-        if not said:
-            self.send_header("Location", "/file")
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
 
-
-class _Quiet(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
     """A server whose clients may leave in the middle of an answer, as one that is stopped does."""
+
+    daemon_threads = True
+    requests: list
+    message, location, cuts = "", "", 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request, client_address):
         if not isinstance(sys.exception(), ConnectionError):
@@ -68,49 +87,117 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def wire():
-    server = _Quiet(("127.0.0.1", 0), _Onward)
-    server.seen, server.said = [], ""
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    made = Wire(f"http://127.0.0.1:{server.server_port}", KEY, 4)
-    made.seen, made.server = server.seen, server
+def server():
+    with _Server(("127.0.0.1", 0), _Handler) as started:
+        started.requests = []
+        threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield started
+        started.shutdown()
+
+
+@pytest.fixture
+def client(server):
+    made = HttpClient(server.url, KEY, 4)
     yield made
     made.close()
-    server.shutdown()
-    server.server_close()
 
 
-def watch(cancelled=lambda: False) -> Watch:
-    return Watch(20.0, cancelled)
+def read(client: HttpClient, path: str, deadline: float = 20.0) -> bytes:
+    answer = client.read(path, "bytes=1000-100999", Deadline(deadline))
+    assert (answer.start, answer.size, answer.whole) == (1000, len(CONTENT), None)
+    return answer.data
 
 
-def read(wire: Wire, path: str) -> tuple[bytes, Piece]:
-    found = bytearray(100_000)
-
-    def sink(at: int, data: bytes) -> None:
-        found[at - 1000 : at - 1000 + len(data)] = data
-
-    return found, wire.read(path, watch(), "bytes=1000-100999", sink)
+def test_a_range_arrives_over_one_connection_and_without_the_key(server, client):
+    for path in ("/file", "/file"):
+        assert read(client, path) == CONTENT[1000:101_000]
+    assert server.requests == [("/file", None, server.requests[0][2])] * 2
 
 
-def test_a_range_arrives_where_it_belongs_over_one_connection_and_without_the_key(wire):
-    for path in ("/file", "/file", "/onward"):
-        found, piece = read(wire, path)
-        assert found == CONTENT[1000:101_000] and piece == Piece(len(CONTENT))
-    assert [path for path, _, _ in wire.seen] == ["/file", "/file", "/onward", "/file"]
-    assert {key for _, key, _ in wire.seen} == {None}
-    assert len({port for _, _, port in wire.seen}) == 1
+def test_a_redirect_is_followed_without_the_key(server, client):
+    assert read(client, "/onward") == CONTENT[1000:101_000]
+    assert [request[:2] for request in server.requests] == [("/onward", None), ("/file", None)]
 
 
-def test_circles_and_answers_that_say_no_range_are_refused(wire):
-    with pytest.raises(Failed, match="in circles"):
-        read(wire, "/around")
-    with pytest.raises(Failed, match="which part"):
-        read(wire, "/odd")
-    with pytest.raises(Failed, match="another part"):
-        read(wire, "/short")
-    with pytest.raises(Failed, match="no web address"):
-        read(wire, "file:///etc/passwd")
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/around", "redirected us too often"),
+        ("/odd", "which part"),
+        ("/short", "another part"),
+        ("file:///etc/passwd", "no web address"),
+        ("http://[::1", "no web address"),
+        ("http://localhost:0/file", "no web address"),
+    ],
+)
+def test_endless_redirects_wrong_ranges_and_odd_addresses_are_refused(client, path, message):
+    with pytest.raises(Failed, match=message):
+        read(client, path)
+
+
+def public(*hosts: str):
+    """Name resolution under which these hosts are on the internet and all others on this machine."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, port, *args, **options):
+        if port is None and host in hosts:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 0))]
+        return resolve(host, port, *args, **options)
+
+    return getaddrinfo
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:{port}/file",
+        "//127.0.0.1:{port}/file",
+        "http://[::ffff:127.0.0.1]:{port}/file",
+        "http://169.254.169.254/latest/meta-data",
+        "http://10.0.0.1/file",
+        "http://[fd00::1]/file",
+        "http://0.0.0.0:{port}/file",
+    ],
+)
+def test_a_public_server_cannot_make_us_ask_a_private_address(server, monkeypatch, location):
+    monkeypatch.setattr(socket, "getaddrinfo", public("localhost"))
+    server.location = location.format(port=server.server_port)
+    client = HttpClient(f"http://localhost:{server.server_port}", KEY, 4)
+    for path in ("/away", server.location):
+        with pytest.raises(Failed, match="inside a private network"):
+            read(client, path)
+    assert [path for path, *_ in server.requests] == ["/away"]
+    assert read(client, "/onward") == CONTENT[1000:101_000]
+    client.close()
+
+
+def test_a_download_that_breaks_off_is_tried_again(server, client):
+    server.cuts = 2
+    assert read(client, "/cut") == CONTENT[1000:101_000]
+    assert len(server.requests) == 3
+
+
+def test_a_download_that_always_breaks_off_fails(server, client, monkeypatch):
+    monkeypatch.setattr(http, "PAUSES", (0.01, 0.01))
+    server.cuts = 99
+    with pytest.raises(Failed, match="3 times"):
+        read(client, "/cut")
+
+
+def test_a_byte_at_a_time_ends_at_the_deadline(client):
+    start = time.monotonic()
+    with pytest.raises(Expired, match="longer than 1 s"):
+        read(client, "/slow", deadline=1.0)
+    assert time.monotonic() - start < 3
+
+
+def test_a_server_that_wants_to_be_left_alone_for_years_ends_at_the_deadline():
+    with WandbServer() as server:
+        server.faults = [Fault("status", "Runs", times=99, status=429, headers={"Retry-After": "99999999"})]
+        start = time.monotonic()
+        with pytest.raises(SourceError, match="did not answer within 1 s"):
+            bring(study(server), deadline=1.0)
+        assert time.monotonic() - start < 4
 
 
 @pytest.mark.parametrize(
@@ -118,142 +205,115 @@ def test_circles_and_answers_that_say_no_range_are_refused(wire):
     [("bytes=5-9", (5, 9)), ("bytes=5-200", (5, 99)), ("bytes=-10", (90, 99)), ("bytes=-200", (0, 99))],
 )
 def test_what_a_range_asks_for_ends_with_the_file(span, bounds):
-    assert _bounds(span, 100) == bounds
+    assert http._bounds(span, 100) == bounds
 
 
-def test_the_key_follows_no_redirect(wire):
+def test_the_key_follows_no_redirect(server, client):
     with pytest.raises(Failed, match="answered 302"):
-        wire.graphql("query A($b: String) { c }", {}, watch())
-    assert [path for path, _, _ in wire.seen] == ["/graphql"]
+        client.graphql("query A($b: String) { c }", {}, Deadline(20.0))
+    assert [path for path, *_ in server.requests] == ["/graphql"]
 
 
 @pytest.mark.parametrize("secret", [KEY, base64.b64encode(f"api:{KEY}".encode()).decode()])
-def test_what_a_server_says_holds_no_part_of_the_key_even_where_it_is_cut(wire, secret):
+def test_an_error_of_the_server_shows_no_part_of_the_key_even_where_it_is_cut(server, client, secret):
     for before in range(200 - len(secret), 201):
-        wire.server.said = "." * before + secret + "." * 100
+        server.message = "." * before + secret + "." * 100
         with pytest.raises(Failed) as failed:
-            wire.graphql("query A($b: String) { c }", {}, watch())
+            client.graphql("query A($b: String) { c }", {}, Deadline(20.0))
         assert set(str(failed.value).removeprefix("the server said: ")) <= set(".…")
 
 
-def test_a_proxy_of_the_environment_is_asked_for_whole_addresses(wire, monkeypatch):
-    monkeypatch.setenv("http_proxy", wire._base)
+def test_a_proxy_of_the_environment_is_asked_for_whole_addresses(server, client, monkeypatch):
+    http._environment.cache_clear()
+    monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(Failed, match="which part"):
-        read(wire, "http://bucket.example.com/file?signature=1")
-    assert wire.seen[-1][0] == "http://bucket.example.com/file?signature=1"
+    assert read(client, "http://bucket.example.com/file")
+    assert server.requests[-1][0] == "http://bucket.example.com/file"
+    http._environment.cache_clear()
 
 
-def test_runs_that_could_not_be_listed_early_are_listed_by_the_client():
-    with WandbServer() as server:
-        server.add(PLACE, walk("a"), walk("b"))
-        server.faults = [Fault("status", "Runs", status=400)]
-        manifest = bring(study(server))
-        assert [run.id for run in manifest.runs] == ["a", "b"]
-        assert server.count("Runs") == 2
-        server.faults = []
-        assert bring(study(server)).runs[0].url == manifest.runs[0].url == f"{server.url}/team/walks/runs/a"
+def test_a_server_may_take_a_third_of_the_deadline_to_answer():
+    assert Deadline(60.0).timeout == (10.0, 20.0)
+    assert Deadline(6.0).timeout == (2.0, 2.0)
 
 
-def test_a_server_may_take_a_third_of_the_deadline_to_answer(wire, monkeypatch):
-    given = []
-
-    def urlopen(pool, *args, **kwargs):
-        given.append(kwargs["timeout"])
-        raise Failed("enough")
-
-    monkeypatch.setattr("urllib3.connectionpool.HTTPConnectionPool.urlopen", urlopen)
-    with pytest.raises(Failed, match="enough"):
-        wire.read("/file", Watch(60.0, lambda: False), "bytes=0-9", lambda at, data: None)
-    (timeout,) = given
-    assert (timeout.total, timeout.connect_timeout, timeout.read_timeout) == (None, 10.0, 20.0)
-
-
-def test_a_client_that_lists_in_another_way_is_not_passed_over(monkeypatch):
-    monkeypatch.setattr("lib.sources.cloud.client._Early.execute_graphql", lambda early: None)
-    with WandbServer() as server:
-        server.add(PLACE, walk("a"))
-        with pytest.raises(TypeError, match="positional argument"):
-            bring(study(server))
-
-
-def test_a_project_that_is_not_there_is_said_by_the_client():
+def test_a_project_that_is_not_there_is_said():
     with WandbServer() as server, pytest.raises(SourceError, match="There is no project"):
         bring(study(server))
 
 
-# ---- memory ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "page",
+    [
+        [],
+        None,
+        "text",
+        {"edges": None},
+        {"edges": [None], "pageInfo": {}},
+        {"edges": [{"node": {"name": 3}}], "pageInfo": {}},
+        {"edges": [{"node": {"name": "a", "config": "[" * 100_000}}], "pageInfo": {}},
+    ],
+)
+def test_a_listing_of_the_wrong_shape_is_one_sentence(monkeypatch, page):
+    monkeypatch.setattr("tests.support.wandb_server._Handler._page", lambda *_: {"runs": page})
+    with WandbServer() as server:
+        server.add(PLACE, walk("a"))
+        with pytest.raises(SourceError, match="could not list the runs of team/walks"):
+            bring(study(server))
 
 
-def test_room_is_given_for_so_many_bytes_or_so_few_runs():
-    room, held, most = Room(100, runs=2), [], [0, 0]
+def test_a_listing_that_repeats_its_cursor_ends(monkeypatch):
+    node = walk("a").node(PLACE)
+    page = {"runs": {"edges": [{"node": node, "cursor": "1"}], "pageInfo": {"hasNextPage": True}}}
+    monkeypatch.setattr("tests.support.wandb_server._Handler._page", lambda *_: page)
+    with WandbServer() as server:
+        server.add(PLACE, walk("a"))
+        with pytest.raises(SourceError, match="repeats a page"):
+            bring(study(server))
+
+
+# ---- memory and threads ------------------------------------------------------------------------------------------
+
+
+def test_no_more_memory_is_reserved_than_there_is():
+    budget, reserved, most = MemoryBudget(100), [], []
     lock = threading.Lock()
 
     def take(size: int) -> None:
-        with room.take(size, watch()) as buffer:
-            assert len(buffer) == size
+        with budget.reserve(size, Deadline(20.0)):
             with lock:
-                held.append(size)
-                most[0] = max(most[0], sum(held))
-                most[1] = max(most[1], len(held))
+                reserved.append(min(size, 100))
+                most.append(sum(reserved))
             time.sleep(0.005)
             with lock:
-                held.remove(size)
+                reserved.remove(min(size, 100))
 
-    sizes = [10, 20, 30, 90, 200, 5, 0, 60] * 5
-    threads = [threading.Thread(target=take, args=(size,)) for size in sizes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not held and room._taken == []
-    # Two runs may hold what they need, whatever that is.
-    assert most[0] <= 400 and most[1] > 2
-    assert sum(map(len, room._free)) <= 100
+    for future in [in_background(lambda n=n: take(n)) for n in [10, 20, 30, 90, 200, 5, 0, 60] * 5]:
+        future.result(60)
+    assert reserved == [] and max(most) == 100
 
 
-def test_who_stops_waits_for_no_room():
-    room, stop = Room(10, runs=1), threading.Event()
-    with room.take(10, watch()):
+def test_waiting_for_memory_can_be_stopped_and_does_not_count_for_the_deadline():
+    budget, stop, deadline = MemoryBudget(10), threading.Event(), Deadline(0.5)
+    with budget.reserve(10, Deadline(20.0)):
         threading.Timer(0.2, stop.set).start()
-        with pytest.raises(Stopped), room.take(1, watch(stop.is_set)):
+        with pytest.raises(Stopped), budget.reserve(1, Deadline(20.0, stop.is_set)):
             pass
-    with room.take(10, watch()) as buffer:
-        assert len(buffer) == 10
+        waiting = in_background(lambda: budget.reserve(1, deadline).__enter__())
+        time.sleep(1.0)
+        assert not waiting.done()
+    waiting.result(10)
+    deadline.check()
 
 
-@contextmanager
-def open_desk(places: int):
-    desk = Desk(places)
-    try:
-        yield desk
-    finally:
-        desk.close()
-
-
-def test_a_desk_does_so_many_things_at_once_and_hands_on_what_they_raise():
-    busy, most = [], [0]
-
-    def work(number: int) -> int:
-        busy.append(number)
-        most[0] = max(most[0], len(busy))
-        time.sleep(0.01)
-        busy.remove(number)
-        return number * number
-
-    with open_desk(2) as desk:
-        found: dict[int, int] = {}
-        calls = [lambda n=n: found.update({n: desk.do(lambda: work(n))}) for n in range(8)]
-        threads = [threading.Thread(target=call) for call in calls]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert found == {n: n * n for n in range(8)} and most[0] <= 2
-        with pytest.raises(ZeroDivisionError):
-            desk.do(lambda: 1 / 0)
-    with pytest.raises(Stopped):
-        desk.do(lambda: 1)
+def test_a_call_is_left_behind_at_the_deadline():
+    release = threading.Event()
+    with pytest.raises(Expired):
+        within(Deadline(0.2), release.wait)
+    release.set()
+    assert within(Deadline(5.0), lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        within(Deadline(5.0), lambda: 1 / 0)
 
 
 def test_calls_together_give_their_results_in_order_or_the_first_error():

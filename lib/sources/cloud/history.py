@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from lib.runs import TIMESTAMP, numeric, raw_frame
-from lib.sources.cloud.http import Failed, Refused, Watch, Wire
-from lib.sources.cloud.limits import Room, together
-from lib.sources.cloud.parquet import STEP, Part
+from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Refused, together
+from lib.sources.cloud.parquet import STEP, ExportPart, RemoteFile
 
 _EXPORTS = """query RunParquetHistory($entity: String!, $project: String!, $runName: String!, $liveKeys: [String!]!) {
   project(name: $project, entityName: $entity) {
@@ -27,10 +27,6 @@ _PAGE = """query HistoryPage($entity: String!, $project: String!, $run: String!,
 }"""
 
 
-class Gone(Failed):
-    """The run is not on the server any more."""
-
-
 @dataclass(frozen=True)
 class RunPath:
     """Where a run is on the server."""
@@ -41,7 +37,7 @@ class RunPath:
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawHistory:
     """Rows of a run as logged: Float64 columns; values that were no number, by column; every row the server holds.
 
     `exported` of the server's rows are in Parquet parts; where all rows were read they are the frame's first.
@@ -55,6 +51,14 @@ class Raw:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """What is stored of a run: every row below `step`, and all of the exports as long as these have so many rows."""
+
+    step: int
+    exported: int
+
+
+@dataclass(frozen=True)
 class _Exports:
     """The signed URLs of a run's parts (a secret: not shown) and the steps of its rows that are in none."""
 
@@ -63,162 +67,144 @@ class _Exports:
 
 
 @dataclass(frozen=True)
-class Since:
-    """What is held of a run: every row below `step`, and all of the exports as long as these have so many rows."""
+class _Reader:
+    """One read of one run's history; see `read_history`."""
 
-    step: int
-    exported: int
+    client: HttpClient
+    path: RunPath
+    columns: Sequence[str]
+    deadline: Deadline
+    last_step: int | None
+    since: Checkpoint | None
+
+    def read(self, stack: ExitStack, budget: MemoryBudget) -> RawHistory:
+        """The rows; the stack holds the files and the memory that they take."""
+        exports = self._exports()
+        parts = together([partial(self._part, url, stack) for url in exports.urls])
+        exported = sum(part.rows for part in parts)
+        unread = [] if self.since and self.since.exported == exported else parts
+        memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
+        stack.enter_context(budget.reserve(memory, self.deadline))
+        frames, bad = self._exported(together([part.read for part in unread]))
+        if exports.live or not frames:
+            live, lost = self._live(exports.live)
+            _add(bad, lost)
+            frames.append(_without_exported(live, frames))
+        frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+        whole = any(part.downloaded_whole for part in parts)
+        notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
+        columns = [column for column in self.columns if column in frame.columns]
+        return RawHistory(frame.select(columns), bad, exported + len(exports.live), exported, notes)
+
+    def _query(self, query: str, **variables: Any) -> dict[str, Any]:
+        """What a query says of the run."""
+        names = {"entity": self.path.entity, "project": self.path.project}
+        data = self.client.graphql(query, names | variables, self.deadline)
+        run = (data.get("project") or {}).get("run")
+        if run is None:
+            raise Failed("the server does not hold it any more")
+        return dict(run)
+
+    def _exports(self) -> _Exports:
+        history = self._query(_EXPORTS, runName=self.path.run, liveKeys=[STEP]).get("parquetHistory") or {}
+        live = [row[STEP] for row in history.get("liveData") or [] if row.get(STEP) is not None]
+        return _Exports(tuple(history.get("parquetUrls") or ()), tuple(sorted(int(step) for step in live)))
+
+    def _part(self, url: str, stack: ExitStack) -> ExportPart:
+        part = ExportPart(RemoteFile(self.client, url, self.deadline))
+        stack.callback(part.close)
+        return part
+
+    def _exported(self, parts: Sequence[pl.DataFrame]) -> tuple[list[pl.DataFrame], dict[str, int]]:
+        """The parts' rows as numbers in the order of their steps, and the values that are none, by column."""
+        frames, bad = [], dict[str, int]()
+        for part in parts:
+            frame = _from_step(part, self.since)
+            numbers, lost = numeric(frame)
+            frames.append(numbers)
+            _add(bad, numeric(_from_step(part, self.since, after=True))[1] if self.since else lost)
+        return sorted(frames, key=_step_range), bad
+
+    def _live(self, steps: tuple[int, ...]) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The rows that are in no export yet, asked for again in halves where a page was cut short."""
+        first = self.since.step if self.since else None
+        steps = tuple(step for step in steps if first is None or step >= first)
+        rows: list[dict[str, Any]] = []
+        spans = [(steps[0], max(steps[-1], self.last_step or 0) + 1)] if steps else []
+        while spans:
+            low, high = spans.pop()
+            # Rows of one step may repeat, so that a page may hold more of them than it has steps.
+            window = {"minStep": low, "maxStep": high, "pageSize": 2 * (high - low) + 1000}
+            page = self._query(_PAGE, run=self.path.run, **window).get("history") or []
+            page = [json.loads(row) for row in page]
+            inside = [step for step in steps if low <= step < high]
+            middle = inside[len(inside) // 2] if inside else low
+            if page and low < middle and not {*inside} <= {row.get(STEP) for row in page}:
+                spans += [(middle, high), (low, middle)]
+            else:
+                rows += page
+        frame, _ = raw_frame(rows, self.columns)
+        return frame, raw_frame([row for row in rows if first is None or row.get(STEP, first) > first], self.columns)[1]
 
 
-def _count(counts: dict[str, int], more: dict[str, int]) -> None:
+def _add(counts: dict[str, int], more: dict[str, int]) -> None:
     for key, count in more.items():
         counts[key] = counts.get(key, 0) + count
 
 
-def _exports(wire: Wire, place: RunPath, watch: Watch) -> _Exports:
-    names = {"entity": place.entity, "project": place.project, "runName": place.run, "liveKeys": [STEP]}
-    history = _run(wire.graphql(_EXPORTS, names, watch)).get("parquetHistory") or {}
-    live = [row[STEP] for row in history.get("liveData") or [] if row.get(STEP) is not None]
-    return _Exports(tuple(history.get("parquetUrls") or ()), tuple(sorted(int(step) for step in live)))
-
-
-def _run(data: dict[str, Any]) -> dict[str, Any]:
-    run = (data.get("project") or {}).get("run")
-    if run is None:
-        raise Gone("the server does not hold it any more")
-    return run
-
-
-def _since(frame: pl.DataFrame, step: int | None, after: bool = False) -> pl.DataFrame:
-    if step is None or STEP not in frame.columns:
+def _from_step(frame: pl.DataFrame, since: Checkpoint | None, after: bool = False) -> pl.DataFrame:
+    if since is None or STEP not in frame.columns:
         return frame
-    column = pl.col(STEP).cast(pl.Float64, strict=False)
-    return frame.filter(column > step if after else column >= step)
+    step = pl.col(STEP).cast(pl.Float64, strict=False)
+    return frame.filter(step > since.step if after else step >= since.step)
 
 
-def _span(frame: pl.DataFrame) -> tuple[float, float]:
+def _step_range(frame: pl.DataFrame) -> tuple[float, float]:
     """What orders the parts, which the server gives in any order."""
     if STEP not in frame.columns or frame[STEP].null_count() == len(frame):
         return (float("inf"), float("inf"))
     return (frame[STEP].min(), frame[STEP].max())  # type: ignore[return-value]
 
 
-def _live(
-    wire: Wire,
-    place: RunPath,
-    wanted: list[str],
-    watch: Watch,
-    steps: tuple[int, ...],
-    from_step: int | None,
-    last_step: int | None,
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The rows that are in no export yet, from a step on, asked for again in halves where a page was cut short."""
-    steps = tuple(s for s in steps if from_step is None or s >= from_step)
-    rows: list[dict[str, Any]] = []
-    spans = [(steps[0], max(steps[-1], last_step or 0) + 1)] if steps else []
-    while spans:
-        low, high = spans.pop()
-        names = {"entity": place.entity, "project": place.project, "run": place.run}
-        # Rows of one step may repeat, so that a page may hold more of them than it has steps.
-        window = {"minStep": low, "maxStep": high, "pageSize": 2 * (high - low) + 1000}
-        found = [json.loads(r) for r in _run(wire.graphql(_PAGE, names | window, watch)).get("history") or []]
-        inside = [s for s in steps if low <= s < high]
-        middle = inside[len(inside) // 2] if inside else low
-        if found and low < middle and not {*inside} <= {row.get(STEP) for row in found}:
-            spans += [(middle, high), (low, middle)]
-        else:
-            rows += found
-    frame, _ = raw_frame(rows, wanted)
-    _, bad = raw_frame([r for r in rows if from_step is None or r.get(STEP, from_step) > from_step], wanted)
-    return frame, bad
-
-
-def _new(live: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
+def _without_exported(live: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The live rows that no part holds: a row may have been exported between two requests."""
     same = [STEP, TIMESTAMP]
-    held = [p.select(same) for p in parts if set(same) <= set(p.columns)]
-    return live.join(pl.concat(held), on=same, how="anti", maintain_order="left") if held and len(live) else live
-
-
-@dataclass(frozen=True)
-class Brought:
-    """What was asked for of a run, downloaded and still to be decoded."""
-
-    parts: Sequence[Part]
-    read: Sequence[Part]
-    live: tuple[pl.DataFrame, dict[str, int]] | None
-    rows: int
-    wanted: Sequence[str]
-    low: int | None
-
-    def raw(self) -> Raw:
-        """The rows."""
-        frames, bad = [], dict[str, int]()
-        for part in self.read:
-            frame = _since(part.read(), self.low)
-            numbers, lost = numeric(frame)
-            frames.append(numbers)
-            _count(bad, lost if self.low is None else numeric(_since(frame, self.low, after=True))[1])
-        if len(frames) > 1:
-            frames.sort(key=_span)
-        if self.live is not None or not frames:
-            live, lost = self.live or raw_frame([], self.wanted)
-            _count(bad, lost)
-            frames.append(_new(live, frames))
-        frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
-        whole = any(part.whole for part in self.parts)
-        notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
-        exported = sum(part.rows for part in self.parts)
-        kept = [c for c in self.wanted if c in frame.columns]
-        return Raw(frame.select(kept), bad, exported + self.rows, exported, notes)
+    exported = [part.select(same) for part in parts if set(same) <= set(part.columns)]
+    return (
+        live.join(pl.concat(exported), on=same, how="anti", maintain_order="left") if exported and len(live) else live
+    )
 
 
 @contextmanager
-def brought(
-    wire: Wire,
-    room: Room,
-    place: RunPath,
+def read_history(
+    client: HttpClient,
+    budget: MemoryBudget,
+    path: RunPath,
     columns: Sequence[str],
-    watch: Watch,
+    deadline: Deadline,
     last_step: int | None = None,
-    since: Since | None = None,
-) -> Iterator[Brought]:
-    """Download columns of a run's history, every row of it or what is new since; they take room while the context lasts.
+    since: Checkpoint | None = None,
+) -> Iterator[RawHistory]:
+    """Read columns of a run's history, every row or the rows since a checkpoint; they count as memory in the context.
 
     Parameters
     ----------
-    columns : keys to read, the step keys among them. `_step` and `_timestamp` come in any case.
+    columns : keys to read, the step keys among them. `_step` and `_timestamp` are read in any case.
     last_step : the last `_step` that the listing knows.
     since : rows with a lower `_step` are left out, as are exports that have not grown. Of the row at that step nothing
         is counted as bad again.
 
     Raises
     ------
-    Failed, Gone, Stopped
+    Failed, Stopped
     """
     wanted = list(dict.fromkeys([STEP, TIMESTAMP, *columns]))
+    reader = _Reader(client, path, wanted, deadline, last_step, since)
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(_brought(wire, room, place, wanted, watch, last_step, since))
+            history = reader.read(stack, budget)
         except Refused:
             # Signed URLs expire: new ones may be good.
-            found = stack.enter_context(_brought(wire, room, place, wanted, watch, last_step, since))
-        yield found
-
-
-@contextmanager
-def _brought(
-    wire: Wire, room: Room, place: RunPath, wanted: list[str], watch: Watch, last_step: int | None, since: Since | None
-) -> Iterator[Brought]:
-    exports = _exports(wire, place, watch)
-    asks = [partial(wire.read, url, watch) for url in exports.urls]
-    parts = together([partial(Part, ask) for ask in asks])
-    grown = since is None or since.exported != sum(part.rows for part in parts)
-    low = since.step if since else None
-    read = parts if grown else []
-    sizes = [part.plan(wanted, low) for part in read]
-    with room.take(sum(sizes), watch) as buffer:
-        places = [buffer[sum(sizes[:i]) :][:size] for i, size in enumerate(sizes)]
-        together([ask for part, own in zip(read, places, strict=True) for ask in part.downloads(own)])
-        live = _live(wire, place, wanted, watch, exports.live, low, last_step) if exports.live else None
-        yield Brought(parts, read, live, len(exports.live), wanted, low)
+            stack.close()
+            history = reader.read(stack, budget)
+        yield history

@@ -1,147 +1,180 @@
-"""Limits on the memory that a fetch takes."""
+"""The limits of a fetch: one deadline per piece of work, memory shared by the runs under way, daemon threads."""
 
-import mmap
-import os
-import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
-from lib.sources.cloud.http import Stopped, Watch
-
-#: What runs under way may hold of their exports together, in bytes; so many runs may whatever they hold.
-BYTES, RUNS = 12 << 20, 4
-#: Requests for one run at the same time.
-AT_ONCE = 4
+#: What the runs under way may hold of their exports together, in bytes.
+MEMORY = 96 << 20
+#: Seconds after which a thread without work ends, and between two looks at a deadline.
+_IDLE, _TICK = 30.0, 0.05
+_CONNECT = 10.0
+_TRIES_IN_DEADLINE = 3
 
 T = TypeVar("T")
 
+#: Set when the program ends: whoever waits for a server then stops.
+program_ends = threading.Event()
 
-class Room:
-    """Buffers for downloads, so many bytes of them at a time.
 
-    They are used again: memory that is new to a process costs more than what is copied into it, and the heaps of
-    threads keep what they once got.
-    """
+class Failed(Exception):
+    """A request that failed for good; the message holds no address and no key."""
 
-    def __init__(self, size: int = BYTES, runs: int = RUNS) -> None:
-        self._size, self._runs = size, runs
-        self._taken: list[int] = []
-        self._free: list[mmap.mmap] = []
-        self._turn = threading.Condition()
+
+class Refused(Failed):
+    """The server answered that this may not be read, or is not there."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the server refused it ({status})")
+        self.status = status
+
+
+class Expired(Failed):
+    """The deadline has passed."""
+
+
+class Stopped(Exception):
+    """The user stopped the fetch."""
+
+
+class Deadline:
+    """When a piece of work must be done, whatever the server does, and whether anybody still waits for it."""
+
+    def __init__(self, seconds: float, cancelled: Callable[[], bool] = lambda: False) -> None:
+        self.seconds, self._cancelled = seconds, cancelled
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise `Stopped` or `Expired` where there is no sense in going on."""
+        if program_ends.is_set() or self._cancelled():
+            raise Stopped
+        if time.monotonic() > self._end:
+            raise Expired(f"it took longer than {self.seconds:g} s")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, no longer than there is sense in it."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, _TICK))
 
     @contextmanager
-    def take(self, size: int, watch: Watch) -> Iterator[memoryview]:
-        """A buffer for a while, once there is room for it.
+    def paused(self) -> Iterator[None]:
+        """Do not count a wait that is no fault of the server."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._end += time.monotonic() - start
+
+    @property
+    def timeout(self) -> tuple[float, float]:
+        """Seconds to wait for a connection and between two bytes, so that one silent answer leaves time for others."""
+        seconds = max(0.1, self.seconds / _TRIES_IN_DEADLINE)
+        return min(_CONNECT, seconds), seconds
+
+
+class MemoryBudget:
+    """Bytes that the runs under way may take together; a run that needs more than all of it waits to be alone."""
+
+    def __init__(self, size: int = MEMORY) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, size: int, deadline: Deadline) -> Iterator[None]:
+        """Hold so many bytes while the context lasts; waiting for other runs does not count for the deadline.
 
         Raises
         ------
         Stopped
         """
-        buffer = self._entered(size, watch)
-        # Waiting for other runs is not the server's silence.
-        watch.beat()
+        size = min(size, self._size)
+        with self._changed:
+            while self._free < size:
+                with deadline.paused():
+                    self._changed.wait(_TICK)
+                deadline.check()
+            self._free -= size
         try:
-            yield memoryview(buffer)[:size]
+            yield
         finally:
-            with self._turn:
-                self._taken.remove(size)
-                self._free.append(buffer)
-                self._free.sort(key=len)
-                while self._free and sum(map(len, self._free)) > self._size:
-                    self._free.pop()
-                self._turn.notify_all()
-
-    def _entered(self, size: int, watch: Watch) -> mmap.mmap:
-        with self._turn:
-            while len(self._taken) >= self._runs and sum(self._taken) + size > self._size:
-                if watch.cancelled():
-                    raise Stopped
-                self._turn.wait(0.1)
-            self._taken.append(size)
-            fitting = next((held for held in self._free if len(held) >= size), None)
-            if fitting is not None:
-                self._free.remove(fitting)
-                return fitting
-            if self._free:
-                # Too small by now: larger ones take its place.
-                self._free.pop()
-        return mmap.mmap(-1, max(1, size + size // 8))
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
 
 
-@dataclass(frozen=True)
-class _Raised:
-    error: BaseException
+class _DaemonPool:
+    """Threads for calls, as many as there are calls at a time.
 
-
-class Desk:
-    """A few threads in which downloads become histories, however many runs are under way.
-
-    Each keeps the memory that a run took for the next one.
+    Not a ThreadPoolExecutor: Python waits for its threads at exit, and a server may keep one of them waiting.
     """
 
-    def __init__(self, places: int | None = None) -> None:
-        self._todo: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]] | None] = queue.SimpleQueue()
-        self._places = places or max(2, os.cpu_count() or 1)
-        self._lock, self._open = threading.Lock(), True
-        for _ in range(self._places):
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._lock, self._idle = threading.Lock(), 0
+
+    def submit(self, call: Callable[[], T]) -> "Future[T]":
+        future: Future[T] = Future()
+        with self._lock:
+            reuse = self._idle > 0
+            self._idle -= reuse
+        if not reuse:
             threading.Thread(target=self._work, daemon=True).start()
-
-    def do(self, call: Callable[[], T]) -> T:
-        """The result of a call, once there is a place for it; Stopped where the desk was closed."""
-        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        with self._lock:
-            if not self._open:
-                raise Stopped
-            self._todo.put((call, done))
-        result = done.get()
-        if isinstance(result, _Raised):
-            raise result.error
-        return cast(T, result)
-
-    def close(self) -> None:
-        """Let the threads end after what is waiting."""
-        with self._lock:
-            for _ in range(self._places if self._open else 0):
-                self._todo.put(None)
-            self._open = False
+        self._calls.put((future, call))
+        return future
 
     def _work(self) -> None:
-        while (asked := self._todo.get()) is not None:
-            call, done = asked
+        while True:
             try:
-                done.put(call())
-            except BaseException as error:  # noqa: BLE001 - handed on to the thread that asked
-                done.put(_Raised(error))
-            del asked, call, done
-
-
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of calls made at the same time, a few in a thread each; where any fails, the first that did, once all ended."""
-    todo: queue.SimpleQueue[tuple[int, Callable[[], T]]] = queue.SimpleQueue()
-    for numbered in enumerate(calls):
-        todo.put(numbered)
-    results, errors = dict[int, T](), list[Exception]()
-
-    def work() -> None:
-        while not errors:
+                future, call = self._calls.get(timeout=_IDLE)
+            except Empty:
+                with self._lock:
+                    if self._idle > 0:
+                        self._idle -= 1
+                        return
+                continue
             try:
-                at, call = todo.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                results[at] = call()
-            except Exception as error:  # noqa: BLE001 - handed on to the thread that asked
-                errors.append(error)
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - handed on to the thread that waits
+                future.set_exception(error)
+            del future, call
+            with self._lock:
+                self._idle += 1
 
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(AT_ONCE, len(calls)) - 1)]
-    for helper in helpers:
-        helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
-    if errors:
-        raise errors[0]
-    return [results[at] for at in range(len(calls))]
+
+_pool = _DaemonPool()
+
+
+def in_background(call: Callable[[], T]) -> "Future[T]":
+    """The result to come of a call made in a thread that keeps no process alive."""
+    return _pool.submit(call)
+
+
+def within(deadline: Deadline, call: Callable[[], T]) -> T:
+    """The result of a call, which is left behind in its thread where the deadline passes first.
+
+    Raises
+    ------
+    Expired, Stopped, and whatever the call raises.
+    """
+    future = in_background(call)
+    while not wait([future], _TICK).done:
+        deadline.check()
+    return future.result()
+
+
+def together(calls: Sequence[Callable[[], T]], at_once: int = 4) -> list[T]:
+    """The results of calls made a few at the same time, in order; the first error, once those beside it have ended."""
+    if len(calls) == 1:
+        return [calls[0]()]
+    results: list[T] = []
+    for start in range(0, len(calls), at_once):
+        futures = [in_background(call) for call in calls[start : start + at_once]]
+        wait(futures)
+        results += [future.result() for future in futures]
+    return results

@@ -1,193 +1,179 @@
-"""One exported Parquet file behind a signed URL: its footer, and then the columns asked for."""
+"""One exported Parquet file behind a signed URL, read column by column through Arrow."""
 
+import atexit
 import io
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from itertools import pairwise
+from functools import cache
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lib.sources.cloud.http import Failed, Piece, Sink
+from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.limits import Deadline, Failed, program_ends
 
 STEP = "_step"
-#: What Arrow reads of a file's end, where its footer is.
-_TAIL = 1 << 16
-#: Of an export whose named columns are a small part of it, gaps between them are read up to this part of it.
-_SMALL, _WIDE = 0.1, 0.045
-#: Of any other, gaps are read up to so many times what was asked for, to come down to so many requests.
-_WASTE, _SPANS = 3, 2
-
-Ask = Callable[[str, Sink], Piece]
-Span = tuple[int, int]
-
-
-@contextmanager
-def _damaged() -> Iterator[None]:
-    """What a broken file makes Arrow say, in our words: its own may hold whatever the file does."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError):
-        raise Failed("an export is damaged") from None
+#: What is read of a file's end at first: the footer of most files.
+_TAIL = 1 << 17
+#: Gaps between columns are read through up to what a line of 300 Mbit/s carries in the 50 ms of a request, and up to so
+#: many times what was asked for, so that few columns of a wide file stay a small part of it.
+_ROUND_TRIP, _GAP = 2 << 20, 1.5
+_LONGEST_RANGE = 64 << 20
+#: Files that Arrow reads at the same time.
+_READERS = 32
 
 
-def _spans(chunks: list[Span], total: int) -> list[Span]:
-    """What to ask for, so that a narrow export takes few requests and a wide one few bytes."""
-    spans: list[Span] = []
-    for start, stop in sorted(chunks):
-        if spans and start <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
-        else:
-            spans.append((start, stop))
-    needed = sum(stop - start for start, stop in spans)
-    spare = _WIDE * total - needed if needed < _SMALL * total else _WASTE * needed
-    while len(spans) > _SPANS:
-        gaps = [after[0] - before[1] for before, after in pairwise(spans)]
-        at = gaps.index(min(gaps))
-        if gaps[at] > spare:
-            break
-        spare -= gaps[at]
-        spans[at : at + 2] = [(spans[at][0], spans[at + 1][1])]
-    return spans
+class RemoteFile(io.RawIOBase):
+    """A remote file for Arrow, which reads it by ranges from threads of its own, each at a position of its own.
 
-
-class _Remote(io.RawIOBase):
-    """A remote file as Arrow reads it: its end at once, then the chunks that were brought, anything else when asked for."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        end: list[tuple[int, bytes]] = []
-        found = ask(f"bytes=-{_TAIL}", lambda at, data: end.append((at, data)))
-        self.total, self.whole = found.total, found.whole
-        # What broke off was read from its beginning again.
-        first = max((i for i, (at, _) in enumerate(end) if at == end[0][0]), default=0)
-        data = b"".join(piece for _, piece in end[first:])
-        self._pieces: list[tuple[int, memoryview]] = [(self.total - len(data), memoryview(data))]
-        self._at = 0
-
-    def holds(self, start: int, stop: int) -> bool:
-        """Whether the bytes of a range are here."""
-        return self.whole is not None or self._piece(start, stop) is not None
-
-    def bring(self, chunks: dict[Span, memoryview]) -> None:
-        """Read from the first to the last of these chunks in one request; what lies between them is let go."""
-
-        def sink(at: int, data: bytes) -> None:
-            for (first, last), place in chunks.items():
-                low, high = max(first, at), min(last, at + len(data))
-                if low < high:
-                    place[low - first : high - first] = memoryview(data)[low - at : high - at]
-
-        start, stop = min(first for first, _ in chunks), max(last for _, last in chunks)
-        if stop > self.total:
-            raise Failed("an export is damaged")
-        found = self._ask(f"bytes={start}-{stop - 1}", sink)
-        if found.total != self.total:
-            raise Failed("an export changed while it was read")
-        self.whole = found.whole or self.whole
-        self._pieces += [(first, place) for (first, _), place in chunks.items()]
-
-    def _piece(self, start: int, stop: int) -> tuple[int, memoryview] | None:
-        return next((p for p in self._pieces if p[0] <= start and stop <= p[0] + len(p[1])), None)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.total}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int | None = -1) -> memoryview | bytes:
-        start = self._at
-        self._at = self.total if size is None or size < 0 else min(start + size, self.total)
-        if self._at <= start:
-            return b""
-        if not self.holds(start, self._at):
-            self.bring({(start, self._at): memoryview(bytearray(self._at - start))})
-        if self.whole is not None:
-            self.whole.seek(start)
-            return self.whole.read(self._at - start)
-        first, data = self._piece(start, self._at) or (start, memoryview(b""))
-        return data[start - first : self._at - first]
-
-
-class Part:
-    """One part of a run's exports; `ask` reads a range of it.
-
-    First `plan` says what of it is wanted, then `downloads` bring that into a buffer, then `read` decodes it.
+    Every read is one request, but for the end of the file, which is kept. Where the server serves no ranges the whole
+    file is downloaded once.
     """
 
-    def __init__(self, ask: Ask) -> None:
-        self._file = _Remote(ask)
-        with _damaged():
-            self._meta = pq.read_metadata(self._file)
-        self._groups: list[int] = []
-        self._wanted: list[str] = []
-        self._chunks: list[Span] = []
+    def __init__(self, client: HttpClient, url: str, deadline: Deadline) -> None:
+        self._client, self._url, self._deadline = client, url, deadline
+        self._position, self._lock = threading.local(), threading.Lock()
+        self._end = client.read(url, f"bytes=-{_TAIL}", deadline)
+        self._whole = self._end.whole
+        self.size = self._end.size
+
+    @property
+    def downloaded_whole(self) -> bool:
+        """Whether all of the file was downloaded, for want of ranges."""
+        return self._whole is not None
+
+    # What follows is the interface of io.RawIOBase.
+
+    def readable(self) -> bool:  # noqa: D102
+        return True
+
+    def seekable(self) -> bool:  # noqa: D102
+        return True
+
+    def tell(self) -> int:  # noqa: D102
+        return getattr(self._position, "value", 0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
+        self._position.value = base + offset
+        return base + offset
+
+    def read(self, size: int | None = -1) -> bytes:  # noqa: D102
+        start = self.tell()
+        stop = self.size if size is None or size < 0 else min(start + size, self.size)
+        data = self._bytes(start, stop) if start < stop else b""
+        self._position.value = start + len(data)
+        return data
+
+    def close(self) -> None:  # noqa: D102
+        if self._whole is not None:
+            self._whole.close()
+        super().close()
+
+    def _bytes(self, start: int, stop: int) -> bytes:
+        if self._whole is None and start < self._end.start:
+            answer = self._client.read(self._url, f"bytes={start}-{stop - 1}", self._deadline)
+            if answer.size != self.size:
+                raise Failed("an export changed while it was read")
+            if answer.whole is None:
+                return answer.data
+            self._whole = answer.whole
+        if self._whole is None:
+            return self._end.data[start - self._end.start : stop - self._end.start]
+        with self._lock:
+            self._whole.seek(start)
+            return self._whole.read(stop - start)
+
+
+class ExportPart:
+    """One part of a run's exports: its footer is read at once, then `select` says what `read` is to read."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        with _arrow_reads():
+            self._fragment = _format().make_fragment(file)
+            self._metadata = self._fragment.metadata
+            self._schema = self._fragment.physical_schema
+        self._columns: list[str] = []
+        self._gap = 0
 
     @property
     def rows(self) -> int:
         """Rows in the part."""
-        return int(self._meta.num_rows)
+        return int(self._metadata.num_rows)
 
     @property
-    def whole(self) -> bool:
+    def downloaded_whole(self) -> bool:
         """Whether all of the file was downloaded, for want of ranges."""
-        return self._file.whole is not None
+        return self._file.downloaded_whole
 
-    def plan(self, wanted: Sequence[str], from_step: int | None) -> int:
-        """Want these columns of the row groups that reach the step; the size of the buffer this takes."""
-        self._wanted = list(wanted)
-        self._groups = [g for g in range(self._meta.num_row_groups) if self._reaches(g, from_step)]
-        chunks = {c for g in self._groups for c in self._chunks_of(g)}
-        self._chunks = sorted(c for c in chunks if not self._file.holds(*c))
-        return sum(stop - start for start, stop in self._chunks)
+    def select(self, columns: Sequence[str], from_step: int | None) -> int:
+        """Choose columns, of the row groups that may reach a step; the bytes of memory that `read` takes at most."""
+        import pyarrow.dataset as ds
 
-    def downloads(self, buffer: memoryview) -> list[Callable[[], None]]:
-        """The requests that bring what is wanted, to be made in any order; what they bring fills the buffer."""
-        places, at = dict[Span, memoryview](), 0
-        for start, stop in self._chunks:
-            places[start, stop] = buffer[at : at + stop - start]
-            at += stop - start
-        inside = [
-            {c: place for c, place in places.items() if first <= c[0] and c[1] <= last}
-            for first, last in _spans(self._chunks, self._file.total)
-        ]
-        return [partial(self._file.bring, chunks) for chunks in inside]
+        self._columns = [name for name in columns if name in self._schema.names]
+        if from_step is not None and STEP in self._columns and pa.types.is_integer(self._schema.field(STEP).type):
+            with _arrow_reads():
+                self._fragment = self._fragment.subset(ds.field(STEP) >= from_step, schema=self._schema)
+        groups = [self._metadata.row_group(group.id) for group in self._fragment.row_groups]
+        chunks = [group.column(i) for group in groups for i in self._indices(group)]
+        self._gap = min(_ROUND_TRIP, int(_GAP * sum(chunk.total_compressed_size for chunk in chunks)))
+        return self._file.size + sum(int(chunk.total_uncompressed_size) for chunk in chunks)
+
+    def _indices(self, group: Any) -> list[int]:
+        """The columns of a file that hold the chosen ones: a column of tables has several, below its name."""
+        paths = [self._metadata.schema.column(i).path for i in range(group.num_columns)]
+        return [i for i, path in enumerate(paths) if path in self._columns or path.partition(".")[0] in self._columns]
 
     def read(self) -> pl.DataFrame:
-        """The columns of the part, from what was brought."""
-        with _damaged():
-            file = pq.ParquetFile(self._file, metadata=self._meta, pre_buffer=False)
-            columns = [name for name in self._wanted if name in file.schema_arrow.names]
-            table = file.read_row_groups(self._groups, columns=columns, use_threads=False)
-            return pl.DataFrame(pl.from_arrow(table.select(columns)))
+        """The chosen columns that the part has."""
+        import pyarrow.dataset as ds
 
-    def _reaches(self, group: int, from_step: int | None) -> bool:
-        if from_step is None:
-            return True
-        for column in self._columns(group):
-            if column.path_in_schema == STEP and column.statistics is not None and column.statistics.has_min_max:
-                return bool(column.statistics.max >= from_step)
-        return True
+        gaps = pa.CacheOptions(hole_size_limit=self._gap, range_size_limit=_LONGEST_RANGE, lazy=True)
+        options = ds.ParquetFragmentScanOptions(pre_buffer=True, cache_options=gaps)
+        with _arrow_reads():
+            table = self._fragment.to_table(columns=self._columns, use_threads=False, fragment_scan_options=options)
+            return pl.DataFrame(pl.from_arrow(table))
 
-    def _columns(self, group: int) -> list[Any]:
-        held = self._meta.row_group(group)
-        return [held.column(i) for i in range(held.num_columns)]
+    def close(self) -> None:
+        """Let the file go."""
+        del self._fragment
+        self._file.close()
 
-    def _chunks_of(self, group: int) -> Iterator[Span]:
-        """The bytes of the columns: a column of tables has several, below its name."""
-        for column in self._columns(group):
-            path = column.path_in_schema
-            if any(path == name or path.startswith(f"{name}.") for name in self._wanted):
-                start = min(o for o in (column.dictionary_page_offset, column.data_page_offset) if o)
-                yield start, start + column.total_compressed_size
+
+@cache
+def _format() -> Any:
+    import pyarrow.dataset as ds
+
+    # These threads do nothing but wait for servers.
+    pa.set_io_thread_count(max(pa.io_thread_count(), _READERS))
+    return ds.ParquetFileFormat()
+
+
+#: One entry per call of Arrow that may read a remote file.
+_active: list[object] = []
+
+
+@contextmanager
+def _arrow_reads() -> Iterator[None]:
+    """What a broken file makes Arrow say, in our words: its own may hold whatever the file does."""
+    entry = object()
+    _active.append(entry)
+    try:
+        yield
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError):
+        raise Failed("an export is damaged") from None
+    finally:
+        _active.remove(entry)
+
+
+@atexit.register
+def _end_reads() -> None:
+    """Stop all reads: a thread of Arrow that reads while Python ends would abort the program."""
+    program_ends.set()
+    until = time.monotonic() + 5.0
+    while _active and time.monotonic() < until:
+        time.sleep(0.01)
