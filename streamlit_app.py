@@ -80,3 +80,4 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
             share.share(opened)
             export.export(opened.current)
 page.run()
+session.spare_modules()

@@ -36,6 +36,7 @@ from lib.app.session.fetching import (
     start_fetch,
     stored_usage,
 )
+from lib.app.session.memory import spare_modules
 from lib.app.session.state import SessionState, session_state
 from lib.app.session.studies import (
     add_baseline,
@@ -102,6 +103,7 @@ __all__ = [
     "result_frame",
     "runs",
     "session_state",
+    "spare_modules",
     "start_fetch",
     "stored_usage",
     "study_named",
