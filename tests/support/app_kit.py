@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from lib.app.session import SessionState, keys
 from lib.app.session.state import KEY
@@ -35,6 +36,17 @@ def server_state(monkeypatch):
     st.cache_resource.clear()
     monkeypatch.setattr(app_test, "PagesManager", Visited)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+
+
+def visitor(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Make the runs of every AppTest, from here on, those of this visitor's session."""
+
+    class Runner(LocalScriptRunner):
+        def __init__(self, *args, **options) -> None:
+            super().__init__(*args, **options)
+            self._session_id = name
+
+    monkeypatch.setattr(app_test, "LocalScriptRunner", Runner)
 
 
 def unopened(page: str = "overview", own: Study | None = None, **query: str) -> AppTest:

@@ -1,0 +1,164 @@
+"""Two sessions: what is computed of the shipped bundle serves both, and nothing of one visitor's reaches the other."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.runtime.caching.cache_resource_api import get_resource_cache_stats_provider
+from streamlit.testing.v1 import AppTest
+
+from lib.app.session import cached_results
+from lib.sources import bundled_study, fetch, write_bundle
+from lib.study import Baseline, Study, edited, load_study
+from tests.support.app_kit import charts, fill, fine, go, server_state, visit, visitor  # noqa: F401 - a fixture
+from tests.support.wandb_server import KEY, WandbServer
+
+
+def shared() -> set[tuple[str, str]]:
+    """The results in the caches for all sessions: the functions and the keys they are known by."""
+    caches = get_resource_cache_stats_provider()._function_caches.get(None, {}).values()
+    entries = {(cache.display_name, key) for cache in caches for key in cache._mem_cache}
+    return {(name, key) for name, key in entries if not name.endswith("_shipped_study")}
+
+
+def drawn(at: AppTest) -> list[str]:
+    """The numbers of every chart and card on the page."""
+    rows = [str(chart.rows("line").rows()) for chart in charts(at) if "line" in chart.layers]
+    return rows + [f"{metric.label} {metric.value} {metric.delta}" for metric in at.metric]
+
+
+@pytest.fixture
+def demo(monkeypatch) -> list[str]:
+    """The Overview of the demo, as the first visitor of the server saw it."""
+    visitor(monkeypatch, "first")
+    at = visit("overview")
+    for page in ("rewards", "runs", "study"):
+        go(at, page)
+    return drawn(go(at, "overview"))
+
+
+def calls(monkeypatch, name: str) -> list[str]:
+    """The calls, from here on, of a function that cached results are made with."""
+    made = []
+    function = getattr(cached_results, name)
+
+    def counted(*args, **options):
+        made.append(name)
+        return function(*args, **options)
+
+    monkeypatch.setattr(cached_results, name, counted)
+    return made
+
+
+def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
+    made = [calls(monkeypatch, name) for name in ("study_effects", "task_bins", "grouped", "summarised", "runs_table")]
+    entries = shared()
+    visitor(monkeypatch, "second")
+    assert drawn(visit("overview")) == demo
+    visit("runs")
+    assert made == [[], [], [], [], []]
+    assert shared() == entries
+    assert len(entries) > 10
+
+
+def changed_copy(folder: Path) -> Study:
+    study = load_study("demo")
+    return replace(edited(study, study.title, "", study.metrics[:1], study.tasks), name="demo-own")
+
+
+def namesake(folder: Path) -> Study:
+    """Another study with the name of the shipped one."""
+    study = load_study("demo")
+    return replace(edited(study, "Another", "", study.metrics[2:], study.tasks[:1]), name="demo")
+
+
+def bundle(folder: Path) -> Study:
+    study = load_study("demo")
+    write_bundle(study, fetch(study), folder / "own.zip")
+    return replace(bundled_study(folder / "own.zip"), name="own")
+
+
+def with_baseline(folder: Path) -> Study:
+    study = load_study("demo")
+    (folder / "b.csv").write_text("step,reward,seed\n0,1,1\n100000,700,1\n")
+    task = replace(study.tasks[0], baselines=(Baseline(str(folder / "b.csv"), "mine"),))
+    return replace(study, tasks=(task, *study.tasks[1:]))
+
+
+@pytest.mark.parametrize("own", [changed_copy, namesake, bundle, with_baseline])
+def test_a_study_opened_in_one_session_leaves_nothing_to_the_other(own, demo, monkeypatch, tmp_path):
+    entries = shared()
+    visitor(monkeypatch, "second")
+    at = visit("overview", own=own(tmp_path))
+    assert [e.value for e in at.error] == []
+    assert charts(at)
+    go(at, "runs")
+    assert shared() == entries
+    visitor(monkeypatch, "third")
+    assert drawn(visit("overview")) == demo
+
+
+def test_an_upload_is_seen_in_its_session_alone(demo, monkeypatch, tmp_path):
+    bundle(tmp_path)
+    entries = shared()
+    visitor(monkeypatch, "second")
+    at = visit("study")
+    fine(
+        at.file_uploader(key="study_upload")
+        .upload("own.zip", (tmp_path / "own.zip").read_bytes(), "application/zip")
+        .run()
+    )
+    fine(next(button for button in at.button if button.label == "Open the file").click().run())
+    assert at.sidebar.selectbox(key="study").value == "demo-own"
+    assert drawn(go(at, "overview")) == demo
+    assert shared() == entries
+    visitor(monkeypatch, "third")
+    assert "demo-own" not in visit("overview").sidebar.selectbox(key="study").options
+
+
+def test_an_added_baseline_is_seen_in_its_session_alone(demo, monkeypatch):
+    entries = shared()
+    visitor(monkeypatch, "second")
+    at = visit("rewards")
+    content = b"step,reward,seed\n0,1,1\n50000,500,1\n100000,700,1\n"
+    fine(at.file_uploader(key="baseline_upload").upload("mine.csv", content, "text/csv").run())
+    fine(at.button(key="baseline_add").click().run())
+    assert "baselines" in charts(at)[0].layers
+    go(at, "overview")
+    assert shared() == entries
+    visitor(monkeypatch, "third")
+    assert not any("baselines" in chart.layers for chart in charts(visit("rewards")))
+    assert drawn(visit("overview")) == demo
+
+
+def test_runs_left_out_in_one_session_count_in_the_other(demo, monkeypatch):
+    visitor(monkeypatch, "second")
+    at = visit("overview")
+    ids = at.sidebar.multiselect(key="out").options
+    fine(at.sidebar.multiselect(key="out").set_value(ids[:1]).run())
+    assert drawn(at) != demo
+    visitor(monkeypatch, "third")
+    at = visit("overview")
+    assert at.sidebar.multiselect(key="out").value == []
+    assert drawn(at) == demo
+
+
+def test_runs_that_a_key_fetched_stay_in_its_session(demo, monkeypatch):
+    entries = shared()
+    with WandbServer() as server:
+        fill(server)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        visitor(monkeypatch, "second")
+        at = visit("study", study="detach_encoder")
+        at.text_input[0].set_value(KEY)
+        fine(at.form_submit_button[0].click().run())
+        fine(at.button(key="first_fetch").click().run())
+        while at.get("progress"):
+            fine(at.run())
+        assert len(charts(go(at, "overview"))) == 2
+        go(at, "runs")
+        assert shared() == entries
+        visitor(monkeypatch, "third")
+        at = visit("overview", study="detach_encoder")
+        assert charts(at) == []
+        assert "Nothing of **Detach Encoder Ablation** is stored yet" in at.info[0].value
