@@ -8,7 +8,7 @@ current = page_frame.require_runs()
 study = current.study
 
 evidence = effect.windows(study)
-effects = session.effects(current, evidence)
+effects = session.analysis(current, evidence).effects
 if effects.is_empty():
     page_frame.nothing_detached()
     st.stop()

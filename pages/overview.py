@@ -12,7 +12,7 @@ if study.hypothesis:
     st.markdown(f"*Hypothesis:* {study.hypothesis}")
 
 charts.axis_notes(current)
-effects = session.effects(current)
+effects = session.analysis(current, None).effects
 overview.answer(study, effects)
 for task in study.tasks:
     st.header(task.title, anchor=False)

@@ -20,7 +20,7 @@ def claim(row: Row, study: Study, treated: Sequence[Treatment] = ()) -> str:
 
     Parameters
     ----------
-    row : columns of `lib.effects.effects_table.EFFECTS`, judged by `study_effects`.
+    row : columns of `lib.effects.effects_table.EFFECTS`, judged.
     treated : the study's treatments, for the detach step; without, the typed step is named where there is one.
     """
     metric = study.metric(row["metric"])

@@ -1,22 +1,19 @@
 """effects_detail.csv: everything behind the claims in one long table."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from lib.effects.chart_data import gap_table, jump_fit_table, per_run_table, placebo_table
 from lib.effects.compare import estimators
-from lib.effects.compare.across_tasks import ALL_TASKS, Across, across_tasks
-from lib.effects.compare.comparison import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, Comparison
-from lib.effects.compare.designs import Material
+from lib.effects.compare.across_tasks import ALL_TASKS, Across
+from lib.effects.compare.comparison import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, Comparison, change
 from lib.effects.compare.estimators import Estimate
-from lib.effects.effects_table import Tasks, as_change, comparisons, materials
-from lib.study import Evidence, Study
+from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis
+from lib.study import Metric
 
-#: One row a number. `kind` says what it is and `name` which of them:
+#: One row per number. `kind` says what it is and `name` which of them:
 #:
 #: - `run`: `before`, `after`, `change` and `effect` of one run (`run_arm` is its own arm, `arm` the one compared), in the
 #:   declared windows; `n` the rows it rests on;
@@ -31,169 +28,152 @@ from lib.study import Evidence, Study
 #: Values are on the metric's own scale; changes and effects of log metrics are ratios minus 1. Rows across tasks have
 #: task `*`.
 DETAIL = pl.Schema(
-    {
-        "task": pl.String,
-        "metric": pl.String,
-        "arm": pl.String,
-        "kind": pl.String,
-        "name": pl.String,
-        "run_id": pl.String,
-        "seed": pl.String,
-        "run_arm": pl.String,
-        "pair": pl.String,
-        "step": pl.Float64,
-        "n": pl.Int64,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-        "p_value": pl.Float64,
-        "p_floor": pl.Float64,
-        "note": pl.String,
-    }
+    dict.fromkeys(("task", "metric", "arm", "kind", "name", "run_id", "seed", "run_arm", "pair"), pl.String)
+    | {"step": pl.Float64, "n": pl.Int64}
+    | dict.fromkeys(("value", "ci_low", "ci_high", "p_value", "p_floor"), pl.Float64)
+    | {"note": pl.String}
 )
+Row = dict[str, Any]
 
 
-def effects_detail(study: Study, tasks: Tasks, seed: int = 0, evidence: Evidence | None = None) -> pl.DataFrame:
-    """The table of `DETAIL` for every task of the study and across them.
-
-    Parameters
-    ----------
-    tasks : by task id, the history and the treatments of that task.
-    seed : of random draws.
-    evidence : the windows to look at; the study's own by default.
-    """
-    given = materials(study, tasks, seed, evidence)
-    rows = [row for g in given for row in _task_rows(g)]
-    rows += [row for found in across_tasks(study, given) for row in _across_rows(found)]
+def effects_detail(analysis: StudyAnalysis) -> pl.DataFrame:
+    """The table of `DETAIL` for every task of the study and across them."""
+    rows = [row for task in analysis.tasks for row in _task_rows(task)]
+    rows += [row for across in analysis.across for row in _across_rows(across)]
     return pl.DataFrame(rows, schema=DETAIL, orient="row")
 
 
-def _task_rows(given: Material) -> Iterator[dict[str, Any]]:
-    yield from _run_rows(per_run_table(given))
-    for found in comparisons(given):
-        here = {"task": given.task.key, "metric": found.metric.key, "arm": found.arm}
-        for out in found.excluded:
-            who = {"run_id": out.run_id, "seed": out.seed, "run_arm": out.arm}
-            yield here | who | {"kind": "excluded", "name": "excluded", "note": out.reason}
-        for run in found.unpaired:
-            yield here | {"run_id": run, "kind": "unpaired", "name": "unpaired", "note": "no run shares its history"}
-        for row in sensitivity(found, given.seed):
-            yield here | row
-    yield from _jump_rows(jump_fit_table(given))
-    yield from _placebo_rows(placebo_table(given))
-    yield from _gap_rows(gap_table(given))
+def _task_rows(task: TaskAnalysis) -> Iterator[Row]:
+    yield from _run_rows(task.per_run)
+    for comparison in task.comparisons:
+        claim = {"task": task.task.key, "metric": comparison.metric.key, "arm": comparison.arm}
+        for out in comparison.excluded:
+            run = {"run_id": out.run_id, "seed": out.seed, "run_arm": out.arm}
+            yield claim | run | {"kind": "excluded", "name": "excluded", "note": out.reason}
+        for run_id in comparison.unpaired:
+            note = "no run shares its history"
+            yield claim | {"run_id": run_id, "kind": "unpaired", "name": "unpaired", "note": note}
+        for row in sensitivity(comparison):
+            yield claim | row
+    yield from _jump_rows(task.fits)
+    yield from _placebo_rows(task.placebo)
+    yield from _gap_rows(task.gap)
 
 
-def _run_rows(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    for row in frame.iter_rows(named=True):
-        here = {k: row[k] for k in ("task", "metric", "run_id", "seed", "pair")}
-        here |= {"arm": row["compared"], "run_arm": row["arm"], "kind": "run", "step": row["detach_step"]}
-        yield here | {"name": "before", "value": row["before"], "n": row["rows_before"]}
-        yield here | {"name": "after", "value": row["after"], "n": row["rows_after"]}
-        yield here | {"name": "change", "value": row["change"]}
+def _run_rows(per_run: pl.DataFrame) -> Iterator[Row]:
+    for row in per_run.iter_rows(named=True):
+        run = _columns(row, "task", "metric", "run_id", "seed", "pair")
+        run |= {"arm": row["compared"], "run_arm": row["arm"], "kind": "run", "step": row["detach_step"]}
+        yield run | {"name": "before", "value": row["before"], "n": row["rows_before"]}
+        yield run | {"name": "after", "value": row["after"], "n": row["rows_after"]}
+        yield run | {"name": "change", "value": row["change"]}
         if row["effect"] is not None:
-            yield here | {"name": "effect", "value": row["effect"]}
+            yield run | {"name": "effect", "value": row["effect"]}
 
 
-def _jump_rows(fits: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _jump_rows(fits: pl.DataFrame) -> Iterator[Row]:
     keys = ("task", "metric", "arm", "run_id", "seed")
-    steps = pl.col("step").filter(pl.col("side") == "before").max()
-    runs = fits.group_by(keys, maintain_order=True).agg(pl.col("jump").first(), pl.col("rows").min(), steps.alias("at"))
+    detach = pl.col("step").filter(pl.col("side") == "before").max()
+    runs = fits.group_by(keys, maintain_order=True).agg(pl.first("jump"), pl.min("rows"), detach)
     for row in runs.iter_rows(named=True):
-        here = {k: row[k] for k in keys}
-        yield here | {"kind": "jump", "name": "jump", "step": row["at"], "value": row["jump"], "n": row["rows"]}
+        yield _columns(row, *keys, "step") | {"kind": "jump", "name": "jump", "value": row["jump"], "n": row["rows"]}
 
 
-def _placebo_rows(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    for row in frame.iter_rows(named=True):
-        here = {k: row[k] for k in ("task", "metric", "arm", "step", "n", "ci_low", "ci_high")}
+def _placebo_rows(placebo: pl.DataFrame) -> Iterator[Row]:
+    for row in placebo.iter_rows(named=True):
+        numbers = _columns(row, "task", "metric", "arm", "step", "n", "ci_low", "ci_high") | {"value": row["jump"]}
         note = "its window holds the real detach" if row["overlaps"] else None
-        name = "real" if row["real"] else "pretended"
-        yield here | {"kind": "placebo", "name": name, "value": row["jump"], "note": note}
+        yield numbers | {"kind": "placebo", "name": "real" if row["real"] else "pretended", "note": note}
 
 
-def _gap_rows(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    for row in frame.iter_rows(named=True):
-        here = {k: row[k] for k in ("task", "metric", "arm")} | {"kind": "gap", "n": row["n_arm"]}
-        yield here | {"name": "before", "value": row["before"]}
-        yield here | {"name": "after", "value": row["after"]}
-        tested = {k: row[k] for k in ("ci_low", "ci_high", "p_value", "p_floor")}
-        yield here | tested | {"name": "change", "value": row["change"], "note": row["reasons"] or None}
+def _gap_rows(gap: pl.DataFrame) -> Iterator[Row]:
+    for row in gap.iter_rows(named=True):
+        claim = _columns(row, "task", "metric", "arm") | {"kind": "gap", "n": row["n_arm"]}
+        yield claim | {"name": "before", "value": row["before"]}
+        yield claim | {"name": "after", "value": row["after"]}
+        test = _columns(row, "ci_low", "ci_high", "p_value", "p_floor")
+        yield claim | test | {"name": "change", "value": row["change"], "note": row["reasons"] or None}
 
 
-def sensitivity(found: Comparison, seed: int = 0) -> Iterator[dict[str, Any]]:
+def _columns(row: Row, *names: str) -> Row:
+    return {name: row[name] for name in names}
+
+
+def sensitivity(comparison: Comparison) -> Iterator[Row]:
     """Other looks at the same comparison, one dict of `DETAIL` columns each; refused ones carry the reason."""
-    n_t, n_c = len(found.units), len(found.controls)
-    if found.design == "fork":
-        floor, delta = estimators.sign_floor(n_t), found.values
+    n_t, n_c = len(comparison.units), len(comparison.controls)
+    if comparison.design == "fork":
+        floor = estimators.sign_floor(n_t)
         if n_t >= FEWEST_SIGNS:
-            yield _look(found, "sign-flip", p=float(estimators.sign_p(delta, seed)), floor=floor)
+            yield _permutation(comparison, "sign-flip", floor, p=float(estimators.sign_p(comparison.values)))
         else:
-            yield _look(found, "sign-flip", floor=floor, note=_refused(floor, f"{FEWEST_SIGNS} pairs", n_t))
-        yield from _unpaired(found)
-    if found.design == "did":
-        floor = estimators.label_floor([(n_t, n_c)]) if n_t and n_c else math.nan
+            yield _permutation(comparison, "sign-flip", floor, note=_refused(floor, f"{FEWEST_SIGNS} pairs", n_t))
+        yield from _unpaired(comparison)
+    if comparison.design == "did":
+        floor = estimators.label_floor([(n_t, n_c)])
         if min(n_t, n_c) >= FEWEST_LABELS:
-            p = float(estimators.label_p([found.values], [found.control_values], seed))
-            yield _look(found, "label permutation", p=p, floor=floor)
+            p = float(estimators.label_p([comparison.values], [comparison.control_values]))
+            yield _permutation(comparison, "label permutation", floor, p=p)
         else:
             note = _refused(floor, f"{FEWEST_LABELS} runs in both arms", min(n_t, n_c))
-            yield _look(found, "label permutation", floor=floor, note=note)
-    if found.design in ("fork", "did"):
-        yield _ancova(found)
+            yield _permutation(comparison, "label permutation", floor, note=note)
+    if comparison.design in ("fork", "did"):
+        yield _ancova(comparison)
 
 
-def _refused(floor: float, needed: str, n: int) -> str:
-    return f"refused: needs {needed} (n = {n}), its smallest p is {floor:.3g}"
+def _refused(floor: float, condition: str, n: int) -> str:
+    return f"refused: needs {condition} (n = {n}), its smallest p is {floor:.3g}"
 
 
-def _unpaired(found: Comparison) -> Iterator[dict[str, Any]]:
-    d_t, d_c = ([u.change for u in units] for units in (found.units, found.controls))
+def _unpaired(comparison: Comparison) -> Iterator[Row]:
+    d_t, d_c = ([u.change for u in units] for units in (comparison.units, comparison.controls))
     if len(d_t) >= FEWEST and np.isfinite([*d_t, *d_c]).all() and np.ptp(d_t) + np.ptp(d_c) > 0:
-        yield _look(found, "difference in differences, the pairs taken as unpaired", estimators.welch(d_t, d_c))
+        name = "difference in differences, the pairs taken as unpaired"
+        yield _look(comparison, name) | _estimate(comparison.metric, estimators.welch(d_t, d_c))
 
 
-def _ancova(found: Comparison) -> dict[str, Any]:
-    columns = [
-        [getattr(u, side) for u in units] for units in (found.units, found.controls) for side in ("before", "after")
+def _ancova(comparison: Comparison) -> Row:
+    row = _look(comparison, "ANCOVA")
+    arms = (comparison.units, comparison.controls)
+    if min(map(len, arms)) < FEWEST:
+        return row | {"note": f"refused: needs {FEWEST} runs in both arms"}
+    before_t, after_t, before_c, after_c = [
+        level for units in arms for level in ([u.before for u in units], [u.after for u in units])
     ]
-    if min(len(found.units), len(found.controls)) < FEWEST:
-        return _look(found, "ANCOVA", note=f"refused: needs {FEWEST} runs in both arms")
-    spread = np.ptp(columns[0]) + np.ptp(columns[2])
-    if not np.isfinite(np.concatenate(columns)).all() or spread == 0:
-        return _look(found, "ANCOVA", note="refused: the levels before the detach are missing or all equal")
-    return _look(found, "ANCOVA", estimators.ancova(*columns))
+    spread = np.ptp(before_t) + np.ptp(before_c)
+    if not np.isfinite([*before_t, *after_t, *before_c, *after_c]).all() or spread == 0:
+        return row | {"note": "refused: the levels before the detach are missing or all equal"}
+    return row | _estimate(comparison.metric, estimators.ancova(before_t, after_t, before_c, after_c))
 
 
-def _look(
-    found: Comparison,
-    name: str,
-    estimate: Estimate | None = None,
-    *,
-    p: float | None = None,
-    floor: float | None = None,
-    note: str | None = None,
-) -> dict[str, Any]:
-    log = found.metric.scale == "log"
-    row: dict[str, Any] = {"kind": "sensitivity", "name": name, "p_floor": floor, "note": note}
-    row |= {"n": len(found.units) + len(found.controls), "p_value": p}
-    if estimate is None:
-        return row | {"value": as_change(found.estimate, log=log) if p is not None else None}
-    ends = {k: as_change(float(v), log=log) for k, v in (("ci_low", estimate.low), ("ci_high", estimate.high))}
-    return row | ends | {"value": as_change(float(estimate.value), log=log), "p_value": float(estimate.p)}
+def _look(comparison: Comparison, name: str) -> Row:
+    return {"kind": "sensitivity", "name": name, "n": len(comparison.runs)}
 
 
-def _across_rows(found: Across) -> Iterable[dict[str, Any]]:
-    log = found.metric.scale == "log"
-    here = {"task": ALL_TASKS, "metric": found.metric.key, "arm": found.arm, "kind": "sensitivity"}
-    rows: Sequence[dict[str, Any]] = ()
-    if found.tasks:
-        label = {"name": "labels within tasks", "value": as_change(found.estimate, log=log), "p_floor": found.p_floor}
-        note = None if found.stratified_p is not None else "refused: its smallest p is above .05"
-        rows = [here | label | {"n": found.n_arm + found.n_control, "p_value": found.stratified_p, "note": note}]
-        if found.paired is not None:
-            pair = {"name": "fork pairs where a task has them", "n": found.n_arm, "p_value": float(found.paired.p)}
-            ends = {"ci_low": float(found.paired.low), "ci_high": float(found.paired.high)}
-            pair |= {k: as_change(v, log=log) for k, v in ends.items()}
-            rows = [*rows, here | pair | {"value": as_change(float(found.paired.value), log=log)}]
-    return rows
+def _permutation(
+    comparison: Comparison, name: str, floor: float, *, p: float | None = None, note: str | None = None
+) -> Row:
+    value = None if p is None else change(comparison.metric, comparison.estimate)
+    return _look(comparison, name) | {"value": value, "p_value": p, "p_floor": floor, "note": note}
+
+
+def _estimate(metric: Metric, estimate: Estimate) -> Row:
+    numbers = {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
+    return {name: change(metric, float(v)) for name, v in numbers.items()} | {"p_value": float(estimate.p)}
+
+
+def _across_rows(across: Across) -> Iterator[Row]:
+    claim = {"task": ALL_TASKS, "metric": across.metric.key, "arm": across.arm, "kind": "sensitivity"}
+    if not across.tasks:
+        return
+    yield claim | {
+        "name": "labels within tasks",
+        "value": change(across.metric, across.estimate),
+        "n": across.n_arm + across.n_control,
+        "p_value": across.stratified_p,
+        "p_floor": across.p_floor,
+        "note": "refused: its smallest p is above .05" if across.stratified_p is None else None,
+    }
+    if across.paired is not None:
+        numbers = _estimate(across.metric, across.paired)
+        yield claim | numbers | {"name": "fork pairs where a task has them", "n": across.n_arm}

@@ -1,19 +1,137 @@
-"""The histories and runs that the comparisons of a study need."""
+"""The analysis of a study: every comparison once, and the frames that need the raw rows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import polars as pl
+
+from lib.effects.chart_data import jump_fit_table, pair_difference_table, per_run_table, placebo_table, with_gaps
+from lib.effects.compare.across_tasks import Across, Part, across_tasks
+from lib.effects.compare.comparison import Comparison
+from lib.effects.compare.designs import compare, compare_jumps, task_data
+from lib.effects.compare.units import Windows
+from lib.effects.effects_table import across_row, effects_frame, task_rows
+from lib.effects.power import power_hints
+from lib.effects.verdicts import judge
 from lib.runs import History, Manifest, Treatment, of_task, treatments
-from lib.study import Study
+from lib.study import Evidence, Study, Task
 
 
-def effect_inputs(
-    study: Study, manifest: Manifest, left_out: Collection[str] = ()
-) -> dict[str, tuple[History, tuple[Treatment, ...]]]:
-    """The history and the runs of every task, as `lib.effects.effects_table` takes them, without those left out.
+@dataclass(frozen=True)
+class TaskRuns:
+    """The runs of a task that are analysed: their history, treatments and configs, and the ids of those set aside."""
+
+    history: History
+    treated: Sequence[Treatment]
+    configs: Mapping[str, Mapping[str, Any]]
+    set_aside: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class TaskAnalysis:
+    """One task's comparisons and what charts draw of them; no raw rows.
+
+    `comparisons` are in the order of the study's metrics and the task's arms; `parts` the same for effects across tasks.
+    The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim).
+    """
+
+    study: Study
+    task: Task
+    treated: tuple[Treatment, ...]
+    configs: Mapping[str, Mapping[str, Any]]
+    set_aside: tuple[str, ...]
+    window: Windows
+    arms: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    parts: tuple[Part, ...]
+    per_run: pl.DataFrame
+    differences: pl.DataFrame
+    fits: pl.DataFrame
+    placebo: pl.DataFrame
+    gap: pl.DataFrame
+
+    @cached_property
+    def hints(self) -> pl.DataFrame:
+        """How many seeds a claim would need: columns of `lib.effects.power.HINTS`."""
+        return power_hints(self.task.key, self.comparisons)
+
+
+@dataclass(frozen=True)
+class StudyAnalysis:
+    """Every comparison of a study, by task and across tasks, and the claims: columns of `EFFECTS`, judged."""
+
+    study: Study
+    tasks: tuple[TaskAnalysis, ...]
+    across: tuple[Across, ...]
+    effects: pl.DataFrame
+
+    def task(self, key: str) -> TaskAnalysis:
+        """The analysis of one task, by its id."""
+        return next(task for task in self.tasks if task.task.key == key)
+
+    @property
+    def per_run(self) -> pl.DataFrame:
+        """Every counted run of every task: columns `lib.effects.chart_data.PER_RUN`."""
+        return pl.concat([task.per_run for task in self.tasks])
+
+
+def analyse(
+    study: Study, manifest: Manifest, left_out: Collection[str] = (), evidence: Evidence | None = None
+) -> StudyAnalysis:
+    """Compare everything that a study claims something about.
 
     Which arms are drawn is no matter: hiding the control arm on screen does not take it from the evidence.
+
+    Parameters
+    ----------
+    left_out : ids of runs set aside.
+    evidence : the windows to look at; where they are not the study's own, no claim gets a verdict.
     """
     treated = treatments(study, manifest, left_out)
-    return {
-        task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks
-    }
+    tasks = {}
+    for task in study.tasks:
+        runs = manifest.of_task(task.key)
+        configs = {run.id: run.config for run in runs}
+        set_aside = [run_id for run_id in left_out if run_id in configs]
+        tasks[task.key] = TaskRuns(manifest.history(runs), of_task(treated, task.key), configs, set_aside)
+    return analyse_runs(study, tasks, evidence)
+
+
+def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence | None = None) -> StudyAnalysis:
+    """The same for runs at hand, by the ids of their tasks."""
+    windows = evidence or study.evidence
+    analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)
+    across = across_tasks(study, [part for analysis in analyses for part in analysis.parts])
+    rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
+    rows += map(across_row, across)
+    effects = effects_frame(judge(rows, exploratory=windows != study.evidence))
+    return StudyAnalysis(study, analyses, across, effects)
+
+
+def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskAnalysis:
+    """Read a task's history and make its comparisons; the rows are let go with the return."""
+    data = task_data(study, task, runs.history, runs.treated, evidence)
+    comparisons = [compare(data, metric, arm) for metric in study.metrics for arm in data.arms]
+    # Only fork pairs differ when they are not paired.
+    unpaired = [compare(data, c.metric, c.arm, pairing=False) if c.design == "fork" else c for c in comparisons]
+    jumps = compare_jumps(data, comparisons)
+    with_gap, gaps = with_gaps(data)
+    gap_rows = [compare(with_gap, gap, arm) for gap in gaps for arm in data.arms]
+    return TaskAnalysis(
+        study,
+        task,
+        data.treated,
+        runs.configs,
+        tuple(runs.set_aside),
+        data.window,
+        data.arms,
+        tuple(comparisons),
+        tuple(Part(task.key, c, u) for c, u in zip(comparisons, unpaired, strict=True)),
+        per_run_table(task.key, comparisons),
+        pair_difference_table(data, comparisons),
+        jump_fit_table(data, jumps),
+        placebo_table(data, jumps),
+        effects_frame(task_rows(task.key, gap_rows, data.treated)),
+    )

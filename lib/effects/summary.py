@@ -33,7 +33,7 @@ _EFFECT, _JUMP = ("raised", "lowered"), ("jumped up", "jumped down")
 
 
 @dataclass(frozen=True)
-class Answer:
+class FamilySummary:
     """What the data say of one family: its verdict in two words, and the counts in a sentence or two."""
 
     family: str
@@ -41,20 +41,20 @@ class Answer:
     text: str
 
 
-def answers(effects: pl.DataFrame, study: Study) -> tuple[Answer, ...]:
-    """One answer a family, from the rows of each task (those across tasks repeat them).
+def summary(effects: pl.DataFrame, study: Study) -> tuple[FamilySummary, ...]:
+    """One summary per family, from the rows of each task (those across tasks repeat them).
 
     Parameters
     ----------
-    effects : columns of `lib.effects.effects_table.EFFECTS`, judged by `study_effects`.
+    effects : columns of `lib.effects.effects_table.EFFECTS`, judged.
     """
     rows = effects.filter(pl.col("task") != ALL_TASKS).to_dicts()
-    found = []
-    for family in _FAMILIES:
-        mine = [row for row in rows if study.metric(row["metric"]).family == family]
-        if mine:
-            found.append(Answer(family, _verdict(mine), " ".join(_sentences(mine, study, family))))
-    return tuple(found)
+    families = {family: [r for r in rows if study.metric(r["metric"]).family == family] for family in _FAMILIES}
+    return tuple(
+        FamilySummary(family, _verdict(rows), " ".join(_sentences(rows, study, family)))
+        for family, rows in families.items()
+        if rows
+    )
 
 
 def _verdict(rows: Sequence[Row]) -> str:
@@ -71,39 +71,41 @@ def _verdict(rows: Sequence[Row]) -> str:
 
 
 def _sentences(rows: Sequence[Row], study: Study, family: str) -> Iterator[str]:
-    """One sentence a kind of comparison: `With a control arm: A and B lowered on 2 of 2 tasks; C on 1 of 2.`"""
+    """One sentence per kind of comparison: `With a control arm: A and B lowered on 2 of 2 tasks; C on 1 of 2.`"""
     unit = "task" if len({row["arm"] for row in rows}) == 1 else "comparison"
     for basis in dict.fromkeys(_BASES.values()):
-        mine = [row for row in rows if _BASES[row["design"]] == basis]
-        metrics = list(dict.fromkeys(row["metric"] for row in mine))
+        by_metric: dict[str, list[Row]] = {}
+        for row in rows:
+            if _BASES[row["design"]] == basis:
+                by_metric.setdefault(row["metric"], []).append(row)
         alike: dict[str, list[Metric]] = {}
-        for key in metrics:
+        for key, claims in by_metric.items():
             metric = study.metric(key)
-            alike.setdefault(_outcome([row for row in mine if row["metric"] == key], metric, unit), []).append(metric)
+            alike.setdefault(_outcome(claims, metric, unit), []).append(metric)
         if alike:
-            said = [f"{_names(same, len(metrics), family)} {outcome}" for outcome, same in alike.items()]
-            yield f"{basis}: {'; '.join(said)}."
+            outcomes = [f"{_names(same, len(by_metric), family)} {outcome}" for outcome, same in alike.items()]
+            yield f"{basis}: {'; '.join(outcomes)}."
 
 
-def _names(metrics: Sequence[Metric], of: int, family: str) -> str:
-    if len(metrics) == of and of > 2:
-        return f"all {of} {family} metrics"
+def _names(metrics: Sequence[Metric], total: int, family: str) -> str:
+    if len(metrics) == total and total > 2:
+        return f"all {total} {family} metrics"
     return listing(metric.name for metric in metrics)
 
 
 def _outcome(rows: Sequence[Row], metric: Metric, unit: str) -> str:
-    """What became of one metric: `lowered on 1 of 2 tasks, not shown on 1`."""
+    """The verdicts of one metric in words: `lowered on 1 of 2 tasks, not shown on 1`."""
     counts, jump = Counter(row["verdict"] for row in rows), rows[0]["design"] == "jump"
     up, down = _JUMP if jump else _EFFECT
     wished, opposite = (up, down) if metric.expect == "increase" else (down, up)
-    seen = counts[SUPPORTED] + counts[CONTRADICTED]
-    said = {
+    shown = counts[SUPPORTED] + counts[CONTRADICTED]
+    phrases = {
         SUPPORTED: wished,
         CONTRADICTED: f"{opposite}, against what was expected,",
-        NOT_SHOWN: "not shown" if seen else f"not shown to have {wished}" if jump else f"not shown to be {wished}",
+        NOT_SHOWN: "not shown" if shown else f"not shown to have {wished}" if jump else f"not shown to be {wished}",
         CANNOT_SAY: "without a verdict",
     }
-    parts = [(words, counts[verdict]) for verdict, words in said.items() if counts[verdict]]
+    parts = [(words, counts[verdict]) for verdict, words in phrases.items() if counts[verdict]]
     first, *rest = parts
     return ", ".join([_first(*first, len(rows), unit), *(f"{words} on {count}" for words, count in rest)])
 

@@ -3,23 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import polars as pl
 from markupsafe import Markup
 
-from lib.effects import (
-    Gate,
-    Material,
-    effect_inputs,
-    gates,
-    materials,
-    pair_difference_table,
-    per_run_table,
-    placebo_table,
-)
+from lib.effects import Check, TaskAnalysis, checklist
 from lib.report.figures import Figure, Frames, claims_figure, metric_figures, quadrant_figure
 from lib.report.render import render
 from lib.report.results import Results
-from lib.runs import of_task
 
 #: Bytes of drawings after which the seeds' pictures of further metrics are left to the app.
 ENOUGH = 1_800_000
@@ -52,7 +41,7 @@ class TaskEvidence:
     """One task's checklist and drawings; `left_out` are the metrics whose drawings the page has no room for."""
 
     title: str
-    gates: tuple[Gate, ...]
+    checklist: tuple[Check, ...]
     metrics: tuple[MetricEvidence, ...]
     left_out: tuple[str, ...]
 
@@ -67,14 +56,11 @@ class EvidencePage:
 
 def evidence(found: Results) -> EvidencePage:
     """Everything that the Detach effect page draws of the declared windows, as SVG."""
-    study = found.study
-    given = materials(study, effect_inputs(study, found.manifest, found.view.left_out))
-    per_run = {g.task.key: per_run_table(g) for g in given}
-    overview = tuple(_overview(found, per_run))
+    overview = tuple(_overview(found))
     room = ENOUGH - sum(len(drawing.svg) for drawing in overview)
     tasks = []
-    for g in given:
-        tasks.append(_task(found, g, per_run[g.task.key], room))
+    for analysis in found.analysis.tasks:
+        tasks.append(_task(found, analysis, room))
         room -= sum(metric.size for metric in tasks[-1].metrics)
     return EvidencePage(overview, tuple(tasks))
 
@@ -83,29 +69,26 @@ def _drawing(figure: Figure) -> Drawing:
     return Drawing(Markup(render(figure.chart, "svg").decode()), figure.text)  # noqa: S704
 
 
-def _overview(found: Results, per_run: dict[str, pl.DataFrame]) -> Iterator[Drawing]:
+def _overview(found: Results) -> Iterator[Drawing]:
     if found.effects.is_empty():
         return
     yield _drawing(claims_figure(found.effects, found.study, WIDE))
-    if per_run and (figure := quadrant_figure(pl.concat(per_run.values()), found.study, HALF)):
+    if figure := quadrant_figure(found.analysis.per_run, found.study, HALF):
         yield _drawing(figure)
 
 
-def _task(found: Results, given: Material, per_run: pl.DataFrame, room: int) -> TaskEvidence:
-    task = given.task
-    configs = {run.id: run.config for run in found.manifest.of_task(task.key)}
-    set_aside = [run_id for run_id in found.view.left_out if run_id in configs]
-    frames = Frames(per_run, pair_difference_table(given), placebo_table(given))
-    treated = of_task(found.treated, task.key)
+def _task(found: Results, analysis: TaskAnalysis, room: int) -> TaskEvidence:
+    task = analysis.task
+    frames = Frames(analysis.per_run, analysis.differences, analysis.placebo)
     shown: list[MetricEvidence] = []
     left_out = []
     for metric in found.study.metrics:
         if room <= 0:
             left_out.append(metric.name)
             continue
-        drawn = metric_figures(found.study, task, metric, treated, frames, THIRD)
+        drawn = metric_figures(found.study, task, metric, analysis.treated, frames, THIRD)
         mine = MetricEvidence(metric.name, tuple(_drawing(figure) for figure in drawn))
         room -= mine.size
         if mine.drawings:
             shown.append(mine)
-    return TaskEvidence(task.title, tuple(gates(given, configs, set_aside)), tuple(shown), tuple(left_out))
+    return TaskEvidence(task.title, checklist(analysis), tuple(shown), tuple(left_out))

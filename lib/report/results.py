@@ -7,7 +7,7 @@ import polars as pl
 
 from lib.charts import Coloring, coloring
 from lib.curves import Clocks, View, study_baselines, study_curves, study_raw, study_seeds, task_clocks
-from lib.effects import effect_inputs, effects_detail, study_effects
+from lib.effects import StudyAnalysis, analyse, effects_detail
 from lib.runs import Manifest, Treatment, of_task, runs_table, treatments
 from lib.study import Study
 
@@ -38,14 +38,23 @@ class Results:
     study: Study
     manifest: Manifest
     drawn: Drawn
-    effects: pl.DataFrame
-    effects_detail: pl.DataFrame
+    analysis: StudyAnalysis
     runs: pl.DataFrame
 
     @property
     def view(self) -> View:
         """The settings of every figure and table."""
         return self.drawn.view
+
+    @property
+    def effects(self) -> pl.DataFrame:
+        """One row per claim: columns of effects.csv."""
+        return self.analysis.effects
+
+    @property
+    def effects_detail(self) -> pl.DataFrame:
+        """Everything behind the claims: columns of effects_detail.csv."""
+        return effects_detail(self.analysis)
 
     @property
     def treated(self) -> tuple[Treatment, ...]:
@@ -89,12 +98,10 @@ def study_drawn(study: Study, manifest: Manifest, view: View) -> Drawn:
 def study_results(study: Study, manifest: Manifest, view: View) -> Results:
     """Compute everything the report shows."""
     drawn = study_drawn(study, manifest, view)
-    inputs = effect_inputs(study, manifest, view.left_out)
     return Results(
         study=study,
         manifest=manifest,
         drawn=drawn,
-        effects=study_effects(study, inputs),
-        effects_detail=effects_detail(study, inputs),
+        analysis=analyse(study, manifest, view.left_out),
         runs=runs_table(study, manifest, view.left_out),
     )

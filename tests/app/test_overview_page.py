@@ -3,6 +3,7 @@
 import pytest
 
 from lib.app import session
+from lib.effects import StudyAnalysis
 from lib.effects.effects_table import EFFECTS
 from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
 
@@ -74,7 +75,10 @@ def test_another_study_has_no_task_of_the_last_one():
 
 @pytest.mark.parametrize("page", ["overview", "detach_effect"])
 def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
-    monkeypatch.setattr(session, "effects", lambda current, evidence=None: EFFECTS.to_frame())
+    def nothing(current, evidence):
+        return StudyAnalysis(current.study, (), (), EFFECTS.to_frame())
+
+    monkeypatch.setattr(session, "analysis", nothing)
     at = visit(page)
     assert at.info[0].value.startswith("No run of this study was detached: there is nothing to compare.")
     assert [link.proto.label for link in at.get("page_link")][:2] == ["Look at the runs", "Change the detach rule"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lib.effects import study_effects
+from lib.effects.study_analysis import StudyAnalysis, TaskRuns, analyse_runs
 from lib.runs import HISTORY, History, Treatment
 from lib.study import CONTROL, DETACHED, DetachRule, Evidence, Metric, Source, Study, Task
 
@@ -65,11 +65,25 @@ def treatments(runs: Sequence[Run], key: str = "walk") -> tuple[Treatment, ...]:
     )
 
 
-def one_task(runs: Sequence[Run], asked: Study | None = None, **options) -> pl.DataFrame:
-    """study_effects of a study of one task."""
-    asked = asked or study()
-    key = asked.tasks[0].key
-    return study_effects(asked, {key: (history(runs), treatments(runs, key))}, **options)
+def analysed(
+    runs: Sequence[Run] | Mapping[str, Sequence[Run]],
+    of: Study | None = None,
+    evidence: Evidence | None = None,
+    **options,
+) -> StudyAnalysis:
+    """The analysis of a study: runs of its only task, or by task; `options` are fields of `TaskRuns`."""
+    of = of or study()
+    by_task = runs if isinstance(runs, Mapping) else {of.tasks[0].key: runs}
+    tasks = {
+        key: TaskRuns(history(some), treatments(some, key), **({"configs": {}} | options))
+        for key, some in by_task.items()
+    }
+    return analyse_runs(of, tasks, evidence)
+
+
+def one_task(runs: Sequence[Run], of: Study | None = None, evidence: Evidence | None = None) -> pl.DataFrame:
+    """The claims of a study of one task."""
+    return analysed(runs, of, evidence).effects
 
 
 def steps_run(seed: str, at: int | None, before: float, after: float, metric: str = "reward", every: int = 10) -> Run:

@@ -1,11 +1,11 @@
 """What pages read: the open study, its runs, and cached frames, charts and files made from them."""
 
 from lib.app.session.access import is_shipped, key_for, may_name_paths, own_key, remember_key
-from lib.app.session.cached_effects import TaskEffects, effect_chart, event_chart, task_effects
+from lib.app.session.cached_effects import effect_chart, event_chart
 from lib.app.session.cached_results import (
+    analysis,
     axis_notes,
     baselines,
-    effects,
     keys_to_color_by,
     points,
     runs,
@@ -63,9 +63,9 @@ __all__ = [
     "Exported",
     "Opened",
     "SessionState",
-    "TaskEffects",
     "add_baseline",
     "added_baselines",
+    "analysis",
     "apply_choice",
     "axis_notes",
     "baselines",
@@ -74,7 +74,6 @@ __all__ = [
     "curve_stems",
     "drop_baselines",
     "effect_chart",
-    "effects",
     "event_chart",
     "fetch_result",
     "forget_fetch",
@@ -109,7 +108,6 @@ __all__ = [
     "study_named",
     "study_names",
     "task_chart",
-    "task_effects",
     "unusable_values",
     "with_added",
 ]

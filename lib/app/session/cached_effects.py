@@ -1,7 +1,7 @@
 """Effects and effect charts of the open study, cached."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
@@ -27,55 +27,12 @@ from lib.charts import (
     slope_text,
     wire,
 )
-from lib.effects import (
-    Gate,
-    effect_inputs,
-    gap_table,
-    gates,
-    jump_fit_table,
-    material,
-    pair_difference_table,
-    per_run_table,
-    placebo_table,
-    power_hints,
-)
 from lib.study import CONTROL, Evidence, Task
 
 if TYPE_CHECKING:
     import altair as alt
 
 Drawn: TypeAlias = "tuple[alt.TopLevelMixin, str] | None"
-
-
-@dataclass(frozen=True)
-class TaskEffects:
-    """The frames behind one task's effects: columns as in `lib.effects.chart_data` and `lib.effects.claim_sentences`."""
-
-    per_run: pl.DataFrame
-    differences: pl.DataFrame
-    fits: pl.DataFrame
-    placebo: pl.DataFrame
-    gap: pl.DataFrame
-    hints: pl.DataFrame
-    gates: tuple[Gate, ...]
-
-
-@cached(left_out_only)
-def task_effects(current: Current, task: str, evidence: Evidence | None) -> TaskEffects:
-    """The frames behind one task's effects, in the study's windows or in others."""
-    study, left_out = current.study, current.view.left_out
-    history, treated = effect_inputs(study, current.manifest, left_out)[task]
-    given = material(study, study.task(task), history, treated, evidence=evidence)
-    configs = {run.id: run.config for run in current.manifest.of_task(task)}
-    return TaskEffects(
-        per_run=per_run_table(given),
-        differences=pair_difference_table(given),
-        fits=jump_fit_table(given),
-        placebo=placebo_table(given),
-        gap=gap_table(given),
-        hints=power_hints(given),
-        gates=tuple(gates(given, configs, [run_id for run_id in left_out if run_id in configs])),
-    )
 
 
 @cached(left_out_only)
@@ -92,15 +49,14 @@ def effect_chart(current: Current, kind: str, evidence: Evidence | None, *of: st
 
 
 def _forest(current: Current, evidence: Evidence | None) -> "Drawn":
-    effects = cached_results.effects(current, evidence)
+    effects = cached_results.analysis(current, evidence).effects
     chart = forest_chart(effects, current.study, outer=True)
     return chart, effects_text(effects, current.study)
 
 
 def _quadrant(current: Current, evidence: Evidence | None, reward: str, loss: str) -> "Drawn":
     study = current.study
-    per_run = pl.concat([task_effects(current, task.key, evidence).per_run for task in study.tasks])
-    points = quadrant_points(per_run, reward, loss)
+    points = quadrant_points(cached_results.analysis(current, evidence).per_run, reward, loss)
     if points.is_empty():
         return None
     names = study.metric(reward).name, study.metric(loss).name
@@ -110,13 +66,13 @@ def _quadrant(current: Current, evidence: Evidence | None, reward: str, loss: st
 
 
 def _slope(current: Current, evidence: Evidence | None, task: str, metric: str) -> "Drawn":
-    per_run, study = task_effects(current, task, evidence).per_run, current.study
+    per_run, study = cached_results.analysis(current, evidence).task(task).per_run, current.study
     asked = study.task(task), study.metric(metric)
     return slope_chart(per_run, study, *asked), slope_text(per_run, *asked)
 
 
 def _differences(current: Current, evidence: Evidence | None, task: str, metric: str) -> "Drawn":
-    found, study = task_effects(current, task, evidence).differences, current.study
+    found, study = cached_results.analysis(current, evidence).task(task).differences, current.study
     asked = study.task(task), study.metric(metric)
     if found.filter(pl.col("metric") == metric).is_empty():
         return None
@@ -125,7 +81,7 @@ def _differences(current: Current, evidence: Evidence | None, task: str, metric:
 
 
 def _jump(current: Current, evidence: Evidence | None, task: str, metric: str) -> "Drawn":
-    found, study = task_effects(current, task, evidence).fits, current.study
+    found, study = cached_results.analysis(current, evidence).task(task).fits, current.study
     asked = study.task(task), study.metric(metric)
     fits = found.filter(pl.col("metric") == metric)
     if fits.is_empty():
@@ -137,7 +93,7 @@ def _jump(current: Current, evidence: Evidence | None, task: str, metric: str) -
 
 
 def _placebo(current: Current, evidence: Evidence | None, task: str, metric: str, arm: str) -> "Drawn":
-    found = task_effects(current, task, evidence).placebo
+    found = cached_results.analysis(current, evidence).task(task).placebo
     asked = current.study.task(task), current.study.metric(metric), arm
     return placebo_chart(found, *asked), placebo_text(found, *asked)
 

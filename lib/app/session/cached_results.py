@@ -21,7 +21,7 @@ from lib.curves import (
     task_clocks,
     task_curves,
 )
-from lib.effects import effect_inputs, study_effects
+from lib.effects import StudyAnalysis, analyse
 from lib.runs import of_task, runs_table, unusable_points
 from lib.study import Evidence
 
@@ -149,10 +149,9 @@ def task_chart(
 
 
 @cached(left_out_only)
-def effects(current: Current, evidence: Evidence | None = None) -> pl.DataFrame:
-    """The study's effects, one row per task, metric and arm: columns of `lib.effects.effects_table.EFFECTS`."""
-    inputs = effect_inputs(current.study, current.manifest, current.view.left_out)
-    return study_effects(current.study, inputs, evidence=evidence)
+def analysis(current: Current, evidence: Evidence | None) -> StudyAnalysis:
+    """The study's comparisons and claims, in these windows; None for its own."""
+    return analyse(current.study, current.manifest, current.view.left_out, evidence)
 
 
 @cached(left_out_only)

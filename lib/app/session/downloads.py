@@ -10,9 +10,9 @@ import polars as pl
 
 from lib import report
 from lib.app.session import cached_results
-from lib.app.session.cached_effects import TaskEffects, task_effects
 from lib.app.session.current import Current
 from lib.curves import View, study_curves
+from lib.effects import TaskAnalysis
 from lib.formatting import listing
 from lib.report import (
     GRID_STEM,
@@ -72,17 +72,16 @@ def of_study(current: Current, name: str) -> Exported | None:
     """All claims or reward against loss, in the declared windows; None where there is nothing to draw."""
     study = current.study
     if name == CLAIMS:
-        effects = cached_results.effects(current)
+        effects = cached_results.analysis(current, None).effects
         return None if effects.is_empty() else _exported(current, claims_figure(effects, study, WIDTH, study.title))
-    per_run = pl.concat([task_effects(current, task.key, None).per_run for task in study.tasks])
-    figure = quadrant_figure(per_run, study, WIDTH, study.title)
+    figure = quadrant_figure(cached_results.analysis(current, None).per_run, study, WIDTH, study.title)
     return _exported(current, figure) if figure else None
 
 
 def of_metric(current: Current, task: Task, metric: Metric) -> Mapping[str, Exported]:
     """What stands behind one metric of a task, by name, in the declared windows."""
     study, treated = current.study, current.treated_of(task.key)
-    frames = _frames(current, metric, task_effects(current, task.key, None))
+    frames = _frames(current, metric, cached_results.analysis(current, None).task(task.key))
     prefix = f"{task.title} - {metric.name} - "
     figures = metric_figures(study, task, metric, treated, frames, WIDTH, prefix)
     found = {figure.name: _exported(current, figure) for figure in figures}
@@ -99,13 +98,13 @@ def event_view(view: View) -> View:
     return replace(view, x="since_percent", grid="aligned", span=None, seeds=False, color_by="", raw=False)
 
 
-def _frames(current: Current, metric: Metric, found: TaskEffects) -> Any:
-    fits = found.fits.filter(pl.col("metric") == metric.key)
+def _frames(current: Current, metric: Metric, task: TaskAnalysis) -> Any:
+    fits = task.fits.filter(pl.col("metric") == metric.key)
     if fits.is_empty():
-        return Frames(found.per_run, found.differences, found.placebo)
+        return Frames(task.per_run, task.differences, task.placebo)
     low, high = fits.select(low=pl.col("step").min(), high=pl.col("step").max()).row(0)
     points = cached_results.rows_around(current, tuple(fits["run_id"].unique().sort()), metric.key, low, high)
-    return Frames(found.per_run, found.differences, found.placebo, (fits, points))
+    return Frames(task.per_run, task.differences, task.placebo, (fits, points))
 
 
 def _exported(current: Current, figure: Any, effects: bool = True) -> Exported:

@@ -4,11 +4,12 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Current, TaskEffects, effect_chart, keys, task_effects
+from lib.app.session import Current, analysis, effect_chart, keys
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.charts import Wired
-from lib.effects import Gate, claim
+from lib.effects import Check, TaskAnalysis, claim
+from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.runs import arms_of
 from lib.study import Evidence, Metric, Study, Task
@@ -91,11 +92,11 @@ def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metr
 
 def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
     """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
-    found = task_effects(current, task.key, evidence)
-    checklist(found)
+    task_analysis = analysis(current, evidence).task(task.key)
+    checklist(task_analysis)
     st.subheader("Seed by seed", anchor=False)
     metric = metric_picker(current.study.metrics, "Metric", keys.EFFECT_METRIC, first=current.study.metrics[0])
-    runs = found.per_run.filter(pl.col("metric") == metric.key)
+    runs = task_analysis.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
         return
@@ -112,10 +113,10 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
         st.subheader("Fork pairs over steps", anchor=False)
         said = "Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's."
         _draw(chart, "differences", said)
-    _jump(current, task, metric, evidence, found)
+    _jump(current, task, metric, evidence, task_analysis.placebo)
 
 
-def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | None, found: TaskEffects) -> None:
+def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | None, placebo: pl.DataFrame) -> None:
     chart = effect_chart(current, "jump", evidence, task.key, metric.key)
     if chart is None:
         st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
@@ -126,28 +127,29 @@ def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | Non
         _draw(chart, "jump")
     with halves.cell():
         st.subheader("Pretended detach steps", anchor=False)
-        for arm in found.placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
+        for arm in placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
             of = task.key, metric.key, arm
             said = "{} Windows overlap: a picture, not a test."
             _draw(effect_chart(current, "placebo", evidence, *of), f"placebo_{arm}", said)
 
 
-def _mark(gate: Gate) -> str:
-    if gate.passed:
+def _mark(check: Check) -> str:
+    if check.passed:
         return ":green[:material/check_circle:]"
-    return ":red[:material/cancel:]" if gate.needed else ":orange[:material/warning:]"
+    return ":red[:material/cancel:]" if check.needed else ":orange[:material/warning:]"
 
 
-def checklist(found: TaskEffects) -> None:
-    """Can I claim this? Every gate with pass or fail and what would mend it; how many seeds would show an effect."""
+def checklist(task: TaskAnalysis) -> None:
+    """Can I claim this? Every condition with pass or fail and what would mend it; how many seeds would show an effect."""
     st.subheader("Can I claim this?", anchor=False)
     lines = [
-        f"{_mark(gate)} **{gate.name}**: {gate.text}" + (f" *{gate.mend}*" if gate.mend else "") for gate in found.gates
+        f"{_mark(check)} **{check.name}**: {check.text}" + (f" *{check.remedy}*" if check.remedy else "")
+        for check in conditions(task)
     ]
     st.markdown("  \n".join(lines))
     with st.expander("How many seeds would show a change of 10% or 25%?", icon=":material/bolt:"):
-        table(found.hints, alt="Seeds needed to show a change of 10% or 25%, by metric")
-    if found.gap.height:
+        table(task.hints, alt="Seeds needed to show a change of 10% or 25%, by metric")
+    if task.gap.height:
         with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
             st.caption(
                 "Validation loss over train loss, before and after: does the frozen encoder overfit? Descriptive."
@@ -164,7 +166,7 @@ def checklist(found: TaskEffects) -> None:
                 "design",
                 "reasons",
             ]
-            numbers(found.gap.select(columns), "The ratio of validation to train loss before and after the detach")
+            numbers(task.gap.select(columns), "The ratio of validation to train loss before and after the detach")
 
 
 def event_time(current: Current) -> None:

@@ -9,7 +9,7 @@ from lib.app.session import Current, keys
 from lib.app.widgets import cards, page_frame
 from lib.app.widgets import charts as charts_widgets
 from lib.charts import FAMILIES
-from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, answers
+from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
 from lib.study import Study, Task
 
 _COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
@@ -24,13 +24,14 @@ _TITLES = {"reward": "Rewards", "loss": "Losses"}
 
 def answer(study: Study, effects: pl.DataFrame) -> None:
     """Did the detach help? A line a family, and the way to the claims or to runs of one's own."""
-    found = answers(effects, study)
-    if not found:
+    families = summary(effects, study)
+    if not families:
         page_frame.nothing_detached()
         return
     with st.container(border=True, gap="small"):
-        for one in found:
-            st.markdown(f"**{_TITLES[one.family]}** :{_COLORS[one.verdict]}-badge[{one.verdict}] {one.text}")
+        for family in families:
+            badge = f":{_COLORS[family.verdict]}-badge[{family.verdict}]"
+            st.markdown(f"**{_TITLES[family.family]}** {badge} {family.text}")
         with st.container(horizontal=True):
             st.page_link("pages/detach_effect.py", label="Every claim, with its evidence", help="")
             st.page_link("pages/study.py", label="Open your own runs", icon=":material/add_circle:", help="")

@@ -34,7 +34,7 @@ def _link(study: Study) -> None:
 
 
 def _claim(current: Current) -> None:
-    study, effects = current.study, session.effects(current)
+    study, effects = current.study, session.analysis(current, None).effects
     if effects.is_empty():
         return
     rows = effects.to_dicts()

@@ -1,16 +1,14 @@
 """One effect over several tasks: the mean of their effects, each in units of its own task."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison
-from lib.effects.compare.designs import Material, compare
 from lib.effects.compare.estimators import Estimate
-from lib.effects.compare.units import Unit
 from lib.study import Metric, Study
 
 #: The task of rows across tasks.
@@ -19,11 +17,11 @@ ALL_TASKS = "*"
 
 @dataclass(frozen=True)
 class Part:
-    """One task's share: its arms compared as unpaired runs, and by its own design."""
+    """One task's share: its comparison by its own design, and with its arms taken as unpaired runs."""
 
     task: str
-    arms: Comparison
-    own: Comparison
+    comparison: Comparison
+    unpaired: Comparison
 
 
 @dataclass(frozen=True)
@@ -52,51 +50,41 @@ class Across:
     paired: Estimate | None = None
 
 
-def across_tasks(study: Study, tasks: Sequence[Material]) -> list[Across]:
-    """Every metric and arm that at least two tasks have, over those tasks.
-
-    Parameters
-    ----------
-    tasks : what each task's comparisons are made from.
-    """
-    found: dict[tuple[str, str], list[Part]] = {}
-    for given in tasks:
-        for arm in given.arms:
-            for metric in study.metrics:
-                own = compare(given, metric, arm)
-                # Only fork pairs differ when they are not paired; a randomised design is long to compute twice.
-                apart = compare(given, metric, arm, pairing=False) if own.design == "fork" else own
-                found.setdefault((metric.key, arm), []).append(Part(given.task.key, apart, own))
+def across_tasks(study: Study, parts: Iterable[Part]) -> tuple[Across, ...]:
+    """Every metric and arm that at least two tasks have, over those tasks; by the study's metrics, then by arm."""
+    by_claim: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        by_claim.setdefault((part.comparison.metric.key, part.comparison.arm), []).append(part)
     order = {m.key: i for i, m in enumerate(study.metrics)}
-    several = sorted((k for k, v in found.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
-    return [combine(found[key], tasks[0].seed) for key in several]
+    several = sorted((k for k, v in by_claim.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
+    return tuple(combine(by_claim[key]) for key in several)
 
 
-def combine(parts: Sequence[Part], seed: int = 0) -> Across:
+def combine(parts: Sequence[Part]) -> Across:
     """The mean over tasks of DiD_k / scale_k, with its Welch-Satterthwaite interval and stratified permutation p.
 
-    Tasks without an offered difference in differences stay out and are named.
+    The scale is 1 for logs, else the span of the metric over all compared runs, which does not know which run is in
+    which arm: relabelling runs leaves it as it is. Tasks without an offered difference in differences stay out and are
+    named.
     """
-    metric, arm = parts[0].arms.metric, parts[0].arms.arm
-    offered = [part for part in parts if part.arms.design == "did" and part.arms.p is not None]
-    out = [f"{part.task} is not in it ({_why(part.arms)})" for part in parts if part not in offered]
-    scales = [task_scale(part.arms) for part in offered]
-    out += [
-        f"{part.task} is not in it (the metric never changes)" for part, s in zip(offered, scales, strict=True) if not s
-    ]
-    used = [(part, s) for part, s in zip(offered, scales, strict=True) if s]
+    metric, arm = parts[0].comparison.metric, parts[0].comparison.arm
+    offered = [part for part in parts if part.unpaired.design == "did" and part.unpaired.p is not None]
+    out = [f"{part.task} is not in it ({_reason(part.unpaired)})" for part in parts if part not in offered]
+    scaled = [(part, 1.0 if metric.scale == "log" else part.unpaired.span) for part in offered]
+    out += [f"{part.task} is not in it (the metric never changes)" for part, scale in scaled if not scale]
+    used = [(part, scale) for part, scale in scaled if scale]
     if len(used) < 2:
         refusal = "an effect across tasks needs a usable control arm in at least two of them"
         return Across(metric, arm, "", "none", "", refusal=refusal, caveats=tuple(out))
-    treated = [np.array(part.arms.values) / s for part, s in used]
-    control = [np.array(part.arms.control_values) / s for part, s in used]
+    treated = [np.array(part.unpaired.values) / scale for part, scale in used]
+    control = [np.array(part.unpaired.control_values) / scale for part, scale in used]
     estimate = estimators.across(treated, control)
     floor = estimators.label_floor([(len(t), len(c)) for t, c in zip(treated, control, strict=True)])
     unit = "in logs" if metric.scale == "log" else "in units of the range (5 to 95%) of the metric in its task"
     return Across(
         metric,
         arm,
-        used[0][0].arms.control,
+        used[0][0].unpaired.control,
         "did",
         f"mean over {len(used)} tasks of the difference in differences, {unit}; Welch-Satterthwaite t",
         tuple(part.task for part, _ in used),
@@ -105,7 +93,7 @@ def combine(parts: Sequence[Part], seed: int = 0) -> Across:
         float(estimate.value),
         (float(estimate.low), float(estimate.high)),
         float(estimate.p),
-        float(estimators.label_p(treated, control, seed)) if floor <= estimators.ALPHA else None,
+        float(estimators.label_p(treated, control)) if floor <= estimators.ALPHA else None,
         floor,
         caveats=tuple(out),
         paired=_paired(used),
@@ -114,26 +102,15 @@ def combine(parts: Sequence[Part], seed: int = 0) -> Across:
 
 def _paired(used: Sequence[tuple[Part, float]]) -> Estimate | None:
     """The same mean with fork pairs in the tasks that have them; None where none has."""
-    if not any(part.own.design == "fork" and part.own.p is not None for part, _ in used):
+    if not any(part.comparison.design == "fork" and part.comparison.p is not None for part, _ in used):
         return None
-    own = [(part.own if part.own.design == "fork" and part.own.p is not None else part.arms, s) for part, s in used]
-    return estimators.across([np.array(c.values) / s for c, s in own], [np.array(c.control_values) / s for c, s in own])
+    best = [(part.unpaired if part.comparison.p is None else part.comparison, scale) for part, scale in used]
+    return estimators.across(
+        [np.array(c.values) / scale for c, scale in best], [np.array(c.control_values) / scale for c, scale in best]
+    )
 
 
-def task_scale(found: Comparison) -> float:
-    """What a task's difference is divided by: 1 for logs, else the span of the metric over all compared runs.
-
-    The span is the distance of the 5 and 95% quantiles of the raw rows of both arms together, up to E: it does not
-    know which run is in which arm, so relabelling runs leaves it as it is.
-    """
-    if found.metric.scale == "log":
-        return 1.0
-    units: tuple[Unit, ...] = (*found.units, *found.controls)
-    values = np.concatenate([u.rows.values[u.rows.steps <= found.end] for u in units])
-    return float(estimators.span(values))
-
-
-def _why(found: Comparison) -> str:
-    if found.design != "did":
-        return "no control arm" if found.design == "jump" else "its detach steps are randomised"
-    return found.refusal
+def _reason(comparison: Comparison) -> str:
+    if comparison.design != "did":
+        return "no control arm" if comparison.design == "jump" else "its detach steps are randomised"
+    return comparison.refusal

@@ -8,15 +8,16 @@ import numpy as np
 
 from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
-from lib.effects.compare.units import Pair, Unit, Windows
+from lib.effects.compare.units import Pair, RunRows, Unit, Windows
 from lib.formatting import number, percent
 from lib.study import Metric
 
 FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
-FEWEST = 3  # runs an arm (or pairs) from which an interval may carry a verdict
+FEWEST = 3  # runs per arm (or pairs) from which an interval may carry a verdict
 FEWEST_SIGNS = 6  # pairs from which the smallest sign-flip p is below .05
 FEWEST_LABELS = 4  # runs in each arm from which the smallest label permutation p is
 LARGEST_RATIO = 3  # of the arms' sizes, see `unequal`
+SMALL_BASE = 0.1  # of the metric's range: a percent change of less than this is refused
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared and what came of it, on the metric's own scale (logs for a log metric).
+    """One metric of one arm, compared: numbers on the metric's own scale (logs for a log metric), no raw rows.
 
     `values` are the numbers that the estimate is the mean of: a pair's difference, a run's jump, or the detached runs'
     d (with `control_values` beside them). `interval` is None where none may be shown; `p` is None where no test may be
-    read. `refusal` says why there is no verdict, empty where there may be one.
+    read. `refusal` says why there is no verdict, empty where there may be one. `end` is E, the last step that counts,
+    `half_width` the h of jumps, both in environment steps; `span` the distance of the 5 and 95% quantiles of the rows
+    of both arms up to E, where the design is a difference in differences of a linear metric.
     """
 
     metric: Metric
@@ -49,7 +52,8 @@ class Comparison:
     unpaired: tuple[str, ...] = ()
     excluded: tuple[Exclusion, ...] = ()
     end: float = math.nan
-    half: float = math.nan
+    half_width: float = math.nan
+    span: float = math.nan
     values: tuple[float, ...] = ()
     control_values: tuple[float, ...] = ()
     estimate: float = math.nan
@@ -60,9 +64,49 @@ class Comparison:
     caveats: tuple[str, ...] = ()
 
     @property
-    def n_control(self) -> int:
-        """Controls compared with; 0 where there is none."""
-        return len(self.controls)
+    def runs(self) -> tuple[Unit, ...]:
+        """Every run that counts, the arm's first."""
+        return (*self.units, *self.controls)
+
+    def base(self) -> tuple[float | None, str]:
+        """What a change is a percent of, or None and why not: the controls' after for fork pairs, else the arm's before."""
+        levels = [u.after for u in self.controls] if self.design == "fork" else [u.before for u in self.units]
+        base = mean(levels)
+        if math.isnan(base):
+            return None, ""
+        value_range = max(u.highest for u in self.runs) - min(u.lowest for u in self.runs)
+        if base == 0 or abs(base) < SMALL_BASE * value_range:
+            return None, "no percent: what it would be a percent of is under 10% of the metric's range"
+        return abs(base), ""
+
+    def percent(self, change: float) -> tuple[float | None, str]:
+        """A change in percent of its base, or None and why not; for a log metric the change is a ratio already."""
+        if math.isnan(change):
+            return None, ""
+        if self.metric.scale == "log":
+            return 100 * math.expm1(change), ""
+        base, reason = self.base()
+        return (100 * change / base if base else None), reason
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean of the values that are there; NaN where none is."""
+    finite = [v for v in values if not math.isnan(v)]
+    return float(np.mean(finite)) if finite else math.nan
+
+
+def level(metric: Metric, value: float) -> float | None:
+    """A level on the metric's own scale (a geometric mean for logs); None for NaN."""
+    if math.isnan(value):
+        return None
+    return math.exp(value) if metric.scale == "log" else value
+
+
+def change(metric: Metric, value: float) -> float | None:
+    """A change as effects.csv has it: in the metric's unit, or a ratio minus 1 for logs; None for NaN."""
+    if math.isnan(value):
+        return None
+    return math.expm1(value) if metric.scale == "log" else value
 
 
 def unequal(n_t: int, n_c: int) -> bool:
@@ -74,55 +118,51 @@ def unequal(n_t: int, n_c: int) -> bool:
     return large > LARGEST_RATIO * small or (small <= FEWEST and large == LARGEST_RATIO * small)
 
 
-def too_short(units: Sequence[Unit], window: Windows) -> tuple[list[Unit], list[Exclusion]]:
+def too_short(runs: Sequence[RunRows], window: Windows) -> tuple[list[RunRows], list[Exclusion]]:
     """The runs whose metric goes on for long enough beyond their detach, and those that end before."""
-    kept, out = [], []
-    for unit in units:
-        last = unit.rows.last
-        if last < 0:
-            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, "logs no usable row"))
-        elif last < unit.at + window.reach:
-            reason = f"ends before T + 0.1 S (last row at {last:,})"
-            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason))
+    long, short = [], []
+    for run in runs:
+        if run.last < 0:
+            short.append(Exclusion(run.run_id, run.seed, run.arm, "logs no usable row"))
+        elif run.last < run.detach_step + window.reach:
+            reason = f"ends before T + 0.1 S (last row at {run.last:,})"
+            short.append(Exclusion(run.run_id, run.seed, run.arm, reason))
         else:
-            kept.append(unit)
-    return kept, out
+            long.append(run)
+    return long, short
 
 
-def end_of(units: Sequence[Unit]) -> float:
+def end_of(runs: Sequence[RunRows]) -> float:
     """E, the smallest last step among the runs; NaN where there is none."""
-    return min((u.rows.last for u in units), default=math.nan)
+    return min((run.last for run in runs), default=math.nan)
 
 
-def over_runs(found: Comparison, what: str) -> Comparison:
+def over_runs(comparison: Comparison, what: str) -> Comparison:
     """The comparison with the mean of its values, by t with n - 1 degrees of freedom, and what n refuses."""
-    n = len(found.values)
-    found = replace(found, estimate=float(np.mean(found.values)) if n else math.nan)
-    numbers = listed(found.metric, found.values)
+    n, values = len(comparison.values), comparison.values
+    if not n:
+        return replace(comparison, refusal=f"no {what} count")
+    comparison = replace(comparison, estimate=float(np.mean(values)))
+    numbers = listed(comparison.metric, values)
     if n < 2:
-        return replace(
-            found, refusal=f"n = {n}: too few {what} for any inference ({numbers})" if n else f"no {what} count"
-        )
-    found = judged(found, lambda: estimators.mean_t(found.values))
-    if n < FEWEST and not found.refusal:
-        return replace(found, p=None, refusal=f"n = {n}: too few {what} for a verdict ({numbers})")
-    return found
+        return replace(comparison, refusal=f"n = {n}: too few {what} for any inference ({numbers})")
+    comparison = judged(comparison, lambda: estimators.mean_t(values))
+    if n < FEWEST and not comparison.refusal:
+        return replace(comparison, p=None, refusal=f"n = {n}: too few {what} for a verdict ({numbers})")
+    return comparison
 
 
-def judged(found: Comparison, test: Callable[[], Estimate]) -> Comparison:
+def judged(comparison: Comparison, test: Callable[[], Estimate]) -> Comparison:
     """The comparison with its interval and p; refused where the runs do not differ at all."""
-    spread = max(np.ptp(found.values), np.ptp(found.control_values) if found.control_values else 0.0)
-    if spread <= 1e-12 * max(map(abs, (*found.values, *found.control_values))):
-        return replace(found, refusal="every run gives the same number: no spread to judge by")
+    arms = [values for values in (comparison.values, comparison.control_values) if values]
+    if max(map(np.ptp, arms)) <= 1e-12 * max(abs(v) for values in arms for v in values):
+        return replace(comparison, refusal="every run gives the same number: no spread to judge by")
     estimate = test()
-    return replace(found, interval=(float(estimate.low), float(estimate.high)), p=float(estimate.p))
+    return replace(comparison, interval=(float(estimate.low), float(estimate.high)), p=float(estimate.p))
 
 
 def listed(metric: Metric, values: Sequence[float]) -> str:
-    """The runs' own numbers, as `shown`."""
-    return ", ".join(shown(metric, v) for v in values)
-
-
-def shown(metric: Metric, value: float) -> str:
-    """A change as people read it: percent for a log metric, else in the metric's unit, signed."""
-    return percent(math.expm1(value), sign="+") if metric.scale == "log" else number(value, 4, "+")
+    """The runs' own numbers: percent for a log metric, else in the metric's unit, signed."""
+    if metric.scale == "log":
+        return ", ".join(percent(math.expm1(v), sign="+") for v in values)
+    return ", ".join(number(v, 4, "+") for v in values)

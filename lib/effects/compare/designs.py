@@ -1,7 +1,8 @@
-"""One metric of one arm, compared by the design its data allows: fork pairs, arms, a randomised onset or the jump."""
+"""One metric of one arm, compared by the design its data allow: fork pairs, arms, a randomised onset or the jump."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,17 +20,29 @@ from lib.effects.compare.comparison import (
     unequal,
 )
 from lib.effects.compare.jumps import jump, onset
-from lib.effects.compare.units import WHOLE, Pair, Rows, Unit, Windows, fork_pairs, load, measure, series, windows
+from lib.effects.compare.units import (
+    WHOLE,
+    Pair,
+    Rows,
+    RunRows,
+    Unit,
+    Windows,
+    fork_pairs,
+    load,
+    measure,
+    run_rows,
+    windows,
+)
 from lib.runs import History, Treatment, arms_of
 from lib.study import Evidence, Metric, Study, Task
 
 
 @dataclass(frozen=True)
-class Material:
+class TaskData:
     """A task's runs and raw rows, read once: what every comparison of the task is made from.
 
-    `rows` are as `units.load` gives them, for every metric of the study; `window` are the windows to look at and `seed`
-    that of random draws.
+    `rows` are as `units.load` gives them, for every metric of the study; `window` are the windows to look at and `pairs`
+    the fork pairs of each detached arm.
     """
 
     study: Study
@@ -37,165 +50,159 @@ class Material:
     treated: tuple[Treatment, ...]
     rows: Rows
     window: Windows
-    seed: int = 0
-    _pairs: dict[str, tuple[Pair, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    pairs: Mapping[str, tuple[Pair, ...]]
+
+    @property
+    def controls(self) -> tuple[Treatment, ...]:
+        """The runs that were never detached."""
+        return tuple(t for t in self.treated if t.detach_step is None)
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The detached arms."""
-        return arms_of([t for t in self.treated if t.detach_step is not None])
+        return detached_arms(self.treated)
 
-    def pairs(self, arm: str) -> tuple[Pair, ...]:
-        """The fork pairs of a detached arm, looked for once: whole histories are compared."""
-        if arm not in self._pairs:
-            runs = [t for t in self.treated if t.arm == arm or t.detach_step is None]
-            self._pairs[arm] = fork_pairs(self.rows, [m.key for m in self.study.metrics], runs)
-        return self._pairs[arm]
+    def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
+        """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
+        runs = sorted(
+            (t.seed, t.run_id, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None
+        )
+        return [run_rows(self.rows, run_id, seed, arm, step, metric) for seed, run_id, step in runs]
+
+    def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
+        """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
+        runs = sorted((t.seed, t.run_id, t.arm) for t in self.controls)
+        return [run_rows(self.rows, i, seed, arm, steps.get(i, default), metric) for seed, i, arm in runs]
+
+    def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
+        """The rows behind a unit of a comparison."""
+        return run_rows(self.rows, unit.run_id, unit.seed, unit.arm, unit.detach_step, metric)
 
 
-def material(
-    study: Study,
-    task: Task,
-    history: History,
-    treatments: Sequence[Treatment],
-    seed: int = 0,
-    evidence: Evidence | None = None,
-) -> Material:
+def detached_arms(treated: Sequence[Treatment]) -> tuple[str, ...]:
+    """The arms of the runs that were detached."""
+    return arms_of([t for t in treated if t.detach_step is not None])
+
+
+def task_data(study: Study, task: Task, history: History, treated: Sequence[Treatment], evidence: Evidence) -> TaskData:
     """Read what a task's comparisons need.
 
     Parameters
     ----------
     history : raw rows; other runs' rows do no harm.
-    treatments : of this task.
-    seed : of random draws.
-    evidence : the windows to look at; the study's own by default.
+    treated : the treatments of this task's runs.
+    evidence : the windows to look at.
     """
-    rows = load(history, [t.run_id for t in treatments], [m.key for m in study.metrics])
-    return Material(study, task, tuple(treatments), rows, windows(task, evidence or study.evidence), seed)
+    keys = [m.key for m in study.metrics]
+    rows = load(history, [t.run_id for t in treated], keys)
+    pairs = {
+        arm: fork_pairs(rows, keys, [t for t in treated if t.arm == arm or t.detach_step is None])
+        for arm in detached_arms(treated)
+    }
+    return TaskData(study, task, tuple(treated), rows, windows(task, evidence), pairs)
 
 
-def compare(given: Material, metric: Metric, arm: str, *, pairing: bool = True) -> Comparison:
+def compare(data: TaskData, metric: Metric, arm: str, *, pairing: bool = True) -> Comparison:
     """Compare one metric of one arm by its design: onset, fork pairs, difference in differences, or the jump.
 
     Parameters
     ----------
     pairing : whether fork pairs are looked for; without, a control arm gives a difference in differences.
     """
-    task, treated, rows, window = given.task, given.treated, given.rows, given.window
-    runs = [t for t in treated if t.arm == arm]
-    controls = [t for t in treated if t.detach_step is None]
-    steps = sorted(t.detach_step for t in runs if t.detach_step is not None)
-    units = _units(metric, runs, {}, 0, rows)
-    if task.detach.randomised:
-        return onset(task, metric, arm, units, window, given.seed)
-    if not controls:
-        return jump(metric, arm, units, window)
-    pairs = given.pairs(arm) if pairing else ()
+    runs, window = data.arm_rows(metric, arm), data.window
+    if data.task.detach.randomised:
+        return onset(data.task, metric, arm, runs, window)
+    if not data.controls:
+        return jump(metric, arm, runs, window)
+    pairs = data.pairs[arm] if pairing else ()
+    steps = sorted(run.detach_step for run in runs)
     middle = steps[(len(steps) - 1) // 2]
-    others = _units(metric, controls, {p.control: p.at for p in pairs}, middle, rows)
-    found = _with_control(metric, arm, units, others, pairs, window)
-    if steps[0] != steps[-1] and found.design == "did":
+    controls = data.control_rows(metric, {p.control: p.detach_step for p in pairs}, middle)
+    comparison = _with_control(metric, arm, runs, controls, pairs, window)
+    if steps[0] != steps[-1] and comparison.design == "did":
         note = f"the runs' detach steps differ: controls without a pair are cut at {middle:,}"
-        found = replace(found, caveats=(*found.caveats, note))
-    return found
-
-
-def _units(metric: Metric, runs: Sequence[Treatment], own: dict[str, int], default: int, rows: Rows) -> list[Unit]:
-    """The runs with their rows, in an order of their own: no draw depends on how they were listed."""
-    return [
-        Unit(
-            t.run_id,
-            t.seed,
-            t.arm,
-            t.detach_step if t.detach_step is not None else own.get(t.run_id, default),
-            series(rows, t.run_id, metric),
-        )
-        for t in sorted(runs, key=lambda t: (t.seed, t.run_id))
-    ]
+        comparison = replace(comparison, caveats=(*comparison.caveats, note))
+    return comparison
 
 
 def _measured(
-    units: Sequence[Unit], window: Windows, end: float, *, need_before: bool
+    runs: Sequence[RunRows], window: Windows, end: float, *, need_before: bool
 ) -> tuple[list[Unit], list[Exclusion]]:
     kept, out = [], []
-    for unit in (measure(u, window, end) for u in units):
-        if not unit.n_after:
-            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, "no row in the window after the detach"))
-        elif need_before and not unit.n_before:
-            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, "no row in the window before the detach"))
-        else:
+    for unit in (measure(run, window, end) for run in runs):
+        if unit.n_after and (unit.n_before or not need_before):
             kept.append(unit)
+        else:
+            reason = f"no row in the window {'before' if unit.n_after else 'after'} the detach"
+            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason))
     return kept, out
 
 
 def _with_control(
-    metric: Metric, arm: str, units: list[Unit], controls: list[Unit], pairs: Sequence[Pair], window: Windows
+    metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows], pairs: Sequence[Pair], window: Windows
 ) -> Comparison:
-    units, short = too_short(units, window)
+    runs, short = too_short(runs, window)
     controls, short_controls = too_short(controls, window)
-    excluded = short + short_controls
-    counted = {u.run_id for u in (*units, *controls)}
-    whole = [p for p in pairs if p.detached in counted and p.control in counted]
+    long_enough = {run.run_id for run in (*runs, *controls)}
+    whole = [p for p in pairs if p.detached in long_enough and p.control in long_enough]
     if len(whole) >= FORK_PAIRS:
-        return _fork(metric, arm, units, controls, whole, window, excluded)
-    return _did(metric, arm, units, controls, window, excluded)
+        return _fork(metric, arm, [*runs, *controls], whole, window, short + short_controls)
+    return _did(metric, arm, runs, controls, window, short + short_controls)
 
 
 def _fork(
     metric: Metric,
     arm: str,
-    units: list[Unit],
-    controls: list[Unit],
+    runs: list[RunRows],
     pairs: list[Pair],
     window: Windows,
     excluded: list[Exclusion],
 ) -> Comparison:
-    by_id = {u.run_id: u for u in (*units, *controls)}
-    in_pairs = [i for p in pairs for i in (p.detached, p.control)]
-    end = end_of([by_id[i] for i in in_pairs])
-    measured, empty = _measured([by_id[i] for i in in_pairs], window, end, need_before=False)
-    by_id = {u.run_id: u for u in measured}
-    pairs = [p for p in pairs if p.detached in by_id and p.control in by_id]
-    paired = {i for p in pairs for i in (p.detached, p.control)}
-    unpaired = tuple(u.run_id for u in (*units, *controls) if u.run_id not in paired)
-    treated, kept = [by_id[p.detached] for p in pairs], [by_id[p.control] for p in pairs]
-    values = [t.after - c.after for t, c in zip(treated, kept, strict=True)]
-    found = Comparison(
+    by_id = {run.run_id: run for run in runs}
+    in_pairs = [by_id[run_id] for p in pairs for run_id in (p.detached, p.control)]
+    end = end_of(in_pairs)
+    measured, empty = _measured(in_pairs, window, end, need_before=False)
+    units = {u.run_id: u for u in measured}
+    pairs = [p for p in pairs if p.detached in units and p.control in units]
+    paired = {run_id for p in pairs for run_id in (p.detached, p.control)}
+    unpaired = tuple(run.run_id for run in runs if run.run_id not in paired)
+    treated, controls = [units[p.detached] for p in pairs], [units[p.control] for p in pairs]
+    note = (f"{len(unpaired)} runs without a fork pair are not in it",) if unpaired else ()
+    comparison = Comparison(
         metric,
         arm,
-        kept[0].arm if kept else "",
+        controls[0].arm if controls else "",
         "fork",
         "fork pairs: paired t on after",
         tuple(treated),
-        tuple(kept),
+        tuple(controls),
         tuple(pairs),
         unpaired,
         tuple(excluded + empty),
         end,
-        values=tuple(values),
+        values=tuple(t.after - c.after for t, c in zip(treated, controls, strict=True)),
         p_floor=estimators.sign_floor(len(pairs)) if pairs else None,
-        caveats=_unpaired_note(len(unpaired)) + _end_note(end, window),
+        caveats=note + _end_note(end, window),
     )
-    return over_runs(found, "pairs")
+    return over_runs(comparison, "pairs")
 
 
 def _did(
     metric: Metric,
     arm: str,
-    units: list[Unit],
-    controls: list[Unit],
+    runs: list[RunRows],
+    control_runs: list[RunRows],
     window: Windows,
     excluded: list[Exclusion],
 ) -> Comparison:
-    end = end_of([*units, *controls])
-    control = controls[0].arm if controls else ""
-    units, empty = _measured(units, window, end, need_before=True)
-    controls, empty_controls = _measured(controls, window, end, need_before=True)
+    end = end_of([*runs, *control_runs])
+    units, empty = _measured(runs, window, end, need_before=True)
+    controls, empty_controls = _measured(control_runs, window, end, need_before=True)
     d_t, d_c = [u.change for u in units], [u.change for u in controls]
-    found = Comparison(
+    comparison = Comparison(
         metric,
         arm,
-        control,
+        control_runs[0].arm if control_runs else "",
         "did",
         "difference in differences: Welch t on each run's d",
         tuple(units),
@@ -207,34 +214,47 @@ def _did(
         caveats=_end_note(end, window),
     )
     if not d_t or not d_c:
-        return replace(
-            found, design="none", method="", refusal=f"no {'run of the arm' if not d_t else 'control run'} counts"
-        )
-    found = replace(
-        found,
+        refusal = f"no {'run of the arm' if not d_t else 'control run'} counts"
+        return replace(comparison, design="none", method="", refusal=refusal)
+    counted = {u.run_id for u in comparison.runs}
+    comparison = replace(
+        comparison,
         estimate=float(np.mean(d_t) - np.mean(d_c)),
         p_floor=estimators.label_floor([(len(d_t), len(d_c))]),
+        span=math.nan
+        if metric.scale == "log"
+        else _span([run for run in (*runs, *control_runs) if run.run_id in counted], end),
     )
-    refusal = _refuse_welch(found)
-    if refusal:
-        return replace(found, refusal=refusal)
-    return judged(found, lambda: estimators.welch(d_t, d_c))
+    if refusal := _refuse_welch(comparison):
+        return replace(comparison, refusal=refusal)
+    return judged(comparison, lambda: estimators.welch(d_t, d_c))
 
 
-def _refuse_welch(found: Comparison) -> str:
-    n_t, n_c = len(found.values), len(found.control_values)
+def _span(runs: Sequence[RunRows], end: float) -> float:
+    """The scale of a task: the distance of the 5 and 95% quantiles of all rows up to `end`, whatever arm a row is from."""
+    return float(estimators.span(np.concatenate([run.raw[run.steps <= end] for run in runs])))
+
+
+def _refuse_welch(comparison: Comparison) -> str:
+    n_t, n_c = len(comparison.values), len(comparison.control_values)
     if min(n_t, n_c) < FEWEST:
-        numbers = " against ".join(listed(found.metric, v) for v in (found.values, found.control_values))
+        arms = (comparison.values, comparison.control_values)
+        numbers = " against ".join(listed(comparison.metric, values) for values in arms)
         return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, d {numbers})"
     if unequal(n_t, n_c):
         return f"unequal arms ({n_t} against {n_c} runs): Welch's test finds what is not there when they differ so much"
     return ""
 
 
-def _unpaired_note(count: int) -> tuple[str, ...]:
-    return (f"{count} runs without a fork pair are not in it",) if count else ()
-
-
 def _end_note(end: float, window: Windows) -> tuple[str, ...]:
     short = end < WHOLE * window.total
     return (f"compared up to step {end:,.0f} of {window.total:,}, where the shortest run ends",) if short else ()
+
+
+def compare_jumps(data: TaskData, comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Each comparison's detached runs alone, by their jumps; a comparison that is one already is not made again."""
+    jumps = [
+        c if c.design == "jump" else jump(c.metric, c.arm, data.arm_rows(c.metric, c.arm), data.window)
+        for c in comparisons
+    ]
+    return [c for c in jumps if c.values]

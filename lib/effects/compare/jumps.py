@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, too_short
-from lib.effects.compare.units import Series, Unit, Windows, measure
+from lib.effects.compare.units import RunRows, Windows, measure
 from lib.study import Metric, Task
 
-SIDE_POINTS = 5  # rows a side that each run's jump needs
-
-
+SIDE_POINTS = 5  # rows per side that each run's jump needs
 HALF_WIDTH, NARROW = 0.1, 0.05  # h as a fraction of the total steps
 MANY = 4  # runs from which h is the narrow one: a curve that bends at the detach passes for a jump
 
@@ -27,102 +25,104 @@ def half_width(total: int, n: int) -> float:
     return (NARROW if n >= MANY else HALF_WIDTH) * total
 
 
-def jump(metric: Metric, arm: str, units: list[Unit], window: Windows) -> Comparison:
+def jump(metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comparison:
     """The mean over runs of the local jump at their detach, by t."""
-    units, excluded = too_short(units, window)
-    half = half_width(window.total, len(units))
-    sizes = [jump_of(u.rows, u.at, half) for u in units]
-    described = [measure(u, window, end_of(units)) for u in units]
-    found = Comparison(
+    runs, excluded = too_short(runs, window)
+    if not runs:
+        return _nothing(metric, arm, excluded, window)
+    end, half = end_of(runs), half_width(window.total, len(runs))
+    sizes = [jump_of(run, run.detach_step, half) for run in runs]
+    fewest = [min(rows) for _, rows in sizes]
+    comparison = Comparison(
         metric,
         arm,
         "",
         "jump",
         f"local jump at the detach, h = {half:,.0f} steps, t over runs",
-        tuple(described),
+        tuple(measure(run, window, end) for run in runs),
         excluded=tuple(excluded),
-        end=end_of(units),
-        half=half,
+        end=end,
+        half_width=half,
     )
-    if not units:
-        return replace(found, design="none", method="", refusal="no run counts")
-    sparse = [min(sides) < SIDE_POINTS for _, sides in sizes]
-    if all(sparse):
-        fewest = min(min(sides) for _, sides in sizes)
-        return replace(found, refusal=_sparse(fewest, half))
-    out = [Exclusion(u.run_id, u.seed, u.arm, _sparse(min(s), half)) for u, (_, s) in zip(units, sizes, strict=True)]
-    excluded += [e for e, bad in zip(out, sparse, strict=True) if bad]
-    kept = {u.run_id for u, bad in zip(units, sparse, strict=True) if not bad}
-    found = replace(
-        found,
-        units=tuple(u for u in described if u.run_id in kept),
+    if max(fewest) < SIDE_POINTS:
+        return replace(comparison, refusal=_sparse(min(fewest), half))
+    excluded += [
+        Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half))
+        for run, rows in zip(runs, fewest, strict=True)
+        if rows < SIDE_POINTS
+    ]
+    dense = [rows >= SIDE_POINTS for rows in fewest]
+    comparison = replace(
+        comparison,
+        units=tuple(unit for unit, kept in zip(comparison.units, dense, strict=True) if kept),
         excluded=tuple(excluded),
-        values=tuple(b for (b, _), bad in zip(sizes, sparse, strict=True) if not bad),
+        values=tuple(size for (size, _), kept in zip(sizes, dense, strict=True) if kept),
     )
-    return over_runs(found, "runs")
+    return over_runs(comparison, "runs")
+
+
+def _nothing(metric: Metric, arm: str, excluded: list[Exclusion], window: Windows) -> Comparison:
+    half = half_width(window.total, 0)
+    return Comparison(metric, arm, "", "none", "", excluded=tuple(excluded), half_width=half, refusal="no run counts")
 
 
 def _sparse(fewest: int, half: float) -> str:
     return f"fewer than {SIDE_POINTS} rows a side within {half:,.0f} steps of the detach ({fewest})"
 
 
-def jump_of(rows: Series, at: float, half: float) -> tuple[float, tuple[int, int]]:
+def jump_of(run: RunRows, step: float, half: float) -> tuple[float, tuple[int, int]]:
     """A run's jump at a step, and the rows before and after within `half` that it rests on."""
-    near = rows.window(at - half, at + half, closed=True)
-    weights, counts = estimators.jump_weights(near.steps, at, half)
+    near = run.within(step - half, step + half, closed=True)
+    weights, counts = estimators.jump_weights(near.steps, step, half)
     size = float((weights @ near.values)[0]) if len(near.steps) else math.nan
     return size, (int(counts[0, 0]), int(counts[0, 1]))
 
 
-def onset(task: Task, metric: Metric, arm: str, units: list[Unit], window: Windows, seed: int) -> Comparison:
+def onset(task: Task, metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comparison:
     """The mean jump at randomly drawn detach steps, against the same at steps redrawn from the design.
 
     p is the permutation's, exact for any curves; the interval is the t one of the runs' jumps. A verdict needs both.
     """
-    units, excluded = too_short(units, window)
-    half = half_width(window.total, len(units))
-    drawn = drawn_onsets(task, len(units), seed)
-    kept, values, again = [], [], []
-    for unit, steps in zip(units, drawn.T, strict=True):
-        size, sides = jump_of(unit.rows, unit.at, half)
-        redrawn, counts = estimators.local_jumps(unit.rows.steps, unit.rows.values, steps, half)
-        fewest = min(*sides, int(counts.min()))
+    runs, excluded = too_short(runs, window)
+    if not runs:
+        return replace(_nothing(metric, arm, excluded, window), p_floor=1 / (estimators.DRAWS + 1))
+    end, half = end_of(runs), half_width(window.total, len(runs))
+    kept, values, redrawn = [], [], []
+    for run, steps in zip(runs, redrawn_steps(task, len(runs)).T, strict=True):
+        size, rows = jump_of(run, run.detach_step, half)
+        jumps, counts = estimators.local_jumps(run.steps, run.values, steps, half)
+        fewest = min(*rows, int(counts.min()))
         if fewest < SIDE_POINTS:
             reason = f"{_sparse(fewest, half)}, here or at another step of the design"
-            excluded.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason))
+            excluded.append(Exclusion(run.run_id, run.seed, run.arm, reason))
             continue
-        kept.append(unit)
+        kept.append(run)
         values.append(size)
-        again.append(redrawn)
-    described = [measure(u, window, end_of(units)) for u in kept or units]
-    found = Comparison(
+        redrawn.append(jumps)
+    comparison = Comparison(
         metric,
         arm,
         "",
         "onset",
-        f"randomised onset: mean jump, h = {half:,.0f} steps, p over {len(drawn):,} redrawn designs; interval by t",
-        tuple(described),
+        f"randomised onset: mean jump, h = {half:,.0f} steps, p over {estimators.DRAWS:,} redrawn designs; interval by t",
+        tuple(measure(run, window, end) for run in kept or runs),
         excluded=tuple(excluded),
-        end=end_of(units),
-        half=half,
+        end=end,
+        half_width=half,
         values=tuple(values),
-        p_floor=1 / (len(drawn) + 1),
+        p_floor=1 / (estimators.DRAWS + 1),
     )
     if not values:
-        return (
-            replace(found, refusal=excluded[-1].reason)
-            if units
-            else replace(found, design="none", method="", refusal="no run counts")
-        )
-    found = over_runs(found, "runs")
-    if found.refusal:
-        return found
-    return replace(found, p=estimators.onset_p(found.estimate, np.mean(again, axis=0)))
+        return replace(comparison, refusal=excluded[-1].reason)
+    comparison = over_runs(comparison, "runs")
+    if comparison.refusal:
+        return comparison
+    return replace(comparison, p=estimators.onset_p(comparison.estimate, np.mean(redrawn, axis=0)))
 
 
-def drawn_onsets(task: Task, runs: int, seed: int) -> NDArray[np.float64]:
+def redrawn_steps(task: Task, runs: int) -> NDArray[np.float64]:
     """Detach steps (draws, runs) redrawn from a task's uniform design, rounded to whole steps."""
     design = task.detach.randomised
     low, high = (design.low, design.high) if design else (0.0, 1.0)
-    drawn = np.random.default_rng(seed).uniform(low, high, size=(estimators.DRAWS, runs))
+    drawn = np.random.default_rng(0).uniform(low, high, size=(estimators.DRAWS, runs))
     return np.round(drawn * task.total_steps)

@@ -54,22 +54,33 @@ def windows(task: Task, evidence: Evidence) -> Windows:
     return Windows(task.total_steps, steps(evidence.before), after, steps(evidence.settle))
 
 
-@dataclass(frozen=True)
-class Series:
-    """One run's finite raw rows of one metric, sorted by step, as logged; `log` where the metric is a log one.
+def load(history: History, runs: Sequence[str], keys: Sequence[str]) -> Rows:
+    """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
+    series = {(run_id, key): history.series(run_id, key) for run_id in runs for key in keys}
+    return {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
 
-    `not_finite` and `not_positive` count the rows left out.
+
+@dataclass(frozen=True)
+class RunRows:
+    """One run's usable rows of a metric, sorted by step, beside its detach step T (a control's is its counterpart's).
+
+    `raw` are the values as logged; of a log metric (`log`) only those above 0. `not_finite` and `not_positive` count the
+    rows left out.
     """
 
+    run_id: str
+    seed: str
+    arm: str
+    detach_step: int
     steps: NDArray[np.int64]
     raw: NDArray[np.float64]
+    log: bool = False
     not_finite: int = 0
     not_positive: int = 0
-    log: bool = False
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """What is averaged: logs of a log metric, made when they are asked for (a study's rows may fill the memory)."""
+        """The numbers that are averaged and fitted: logs of a log metric."""
         return np.log(self.raw) if self.log else self.raw
 
     @property
@@ -77,52 +88,48 @@ class Series:
         """The last step with a usable value; -1 where there is none."""
         return int(self.steps[-1]) if len(self.steps) else -1
 
-    def window(self, low: float, high: float, *, closed: bool) -> "Series":
+    def within(self, low: float, high: float, *, closed: bool) -> "RunRows":
         """The rows on (low, high], or on [low, high] where closed."""
-        start, end = (
-            np.searchsorted(self.steps, low, "left" if closed else "right"),
-            np.searchsorted(self.steps, high, "right"),
-        )
+        start = np.searchsorted(self.steps, low, "left" if closed else "right")
+        end = np.searchsorted(self.steps, high, "right")
         return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
 
 
-def load(history: History, runs: Sequence[str], keys: Sequence[str]) -> Rows:
-    """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
-    series = {(run_id, key): history.series(run_id, key) for run_id in runs for key in keys}
-    return {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
-
-
-def series(rows: Rows, run_id: str, metric: Metric) -> Series:
+def run_rows(rows: Rows, run_id: str, seed: str, arm: str, detach_step: int, metric: Metric) -> RunRows:
     """A run's usable rows of a metric; empty where it logged none."""
     none = np.array([], dtype=np.int64), np.array([], dtype=np.float64)
     steps, values = rows.get((run_id, metric.key), none)
-    finite = np.isfinite(values)
-    lost, bad = int((~finite).sum()), 0
-    if lost:
-        steps, values = steps[finite], values[finite]
     log = metric.scale == "log"
-    if log and (bad := int((values <= 0).sum())):
-        steps, values = steps[values > 0], values[values > 0]
-    return Series(steps, values, lost, bad, log)
+    finite = np.isfinite(values)
+    usable = finite & (values > 0) if log else finite
+    if not usable.all():
+        steps, values = steps[usable], values[usable]
+    not_finite = int((~finite).sum())
+    return RunRows(
+        run_id, seed, arm, detach_step, steps, values, log, not_finite, len(usable) - not_finite - len(values)
+    )
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One run in a comparison: its detach step T (a control's is that of its counterpart) and its two numbers.
+    """One run in a comparison, as numbers.
 
     `before` and `after` are means over the rows of their windows (of logs for a log metric), NaN where a window holds
-    none.
+    none; `lowest` and `highest` are the extremes of the whole run, in the metric's unit.
     """
 
     run_id: str
     seed: str
     arm: str
-    at: int
-    rows: Series
-    before: float = math.nan
-    after: float = math.nan
-    n_before: int = 0
-    n_after: int = 0
+    detach_step: int
+    before: float
+    after: float
+    n_before: int
+    n_after: int
+    lowest: float
+    highest: float
+    not_finite: int
+    not_positive: int
 
     @property
     def change(self) -> float:
@@ -130,31 +137,34 @@ class Unit:
         return self.after - self.before
 
 
-def measure(unit: Unit, window: Windows, end: float) -> Unit:
-    """The unit with its numbers: a row logged exactly at T counts as before, and nothing beyond `end` counts."""
-    left = unit.rows.window(unit.at - window.before, unit.at, closed=True).values
-    start = unit.at + window.settle
-    right = unit.rows.window(start, min(end, start + window.after), closed=False).values
+def measure(run: RunRows, window: Windows, end: float) -> Unit:
+    """The run's numbers: a row logged exactly at T counts as before, and nothing beyond `end` counts."""
+    start = run.detach_step + window.settle
+    before = run.within(run.detach_step - window.before, run.detach_step, closed=True).values
+    after = run.within(start, min(end, start + window.after), closed=False).values
     return Unit(
-        unit.run_id,
-        unit.seed,
-        unit.arm,
-        unit.at,
-        unit.rows,
-        before=float(left.mean()) if len(left) else math.nan,
-        after=float(right.mean()) if len(right) else math.nan,
-        n_before=len(left),
-        n_after=len(right),
+        run.run_id,
+        run.seed,
+        run.arm,
+        run.detach_step,
+        float(before.mean()) if len(before) else math.nan,
+        float(after.mean()) if len(after) else math.nan,
+        len(before),
+        len(after),
+        float(run.raw.min()),
+        float(run.raw.max()),
+        run.not_finite,
+        run.not_positive,
     )
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A detached run and the control that shares its history up to the detach at `at`."""
+    """A detached run and the control that shares its history up to the detach step."""
 
     detached: str
     control: str
-    at: int
+    detach_step: int
     seed: str
 
     @property
@@ -174,42 +184,38 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
 
     Returns
     -------
-    One pair a detached run at most, and each control in one pair: of several that match the one of the same seed, else
-    the first by seed. Runs that logged nothing below the detach pair with none.
+    At most one pair per detached run and per control: of several controls that match, the one of the same seed, else the
+    first by seed. Runs that logged nothing below the detach pair with none.
     """
-    order = sorted(treated, key=lambda t: (t.seed, t.run_id))
-    controls = [t for t in order if t.detach_step is None]
-    free = {t.run_id: t for t in controls}
-    found: list[Pair] = []
-    history = cache(partial(_fingerprint, rows, keys))
-    candidates = []
-    for run in (t for t in order if t.detach_step is not None):
-        own = history(run.run_id, run.detach_step or 0)
-        same = [c for c in controls if own and own == history(c.run_id, run.detach_step or 0)]
-        candidates.append((run, same))
+    runs = sorted(treated, key=lambda t: (t.seed, t.run_id))
+    free = {t.run_id: t for t in runs if t.detach_step is None}
+    fingerprint = cache(partial(_fingerprint, rows, keys))
+    alike = {}
+    for run in (t for t in runs if t.detach_step is not None):
+        history = fingerprint(run.run_id, run.detach_step or 0)
+        alike[run.run_id] = [c for c in free if history and history == fingerprint(c, run.detach_step or 0)]
+    pairs: dict[str, Pair] = {}
     for by_seed in (True, False):  # pairs of one seed first, so that no other run takes their control
-        for run, same in candidates:
-            if any(p.detached == run.run_id for p in found):
-                continue
-            fitting = [c for c in same if c.run_id in free and (c.seed == run.seed or not by_seed)]
-            if fitting:
-                del free[fitting[0].run_id]
-                found.append(Pair(run.run_id, fitting[0].run_id, run.detach_step or 0, run.seed))
-    return tuple(sorted(found, key=lambda p: (p.seed, p.detached)))
+        for run in (t for t in runs if t.run_id in alike and t.run_id not in pairs):
+            controls = [c for c in alike[run.run_id] if c in free and (free[c].seed == run.seed or not by_seed)]
+            if controls:
+                pairs[run.run_id] = Pair(run.run_id, controls[0], run.detach_step or 0, run.seed)
+                del free[controls[0]]
+    return tuple(sorted(pairs.values(), key=lambda p: (p.seed, p.detached)))
 
 
-def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, at: int) -> str:
+def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> str:
     """A digest of every row of the metrics strictly below a step; empty where there is none."""
-    digest, seen = hashlib.blake2b(digest_size=16), 0
+    digest, count = hashlib.blake2b(digest_size=16), 0
     for key in sorted(keys):
         if (run_id, key) not in rows:
             continue
         steps, values = rows[run_id, key]
-        early = steps < at
-        seen += int(early.sum())
+        early = steps < before
         plain = np.where(np.isnan(values[early]), np.nan, values[early]) + 0.0  # one NaN, and no -0.0
+        count += len(plain)
         if len(plain):
             digest.update(f"{key}\0{len(plain)}\0".encode())
             digest.update(steps[early].tobytes())
             digest.update(plain.tobytes())
-    return digest.hexdigest() if seen else ""
+    return digest.hexdigest() if count else ""

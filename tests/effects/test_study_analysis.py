@@ -1,27 +1,17 @@
 """What stands behind the effects: frames for the page, the long table, sentences and the checklist."""
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
-from lib.effects import (
-    claim,
-    effects_detail,
-    gap_table,
-    gates,
-    jump_fit_table,
-    material,
-    pair_difference_table,
-    per_run_table,
-    placebo_table,
-    power_hints,
-    study_effects,
-)
+from lib.effects import Check, checklist, claim, effects_detail
 from lib.effects.checklist import rivals
 from lib.effects.detail_table import DETAIL
+from lib.effects.study_analysis import TaskRuns, analyse_runs
 from lib.study import DetachRule, Evidence, Metric, Signal, Task
-from tests.support.effects_kit import LOSS, REWARD, Run, history, steps_run, study, task, treatments
+from tests.support.effects_kit import LOSS, REWARD, Run, analysed, history, steps_run, study, task, treatments
 
 AFTERS = ((11, 10), (22, 20), (33, 30))
 
@@ -43,20 +33,17 @@ def _lines(n=3, jump=2.0):
     return [Run(f"{i}", 50, {"reward": [(s, s + (jump + i if s > 50 else 0)) for s in range(101)]}) for i in range(n)]
 
 
-def _given(runs, asked=None, **options):
-    asked = asked or study()
-    return material(asked, asked.tasks[0], history(runs), treatments(runs), **options)
+def _task(runs, of=None, evidence=None, **options):
+    return analysed(runs, of, evidence, **options).tasks[0]
 
 
-def _claim(runs, asked=None, **options):
-    asked = asked or study()
-    treated = treatments(runs)
-    found = study_effects(asked, {"walk": (history(runs), treated)}, **options)
-    return claim(found.row(0, named=True), asked, treated)
+def _claim(runs, of=None, evidence=None):
+    of = of or study()
+    return claim(analysed(runs, of, evidence).effects.row(0, named=True), of, treatments(runs))
 
 
 def test_per_run_of_fork_pairs():
-    frame = per_run_table(_given(_forks()))
+    frame = _task(_forks()).per_run
     assert frame.select("arm", "seed", "pair", "before", "after", "change", "effect").rows() == [
         ("detached", "0", "0", 1.0, 11.0, 10.0, 1.0),
         ("detached", "1", "1", 2.0, 22.0, 20.0, 2.0),
@@ -71,29 +58,29 @@ def test_per_run_of_fork_pairs():
 
 def test_per_run_of_arms_takes_the_controls_mean_off():
     # d of the controls is 1, 2, 3 and of the detached 10, 12, 14
-    assert per_run_table(_given(_arms()))["effect"].drop_nulls().to_list() == [8.0, 10.0, 12.0]
+    assert _task(_arms()).per_run["effect"].drop_nulls().to_list() == [8.0, 10.0, 12.0]
 
 
 def test_per_run_of_log_metrics_is_on_their_own_scale():
-    frame = per_run_table(_given(_forks("loss"), study(metrics=[LOSS])))
+    frame = _task(_forks("loss"), study(metrics=[LOSS])).per_run
     first = frame.row(0, named=True)
     assert (first["before"], first["after"]) == (pytest.approx(1.0), pytest.approx(11.0))
     assert (first["change"], first["effect"]) == (pytest.approx(10.0), pytest.approx(0.1))
 
 
 def test_pair_differences_by_hand():
-    frame = pair_difference_table(_given(_forks()))
+    frame = _task(_forks()).differences
     assert frame["step"].to_list() == [float(s) for s in range(0, 101, 10)]
     assert frame.filter(pl.col("step") <= 50)["difference"].to_list() == [0.0] * 6
     last = frame.row(-1, named=True)
     reach = 4.302652729911275 / math.sqrt(3)
     assert (last["difference"], last["n"]) == (2.0, 3)
     assert (last["ci_low"], last["ci_high"]) == (pytest.approx(2 - reach), pytest.approx(2 + reach))
-    assert pair_difference_table(_given(_arms())).is_empty()
+    assert _task(_arms()).differences.is_empty()
 
 
 def test_jump_fits_meet_the_jump():
-    frame = jump_fit_table(_given(_lines()))
+    frame = _task(_lines()).fits
     run = frame.filter(seed="1")
     assert run.select("side", "jump", "rows").unique().sort("side").rows() == [
         ("after", pytest.approx(3.0), 10),
@@ -105,7 +92,7 @@ def test_jump_fits_meet_the_jump():
 
 
 def test_the_placebo_holds_the_real_step_once():
-    frame = placebo_table(_given(_lines()))
+    frame = _task(_lines()).placebo
     real = frame.filter("real")
     assert real.select("step", "jump", "n").rows() == [(50.0, pytest.approx(3.0), 3)]
     far = frame.filter(~pl.col("real") & ~pl.col("overlaps"))
@@ -130,7 +117,7 @@ def test_the_gap_is_a_ratio_of_ratios():
             train = [(s, 1.0 + i) for s in range(0, 101, 5)]
             val = [(s, (1.0 + i) * (2.0 if s <= 50 else after)) for s in range(0, 101, 10)]
             runs.append(Run(f"{i}", at, {"train/x": train, "val/x": val}))
-    frame = gap_table(_given(runs, _gap_study()))
+    frame = _task(runs, _gap_study()).gap
     row = frame.row(0, named=True)
     assert frame["metric"].to_list() == ["val/x : train/x"]
     assert (row["design"], row["before"]) == ("fork", pytest.approx(2.0))
@@ -141,7 +128,7 @@ def test_the_gap_is_a_ratio_of_ratios():
 
 def test_effects_detail_holds_every_number_once():
     runs = _forks()
-    detail = effects_detail(study(), {"walk": (history(runs), treatments(runs))})
+    detail = effects_detail(analysed(runs))
     assert detail.schema == DETAIL
     kept = detail.filter(kind="run", name="effect")
     assert kept.select("seed", "pair", "value").rows() == [("0", "0", 1.0), ("1", "1", 2.0), ("2", "2", 3.0)]
@@ -155,9 +142,9 @@ def test_effects_detail_holds_every_number_once():
 
 def test_unpaired_runs_are_listed():
     runs = [*_forks(), steps_run("9", None, 77.0, 78.0)]
-    tasks = {"walk": (history(runs), treatments(runs))}
-    assert effects_detail(study(), tasks).filter(kind="unpaired")["run_id"].to_list() == ["9-None"]
-    row = study_effects(study(), tasks).row(0, named=True)
+    analysis = analysed(runs)
+    assert effects_detail(analysis).filter(kind="unpaired")["run_id"].to_list() == ["9-None"]
+    row = analysis.effects.row(0, named=True)
     assert (row["n_control"], row["reasons"].split("; ")[-1]) == (3, "1 runs without a fork pair are not in it")
 
 
@@ -214,55 +201,63 @@ def test_claims_that_cannot_be_made_say_why():
 
 def test_power_hints_follow_the_noncentral_t():
     # sd of the differences 1, 2, 3 is 1, the controls' level 20: 10% is 2 sd, 25% is 5 sd
-    frame = power_hints(_given(_forks()))
+    frame = _task(_forks()).hints
     assert frame.select("percent", "seeds").rows() == [(10, 5), (25, 3)]  # 5 pairs: G*Power's table for d = 2
     assert frame["text"][0] == "10%: about 5 fork pairs (t test, 80% power, spread as seen)"
-    few = power_hints(_given(_lines(2)))
+    few = _task(_lines(2)).hints
     assert few["seeds"].to_list() == [None, None]
     assert "too few runs" in few["text"][0]
 
 
-def _gate(name, found):
-    return next(g for g in found if g.name == name)
+def _check(name, task_analysis) -> Check:
+    return next(check for check in checklist(task_analysis) if check.name == name)
 
 
-def test_gates_of_a_whole_study_pass():
-    found = gates(_given(_forks()), configs={})
-    assert [g.name for g in found if not g.passed] == []
-    assert "3 of them fork pairs" in _gate("Control arm", found).text
+def _failed(task_analysis):
+    return [check for check in checklist(task_analysis) if not check.passed]
 
 
-def test_gates_name_what_is_missing_and_what_would_mend_it():
-    given = _given(_lines(2), evidence=Evidence(before=0.3))
-    found = gates(given, left_out=("x",))
-    assert [g.name for g in found if not g.passed] == ["Control arm", "Seeds", "Window declared", "Runs set aside"]
-    assert all(g.mend for g in found if not g.passed)
-    assert _gate("Window declared", found).text.startswith("Exploratory: window changed after looking")
-    assert "Rival schedules" not in [g.name for g in found]
+def test_every_condition_of_a_whole_study_is_met():
+    whole = _task(_forks())
+    assert _failed(whole) == []
+    assert "3 of them fork pairs" in _check("Control arm", whole).text
 
 
-def test_the_points_gate_says_how_often_to_log():
+def test_the_checklist_names_what_is_missing_and_what_would_mend_it():
+    few = _task(_lines(2), evidence=Evidence(before=0.3), set_aside=("x",))
+    assert [c.name for c in _failed(few)] == ["Control arm", "Seeds", "Window declared", "Runs set aside"]
+    assert all(c.remedy for c in _failed(few))
+    assert _check("Window declared", few).text.startswith("Exploratory: window changed after looking")
+
+
+def test_the_points_check_says_how_often_to_log():
     sparse = [Run(r.seed, 50, {"reward": r.points["reward"][::4]}) for r in _lines(3)]
-    gate = _gate("Points per side", gates(_given(sparse)))
-    assert not gate.passed
-    assert "Log at least every 2 steps" in gate.mend
+    points = _check("Points per side", _task(sparse))
+    assert not points.passed
+    assert "Log at least every 2 steps" in points.remedy
 
 
-def test_short_and_left_out_runs_fail_their_gates():
+def test_short_and_left_out_runs_fail_their_checks():
     runs = [Run(r.seed, r.at, {"reward": [p for p in r.points["reward"] if p[0] <= 80]}) for r in _arms()]
     short = Run("9", 50, {"reward": [(s, 1.0) for s in range(0, 59, 2)]})
-    found = gates(_given([*runs, short]))
-    assert "seed 9 of detached (ends before T + 0.1 S (last row at 58))" in _gate("Runs counted", found).text
-    assert "80 (reward) of 100 steps" in _gate("Runs to the end", found).text
+    task_analysis = _task([*runs, short])
+    counted, whole = _check("Runs counted", task_analysis), _check("Runs to the end", task_analysis)
+    assert "seed 9 of detached (ends before T + 0.1 S (last row at 58))" in counted.text
+    assert "80 (reward) of 100 steps" in whole.text
+    assert not counted.passed and not whole.passed
 
 
-def test_a_signal_that_disagrees_fails_its_gate():
-    asked = study(Task(name="walk", total_steps=100, detach=DetachRule(step=50, signal=Signal("lr"))))
-    assert _gate("Detach seen", gates(_given(_forks(), asked))).passed
+@pytest.mark.parametrize("signal", ["agrees", "disagrees", "not logged"])
+def test_a_signal_that_disagrees_fails_its_check(signal):
+    walk = Task(name="walk", total_steps=100, detach=DetachRule(step=50, signal=Signal("lr")))
+    treated = [replace(t, signal=signal) for t in treatments(_forks())]
+    runs = TaskRuns(history(_forks()), treated, configs={})
+    check = _check("Detach seen", analyse_runs(study(walk), {"walk": runs}).tasks[0])
+    assert check.passed == (signal == "agrees")
 
 
 @pytest.mark.parametrize(
-    ("config", "found"),
+    ("config", "schedules"),
     [
         ({"noise_until": 45}, [("noise_until", (45.0,), True)]),
         ({"noise_until": 61}, []),
@@ -272,55 +267,43 @@ def test_a_signal_that_disagrees_fails_its_gate():
         ({"decay_steps": True, "steps": 100}, []),
     ],
 )
-def test_rival_schedules_are_found_in_configs(config, found):
+def test_rival_schedules_are_found_in_configs(config, schedules):
     runs = _forks()
-    given = _given(runs)
-    same = rivals(given, {r.name: config for r in runs})
-    assert [(r.key, r.values, r.shared) for r in same] == found
-    gate = _gate("Rival schedules", gates(given, {r.name: config for r in runs}))
-    assert gate.passed
-    only = gates(given, {r.name: config for r in runs if r.at})
-    assert _gate("Rival schedules", only).passed == (not found)
+    both = _task(runs, configs={r.name: config for r in runs})
+    assert [(r.key, r.values, r.shared) for r in rivals(both)] == schedules
+    assert _check("Rival schedules", both).passed
+    detached_alone = _task(runs, configs={r.name: config for r in runs if r.at})
+    assert _check("Rival schedules", detached_alone).passed == (not schedules)
 
 
 def test_effects_across_tasks_by_hand():
     # Each task's reward spans the same range; log losses need no scale: the mean of log ratios
-    asked = study(task(key="walk"), task(key="run"), metrics=[LOSS])
+    two = study(task(key="walk"), task(key="run"), metrics=[LOSS])
 
     def runs(factor):
         t = [steps_run(f"{i}", 50, 1.0 + i, (1.0 + i) * factor * 1.05**i, "loss") for i in range(3)]
         return t + [steps_run(f"{i}", None, 5.0 + i, (5.0 + i) * 1.02**i, "loss") for i in range(3)]
 
-    first, second = runs(0.5), runs(0.8)
-    found = study_effects(
-        asked, {"walk": (history(first), treatments(first)), "run": (history(second), treatments(second, "run"))}
-    )
-    row = found.filter(task="*").row(0, named=True)
-    each = found.filter(pl.col("task") != "*")
+    analysis = analysed({"walk": runs(0.5), "run": runs(0.8)}, two)
+    row = analysis.effects.filter(task="*").row(0, named=True)
+    each = analysis.effects.filter(pl.col("task") != "*")
     assert row["change"] == pytest.approx(math.exp(each["change"].log1p().mean()) - 1)
     assert (row["design"], row["n_arm"], row["n_control"]) == ("did", 6, 6)
     assert row["p_floor"] == pytest.approx(2 / 400)
     assert row["verdict"] == "supported"
-    said = claim(row, asked)
-    assert said.startswith("Across 2 tasks, detaching the encoder lowered loss by ")
-    detail = effects_detail(
-        asked, {"walk": (history(first), treatments(first)), "run": (history(second), treatments(second, "run"))}
-    )
-    labels = detail.filter(task="*", name="labels within tasks").row(0, named=True)
+    assert claim(row, two).startswith("Across 2 tasks, detaching the encoder lowered loss by ")
+    labels = effects_detail(analysis).filter(task="*", name="labels within tasks").row(0, named=True)
     assert labels["p_value"] == pytest.approx(2 / 400)
 
 
 def test_linear_metrics_across_tasks_are_in_units_of_their_range():
-    asked = study(task(key="walk"), task(key="run"), metrics=[REWARD])
+    two = study(task(key="walk"), task(key="run"), metrics=[REWARD])
     small, large = (
         _arms(),
         [Run(r.seed, r.at, {"reward": [(s, 1000 * v) for s, v in r.points["reward"]]}) for r in _arms()],
     )
-    found = study_effects(
-        asked, {"walk": (history(small), treatments(small)), "run": (history(large), treatments(large, "run"))}
-    )
-    alone = found.filter(task="*").row(0, named=True)
+    row = analysed({"walk": small, "run": large}, two).effects.filter(task="*").row(0, named=True)
     values = pl.Series([v for r in small for _, v in r.points["reward"]])
     span = values.quantile(0.95, "linear") - values.quantile(0.05, "linear")
-    assert alone["change"] == pytest.approx(10.0 / span)  # both tasks: d of 10, 12, 14 against 1, 2, 3
-    assert "units of the range" in alone["method"]
+    assert row["change"] == pytest.approx(10.0 / span)  # both tasks: d of 10, 12, 14 against 1, 2, 3
+    assert "units of the range" in row["method"]

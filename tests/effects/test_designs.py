@@ -120,18 +120,18 @@ def test_each_run_jumps_at_its_own_step():
 
 def test_onset_uses_the_design():
     rule = DetachRule(ratio_key="r", randomised=Randomised(0.3, 0.7))
-    asked = study(Task(name="walk", total_steps=1000, detach=rule))
+    randomised = study(Task(name="walk", total_steps=1000, detach=rule))
     runs = [
         Run(f"{i}", at, {"reward": [(s, s / 100 + (5 + i if s > at else 0)) for s in range(0, 1001, 5)]})
         for i, at in enumerate((320, 410, 520, 640))
     ]
-    row = one_task(runs, asked, seed=1).row(0, named=True)
+    row = one_task(runs, randomised).row(0, named=True)
     assert (row["design"], row["n_arm"]) == ("onset", 4)
     assert row["change"] == pytest.approx(6.5)
     assert row["p_floor"] == 1 / 10_000
     assert row["p_value"] < 0.01
     assert row["verdict"] == "supported"
-    again = one_task(list(reversed(runs)), asked, seed=1).row(0, named=True)
+    again = one_task(list(reversed(runs)), randomised).row(0, named=True)
     assert again["p_value"] == row["p_value"]
 
 

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from lib.effects import effects_detail, study_effects
-from lib.runs import of_task, treatments
+from lib.effects import analyse, effects_detail
 from lib.sources import fetch
 from lib.study import load_study
 
@@ -16,21 +15,18 @@ DEMO = Path(__file__).parents[2] / "data" / "demo"
 
 
 @pytest.fixture(scope="module")
-def inputs():
-    study = load_study(str(DEMO / "study.toml"))
-    manifest = fetch(study)
-    treated = treatments(study, manifest)
-    return (
-        study,
-        manifest,
-        {task.key: (manifest.history(manifest.of_task(task.key)), of_task(treated, task.key)) for task in study.tasks},
-    )
+def manifest():
+    return fetch(load_study(str(DEMO / "study.toml")))
 
 
 @pytest.fixture(scope="module")
-def found(inputs):
-    study, _, tasks = inputs
-    return study_effects(study, tasks)
+def analysis(manifest):
+    return analyse(load_study(str(DEMO / "study.toml")), manifest)
+
+
+@pytest.fixture(scope="module")
+def effects(analysis):
+    return analysis.effects
 
 
 def _means(manifest, task, metric, low, high, *, log=False):
@@ -48,12 +44,12 @@ def _means(manifest, task, metric, low, high, *, log=False):
 
 
 @pytest.mark.parametrize("task", ["cartpole-swingup", "acrobot-swingup"])
-def test_the_loss_claim_of_the_demo(inputs, found, task):
+def test_the_loss_claim_of_the_demo(manifest, effects, task):
     metric = "validation_all/consistency_loss"
-    detached, control = _means(inputs[1], task, metric, 50_000, 100_000, log=True)
+    detached, control = _means(manifest, task, metric, 50_000, 100_000, log=True)
     test = stats.ttest_rel(detached, control)
     low, high = test.confidence_interval(0.95)
-    row = found.filter(task=task, metric=metric).row(0, named=True)
+    row = effects.filter(task=task, metric=metric).row(0, named=True)
     assert (row["design"], row["n_arm"]) == ("fork", 6)
     assert row["change"] == pytest.approx(np.expm1((detached - control).mean()))
     assert (row["ci_low"], row["ci_high"]) == (pytest.approx(np.expm1(low)), pytest.approx(np.expm1(high)))
@@ -61,32 +57,32 @@ def test_the_loss_claim_of_the_demo(inputs, found, task):
     assert row["after"] == pytest.approx(stats.gmean(np.exp(detached)))
 
 
-def test_the_reward_claim_of_the_demo(inputs, found):
+def test_the_reward_claim_of_the_demo(manifest, effects):
     metric, task = "eval/episode_reward", "cartpole-swingup"
-    detached, control = _means(inputs[1], task, metric, 50_000, 100_000)
+    detached, control = _means(manifest, task, metric, 50_000, 100_000)
     test = stats.ttest_rel(detached, control)
-    row = found.filter(task=task, metric=metric).row(0, named=True)
+    row = effects.filter(task=task, metric=metric).row(0, named=True)
     assert row["change"] == pytest.approx((detached - control).mean())
     assert row["change_pct"] == pytest.approx(100 * (detached - control).mean() / control.mean())
     assert row["ci_low"] == pytest.approx(test.confidence_interval(0.95).low)
     assert row["verdict"] == "not shown"
 
 
-def test_holm_over_the_demo(found):
-    found = found.drop_nulls("p_value")
-    p = found["p_value"].to_numpy()
+def test_holm_over_the_demo(effects):
+    effects = effects.drop_nulls("p_value")
+    p = effects["p_value"].to_numpy()
     order = np.argsort(p)
     adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    assert found["p_holm"].to_numpy()[order] == pytest.approx(adjusted)
+    assert effects["p_holm"].to_numpy()[order] == pytest.approx(adjusted)
 
 
-def test_the_effect_across_the_demo_is_the_mean_of_the_differences_in_differences(inputs, found):
+def test_the_effect_across_the_demo_is_the_mean_of_the_differences_in_differences(manifest, effects):
     metric, differences = "train/consistency_loss", []
     for task in ("acrobot-swingup", "cartpole-swingup"):
-        after = _means(inputs[1], task, metric, 50_000, 100_000, log=True)
-        before = _means(inputs[1], task, metric, 39_999, 50_000, log=True)
+        after = _means(manifest, task, metric, 50_000, 100_000, log=True)
+        before = _means(manifest, task, metric, 39_999, 50_000, log=True)
         differences.append([a - b for a, b in zip(after, before, strict=True)])
-    row = found.filter(task="*", metric=metric).row(0, named=True)
+    row = effects.filter(task="*", metric=metric).row(0, named=True)
     assert row["change"] == pytest.approx(np.expm1(np.mean([(t.mean() - c.mean()) for t, c in differences])))
     variance = sum(g.var(ddof=1) / 6 for pair in differences for g in pair)
     df = variance**2 / sum((g.var(ddof=1) / 6) ** 2 / 5 for pair in differences for g in pair)
@@ -94,16 +90,15 @@ def test_the_effect_across_the_demo_is_the_mean_of_the_differences_in_difference
     assert np.log1p(row["ci_high"]) - np.log1p(row["change"]) == pytest.approx(reach)
 
 
-def test_the_sign_flip_of_the_demo(inputs):
-    study, manifest, tasks = inputs
+def test_the_sign_flip_of_the_demo(manifest, analysis):
     metric, task = "eval/episode_reward", "acrobot-swingup"
     detached, control = _means(manifest, task, metric, 50_000, 100_000)
-    theirs = stats.permutation_test(
+    scipys = stats.permutation_test(
         (detached - control,),
         lambda x, axis: np.abs(x.mean(axis)),
         permutation_type="samples",
         alternative="greater",
         n_resamples=np.inf,
     )
-    detail = effects_detail(study, {task: tasks[task]})
-    assert detail.filter(metric=metric, name="sign-flip")["p_value"].item() == pytest.approx(theirs.pvalue)
+    detail = effects_detail(analysis)
+    assert detail.filter(task=task, metric=metric, name="sign-flip")["p_value"].item() == pytest.approx(scipys.pvalue)

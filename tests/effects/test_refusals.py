@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from lib.effects import effects_detail, study_effects
-from lib.effects.effects_table import effects
+from lib.effects import effects_detail
 from lib.effects.verdicts import EXPLORATORY
 from lib.study import DetachRule, Evidence, Task
 from lib.study.model import Randomised
-from tests.support.effects_kit import LOSS, REWARD, Run, history, one_task, steps_run, study, task, treatments
+from tests.support.effects_kit import LOSS, REWARD, Run, analysed, one_task, steps_run, study, task
 
 
 def _arms(n_t, n_c, every=10):
@@ -110,8 +109,7 @@ def test_a_short_run_is_left_out_and_listed():
     row = one_task([*runs, short]).row(0, named=True)
     assert (row["n_arm"], row["verdict"]) == (4, "supported")
     assert "left out: detached seed 7, ends before T + 0.1 S (last row at 57)" in row["reasons"]
-    asked = study()
-    detail = effects_detail(asked, {"walk": (history([*runs, short]), treatments([*runs, short]))})
+    detail = effects_detail(analysed([*runs, short]))
     out = detail.filter(kind="excluded").row(0, named=True)
     assert (out["seed"], out["note"]) == ("7", "ends before T + 0.1 S (last row at 57)")
 
@@ -154,8 +152,8 @@ def test_runs_that_all_give_the_same_number_allow_no_test():
 
 def test_the_onset_needs_rows_at_every_step_of_the_design():
     rule = DetachRule(ratio_key="r", randomised=Randomised(0.02, 0.7))
-    asked = study(Task(name="walk", total_steps=100, detach=rule))
-    row = one_task(_lines(4), asked).row(0, named=True)
+    randomised = study(Task(name="walk", total_steps=100, detach=rule))
+    row = one_task(_lines(4), randomised).row(0, named=True)
     assert (row["design"], row["verdict"]) == ("onset", "cannot say")
     assert "another step of the design" in row["reasons"]
 
@@ -192,32 +190,22 @@ def test_holm_runs_over_every_claim_of_the_study(expect, verdict):
 
 def test_resampling_ps_below_their_floor_are_refused_with_the_floor():
     forks = [steps_run(f"{i}", at, float(i), 5.0 * i + (1 + i if at else 0)) for i in range(5) for at in (50, None)]
-    detail = effects_detail(study(), {"walk": (history(forks), treatments(forks))})
+    detail = effects_detail(analysed(forks))
     flip = detail.filter(name="sign-flip").row(0, named=True)
     assert (flip["p_value"], flip["p_floor"]) == (None, 1 / 16)
     assert "refused: needs 6 pairs (n = 5), its smallest p is 0.0625" in flip["note"]
     arms = _arms(3, 9)
-    detail = effects_detail(study(), {"walk": (history(arms), treatments(arms))})
+    detail = effects_detail(analysed(arms))
     labels = detail.filter(name="label permutation").row(0, named=True)
     assert (labels["p_value"], labels["p_floor"]) == (None, pytest.approx(1 / 220))
     arms = _arms(4, 4)
-    detail = effects_detail(study(), {"walk": (history(arms), treatments(arms))})
+    detail = effects_detail(analysed(arms))
     assert detail.filter(name="label permutation")["p_value"].to_list() == [pytest.approx(2 / 70)]
 
 
-def test_before_judging_nothing_is_judged():
-    runs = _arms(4, 4)
-    asked = study()
-    frame = effects(asked, asked.tasks[0], history(runs), treatments(runs))
-    assert frame.select("p_holm", "verdict").row(0) == (None, None)
-
-
 def test_tasks_without_a_control_give_no_effect_across_them():
-    asked = study(task(key="walk"), task(key="run"))
-    alone, arms = _lines(3), _arms(3, 3)
-    found = study_effects(
-        asked, {"walk": (history(alone), treatments(alone)), "run": (history(arms), treatments(arms, "run"))}
-    )
-    row = found.filter(task="*").row(0, named=True)
+    two = study(task(key="walk"), task(key="run"))
+    effects = analysed({"walk": _lines(3), "run": _arms(3, 3)}, two).effects
+    row = effects.filter(task="*").row(0, named=True)
     assert (row["design"], row["change"], row["verdict"]) == ("none", None, "cannot say")
     assert "walk is not in it (no control arm)" in row["reasons"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.effects import effects_detail
-from tests.support.effects_kit import LOSS, Run, history, one_task, study, treatments
+from tests.support.effects_kit import LOSS, Run, analysed, one_task, study
 
 STEPS = range(0, 101, 10)
 few = settings(max_examples=8, deadline=None)
@@ -81,9 +81,9 @@ def test_the_unit_of_a_reward_only_scales_its_change(seed, forks, unit):
 @few
 @given(seeds, st.booleans(), st.floats(0.01, 1000))
 def test_the_unit_of_a_log_metric_does_not_matter(seed, forks, unit):
-    runs, asked = _runs(seed, "loss", forks), study(metrics=[LOSS])
-    row = one_task(runs, asked).row(0, named=True)
-    scaled = one_task(_mapped(runs, of_value=lambda v: unit * v), asked).row(0, named=True)
+    runs, log = _runs(seed, "loss", forks), study(metrics=[LOSS])
+    row = one_task(runs, log).row(0, named=True)
+    scaled = one_task(_mapped(runs, of_value=lambda v: unit * v), log).row(0, named=True)
     assert scaled["after"] == pytest.approx(unit * row["after"])
     for column in ("change", "ci_low", "ci_high", "p_value"):
         assert scaled[column] == pytest.approx(row[column], rel=1e-6, abs=1e-9)
@@ -96,5 +96,5 @@ def test_the_order_of_runs_does_not_matter(seed, forks, random):
     mixed = list(runs)
     random.shuffle(mixed)
     assert one_task(mixed).equals(one_task(runs))
-    first, second = (effects_detail(study(), {"walk": (history(r), treatments(r))}) for r in (runs, mixed))
+    first, second = (effects_detail(analysed(r)) for r in (runs, mixed))
     assert second.equals(first)

@@ -1,0 +1,49 @@
+"""A report makes each comparison once and reads each task's history once."""
+
+import sys
+from collections import Counter
+
+import pytest
+
+from lib.curves import View
+from lib.effects.compare import designs, jumps, units
+from lib.report import write_report
+from lib.sources import fetch
+from lib.study import load_study
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the calls of a function, wherever it was imported, by what `key` makes of its arguments."""
+
+    def wrap(function, key):
+        calls = Counter()
+
+        def counting(*arguments, **options):
+            calls[key(*arguments, **options)] += 1
+            return function(*arguments, **options)
+
+        for module in [module for name, module in sys.modules.items() if name.startswith("lib.")]:
+            if getattr(module, function.__name__, None) is function:
+                monkeypatch.setattr(module, function.__name__, counting)
+        return calls
+
+    return wrap
+
+
+def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted, monkeypatch, tmp_path):
+    for module in ("write", "page", "evidence"):
+        monkeypatch.setattr(sys.modules[f"lib.report.{module}"], "render", lambda chart, kind: b"<svg/>")
+    study = load_study("demo")
+    manifest = fetch(study)
+    comparisons = counted(designs.compare, lambda data, metric, arm, pairing=True: (data.task, metric, arm, pairing))
+    alone = counted(jumps.jump, lambda metric, arm, runs, window: (metric, arm, tuple(r.run_id for r in runs)))
+    histories = counted(units.load, lambda history, runs, keys: tuple(runs))
+    written = write_report(study, manifest, tmp_path, View(), ("html", "csv"))
+    assert {"report.html", "effects.csv", "effects_detail.csv", "claims.md"} <= {path.name for path in written}
+    for calls in (comparisons, alone, histories):
+        assert {key: n for key, n in calls.items() if n > 1} == {}
+    assert len(histories) == len(study.tasks)
+    # 5 metrics of 3 tasks by their design, those of 2 tasks with fork pairs also unpaired, and 2 gaps in each task
+    assert len(comparisons) == 15 + 10 + 6
+    assert len(alone) == 15
