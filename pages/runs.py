@@ -26,8 +26,7 @@ with st.container(horizontal=True):
     st.metric("Left out", left_out, border=True, height=card)
 
 shown = runs.with_columns(
-    pl.col("run_id").replace_strict(links, default="").alias("W&B"),
-    pl.col("warnings").str.replace_all("; ", "\n"),
+    pl.col("run_id").replace_strict(links, default="").alias("W&B"), pl.col("warnings").str.replace_all("; ", "\n")
 )
 if not any(links.values()):
     shown = shown.drop("W&B")
@@ -49,19 +48,9 @@ picked = table(
 chosen = runs[picked.selection.rows]["run_id"].to_list()
 with st.container(horizontal=True):
     st.button(
-        "Leave out",
-        icon=":material/visibility_off:",
-        disabled=not chosen,
-        on_click=leave_out,
-        args=(chosen, True),
+        "Leave out", icon=":material/visibility_off:", disabled=not chosen, on_click=leave_out, args=(chosen, True)
     )
-    st.button(
-        "Bring back",
-        icon=":material/visibility:",
-        disabled=not chosen,
-        on_click=leave_out,
-        args=(chosen, False),
-    )
+    st.button("Bring back", icon=":material/visibility:", disabled=not chosen, on_click=leave_out, args=(chosen, False))
     st.download_button(
         "runs.csv", data=lambda: runs.write_csv(), file_name="runs.csv", icon=":material/download:", on_click="ignore"
     )

@@ -5,15 +5,7 @@ import hashlib
 import streamlit as st
 
 from lib.app.session import keys
-from lib.app.session.access import (
-    NO_PATHS,
-    is_hosted,
-    is_public,
-    key_for,
-    may_name_paths,
-    own_key,
-    shipped_study,
-)
+from lib.app.session.access import NO_PATHS, is_hosted, is_public, key_for, may_name_paths, own_key, shipped_study
 from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.job import FetchResult, Job, StudyFetches
 from lib.app.session.state import session_state

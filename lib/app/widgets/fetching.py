@@ -1,7 +1,9 @@
 """Freshness of the runs, the fetch button, its progress, and problems of the last fetch."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import streamlit as st
 
@@ -11,23 +13,28 @@ from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
 
+#: The kinds of sources: name and icon.
+_SOURCES = {
+    "wandb": ("W&B", ":material/cloud:"),
+    "offline": ("local wandb folder", ":material/folder:"),
+    "bundle": ("bundle", ":material/inventory_2:"),
+}
+
 
 def freshness(study: Study, manifest: Manifest | None) -> None:
     """Badges: where the runs come from, how old they are, what is missing."""
-    kinds = {"wandb": "W&B", "offline": "local wandb folder", "bundle": "bundle"}
-    icons = {"wandb": ":material/cloud:", "offline": ":material/folder:", "bundle": ":material/inventory_2:"}
-    kind = study.source.kind
+    name, icon = _SOURCES[study.source.kind]
     with st.container(horizontal=True, gap="small"):
-        st.badge(kinds[kind], icon=icons[kind], color="blue")
+        st.badge(name, icon=icon, color="blue")
         if manifest is None:
             st.badge("not fetched", icon=":material/cloud_off:", color="gray")
             return
         st.badge(f"{len(manifest.runs)} runs", color="gray")
         # A bundle does not age: it says when it was made.
-        when = manifest.fetched_at[:10] if kind == "bundle" else age(manifest.fetched_at)
+        is_bundle = study.source.kind == "bundle"
+        when = manifest.fetched_at[:10] if is_bundle else age(manifest.fetched_at)
         st.badge(when, icon=":material/schedule:", color="gray")
-        running = sum(run.state == "running" for run in manifest.runs)
-        if running:
+        if running := sum(run.state == "running" for run in manifest.runs):
             st.badge(f"{running} running", icon=":material/play_circle:", color="green")
         if manifest.problems:
             st.badge(f"partial: {len(manifest.problems)}", icon=":material/warning:", color="orange")
@@ -80,16 +87,10 @@ def problems(study: Study, manifest: Manifest) -> None:
         return
     lines = "\n".join(f"- {problem.message}" for problem in manifest.problems)
     st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
-    partial = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
-    if partial:
-        st.button(
-            "Retry 1 run" if len(partial) == 1 else f"Retry {len(partial)} runs",
-            key=keys.RETRY,
-            icon=":material/refresh:",
-            disabled=session.is_fetching(study),
-            on_click=session.start_fetch,
-            args=(study, False, partial),
-        )
+    run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
+    if run_ids:
+        retry = partial(session.start_fetch, study, only=run_ids)
+        _button(study, f"Retry {plural(len(run_ids), 'run')}", keys.RETRY, ":material/refresh:", retry)
 
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
@@ -118,14 +119,11 @@ def _where(study: Study) -> str:
 
 def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> None:
     """A button that fetches in the background."""
-    st.button(
-        label,
-        key=key,
-        icon=":material/cloud_download:",
-        disabled=session.is_fetching(study),
-        on_click=session.start_fetch,
-        args=(study, refresh),
-    )
+    _button(study, label, key, ":material/cloud_download:", partial(session.start_fetch, study, refresh=refresh))
+
+
+def _button(study: Study, label: str, key: str, icon: str, start: Callable[[], None]) -> None:
+    st.button(label, key=key, icon=icon, disabled=session.is_fetching(study), on_click=start)
 
 
 @st.fragment(run_every="500ms")

@@ -6,18 +6,14 @@ from lib.app import session
 from lib.app.session import keys
 from lib.study import Study, Task
 
+_ALL = "All tasks"
+
 
 def study_picker() -> str:
     """The study, kept in the URL."""
-    names = session.study_names()
     session.apply_choice()
-    return st.selectbox(
-        "Study",
-        names,
-        key=keys.STUDY,
-        bind="query-params",
-        help="Studies in studies/, and those you opened on the Study page.",
-    )
+    explanation = "Studies in studies/, and those you opened on the Study page."
+    return st.selectbox("Study", session.study_names(), key=keys.STUDY, bind="query-params", help=explanation)
 
 
 def task_picker(study: Study) -> Task:
@@ -25,13 +21,10 @@ def task_picker(study: Study) -> Task:
     titles = {task.title: task for task in study.tasks}
     if len(titles) == 1:
         return study.tasks[0]
-    chosen = st.segmented_control(
-        "Task", list(titles), default=next(iter(titles)), key=keys.TASK, bind="query-params", required=True
-    )
-    return titles[chosen]
-
-
-_ALL = "All tasks"
+    first = study.tasks[0].title
+    return titles[
+        st.segmented_control("Task", [*titles], default=first, key=keys.TASK, bind="query-params", required=True)
+    ]
 
 
 def focus(study: Study) -> tuple[Task, ...]:
@@ -39,7 +32,6 @@ def focus(study: Study) -> tuple[Task, ...]:
     titles = {task.title: task for task in study.tasks}
     if len(titles) == 1:
         return study.tasks
-    # Without its label it is as high as what stands for it while it loads: nothing moves when it comes.
     chosen = st.segmented_control(
         "Tasks",
         [_ALL, *titles],
@@ -47,6 +39,7 @@ def focus(study: Study) -> tuple[Task, ...]:
         key=keys.FOCUS,
         bind="query-params",
         required=True,
+        # Without its label it is as high as its placeholder while the page loads, so that nothing moves.
         label_visibility="collapsed",
     )
     return (titles[chosen],) if chosen in titles else study.tasks
@@ -54,7 +47,5 @@ def focus(study: Study) -> tuple[Task, ...]:
 
 def task_choice(study: Study, key: str) -> Task:
     """The task that a form is about; no control where there is only one."""
-    if len(study.tasks) == 1:
-        return study.tasks[0]
     titles = {task.title: task for task in study.tasks}
-    return titles[st.selectbox("Task", list(titles), key=key)]
+    return study.tasks[0] if len(titles) == 1 else titles[st.selectbox("Task", [*titles], key=key)]

@@ -1,6 +1,7 @@
 """Parts of the Study page: source and key, stored runs, opening and sharing a study."""
 
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 import streamlit as st
@@ -18,31 +19,28 @@ from lib.study import DetachRule, InputError, Study, text_complaint, to_toml
 def source(study: Study, manifest: Manifest | None) -> None:
     """Where the runs come from, the key for it, and the buttons that fetch."""
     st.subheader("Source", anchor=False)
-    st.markdown(_place(study))
+    st.markdown(_address(study))
     if study.source.kind == "wandb":
         _key(study)
     if study.source.kind != "bundle":
         with st.container(horizontal=True):
             fetching.fetch_button(study, "Fetch what is new", keys.FETCH_NEW)
             fetching.fetch_button(study, "Fetch everything again", keys.FETCH_ALL, refresh=True)
-        st.number_input(
-            "Give up on a run after so many seconds without progress",
-            min_value=5,
-            value=session.DEADLINE,
-            key=keys.DEADLINE,
-            persist_state="session",
-        )
+        label = "Give up on a run after so many seconds without progress"
+        st.number_input(label, 5, value=session.DEADLINE, key=keys.DEADLINE, persist_state="session")
     if manifest is not None:
         st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
 
 
-def _place(study: Study) -> str:
-    if study.source.kind == "wandb":
+def _address(study: Study) -> str:
+    """The source of the runs, in a sentence."""
+    kind, path = study.source.kind, study.source.path
+    if kind == "wandb":
         sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
         return f"W&B project `{study.source.entity}/{study.source.project}` on {server_of(study)}; sweeps: {sweeps}."
-    kind = "Bundle" if study.source.kind == "bundle" else "Local wandb folder"
-    name = study.source.path if session.is_shipped(study) or study.source.kind == "offline" else "that you opened"
-    return f"{kind} `{name}`."
+    if kind == "offline":
+        return f"Local wandb folder `{path}`."
+    return f"Bundle `{path if session.is_shipped(study) else 'that you opened'}`."
 
 
 def _key(study: Study) -> None:
@@ -57,13 +55,8 @@ def key_form(server: str, name: str) -> None:
     """A visitor's own key for a server: kept in this session's memory, never shown again."""
     if session.own_key(server):
         st.badge("your key is in use", icon=":material/key:", color="green")
-        st.button(
-            "Forget my key",
-            key=f"{name}_forget",
-            icon=":material/key_off:",
-            on_click=session.remember_key,
-            args=(server, ""),
-        )
+        forget = partial(session.remember_key, server, "")
+        st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
         return
     with st.form(name, border=True, clear_on_submit=True):
         key = st.text_input(

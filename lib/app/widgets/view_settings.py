@@ -16,6 +16,10 @@ _AXES = {
     "% since detach": "since_percent",
     "wall time": "wall",
 }
+_EXACT_HELP = "Exact-step grouping and point-wise smoothing, to check a figure of the original notebook."
+_RAW_HELP = "Each run before smoothing, one value a bin: means of what was logged there."
+_COLOR_HELP = "Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ."
+_OUT_HELP = "Left out of every chart, table and export. The Runs page tells them apart."
 _RANGE_HELP = (
     "The range of x of every chart and export. Hold Shift and drag over a chart to set it. Dragging, and the wheel with Ctrl "
     "or Cmd, move and zoom one chart, on the Overview the rewards and losses of a task together; a double click undoes that."
@@ -32,36 +36,15 @@ def view_settings(current: Current | None) -> View:
         spread = st.selectbox("Band", spreads, key=keys.SPREAD, bind="query-params")
         axis = st.selectbox("X axis", list(_AXES), key=keys.X_AXIS, bind="query-params", on_change=_draw_all)
         smooth = st.toggle("Smooth train rewards", value=True, key=keys.SMOOTH, bind="query-params")
-        window = st.number_input(
-            "Smoothing window (steps)",
-            min_value=1,
-            value=None,
-            step=1000,
-            placeholder="each task's own",
-            key=keys.WINDOW,
-            bind="query-params",
-            disabled=not smooth,
-        )
-        raw = st.toggle(
-            "Raw points behind smoothed",
-            key=keys.RAW,
-            bind="query-params",
-            disabled=not smooth,
-            help="Each run before smoothing, one value a bin: means of what was logged there.",
-        )
+        window, raw = _smoothing(smooth)
         seeds = st.toggle("Draw every seed", key=keys.SEEDS, bind="query-params")
         color_by = _color_by(current)
-        exact = st.toggle(
-            "Notebook arithmetic",
-            key=keys.EXACT,
-            bind="query-params",
-            help="Exact-step grouping and point-wise smoothing, to check a figure of the original notebook.",
-        )
-        if exact and _AXES[axis] == "wall":
+        exact = st.toggle("Notebook arithmetic", key=keys.EXACT, bind="query-params", help=_EXACT_HELP)
+        x, span = _AXES[axis], None
+        if exact and x == "wall":
             st.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
-            axis = "steps"
             # A range in hours is none of steps.
-            span = None
+            x = "steps"
         else:
             span = _span()
         log_reward = st.toggle("Log axis for rewards", key=keys.LOG_REWARD, bind="query-params")
@@ -71,12 +54,12 @@ def view_settings(current: Current | None) -> View:
         aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
         spread=_SPREADS[spread],  # type: ignore[arg-type]
         smooth=smooth,
-        window=int(window) if window else None,
+        window=window,
         grid="exact" if exact else "aligned",
         arms=arms,
         left_out=left_out,
         seeds=seeds,
-        x=_AXES[axis],  # type: ignore[arg-type]
+        x=x,  # type: ignore[arg-type]
         span=span,
         log_reward=log_reward,
         log_loss=None if log_loss else False,
@@ -85,17 +68,23 @@ def view_settings(current: Current | None) -> View:
     )
 
 
+def _smoothing(smooth: bool) -> tuple[int | None, bool]:
+    """The smoothing window in environment steps (None: each task's own), and whether raw points are drawn."""
+    off, own = not smooth, "each task's own"
+    label = "Smoothing window (steps)"
+    window = st.number_input(
+        label, 1, None, None, step=1000, placeholder=own, key=keys.WINDOW, bind="query-params", disabled=off
+    )
+    raw = st.toggle("Raw points behind smoothed", key=keys.RAW, bind="query-params", disabled=off, help=_RAW_HELP)
+    return window, raw
+
+
 def _color_by(current: Current | None) -> str:
-    """What every run is drawn in the colour of; empty: the runs are not drawn so."""
+    """What gives every run's own line its colour; empty where runs have no such lines."""
     if current is None:
         return ""
-    chosen = st.selectbox(
-        "Colour every run by",
-        [_NOTHING, *session.keys_to_color_by(current)],
-        key=keys.COLOR,
-        bind="query-params",
-        help="Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ.",
-    )
+    options = [_NOTHING, *session.keys_to_color_by(current)]
+    chosen = st.selectbox("Colour every run by", options, key=keys.COLOR, bind="query-params", help=_COLOR_HELP)
     return "" if chosen == _NOTHING else chosen
 
 
@@ -120,15 +109,12 @@ def _draw_all() -> None:
 
 
 def _arms_and_runs(current: Current | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The arms to draw (none: all) and the runs to leave out."""
     if current is None:
         return (), ()
     arms = st.multiselect("Arms", arms_of(current.treated), key=keys.ARMS, bind="query-params", placeholder="all arms")
-    out = st.multiselect(
-        "Runs left out",
-        sorted({t.run_id for t in current.treated}),
-        key=keys.LEFT_OUT,
-        bind="query-params",
-        placeholder="none",
-        help="Left out of every chart, table and export. The Runs page tells them apart.",
+    run_ids = sorted({treatment.run_id for treatment in current.treated})
+    left_out = st.multiselect(
+        "Runs left out", run_ids, key=keys.LEFT_OUT, bind="query-params", placeholder="none", help=_OUT_HELP
     )
-    return tuple(arms), tuple(sorted(out))
+    return tuple(arms), tuple(sorted(left_out))
