@@ -26,8 +26,8 @@ class Finding:
     ask: bool = False
 
     @property
-    def known(self) -> str:
-        """How it is known: found, assumed, or not found."""
+    def status(self) -> str:
+        """Whether it was found, is assumed, or was not found."""
         return "assumed" if self.assumed else "found" if self.value else "not found"
 
 
@@ -59,12 +59,12 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _EXACT
 
 
-def find_keys(looked: Inspection, choices: Choices | None = None) -> dict[str, Finding]:
+def find_keys(inspection: Inspection, choices: Choices | None = None) -> dict[str, Finding]:
     """What each key is, by what it is for: as chosen, else as found by its name and its values, else assumed.
 
     A value of "" says that no key was found, or that none was chosen.
     """
-    runs, chosen = looked.runs, (choices or Choices()).keys
+    runs, chosen = inspection.runs, (choices or Choices()).keys
     found = {what: _in_config(what, names, fits, runs) for what, (names, fits) in _CONFIG.items()}
     found[STEP] = _step_key(runs)
     found[SIGNAL] = _signal(runs)
@@ -153,3 +153,53 @@ def _signal(runs: Sequence[Run]) -> Finding:
     best = min(counts, key=lambda key: (-counts[key], key))
     options = (best, *(key for key in sorted(counts) if key != best), *others)
     return Finding(SIGNAL, best, f"logged by {counts[best]} of {len(runs)} runs", options=options)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs of the chosen tasks, the keys found, and what the user chose."""
+
+    inspection: Inspection
+    keys: dict[str, Finding]
+    choices: Choices
+
+    def key(self, what: str) -> str:
+        """The key that holds this, "" where none does."""
+        return self.keys[what].value
+
+    def tasks(self) -> list[str]:
+        """The tasks that the runs name; only text can name one."""
+        values = [run.config.get(self.key(TASK)) for run in self.inspection.runs]
+        return sorted({value for value in values if isinstance(value, str) and value})
+
+    def runs(self, task: str) -> list[Run]:
+        """The runs of a task."""
+        return [run for run in self.inspection.runs if run.config.get(self.key(TASK)) == task]
+
+    def totals(self, task: str) -> list[int]:
+        """The total steps that the configs of a task's runs say."""
+        values = [run.config.get(self.key(TOTAL)) for run in self.runs(task)]
+        return sorted({int(value) for value in values if is_number(value) and value >= 1})
+
+    def total_of(self, run: Run, task: str) -> int:
+        """The total steps of a run: its own, else its task's."""
+        value = run.config.get(self.key(TOTAL))
+        return int(value) if is_number(value) and value >= 1 else self.total_steps(task)[0]
+
+    def total_steps(self, task: str) -> tuple[int, Finding]:
+        """A task's total steps, 0 where nothing says, and where they were found."""
+        what, key = f"total steps of {task}", self.key(TOTAL)
+        totals = self.totals(task)
+        last = max((run.last_step or 0 for run in self.runs(task)), default=0)
+        if typed := self.choices.total_steps.get(task):
+            return typed, Finding(what, f"{typed:,}", "typed by you")
+        if len(totals) == 1:
+            return totals[0], Finding(what, f"{totals[0]:,}", f"config {key}")
+        if totals:
+            listed = ", ".join(f"{total:,}" for total in totals)
+            return totals[-1], Finding(what, f"{totals[-1]:,}", f"the largest of config {key}: {listed}", assumed=True)
+        if last:
+            doubt = "" if self.key(STEP) == "_step" else f", in _step and not in {self.key(STEP)}"
+            where = f"the largest last step of its runs{doubt}; no config key says"
+            return last, Finding(what, f"{last:,}", where, assumed=True)
+        return 0, Finding(what, "", "neither config nor history says", assumed=True)

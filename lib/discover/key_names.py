@@ -40,7 +40,7 @@ _CAPITALS = {"fps", "kl", "lr", "mae", "mse", "nll", "pi", "ppo", "q", "rmse", "
 
 
 @dataclass(frozen=True)
-class Suggested:
+class Suggestion:
     """A metric proposed for a logged key, and why; `assumed` where the name or the values do not say it."""
 
     metric: Metric
@@ -72,7 +72,7 @@ def family_of(key: str) -> Literal["reward", "loss"] | None:
     return "reward" if found & _REWARD else None
 
 
-def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Suggested:
+def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Suggestion:
     """How to draw a logged key.
 
     Parameters
@@ -82,12 +82,12 @@ def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Sugge
     """
     for metric in ORIGINAL:
         if metric.key == key:
-            return Suggested(metric, "as in the original notebook", assumed=False)
+            return Suggestion(metric, "as in the original notebook", assumed=False)
     family, label = family_of(key), label_of(key)
     if family == "reward":
-        return Suggested(Metric(key, "reward", "increase", label), "family from its name", assumed=False)
+        return Suggestion(Metric(key, "reward", "increase", label), "family from its name", assumed=False)
     if family is None:
-        return Suggested(Metric(key, "reward", "increase", label), "its name tells no family", assumed=True)
+        return Suggestion(Metric(key, "reward", "increase", label), "its name tells no family", assumed=True)
     sure = whole and lowest is not None
     if lowest is None:
         scale, seen = "log", "no value was seen"
@@ -96,7 +96,7 @@ def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Sugge
     else:
         scale, seen, sure = "linear", f"values go down to {lowest:.4g}", True
     metric = Metric(key, "loss", "decrease", label, scale)  # type: ignore[arg-type]
-    return Suggested(metric, f"family from its name; {scale}: {seen}", assumed=not sure)
+    return Suggestion(metric, f"family from its name; {scale}: {seen}", assumed=not sure)
 
 
 def preselected(keys: list[str]) -> list[str]:

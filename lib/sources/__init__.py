@@ -8,7 +8,7 @@ from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped
 from lib.sources.cloud.parquet import STEP
 from lib.sources.fetch import fetch
-from lib.sources.request import Progress, Request, SourceError, Unreachable
+from lib.sources.request import Progress, Request, SourceError, Unreachable, tasks_of
 from lib.sources.wandb_log import Log, read_log
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "resolve_key",
     "server_of",
     "stored",
+    "tasks_of",
     "write_bundle",
 ]

@@ -24,7 +24,7 @@ from lib.runs import (
     put,
     store_root,
 )
-from lib.sources.request import Request, SourceError, missing_tasks, tasks_of
+from lib.sources.request import Request, SourceError, missing_tasks, stored_tasks_of
 from lib.study import Source, Study, parse_study, to_toml, with_source
 
 MANIFEST = "manifest.json"
@@ -50,14 +50,9 @@ def fetch(study: Study, request: Request) -> Manifest:
     problems = list(manifest.problems)
     runs = []
     for run in manifest.runs:
-        complaint = _damage(folder, run, sums)
-        if complaint:
-            problems.append(Problem(complaint, run_id=run.id))
-            continue
-        tasks = tasks_of(study, run.config, run.sweep_id, run.group)
-        filtered = {t.key for t in study.tasks if t.runs_filter}
-        tasks = tuple(t for t in tasks if t not in filtered or t in run.tasks)
-        if tasks:
+        if message := _damage(folder, run, sums):
+            problems.append(Problem(message, run_id=run.id))
+        elif tasks := stored_tasks_of(study, run):
             runs.append(replace(run, tasks=tasks))
     if not runs:
         why = problems[0].message if problems else "none of its runs belongs to a task of the study."

@@ -1,7 +1,5 @@
 """Runs in local wandb folders: `.wandb` files, finished or still being written."""
 
-import json
-import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -20,7 +18,7 @@ from lib.runs import (
     shelf,
     write_run,
 )
-from lib.sources.request import Progress, Request, SourceError, missing_tasks, tasks_of
+from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, tasks_of
 from lib.sources.wandb_log import Log, read_log
 from lib.study import Study
 
@@ -41,7 +39,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
     if not files:
         raise SourceError(f"{root} holds no .wandb file: source.path must name a folder with wandb run directories.")
-    folder = shelf("offline", "", str(root.resolve())) / _under(study.step_key)
+    folder = shelf("offline", "", str(root.resolve())) / run_folder(study.step_key)
     runs: dict[str, Run] = {}
     problems: list[Problem] = []
     # A run resumed offline is several files of one name: they are read as one, oldest first.
@@ -96,7 +94,7 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
         fetched_at=stamp,
         warnings=(log.damage,) if log.damage else (),
     )
-    if not tasks_of(study, log.config, log.sweep_id, log.group):
+    if not tasks_of(study, run):
         return None
     # What another study asked of the run stays in its file, which that study may still be reading.
     keys = tuple(dict.fromkeys((*study.history_keys, *(held.fetched if held else ()))))
@@ -104,11 +102,6 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     history, drops = normalise(run.id, raw, keys, study.step_key, bad)
     run = describe(run, history, drops, keys, study.step_key)
     return _placed(study, write_run(folder, run, history))
-
-
-def _under(step_key: tuple[str, ...]) -> str:
-    """The folder of the run files: histories under other step keys lie apart."""
-    return "runs" if step_key == ("_step",) else f"runs-{zlib.crc32(json.dumps(step_key).encode()):08x}"
 
 
 def _stored(file: Path) -> Run | None:
@@ -142,7 +135,7 @@ def _read_all(files: list[Path]) -> Log:
 
 
 def _placed(study: Study, run: Run) -> Run | None:
-    tasks = tasks_of(study, run.config, run.sweep_id, run.group)
+    tasks = tasks_of(study, run)
     return replace(run, tasks=tasks) if tasks else None
 
 

@@ -1,8 +1,9 @@
 """What a fetch is asked for, how it reports progress, and the errors of sources."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
 
 from lib.runs import Problem, Run
 from lib.study import InputError, Study, Task
@@ -53,6 +54,16 @@ def _no_runs(task: Task) -> Problem:
     return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
 
 
-def tasks_of(study: Study, config: dict[str, Any], sweep_id: str, group: str) -> tuple[str, ...]:
-    """The ids of the study's tasks that hold a run with this config, sweep and group."""
-    return tuple(t.key for t in study.tasks if t.holds(config, sweep_id, group, study.task_key))
+def tasks_of(study: Study, run: Run) -> tuple[str, ...]:
+    """The ids of the study's tasks that a run belongs to by its config, sweep and group."""
+    return tuple(t.key for t in study.tasks if t.holds(run.config, run.sweep_id, run.group, study.task_key))
+
+
+def stored_tasks_of(study: Study, run: Run) -> tuple[str, ...]:
+    """The same of a stored run: of tasks with a filter, which a server applied, it keeps those that it has."""
+    return tuple(key for key in tasks_of(study, run) if not study.task(key).runs_filter or key in run.tasks)
+
+
+def run_folder(step_key: Sequence[str]) -> str:
+    """The name of a study's folder of run files: histories under other step keys lie apart."""
+    return "runs" if tuple(step_key) == ("_step",) else f"runs-{sha256(json.dumps(step_key).encode()).hexdigest()[:8]}"

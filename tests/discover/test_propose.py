@@ -296,7 +296,7 @@ def test_total_steps_of_several_values_and_of_none():
 def test_a_rollouts_length_is_no_total():
     found = propose(looked(run(steps="gone", num_steps=128, total_timesteps=1000)))
     assert found.study.tasks[0].total_steps == 1000
-    assert find_keys(looked(run(steps="gone", num_steps=128)))[TOTAL].known == "not found"
+    assert find_keys(looked(run(steps="gone", num_steps=128)))[TOTAL].status == "not found"
 
 
 def test_a_detach_step_of_every_run_is_typed():

@@ -22,6 +22,8 @@ from lib.sources.cloud.parquet import ExportPart, RemoteFile
 from tests.support.cloud_kit import PLACE, bring, points, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
+pytestmark = pytest.mark.server
+
 ROWS = 25_000
 NAMED = ["_step", "_timestamp", "k03", "k11", "k17", "k22", "a.b"]
 

@@ -8,7 +8,7 @@ from lib.app import session
 from lib.app.session import keys
 from lib.app.widgets import new_study
 from lib.app.widgets.study import edit, open_with
-from lib.discover import Suggested
+from lib.discover import Suggestion
 from lib.study import Metric, Study, Task, edited, task_complaints
 
 
@@ -36,7 +36,7 @@ def _metrics(study: Study, prefix: str) -> tuple[tuple[Metric, ...], bool]:
     kept = st.multiselect("Metrics", list(names), default=list(names), key=f"{prefix}_metrics")
     if not kept:
         st.error("Keep at least one metric.")
-    rows = [Suggested(replace(names[key], label=names[key].name), "", assumed=False) for key in kept]
+    rows = [Suggestion(replace(names[key], label=names[key].name), "", assumed=False) for key in kept]
     metrics, sound = new_study.metric_rows(rows, {}, prefix)
     return metrics, sound and bool(kept)
 

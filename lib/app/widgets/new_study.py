@@ -21,7 +21,7 @@ from lib.discover import (
     Finding,
     Inspection,
     Proposal,
-    Suggested,
+    Suggestion,
     arms,
     find_keys,
     inspect_bundle,
@@ -161,9 +161,9 @@ def _choose_keys(looked: Inspection, prefix: str) -> dict[str, str]:
 
 def _said(finding: Finding) -> None:
     """Where something was found, or that it is assumed."""
-    color = {"found": "green", "assumed": "orange", "not found": "gray"}[finding.known]
+    color = {"found": "green", "assumed": "orange", "not found": "gray"}[finding.status]
     # A caption is paler than a badge may be.
-    st.markdown(f":{color}-badge[{finding.known}] :small[{_escaped(finding.where)}]")
+    st.markdown(f":{color}-badge[{finding.status}] :small[{_escaped(finding.where)}]")
 
 
 def _choose_metrics(looked: Inspection, chosen_keys: dict[str, str], prefix: str) -> tuple[tuple[Metric, ...], bool]:
@@ -185,7 +185,7 @@ def _choose_metrics(looked: Inspection, chosen_keys: dict[str, str], prefix: str
 
 
 def metric_rows(
-    suggested: Sequence[Suggested], lowest: dict[str, float], prefix: str, taken: Collection[str] = ()
+    suggested: Sequence[Suggestion], lowest: dict[str, float], prefix: str, taken: Collection[str] = ()
 ) -> tuple[tuple[Metric, ...], bool]:
     """A row of controls a metric: label, family, direction, scale; what is wrong is said below it.
 
@@ -291,7 +291,7 @@ def _preview(looked: Inspection, final: Proposal) -> None:
     with st.expander(f"{len(runs)} runs", icon=":material/checklist:"):
         table(runs, alt="Runs of the proposed study")
     with st.expander("Everything found and assumed", icon=":material/rule:"):
-        rows = [(f.what, f.value or "none", f.known, f.where) for f in final.findings]
+        rows = [(f.what, f.value or "none", f.status, f.where) for f in final.findings]
         heads = ["what", "value", "known", "where"]
         table(pl.DataFrame(rows, schema=heads, orient="row"), alt="What the proposal rests on")
     with st.expander("The study file", icon=":material/description:"):

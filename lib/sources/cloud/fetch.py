@@ -21,7 +21,7 @@ from lib.sources.cloud.client import Client, no_key_message, server_of
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
-from lib.sources.request import Progress, Request, SourceError, missing_tasks, tasks_of
+from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, stored_tasks_of
 from lib.study import Study, Task
 
 #: Runs under way at once: most of the time of each is waiting for answers.
@@ -54,7 +54,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     try:
         runs = _list_runs(study, Client(http, source.entity, source.project, Deadline(request.deadline, cancelled)))
         base = _folder(study, server, request.key)
-        store = RunStore(_run_files(base, study), study, request.refresh)
+        store = RunStore(base / run_folder(study.step_key), study, request.refresh)
         with writing(base, f"{source.entity}/{source.project}", request.cancelled):
             manifest = _Fetch(study, request, store, http, cancelled).manifest(runs, _stored_manifest(base, study))
             put(_manifest_file(base, study), manifest.to_json().encode())
@@ -82,17 +82,11 @@ def stored(study: Study, request: Request) -> Manifest | None:
         except StoreError as error:
             problems.append(Problem(f"Run {run.id}: {error} Fetch it again.", run_id=run.id))
             run = replace(run, file="", rows={}, first_step=None, last_step=None)
-        if tasks := _tasks_again(study, run):
+        if tasks := stored_tasks_of(study, run):
             runs.append(replace(run, tasks=tasks))
     return replace(
         manifest, runs=tuple(runs), problems=(*problems, *missing_tasks(study, runs), *_unlogged_metrics(study, runs))
     )
-
-
-def _tasks_again(study: Study, run: Run) -> tuple[str, ...]:
-    """The tasks of a stored run; what the server's filter chose stays chosen."""
-    tasks = tasks_of(study, run.config, run.sweep_id, run.group)
-    return tuple(key for key in tasks if not study.task(key).runs_filter or key in run.tasks)
 
 
 # ---- where it is kept --------------------------------------------------------------------------------------------
@@ -102,13 +96,6 @@ def _folder(study: Study, server: str, key: str) -> Path:
     return shelf(server, key, f"{study.source.entity}/{study.source.project}")
 
 
-def _run_files(base: Path, study: Study) -> Path:
-    """The folder of the run files: histories under other step keys lie apart, other studies may use them."""
-    if study.step_key == ("_step",):
-        return base / "runs"
-    return base / f"runs-{hashlib.sha256(json.dumps(study.step_key).encode()).hexdigest()[:8]}"
-
-
 def _manifest_file(base: Path, study: Study) -> Path:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", study.name)[:60]
     return base / "studies" / f"{safe}-{hashlib.sha256(study.name.encode()).hexdigest()[:8]}.json"
@@ -116,7 +103,7 @@ def _manifest_file(base: Path, study: Study) -> Path:
 
 def _stored_manifest(base: Path, study: Study) -> Manifest | None:
     try:
-        return manifest_from(_manifest_file(base, study).read_text(encoding="utf-8"), _run_files(base, study))
+        return manifest_from(_manifest_file(base, study).read_text(encoding="utf-8"), base / run_folder(study.step_key))
     except (OSError, ValueError):
         return None
 
