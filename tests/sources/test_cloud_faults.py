@@ -193,7 +193,7 @@ def child(url: str, deadline: float = 60.0) -> Process:
     context = multiprocessing.get_context("forkserver")
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     context.set_forkserver_preload(
-        ["tests.support.cloud_kit", "lib.sources.cloud.fetch", "wandb.apis.public", "pyarrow.parquet"]
+        ["tests.support.cloud_kit", "lib.sources.cloud.fetch", "wandb.apis.public", "pyarrow.dataset"]
     )
     process = context.Process(target=bring_and_leave, args=(url, os.environ["DETACH_STORE"], deadline))
     process.start()
@@ -202,7 +202,7 @@ def child(url: str, deadline: float = 60.0) -> Process:
 
 def test_a_process_ends_though_the_server_keeps_a_run_waiting(server):
     server.faults = [Fault("silence", "GET", "b", times=99)]
-    process = child(server.url, deadline=2.0)
+    process = child(server.url, deadline=8.0)
     process.join(90)
     assert process.exitcode == 1
     assert points(stored(study(server), Request(key=KEY)), "c") == WHOLE
