@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Current, analysis, effect_chart, keys
+from lib.app.session import Current, effect_chart, keys
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.charts import Wired
@@ -92,7 +92,7 @@ def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metr
 
 def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
     """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
-    task_analysis = analysis(current, evidence).task(task.key)
+    task_analysis = session.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
     st.subheader("Seed by seed", anchor=False)
     metric = metric_picker(current.study.metrics, "Metric", keys.EFFECT_METRIC, first=current.study.metrics[0])
