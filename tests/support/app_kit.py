@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import streamlit as st
+from streamlit.runtime.caching import cache_resource_api
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
@@ -24,6 +25,9 @@ PAGES = ("overview", "rewards", "losses", "detach_effect", "runs", "study")
 PROJECT = "thomasevers9/tdmpc2-tdmpc2"
 TASKS = (("humanoid_h1-balance_simple-v0", "8lsl2o4p", 1_000_000), ("acrobot-swingup", "nqfufp3t", 100_000))
 
+#: The id that AppTest gives every session.
+SESSION = "test session id"
+
 
 class Visited(PagesManager):
     """AppTest takes every run for the server's first; only the first visit of a server goes through pages/."""
@@ -31,9 +35,12 @@ class Visited(PagesManager):
 
 @pytest.fixture(autouse=True)
 def server_state(monkeypatch):
-    """A server that was visited before, with empty caches: all AppTests share one session. For a test file to import."""
+    """A server that was visited before, and a new session of it. For a test file to import.
+
+    All AppTests share one session, which must not see what an earlier test fetched; results of the demo are everybody's.
+    """
     st.cache_data.clear()
-    st.cache_resource.clear()
+    cache_resource_api.clear_session_cache(SESSION)
     monkeypatch.setattr(app_test, "PagesManager", Visited)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
 
