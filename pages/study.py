@@ -3,6 +3,7 @@ import streamlit as st
 from lib.app import session
 from lib.app.widgets import edit, fetching, new_study, page_frame
 from lib.app.widgets import study as study_widgets
+from lib.app.widgets.metric_form import add_metric
 from lib.report import methods
 from lib.study import to_toml, without_folders
 
@@ -18,7 +19,7 @@ if study is not None:
     study_widgets.source(study, manifest)
     study_widgets.question(study)
     if manifest is not None:
-        new_study.add_metric(study, manifest)
+        add_metric(study, manifest)
     with st.expander("The study file, every default included", icon=":material/description:"):
         st.code(to_toml(without_folders(study)), language="toml")
         st.button("Edit a copy", icon=":material/edit:", on_click=study_widgets.edit, args=(study,))

@@ -6,8 +6,8 @@ import streamlit as st
 
 from lib.app import session
 from lib.app.session import keys
-from lib.app.widgets import new_study
-from lib.app.widgets.study import edit, open_with
+from lib.app.widgets.metric_form import metric_rows
+from lib.app.widgets.study import open_buttons, open_with
 from lib.discover import Suggestion
 from lib.study import Metric, Study, Task, edited, task_complaints
 
@@ -24,83 +24,64 @@ def form(study: Study) -> None:
         if not title:
             st.error("Give the study a title.")
         hypothesis = st.text_input("Hypothesis", study.hypothesis, key=f"{prefix}_hypothesis").strip()
-        metrics, sound = _metrics(study, prefix)
-        tasks, fit = _tasks(study, prefix)
+        metrics, metrics_are_valid = _metrics(study, prefix)
+        tasks, tasks_are_valid = _tasks(study, prefix)
         changed = edited(study, title or study.title, hypothesis, metrics, tasks)
-        _buttons(study, changed, ready=bool(title) and sound and fit)
+        missing = "" if title and metrics_are_valid and tasks_are_valid else "Mend what is marked above first."
+        if open_buttons(changed, "Open as changed", "edit", missing):
+            open_with(lambda: session.open_study(changed))
 
 
 def _metrics(study: Study, prefix: str) -> tuple[tuple[Metric, ...], bool]:
     """The metrics as changed, and whether they can be used."""
-    names = {metric.key: metric for metric in study.metrics}
-    kept = st.multiselect("Metrics", list(names), default=list(names), key=f"{prefix}_metrics")
+    metrics = {metric.key: metric for metric in study.metrics}
+    kept = st.multiselect("Metrics", list(metrics), default=list(metrics), key=f"{prefix}_metrics")
     if not kept:
         st.error("Keep at least one metric.")
-    rows = [Suggestion(replace(names[key], label=names[key].name), "", assumed=False) for key in kept]
-    metrics, sound = new_study.metric_rows(rows, {}, prefix)
-    return metrics, sound and bool(kept)
+    rows = [Suggestion(replace(metrics[key], label=metrics[key].name), "", assumed=False) for key in kept]
+    changed, is_valid = metric_rows(rows, {}, prefix)
+    return changed, is_valid and bool(kept)
 
 
 def _tasks(study: Study, prefix: str) -> tuple[list[Task], bool]:
     """The tasks as changed, and whether they can be used."""
-    tasks, sound = list[Task](), True
+    tasks, is_valid = list[Task](), True
     for task in study.tasks:
         with st.container(border=True):
             st.caption(f"Task {task.key}")
-            changed, complaints = _task(task, [one.title for one in tasks], f"{prefix}_{task.key}")
+            changed, messages = _task(task, [other.title for other in tasks], f"{prefix}_{task.key}")
         tasks.append(changed)
-        sound = sound and not complaints
-    return tasks, sound
+        is_valid = is_valid and not messages
+    return tasks, is_valid
 
 
-def _task(task: Task, others: list[str], key: str) -> tuple[Task, dict[str, str]]:
-    name, total, step, window = st.columns(4)
-    shown = name.text_input("Name shown", task.title, key=f"{key}_name").strip()
-    steps = total.number_input("Total steps", 1, None, task.total_steps, step=1000, key=f"{key}_total")
-    detach = step.number_input(
+def _task(task: Task, other_titles: list[str], prefix: str) -> tuple[Task, dict[str, str]]:
+    """The task as changed, and what is wrong with it by field."""
+    left, total, right, window = st.columns(4)
+    title = left.text_input("Name shown", task.title, key=f"{prefix}_name").strip()
+    steps = total.number_input("Total steps", 1, None, task.total_steps, step=1000, key=f"{prefix}_total")
+    detach = right.number_input(
         "Detach step",
         1,
         None,
         task.detach.step,
         step=1000,
-        key=f"{key}_step",
+        key=f"{prefix}_step",
         placeholder="from config" if task.detach.ratio_key else "none",
         help="Typed; what a run's config says comes first.",
     )
     smoothing = window.number_input(
-        "Smoothing steps", 1, None, task.smoothing_steps, step=1000, key=f"{key}_smoothing", placeholder="1%"
+        "Smoothing steps", 1, None, task.smoothing_steps, step=1000, key=f"{prefix}_smoothing", placeholder="1%"
     )
     changed = replace(
         task,
-        display_name="" if shown == task.key else shown,
-        total_steps=int(steps),
-        smoothing_steps=int(smoothing) if smoothing else None,
-        detach=replace(task.detach, step=int(detach) if detach else None),
+        display_name="" if title == task.key else title,
+        total_steps=steps,
+        smoothing_steps=smoothing,
+        detach=replace(task.detach, step=detach),
     )
-    complaints = task_complaints(changed, others)
-    for field, place in {"display_name": name, "detach_step": step, "smoothing_steps": window}.items():
-        if field in complaints:
-            place.error(complaints[field])
-    return changed, complaints
-
-
-def _buttons(study: Study, changed: Study, ready: bool) -> None:
-    with st.container(horizontal=True):
-        opened = st.button(
-            "Open as changed",
-            key=keys.EDIT_OPEN,
-            type="primary",
-            icon=":material/check:",
-            disabled=not ready,
-            help=None if ready else "Mend what is marked above first.",
-        )
-        st.button(
-            "Edit as text",
-            key=keys.EDIT_TEXT,
-            icon=":material/code:",
-            on_click=edit,
-            args=(changed,),
-            help="Puts the study file into the editor below.",
-        )
-    if opened:
-        open_with(lambda: session.open_study(changed))
+    messages = task_complaints(changed, other_titles)
+    for field, column in {"display_name": left, "detach_step": right, "smoothing_steps": window}.items():
+        if field in messages:
+            column.error(messages[field])
+    return changed, messages

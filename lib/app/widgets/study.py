@@ -140,13 +140,38 @@ def edit(study: Study) -> None:
     st.session_state[keys.STUDY_TEXT] = to_toml(study)
 
 
-def open_with(opening: Callable[[], str]) -> None:
-    """Open a study and make it the current one, or say what is wrong with it."""
+def open_buttons(study: Study, label: str, prefix: str, missing: str = "") -> bool:
+    """Buttons that open a study and that put its text into the editor; whether the first was clicked.
+
+    `missing` says what the visitor has to do before it can be opened.
+    """
+    with st.container(horizontal=True):
+        is_clicked = st.button(
+            label,
+            key=f"{prefix}_open",
+            type="primary",
+            icon=":material/check:",
+            disabled=bool(missing),
+            help=missing or None,
+        )
+        explanation = "Puts the study file into the editor below."
+        edit_text = partial(edit, study)
+        st.button("Edit as text", f"{prefix}_text", icon=":material/code:", on_click=edit_text, help=explanation)
+    return is_clicked
+
+
+def open_with(opening: Callable[[], str], fetch: bool = False) -> None:
+    """Open a study, fetch its runs if that is asked for, and make it the current one; or say what is wrong with it."""
     try:
         name = opening()
     except InputError as error:
         st.error(str(error), icon=":material/error:")
         return
+    study = session.study_named(name)
+    if fetch:
+        session.session_state().inspection = None
+        if study.source.kind == "wandb" and session.key_for(study):
+            session.start_fetch(study)
     session.choose(name)
-    notices.note(f"Opened {session.study_named(name).title}", ":material/check_circle:")
+    notices.note(f"Opened {study.title}", ":material/check_circle:")
     st.rerun()
