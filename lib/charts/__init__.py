@@ -1,40 +1,40 @@
-"""Frames to Altair charts. Nothing here computes an effect or a curve."""
+"""Frames to Vega-Lite charts. Nothing here computes an effect or a curve."""
 
 from lib.charts.coloring import Coloring, color_keys, coloring
-from lib.charts.curves.chart import FAMILIES, Behind, Options, family_chart, family_metrics, family_wired
+from lib.charts.curves.chart import FAMILIES, Background, Layout, curves_text, family_chart, family_metrics
 from lib.charts.curves.grid import figure_title, grid
 from lib.charts.curves.tables import shown_range, split
 from lib.charts.detach_rule import detach_marks
-from lib.charts.effects.event_time import curves_since_detach
-from lib.charts.effects.forest import effects_text, forest_chart
+from lib.charts.effects.event_time import event_time_chart
+from lib.charts.effects.forest import forest_chart, forest_text
 from lib.charts.effects.jump import jump_chart
-from lib.charts.effects.pairs import difference_chart
+from lib.charts.effects.pairs import pairs_chart
 from lib.charts.effects.placebo import placebo_chart, placebo_text
 from lib.charts.effects.quadrant import quadrant_chart, quadrant_points, quadrant_text
 from lib.charts.effects.slope import slope_chart, slope_text
-from lib.charts.spec import Wired, wire
+from lib.charts.spec import ChartSpec
 from lib.charts.style import QUIET_ON, text_styles
 
 __all__ = [
     "FAMILIES",
     "QUIET_ON",
-    "Behind",
+    "Background",
+    "ChartSpec",
     "Coloring",
-    "Options",
-    "Wired",
+    "Layout",
     "color_keys",
     "coloring",
-    "curves_since_detach",
+    "curves_text",
     "detach_marks",
-    "difference_chart",
-    "effects_text",
+    "event_time_chart",
     "family_chart",
     "family_metrics",
-    "family_wired",
     "figure_title",
     "forest_chart",
+    "forest_text",
     "grid",
     "jump_chart",
+    "pairs_chart",
     "placebo_chart",
     "placebo_text",
     "quadrant_chart",
@@ -45,5 +45,4 @@ __all__ = [
     "slope_text",
     "split",
     "text_styles",
-    "wire",
 ]

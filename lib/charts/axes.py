@@ -1,4 +1,4 @@
-"""Axes of charts: steps, values on linear and log scales, and places inside a plot."""
+"""Axes of charts: steps, values on linear and log scales, and the areas of a plot."""
 
 import math
 from dataclasses import dataclass
@@ -21,20 +21,16 @@ X_TITLES = {
 }
 
 
-#: Ranges of the log axes of a chart that are filled in with the numbers; no loss is as small.
-LATER = ((1.2345678e-300, 9.8765432e-300), (1.2345678e-302, 9.8765432e-302))
-
-
 @dataclass(frozen=True)
-class Place:
-    """The part of a plot's height that a family's curves have: shares of it from the top, `gap` pixels left at its foot."""
+class PlotArea:
+    """The part of a plot's height that a family's curves have: shares of it from the top, `gap` pixels free at its foot."""
 
     top: float = 0.0
     bottom: float = 1.0
     gap: int = 0
 
     def foot(self, height: int | None, above: float = 0) -> str:
-        """Where the place ends, or so many pixels above that, as an expression; `height` is as in `value_axis`."""
+        """Where the area ends, or so many pixels above that, as an expression; `height` is as in `value_axis`."""
         end = "height" if self.bottom == 1 else f"{self.bottom:g} * height"
         up = self.gap + above
         if height is not None:
@@ -42,23 +38,23 @@ class Place:
         return f"{end} - {up:g}" if up else end
 
     def above_foot(self, pixels: float, height: int | None) -> alt.ExprRef | float:
-        """So many pixels above where the place ends."""
+        """So many pixels above where the area ends."""
         end = self.foot(height, pixels)
         return alt.ExprRef(end) if height is None else float(end)
 
     def below_top(self, pixels: float, height: int | None) -> alt.ExprRef | float:
-        """So many pixels below where the place begins."""
+        """So many pixels below where the area begins."""
         if not self.top:
             return pixels
         return alt.ExprRef(f"{self.top:g} * height + {pixels:g}") if height is None else self.top * height + pixels
 
 
-WHOLE = Place()
+WHOLE_PLOT = PlotArea()
 
 
-def places(count: int, gap: int = 18) -> list[Place]:
-    """Places of equal height, one below the other."""
-    return [Place(i / count, (i + 1) / count, gap if i + 1 < count else 0) for i in range(count)]
+def plot_areas(count: int, gap: int = 18) -> list[PlotArea]:
+    """Areas of equal height, one below the other."""
+    return [PlotArea(i / count, (i + 1) / count, gap if i + 1 < count else 0) for i in range(count)]
 
 
 def axis_step(step: float, origin: float, task: Task, view: View) -> float:
@@ -95,17 +91,17 @@ def value_axis(
     gutter: int,
     headroom: int,
     height: int | None,
-    place: Place = WHOLE,
+    area: PlotArea = WHOLE_PLOT,
 ) -> dict[str, Any]:
     """Scale, axis and title of a y channel; a domain makes it a log axis with scientific labels (1e-3).
 
-    `gutter` and `headroom` are pixels left free at the foot of its place (for the strip of n) and at its top (for
+    `gutter` and `headroom` are pixels left free at the foot of the area (for the strip of n) and at its top (for
     the rule's label): everything shares one view, so zooming clips and moves it together. `height` is the plot's, or
     None where the page decides it.
     """
-    range_ = [place.above_foot(gutter, height), place.below_top(headroom, height)]
+    range_ = [area.above_foot(gutter, height), area.below_top(headroom, height)]
     # Left to itself, the axis of a second family stands on the right and has no lines.
-    beside: dict[str, Any] = {} if place == WHOLE else {"orient": "left", "grid": True}
+    beside: dict[str, Any] = {} if area == WHOLE_PLOT else {"orient": "left", "grid": True}
     if domain is None:
         scale, axis = alt.Scale(zero=False, range=range_), alt.Axis(tickCount=6, **beside)
     else:
@@ -119,6 +115,5 @@ def step_axis(view: View, domain: tuple[float, float] | None, grid: bool = True)
     scale = alt.Scale(zero=False, nice=False, domain=list(domain)) if domain else alt.Scale(zero=False, nice=False)
     # "100k" instead of "100,000" keeps labels apart on a phone; as an axis format it would write 0 as "0k".
     label = "format(datum.value, '~s')" if view.x in ("steps", "since") else alt.Undefined
-    lines: Any = alt.Undefined if grid else False
-    axis = alt.Axis(labelExpr=label, tickCount=6, labelFlush=True, grid=lines)
+    axis = alt.Axis(labelExpr=label, tickCount=6, labelFlush=True, grid=alt.Undefined if grid else False)
     return {"title": X_TITLES[view.x], "scale": scale, "axis": axis}

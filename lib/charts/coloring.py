@@ -41,13 +41,13 @@ class Coloring:
 
 def color_keys(study: Study, manifest: Manifest) -> list[str]:
     """What runs can be coloured by: seed, arm, and the config keys whose values differ between runs of a task."""
-    found = set[str]()
+    keys = set[str]()
     for task in study.tasks:
         configs = [run.config for run in manifest.of_task(task.key)]
-        for key in {key for config in configs for key in config} - found:
+        for key in {key for config in configs for key in config} - keys:
             if len({repr(config.get(key)) for config in configs}) > 1:
-                found.add(key)
-    return [SEED, ARM, *sorted(key for key in found - {SEED, ARM, study.seed_key} if not key.startswith("_"))]
+                keys.add(key)
+    return [SEED, ARM, *sorted(key for key in keys - {SEED, ARM, study.seed_key} if not key.startswith("_"))]
 
 
 def coloring(manifest: Manifest, treated: Sequence[Treatment], key: str) -> Coloring | None:
@@ -84,10 +84,11 @@ def _value(treated: Treatment, config: Mapping[str, object], key: str) -> Value:
     return value_text(value)[:LONG]
 
 
-def coloring_text(found: Coloring) -> str:
+def coloring_text(coloring: Coloring) -> str:
     """The colours of the runs in a sentence, for whoever cannot see them."""
-    values = list(found.values.values())
-    present = {value for value in values if value is not None}
-    said = [f"from {found.low:.6g} to {found.high:.6g}"] if found.scaled else [t for t in found.order if t in present]
-    said += [f"{values.count(None)} without a value"] if None in values else []
-    return f"Every run has its own line, coloured by {found.key}: {', '.join(said)}."
+    values = list(coloring.values.values())
+    texts = [text for text in coloring.order if text in values]
+    if coloring.scaled:
+        texts = [f"from {coloring.low:.6g} to {coloring.high:.6g}"]
+    texts += [f"{values.count(None)} without a value"] if None in values else []
+    return f"Every run has its own line, coloured by {coloring.key}: {', '.join(texts)}."

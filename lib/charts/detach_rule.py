@@ -7,6 +7,7 @@ from statistics import fmean
 import altair as alt
 
 from lib.charts.axes import axis_step
+from lib.charts.spec import ONE_ROW
 from lib.charts.style import RULE_COLOR, RULE_TEXT
 from lib.curves import Clocks, View
 from lib.formatting import listing
@@ -76,7 +77,7 @@ def rule_layers(
     middle = (at[0] + at[-1]) / 2
     right = domain is not None and label_fraction(marks, task, view, domain) > 0.6
     label = (
-        alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_label")
+        alt.Chart(ONE_ROW, name=f"{prefix}_detach_label")
         .mark_text(
             align="right" if right else "left",
             baseline="top",
@@ -89,11 +90,11 @@ def rule_layers(
         .encode(x=alt.XDatum(middle), y=alt.YValue(4))
     )
     if len(at) == 1:
-        rule = alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_detach_rule").encode(x=alt.XDatum(at[0]))
+        rule = alt.Chart(ONE_ROW, name=f"{prefix}_detach_rule").encode(x=alt.XDatum(at[0]))
         return [label, rule.mark_rule(color=RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False)]
-    rules = alt.Chart(alt.InlineData(values=[{"at": x} for x in at]), name=f"{prefix}_detach_rule").encode(
-        x=alt.X("at:Q")
-    )
+    rules = alt.Chart(
+        alt.InlineData(values=[{"at": x} for x in at], name=f"{prefix}_steps"), name=f"{prefix}_detach_rule"
+    ).encode(x=alt.X("at:Q"))
     thin = rules.mark_rule(color=RULE_COLOR, strokeWidth=1, strokeDash=[6, 4], opacity=0.45, clip=True, aria=False)
     return [label, thin]
 

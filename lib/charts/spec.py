@@ -1,73 +1,98 @@
-"""A chart ready to be sent to a browser: its specification as text and its frames as Arrow."""
+"""Charts as Vega-Lite specifications over named tables."""
 
+import copy
 import hashlib
 import io
 import json
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import altair as alt
 import polars as pl
-from altair.utils import schemapi
+import polars.selectors as cs
 
-from lib.charts.axes import LATER, log_ticks
+#: One row, for marks that stand at a place of the plot and not at one of the data.
+ONE_ROW = alt.sequence(0, 1)
 
-_NAME = "wire"
-# The tests check every chart against the Vega-Lite schema; to check each part of it again takes longer than all the rest.
-schemapi.disable_debug_mode()
-#: Altair's data transformers are global to the process.
-_lock = threading.Lock()
+Layers: TypeAlias = "Sequence[alt.Chart | Layers]"
 
 
 @dataclass(frozen=True)
-class Wired:
-    """A Vega-Lite specification (JSON), its named datasets (Arrow IPC streams), and the takeaway in a sentence."""
+class ChartSpec:
+    """A chart ready to be sent to a browser or drawn into a file.
 
-    spec: str
-    datasets: tuple[tuple[str, bytes], ...]
-    takeaway: str
+    `spec` is its Vega-Lite specification, which names its tables; `tables` are these as Arrow IPC streams; `description`
+    says in a sentence what it shows.
+    """
+
+    spec: Mapping[str, Any]
+    tables: Mapping[str, bytes]
+    description: str
 
     @property
     def size(self) -> int:
         """Bytes sent to the browser."""
-        return len(self.spec) + sum(len(content) for _, content in self.datasets)
+        return len(json.dumps(self.spec)) + sum(map(len, self.tables.values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification with the rows of its tables inside; what is not finite is null."""
+        finite = pl.when(cs.float().is_finite()).then(cs.float())
+        rows = {name: pl.read_ipc_stream(table).with_columns(finite).to_dicts() for name, table in self.tables.items()}
+        return {**copy.deepcopy(dict(self.spec)), "datasets": rows}
 
 
-def wire(chart: alt.TopLevelMixin, takeaway: str) -> Wired:
-    """Take a chart apart into its specification and its data.
+def layered(layers: Layers, description: str = "", **properties: Any) -> ChartSpec:
+    """A chart of Altair's layers, drawn in their order.
+
+    The layers become JSON one by one: `alt.layer` copies all of them several times, which takes longer than all the rest.
 
     Parameters
     ----------
-    chart : whose data are polars frames or inline.
-    takeaway : what the chart shows, in a sentence, for whoever cannot see it.
+    layers : charts of one mark, whose data are polars frames or inline; lists of them share one y axis each.
+    description : see `ChartSpec`.
+    properties : of the whole chart (width, height, title, params, ...); what is None is left out.
     """
-    found: dict[str, bytes] = {}
-
-    def keep(data: Any) -> dict[str, Any]:
-        if not isinstance(data, pl.DataFrame):
-            raise TypeError(f"charts are made of polars frames, not {type(data).__name__}")
-        content = _arrow(data)
-        name = hashlib.sha256(content).hexdigest()[:16]
-        found[name] = content
-        return {"name": name}
-
-    return Wired(_specification(chart, keep), tuple(found.items()), takeaway)
+    tables: dict[str, bytes] = {}
+    names: dict[int, str] = {}
+    parts = [_layer(layer, tables, names) for layer in layers]
+    rest = {name: _plain(value) for name, value in properties.items() if value is not None}
+    return ChartSpec({"$schema": alt.SCHEMA_URL, "layer": parts, **rest}, tables, description)
 
 
-def _specification(chart: alt.TopLevelMixin, keep: Callable[[Any], Any]) -> str:
-    """The chart as JSON in no theme of Altair's; `keep` says what stands for its frames."""
-    with _lock:
-        alt.data_transformers.register(_NAME, keep)
-        together = alt.data_transformers.consolidate_datasets
-        # The few inline values stay where they are: named beside the frames, Streamlit would want pandas for them.
-        alt.data_transformers.consolidate_datasets = False
-        try:
-            with alt.data_transformers.enable(_NAME), alt.theme.enable("none"):
-                return str(chart.to_json(validate=False, indent=None))
-        finally:
-            alt.data_transformers.consolidate_datasets = together
+def concatenated(rows: Sequence[Sequence[ChartSpec]], **properties: Any) -> ChartSpec:
+    """Charts beside and below each other in one."""
+    cells = [[{k: v for k, v in cell.spec.items() if k != "$schema"} for cell in row] for row in rows]
+    resolve = properties.get("resolve")
+    body = [{"hconcat": row, **({"resolve": resolve} if resolve else {})} for row in cells]
+    tables = {name: table for row in rows for cell in row for name, table in cell.tables.items()}
+    rest = {name: _plain(value) for name, value in properties.items() if value is not None}
+    description = " ".join(cell.description for row in rows for cell in row)
+    return ChartSpec({"$schema": alt.SCHEMA_URL, "vconcat": body, **rest}, tables, description)
+
+
+def _layer(layer: Any, tables: dict[str, bytes], names: dict[int, str]) -> dict[str, Any]:
+    """One layer as JSON; its frame goes to `tables`, and `names` has what each frame is called, by its identity."""
+    if not isinstance(layer, alt.Chart):
+        return {"layer": [_layer(part, tables, names) for part in layer]}
+    frame = layer.data
+    if not isinstance(frame, pl.DataFrame):
+        return _plain(layer)
+    if id(frame) not in names:
+        table = _arrow(frame)
+        # Named by its content: a browser that was sent other numbers under a name takes more rows for appended ones.
+        names[id(frame)] = hashlib.sha256(table).hexdigest()[:16]
+        tables[names[id(frame)]] = table
+    bare = layer.copy(deep=False)
+    bare.data = alt.NamedData(name=names[id(frame)])
+    return _plain(bare)
+
+
+def _plain(value: Any) -> Any:
+    """A part of a specification as JSON, without Altair's theme."""
+    if isinstance(value, alt.SchemaBase):
+        return value.to_dict(validate=False, context={"top_level": False})
+    return [_plain(part) for part in value] if isinstance(value, list) else value
 
 
 def _arrow(frame: pl.DataFrame) -> bytes:
@@ -75,32 +100,3 @@ def _arrow(frame: pl.DataFrame) -> bytes:
     # Browsers do not know Arrow's newer string views.
     frame.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
-
-
-@dataclass(frozen=True)
-class Template:
-    """A specification whose tables go by their names, and whose log axes have the ranges `LATER`."""
-
-    text: str
-
-    def filled(
-        self, data: Mapping[str, pl.DataFrame], bounds: Sequence[tuple[float, float] | None], takeaway: str
-    ) -> Wired:
-        """The specification with these tables, and the range of each family's log axis where it has one."""
-        text, found = self.text, {}
-        for name, frame in data.items():
-            content = _arrow(frame)
-            # Named by its content: a browser that was sent other numbers under a name takes more rows for appended ones.
-            called = hashlib.sha256(content).hexdigest()[:16]
-            found[called] = content
-            text = text.replace(json.dumps({"name": name}), json.dumps({"name": called}))
-        for later, range_ in zip(LATER, bounds, strict=False):
-            if range_:
-                text = text.replace(json.dumps(list(later)), json.dumps(list(range_)))
-                text = text.replace(json.dumps(log_ticks(*later)), json.dumps(log_ticks(*range_)))
-        return Wired(text, tuple(found.items()), takeaway)
-
-
-def template(chart: alt.TopLevelMixin) -> Template:
-    """The template of a chart whose data are names."""
-    return Template(_specification(chart, lambda data: data))

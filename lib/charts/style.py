@@ -1,5 +1,6 @@
 """Names, colours, dashes and text styles that all charts share."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -24,25 +25,6 @@ QUIET_ON = {"light": "#66707c", "dark": "#a3adb8"}
 RULE_ON = {"light": "#cc0000", "dark": "#ff7070"}
 
 
-class Layered(alt.LayerChart):
-    """A layered chart that is not checked against the Vega-Lite schema each time it is sent to a browser: the tests do.
-
-    Its layers share no data and have no sizes. Where they have no selections of their own either, nothing moves up to
-    the chart, and it is not rearranged, which copies all of it four times.
-    """
-
-    def __init__(self, data: Any = alt.Undefined, layer: Sequence[alt.Chart] = (), **options: Any) -> None:
-        if all(part.params is alt.Undefined for part in layer):
-            super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **options)
-        else:
-            super().__init__(data=data, layer=layer, **options)
-
-    def to_dict(self, validate: bool = False, **options: Any) -> dict[str, Any]:
-        """The chart's specification; `validate` checks it against the schema."""
-        found: dict[str, Any] = super().to_dict(validate=validate, **options)
-        return found
-
-
 def metric_label(metric: Metric, task: Task, view: View) -> str:
     """The legend's name of a metric: its label, with the window in steps where it is a moving average."""
     if not (metric.smoothed and view.smooth):
@@ -52,17 +34,15 @@ def metric_label(metric: Metric, task: Task, view: View) -> str:
 
 def metric_colors(study: Study) -> dict[str, str]:
     """A colour for every metric key: the study's, or the next of `PALETTE` that is unlike all those of the study."""
-    given = [m.color for m in study.metrics if m.color]
-    free = [color for color in PALETTE if not any(_alike(color, one) for one in given)] or list(PALETTE)
-    unnamed = [m.key for m in study.metrics if not m.color]
-    spare = {key: free[i % len(free)] for i, key in enumerate(unnamed)}
-    return {m.key: m.color or spare[m.key] for m in study.metrics}
+    named = [m.color for m in study.metrics if m.color]
+    free = [color for color in PALETTE if not any(_alike(color, other) for other in named)] or list(PALETTE)
+    spare = itertools.cycle(free)
+    return {m.key: m.color or next(spare) for m in study.metrics}
 
 
-def _alike(one: str, other: str) -> bool:
+def _alike(color: str, other: str) -> bool:
     """Whether two colours (#rrggbb) would be taken for each other in a chart."""
-    levels = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in (one, other)]
-    return math.dist(*levels) < ALIKE
+    return math.dist(bytes.fromhex(color[1:]), bytes.fromhex(other[1:])) < ALIKE
 
 
 def line_width(metric: Metric) -> int:
@@ -78,8 +58,8 @@ def arm_order(arms: Sequence[str]) -> list[str]:
 def arm_dashes(arms: Sequence[str]) -> list[list[int]]:
     """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control."""
     treated = [arm for arm in arms if arm != CONTROL]
-    found = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)}
-    return [found.get(arm, CONTROL_DASH) for arm in arms]
+    dashes = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)}
+    return [dashes.get(arm, CONTROL_DASH) for arm in arms]
 
 
 def family_title(metrics: Sequence[Metric], family: str) -> str:
@@ -102,9 +82,9 @@ def text_styles(ground: str) -> dict[str, Any]:
     return {QUIET_TEXT: {"color": QUIET_ON[ground]}, RULE_TEXT: {"color": RULE_ON[ground]}}
 
 
-def figure_heading(text: str | None) -> Any:
+def heading(text: str | None) -> alt.TitleParams | None:
     """A chart's title in the notebook's look, or none."""
-    return alt.TitleParams(text, anchor="middle", fontWeight="bold") if text else alt.Undefined
+    return alt.TitleParams(text, anchor="middle", fontWeight="bold") if text else None
 
 
 Width = int | Literal["container"]

@@ -3,17 +3,13 @@
 import math
 from collections.abc import Sequence
 
-import altair as alt
 import polars as pl
 
 POINTS = 3000
 DIGITS = 6
 
-#: What a layer draws: a frame, or the name of one that is sent beside the specification.
-Data = pl.DataFrame | alt.NamedData
 
-
-def lean(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
+def round_for_screen(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
     """The frame as a chart needs it: six significant digits, whole steps where the range is wide, small counts.
 
     Exact numbers belong in the tables; a pixel shows three digits, and short numbers are half the bytes.
@@ -21,8 +17,8 @@ def lean(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
     exprs: list[pl.Expr] = []
     for name, dtype in frame.schema.items():
         if name in steps:
-            places = decimals(frame[name])
-            exprs.append(pl.col(name).round(places) if places else pl.col(name).round(0).cast(pl.Int32))
+            digits = decimals(frame[name])
+            exprs.append(pl.col(name).round(digits) if digits else pl.col(name).round(0).cast(pl.Int32))
         elif dtype.is_float():
             exprs.append(pl.col(name).round_sig_figs(DIGITS))
         elif name == "n":
@@ -31,7 +27,7 @@ def lean(frame: pl.DataFrame, steps: Sequence[str] = ("step",)) -> pl.DataFrame:
 
 
 def decimals(x: pl.Series) -> int:
-    """Decimals that places on x need: none where their range is wide, more than usual where it is a few minutes."""
+    """Decimals that values on x need: none where their range is wide, more than usual where it is a few minutes."""
     span = _span(x) if len(x) else 0.0
     return 0 if span > 2000 else 3 + max(0, math.ceil(-math.log10(span))) if span else 3
 
@@ -40,7 +36,7 @@ def _span(series: pl.Series) -> float:
     return float(series.max() or 0) - float(series.min() or 0)  # type: ignore[arg-type]
 
 
-def thin(frame: pl.DataFrame, by: Sequence[str], value: str, limit: int) -> pl.DataFrame:
+def downsample(frame: pl.DataFrame, by: Sequence[str], value: str, limit: int) -> pl.DataFrame:
     """At most about `limit` rows: of each series, the lowest and the highest row of equal spans of steps.
 
     Every row kept is a row that came in, so peaks and dips stay where they are.
@@ -69,7 +65,7 @@ def thin(frame: pl.DataFrame, by: Sequence[str], value: str, limit: int) -> pl.D
     )
 
 
-def for_log(frame: pl.DataFrame, domain: tuple[float, float]) -> pl.DataFrame:
+def clip_to_log_axis(frame: pl.DataFrame, domain: tuple[float, float]) -> pl.DataFrame:
     """Curves that a log axis can draw: a band that reaches 0 ends at the axis, a mean of 0 is a gap."""
     floor = domain[0]
     return frame.with_columns(

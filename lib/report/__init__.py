@@ -1,14 +1,20 @@
 """A study to files: figures, tables, claims and one self-contained page."""
 
+from lib.report.figure_data import FigureData, figure_data
 from lib.report.figures import (
     GRID_STEM,
-    Frames,
-    cells,
+    JUMP,
+    PAIRS,
+    PRETENDED,
+    SEEDS,
+    Figure,
     claims_figure,
+    curve_figure,
+    curve_names,
     event_figure,
-    figure,
+    figure_families,
+    figure_of_stem,
     metric_figures,
-    plotted,
     quadrant_figure,
 )
 from lib.report.methods import AUDIT, DETACH, EFFECTS, SOURCES, VERDICTS, curves_text
@@ -16,7 +22,7 @@ from lib.report.page import report_page
 from lib.report.presets import PRESETS, with_font
 from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_link
 from lib.report.render import FORMATS, MIME, render
-from lib.report.results import Results, study_drawn, study_results
+from lib.report.results import Results, study_results
 from lib.report.write import TABLES, check_folder, table, write_report
 
 __all__ = [
@@ -25,29 +31,35 @@ __all__ = [
     "EFFECTS",
     "FORMATS",
     "GRID_STEM",
+    "JUMP",
     "MIME",
+    "PAIRS",
     "PRESETS",
+    "PRETENDED",
+    "SEEDS",
     "SOURCES",
     "TABLES",
     "VERDICTS",
-    "Frames",
+    "Figure",
+    "FigureData",
     "Results",
     "bibtex",
-    "cells",
     "check_folder",
     "citation",
     "claims_figure",
+    "curve_figure",
+    "curve_names",
     "curves_text",
     "event_figure",
-    "figure",
+    "figure_data",
+    "figure_families",
+    "figure_of_stem",
     "footer_text",
     "metric_figures",
-    "plotted",
     "quadrant_figure",
     "render",
     "report_page",
     "sidecar",
-    "study_drawn",
     "study_results",
     "table",
     "view_link",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lib.charts import ChartSpec
 from lib.effects import Check, TaskAnalysis, checklist
-from lib.report.figures import Figure, Frames, claims_figure, metric_figures, quadrant_figure
+from lib.report.figures import Figure, claims_figure, metric_figures, quadrant_figure
 from lib.report.render import render
 from lib.report.results import Results
 
@@ -17,10 +18,10 @@ THIRD, HALF, WIDE = 345, 520, 1040
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart as SVG with the sentence that says what it shows."""
+    """A figure as SVG with its caption."""
 
     svg: Markup
-    text: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -54,41 +55,42 @@ class EvidencePage:
     tasks: tuple[TaskEvidence, ...]
 
 
-def evidence(found: Results) -> EvidencePage:
+def evidence(results: Results) -> EvidencePage:
     """Everything that the Detach effect page draws of the declared windows, as SVG."""
-    overview = tuple(_overview(found))
-    room = ENOUGH - sum(len(drawing.svg) for drawing in overview)
+    overview = tuple(_overview(results))
+    budget = ENOUGH - sum(len(drawing.svg) for drawing in overview)
     tasks = []
-    for analysis in found.analysis.tasks:
-        tasks.append(_task(found, analysis, room))
-        room -= sum(metric.size for metric in tasks[-1].metrics)
+    for analysis in results.analysis.tasks:
+        tasks.append(_task(analysis, budget))
+        budget -= sum(metric.size for metric in tasks[-1].metrics)
     return EvidencePage(overview, tuple(tasks))
 
 
-def _drawing(figure: Figure) -> Drawing:
-    return Drawing(Markup(render(figure.chart, "svg").decode()), figure.text)  # noqa: S704
+def drawing(figure: Figure, chart: ChartSpec) -> Drawing:
+    """A figure with one of its charts."""
+    return Drawing(Markup(render(chart, "svg").decode()), figure.caption)  # noqa: S704
 
 
-def _overview(found: Results) -> Iterator[Drawing]:
-    if found.effects.is_empty():
-        return
-    yield _drawing(claims_figure(found.effects, found.study, WIDE))
-    if figure := quadrant_figure(found.analysis.per_run, found.study, HALF):
-        yield _drawing(figure)
+def _overview(results: Results) -> Iterator[Drawing]:
+    if figure := claims_figure(results.effects, results.study):
+        yield drawing(figure, figure.chart(width=WIDE))
+    if figure := quadrant_figure(results.analysis.per_run, results.study):
+        yield drawing(figure, figure.chart(width=HALF))
 
 
-def _task(found: Results, analysis: TaskAnalysis, room: int) -> TaskEvidence:
-    task = analysis.task
-    frames = Frames(analysis.per_run, analysis.differences, analysis.placebo)
+def _task(analysis: TaskAnalysis, budget: int) -> TaskEvidence:
+    """One task's evidence, in about so many bytes."""
     shown: list[MetricEvidence] = []
     left_out = []
-    for metric in found.study.metrics:
-        if room <= 0:
+    for metric in analysis.study.metrics:
+        if budget <= 0:
             left_out.append(metric.name)
             continue
-        drawn = metric_figures(found.study, task, metric, analysis.treated, frames, THIRD)
-        mine = MetricEvidence(metric.name, tuple(_drawing(figure) for figure in drawn))
-        room -= mine.size
-        if mine.drawings:
-            shown.append(mine)
-    return TaskEvidence(task.title, checklist(analysis), tuple(shown), tuple(left_out))
+        figures = metric_figures(analysis, metric)
+        evidence = MetricEvidence(
+            metric.name, tuple(drawing(figure, figure.chart(width=THIRD, title=figure.name)) for figure in figures)
+        )
+        budget -= evidence.size
+        if evidence.drawings:
+            shown.append(evidence)
+    return TaskEvidence(analysis.task.title, checklist(analysis), tuple(shown), tuple(left_out))

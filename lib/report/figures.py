@@ -1,24 +1,27 @@
-"""Every figure of a study: chart, file stem, plotted numbers, caption."""
+"""Every figure of a study, for the app's pages, its downloads and the report."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from lib.charts import (
     FAMILIES,
-    curves_since_detach,
+    ChartSpec,
+    Layout,
+    curves_text,
     detach_marks,
-    difference_chart,
-    effects_text,
+    event_time_chart,
     family_chart,
     family_metrics,
     figure_title,
     forest_chart,
+    forest_text,
     grid,
     jump_chart,
+    pairs_chart,
     placebo_chart,
     placebo_text,
     quadrant_chart,
@@ -29,117 +32,76 @@ from lib.charts import (
     slope_text,
     split,
 )
-from lib.curves import COLUMNS, View, study_baselines, study_curves, study_raw, study_seeds
-from lib.formatting import slug
-from lib.report.results import Drawn
-from lib.runs import Manifest, Treatment, arms_of, of_task, treatments
-from lib.study import Metric, Study, Task
+from lib.curves import COLUMNS, View
+from lib.effects import TaskAnalysis
+from lib.formatting import listing, slug
+from lib.report.figure_data import FigureData
+from lib.runs import of_task
+from lib.study import CONTROL, Metric, Study, Task
+
+GRID_NAME, GRID_STEM = "Grid of all tasks", "combined_ablation"
+#: What a row of a figure's numbers is: a curve's, a run's own, the same before smoothing, or a baseline's.
+KINDS = ("curve", "seed", "raw", "baseline")
+#: Names of the figures behind one metric's effects; several arms have a figure of pretended detach steps each.
+SEEDS, PAIRS, JUMP, PRETENDED = (
+    "Seed by seed",
+    "Fork pairs over steps",
+    "The jump at the detach",
+    "Pretended detach steps",
+)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the name it is chosen by, the stem of its file, the numbers it draws and a sentence on them."""
+    """A figure of a study; its chart and its numbers are made when they are asked for.
+
+    `name` is what it is chosen by, `stem` the name of its files without their endings; `title` stands above it in a file,
+    `caption` below it on a page; `description` tells what it shows to whoever cannot see it. `draw` takes the options of
+    its chart (width, height, title, ...), of which `size` are those of a file.
+    """
 
     name: str
     stem: str
-    chart: alt.TopLevelMixin
-    numbers: pl.DataFrame
-    text: str
+    title: str
+    caption: str
+    description: str
+    numbers: Callable[[], pl.DataFrame]
+    draw: Callable[..., ChartSpec]
+    size: Mapping[str, int] = field(default_factory=lambda: {"width": 800})
+
+    def chart(self, **options: Any) -> ChartSpec:
+        """The chart with these options of its kind; without any, it fills its container and has no title."""
+        return replace(self.draw(**options), description=self.description)
+
+    @cached_property
+    def page_chart(self) -> ChartSpec:
+        """The chart as a page shows it, with the caption below."""
+        return self.chart()
+
+    @cached_property
+    def file_chart(self) -> ChartSpec:
+        """The chart in the size of a file, with its title."""
+        return self.chart(title=self.title, **self.size)
 
 
-@dataclass(frozen=True)
-class Frames:
-    """What is drawn of one task: columns as in `lib.effects.chart_data`.
-
-    `jump` has the local fits and the raw rows around the detach; without them the jump is not drawn.
-    """
-
-    per_run: pl.DataFrame
-    differences: pl.DataFrame
-    placebo: pl.DataFrame
-    jump: tuple[pl.DataFrame, pl.DataFrame] | None = None
+# Curves
 
 
-def claims_figure(effects: pl.DataFrame, study: Study, width: int, title: str | None = None) -> Figure:
-    """Every claim on one axis."""
-    chart = forest_chart(effects, study, width=width, title=title)
-    return Figure("All claims", "claims", chart, effects, effects_text(effects, study))
+def curve_names(study: Study) -> dict[str, str]:
+    """The name of every figure of curves, with the stem of its files."""
+    families = {_curve_name(*plot): stem for stem, plot in figure_families(study).items()}
+    return {GRID_NAME: GRID_STEM} | families
 
 
-def quadrant_figure(per_run: pl.DataFrame, study: Study, width: int, title: str | None = None) -> Figure | None:
-    """Reward effect against loss effect, a point a seed and task; None where no run has both."""
-    rewards, losses = study.family("reward"), study.family("loss")
-    if not rewards or not losses:
-        return None
-    reward, loss = rewards[-1], losses[0]
-    points = quadrant_points(per_run, reward.key, loss.key)
-    if points.is_empty():
-        return None
-    of_reward, of_loss = f"{reward.name}: effect (%)", f"{loss.name}: effect (%)"
-    chart = quadrant_chart(points, study, reward=of_reward, loss=of_loss, width=width, title=title)
-    text = quadrant_text(points, reward.name, loss.name)
-    return Figure("Reward against loss", "reward_against_loss", chart, points, text)
+def _curve_name(task: Task, families: Sequence[str]) -> str:
+    return f"{task.title}: {listing(families)}"
 
 
-def event_figure(
-    curves: pl.DataFrame, study: Study, metric: Metric, view: View, treated: Sequence[Treatment]
-) -> Figure:
-    """A metric's curves of every task, counted from the detach; `view` has such an axis."""
-    mine = curves.filter(pl.col("metric") == metric.key)
-    title = f"{metric.name} - Event Time"
-    chart = curves_since_detach(curves, study, metric, arms_of(treated), view=view, width=800, title=title)
-    text = f"{metric.name} of every task, aligned at the detach"
-    return Figure("Event time", f"event_time_{slug(metric.key, keep='.')}", chart, mine, text)
-
-
-def metric_figures(
-    study: Study,
-    task: Task,
-    metric: Metric,
-    treated: Sequence[Treatment],
-    frames: Frames,
-    width: int,
-    prefix: str = "",
-) -> Iterator[Figure]:
-    """One metric of a task: its seeds, fork pairs, jump and pretended detach steps, as far as there are any.
-
-    Parameters
-    ----------
-    treated : the task's treatments, for the detach rule.
-    prefix : what the titles start with.
-    """
-    here, rules = pl.col("metric") == metric.key, detach_marks(treated)
-    stem = f"{task.stem}_{slug(metric.key, keep='.')}"
-    runs, pairs = frames.per_run.filter(here), frames.differences.filter(here)
-    if runs.height:
-        chart = slope_chart(runs, study, task, metric, width=width, title=f"{prefix}Seed by seed")
-        text = slope_text(runs, task, metric)
-        yield Figure("Seed by seed", f"{stem}_seeds", chart, runs, text)
-    if pairs.height:
-        name = "Fork pairs over steps"
-        chart = difference_chart(pairs, study, task, metric, rules=rules, width=width, title=f"{prefix}{name}")
-        text = "Detached minus control, mean of the fork pairs with its pointwise 95% t interval."
-        yield Figure(name, f"{stem}_pairs", chart, pairs, text)
-    if frames.jump and (fits := frames.jump[0].filter(here)).height:
-        name = "The jump at the detach"
-        points = frames.jump[1].select("run_id", "metric", "step", "value").sort("run_id", "step")
-        chart = jump_chart(points, fits, study, task, metric, rules=rules, width=width, title=f"{prefix}{name}")
-        text = f"{metric.name} around the detach with a line fitted on each side, by run"
-        yield Figure(name, f"{stem}_jump", chart, pl.concat([points, fits], how="diagonal_relaxed"), text)
-    yield from _placebo(task, metric, frames.placebo.filter(here), f"{stem}_pretended", width, prefix)
-
-
-def _placebo(task: Task, metric: Metric, placebo: pl.DataFrame, stem: str, width: int, prefix: str) -> Iterator[Figure]:
-    arms = placebo["arm"].unique(maintain_order=True)
-    for arm in arms:
-        name = "Pretended detach steps" + (f" ({arm})" if len(arms) > 1 else "")
-        chart = placebo_chart(placebo, task, metric, arm, width=width, height=300, title=f"{prefix}{name}")
-        text = placebo_text(placebo, task, metric, arm)
-        own = f"{stem}_{slug(arm, keep='.')}" if len(arms) > 1 else stem
-        yield Figure(name, own, chart, placebo.filter(pl.col("arm") == arm), text)
-
-
-GRID_STEM = "combined_ablation"
+def figure_families(study: Study) -> dict[str, tuple[Task, tuple[str, ...]]]:
+    """The figures of one task each: its families one by one, and together, by the stems of their files."""
+    families = tuple(family for family in FAMILIES if study.family(family))
+    sets = [(family,) for family in families] + ([families] if len(families) > 1 else [])
+    return {file_stem(task, *chosen): (task, chosen) for task in study.tasks for chosen in sets}
 
 
 def file_stem(task: Task, *families: str) -> str:
@@ -147,91 +109,195 @@ def file_stem(task: Task, *families: str) -> str:
     return f"{task.stem}_{'_and_'.join(families)}"
 
 
-FIGURE_SIZE = (800, 500)
+def study_figures(data: FigureData) -> Iterator[Figure]:
+    """The report's figures of curves: the grid, and each family that a task has a curve of."""
+    yield grid_figure(data)
+    for task, families in figure_families(data.study).values():
+        if len(families) == 1 and family_metrics(data.curves, data.study, task, *families):
+            yield curve_figure(data, task, *families)
 
 
-#: What a row of `plotted` is: a curve's, a run's own where the view draws every seed, the same before smoothing where it
-#: draws that, or a baseline's.
-DRAWN = ("curve", "seed", "raw", "baseline")
+def figure_of_stem(data: FigureData, stem: str) -> Figure:
+    """The figure of curves whose files have that name."""
+    if stem == GRID_STEM:
+        return grid_figure(data)
+    task, families = figure_families(data.study)[stem]
+    return curve_figure(data, task, *families)
 
 
-def plotted(study: Study, manifest: Manifest, view: View, stem: str) -> pl.DataFrame:
-    """The numbers that one `figure` draws; the grid's stem gives those of every cell.
+def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
+    """Families of one task, one below the other; axes and nothing along them where it has no curve."""
+    study, view, curves = data.study, data.view, data.curves
+    logged = tuple(family for family in families if family_metrics(curves, study, task, family)) or families[:1]
+    rules = detach_marks(of_task(data.treated, task.key), data.clocks.get(task.key))
+    background = data.background(task.key)
+
+    def draw(**options: Any) -> ChartSpec:
+        layout = Layout(**options)
+        return family_chart(curves, study, task, *logged, view=view, rules=rules, background=background, layout=layout)
+
+    return Figure(
+        name=_curve_name(task, families),
+        stem=file_stem(task, *families),
+        title=figure_title(curves, study, task, *logged),
+        caption=figure_title(curves, study, task, *logged),
+        description=curves_text(
+            curves, study, task, *logged, view=view, rules=rules, coloring=background.coloring
+        ),
+        numbers=lambda: _plotted(data, [(task, families)]),
+        draw=draw,
+        size={"width": 800, "height": 500 * len(logged)},
+    )  # fmt: skip
+
+
+def grid_figure(data: FigureData) -> Figure:
+    """Every task and family in one figure."""
+    study = data.study
+    rules = {t.key: detach_marks(of_task(data.treated, t.key), data.clocks.get(t.key)) for t in study.tasks}
+    backgrounds = {task.key: data.background(task.key) for task in study.tasks}
+    return Figure(
+        name=GRID_NAME,
+        stem=GRID_STEM,
+        title=study.title,
+        caption=study.title,
+        description=f"{study.title}: every task and family.",
+        numbers=lambda: _plotted(data, list(figure_families(study).values())),
+        draw=lambda title: grid(data.curves, study, view=data.view, rules=rules, backgrounds=backgrounds),
+        size={},
+    )
+
+
+def _plotted(data: FigureData, plots: Sequence[tuple[Task, Sequence[str]]]) -> pl.DataFrame:
+    """The numbers that the plots of these families draw.
 
     Returns
     -------
-    Columns of `lib.curves.COLUMNS` (a run's value as its mean, with n 1), then `drawn` (one of `DRAWN`), `run_id` of a
+    Columns of `lib.curves.COLUMNS` (a run's value as its mean, with n 1), then `drawn` (one of `KINDS`), `run_id` of a
     run and `label` of a baseline; within the range of x that the figure shows of each task.
     """
-    pass
-
-    by_stem = cells(study)
-    shown = list(by_stem.values()) if stem == GRID_STEM else [by_stem[stem]]
-    here = pl.lit(False)
-    for task, families in shown:
-        keys = [metric.key for family in families for metric in study.family(family)]
+    in_plots, in_range = pl.lit(False), pl.lit(True)
+    for task, families in plots:
+        keys = [metric.key for family in families for metric in data.study.family(family)]
         baseline = pl.lit("reward" in families) & (pl.col("drawn") == "baseline")
-        here |= (pl.col("task") == task.key) & (pl.col("metric").is_in(keys) | baseline)
-    curves = study_curves(study, manifest, view)
-    rows = [curves.with_columns(drawn=pl.lit("curve"))]
-    one = pl.lit(1, pl.UInt32).alias("n")
-    for drawn, runs in (("seed", study_seeds(study, manifest, view)), ("raw", study_raw(study, manifest, view))):
+        of_task = pl.col("task") == task.key
+        in_plots |= of_task & (pl.col("metric").is_in(keys) | baseline)
+        if span := shown_range(split(data.curves, task.key), data.view.span):
+            in_range &= ~of_task | pl.col("step").is_between(*span)
+    rows = [data.curves.with_columns(drawn=pl.lit("curve"))]
+    for kind, runs in (("seed", data.seeds), ("raw", data.raw)):
         if runs is not None:
-            rows.append(runs.rename({"value": "mean"}).drop("seed").with_columns(one, drawn=pl.lit(drawn)))
-    behind = study_baselines(study, treatments(study, manifest, view.left_out), view).drop("color")
-    rows.append(behind.with_columns(drawn=pl.lit("baseline")))
-    columns = (*COLUMNS, "drawn", "run_id", "label")
+            values = runs.rename({"value": "mean"}).drop("seed")
+            rows.append(values.with_columns(n=pl.lit(1, pl.UInt32), drawn=pl.lit(kind)))
+    if data.baselines is not None:
+        rows.append(data.baselines.drop("color").with_columns(drawn=pl.lit("baseline")))
     empty = pl.DataFrame(schema={"run_id": pl.String, "label": pl.String})
-    frame = pl.concat([*rows, empty], how="diagonal").select(columns).filter(here)
-    within = {task.key: shown_range(split(curves, task.key), view.span) for task, _ in shown}
-    beyond = [(pl.col("task") == key) & ~pl.col("step").is_between(*span) for key, span in within.items() if span]
-    return frame.filter(~pl.any_horizontal(False, *beyond))
+    columns = (*COLUMNS, "drawn", "run_id", "label")
+    return pl.concat([*rows, empty], how="diagonal").select(columns).filter(in_plots & in_range)
 
 
-def cells(study: Study) -> dict[str, tuple[Task, tuple[str, ...]]]:
-    """What each figure of one task draws, by the stem of its file: a family, or all of them one below the other."""
-    pass
-
-    families = tuple(family for family in FAMILIES if study.family(family))
-    sets = [(family,) for family in families] + ([families] if len(families) > 1 else [])
-    return {file_stem(task, *drawn): (task, drawn) for task in study.tasks for drawn in sets}
+# Effects
 
 
-def figures(study: Study, drawn: Drawn) -> Iterator[tuple[str, "alt.TopLevelMixin"]]:
-    """The report's figures with the stems of their files: the notebook's names."""
-    pass
+def claims_figure(effects: pl.DataFrame, study: Study) -> Figure | None:
+    """Every claim on one axis; None where there is none."""
+    if effects.is_empty():
+        return None
+    text = forest_text(effects, study)
+    return Figure(
+        "All claims", "claims", study.title, text, text, lambda: effects,
+        lambda **options: forest_chart(effects, study, **options),
+    )  # fmt: skip
 
-    yield GRID_STEM, figure(study, drawn, GRID_STEM)
-    for stem, (task, families) in cells(study).items():
-        if len(families) == 1 and family_metrics(drawn.curves, study, task, *families):
-            yield stem, figure(study, drawn, stem)
+
+def quadrant_figure(
+    per_run: pl.DataFrame, study: Study, reward: Metric | None = None, loss: Metric | None = None
+) -> Figure | None:
+    """Reward effect against loss effect, a point per seed and task; None where no run has both.
+
+    Parameters
+    ----------
+    reward, loss : by default the study's last metric of rewards and its first of losses.
+    """
+    rewards, losses = study.family("reward"), study.family("loss")
+    if not rewards or not losses:
+        return None
+    reward, loss = reward or rewards[-1], loss or losses[0]
+    points = quadrant_points(per_run, reward.key, loss.key)
+    if points.is_empty():
+        return None
+    axes = f"{reward.name}: effect (%)", f"{loss.name}: effect (%)"
+    text = quadrant_text(points, reward.name, loss.name)
+    return Figure(
+        "Reward against loss", "reward_against_loss", study.title, text, text, lambda: points,
+        lambda **options: quadrant_chart(points, study, *axes, **options),
+    )  # fmt: skip
 
 
-def figure(study: Study, drawn: Drawn, stem: str) -> "alt.TopLevelMixin":
-    """One figure by the stem of its file: the grid, or one of `cells`."""
-    pass
+def event_figure(curves: pl.DataFrame, study: Study, metric: Metric, view: View, arms: Sequence[str]) -> Figure | None:
+    """A metric's curves of every task, counted from the detach; None where no run of these arms has one.
 
-    view, curves = drawn.view, drawn.curves
-    marks = {
-        task.key: detach_marks(of_task(drawn.treated, task.key), drawn.clocks.get(task.key)) for task in study.tasks
-    }
-    behind: dict[str, Any] = {"seeds": drawn.seeds, "raw": drawn.raw, "baselines": drawn.baselines}
-    if stem == GRID_STEM:
-        return grid(curves, study, view=view, rules=marks, coloring=drawn.coloring, **behind)
-    task, families = cells(study)[stem]
-    # Without any curve the axes are drawn, and nothing along them.
-    families = tuple(family for family in families if family_metrics(curves, study, task, family)) or families[:1]
-    width, height = FIGURE_SIZE
-    return family_chart(
-        curves,
-        study,
-        task,
-        *families,
-        view=view,
-        rules=marks[task.key],
-        width=width,
-        height=height * len(families),
-        title=figure_title(curves, study, task, *families),
-        coloring=drawn.coloring.get(task.key),
-        **behind,
-    )
+    Parameters
+    ----------
+    view : with an x axis that counts from the detach.
+    """
+    rows = curves.filter(pl.col("metric") == metric.key)
+    aligned = set(rows["arm"])
+    if not aligned & set(arms):
+        return None
+    text = f"{metric.name} of every task, aligned at the detach."
+    if CONTROL in arms and CONTROL not in aligned:
+        text += " Detach steps differ, so the control arm has no step to be aligned at."
+    return Figure(
+        "Event time", f"event_time_{slug(metric.key, keep='.')}", f"{metric.name} - Event Time", text, text, lambda: rows,
+        lambda **options: event_time_chart(rows, study, metric, arms, view=view, **options),
+    )  # fmt: skip
+
+
+def metric_figures(analysis: TaskAnalysis, metric: Metric, rows: pl.DataFrame | None = None) -> Iterator[Figure]:
+    """One metric of a task: its seeds, fork pairs, jump and pretended detach steps, as far as there are any.
+
+    Parameters
+    ----------
+    rows : raw rows around the detach; without them the jump is not drawn.
+    """
+    study, task, rules = analysis.study, analysis.task, detach_marks(analysis.treated)
+    of_metric = pl.col("metric") == metric.key
+
+    def figure(name: str, ending: str, caption: str, description: str, numbers: pl.DataFrame, draw: Callable) -> Figure:
+        stem = f"{task.stem}_{slug(metric.key, keep='.')}_{ending}"
+        title = f"{task.title} - {metric.name} - {name}"
+        return Figure(name, stem, title, caption, description, lambda: numbers, draw)
+
+    runs = analysis.per_run.filter(of_metric)
+    if runs.height:
+        text = slope_text(runs, task, metric)
+        yield figure(
+            SEEDS, "seeds", text, text, runs,
+            lambda **options: slope_chart(runs, study, task, metric, **options),
+        )  # fmt: skip
+    pairs = analysis.differences.filter(of_metric)
+    if pairs.height:
+        yield figure(
+            PAIRS, "pairs",
+            "Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's.",
+            f"{metric.name} on {task.title}: detached minus control over steps, mean of the fork pairs.", pairs,
+            lambda **options: pairs_chart(pairs, study, task, metric, rules=rules, **options),
+        )  # fmt: skip
+    fits = analysis.fits.filter(of_metric)
+    if rows is not None and fits.height:
+        points = rows.select("run_id", "metric", "step", "value").sort("run_id", "step")
+        text = f"{metric.name} on {task.title} around the detach, with a line fitted on each side, by run."
+        yield figure(
+            JUMP, "jump", text, text, pl.concat([points, fits], how="diagonal_relaxed"),
+            lambda **options: jump_chart(points, fits, study, task, metric, rules=rules, **options),
+        )  # fmt: skip
+    placebo = analysis.placebo.filter(of_metric)
+    arms = placebo["arm"].unique(maintain_order=True)
+    for arm in arms:
+        text = placebo_text(placebo, task, metric, arm)
+        yield figure(
+            PRETENDED + (f" ({arm})" if len(arms) > 1 else ""),
+            "pretended" + (f"_{slug(arm, keep='.')}" if len(arms) > 1 else ""),
+            f"{text} Windows overlap: a picture, not a test.", text, placebo.filter(pl.col("arm") == arm),
+            lambda arm=arm, **options: placebo_chart(placebo, task, metric, arm, **options),
+        )  # fmt: skip

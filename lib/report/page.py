@@ -3,71 +3,64 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
 
 from lib.curves import notes
 from lib.effects import claim
 from lib.report import methods
-from lib.report.evidence import evidence
-from lib.report.figures import figures
+from lib.report.evidence import drawing, evidence
+from lib.report.figures import GRID_STEM
 from lib.report.provenance import provenance
-from lib.report.render import render
 from lib.report.results import Results
-from lib.report.tables import _html_table, effects_table
+from lib.report.tables import effects_table, html_table
 from lib.runs import never_logged, of_task
 from lib.study import to_toml, without_folders
 
 
-def report_page(found: Results) -> str:
+def report_page(results: Results) -> str:
     """The whole study as HTML: claims, effects, curves as SVG, runs and provenance. It needs no network."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    drawn = [
-        {"svg": Markup(render(chart, "svg").decode()), "title": stem.replace("_", " ")}  # noqa: S704
-        for stem, chart in figures(found.study, found.drawn)
-        if stem.endswith(("_reward", "_loss"))
-    ]
     return environment.get_template("report.html.j2").render(
-        study=found.study,
-        warnings=warnings(found),
-        claims=claim_lines(found),
-        effects=_html_table(effects_table(found.effects, found.study)),
-        runs=_html_table(found.runs),
-        figures=drawn,
-        evidence=evidence(found),
+        study=results.study,
+        warnings=warnings(results),
+        claims=claim_lines(results),
+        effects=html_table(effects_table(results.effects, results.study)),
+        runs=html_table(results.runs),
+        figures=[drawing(figure, figure.file_chart) for figure in results.figures if figure.stem != GRID_STEM],
+        evidence=evidence(results),
         methods={
-            "curves": methods.curves_text(found.view),
+            "curves": methods.curves_text(results.view),
             "effects": methods.EFFECTS,
             "verdicts": methods.VERDICTS.replace("**", ""),
             "detach": methods.DETACH,
             "audit": methods.AUDIT,
         },
-        provenance=provenance(found),
-        toml=to_toml(without_folders(found.study)),
+        provenance=provenance(results),
+        toml=to_toml(without_folders(results.study)),
     )
 
 
-def claims(found: Results) -> str:
+def claims(results: Results) -> str:
     """The claims as Markdown, with what they rest on."""
-    lines = [f"# {found.study.title}", ""]
-    if found.study.hypothesis:
-        lines += [f"Hypothesis: {found.study.hypothesis}", ""]
-    lines += [f"- {line}" for line in claim_lines(found)]
+    lines = [f"# {results.study.title}", ""]
+    if results.study.hypothesis:
+        lines += [f"Hypothesis: {results.study.hypothesis}", ""]
+    lines += [f"- {line}" for line in claim_lines(results)]
     lines += ["", "## Provenance", ""]
-    lines += [f"- {name}: {value}" for name, value in provenance(found)]
+    lines += [f"- {name}: {value}" for name, value in provenance(results)]
     return "\n".join(lines) + "\n"
 
 
-def claim_lines(found: Results) -> list[str]:
-    """One sentence a row of effects."""
-    return [claim(row, found.study, found.treated) for row in found.effects.iter_rows(named=True)]
+def claim_lines(results: Results) -> list[str]:
+    """One sentence per row of effects."""
+    return [claim(row, results.study, results.treated) for row in results.effects.iter_rows(named=True)]
 
 
-def warnings(found: Results) -> list[str]:
+def warnings(results: Results) -> list[str]:
     """What a reader must know before the results: missing parts, silent metrics, runs left out."""
-    lines = [problem.message for problem in found.manifest.problems]
-    lines += never_logged(found.study, found.manifest)
-    for key, clocks in found.drawn.clocks.items():
-        lines += notes(found.study.task(key), of_task(found.treated, key), clocks)
-    if found.view.left_out:
-        lines.append(f"Left out: {', '.join(found.view.left_out)}.")
+    lines = [problem.message for problem in results.manifest.problems]
+    lines += never_logged(results.study, results.manifest)
+    for key, clocks in results.data.clocks.items():
+        lines += notes(results.study.task(key), of_task(results.treated, key), clocks)
+    if results.view.left_out:
+        lines.append(f"Left out: {', '.join(results.view.left_out)}.")
     return lines

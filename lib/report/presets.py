@@ -1,6 +1,5 @@
 """Sizes and fonts of exported figures for a notebook, a slide, a paper or a poster."""
 
-import copy
 import re
 import textwrap
 from dataclasses import dataclass, replace
@@ -49,7 +48,8 @@ PRESETS = {
 }
 
 
-def _preset(preset: Preset | str) -> Preset:
+def preset_of(preset: Preset | str) -> Preset:
+    """A preset by its name; ValueError where there is none."""
     if isinstance(preset, Preset):
         return preset
     if preset not in PRESETS:
@@ -59,34 +59,33 @@ def _preset(preset: Preset | str) -> Preset:
 
 def with_font(preset: Preset | str, *, font: str = "", font_size: float | None = None) -> Preset:
     """A preset in another font family or size (points)."""
-    look = _preset(preset)
-    return replace(look, font=font or look.font, font_size=font_size or look.font_size)
+    preset = preset_of(preset)
+    return replace(preset, font=font or preset.font, font_size=font_size or preset.font_size)
 
 
 # Settings of the look
 
 
-def _styled(spec: Spec, look: Preset, footer: str) -> tuple[Spec, float]:
+def styled(spec: Spec, preset: Preset, footer: str) -> tuple[Spec, float]:
     """The specification laid out for `BASE_FONT`, and the factor that brings it to the preset's font size.
 
     Charts place a few things in pixels (the strip of n, room for the rule's label); scaling the whole figure keeps
     them, the lines and the text in proportion at every font size.
     """
-    zoom = look.font_size * PX_PER_INCH / POINTS_PER_INCH / BASE_FONT
-    spec = copy.deepcopy(spec)
-    own = spec.get("config", {})
-    config = _config(look.font)
+    zoom = preset.font_size * PX_PER_INCH / POINTS_PER_INCH / BASE_FONT
+    own, config = spec.get("config", {}), _config(preset.font)
     spec["config"] = own | config | {"legend": own.get("legend", {}) | config["legend"]}
     spec["background"] = "white"
-    if not look.title:
-        _drop_titles(spec)
-    width = look.width * PX_PER_INCH / zoom if look.width else None
+    if not preset.title:
+        # The figure's own: the cells of a grid keep theirs, which tell them apart.
+        spec.pop("title", None)
+    width = preset.width * PX_PER_INCH / zoom if preset.width else None
     if "vconcat" in spec:
         if width:
             _fit_grid(spec, width)
     else:
         several = sum("layer" in part for part in spec.get("layer", ())) > 1
-        _fit_single(spec, width, look.stacked if several else look.height)
+        _fit_single(spec, width, preset.stacked if several else preset.height)
     if footer:
         _add_footer(spec, footer, width or 800)
     return spec, zoom
@@ -103,11 +102,6 @@ def _config(font: str) -> Spec:
         "legend": sizes,
         "title": {"fontSize": BASE_FONT + 3, "subtitleFontSize": BASE_FONT - 2, "subtitleColor": QUIET_ON["light"]},
     }
-
-
-def _drop_titles(spec: Spec) -> None:
-    """Leave the figure's own title out; the cells of a grid keep theirs, they tell which is which."""
-    spec.pop("title", None)
 
 
 def _fit_single(spec: Spec, width: float | None, height: float | None) -> None:
@@ -142,7 +136,7 @@ def _fit_grid(spec: Spec, width: float) -> None:
         _wrap_title(cell, cell["width"])
         _shorten_rule(cell, width / columns)
     for _ in range(3):
-        spare = (width - _width(_svg(spec))) / columns
+        spare = (width - _width(svg(spec))) / columns
         for cell in cells:
             cell["width"] = max(60, round(cell["width"] + spare, 2))
 
@@ -186,11 +180,12 @@ def _add_footer(spec: Spec, footer: str, width: float) -> None:
 # Formats
 
 
-def _svg(spec: Spec) -> str:
+def svg(spec: Spec) -> str:
+    """The drawing of a specification."""
     text: str = vl_convert.vegalite_to_svg(spec)
     return text
 
 
-def _width(svg: str) -> float:
-    found = re.search(r'<svg[^>]* width="([\d.]+)"', svg)
-    return float(found[1]) if found else 0.0
+def _width(drawing: str) -> float:
+    match = re.search(r'<svg[^>]* width="([\d.]+)"', drawing)
+    return float(match[1]) if match else 0.0

@@ -15,7 +15,7 @@ from lib.report.results import Results
 from lib.runs import Manifest
 from lib.study import Study
 
-TOOL = "Did the detach help?"
+_TOOL = f"computed with Did the detach help? {VERSION}"
 _KINDS = {"wandb": "W&B project", "offline": "local wandb runs", "bundle": "bundle"}
 _TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -31,8 +31,8 @@ def view_link(address: str, query: Iterable[tuple[str, str]]) -> str:
 
 def citation(study: Study, manifest: Manifest) -> str:
     """The study in a sentence or two: title, source, runs, fetch date, tool and its version."""
-    place = _place(manifest)
-    return f"{study.title}. {place[0].upper()}{place[1:]}, {_counted(manifest)}. C{_made()[1:]}."
+    source = _source(manifest)
+    return f"{study.title}. {source[0].upper()}{source[1:]}, {_run_count(manifest)}. C{_TOOL[1:]}."
 
 
 def bibtex(study: Study, manifest: Manifest) -> str:
@@ -42,27 +42,23 @@ def bibtex(study: Study, manifest: Manifest) -> str:
         "author": f"{{{_tex(entity)}}}" if entity else "",
         "title": f"{{{_tex(study.title)}}}",
         "year": manifest.fetched_at[:4],
-        "howpublished": _tex(_place(manifest)),
-        "note": _tex(f"{_counted(manifest)}; {_made()}"),
+        "howpublished": _tex(_source(manifest)),
+        "note": _tex(f"{_run_count(manifest)}; {_TOOL}"),
         "url": url.replace("{", "%7B").replace("}", "%7D"),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return "\n".join([f"@misc{{{file_name(study.name)}_{manifest.fetched_at[:4]},", *lines, "}"])
 
 
-def _place(manifest: Manifest) -> str:
+def _source(manifest: Manifest) -> str:
     """Where the runs came from; of a local folder no more than that it was one."""
     source = manifest.source
     kind = _KINDS.get(source.get("kind", ""), "runs")
     return f"{kind} {source['entity']}/{source['project']}" if source.get("entity") else kind
 
 
-def _counted(manifest: Manifest) -> str:
+def _run_count(manifest: Manifest) -> str:
     return f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at[:10]}"
-
-
-def _made() -> str:
-    return f"computed with {TOOL} {VERSION}"
 
 
 def _url(manifest: Manifest) -> str:
@@ -104,12 +100,12 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
 
 def _also(view: View) -> str:
     """What else the view draws, to be added to a sentence."""
-    found = [
+    settings = [
         (view.x == "wall", "over hours since each run's first timestamp"),
         (bool(view.color_by), f"every run coloured by {view.color_by}"),
         (view.draws_raw, "dots: before smoothing"),
     ]
-    return "".join(f", {text}" for holds, text in found if holds)
+    return "".join(f", {text}" for holds, text in settings if holds)
 
 
 def sidecar(study: Study, manifest: Manifest, view: View, effects: bool = False) -> bytes:
@@ -134,16 +130,16 @@ def sidecar(study: Study, manifest: Manifest, view: View, effects: bool = False)
 _PACKAGES = ("streamlit", "altair", "polars", "scipy", "wandb")
 
 
-def provenance(found: Results) -> list[tuple[str, str]]:
+def provenance(results: Results) -> list[tuple[str, str]]:
     """Where the numbers come from: source, fetch time, runs, settings, versions."""
-    source = ", ".join(f"{name} {value}" for name, value in found.manifest.source.items() if value)
+    source = ", ".join(f"{name} {value}" for name, value in results.manifest.source.items() if value)
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return [
-        ("Study", found.study.name),
+        ("Study", results.study.name),
         ("Source", source),
-        ("Fetched", found.manifest.fetched_at),
-        ("Runs", ", ".join(run.id for run in found.manifest.runs)),
-        ("Settings", footer_text(found.study, found.manifest, found.view)),
+        ("Fetched", results.manifest.fetched_at),
+        ("Runs", ", ".join(run.id for run in results.manifest.runs)),
+        ("Settings", footer_text(results.study, results.manifest, results.view)),
         ("Standard deviation", "sample standard deviation over seeds (ddof 1)"),
         ("Versions", f"Python {platform.python_version()}, {packages}"),
     ]

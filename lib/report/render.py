@@ -3,13 +3,14 @@
 import html
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, get_args
 
-import altair as alt
 import vl_convert
 
-from lib.report.presets import POINTS_PER_INCH, PX_PER_INCH, Preset, Spec, _preset, _styled, _svg
+from lib.charts import ChartSpec
+from lib.report.presets import POINTS_PER_INCH, PX_PER_INCH, Preset, Spec, preset_of, styled, svg
 
 Format = Literal["html", "svg", "pdf", "png", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -23,7 +24,7 @@ MIME = {
 
 
 def render(
-    chart: alt.TopLevelMixin,
+    chart: ChartSpec,
     format: str,
     *,
     preset: Preset | str = "notebook",
@@ -53,25 +54,24 @@ def render(
     """
     if format not in FORMATS:
         raise ValueError(f"There is no figure format '{format}': choose one of {', '.join(FORMATS)}.")
-    look = _preset(preset)
-    spec = chart.to_dict()
+    preset = preset_of(preset)
     if format not in ("html", "json"):
-        spec = _without_pointer(spec)
-    spec, zoom = _styled(spec, look, footer)
+        chart = _without_pointer(chart)
+    spec, zoom = styled(chart.to_dict(), preset, footer)
     if format == "json":
         return json.dumps(spec).encode()
     if format == "html":
         return _page(spec).encode()
     if format == "svg":
-        return _scaled_svg(_svg(spec), zoom).encode()
+        return _scaled_svg(svg(spec), zoom).encode()
     if format == "pdf":
         # A drawing's pixel becomes a point, whatever size it asks for elsewhere.
-        return vl_convert.svg_to_pdf(_scaled_svg(_svg(spec), zoom * POINTS_PER_INCH / PX_PER_INCH))
+        return vl_convert.svg_to_pdf(_scaled_svg(svg(spec), zoom * POINTS_PER_INCH / PX_PER_INCH))
     return vl_convert.vegalite_to_png(spec, scale=zoom * scale)
 
 
-def _without_pointer(spec: Spec) -> Spec:
-    """The specification without what needs a pointer: selections, and the rule that follows it."""
+def _without_pointer(chart: ChartSpec) -> ChartSpec:
+    """The chart without what needs a pointer: selections, and the rule that follows it with its table."""
 
     def still(node: Any) -> Any:
         if isinstance(node, list):
@@ -82,12 +82,11 @@ def _without_pointer(spec: Spec) -> Spec:
         if isinstance(condition, dict) and "value" in condition and '"param"' in json.dumps(condition):
             # What nobody points at looks as it does at first; an empty selection may hold everywhere or nowhere.
             return {"value": node["value"] if condition.get("empty") is False else condition["value"]}
-        return {k: v if k in ("data", "datasets") else still(v) for k, v in node.items() if k != "params"}
+        return {k: v if k == "data" else still(v) for k, v in node.items() if k != "params"}
 
-    bare: Spec = still(spec)
-    drawn = json.dumps({k: v for k, v in bare.items() if k != "datasets"})
-    bare["datasets"] = {k: v for k, v in spec.get("datasets", {}).items() if f'"{k}"' in drawn}
-    return bare
+    spec: Spec = still(dict(chart.spec))
+    text = json.dumps(spec)
+    return replace(chart, spec=spec, tables={k: v for k, v in chart.tables.items() if f'"{k}"' in text})
 
 
 def _follows(node: Any) -> bool:

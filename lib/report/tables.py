@@ -1,7 +1,6 @@
 """Tables of the report page as HTML."""
 
 import re
-from collections.abc import Sequence
 
 import polars as pl
 from markupsafe import Markup, escape
@@ -35,9 +34,10 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     )
 
 
-def _html_table(frame: pl.DataFrame) -> Markup:
+def html_table(frame: pl.DataFrame) -> Markup:
+    """A frame as an HTML table."""
     head = Markup().join(Markup("<th>{}</th>").format(_head(name)) for name in frame.columns)
-    rows = Markup().join(Markup("<tr>{}</tr>").format(_cells(row)) for row in frame.iter_rows())
+    rows = Markup().join(Markup("<tr>{}</tr>").format(Markup().join(map(_cell, row))) for row in frame.iter_rows())
     return Markup('<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
         head, rows
     )
@@ -46,10 +46,6 @@ def _html_table(frame: pl.DataFrame) -> Markup:
 def _head(name: str) -> Markup:
     """A column's name that may break where the parts of a logged key meet."""
     return Markup("<wbr>").join(re.split(r"(?<=[:/])", name.replace("_", " ")))
-
-
-def _cells(row: Sequence[object]) -> Markup:
-    return Markup().join(_cell(value) for value in row)
 
 
 def _cell(value: object) -> Markup:

@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 
 from lib.curves import View
-from lib.report.figures import figures
 from lib.report.page import claims, report_page
 from lib.report.render import render
 from lib.report.results import Results, study_results
@@ -52,27 +51,26 @@ def write_report(
     StoreError
         Where the folder cannot be written.
     """
-    found = study_results(study, manifest, view)
     written = []
-    for name, content in _files(found, formats):
+    for name, content in _files(study_results(study, manifest, view), formats):
         say(f"Writing {name}")
         put(out / name, content, shared=True)
         written.append(out / name)
     return written
 
 
-def _files(found: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    for stem, chart in figures(found.study, found.drawn):
+def _files(results: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    for figure in results.figures:
         for kind in formats:
             if kind not in TABLE_FORMATS:
-                yield f"{stem}.{kind}", render(chart, kind)
+                yield f"{figure.stem}.{kind}", render(figure.file_chart, kind)
     for name in TABLES:
         for kind in formats:
             if kind in TABLE_FORMATS:
-                yield f"{name}.{kind}", table(getattr(found, name), kind)
+                yield f"{name}.{kind}", table(getattr(results, name), kind)
     if "html" in formats:
-        yield "claims.md", claims(found).encode()
-        yield "report.html", report_page(found).encode()
+        yield "claims.md", claims(results).encode()
+        yield "report.html", report_page(results).encode()
 
 
 def table(frame: pl.DataFrame, kind: str) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.curves import View
-from lib.report import figures, study_drawn
+from lib.report import figure_data, figure_of_stem
 from lib.sources import fetch
 from lib.study import load_study
 from tests.support.app_kit import PAGES, charts, fine, go, server_state, view_of, visit  # noqa: F401 - a fixture
@@ -114,8 +114,7 @@ def test_exports_draw_what_the_page_draws():
     at = visit("rewards", x="wall time", color="detach_step", raw="true")
     page = charts(at)[0]
     study = load_study("demo")
-    drawn = study_drawn(study, fetch(study), view_of(at))
-    figure = dict(figures.figures(study, drawn))["acrobot_swingup_reward"]
+    figure = figure_of_stem(figure_data(study, fetch(study), view_of(at)), "acrobot_swingup_reward").file_chart
     for name in ("line", "runs", "raw"):
         on_page = [
             {k: v if isinstance(v, float | int) else str(v) for k, v in r.items()} for r in page.rows(name).to_dicts()

@@ -12,7 +12,7 @@ from lib.app import session
 from lib.app.session import Current
 from lib.charts.style import PALETTE
 from lib.curves import COLUMNS, View, study_curves, study_raw
-from lib.report import FORMATS, GRID_STEM, PRESETS, plotted, table
+from lib.report import FORMATS, GRID_STEM, PRESETS, curve_names, figure_data, figure_of_stem, table
 from lib.runs import Run
 from lib.sources import fetch
 from lib.study import DetachRule, load_study
@@ -22,6 +22,12 @@ from tests.support.frames import manifest as made
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.filterwarnings("error")
+
+
+def plotted(study, manifest, view, stem):
+    """The numbers of a figure of curves."""
+    return figure_of_stem(figure_data(study, manifest, view), stem).numbers()
+
 
 PLAIN = {"font": "Liberation Sans", "size": 9.0, "scale": 1.0, "footer": True}
 
@@ -33,9 +39,9 @@ def demo() -> Current:
     return Current(study, fetch(study), "demo", is_public=True, view=View(seeds=True))
 
 
-def figure(demo: Current, name: str) -> session.Exported:
+def figure(demo: Current, name: str) -> session.FigureDownload:
     """An exported figure by its name; those of a metric are of the first task's third metric."""
-    stems = session.curve_stems(demo.study)
+    stems = curve_names(demo.study)
     if name in stems:
         return session.of_curves(demo, stems[name])
     if name in (session.CLAIMS, session.QUADRANT):
@@ -70,7 +76,7 @@ STARTS = {"html": b"<!DOCTYPE html>", "svg": b"<svg", "pdf": b"%PDF", "png": b"\
 def test_every_figure_comes_in_every_format(demo, name, tmp_path):
     one = figure(demo, name)
     for kind in FORMATS:
-        content = one.drawn(kind=kind, look="paper, two columns", **PLAIN)
+        content = one.file(kind=kind, look="paper, two columns", **PLAIN)
         assert content.startswith(STARTS[kind])
         if kind == "svg":
             assert b"@font-face" not in content and b"http" not in content.replace(b"http://www.w3.org", b"")
@@ -87,7 +93,7 @@ def test_every_figure_comes_in_every_format(demo, name, tmp_path):
 def test_rows_of_claims_keep_their_height_in_every_preset(demo):
     heights = {}
     for look in PRESETS:
-        drawn = figure(demo, "All claims").drawn(kind="svg", look=look, **PLAIN).decode()
+        drawn = figure(demo, "All claims").file(kind="svg", look=look, **PLAIN).decode()
         heights[look] = float(drawn.split('viewBox="0 0 ')[1].split('"')[0].split()[1])
     assert max(heights.values()) < 1.5 * min(heights.values())
 
@@ -166,19 +172,19 @@ def test_the_numbers_of_evidence_are_those_of_its_metric(demo):
 
 def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo):
     shown = replace(demo, view=View(x="wall", span=(0.0, 1.0), raw=True, color_by="seed", aggregate="median"))
-    event = json.loads(figure(shown, "Event time").about())
+    event = json.loads(figure(shown, "Event time").sidecar())
     told = {name: event["settings"][name] for name in ("x", "grid", "span", "raw", "color_by", "aggregate")}
     assert told == {
         "x": "since_percent", "grid": "aligned", "span": None, "raw": False, "color_by": "", "aggregate": "median",
     }  # fmt: skip
     assert "hours" not in event["text"]
     look = PLAIN | {"kind": "svg", "look": "notebook"}
-    assert "hours since each" not in figure(shown, "Event time").drawn(**look).decode()
-    assert "hours since each" in json.loads(figure(shown, "Acrobot Swingup: loss").about())["text"]
-    claims = json.loads(figure(shown, "All claims").about())
+    assert "hours since each" not in figure(shown, "Event time").file(**look).decode()
+    assert "hours since each" in json.loads(figure(shown, "Acrobot Swingup: loss").sidecar())["text"]
+    claims = json.loads(figure(shown, "All claims").sidecar())
     assert set(claims["settings"]) == {"left_out", "evidence"}
     assert "Effects from raw rows, in the windows that the study declares. altair" in claims["text"]
-    assert "Effects from raw rows" in figure(shown, "Seed by seed").drawn(**look).decode()
+    assert "Effects from raw rows" in figure(shown, "Seed by seed").file(**look).decode()
 
 
 @pytest.fixture

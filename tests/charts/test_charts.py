@@ -3,27 +3,15 @@
 import json
 from dataclasses import replace
 
-import altair as alt
 import polars as pl
 import pytest
 
-from lib.charts import (
-    Behind,
-    Options,
-    detach_marks,
-    family_chart,
-    family_metrics,
-    family_wired,
-    figure_title,
-    grid,
-    split,
-)
+from lib.charts import curves_text, detach_marks, family_metrics, figure_title, grid, split
 from lib.charts.axes import log_ticks
-from lib.charts.curves.chart import alt_text
 from lib.charts.curves.tables import x_range
 from lib.charts.detach_rule import DetachMark
 from lib.charts.style import PALETTE, arm_dashes, arm_order, metric_colors, metric_label
-from lib.charts.thinning import thin
+from lib.charts.thinning import downsample
 from lib.curves import View
 from lib.runs import Treatment
 from tests.support.chart_frames import (
@@ -36,11 +24,13 @@ from tests.support.chart_frames import (
     VAL,
     both,
     curve,
-    drawn,
     flat,
     layer,
+    marks,
+    plotted,
     rows,
     svg,
+    valid,
 )
 
 RULES = [DetachMark(50, "typed")]
@@ -48,9 +38,7 @@ VIEW = View()
 
 
 def chart(frame, *families, **options):
-    return family_chart(
-        frame, STUDY, TASK, *(families or ["reward"]), view=options.pop("view", VIEW), **({"rules": RULES} | options)
-    )
+    return plotted(frame, *(families or ["reward"]), **({"rules": RULES} | options))
 
 
 def per_run(family: str) -> pl.DataFrame:
@@ -77,19 +65,19 @@ def test_layers_are_flat_and_end_with_the_rule():
 def test_exactly_one_rule_and_one_label_are_drawn_however_many_rows_there_are():
     steps = [float(i) for i in range(101)]
     text = svg(chart(curve(EVAL, steps, steps=steps), width=600))
-    rule = drawn(text, "detach_rule")
+    rule = marks(text, "detach_rule")
     assert len(rule) == 1
     assert 'stroke="red"' in rule[0]
     assert 'stroke-width="2"' in rule[0]
     assert "stroke-dasharray" in rule[0]
     assert "translate(300,0)" in rule[0]
-    assert len(drawn(text, "detach_label")) == 1
+    assert len(marks(text, "detach_label")) == 1
     assert text.count("Encoder Detached") == 1
     assert text.count("50 (typed)") == 1
 
 
 def test_train_is_drawn_first_and_eval_last_and_thicker_and_the_control_is_dashed():
-    lines = drawn(svg(chart(both(), width=600)), "line")
+    lines = marks(svg(chart(both(), width=600)), "line")
     assert [("#2ca02c" in tag, 'stroke-width="3"' in tag, 'stroke-dasharray="6,4"' in tag) for tag in lines] == [
         (True, False, True), (True, False, False), (False, True, True), (False, True, False),
     ]  # fmt: skip
@@ -97,19 +85,19 @@ def test_train_is_drawn_first_and_eval_last_and_thicker_and_the_control_is_dashe
 
 
 def test_bands_are_filled_at_a_fifth_and_have_no_stroke():
-    bands = drawn(svg(chart(both(("detached",)), width=600, interactive=False)), "band")
+    bands = marks(svg(chart(both(("detached",)), width=600, interactive=False)), "band")
     assert len(bands) == 2
     assert all('opacity="0.2"' in tag and "stroke=" not in tag for tag in bands)
 
 
 def test_no_band_is_drawn_where_there_is_one_seed():
     frame = curve(EVAL, [1, 2, 3, 4, 5], n=[3, 3, 1, 3, 3], steps=(0, 25, 50, 75, 100))
-    [band] = drawn(svg(chart(frame, width=600)), "band")
+    [band] = marks(svg(chart(frame, width=600)), "band")
     outline = band.split(' d="')[1].split('"')[0]
     # Two separate areas, each from one point to its neighbour and back.
     assert outline.count("M") == 2
     assert "L300," not in outline
-    assert ' d="' not in "".join(drawn(svg(chart(curve(EVAL, [1, 2, 3], n=1), width=600)), "band"))
+    assert ' d="' not in "".join(marks(svg(chart(curve(EVAL, [1, 2, 3], n=1), width=600)), "band"))
 
 
 def test_one_arm_needs_no_dash_legend_and_two_have_one():
@@ -130,17 +118,20 @@ def test_the_arms_legend_keeps_out_of_the_rules_way():
 
 def test_specifications_are_valid_vega_lite():
     for family in ("reward", "loss"):
-        spec = chart(both(), family, brush=True, title="A").to_dict()
-        assert alt.LayerChart.from_dict(spec).to_dict()["layer"][-1] == spec["layer"][-1]
+        spec = valid(chart(both(), family, brush=True, title="A"))
+        assert [part["mark"]["type"] for part in spec["layer"]][:4] == ["line", "rule", "area", "line"]
 
 
 def test_takeaway():
-    assert alt_text(split(both(), TASK.key), STUDY, TASK, "reward", rules=RULES) == (
+    assert curves_text(both(), STUDY, TASK, "reward", view=VIEW, rules=RULES) == (
         "Eval Episode Reward on Acrobot Swingup, from the detach at 50 steps to the end: "
         "from 20 to 30 (detached, n = 3); from 21 to 31 (control, n = 3)."
     )
-    assert "from the start to the end: from 10 to 30" in alt_text(split(both(), TASK.key), STUDY, TASK, "reward")
-    assert alt_text({}, STUDY, TASK, "loss") == "Acrobot Swingup: nothing of the family loss was logged."
+    assert "from the start to the end: from 10 to 30" in curves_text(both(), STUDY, TASK, "reward", view=VIEW)
+    assert (
+        curves_text(both().clear(), STUDY, TASK, "loss", view=VIEW)
+        == "Acrobot Swingup: nothing of the family loss was logged."
+    )
 
 
 def test_legend_names_the_window_of_smoothed_metrics_only():
@@ -205,10 +196,10 @@ def test_rule_stands_where_the_view_counts_from(x, title, at):
 
 def test_a_randomised_design_draws_a_light_rule_a_step_and_one_label():
     text = svg(chart(both(), width=600, rules=[DetachMark(s) for s in (30, 45, 70)]))
-    ticks = drawn(text, "detach_rule")
+    ticks = marks(text, "detach_rule")
     assert len(ticks) == 3
     assert all('stroke-width="1"' in tag and 'opacity="0.45"' in tag for tag in ticks)
-    assert len(drawn(text, "detach_label")) == 1
+    assert len(marks(text, "detach_label")) == 1
     assert "30 to 70" in text
     since = layer(chart(both(), view=View(x="since"), rules=[DetachMark(s) for s in (30, 70)]), "detach_rule")
     assert since["encoding"]["x"]["datum"] == 0
@@ -241,8 +232,8 @@ def test_seeds_and_raw_points_lie_behind_the_means():
     names = [part["name"].rsplit("_", 1)[-1] for part in one.to_dict()["layer"]]
     assert names[:6] == ["base", "rule", "band", "raw", "seeds", "line"]
     text = svg(one)
-    assert len(drawn(text, "seeds")) == 2
-    assert len(drawn(text, "raw")) == 4
+    assert len(marks(text, "seeds")) == 2
+    assert len(marks(text, "raw")) == 4
 
 
 def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_x():
@@ -257,7 +248,7 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
         # A layer whose legend it is, without a mark that would be in the pointer's way.
         assert params[name]["views"] == ["acrobot_swingup_reward_hover_base"]
         assert field in {c.get("field") for c in layer(chart(both()), "hover_base")["encoding"].values()}
-        assert rows(chart(both()), "hover_base") == []
+        assert layer(chart(both()), "hover_base")["data"] == {"sequence": {"start": 0, "stop": 0}}
     assert layer(chart(both()), "line")["encoding"]["strokeDash"]["legend"]["zindex"] == 1
     still = chart(both(), interactive=False).to_dict()
     assert "params" not in still
@@ -280,32 +271,19 @@ def test_series_are_told_apart_whatever_the_order_of_rows():
 
 
 @pytest.mark.parametrize("families", [("reward",), ("loss",), ("reward", "loss")])
-def test_what_a_page_sends_is_the_chart_with_its_tables_by_name(families):
+def test_a_specification_names_tables_by_their_content(families):
     seeds = pl.concat([per_run(family) for family in families])
-    # Both y axes are logarithmic where there are two: each has the range of its own numbers.
-    view = View(log_reward=len(families) > 1)
-    options = {"height": 300, "brush": True}
-    for times in (1, 3):
-        frame = both().with_columns(pl.col("mean", "lower", "upper") * times)
-        wired = family_wired(
-            split(frame, TASK.key), STUDY, TASK, *families,
-            view=view, rules=RULES, behind=Behind(seeds=seeds), options=Options(**options),
-        )  # fmt: skip
-        sent = json.loads(wired.spec)
-        tables = {name: pl.read_ipc_stream(content).rows(named=True) for name, content in wired.datasets}
-        shown = chart(frame, *families, seeds=seeds, view=view, **options).to_dict()
-        said = [alt_text(split(frame, TASK.key), STUDY, TASK, family, rules=RULES) for family in families]
-        assert wired.takeaway == " ".join(said)
-        assert len(flat(sent)) == len(flat(shown)) == 4 + 5 * len(families)
-        for mine, theirs in zip(flat(sent), flat(shown), strict=True):
-            name, given = mine.pop("data").get("name"), theirs.pop("data")
-            assert mine == theirs
-            assert name is None or tables[name] == shown["datasets"][given["name"]]
-            assert name is not None or mine["name"].rsplit("_", 1)[-1] in ("base", "label", "rule")
-        assert {k: sent[k] for k in ("params", "height", "width")} == {
-            k: shown[k] for k in ("params", "height", "width")
-        }
-        assert sent.get("resolve") == shown.get("resolve")
+    one, same = (chart(both(), *families, seeds=seeds, height=300) for _ in range(2))
+    assert (one.spec, one.tables) == (same.spec, same.tables)
+    names = [part["data"].get("name") for part in flat(one.spec)]
+    assert {name for name in names if name} == set(one.tables)
+    # Without a table: the layer of selections, the strips' labels, the rule and its label.
+    assert names.count(None) == 3 + len(families)
+    tables = {name: pl.read_ipc_stream(table).rows(named=True) for name, table in one.tables.items()}
+    assert one.to_dict() == {**one.spec, "datasets": tables}
+    more = chart(both().with_columns(pl.col("mean") + 1), *families, seeds=seeds, height=300)
+    # The means' table, the pointer's and, for reward and loss, the same seeds.
+    assert len(set(more.tables) & set(one.tables)) == 2 * len(families)
 
 
 def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():
@@ -346,12 +324,12 @@ def test_thinning_keeps_the_lowest_and_highest_rows_as_they_were():
         .otherwise(pl.col("step") / 1e3)
         .alias("v")
     )
-    less = thin(frame, ["s"], "v", 100)
+    less = downsample(frame, ["s"], "v", 100)
     assert len(less) <= 100
     assert (500.0, 9.0) in less.select("step", "v").rows()
     assert (700.0, -9.0) in less.select("step", "v").rows()
     assert less.join(frame, on=["s", "step", "v"], how="anti").is_empty()
-    assert thin(frame, ["s"], "v", 1000) is frame
+    assert downsample(frame, ["s"], "v", 1000) is frame
 
 
 @pytest.mark.parametrize(
@@ -375,12 +353,7 @@ def test_bytes_stay_small_for_long_curves():
     )
     one = chart(frame, "loss")
     assert len(rows(one, "line")) <= 3600
-    # The same columns as Arrow, which is how a page sends them.
-    from streamlit.dataframe_util import convert_anything_to_arrow_bytes
-
-    frames = {id(part.data): part.data for part in one.layer if isinstance(part.data, pl.DataFrame)}
-    sent = sum(len(convert_anything_to_arrow_bytes(f)) for f in frames.values())
-    assert sent < 300_000
+    assert one.size < 300_000
 
 
 def test_grid_is_tasks_by_families_with_the_same_axes_as_the_single_charts():
@@ -401,7 +374,7 @@ def test_grid_is_tasks_by_families_with_the_same_axes_as_the_single_charts():
 def test_every_cell_of_the_grid_draws_its_own_data_and_one_rule():
     frame = pl.concat([both(("detached",)), curve(EVAL, [7, 7, 7], task=OTHER)])
     text = svg(grid(frame, STUDY, view=VIEW, rules={TASK.key: RULES, OTHER.key: RULES}))
-    assert len(drawn(text, "detach_rule")) == 3
+    assert len(marks(text, "detach_rule")) == 3
     assert text.count("Encoder Detached") == 3
     assert "Episode Reward: 7" in text
     assert "Episode Reward: 10" in text
@@ -418,4 +391,3 @@ def test_grid_leaves_out_what_is_not_there():
 def test_titles_are_drawn_only_when_asked_for():
     assert "title" not in chart(both()).to_dict()
     assert chart(both(), title="A - B").to_dict()["title"]["text"] == "A - B"
-    assert isinstance(chart(both()), alt.LayerChart)

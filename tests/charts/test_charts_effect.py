@@ -3,16 +3,15 @@
 import json
 from dataclasses import replace
 
-import altair as alt
 import polars as pl
 import pytest
 
 from lib.charts import (
-    curves_since_detach,
-    difference_chart,
-    effects_text,
+    event_time_chart,
     forest_chart,
+    forest_text,
     jump_chart,
+    pairs_chart,
     placebo_chart,
     placebo_text,
     quadrant_chart,
@@ -25,7 +24,7 @@ from lib.charts.effects.forest import percent_effects
 from lib.curves import View
 from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
-from tests.support.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, both, drawn, svg
+from tests.support.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, both, marks, svg, valid
 
 
 def frame(schema, rows):
@@ -58,14 +57,13 @@ def part(chart, name):
 
 def rows(chart, name):
     spec = chart.to_dict()
-    data = part(chart, name).get("data") or spec["data"]
-    return data.get("values") or spec["datasets"][data["name"]]
+    return spec["datasets"][part(chart, name)["data"]["name"]]
 
 
 def test_slopes_are_one_a_run_and_bold_ones_the_arms_means():
     chart = slope_chart(PER, STUDY, TASK, EVAL, width=400)
     text = svg(chart)
-    runs, means = drawn(text, "runs"), drawn(text, "means")
+    runs, means = marks(text, "runs"), marks(text, "means")
     assert len(runs) == 4
     assert sum('stroke-dasharray="6,4"' in tag for tag in runs) == 2
     assert len(means) == 2
@@ -119,8 +117,8 @@ def test_effects_on_one_percent_scale():
 def test_forest_has_a_row_a_claim_and_says_why_one_is_refused():
     chart = forest_chart(EFF, STUDY, width=500)
     text = svg(chart)
-    assert len(drawn(text, "interval")) == 2
-    assert len(drawn(text, "zero")) == 2
+    assert len(marks(text, "interval")) == 2
+    assert len(marks(text, "zero")) == 2
     assert "one run" in text
     assert "#0072B2" in text
     assert [r["label"] for r in rows(chart, "refused")] == [
@@ -135,7 +133,7 @@ def test_one_wide_interval_does_not_squeeze_the_others():
 
 
 def test_forest_takeaway():
-    assert effects_text(EFF, STUDY) == (
+    assert forest_text(EFF, STUDY) == (
         "4 claims: 1 supported, 2 not shown, 1 cannot say. Largest supported change: Acrobot Swingup · Train Consistency, -30%."
     )
 
@@ -153,7 +151,7 @@ def test_quadrant_points_pair_the_effects_of_a_run():
     points = quadrant_points(per, EVAL.key, LOSS.key)
     assert points.rows() == [(TASK.key, "detached", "1", "d1", 10.0, -40.0)]
     chart = quadrant_chart(points, STUDY, width=400)
-    assert len(drawn(svg(chart), "seeds")) == 1
+    assert len(marks(svg(chart), "seeds")) == 1
     assert part(chart, "seeds")["encoding"]["x"]["scale"]["domain"] == [-11.2, 11.2]
     assert part(chart, "seeds")["encoding"]["y"]["scale"]["domain"] == [-44.8, 44.8]
     assert svg(chart).count("as hypothesised") == 1
@@ -173,13 +171,13 @@ def test_differences_of_log_metrics_are_percent_with_a_zero_line_and_one_rule():
         DIFFERENCES,
         [difference(0.0, 0.0, None, None), difference(50.0, 0.0, 0, 0), difference(100.0, -0.4, -0.5, -0.3)],
     )
-    chart = difference_chart(table, STUDY, TASK, LOSS, rules=[DetachMark(50, "typed")], width=500)
+    chart = pairs_chart(table, STUDY, TASK, LOSS, rules=[DetachMark(50, "typed")], width=500)
     assert [r["difference"] for r in rows(chart, "line")] == [0.0, 0.0, -40.0]
     assert part(chart, "line")["encoding"]["y"]["title"] == "Detached - Control (%)"
     text = svg(chart)
-    assert len(drawn(text, "detach_rule")) == 1
-    assert len(drawn(text, "zero")) == 1
-    linear = difference_chart(frame(DIFFERENCES, [difference(0.0, 2.0, 1.0, 3.0, EVAL)]), STUDY, TASK, EVAL)
+    assert len(marks(text, "detach_rule")) == 1
+    assert len(marks(text, "zero")) == 1
+    linear = pairs_chart(frame(DIFFERENCES, [difference(0.0, 2.0, 1.0, 3.0, EVAL)]), STUDY, TASK, EVAL)
     assert rows(linear, "line")[0]["difference"] == 2.0
 
 
@@ -199,7 +197,7 @@ def test_jump_draws_two_lines_a_run_and_the_rows_around_the_detach_only():
     )  # fmt: skip
     chart = jump_chart(points, fits, STUDY, TASK, LOSS, rules=[DetachMark(50)], width=500)
     assert [r["step"] for r in rows(chart, "rows")] == [45, 55]
-    assert len(drawn(svg(chart), "fits")) == 2
+    assert len(marks(svg(chart), "fits")) == 2
     assert rows(chart, "fits")[0]["jump"] == -25.0
 
 
@@ -213,10 +211,10 @@ def test_placebo_shows_the_real_detach_in_red_and_last():
     table = frame(PLACEBO, [*around, pretended(50.0, -0.2, real=True)])
     chart = placebo_chart(table, TASK, LOSS, "detached", width=500)
     text = svg(chart)
-    assert len(drawn(text, "pretended_jump")) == 3
-    [real] = drawn(text, "real_jump")
+    assert len(marks(text, "pretended_jump")) == 3
+    [real] = marks(text, "real_jump")
     assert 'fill="red"' in real
-    assert 'fill-opacity="0"' in drawn(text, "pretended_jump")[2]
+    assert 'fill-opacity="0"' in marks(text, "pretended_jump")[2]
     assert text.count("real detach") == 1
     assert placebo_text(table, TASK, LOSS, "detached") == (
         "Train Consistency on Acrobot Swingup: 1 of 2 pretended detach steps show a jump at least as large as the real one."
@@ -226,10 +224,10 @@ def test_placebo_shows_the_real_detach_in_red_and_last():
 
 def test_event_time_puts_the_tasks_on_one_axis_with_the_rule_at_zero():
     curves = pl.concat([both(("detached",)), both(("detached",), task=OTHER)]).with_columns(pl.col("step") - 50)
-    chart = curves_since_detach(curves, STUDY, LOSS, ["detached"], view=View(x="since"), width=500)
+    chart = event_time_chart(curves, STUDY, LOSS, ["detached"], view=View(x="since"), width=500)
     text = svg(chart)
-    assert len(drawn(text, "line")) == 2
-    assert len(drawn(text, "detach_rule")) == 1
+    assert len(marks(text, "line")) == 2
+    assert len(marks(text, "detach_rule")) == 1
     assert part(chart, "detach_rule")["encoding"]["x"]["datum"] == 0
     assert part(chart, "line")["encoding"]["color"]["scale"]["domain"] == ["Acrobot Swingup", "Cartpole Swingup"]
     assert part(chart, "line")["encoding"]["x"]["title"] == "Environment Steps Since Detach"
@@ -237,8 +235,8 @@ def test_event_time_puts_the_tasks_on_one_axis_with_the_rule_at_zero():
 
 def test_event_time_compares_arms():
     curves = both(("detached", "control")).with_columns(pl.col("step") - 50)
-    chart = curves_since_detach(curves, STUDY, LOSS, ["detached", "control"], view=View(x="since"), width=500)
-    lines = drawn(svg(chart), "line")
+    chart = event_time_chart(curves, STUDY, LOSS, ["detached", "control"], view=View(x="since"), width=500)
+    lines = marks(svg(chart), "line")
     assert [('stroke-dasharray="6,4"' in tag) for tag in lines].count(True) == 1
     assert len(lines) == 2
     assert part(chart, "line")["encoding"]["strokeDash"]["scale"] == {
@@ -250,9 +248,9 @@ def test_empty_frames_still_draw():
     for chart in (
         slope_chart(frame(PER_RUN, []), STUDY, TASK, EVAL, width=300),
         forest_chart(frame(EFFECTS, []), STUDY, width=300),
-        difference_chart(frame(DIFFERENCES, []), STUDY, TASK, EVAL, width=300),
+        pairs_chart(frame(DIFFERENCES, []), STUDY, TASK, EVAL, width=300),
         placebo_chart(frame(PLACEBO, []), TASK, EVAL, "detached", width=300),
-        curves_since_detach(both().clear(), STUDY, EVAL, ["detached"], view=View(x="since"), width=300),
+        event_time_chart(both().clear(), STUDY, EVAL, ["detached"], view=View(x="since"), width=300),
     ):
         assert svg(chart).startswith("<svg")
 
@@ -260,8 +258,7 @@ def test_empty_frames_still_draw():
 def test_effect_charts_are_valid_vega_lite():
     points = quadrant_points(PER, EVAL.key, LOSS.key)
     for chart in (slope_chart(PER, STUDY, TASK, EVAL), forest_chart(EFF, STUDY), quadrant_chart(points, STUDY)):
-        spec = chart.to_dict()
-        assert alt.LayerChart.from_dict(spec).to_dict()["layer"][0] == spec["layer"][0]
+        assert valid(chart)["layer"]
 
 
 def test_effect_charts_are_the_same_specification_every_time():

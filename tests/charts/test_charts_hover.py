@@ -3,18 +3,17 @@
 import altair as alt
 import polars as pl
 
-from lib.charts import family_chart, split
+from lib.charts import split
 from lib.charts.curves.pointer import hover_table, hover_text
 from lib.charts.curves.seed_count_strip import stretches
 from lib.charts.detach_rule import DetachMark
-from lib.curves import View
-from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, TRAIN, VAL, both, curve, drawn, layer, rows, svg
+from tests.support.chart_frames import EVAL, LOSS, TASK, TRAIN, VAL, both, curve, layer, marks, plotted, rows, svg
 
 RULES = [DetachMark(50, "typed")]
 
 
 def chart(frame, **options):
-    return family_chart(frame, STUDY, TASK, "reward", view=View(), rules=RULES, **options)
+    return plotted(frame, "reward", rules=RULES, **options)
 
 
 def tooltips(table: pl.DataFrame, series: int, log: bool) -> list[list[str]]:
@@ -26,7 +25,7 @@ def tooltips(table: pl.DataFrame, series: int, log: bool) -> list[list[str]]:
         .encode(x="step:Q", y=alt.YValue(20 * i), text="text:N")
         for i in range(series)
     ]
-    shown = [drawn(svg(one.properties(name="tips")), "tips", "text") for one in texts]
+    shown = [marks(svg(one.properties(name="tips")), "tips", "text") for one in texts]
     return [list(line) for line in zip(*shown, strict=True)]
 
 
@@ -95,7 +94,7 @@ def test_strip_shows_where_seeds_are_missing():
 
 def test_strip_is_a_bar_a_series_below_the_curves():
     text = svg(chart(both(), width=600, height=300))
-    bars = drawn(text, "n_strip")
+    bars = marks(text, "n_strip")
     assert len(bars) == 4
     assert layer(chart(both()), "line")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 34"}, 34]
     names = [part["name"] for part in chart(both(), strip=False).to_dict()["layer"]]

@@ -2,21 +2,19 @@
 
 import json
 
-import altair as alt
 import polars as pl
 import pytest
 
-from lib.charts import Behind, Coloring, color_keys, coloring, family_chart, family_wired, grid, split, wire
+from lib.charts import Background, Coloring, color_keys, coloring, curves_text, grid
 from lib.charts.coloring import coloring_text
 from lib.charts.curves.run_lines import COLORS, RAMP, value_colors
 from lib.curves import View
 from lib.curves.aggregate import raw_curves, seed_curves
-from lib.report import footer_text, render, sidecar
-from lib.report.figures import figures
-from lib.report.results import Drawn
+from lib.report import FigureData, footer_text, render, sidecar
+from lib.report.figures import study_figures
 from lib.runs import Manifest, Run
 from lib.study import CONTROL, Metric, Task
-from tests.support.chart_frames import EVAL, STUDY, TASK, TRAIN, both, drawn, layer, rows, svg
+from tests.support.chart_frames import EVAL, STUDY, TASK, TRAIN, both, layer, marks, plotted, rows, svg, valid
 from tests.support.frames import history, series, study, treatment
 
 KIT = study()
@@ -41,7 +39,7 @@ def own(values=("a", "b"), metrics=(EVAL,), steps=(0.0, 100.0)) -> pl.DataFrame:
 def chart(by: Coloring, frame=None, **options):
     seeds = own(tuple(by.values)) if frame is None else frame
     view = View(color_by=by.key)
-    return family_chart(both(("detached",)), STUDY, TASK, "reward", view=view, seeds=seeds, coloring=by, **options)
+    return plotted(both(("detached",)), "reward", view=view, seeds=seeds, coloring=by, **options)
 
 
 # ---- what runs are coloured by -------------------------------------------------------------------------------------
@@ -99,7 +97,7 @@ def test_values_have_a_legend_of_colours_and_missing_ones_are_grey():
     stroke = layer(one, "runs")["encoding"]["stroke"]
     assert stroke["title"] == "lr"
     assert stroke["scale"] == {"domain": ["0.1", "0.2", "missing"], "range": [*COLORS[:2], "#888888"]}
-    strokes = {tag.split('stroke="')[1].split('"')[0] for tag in drawn(svg(one), "runs")}
+    strokes = {tag.split('stroke="')[1].split('"')[0] for tag in marks(svg(one), "runs")}
     assert strokes == {*COLORS[:2], "#888888"}
     assert svg(one).count(">missing<") == 1
 
@@ -126,22 +124,22 @@ def test_numbers_have_a_scale_and_missing_ones_a_legend_of_their_own():
 
 def test_means_stay_the_thickest_lines_in_their_own_colours():
     text = svg(chart(LISTED, width=600))
-    assert {'stroke-width="4"' in tag for tag in drawn(text, "line") if "#1f77b4" in tag} == {True}
-    assert {'stroke-width="3"' in tag for tag in drawn(text, "line") if "#2ca02c" in tag} == {True}
-    assert {'stroke-width="1.25"' in tag for tag in drawn(text, "runs")} == {True}
+    assert {'stroke-width="4"' in tag for tag in marks(text, "line") if "#1f77b4" in tag} == {True}
+    assert {'stroke-width="3"' in tag for tag in marks(text, "line") if "#2ca02c" in tag} == {True}
+    assert {'stroke-width="1.25"' in tag for tag in marks(text, "runs")} == {True}
 
 
 def test_a_line_is_of_one_run_and_metric():
     frame = own(("a", "b", "c"), (TRAIN, EVAL))
-    assert len(drawn(svg(chart(LISTED, frame, width=600)), "runs")) == 6
+    assert len(marks(svg(chart(LISTED, frame, width=600)), "runs")) == 6
 
 
 def test_a_pointer_on_a_line_is_told_run_seed_and_value():
-    touch = layer(chart(LISTED), "hover_touch")
+    touch = layer(chart(LISTED), "hover_run")
     assert [tip["title"] for tip in touch["encoding"]["tooltip"] if "title" in tip] == ["run", "lr"]
     assert [tip["field"] for tip in touch["encoding"]["tooltip"]] == ["run_id", "seed", "by", "arm", "metric"]
     names = [part["name"].removeprefix("acrobot_swingup_reward_") for part in chart(LISTED).to_dict()["layer"]]
-    assert names.index("hover_touch") > names.index("hover_rule")
+    assert names.index("hover_run") > names.index("hover_rule")
 
 
 def test_a_click_on_a_value_isolates_its_runs():
@@ -157,32 +155,27 @@ def test_specifications_are_valid_and_light(by):
     many = Coloring(by.key, dict(zip(ids, [*by.values.values()] * 20, strict=True)), by.order, by.low, by.high)
     frame = own(ids, (TRAIN, EVAL), tuple(i / 10 for i in range(1000)))
     one = chart(many, frame, raw=frame)
-    assert alt.LayerChart.from_dict(one.to_dict())
-    assert wire(one, "").size < 300_000
+    assert valid(one)
+    assert one.size < 300_000
 
 
 def test_the_takeaway_tells_the_colours_once():
-    wired = family_wired(
-        split(both(), TASK.key), STUDY, TASK, "reward", "loss", view=View(color_by="lr"), behind=Behind(coloring=LISTED)
-    )
-    assert wired.takeaway.count("Episode Reward on") == wired.takeaway.count("Consistency on") == 1
-    assert wired.takeaway.endswith(". Every run has its own line, coloured by lr: 0.1, 0.2, 1 without a value.")
-    assert wired.takeaway.count("coloured by") == 1
+    text = curves_text(both(), STUDY, TASK, "reward", "loss", view=View(color_by="lr"), coloring=LISTED)
+    assert text.count("Episode Reward on") == text.count("Consistency on") == 1
+    assert text.endswith(". Every run has its own line, coloured by lr: 0.1, 0.2, 1 without a value.")
+    assert text.count("coloured by") == 1
 
 
 def test_every_figure_and_its_footer_and_sidecar_say_the_colours():
     view = View(color_by="lr", raw=True, x="wall")
-    found = figures(STUDY, Drawn(view, (), both(), seeds=own("abc"), raw=own("abc"), coloring={TASK.key: LISTED}))
-    figure = dict(found)
-    for spec in [
-        figure["acrobot_swingup_reward"].to_dict(),
-        figure["combined_ablation"].to_dict()["vconcat"][0]["hconcat"][0],
-    ]:
+    data = FigureData(STUDY, view, (), both(), seeds=own("abc"), raw=own("abc"), coloring={TASK.key: LISTED})
+    charts = {figure.stem: figure.file_chart for figure in study_figures(data)}
+    for spec in [charts["acrobot_swingup_reward"].spec, charts["combined_ablation"].spec["vconcat"][0]["hconcat"][0]]:
         names = [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]]
         marks = [name.split("_")[0] for name in names if "hover" not in name]
         assert marks[:4] == ["band", "raw", "runs", "line"]
-    text = render(figure["acrobot_swingup_reward"], "svg").decode()
-    assert "hover_touch" not in text
+    text = render(charts["acrobot_swingup_reward"], "svg").decode()
+    assert "hover_run" not in text
     assert text.count(">0.2<") == 1
     manifest = Manifest("t", {}, "2026-01-02T03:04:05Z", ".", ())
     assert (
@@ -194,11 +187,13 @@ def test_every_figure_and_its_footer_and_sidecar_say_the_colours():
 
 
 def test_without_values_the_runs_are_drawn_as_ever():
-    one = family_chart(both(), STUDY, TASK, "reward", view=View(seeds=True), seeds=own())
-    assert "config" not in {key for key in one.to_dict() if key == "legend"}
+    one = plotted(both(), "reward", view=View(seeds=True), seeds=own())
+    assert "config" not in one.spec
     assert layer(one, "seeds")["encoding"]["color"]["field"] == "metric"
-    plain = grid(both(), STUDY, view=View(), rules={}).to_dict()
-    assert "layout" not in json.dumps(plain["config"])
+    assert "config" not in grid(both(), STUDY, view=View(), rules={}).spec
+    assert (
+        "config" in grid(both(), STUDY, view=View(), rules={}, backgrounds={TASK.key: Background(coloring=LISTED)}).spec
+    )
 
 
 # ---- before smoothing ----------------------------------------------------------------------------------------------

@@ -6,25 +6,40 @@ import re
 import polars as pl
 import pytest
 
-from lib.charts import Behind, Coloring, Options, family_chart, family_wired, split
-from lib.charts.axes import Place, places
+from lib.charts import Coloring
+from lib.charts.axes import PlotArea, plot_areas
 from lib.charts.detach_rule import DetachMark
 from lib.curves import View
 from lib.report import render
-from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, TRAIN, VAL, both, curve, drawn, flat, layer, svg
+from tests.support.chart_frames import (
+    EVAL,
+    LOSS,
+    TASK,
+    TRAIN,
+    VAL,
+    both,
+    curve,
+    flat,
+    layer,
+    marks,
+    plotted,
+    rows,
+    svg,
+    valid,
+)
 
 RULES = [DetachMark(50, "typed")]
 
 
 def chart(frame=None, **options):
     frame = both() if frame is None else frame
-    return family_chart(frame, STUDY, TASK, "reward", "loss", view=options.pop("view", View()), rules=RULES, **options)
+    return plotted(frame, "reward", "loss", rules=RULES, **options)
 
 
-def test_a_place_is_a_share_of_the_plots_height():
-    assert places(1) == [Place(0, 1, 0)]
-    upper, lower = places(2, gap=10)
-    assert (upper, lower) == (Place(0, 0.5, 10), Place(0.5, 1, 0))
+def test_an_area_is_a_share_of_the_plots_height():
+    assert plot_areas(1) == [PlotArea(0, 1, 0)]
+    upper, lower = plot_areas(2, gap=10)
+    assert (upper, lower) == (PlotArea(0, 0.5, 10), PlotArea(0.5, 1, 0))
     assert upper.below_top(4, 400) == 4
     assert upper.above_foot(6, 400) == 184
     assert lower.below_top(4, 400) == 204
@@ -35,7 +50,7 @@ def test_a_place_is_a_share_of_the_plots_height():
 
 
 def test_families_lie_one_below_the_other_over_one_x_axis():
-    spec = chart(width=600, height=400).to_dict(validate=True)
+    spec = valid(chart(width=600, height=400))
     names = ["hover_base", "hover_rule", None, None, "detach_label", "detach_rule"]
     assert [part.get("name", "").removeprefix("acrobot_swingup_reward_") or None for part in spec["layer"]] == names
     reward, loss = spec["layer"][2]["layer"], spec["layer"][3]["layer"]
@@ -58,11 +73,11 @@ def test_families_lie_one_below_the_other_over_one_x_axis():
     assert domains == {"[0.0, 100.0]"}
 
 
-def test_what_is_drawn_of_a_family_stays_in_its_place():
+def test_what_is_drawn_of_a_family_stays_in_its_area():
     text = svg(chart(width=600, height=400, interactive=False))
     heights = {}
     for family in ("reward", "loss"):
-        tags = drawn(text, f"{family}_line") + drawn(text, f"{family}_band")
+        tags = marks(text, f"{family}_line") + marks(text, f"{family}_band")
         points = [float(y) for tag in tags for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", tag)]
         heights[family] = (min(points), max(points))
     assert 34 <= heights["reward"][0] < heights["reward"][1] <= 200 - 52
@@ -74,11 +89,11 @@ def test_many_series_make_the_chart_higher_and_leave_the_curves_their_room():
     few, many = chart(height=500, width=600).to_dict(), chart(both(arms), height=500, width=600)
     # 16 series a family, 10 of them beyond the few that a chart has room for, 5 pixels each.
     assert (few["height"], many.to_dict()["height"]) == (500, 500 + 2 * 10 * 5)
-    text = svg(family_chart(both(arms), STUDY, TASK, "reward", "loss", view=View(), width=600, height=500))
-    points = [float(y) for tag in drawn(text, "reward_line") for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", tag)]
+    text = svg(plotted(both(arms), "reward", "loss", width=600, height=500))
+    points = [float(y) for tag in marks(text, "reward_line") for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", tag)]
     assert max(points) - min(points) > 80
     # A reward that rises is drawn rising.
-    rising = [float(y) for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", drawn(text, "reward_line")[-1])]
+    rising = [float(y) for y in re.findall(r"[ML]-?[\d.]+,(-?[\d.]+)", marks(text, "reward_line")[-1])]
     assert rising == sorted(rising, reverse=True)
 
 
@@ -100,7 +115,7 @@ def test_there_is_one_zoom_one_legend_and_one_rule():
     text = svg(chart(width=600))
     for name in (*colors[0]["scale"]["domain"], "detached", "control"):
         assert text.count(f">{name}<") == 1
-    assert len(drawn(text, "detach_rule")) == 1
+    assert len(marks(text, "detach_rule")) == 1
 
 
 def test_the_tooltip_has_every_metric_of_both_families():
@@ -119,8 +134,6 @@ def test_a_family_that_nobody_logged_leaves_its_place_to_the_other():
     assert not any("layer" in part for part in spec["layer"])
     assert "resolve" not in spec
     assert layer(alone, "line")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 19"}, 34]
-    options = {"view": View(), "options": Options()}
-    assert family_wired(split(curve(VAL, [1, 1, 1]), "none"), STUDY, TASK, "reward", "loss", **options) is None
 
 
 def test_runs_of_both_families_have_one_legend_of_their_values():
@@ -135,7 +148,9 @@ def test_runs_of_both_families_have_one_legend_of_their_values():
         schema=["task", "arm", "metric", "run_id", "seed", "step", "value"],
         orient="row",
     )
-    spec = chart(both(("detached",)), seeds=own, coloring=by, view=View(color_by="lr")).to_dict(validate=True)
+    spec = chart(both(("detached",)), seeds=own, coloring=by, view=View(color_by="lr"))
+    valid(spec)
+    spec = spec.spec
     runs = [one for one in flat(spec) if one["name"].endswith("_runs")]
     assert [one["encoding"]["stroke"]["scale"]["domain"] for one in runs] == [["0.1", "0.2", "0.3"]] * 2
     assert runs[0]["encoding"]["stroke"] == runs[1]["encoding"]["stroke"]
@@ -150,13 +165,10 @@ def test_bytes_stay_small_with_everything_that_a_view_can_draw():
         frame.select("task", "arm", "metric", "step", value="mean").with_columns(run_id=pl.lit(run), seed=pl.lit(run))
         for run in "abcdef"
     )
-    behind = Behind(seeds=runs, raw=runs)
-    wired = family_wired(
-        split(frame, TASK.key), STUDY, TASK, "reward", "loss", view=View(seeds=True), rules=RULES, behind=behind
-    )
+    one = chart(frame, view=View(seeds=True), seeds=runs, raw=runs)
     # Half the rows of a chart of its own for each: means, every seed, raw points.
-    assert [len(pl.read_ipc_stream(content)) for _, content in wired.datasets][:3] == [1792, 864, 1152]
-    assert wired.size < 300_000
+    assert [len(rows(one, f"reward_{name}")) for name in ("line", "seeds", "raw")] == [1792, 1152, 864]
+    assert one.size < 300_000
 
 
 @pytest.mark.parametrize("format", ["html", "svg", "pdf", "png", "json"])

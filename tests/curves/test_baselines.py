@@ -1,21 +1,19 @@
 """Baselines: read from CSV, aggregated as curves are, drawn behind rewards, carried by studies and bundles."""
 
-import json
 import zipfile
 from dataclasses import replace
 
-import altair as alt
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app.session import access
-from lib.charts import family_chart
 from lib.curves import BASELINES, COLUMNS, BaselineError, View, baseline_curve, read_baseline, task_baselines
 from lib.runs import Run, StoreError
 from lib.sources import SourceError, bundled_study, fetch, write_bundle
 from lib.study import Baseline, DetachRule, StudyError, Task, parse_study, to_toml, with_baselines, without_folders
 from tests.support.app_kit import charts, fine, go, visit
+from tests.support.chart_frames import plotted, valid
 from tests.support.frames import REWARD, SMALL, manifest, series, study, treatment
 
 CSV = b"step,reward,seed\n0,1,1\n10,2,1\n20,3,1\n0,3,2\n10,4,2\n20,5,2\n200,9,1\n"
@@ -189,13 +187,12 @@ def test_a_baseline_is_drawn_behind_rewards_alone():
     mine = baseline_curve(read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#888888"), (), View())
     names = {}
     for family in ("reward", "loss"):
-        chart = family_chart(curves, asked, asked.tasks[0], family, view=View(span=(0.0, 12.0)), baselines=mine)
-        with alt.data_transformers.enable("default"):
-            spec = json.loads(chart.to_json(validate=True))
+        view = View(span=(0.0, 12.0))
+        spec = valid(plotted(curves, family, study=asked, task=asked.tasks[0], view=view, baselines=mine))
         names[family] = [layer["name"].removeprefix(f"task_{family}_") for layer in spec["layer"]]
         if family == "reward":
-            drawn = spec["datasets"][spec["layer"][3]["data"]["name"]]
-            assert [(row["label"], row["step"], row["mean"]) for row in drawn] == [("b", 0, 2), ("b", 10, 3)]
+            rows = spec["datasets"][spec["layer"][3]["data"]["name"]]
+            assert [(row["label"], row["step"], row["mean"]) for row in rows] == [("b", 0, 2), ("b", 10, 3)]
     assert names["reward"][2:6] == ["baseline_band", "baselines", "baseline_names", "band"]
     assert [name for name in names["loss"] if "baseline" in name] == []
 

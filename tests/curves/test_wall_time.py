@@ -5,16 +5,16 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.charts import detach_marks, family_chart
+from lib.charts import detach_marks
 from lib.charts.detach_rule import DetachMark
 from lib.curves import Clocks, View, clocks, curves, notes
 from lib.curves.aggregate import seed_curves
-from lib.report import Results
+from lib.effects import StudyAnalysis
+from lib.report import FigureData, Results
 from lib.report.page import warnings
-from lib.report.results import Drawn
 from lib.runs import HISTORY, History, Manifest
 from lib.study import CONTROL, Baseline, DetachRule, Metric, Task
-from tests.support.chart_frames import EVAL, STUDY, curve, drawn, layer, rows, svg
+from tests.support.chart_frames import EVAL, curve, layer, marks, plotted, rows, svg
 from tests.support.chart_frames import TASK as CHARTED
 from tests.support.frames import LOSS, study, treatment
 
@@ -69,10 +69,10 @@ def test_where_only_the_faster_run_goes_on_the_line_steps_back_in_the_order_of_s
     frame = draw([logged("a", FAST, steps=(10, 20, 30)), logged("b", 4.5, steps=(10, 20))], RUNS)
     assert line(frame) == [(0.0, 10.0, 2), (pytest.approx(2.5), 20.0, 2), (pytest.approx(1.0), 30.0, 1)]
     of_task = frame.with_columns(pl.lit(CHARTED.key).alias("task"), pl.lit(EVAL.key).alias("metric"))
-    chart = family_chart(of_task, STUDY, CHARTED, "reward", view=View(x="wall"), width=600)
+    chart = plotted(of_task, "reward", view=View(x="wall"), width=600)
     assert layer(chart, "line")["mark"]["order"] is False
     assert [row["mean"] for row in rows(chart, "line")] == [10.0, 20.0, 30.0]
-    assert "order" not in layer(family_chart(of_task, STUDY, CHARTED, "reward", view=View()), "line")["mark"]
+    assert "order" not in layer(plotted(of_task, "reward", view=View()), "line")["mark"]
 
 
 def test_each_run_has_its_own_hours_and_smoothing_is_still_in_steps():
@@ -112,11 +112,12 @@ def test_a_metric_without_timestamps_is_named_too():
 
 
 def test_the_report_names_what_is_not_drawn():
-    drawn = Drawn(WALL, tuple(RUNS), pl.DataFrame(), clocks={"task": Clocks({"a": 1.0}, untimed={"b": ()})})
+    clocks = {"task": Clocks({"a": 1.0}, untimed={"b": ()})}
+    data = FigureData(study(), WALL, tuple(RUNS), pl.DataFrame(), clocks=clocks)
     empty = pl.DataFrame()
-    found = Results(study(), Manifest("kit", {}, "", ".", ()), drawn, empty, empty, empty)
-    assert warnings(found)[-1] == "task: without timestamps, so not drawn over wall time: b."
-    assert warnings(replace(found, drawn=replace(drawn, view=STEPS, clocks={})))[-1].startswith("No run logged")
+    results = Results(study(), Manifest("kit", {}, "", ".", ()), data, StudyAnalysis(study(), (), (), empty), empty)
+    assert warnings(results)[-1] == "task: without timestamps, so not drawn over wall time: b."
+    assert warnings(replace(results, data=replace(data, view=STEPS, clocks={})))[-1].startswith("No run logged")
 
 
 def test_baselines_are_said_not_to_be_drawn():
@@ -171,25 +172,23 @@ def test_forks_that_logged_their_past_at_once_are_told_of():
 def test_the_axis_and_the_rule_are_in_hours():
     view = View(x="wall")
     frame = curve(EVAL, [1, 2, 3], steps=(0.0, 0.03, 0.0612345))
-    chart = family_chart(
-        frame, STUDY, CHARTED, "reward", view=view, rules=[DetachMark(50, "typed", hours=0.02)], width=600
-    )
+    chart = plotted(frame, "reward", view=view, rules=[DetachMark(50, "typed", hours=0.02)], width=600)
     x = layer(chart, "line")["encoding"]["x"]
     assert x["title"] == "Wall Time (hours)"
     assert x["scale"]["domain"] == [0.0, 0.0612345]
     assert [row["step"] for row in rows(chart, "line")] == [0.0, 0.03, 0.06123]
     assert layer(chart, "detach_rule")["encoding"]["x"]["datum"] == 0.02
-    assert len(drawn(svg(chart), "detach_rule")) == 1
-    without = family_chart(frame, STUDY, CHARTED, "reward", view=view, rules=[DetachMark(50)], width=600)
+    assert len(marks(svg(chart), "detach_rule")) == 1
+    without = plotted(frame, "reward", view=view, rules=[DetachMark(50)], width=600)
     assert not any("detach" in part["name"] for part in without.to_dict()["layer"])
 
 
 def test_runs_that_detach_at_their_own_steps_have_a_rule_each():
     treated = [treatment("a", at=55), treatment("b", at=65)]
-    marks = detach_marks(treated, clocks(History.of_frame(pl.concat(BOTH)), treated, (Y,)))
-    assert [(m.step, m.hours) for m in marks] == [(55, pytest.approx(2.25)), (65, pytest.approx(8.25))]
+    rules = detach_marks(treated, clocks(History.of_frame(pl.concat(BOTH)), treated, (Y,)))
+    assert [(m.step, m.hours) for m in rules] == [(55, pytest.approx(2.25)), (65, pytest.approx(8.25))]
     frame = curve(EVAL, [1, 2, 3], steps=(0.0, 5.0, 15.0))
-    chart = family_chart(frame, STUDY, CHARTED, "reward", view=View(x="wall"), rules=marks, width=600)
+    chart = plotted(frame, "reward", view=View(x="wall"), rules=rules, width=600)
     assert [row["at"] for row in rows(chart, "detach_rule")] == [pytest.approx(2.25), pytest.approx(8.25)]
 
 

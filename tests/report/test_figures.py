@@ -8,14 +8,13 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.charts import family_chart, grid
+from lib.charts import grid
 from lib.charts.detach_rule import DetachMark
 from lib.curves import View
-from lib.report import FORMATS, GRID_STEM, PRESETS, figure, footer_text, render, sidecar, with_font
-from lib.report.figures import figures, file_stem
-from lib.report.results import Drawn
+from lib.report import FORMATS, GRID_STEM, PRESETS, FigureData, figure_of_stem, footer_text, render, sidecar, with_font
+from lib.report.figures import file_stem, study_figures
 from lib.runs import Manifest, Run
-from tests.support.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, drawn
+from tests.support.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, marks, plotted
 from tests.support.pdf import read_with
 
 RULES = {TASK.key: [DetachMark(50, "typed")], OTHER.key: [DetachMark(50, "typed")]}
@@ -30,7 +29,7 @@ MANIFEST = Manifest(
 
 @pytest.fixture(scope="module")
 def chart():
-    return family_chart(both(), STUDY, TASK, "loss", view=View(), rules=RULES[TASK.key], width=760, title="A - Loss")
+    return plotted(both(), "loss", rules=RULES[TASK.key], width=760, title="A - Loss")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_html_needs_no_network_and_keeps_zoom_and_hover(chart):
 def test_names_from_a_study_cannot_become_markup():
     evil = "</script><script>alert(1)</script>"
     study = replace(STUDY, metrics=(replace(EVAL, label=evil),))
-    one = family_chart(curve(EVAL, [1, 2, 3]), study, TASK, "reward", view=View(), width=300, title=evil)
+    one = plotted(curve(EVAL, [1, 2, 3]), "reward", study=study, width=300, title=evil)
     page = render(one, "html").decode()
     assert evil not in page
     assert page.count("<script>") == 2
@@ -81,10 +80,10 @@ def test_drawings_leave_out_what_only_a_pointer_uses(chart):
     text = render(chart, "svg").decode()
     assert "hover_rule" not in text
     assert "voronoi" not in text
-    assert len(drawn(text, "line")) == 4
-    assert len(drawn(text, "detach_rule")) == 1
-    assert all('opacity="1"' in tag for tag in drawn(text, "line"))
-    assert all('opacity="0.2"' in tag for tag in drawn(text, "band"))
+    assert len(marks(text, "line")) == 4
+    assert len(marks(text, "detach_rule")) == 1
+    assert all('opacity="1"' in tag for tag in marks(text, "line"))
+    assert all('opacity="0.2"' in tag for tag in marks(text, "band"))
 
 
 @pytest.mark.server
@@ -180,7 +179,7 @@ def test_the_footer_tells_what_the_figure_rests_on():
 
 
 def test_a_chart_that_fills_its_container_gets_a_width():
-    one = family_chart(both(), STUDY, TASK, "reward", view=View(), rules=RULES[TASK.key])
+    one = plotted(both(), "reward", rules=RULES[TASK.key])
     assert json.loads(render(one, "json"))["width"] == 800
 
 
@@ -196,10 +195,12 @@ def test_every_figure_has_the_range_and_the_seeds_of_the_screen():
     frame = pl.concat([both(), both(task=OTHER)])
     seeds = frame.select("task", "arm", "metric", pl.lit("r1").alias("run_id"), "step", pl.col("mean").alias("value"))
     view = View(span=(20, 80), seeds=True)
-    found = dict(figures(STUDY, Drawn(view, (), frame, seeds=seeds)))
-    cells = [cell for row in found.pop(GRID_STEM).to_dict()["vconcat"] for cell in row["hconcat"]]
-    assert len(cells) == len(found) == 4
-    for spec in [*cells, *(one.to_dict() for one in found.values())]:
+    charts = {
+        figure.stem: figure.file_chart for figure in study_figures(FigureData(STUDY, view, (), frame, seeds=seeds))
+    }
+    cells = [cell for row in charts.pop(GRID_STEM).spec["vconcat"] for cell in row["hconcat"]]
+    assert len(cells) == len(charts) == 4
+    for spec in [*cells, *(chart.spec for chart in charts.values())]:
         (line,) = [layer for layer in spec["layer"] if "_line" in layer.get("name", "")]
         assert line["encoding"]["x"]["scale"]["domain"] == [20, 80]
         assert any("_seeds" in layer.get("name", "") for layer in spec["layer"])
@@ -207,7 +208,7 @@ def test_every_figure_has_the_range_and_the_seeds_of_the_screen():
 
 @pytest.mark.parametrize("stem", ["cartpole_swingup_reward", "cartpole_swingup_reward_and_loss"])
 def test_a_figure_of_what_nobody_logged_has_axes_and_no_curve(stem):
-    chart = figure(STUDY, Drawn(View(), (), both()), stem)
-    text = render(chart, "svg").decode()
+    figure = figure_of_stem(FigureData(STUDY, View(), (), both()), stem)
+    text = render(figure.file_chart, "svg").decode()
     assert "Cartpole Swingup" in text
-    assert drawn(text, "line") == []
+    assert marks(text, "line") == []

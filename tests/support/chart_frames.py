@@ -1,12 +1,16 @@
 """Small hand-made studies and frames that the chart tests share."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
-import altair as alt
 import polars as pl
 import vl_convert
+from altair.utils.schemapi import validate_jsonschema
+from altair.vegalite.v6.schema.core import load_schema
 
+from lib.charts import Background, ChartSpec, Layout, family_chart
+from lib.curves import View
 from lib.study import Metric, Source, Study, Task
 
 TASK = Task(name="acrobot-swingup", display_name="Acrobot Swingup", total_steps=100, smoothing_steps=10)
@@ -56,12 +60,28 @@ def both(arms=("detached", "control"), task=TASK) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def svg(chart: alt.TopLevelMixin) -> str:
+def plotted(frame: pl.DataFrame, *families: str, study=STUDY, task=TASK, view=None, rules=(), **parts) -> ChartSpec:
+    """The chart of a task's families; `parts` are fields of its background and its layout."""
+    behind = {name: parts.pop(name) for name in Background.__dataclass_fields__ if name in parts}
+    return family_chart(
+        frame, study, task, *families,
+        view=view or View(), rules=rules, background=Background(**behind), layout=Layout(**parts),
+    )  # fmt: skip
+
+
+def valid(chart: ChartSpec) -> dict:
+    """The chart's specification, checked against the schema of Vega-Lite."""
+    spec = chart.to_dict()
+    validate_jsonschema(spec, load_schema())
+    return spec
+
+
+def svg(chart: ChartSpec) -> str:
     """The chart as drawn."""
     return vl_convert.vegalite_to_svg(chart.to_dict())
 
 
-def drawn(text: str, name: str, what: str = "tag") -> list[str]:
+def marks(text: str, name: str, what: str = "tag") -> list[str]:
     """The marks of the layer with this name in an SVG, in the order of drawing: their opening tags, or their text."""
     groups = re.findall(
         rf'<g class="mark-\w+ role-mark (?:[^"]*_)?{name}(?:_\d+)?_marks".*?</g>', text, flags=re.DOTALL
@@ -70,18 +90,18 @@ def drawn(text: str, name: str, what: str = "tag") -> list[str]:
     return [one for group in groups for one in re.findall(found, group)]
 
 
-def flat(spec: dict) -> list[dict]:
+def flat(spec: Mapping) -> list[dict]:
     """The layers of a specification, those of each of its families in their order."""
     return [one for part in spec["layer"] for one in part.get("layer", [part])]
 
 
-def layer(chart: alt.TopLevelMixin, name: str) -> dict:
+def layer(chart: ChartSpec, name: str) -> dict:
     """The layer of a chart's specification with this name (without its prefix)."""
     return next(part for part in flat(chart.to_dict()) if part["name"].endswith(f"_{name}"))
 
 
-def rows(chart: alt.TopLevelMixin, name: str) -> list[dict]:
+def rows(chart: ChartSpec, name: str) -> list[dict]:
     """The data that a layer draws."""
     spec = chart.to_dict()
-    data = layer(chart, name).get("data") or spec["data"]
+    data = layer(chart, name)["data"]
     return data["values"] if "values" in data else spec["datasets"][data["name"]]

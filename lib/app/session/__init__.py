@@ -1,7 +1,12 @@
 """What pages read: the open study, its runs, and cached frames, charts and files made from them."""
 
 from lib.app.session.access import is_shipped, key_for, may_name_paths, own_key, remember_key
-from lib.app.session.cached_effects import effect_chart, event_chart
+from lib.app.session.cached_effects import (
+    claims_figure,
+    event_figure,
+    metric_figures,
+    quadrant_figure,
+)
 from lib.app.session.cached_results import (
     analysis,
     axis_notes,
@@ -17,9 +22,8 @@ from lib.app.session.downloads import (
     CLAIMS,
     EVIDENCE,
     QUADRANT,
-    Exported,
+    FigureDownload,
     bundle_bytes,
-    curve_stems,
     of_curves,
     of_metric,
     of_study,
@@ -60,7 +64,7 @@ __all__ = [
     "EVIDENCE",
     "QUADRANT",
     "Current",
-    "Exported",
+    "FigureDownload",
     "Opened",
     "SessionState",
     "add_baseline",
@@ -71,10 +75,9 @@ __all__ = [
     "baselines",
     "bundle_bytes",
     "choose",
-    "curve_stems",
+    "claims_figure",
     "drop_baselines",
-    "effect_chart",
-    "event_chart",
+    "event_figure",
     "fetch_result",
     "forget_fetch",
     "has_just_ended",
@@ -87,6 +90,7 @@ __all__ = [
     "key_for",
     "keys_to_color_by",
     "may_name_paths",
+    "metric_figures",
     "of_curves",
     "of_metric",
     "of_study",
@@ -97,6 +101,7 @@ __all__ = [
     "opened",
     "own_key",
     "points",
+    "quadrant_figure",
     "remember_key",
     "report_html",
     "result_frame",

@@ -6,7 +6,7 @@ import polars as pl
 
 from lib.app.session.caches import cached
 from lib.app.session.current import Current
-from lib.charts import Behind, Options, Wired, color_keys, coloring, detach_marks, family_wired, split
+from lib.charts import ChartSpec, color_keys, coloring
 from lib.curves import (
     BASELINES,
     BaselineError,
@@ -22,6 +22,7 @@ from lib.curves import (
     task_curves,
 )
 from lib.effects import StudyAnalysis, analyse
+from lib.report import FigureData, curve_figure
 from lib.runs import of_task, runs_table, unusable_points
 from lib.study import Evidence
 
@@ -121,31 +122,29 @@ def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
 @cached()
 def task_chart(
     current: Current, task: str, families: tuple[str, ...], height: int, brush: bool = False
-) -> tuple[Wired | None, tuple[str, ...]]:
+) -> tuple[ChartSpec | None, tuple[str, ...]]:
     """The chart of a task's families, ready to be sent, and those of which nothing was logged.
 
     With `brush`, a drag with Shift held is a selection of steps that the page can read.
     """
-    study, view = current.study, current.view
-    parts = split(curves(current, task), task)
-    logged = {study.metric(key).family for key, _ in parts}
-    behind = Behind(
+    study, view, plotted = current.study, current.view, curves(current, task)
+    logged = {study.metric(key).family for key in plotted["metric"].unique()}
+    missing = tuple(family for family in families if family not in logged)
+    if len(missing) == len(families):
+        return None, missing
+    colors, hours = coloring(current.manifest, of_task(current.treated, task), view.color_by), clocks(current, task)
+    data = FigureData(
+        study,
+        view,
+        current.treated_of(task),
+        plotted,
+        baselines=baselines(current, task)[0] if "reward" in families else None,
         seeds=seed_curves(current, task) if view.draws_runs else None,
         raw=raw_curves(current, task) if view.draws_raw else None,
-        baselines=baselines(current, task)[0] if "reward" in families else None,
-        coloring=coloring(current.manifest, of_task(current.treated, task), view.color_by),
+        coloring={task: colors} if colors else {},
+        clocks={task: hours} if hours else {},
     )
-    chart = family_wired(
-        parts,
-        study,
-        study.task(task),
-        *families,
-        view=view,
-        rules=detach_marks(current.treated_of(task), clocks(current, task)),
-        behind=behind,
-        options=Options(height=height, brush=brush),
-    )
-    return chart, tuple(family for family in families if family not in logged)
+    return curve_figure(data, study.task(task), *families).chart(height=height, brush=brush), missing
 
 
 @cached(left_out_only)

@@ -1,13 +1,12 @@
 """Curve charts as pages show them."""
 
-import json
 from typing import Any, Literal
 
 import streamlit as st
 
 from lib.app import session
 from lib.app.session import Current, keys
-from lib.charts import QUIET_ON, Wired, text_styles
+from lib.charts import QUIET_ON, ChartSpec, text_styles
 from lib.study import Task
 
 
@@ -22,7 +21,7 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     chart, missing = session.task_chart(current, task.key, names, height, brush=True)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
-        send(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
+        render_chart(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
     for name in missing:
         st.caption(f"No run of {task.title} logged a {name} metric of this study.")
 
@@ -33,29 +32,28 @@ def axis_notes(current: Current) -> None:
         st.info("  \n".join(sentences), icon=":material/schedule:")
 
 
-def send(chart: Wired, key: str, brush: bool = False) -> None:
-    """Send a chart to the browser; a drag with Shift held sets the view's range of x where it can be brushed."""
-    spec = json.loads(chart.spec)
-    spec["datasets"] = dict(chart.datasets)
-    own = spec.get("config", {})
-    spec["config"] = {part: ink | own.get(part, {}) for part, ink in _inks().items()}
-    # Said before it is drawn, so that nothing moves when it is.
+def render_chart(chart: ChartSpec, key: str, brush: bool = False) -> None:
+    """Show a chart; a drag with Shift held sets the view's range of x where it can be brushed."""
+    own = chart.spec.get("config", {})
+    config = {part: colors | own.get(part, {}) for part, colors in _text_colors().items()}
+    spec = {**chart.spec, "config": config, "datasets": dict(chart.tables)}
+    # Given before it is drawn, so that nothing moves when it is.
     height: int | Literal["content"] = spec["height"] if isinstance(spec.get("height"), int) else "content"
     if not brush:
-        st.vega_lite_chart(spec, key=key, width="stretch", height=height, alt=chart.takeaway)
+        st.vega_lite_chart(spec, key=key, width="stretch", height=height, alt=chart.description)
         return
     st.vega_lite_chart(
         spec,
         key=key,
         width="stretch",
         height=height,
-        alt=chart.takeaway,
+        alt=chart.description,
         selection_mode="range",
         on_select=lambda: _brushed(key),
     )
 
 
-def _inks() -> dict[str, Any]:
+def _text_colors() -> dict[str, Any]:
     """Colours of a chart's texts that can be read on the page's ground; Streamlit's own are too pale in its light theme."""
     ground = st.context.theme.type or "light"
     label = {"labelColor": QUIET_ON[ground], "titleColor": QUIET_ON[ground]}

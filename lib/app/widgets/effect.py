@@ -1,20 +1,23 @@
 """Parts of the Detach effect page."""
 
+from dataclasses import replace
+
 import polars as pl
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import Current, effect_chart, keys
+from lib.app.session import Current, keys
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
-from lib.charts import Wired
+from lib.curves import Axis
 from lib.effects import Check, TaskAnalysis, claim
 from lib.effects import checklist as conditions
 from lib.formatting import listing
+from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure
 from lib.runs import arms_of
 from lib.study import Evidence, Metric, Study, Task
 
-_SINCE = {"steps": "since", "% of training": "since_percent"}
+_SINCE: dict[str, Axis] = {"steps": "since", "% of training": "since_percent"}
 
 
 def windows(study: Study) -> Evidence | None:
@@ -56,16 +59,13 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
 
 def forest(current: Current, evidence: Evidence | None) -> None:
     """Every claim of the study on one axis."""
-    _draw(effect_chart(current, "forest", evidence), "forest", "{}")
+    if figure := session.claims_figure(current, evidence):
+        _draw(figure)
 
 
-def _draw(chart: Wired | None, key: str, caption: str = "") -> None:
-    """A chart with what is said below it, in which {} is the chart's takeaway."""
-    if chart is None:
-        return
-    charts.send(chart, key)
-    if caption:
-        st.caption(caption.format(chart.takeaway))
+def _draw(figure: Figure) -> None:
+    charts.render_chart(figure.page_chart, figure.name)
+    st.caption(figure.caption)
 
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
@@ -78,10 +78,11 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
     with st.container(horizontal=True):
         reward = metric_picker(rewards, "Reward", keys.QUADRANT_REWARD, first=rewards[-1])
         loss = metric_picker(losses, "Loss", keys.QUADRANT_LOSS, first=losses[0])
-    chart = effect_chart(current, "quadrant", evidence, reward.key, loss.key)
-    if chart is None:
+    figure = session.quadrant_figure(current, evidence, reward.key, loss.key)
+    if figure is None:
         st.caption("No run has an effect in percent on both metrics.")
-    _draw(chart, "quadrant", "{}")
+    else:
+        _draw(figure)
 
 
 def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
@@ -94,43 +95,36 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
     task_analysis = session.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
-    st.subheader("Seed by seed", anchor=False)
+    st.subheader(SEEDS, anchor=False)
     metric = metric_picker(current.study.metrics, "Metric", keys.EFFECT_METRIC, first=current.study.metrics[0])
     runs = task_analysis.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
         return
+    figures = session.metric_figures(current, task.key, metric.key, evidence)
     halves = st.grid(2, min_column_width=320)
     with halves.cell():
-        _draw(effect_chart(current, "slope", evidence, task.key, metric.key), "slope", "{}")
+        _draw(figures[SEEDS])
     with halves.cell():
         order = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair", "run_id"]
         numbers(
             runs.select(*order, "rows_before", "rows_after"), f"Every run's {metric.name} before and after the detach"
         )
-    chart = effect_chart(current, "differences", evidence, task.key, metric.key)
-    if chart is not None:
-        st.subheader("Fork pairs over steps", anchor=False)
-        said = "Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's."
-        _draw(chart, "differences", said)
-    _jump(current, task, metric, evidence, task_analysis.placebo)
-
-
-def _jump(current: Current, task: Task, metric: Metric, evidence: Evidence | None, placebo: pl.DataFrame) -> None:
-    chart = effect_chart(current, "jump", evidence, task.key, metric.key)
-    if chart is None:
+    if PAIRS in figures:
+        st.subheader(PAIRS, anchor=False)
+        _draw(figures[PAIRS])
+    if JUMP not in figures:
         st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
         return
     halves = st.grid(2, min_column_width=320)
     with halves.cell():
-        st.subheader("The jump at the detach", anchor=False)
-        _draw(chart, "jump")
+        st.subheader(JUMP, anchor=False)
+        _draw(figures[JUMP])
     with halves.cell():
-        st.subheader("Pretended detach steps", anchor=False)
-        for arm in placebo.filter(pl.col("metric") == metric.key)["arm"].unique(maintain_order=True):
-            of = task.key, metric.key, arm
-            said = "{} Windows overlap: a picture, not a test."
-            _draw(effect_chart(current, "placebo", evidence, *of), f"placebo_{arm}", said)
+        st.subheader(PRETENDED, anchor=False)
+        for figure in figures.values():
+            if figure.name.startswith(PRETENDED):
+                _draw(figure)
 
 
 def _mark(check: Check) -> str:
@@ -181,11 +175,12 @@ def event_time(current: Current) -> None:
         arms = arms_of(current.treated)
         if len(arms) > 1:
             arms = tuple(st.multiselect("Arms compared", arms, key=keys.EVENT_ARMS, placeholder="all arms")) or arms
-    chart = session.event_chart(current, metric.key, _SINCE[unit], tuple(arms))
-    if chart is None:
+    view = replace(current.view, x=_SINCE[unit], grid="aligned")
+    figure = session.event_figure(current.with_view(view), metric.key, tuple(arms))
+    if figure is None:
         st.caption(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach.")
-        return
-    _draw(chart, "event_time", "{}")
+    else:
+        _draw(figure)
 
 
 def effect_table(effects: pl.DataFrame) -> None:

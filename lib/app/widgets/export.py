@@ -7,9 +7,9 @@ import polars as pl
 import streamlit as st
 
 from lib.app import session
-from lib.app.session import CLAIMS, EVIDENCE, QUADRANT, Current, Exported, keys
+from lib.app.session import CLAIMS, EVIDENCE, QUADRANT, Current, FigureDownload, keys
 from lib.app.widgets import pickers, share
-from lib.report import FORMATS, MIME, PRESETS, TABLES, table
+from lib.report import FORMATS, MIME, PRESETS, TABLES, curve_names, table
 
 _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
@@ -27,11 +27,11 @@ def export(current: Current) -> None:
 
 
 def _figure(current: Current) -> None:
-    stems = session.curve_stems(current.study)
+    stems = curve_names(current.study)
     names = [*stems, CLAIMS, QUADRANT, EVIDENCE]
     name = st.selectbox("Figure", names, key=keys.EXPORT_FIGURE)
     if name in stems:
-        figure: Exported | None = session.of_curves(current, stems[name])
+        figure: FigureDownload | None = session.of_curves(current, stems[name])
     else:
         st.caption("Effects are drawn in the windows that the study declares.")
         figure = _evidence(current) if name == EVIDENCE else session.of_study(current, name)
@@ -44,7 +44,7 @@ def _figure(current: Current) -> None:
     _numbers(figure)
 
 
-def _evidence(current: Current) -> Exported | None:
+def _evidence(current: Current) -> FigureDownload | None:
     study = current.study
     task = pickers.task_choice(study, keys.EXPORT_TASK)
     names = {metric.name: metric for metric in study.metrics}
@@ -66,11 +66,11 @@ def _look() -> dict[str, Any]:
     return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
 
 
-def _figure_files(figure: Exported, look: dict[str, Any], kind: str) -> None:
+def _figure_files(figure: FigureDownload, look: dict[str, Any], kind: str) -> None:
     with st.container(horizontal=True):
         st.download_button(
             f"Figure (.{kind})",
-            data=lambda: figure.drawn(**look),
+            data=lambda: figure.file(**look),
             file_name=f"{figure.stem}.{kind}",
             mime=MIME[kind],
             icon=":material/image:",
@@ -78,7 +78,7 @@ def _figure_files(figure: Exported, look: dict[str, Any], kind: str) -> None:
         )
         st.download_button(
             "Sidecar (.json)",
-            data=figure.about,
+            data=figure.sidecar,
             file_name=f"{figure.stem}.about.json",
             mime="application/json",
             help="Runs, settings and versions, to lie beside the figure.",
@@ -86,7 +86,7 @@ def _figure_files(figure: Exported, look: dict[str, Any], kind: str) -> None:
         )
 
 
-def _numbers(figure: Exported) -> None:
+def _numbers(figure: FigureDownload) -> None:
     """The numbers that the figure draws, and no others."""
     with st.container(horizontal=True):
         for kind, mime in _MIME.items():
@@ -100,7 +100,7 @@ def _numbers(figure: Exported) -> None:
             )
 
 
-def _numbers_file(figure: Exported, kind: str) -> bytes:
+def _numbers_file(figure: FigureDownload, kind: str) -> bytes:
     return _table(figure.numbers(), kind)
 
 

@@ -1,14 +1,13 @@
 """Every task and family in one figure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import polars as pl
 
-from lib.charts import style as parts
-from lib.charts.coloring import Coloring
-from lib.charts.curves.chart import FAMILIES, STACKED, Rules, family_chart, family_metrics
+from lib.charts.curves.chart import FAMILIES, STACKED, Background, Layout, Rules, family_chart, family_metrics
+from lib.charts.spec import ChartSpec, concatenated
+from lib.charts.style import family_title
 from lib.curves import View
 from lib.formatting import listing
 from lib.study import Study, Task
@@ -23,46 +22,40 @@ def grid(
     *,
     view: View,
     rules: Mapping[str, Rules],
+    backgrounds: Mapping[str, Background] | None = None,
     families: Sequence[str] = FAMILIES,
     width: int = 430,
     height: int = 300,
-    seeds: pl.DataFrame | None = None,
-    raw: pl.DataFrame | None = None,
-    coloring: Mapping[str, Coloring] | None = None,
-    baselines: pl.DataFrame | None = None,
-) -> alt.VConcatChart:
-    """Every task and family in one figure, a row a task, under the study's title: the `combined_ablation` figure.
+) -> ChartSpec:
+    """Every task and family in one figure, a row per task, under the study's title: the `combined_ablation` figure.
 
     Cells are `family_chart`s: the same axes, range, smoothing, bands and rule as the single figures.
 
     Parameters
     ----------
-    rules : the detach marks by task key.
-    coloring : of each task's runs, by task key; see `family_chart`.
+    rules, backgrounds : the detach marks, and what lies behind the means, by task key.
     width, height : of one cell, in pixels.
     """
+    backgrounds = backgrounds or {}
     rows = []
-    apart: dict[str, Any] = dict.fromkeys(CHANNELS, "independent")
     for task in study.tasks:
-        cells = [
+        logged = [family for family in families if family_metrics(curves, study, task, family)]
+        rows.append([
             family_chart(
-                curves, study, task, family, view=view, rules=rules.get(task.key, ()), width=width, height=height,
-                seeds=seeds, raw=raw, coloring=(coloring or {}).get(task.key), baselines=baselines,
-                title=figure_title(curves, study, task, family), interactive=False, cell=True,
+                curves, study, task, family, view=view, rules=rules.get(task.key, ()), background=backgrounds.get(task.key),
+                layout=Layout(width, height, figure_title(curves, study, task, family), interactive=False, cell=True),
             )
-            for family in families
-            if family_metrics(curves, study, task, family)
-        ]  # fmt: skip
-        if cells:
-            rows.append(alt.hconcat(*cells).resolve_scale(**apart))
-    return alt.vconcat(
-        *rows,
+            for family in logged
+        ])  # fmt: skip
+    return concatenated(
+        [row for row in rows if row],
         title=alt.TitleParams(study.title, anchor="middle", fontSize=18),
-        config=STACKED if coloring else alt.Undefined,
-    ).resolve_scale(**apart)
+        config=STACKED if any(background.coloring for background in backgrounds.values()) else None,
+        resolve={"scale": dict.fromkeys(CHANNELS, "independent")},
+    )
 
 
 def figure_title(curves: pl.DataFrame, study: Study, task: Task, *families: str) -> str:
     """The title of a figure: the task and what is plotted (`Acrobot Swingup - Episode Reward`)."""
-    plotted = [parts.family_title(family_metrics(curves, study, task, family), family) for family in families]
-    return f"{task.title} - {listing(plotted)}"
+    titles = [family_title(family_metrics(curves, study, task, family), family) for family in families]
+    return f"{task.title} - {listing(titles)}"

@@ -6,10 +6,9 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from lib.charts.curves.series_style import BY_VALUE, Look
-from lib.charts.curves.tables import Curve
+from lib.charts.curves.series_style import BY_VALUE, SeriesStyle
+from lib.charts.curves.tables import Curve, middle_spacing
 from lib.charts.style import QUIET
-from lib.charts.thinning import Data
 from lib.formatting import MISSING
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -18,7 +17,7 @@ TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
 NUMBERS = ("mean", "lower", "upper", "n")
 
 
-def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFrame:
+def hover_table(curves: Sequence[Curve], split: float | None = None) -> pl.DataFrame:
     """The numbers of every series at up to `SLOTS` steps: columns step, and m0, l0, u0, n0 of the first series, …
 
     Series are logged at different steps: each shows its own nearest point, never one from the other side of the
@@ -28,15 +27,15 @@ def hover_table(drawn: Sequence[Curve], split: float | None = None) -> pl.DataFr
     ----------
     split : the detach step on the x axis, or None.
     """
-    steps = np.unique(np.concatenate([curve.step for curve in drawn])) if drawn else np.empty(0)
-    at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(drawn), 1))))
+    steps = np.unique(np.concatenate([curve.step for curve in curves])) if curves else np.empty(0)
+    at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(curves), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
-    values = np.full((len(at), 4 * len(drawn)), np.nan, dtype=np.float32)
-    for i, curve in enumerate(curve.along_x() for curve in drawn):
-        found = _nearest(curve.step, at, spacing, split)
+    values = np.full((len(at), 4 * len(curves)), np.nan, dtype=np.float32)
+    for i, curve in enumerate(curve.along_x() for curve in curves):
+        rows = _nearest(curve.step, at, spacing, split)
         for j, name in enumerate(NUMBERS):
-            values[:, 4 * i + j] = np.append(getattr(curve, name), np.nan)[found]
-    names = [f"{name[0]}{i}" for i in range(len(drawn)) for name in NUMBERS]
+            values[:, 4 * i + j] = np.append(getattr(curve, name), np.nan)[rows]
+    names = [f"{name[0]}{i}" for i in range(len(curves)) for name in NUMBERS]
     return pl.from_numpy(values, schema=names, orient="row").fill_nan(None).insert_column(0, pl.Series("step", at))
 
 
@@ -74,25 +73,19 @@ def _nearest(steps: np.ndarray, at: np.ndarray, spacing: float, split: float | N
     if split is not None:
         after = at > split
         far = [np.where((steps[i] > split) == after, d, np.inf) for i, d in zip((left, right), far, strict=True)]
-    reach = 0.75 * max(spacing, _spacing(steps))
+    reach = 0.75 * max(spacing, middle_spacing(steps))
     return np.where(np.minimum(*far) <= reach, np.where(far[0] <= far[1], left, right), -1)
 
 
-def _spacing(steps: np.ndarray) -> float:
-    """The middle one of the distances between sorted steps, 0 where there is none."""
-    gaps = np.sort(np.diff(steps))
-    return float(gaps[len(gaps) // 2]) if len(gaps) else 0.0
-
-
-def tip_titles(drawn: Sequence[Curve], look: Look) -> tuple[str, ...]:
+def tooltip_titles(curves: Sequence[Curve], style: SeriesStyle) -> tuple[str, ...]:
     """What the tooltip calls each series; the arm comes first, for a page cuts long names off at their end."""
-    several = len({curve.arm for curve in drawn}) > 1
-    names = [look.label(curve.metric) for curve in drawn]
-    return tuple(f"{curve.arm}: {name}" if several else name for curve, name in zip(drawn, names, strict=True))
+    several = len({curve.arm for curve in curves}) > 1
+    names = [style.label(curve.metric) for curve in curves]
+    return tuple(f"{curve.arm}: {name}" if several else name for curve, name in zip(curves, names, strict=True))
 
 
 def hover_layers(
-    table: Data,
+    table: pl.DataFrame,
     titles: Sequence[str],
     logs: Sequence[bool],
     x: dict,
@@ -100,18 +93,18 @@ def hover_layers(
     dash: alt.StrokeDash,
     prefix: str,
 ) -> list[alt.Chart]:
-    """What answers a pointer, to be layered first: it is in no mark's way, and none that has no tooltip is in its.
+    """The layers that follow the pointer, to be layered first, where no mark is in their way.
 
-    A layer without a mark, of which the selections are, and one rule that follows the pointer, with the values of every
-    metric and arm at that step in its tooltip.
+    A layer without a mark, which has the selections, and a rule whose tooltip has the values of every metric and arm at
+    the pointer's step.
 
     Parameters
     ----------
     titles, logs : what the tooltip calls each series, and whether it lies on a log axis.
     """
-    tips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
-    tips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
-    base = alt.Chart(alt.InlineData(values=[]), name=f"{prefix}_hover_base").mark_line(clip=True)
+    tooltips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
+    tooltips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
+    base = alt.Chart(alt.sequence(0, 0), name=f"{prefix}_hover_base").mark_line(clip=True)
     rule = (
         alt.Chart(table, name=f"{prefix}_hover_rule")
         .transform_calculate(**{f"s{i}": hover_text(i, log) for i, log in enumerate(logs)})
@@ -119,18 +112,17 @@ def hover_layers(
         .encode(
             x=alt.X("step:Q", **x),
             opacity=alt.OpacityValue(0, condition={"param": "hover", "value": 0.8, "empty": False}),
-            tooltip=tips,
+            tooltip=tooltips,
         )
     )
     return [base.encode(x=alt.X("step:Q", **x), color=color, strokeDash=dash), rule]
 
 
-def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
+def selections(style: SeriesStyle, brush: bool) -> list[alt.TopLevelSelectionParameter]:
     """What a pointer can do: zoom, pan, read every series at a step, isolate a metric or an arm, mark a range.
 
     Zoom is by pinch, or the wheel with Ctrl or Cmd, so that a page still scrolls; pan by dragging; the range by dragging
-    with Shift. They are set on the whole chart at once: adding them layer by layer validates every layer anew. All but
-    two are of the layer without a mark: a mark that has a selection is in the way of what follows the pointer.
+    with Shift. Most belong to the layer without a mark: a mark that has a selection is in the way of the pointer's rule.
     """
     drag = "[pointerdown[{}event.shiftKey], window:pointerup] > window:pointermove!"
     pan, mark = drag.format("!"), drag.format("")
@@ -138,19 +130,19 @@ def selections(look: Look, brush: bool) -> list[alt.TopLevelSelectionParameter]:
         type="interval", encodings=["x"], zoom="wheel![event.ctrlKey || event.metaKey]", on=pan, translate=pan
     )
     hover = alt.PointSelectionConfig(type="point", encodings=["x"], nearest=True, on="pointermove", clear="pointerout")
-    base = [look.name("hover_base")]
-    found = [
+    base = [style.name("hover_base")]
+    params = [
         alt.TopLevelSelectionParameter(name="zoom", select=zoom, bind="scales", views=base),
-        alt.TopLevelSelectionParameter(name="hover", select=hover, views=[look.name("hover_rule")]),
+        alt.TopLevelSelectionParameter(name="hover", select=hover, views=[style.name("hover_rule")]),
     ]
-    found += [_by_legend(name, field, base) for name, field in look.legend_fields().items()]
-    if look.lists_values:
+    params += [_by_legend(name, field, base) for name, field in style.legend_fields().items()]
+    if style.lists_values:
         # A legend answers only to a selection of a layer that it is of.
-        found.append(_by_legend(BY_VALUE, "by", [look.name("runs")]))
+        params.append(_by_legend(BY_VALUE, "by", [style.name("runs")]))
     if brush:
         marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
-        found.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
-    return found
+        params.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
+    return params
 
 
 def _by_legend(name: str, field: str, views: list[str]) -> alt.TopLevelSelectionParameter:

@@ -7,13 +7,14 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from lib.charts.axes import WHOLE, Place
-from lib.charts.curves.pointer import _spacing
-from lib.charts.curves.series_style import Look
-from lib.charts.curves.tables import Curve, Curves, named
+from lib.charts.axes import WHOLE_PLOT, PlotArea
+from lib.charts.curves.series_style import SeriesStyle
+from lib.charts.curves.tables import Curve, Curves, middle_spacing, names_column
+from lib.charts.spec import ONE_ROW
 from lib.charts.style import QUIET_TEXT
-from lib.charts.thinning import Data, decimals
+from lib.charts.thinning import decimals
 
+STRIP_ROW = 5  # pixels of a series in the strip of n
 STRIP_SLOTS = 100
 
 
@@ -32,7 +33,7 @@ class Stretch:
 
     @property
     def share(self) -> float:
-        """The seeds that are there, of all."""
+        """The share of the seeds that are there."""
         return (self.least + self.most) / 2 / self.of
 
     @property
@@ -41,25 +42,25 @@ class Stretch:
         return f"{self.least} of {self.of}" if self.least == self.most else f"{self.least} to {self.most} of {self.of}"
 
 
-def stretches(drawn: Sequence[Curve], order: Sequence[tuple[str, str]], every: Sequence[Curve] = ()) -> list[Stretch]:
+def stretches(curves: Sequence[Curve], order: Sequence[tuple[str, str]], others: Sequence[Curve] = ()) -> list[Stretch]:
     """Stretches of steps over which a series has the same n; steps are grouped into `STRIP_SLOTS` spans first.
 
     Parameters
     ----------
     order : the series as (metric, arm), those without a curve included: their index is the row.
-    every : all curves of the task, by default those drawn: an arm has the most seeds that any of its metrics has.
+    others : more curves of the task: an arm has the most seeds that any of its metrics has.
     """
-    steps = np.concatenate([curve.step for curve in drawn]) if drawn else np.zeros(1)
+    steps = np.concatenate([curve.step for curve in curves]) if curves else np.zeros(1)
     low, high = float(steps.min()), float(steps.max())
-    of = {curve.arm: 0 for curve in drawn}
-    for curve in (*drawn, *every):
+    of = {curve.arm: 0 for curve in curves}
+    for curve in (*curves, *others):
         of[curve.arm] = max(of.get(curve.arm, 0), int(curve.n.max(initial=0)))
-    found = []
-    for curve in sorted(drawn, key=lambda curve: order.index((curve.metric, curve.arm))):
+    bars = []
+    for curve in sorted(curves, key=lambda curve: order.index((curve.metric, curve.arm))):
         row = order.index((curve.metric, curve.arm))
         for start, end, least, most in _same_n(curve, low, high):
-            found.append(Stretch(curve.metric, curve.arm, row, start, end, least, most, of[curve.arm]))
-    return found
+            bars.append(Stretch(curve.metric, curve.arm, row, start, end, least, most, of[curve.arm]))
+    return bars
 
 
 def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int, int]]:
@@ -74,32 +75,38 @@ def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, floa
     least, most = np.minimum.reduceat(n, start), np.maximum.reduceat(n, start)
     changed = np.append(True, (least[1:] != least[:-1]) | (most[1:] != most[:-1]))
     begin = step[start][changed].tolist()
-    end = min(high, float(step[-1]) + (_spacing(step) or width))
+    end = min(high, float(step[-1]) + (middle_spacing(step) or width))
     yield from zip(begin, [*begin[1:], end], least[changed].tolist(), most[changed].tolist(), strict=True)
 
 
-def strip_table(curves: Curves, look: Look) -> tuple[pl.DataFrame, str]:
+def strip_table(curves: Curves, style: SeriesStyle) -> tuple[pl.DataFrame, str]:
     """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
-    order = look.order()
-    found = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
-    places = max(3, decimals(pl.Series([one.end for one in found], dtype=pl.Float64)))
+    order = style.order()
+    bars = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
+    places = max(3, decimals(pl.Series([bar.end for bar in bars], dtype=pl.Float64)))
     columns = [
-        named("metric", [look.label(one.metric) for one in found], [1] * len(found), look.labels),
-        named("arm", [one.arm for one in found], [1] * len(found), look.arms[::-1]),
-        pl.Series("step", [round(one.step, places) for one in found], dtype=pl.Float64),
-        pl.Series("end", [round(one.end, places) for one in found], dtype=pl.Float64),
-        pl.Series("seeds", [one.seeds for one in found], dtype=pl.String),
-        pl.Series("share", [round(one.share, 3) for one in found], dtype=pl.Float64),
-        pl.Series("up", [STRIP_ROW * (len(order) - one.row) + 2 for one in found], dtype=pl.Int32),
+        names_column("metric", [style.label(bar.metric) for bar in bars], [1] * len(bars), style.labels),
+        names_column("arm", [bar.arm for bar in bars], [1] * len(bars), style.arms[::-1]),
+        pl.Series("step", [round(bar.step, places) for bar in bars], dtype=pl.Float64),
+        pl.Series("end", [round(bar.end, places) for bar in bars], dtype=pl.Float64),
+        pl.Series("seeds", [bar.seeds for bar in bars], dtype=pl.String),
+        pl.Series("share", [round(bar.share, 3) for bar in bars], dtype=pl.Float64),
+        pl.Series("up", [STRIP_ROW * (len(order) - bar.row) + 2 for bar in bars], dtype=pl.Int32),
     ]
-    most = {one.of for one in found}
+    most = {bar.of for bar in bars}
     return pl.DataFrame(columns), f"n of {most.pop()}" if len(most) == 1 else "n"
 
 
 def strip_layers(
-    bars: Data, label: str, rows: int, color: alt.Color, height: int | None, prefix: str, place: Place = WHOLE
+    bars: pl.DataFrame,
+    label: str,
+    rows: int,
+    color: alt.Color,
+    height: int | None,
+    prefix: str,
+    area: PlotArea = WHOLE_PLOT,
 ) -> list[alt.Chart]:
-    """A bar a series at the foot of its place in the plot, paler where seeds are missing, and the label "n".
+    """A bar per series at the foot of its area of the plot, paler where seeds are missing, and the label "n".
 
     The bars lie in the same view as the curves (placed in pixels), so they stretch and zoom with it; a
     concatenated strip would not take its container's width.
@@ -111,8 +118,8 @@ def strip_layers(
     height : of the plot in pixels, or None where the page decides it.
     """
     foot = STRIP_ROW * rows
-    bottom = place.foot(height)
-    tips = [
+    bottom = area.foot(height)
+    tooltips = [
         alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),
         alt.Tooltip("step:Q", title="from", format=",.6~g"), alt.Tooltip("end:Q", title="to", format=",.6~g"),
     ]  # fmt: skip
@@ -127,19 +134,16 @@ def strip_layers(
             y2=alt.Y2("foot:Q"),
             color=color,
             opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.6]), legend=None),
-            tooltip=tips,
+            tooltip=tooltips,
         )
     )
     name = (
-        alt.Chart(alt.InlineData(values=[{}]), name=f"{prefix}_n_label")
+        alt.Chart(ONE_ROW, name=f"{prefix}_n_label")
         .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
         .encode(
             x=alt.XValue(-6),
-            y=alt.YValue(place.above_foot(foot / 2, height)),
+            y=alt.YValue(area.above_foot(foot / 2, height)),
             text=alt.TextValue(label),
         )
     )
     return [strip, name]
-
-
-STRIP_ROW = 5  # pixels of a series in the strip of n

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.charts import style as parts
+from lib.charts.style import QUIET, arm_dashes, line_width, metric_colors, metric_label
 from lib.curves import View
 from lib.formatting import slug
 from lib.study import Metric, Study, Task
@@ -31,11 +31,11 @@ class Colors:
 
 
 @dataclass(frozen=True)
-class Look:
-    """Names, colours and selections that the layers of one chart share; `task` and `keys` are what they are of.
+class SeriesStyle:
+    """Names, colours and selections that the layers of one family of one task share; `keys` are its metrics.
 
-    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is what
-    runs are coloured by, if anything. `sorted` is whether curves go on along x: over wall time they may step back.
+    `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is the
+    colours of single runs, if they have any. `sorted` is whether curves go on along x: over wall time they may step back.
     `families` is how many the chart has: they share its rows. `palette` are labels and colours of every metric in it,
     where it has other families beside this one.
     """
@@ -48,7 +48,6 @@ class Look:
     thick: tuple[str, ...]
     arms: tuple[str, ...]
     interactive: bool
-    legend: bool
     arms_side: str = "top"
     sorted: bool = True
     coloring: Colors | None = None
@@ -72,7 +71,7 @@ class Look:
         """The legend's name of a metric."""
         return self.labels[self.keys.index(key)]
 
-    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def rows(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The task's rows of this family, metrics by label, in the order of drawing."""
         names = dict(zip(self.keys, self.labels, strict=True))
         return (
@@ -107,7 +106,7 @@ class Look:
 
         Two arms fit beside the rule's label, which keeps the legend from running out of a narrow chart.
         """
-        scale = alt.Scale(domain=list(self.arms), range=parts.arm_dashes(self.arms))
+        scale = alt.Scale(domain=list(self.arms), range=arm_dashes(self.arms))
         beside = self.arms_side != "top" and len(self.arms) == 2
         place: dict[str, Any] = {"orient": "top"}
         if beside:
@@ -115,16 +114,14 @@ class Look:
             # In front of the layer that follows the pointer, or no click would reach it.
             small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3, "zindex": 1}
             place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
-        show = self._legend(symbolStrokeColor=parts.QUIET, **place) if len(self.arms) > 1 else None
+        show = self._legend(symbolStrokeColor=QUIET, **place) if len(self.arms) > 1 else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
 
-    def legend_of(self, **options: Any) -> alt.Legend | None:
+    def legend_of(self, **options: Any) -> alt.Legend:
         """A legend in the look of the others, above the plot."""
         return self._legend(orient="top", titleFontSize=11, titleFontWeight="normal", titleOrient="left", **options)
 
-    def _legend(self, **options: Any) -> alt.Legend | None:
-        if not self.legend:
-            return None
+    def _legend(self, **options: Any) -> alt.Legend:
         common: dict[str, Any] = {
             "direction": "horizontal", "symbolType": "stroke", "symbolSize": 300, "symbolOpacity": 1, "offset": 4,
             "symbolStrokeWidth": 2.5, "labelLimit": 260, "rowPadding": 1,
@@ -149,7 +146,7 @@ class Look:
         return {"isolate": "metric", "isolate_arm": "arm"} if len(self.arms) > 1 else {"isolate": "metric"}
 
 
-def look_of(
+def series_style(
     study: Study,
     task: Task,
     family: str,
@@ -158,23 +155,21 @@ def look_of(
     arms: Sequence[str],
     *,
     interactive: bool,
-    legend: bool,
     arms_side: str,
     families: int = 1,
-) -> Look:
+) -> SeriesStyle:
     """The look of one family of one task."""
-    labels = {m.key: parts.metric_label(m, task, view) for m in metrics}
-    colors = parts.metric_colors(study)
-    return Look(
+    labels = {m.key: metric_label(m, task, view) for m in metrics}
+    colors = metric_colors(study)
+    return SeriesStyle(
         task=task.key,
         family=family,
         keys=tuple(labels),
         labels=tuple(labels.values()),
         hues=tuple(colors[key] for key in labels),
-        thick=tuple(labels[m.key] for m in metrics if parts.line_width(m) == 3),
+        thick=tuple(labels[m.key] for m in metrics if line_width(m) == 3),
         arms=tuple(arms),
         interactive=interactive,
-        legend=legend,
         arms_side=arms_side,
         families=families,
         sorted=view.x != "wall",

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from lib.charts import axes, thinning
-from lib.charts.curves.series_style import Look
+from lib.charts.curves.series_style import SeriesStyle
 
 #: Rows a chart sends at most, so that it stays under 300 KB however long the history is.
 CURVE_ROWS = 3600
@@ -57,12 +57,12 @@ def split(curves: pl.DataFrame, task: str) -> Curves:
         return split(curves.sort("task", "arm", "metric", maintain_order=True), task)
     step, mean, lower, upper = (_finite(curves[column].to_numpy()) for column in _NUMBERS)
     n = curves["n"].to_numpy()
-    found = {}
-    for of, metric, arm, first, end, _ in spans.rows():
-        if of == task:
+    series = {}
+    for key, metric, arm, first, end, _ in spans.rows():
+        if key == task:
             here = slice(first, end)
-            found[metric, arm] = Curve(metric, arm, step[here], mean[here], lower[here], upper[here], n[here])
-    return found
+            series[metric, arm] = Curve(metric, arm, step[here], mean[here], lower[here], upper[here], n[here])
+    return series
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -79,61 +79,68 @@ def x_range(curves: Curves) -> tuple[float, float] | None:
     return (0.0 if 0 < low < 0.1 * high else low), high
 
 
-def shown_range(curves: Curves, asked: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The x range to draw: the one asked for where the task has any of it, for tasks of other lengths share a view."""
+def shown_range(curves: Curves, span: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The x range to draw: the view's span where the task has any of it, for tasks of other lengths share a view."""
     whole = x_range(curves)
-    return asked if asked and (whole is None or (asked[0] < whole[1] and whole[0] < asked[1])) else whole
+    return span if span and (whole is None or (span[0] < whole[1] and whole[0] < span[1])) else whole
 
 
-def log_bounds(drawn: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[float, float]:
+def log_bounds(curves: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[float, float]:
     """The y range of a log axis; a lower bound near or below 0 has no place on it and must not stretch it."""
-    columns = [part for curve in drawn for part in (curve.mean, curve.upper)]
-    columns += [curve.lower[curve.lower > curve.mean / 100] for curve in drawn]
+    columns = [part for curve in curves for part in (curve.mean, curve.upper)]
+    columns += [curve.lower[curve.lower > curve.mean / 100] for curve in curves]
     columns += [values.to_numpy() for values in more]
     return axes.log_domain(pl.Series(_joined(columns)))
 
 
-def curve_table(drawn: Sequence[Curve], look: Look, bounds: Bounds) -> pl.DataFrame:
+def curve_table(curves: Sequence[Curve], style: SeriesStyle, bounds: Bounds) -> pl.DataFrame:
     """Lines and bands: metric, arm, step, mean, lower, upper, n.
 
     On a log axis (with `bounds`) a band that reaches 0 ends at the axis, and a mean of 0 is a gap.
     """
-    numbers = {name: _joined([getattr(curve, name) for curve in drawn]) for name in (*_NUMBERS, "n")}
+    numbers = {name: _joined([getattr(curve, name) for curve in curves]) for name in (*_NUMBERS, "n")}
     if bounds:
         numbers["mean"] = np.where(numbers["mean"] > 0, numbers["mean"], np.nan)
         numbers |= {name: np.maximum(numbers[name], bounds[0]) for name in ("lower", "upper")}
-    sizes = [len(curve.step) for curve in drawn]
+    sizes = [len(curve.step) for curve in curves]
     table = pl.DataFrame(
         [
-            named("metric", [look.label(curve.metric) for curve in drawn], sizes, look.labels),
-            named("arm", [curve.arm for curve in drawn], sizes, look.arms[::-1]),
+            names_column("metric", [style.label(curve.metric) for curve in curves], sizes, style.labels),
+            names_column("arm", [curve.arm for curve in curves], sizes, style.arms[::-1]),
             *(pl.Series(name, values, nan_to_null=name != "n") for name, values in numbers.items()),
         ]
     )
-    return thinning.lean(thinning.thin(table, ("metric", "arm"), "mean", CURVE_ROWS // look.families))
+    return thinning.round_for_screen(
+        thinning.downsample(table, ("metric", "arm"), "mean", CURVE_ROWS // style.families)
+    )
+
+
+def middle_spacing(steps: np.ndarray) -> float:
+    """The middle one of the distances between sorted steps, 0 where there is none."""
+    gaps = np.sort(np.diff(steps))
+    return float(gaps[len(gaps) // 2]) if len(gaps) else 0.0
 
 
 def _joined(columns: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(columns) if columns else np.empty(0)
 
 
-def named(name: str, values: list[str], sizes: list[int], names: Sequence[str]) -> pl.Series:
+def names_column(name: str, values: list[str], sizes: list[int], names: Sequence[str]) -> pl.Series:
     """A column of names, each repeated so many times."""
     codes = np.repeat([names.index(value) for value in values], sizes).astype(np.uint8)
     return pl.Series(name, codes).cat.to(pl.Enum(names))
 
 
-def seed_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
-    """Each run's own curve: metric, arm, run_id, step, value."""
-    points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
-    points = thinning.lean(thinning.thin(points, ("metric", "arm", "run_id"), "value", SEED_ROWS // look.families))
-    ids = sorted(points["run_id"].unique())
-    return points.with_columns(pl.col("run_id").cast(pl.Enum(ids)))
+def run_table(frame: pl.DataFrame, style: SeriesStyle, limit: int, *columns: str) -> pl.DataFrame:
+    """Values of each run: metric, arm, run_id, step, value, and these columns.
 
-
-def raw_table(frame: pl.DataFrame, look: Look) -> pl.DataFrame:
-    """Values before smoothing, one a bin: metric, arm, step, value."""
-    points = look.named(frame).select("metric", "arm", "run_id", "step", "value")
-    return thinning.lean(thinning.thin(points, ("metric", "arm", "run_id"), "value", RAW_ROWS // look.families)).drop(
-        "run_id"
+    Parameters
+    ----------
+    frame : of every task.
+    limit : rows of a chart at most; its families share them.
+    """
+    points = style.rows(frame).select("metric", "arm", "run_id", *columns, "step", "value")
+    points = thinning.downsample(points, ("metric", "arm", "run_id"), "value", limit // style.families)
+    return thinning.round_for_screen(points).with_columns(
+        pl.col("run_id").cast(pl.Enum(sorted(points["run_id"].unique())))
     )

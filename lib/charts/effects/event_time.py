@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from lib.charts import axes, detach_rule, thinning
-from lib.charts import style as parts
-from lib.charts.effects.shared import Width, _arm_dash, _range
+from lib.charts import axes, detach_rule, style, thinning
+from lib.charts.effects.shared import arm_dash, step_range
+from lib.charts.spec import ONE_ROW, ChartSpec, layered
+from lib.charts.style import Width
 from lib.charts.thinning import POINTS
 from lib.curves import View
 from lib.study import Metric, Study
 
 
-def curves_since_detach(
+def event_time_chart(
     curves: pl.DataFrame,
     study: Study,
     metric: Metric,
@@ -23,10 +24,10 @@ def curves_since_detach(
     width: Width = "container",
     height: int = 340,
     title: str | None = None,
-) -> alt.LayerChart:
+) -> ChartSpec:
     """Event time: a metric's curves of every task on one axis that counts from the detach.
 
-    A colour a task, a dash an arm: detached against control, or several detach steps against each other.
+    A colour per task, a dash per arm: detached against control, or several detach steps against each other.
 
     Parameters
     ----------
@@ -36,17 +37,17 @@ def curves_since_detach(
     titles = {t.key: t.title for t in study.tasks}
     table, bounds = _since_table(curves, metric, arms, titles)
     tasks = [titles[key] for key in titles if titles[key] in set(table["task"])]
-    y = axes.value_axis(parts.family_title([metric], metric.family), bounds, 0, axes.HEADROOM, None)
-    x = alt.X("step:Q", **axes.step_axis(view, _range(table["step"])))
+    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, axes.HEADROOM, None)
+    x = alt.X("step:Q", **axes.step_axis(view, step_range(table["step"])))
     color = alt.Color(
         "task:N",
-        scale=alt.Scale(domain=tasks, range=[parts.PALETTE[i % len(parts.PALETTE)] for i in range(len(tasks))]),
+        scale=alt.Scale(domain=tasks, range=[style.PALETTE[i % len(style.PALETTE)] for i in range(len(tasks))]),
         legend=alt.Legend(
             title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
-            **parts.legend_columns(tasks),
+            **style.legend_columns(tasks),
         ),
     )  # fmt: skip
-    dash = _arm_dash(parts.arm_order(table["arm"].to_list()))
+    dash = arm_dash(style.arm_order(table["arm"].to_list()))
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(opacity=0.2, clip=True)
@@ -56,7 +57,7 @@ def curves_since_detach(
         base.properties(name="line").mark_line(strokeWidth=2, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), color=color, strokeDash=dash)
     )  # fmt: skip
-    tips = [
+    tooltips = [
         alt.Tooltip("task:N"),
         alt.Tooltip("arm:N"),
         alt.Tooltip("step:Q", title=axes.X_TITLES[view.x], format=",.4~g"),
@@ -65,38 +66,38 @@ def curves_since_detach(
     ]
     touch = (
         base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
-        .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tips)
+        .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tooltips)
     )  # fmt: skip
     layers = [band, line, touch, *_rule_at_zero()]
-    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return layered(layers, width=width, height=height, title=style.heading(title))
 
 
 def _since_table(
     curves: pl.DataFrame, metric: Metric, arms: Sequence[str], titles: dict[str, str]
 ) -> tuple[pl.DataFrame, tuple[float, float] | None]:
     """The curves of a metric as event time draws them, tasks by title, and the range of a log axis."""
-    mine = curves.filter(
+    rows = curves.filter(
         pl.col("metric") == metric.key, pl.col("arm").is_in(list(arms)), pl.col("task").is_in(list(titles))
     )
     bounds = None
     if metric.scale == "log":
-        values = pl.concat([mine[c].rename("value") for c in ("mean", "lower", "upper")]).drop_nulls()
+        values = pl.concat([rows[c].rename("value") for c in ("mean", "lower", "upper")]).drop_nulls()
         bounds = axes.log_domain(values)
-        mine = thinning.for_log(mine, bounds)
-    mine = thinning.thin(mine.sort("task", "arm", "step"), ["task", "arm"], "mean", POINTS)
+        rows = thinning.clip_to_log_axis(rows, bounds)
+    rows = thinning.downsample(rows.sort("task", "arm", "step"), ["task", "arm"], "mean", POINTS)
     task = pl.col("task").replace_strict(titles, return_dtype=pl.Enum(list(dict.fromkeys(titles.values()))))
-    return thinning.lean(mine.select(task, "arm", "step", "mean", "lower", "upper", "n")), bounds
+    return thinning.round_for_screen(rows.select(task, "arm", "step", "mean", "lower", "upper", "n")), bounds
 
 
 def _rule_at_zero() -> list[alt.Chart]:
     """The detach, where it is the origin of x."""
-    rule = alt.Chart(alt.InlineData(values=[{}]), name="detach_rule").encode(x=alt.XDatum(0))
-    label = alt.Chart(alt.InlineData(values=[{}]), name="detach_label").encode(x=alt.XDatum(0), y=alt.YValue(4))
+    rule = alt.Chart(ONE_ROW, name="detach_rule").encode(x=alt.XDatum(0))
+    label = alt.Chart(ONE_ROW, name="detach_label").encode(x=alt.XDatum(0), y=alt.YValue(4))
     return [
         label.mark_text(
-            text=detach_rule.RULE_LABEL, align="left", baseline="top", dx=6, style=parts.RULE_TEXT, clip=True
+            text=detach_rule.RULE_LABEL, align="left", baseline="top", dx=6, style=style.RULE_TEXT, clip=True
         ),
-        rule.mark_rule(color=parts.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False),
+        rule.mark_rule(color=style.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False),
     ]
 
 

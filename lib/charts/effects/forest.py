@@ -3,7 +3,8 @@
 import altair as alt
 import polars as pl
 
-from lib.charts import style as parts
+from lib.charts import style
+from lib.charts.spec import ChartSpec, layered
 from lib.charts.style import Width
 from lib.study import Study
 
@@ -69,18 +70,18 @@ def _effect_text() -> pl.Expr:
 
 
 def forest_chart(
-    effects: pl.DataFrame, study: Study, *, width: Width = "container", title: str | None = None, outer: bool = False
-) -> alt.LayerChart:
+    effects: pl.DataFrame, study: Study, *, width: Width = "container", title: str | None = None
+) -> ChartSpec:
     """Every claim of the study on one percent axis: estimate, 95% interval, verdict; refused ones are said to be so.
 
     Parameters
     ----------
     effects : columns of effects.csv.
-    outer : whether its height is the whole chart's in pixels, which a page can keep free for it, or that of a claim.
+    width : "container" for a page, whose chart says its whole height, so that the page can keep it free.
 
     Returns
     -------
-    A layered chart with a row a task, metric and arm. Intervals that would squeeze all others end at the axis' edge.
+    A layered chart with a row per task, metric and arm. Intervals that would squeeze all others end at the axis' edge.
     """
     rows = percent_effects(effects, study)
     reach = _reach(rows)
@@ -91,31 +92,31 @@ def forest_chart(
     unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
     # A reason below an interval needs room, or it seems to belong to the next claim.
     step = 58 if unsaid["pct"].count() else 44
-    return parts.Layered(
-        layer=[*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
+    return layered(
+        [*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
         width=width,
-        height=step * rows.height + AROUND if outer else {"step": step},
-        title=parts.figure_heading(title),
+        height=step * rows.height + AROUND if width == "container" else {"step": step},
+        title=style.heading(title),
     )
 
 
-_CLAIM_TIPS = [
+_CLAIM_TOOLTIPS = [
     alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
 ]  # fmt: skip
 
 
 def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
-    """The line of no change, and an interval and an estimate a claim in the colour of its verdict."""
+    """The line of no change, and an interval and an estimate per claim in the colour of its verdict."""
     across = alt.Scale(domain=[-reach, reach], nice=False)
     verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
     columns = alt.ExprRef("width < 420 ? 2 : 4")
     legend = alt.Legend(title=None, orient="top", symbolType="circle", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
-    base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TIPS)
+    base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TOOLTIPS)
     # In pieces, so that it crosses no label.
     zero = (
         alt.Chart(rows.drop_nulls("pct"), name="zero")
-        .mark_tick(color=parts.QUIET, thickness=1, size=18, orient="vertical")
+        .mark_tick(color=style.QUIET, thickness=1, size=18, orient="vertical")
         .encode(y=y, x=alt.XDatum(0))
     )
     bars = (
@@ -143,13 +144,13 @@ def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y) -> list[alt
     below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
     named = (
         alt.Chart(rows, name="labels")
-        .mark_text(align="left", dx=2, dy=-14, style=parts.QUIET_TEXT)
-        .encode(y=y, x=at, text=alt.Text("label:N"), tooltip=_CLAIM_TIPS)
+        .mark_text(align="left", dx=2, dy=-14, style=style.QUIET_TEXT)
+        .encode(y=y, x=at, text=alt.Text("label:N"), tooltip=_CLAIM_TOOLTIPS)
     )
     refused = (
         alt.Chart(unsaid, name="refused")
-        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", style=parts.QUIET_TEXT, limit=limit)
-        .encode(y=y, x=at, text=alt.Text("note:N"), tooltip=_CLAIM_TIPS)
+        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", style=style.QUIET_TEXT, limit=limit)
+        .encode(y=y, x=at, text=alt.Text("note:N"), tooltip=_CLAIM_TOOLTIPS)
     )
     return [named, refused]
 
@@ -163,7 +164,7 @@ def _reach(rows: pl.DataFrame) -> float:
     return round(max(10.0, min(max(ends), max(2 * max(effects, default=0.0), 20.0)) * 1.08), 1)
 
 
-def effects_text(effects: pl.DataFrame, study: Study) -> str:
+def forest_text(effects: pl.DataFrame, study: Study) -> str:
     """The takeaway of the forest plot: how many claims got which verdict, and the largest supported one."""
     rows = percent_effects(effects, study)
     counts = [f"{n} {v}" for v in VERDICTS if (n := rows.filter(pl.col("verdict") == v).height)]

@@ -6,10 +6,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.charts import axes, detach_rule, thinning
-from lib.charts import style as parts
+from lib.charts import axes, detach_rule, style, thinning
 from lib.charts.detach_rule import DetachMark
-from lib.charts.effects.shared import Width, _range, _scaled, _steps, _unit
+from lib.charts.effects.shared import in_percent, point_at, step_range, step_tooltip
+from lib.charts.spec import ChartSpec, layered
+from lib.charts.style import Width
 from lib.charts.thinning import POINTS
 from lib.curves import View
 from lib.study import Metric, Study, Task
@@ -26,7 +27,7 @@ def jump_chart(
     width: Width = "container",
     height: int = 300,
     title: str | None = None,
-) -> alt.LayerChart:
+) -> ChartSpec:
     """The jump at the detach: raw rows of every run around it and the line fitted on each side.
 
     Parameters
@@ -39,7 +40,7 @@ def jump_chart(
     A layered chart. Pointing at a run's rows or lines brings it to the front.
     """
     lines = fits.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
-    low, high = _range(lines["step"]) or (0.0, 1.0)
+    low, high = step_range(lines["step"]) or (0.0, 1.0)
     seeds = lines.select("run_id", "seed").unique()
     rows = (
         points.filter(pl.col("metric") == metric.key, pl.col("step").is_between(low, high), pl.col("value").is_finite())
@@ -47,18 +48,19 @@ def jump_chart(
         .sort("run_id", "step")
         .select("run_id", "seed", "step", "value")
     )
-    rows = thinning.lean(thinning.thin(rows, ["run_id"], "value", POINTS))
-    table = _scaled(lines, metric, ("jump",)).select("run_id", "seed", "arm", "side", "step", "fit", "jump", "rows")
+    rows = thinning.round_for_screen(thinning.downsample(rows, ["run_id"], "value", POINTS))
+    table = in_percent(lines, metric, ("jump",)).select("run_id", "seed", "arm", "side", "step", "fit", "jump", "rows")
     bounds = (
         axes.log_domain(pl.concat([rows["value"], table["fit"].rename("value")])) if metric.scale == "log" else None
     )
     headroom = axes.HEADROOM if rules else 8
-    y = axes.value_axis(parts.family_title([metric], metric.family), bounds, 0, headroom, None)
+    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, headroom, None)
     x = axes.step_axis(View(), (low, high))
-    color = parts.metric_colors(study)[metric.key]
-    layers = [_raw_rows(rows, color, x, y), _fitted(thinning.lean(table), metric, color, x, y)]
+    color = style.metric_colors(study)[metric.key]
+    layers = [_raw_rows(rows, color, x, y), _fitted(thinning.round_for_screen(table), metric, color, x, y)]
     layers += detach_rule.rule_layers(rules, task, View(), (low, high), "jump")
-    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    params = [point_at("run", "run_id", "rows")]
+    return layered(layers, params=params, width=width, height=height, title=style.heading(title))
 
 
 #: Where a run is pointed at.
@@ -67,7 +69,6 @@ _NEAR: dict[str, Any] = {"param": "run", "empty": False}
 
 def _raw_rows(rows: pl.DataFrame, color: str, x: dict, y: dict) -> alt.Chart:
     """Raw rows as dots, those of the run that is pointed at darker."""
-    near = alt.selection_point(name="run", fields=["run_id"], on="pointerover", clear="pointerout", empty=False)
     return (
         alt.Chart(rows, name="rows").mark_circle(size=16, color=color, clip=True)
         .encode(
@@ -75,10 +76,9 @@ def _raw_rows(rows: pl.DataFrame, color: str, x: dict, y: dict) -> alt.Chart:
             opacity=alt.OpacityValue(0.25, condition=_NEAR | {"value": 0.9}),
             tooltip=[
                 alt.Tooltip("seed:N"), alt.Tooltip("run_id:N", title="run"),
-                _steps("step"), alt.Tooltip("value:Q", format=".4~g"),
+                step_tooltip(), alt.Tooltip("value:Q", format=".4~g"),
             ],
         )
-        .add_params(near)
     )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def _fitted(table: pl.DataFrame, metric: Metric, color: str, x: dict, y: dict) -
             opacity=alt.OpacityValue(0.7, condition=_NEAR | {"value": 1}),
             tooltip=[
                 alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("run_id:N", title="run"),
-                alt.Tooltip("jump:Q", format="+.3~g", title=_unit(metric, "jump")),
+                alt.Tooltip("jump:Q", format="+.3~g", title="jump (%)" if metric.scale == "log" else "jump"),
                 alt.Tooltip("side:N"), alt.Tooltip("rows:Q"),
             ],
         )

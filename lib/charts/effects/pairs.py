@@ -5,15 +5,24 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from lib.charts import axes, detach_rule, thinning
-from lib.charts import style as parts
+from lib.charts import axes, detach_rule, style, thinning
 from lib.charts.detach_rule import DetachMark
-from lib.charts.effects.shared import Width, _arm_dash, _change_axis, _estimates, _range, _scaled, _steps, _zero
+from lib.charts.effects.shared import (
+    arm_dash,
+    change_axis,
+    estimate_tooltips,
+    in_percent,
+    step_range,
+    step_tooltip,
+    zero_rule,
+)
+from lib.charts.spec import ChartSpec, layered
+from lib.charts.style import Width
 from lib.curves import View
 from lib.study import Metric, Study, Task
 
 
-def difference_chart(
+def pairs_chart(
     differences: pl.DataFrame,
     study: Study,
     task: Task,
@@ -23,7 +32,7 @@ def difference_chart(
     width: Width = "container",
     height: int = 300,
     title: str | None = None,
-) -> alt.LayerChart:
+) -> ChartSpec:
     """Detached minus control over steps, the mean of the fork pairs with its pointwise interval, a line per arm.
 
     Parameters
@@ -34,13 +43,15 @@ def difference_chart(
     -------
     A layered chart with a line at no difference and the detach rule last.
     """
-    mine = differences.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
-    table = thinning.lean(_scaled(mine, metric, ("difference", "ci_low", "ci_high")).drop("task", "metric"))
-    domain = _range(table["step"])
+    rows = differences.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
+    table = thinning.round_for_screen(
+        in_percent(rows, metric, ("difference", "ci_low", "ci_high")).drop("task", "metric")
+    )
+    domain = step_range(table["step"])
     x = alt.X("step:Q", **axes.step_axis(View(), domain))
-    y = _change_axis(metric, "Detached - Control", axes.HEADROOM if rules else 8)
-    color, arms = parts.metric_colors(study)[metric.key], parts.arm_order(table["arm"].to_list())
-    dash = _arm_dash(arms)
+    y = change_axis(metric, "Detached - Control", axes.HEADROOM if rules else 8)
+    color, arms = style.metric_colors(study)[metric.key], style.arm_order(table["arm"].to_list())
+    dash = arm_dash(arms)
     base = alt.Chart(table)
     band = (
         base.properties(name="band").mark_area(color=color, opacity=0.2, clip=True)
@@ -51,10 +62,10 @@ def difference_chart(
         .encode(x=x, y=alt.Y("difference:Q", **y), strokeDash=dash)
     )  # fmt: skip
     # A line takes the tooltip of its first point only: wide unseen points take those of every step.
-    tips = [_steps("step"), "arm:N", *_estimates("difference"), alt.Tooltip("n:Q", title="pairs")]
+    tooltips = [step_tooltip(), "arm:N", *estimate_tooltips("difference"), alt.Tooltip("n:Q", title="pairs")]
     touch = (
         base.properties(name="touch").mark_circle(size=120, opacity=0, clip=True)
-        .encode(x=x, y=alt.Y("difference:Q", **y), tooltip=tips)
+        .encode(x=x, y=alt.Y("difference:Q", **y), tooltip=tooltips)
     )  # fmt: skip
-    layers = [_zero(), band, line, touch, *detach_rule.rule_layers(rules, task, View(), domain, "difference")]
-    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    layers = [zero_rule(), band, line, touch, *detach_rule.rule_layers(rules, task, View(), domain, "difference")]
+    return layered(layers, width=width, height=height, title=style.heading(title))

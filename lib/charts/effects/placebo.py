@@ -3,9 +3,17 @@
 import altair as alt
 import polars as pl
 
-from lib.charts import axes, thinning
-from lib.charts import style as parts
-from lib.charts.effects.shared import Width, _change_axis, _estimates, _range, _scaled, _steps, _zero
+from lib.charts import axes, style, thinning
+from lib.charts.effects.shared import (
+    change_axis,
+    estimate_tooltips,
+    in_percent,
+    step_range,
+    step_tooltip,
+    zero_rule,
+)
+from lib.charts.spec import ONE_ROW, ChartSpec, layered
+from lib.charts.style import Width
 from lib.curves import View
 from lib.study import Metric, Task
 
@@ -17,9 +25,9 @@ def placebo_chart(
     arm: str,
     *,
     width: Width = "container",
-    height: int = 260,
+    height: int = 300,
     title: str | None = None,
-) -> alt.LayerChart:
+) -> ChartSpec:
     """The jump at pretended detach steps with the real one among them: a picture, not a test.
 
     Parameters
@@ -31,15 +39,17 @@ def placebo_chart(
     A layered chart: pretended steps in grey, hollow where their window holds the real detach; the real one in red with
     its label, last.
     """
-    mine = placebo.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("arm") == arm)
+    rows = placebo.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("arm") == arm)
     columns = ("jump", "ci_low", "ci_high")
-    table = thinning.lean(_scaled(mine, metric, columns).select("step", *columns, "n", "real", "overlaps"))
-    x = alt.X("step:Q", **axes.step_axis(View(), _range(table["step"], 0.03)))
-    y = _change_axis(metric, "Jump", 18)
-    tips = [_steps("step"), *_estimates("jump"), alt.Tooltip("n:Q", title="runs")]
+    table = thinning.round_for_screen(
+        in_percent(rows, metric, columns).select("step", *columns, "n", "real", "overlaps")
+    )
+    x = alt.X("step:Q", **axes.step_axis(View(), step_range(table["step"], 0.03)))
+    y = change_axis(metric, "Jump", 18)
+    tooltips = [step_tooltip(), *estimate_tooltips("jump"), alt.Tooltip("n:Q", title="runs")]
 
     def pair(rows: pl.DataFrame, name: str, color: str, size: int) -> list[alt.Chart]:
-        base = alt.Chart(rows).encode(x=x, tooltip=tips)
+        base = alt.Chart(rows).encode(x=x, tooltip=tooltips)
         bar = base.properties(name=f"{name}_interval").mark_rule(color=color, opacity=0.5, clip=True)
         dot = base.properties(name=f"{name}_jump").mark_point(color=color, size=size, clip=True)
         filled = alt.FillOpacityValue(1, condition={"test": "datum.overlaps", "value": 0})
@@ -49,20 +59,20 @@ def placebo_chart(
         ]
 
     real = table.filter("real")
-    layers = [_zero(), *pair(table.filter(~pl.col("real")), "pretended", parts.QUIET, 40)]
-    layers += pair(real, "real", parts.RULE_COLOR, 90)
+    layers = [zero_rule(), *pair(table.filter(~pl.col("real")), "pretended", style.QUIET, 40)]
+    layers += pair(real, "real", style.RULE_COLOR, 90)
     if real.height:
-        label = alt.Chart(alt.InlineData(values=[{}]), name="real_label").mark_text(
-            text="real detach", style=parts.RULE_TEXT, baseline="top"
+        label = alt.Chart(ONE_ROW, name="real_label").mark_text(
+            text="real detach", style=style.RULE_TEXT, baseline="top"
         )
         layers.append(label.encode(x=alt.XDatum(float(real["step"][0])), y=alt.YValue(2)))
-    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return layered(layers, width=width, height=height, title=style.heading(title))
 
 
 def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) -> str:
     """The takeaway of `placebo_chart`: how many pretended jumps are as large as the real one."""
-    mine = placebo.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("arm") == arm)
-    real, apart = mine.filter("real"), mine.filter(~pl.col("real"), ~pl.col("overlaps"))
+    rows = placebo.filter(pl.col("task") == task.key, pl.col("metric") == metric.key, pl.col("arm") == arm)
+    real, apart = rows.filter("real"), rows.filter(~pl.col("real"), ~pl.col("overlaps"))
     if real.is_empty() or apart.is_empty():
         return f"{metric.name} on {task.title}: no pretended detach step can be compared with the real one."
     size = abs(float(real["jump"][0]))

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.charts import style as parts
-from lib.charts import thinning
+from lib.charts import style, thinning
+from lib.charts.spec import ONE_ROW, ChartSpec, layered
 from lib.charts.style import Width
 from lib.study import Study
 
@@ -35,13 +35,13 @@ def quadrant_points(per_run: pl.DataFrame, reward: str, loss: str) -> pl.DataFra
 def quadrant_chart(
     points: pl.DataFrame,
     study: Study,
-    *,
     reward: str = "Reward effect (%)",
     loss: str = "Loss effect (%)",
+    *,
     width: Width = "container",
     height: int = 420,
     title: str | None = None,
-) -> alt.LayerChart:
+) -> ChartSpec:
     """The hypothesis in one picture: each seed's effect on the reward against its effect on the loss.
 
     Parameters
@@ -51,7 +51,7 @@ def quadrant_chart(
 
     Returns
     -------
-    A layered chart whose quadrants are named, a colour and a shape a task. 0 is in the middle of both axes.
+    A layered chart whose quadrants are named, a colour and a shape per task. 0 is in the middle of both axes.
     """
     whole = points.drop_nulls(["reward", "loss"])
     titles = {t.key: t.title for t in study.tasks}
@@ -59,7 +59,7 @@ def quadrant_chart(
     shown = whole.with_columns(pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS))
     sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
     scales = {c: alt.Scale(domain=[-round(v, 4), round(v, 4)], nice=False) for c, v in sides.items()}
-    legend = alt.Legend(title=None, orient="top", **parts.legend_columns(tasks))
+    legend = alt.Legend(title=None, orient="top", **style.legend_columns(tasks))
     dots = (
         alt.Chart(shown, name="seeds")
         .mark_point(size=90, filled=True, opacity=0.85)
@@ -67,7 +67,7 @@ def quadrant_chart(
             x=alt.X("reward:Q", title=reward, scale=scales["reward"]),
             y=alt.Y("loss:Q", title=loss, scale=scales["loss"]),
             color=alt.Color(
-                "task:N", scale=alt.Scale(domain=tasks, range=list(parts.PALETTE[: len(tasks)])),
+                "task:N", scale=alt.Scale(domain=tasks, range=list(style.PALETTE[: len(tasks)])),
                 legend=legend,
             ),
             shape=alt.Shape("task:N", scale=alt.Scale(domain=tasks), legend=legend),
@@ -77,10 +77,10 @@ def quadrant_chart(
             ],
         )
     )  # fmt: skip
-    across = alt.Chart(alt.InlineData(values=[{}]), name="no_reward_effect").mark_rule(color=parts.QUIET, aria=False)
-    down = alt.Chart(alt.InlineData(values=[{}]), name="no_loss_effect").mark_rule(color=parts.QUIET, aria=False)
+    across = alt.Chart(ONE_ROW, name="no_reward_effect").mark_rule(color=style.QUIET, aria=False)
+    down = alt.Chart(ONE_ROW, name="no_loss_effect").mark_rule(color=style.QUIET, aria=False)
     layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
-    return parts.Layered(layer=layers, width=width, height=height, title=parts.figure_heading(title))
+    return layered(layers, width=width, height=height, title=style.heading(title))
 
 
 def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
@@ -101,8 +101,8 @@ def _quadrant_names() -> list[alt.Chart]:
         # Lines of a text grow downwards, so the lower corners start two lines above the foot.
         mark: dict[str, Any] = {"align": "right" if right else "left", "baseline": "top", "dy": 6 if top else -32}
         layers.append(
-            alt.Chart(alt.InlineData(values=[{}]), name=f"corner_{i}")
-            .mark_text(style=parts.QUIET_TEXT, dx=-6 if right else 6, text=text.split(", "), **mark)
+            alt.Chart(ONE_ROW, name=f"corner_{i}")
+            .mark_text(style=style.QUIET_TEXT, dx=-6 if right else 6, text=text.split(", "), **mark)
             .encode(x=alt.XValue("width" if right else 0), y=alt.YValue(0 if top else "height"))
         )
     return layers

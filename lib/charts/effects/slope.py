@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from lib.charts import axes, thinning
-from lib.charts import style as parts
+from lib.charts import axes, style, thinning
+from lib.charts.effects.shared import arm_dash, point_at
+from lib.charts.spec import ChartSpec, layered
 from lib.charts.style import Width
 from lib.study import Metric, Study, Task
 
@@ -22,7 +23,7 @@ def slope_chart(
     width: Width = "container",
     height: int = 300,
     title: str | None = None,
-) -> alt.LayerChart:
+) -> ChartSpec:
     """Every run of a metric before and after the detach, the arms side by side, the arm's mean in bold.
 
     Parameters
@@ -36,43 +37,47 @@ def slope_chart(
     whose bold line joins geometric means.
     """
     runs = _runs(per_run, task, metric)
-    arms = parts.arm_order(runs["arm"].to_list())
+    arms = style.arm_order(runs["arm"].to_list())
     long = _phases(runs, ["arm", "run_id", "seed"], arms)
     log = metric.scale == "log"
     bounds = axes.log_domain(long["value"].drop_nulls()) if log else None
-    y = axes.value_axis(parts.family_title([metric], metric.family), bounds, 0, 8, None)
-    color = parts.metric_colors(study)[metric.key]
-    near = alt.selection_point(
-        name="seed", fields=["seed"], on="pointerover", clear="pointerout", nearest=False, empty=False
-    )
+    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, 8, None)
+    color = style.metric_colors(study)[metric.key]
+    dash = arm_dash(arms, legend=False)
     place = alt.X("place:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelExpr="split(datum.label, '|')"))
     faint = alt.OpacityValue(0.4, condition={"param": "seed", "value": 1, "empty": False})
     wide = alt.StrokeWidthValue(1.5, condition={"param": "seed", "value": 3.5, "empty": False})
-    tips = [
+    tooltips = [
         alt.Tooltip("seed:N"), alt.Tooltip("arm:N"), alt.Tooltip("run_id:N", title="run"),
         alt.Tooltip("before:Q", format=".4~g"), alt.Tooltip("after:Q", format=".4~g"),
         alt.Tooltip("change:N"),
     ]  # fmt: skip
-    base = alt.Chart(long, name="runs").encode(x=place, y=alt.Y("value:Q", **y), tooltip=tips)
+    base = alt.Chart(long, name="runs").encode(x=place, y=alt.Y("value:Q", **y), tooltip=tooltips)
     lines = base.mark_line(color=color).encode(
-        detail=alt.Detail("run_id:N"), strokeDash=_dash(arms), opacity=faint, strokeWidth=wide
+        detail=alt.Detail("run_id:N"), strokeDash=dash, opacity=faint, strokeWidth=wide
     )
-    dots = base.properties(name="dots").mark_circle(color=color, size=45).encode(opacity=faint).add_params(near)
+    dots = base.properties(name="dots").mark_circle(color=color, size=45).encode(opacity=faint)
     means = (
         alt.Chart(_mean_phases(runs, arms, log), name="means")
         .mark_line(color=color, strokeWidth=4, point={"size": 90, "filled": True, "color": color})
-        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=_dash(arms), detail=alt.Detail("arm:N"))
+        .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=dash, detail=alt.Detail("arm:N"))
     )
-    return parts.Layered(layer=[lines, dots, means], width=width, height=height, title=parts.figure_heading(title))
+    return layered(
+        [lines, dots, means],
+        params=[point_at("seed", "seed", "dots")],
+        width=width,
+        height=height,
+        title=style.heading(title),
+    )
 
 
 def _runs(per_run: pl.DataFrame, task: Task, metric: Metric) -> pl.DataFrame:
-    mine = per_run.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
-    return mine.unique(["arm", "run_id"], keep="first", maintain_order=True)
+    rows = per_run.filter(pl.col("task") == task.key, pl.col("metric") == metric.key)
+    return rows.unique(["arm", "run_id"], keep="first", maintain_order=True)
 
 
 def _phases(runs: pl.DataFrame, keys: list[str], arms: Sequence[str]) -> pl.DataFrame:
-    """Two rows a run: its place on the x axis (`before|detached`) and its value there."""
+    """Two rows per run: its place on the x axis (`before|detached`) and its value there."""
     pct = 100 * (pl.col("after") / pl.col("before") - 1)
     text = pl.format("{}%", pct.round(1)) if len(runs) else pl.lit("")
     shown = runs.with_columns(pl.col("before", "after").round_sig_figs(thinning.DIGITS))
@@ -104,13 +109,9 @@ def slope_text(per_run: pl.DataFrame, task: Task, metric: Metric) -> str:
     runs = _runs(per_run, task, metric).drop_nulls(list(PHASES))
     if runs.is_empty():
         return f"{metric.name} on {task.title}: no run has values on both sides of the detach."
-    found = []
-    for arm in parts.arm_order(runs["arm"].to_list()):
-        mine = runs.filter(pl.col("arm") == arm)
-        rose = mine.filter(pl.col("after") > pl.col("before")).height
-        found.append(f"rose in {rose} of {mine.height} {arm} runs")
-    return f"{metric.name} on {task.title}: {', '.join(found)}."
-
-
-def _dash(arms: Sequence[str]) -> alt.StrokeDash:
-    return alt.StrokeDash("arm:N", scale=alt.Scale(domain=list(arms), range=parts.arm_dashes(arms)), legend=None)
+    counts = []
+    for arm in style.arm_order(runs["arm"].to_list()):
+        rows = runs.filter(pl.col("arm") == arm)
+        rose = rows.filter(pl.col("after") > pl.col("before")).height
+        counts.append(f"rose in {rose} of {rows.height} {arm} runs")
+    return f"{metric.name} on {task.title}: {', '.join(counts)}."

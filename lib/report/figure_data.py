@@ -1,0 +1,64 @@
+"""The collected frames that the figures of curves are drawn from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from lib.charts import Background, Coloring, coloring
+from lib.curves import Clocks, View, study_baselines, study_curves, study_raw, study_seeds, task_clocks
+from lib.runs import Manifest, Treatment, of_task, treatments
+from lib.study import Study
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """Frames of every task for one view.
+
+    `curves` as `lib.curves.study_curves` gives them, `baselines` as `study_baselines`; `seeds`, each run's own curve, and
+    `raw`, the same before smoothing (None where the view draws none); `coloring` of the runs and `clocks`, where x is
+    wall time, are by task.
+    """
+
+    study: Study
+    view: View
+    treated: tuple[Treatment, ...]
+    curves: pl.DataFrame
+    baselines: pl.DataFrame | None = None
+    seeds: pl.DataFrame | None = None
+    raw: pl.DataFrame | None = None
+    coloring: Mapping[str, Coloring] = field(default_factory=dict)
+    clocks: Mapping[str, Clocks] = field(default_factory=dict)
+
+    def background(self, task: str) -> Background:
+        """What is drawn behind the means of one task."""
+        return Background(self.seeds, self.raw, self.baselines, self.coloring.get(task))
+
+
+def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
+    """Everything that the figures of curves are drawn from.
+
+    Raises
+    ------
+    BaselineError
+        Where a baseline cannot be read or drawn.
+    """
+    treated = treatments(study, manifest, view.left_out)
+    return FigureData(
+        study=study,
+        view=view,
+        treated=treated,
+        curves=study_curves(study, manifest, view),
+        baselines=study_baselines(study, treated, view),
+        seeds=study_seeds(study, manifest, view),
+        raw=study_raw(study, manifest, view),
+        coloring=_study_coloring(study, manifest, view),
+        clocks={t.key: task_clocks(study, manifest, t) for t in study.tasks} if view.x == "wall" else {},
+    )
+
+
+def _study_coloring(study: Study, manifest: Manifest, view: View) -> dict[str, Coloring]:
+    """What the runs are coloured by, by task; empty where the view colours none. Runs left out count."""
+    treated = treatments(study, manifest)
+    by_task = {task.key: coloring(manifest, of_task(treated, task.key), view.color_by) for task in study.tasks}
+    return {task: colors for task, colors in by_task.items() if colors}
