@@ -1,10 +1,13 @@
 """Every test has an empty store and no key, and reaches no other host. Browser tests share a browser and a server."""
 
+import fcntl
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from lib.__main__ import main
 from tests.support.browser import REQUIRED, Server, Visitor, assert_untroubled, browser, chromium
 
 # No deadline: how long an example takes depends on the machine. `make check` takes the quick profile.
@@ -31,13 +34,8 @@ def main_module(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", MAIN)
 
 
-@pytest.fixture(autouse=True)
-def isolated_folders(tmp_path_factory, monkeypatch):
-    """The store and W&B's own folders are empty ones, the netrc is one that is not there, and no key is set.
-
-    `tmp_path` itself stays empty, so that a test may list it. HOME is left alone: browsers and fonts live there.
-    """
-    base = tmp_path_factory.mktemp("isolated")
+def isolate(base: Path, patch: pytest.MonkeyPatch) -> None:
+    """Empty folders for the store and W&B, a netrc that does not exist, no key. HOME stays: browsers and fonts are there."""
     folders = {
         "DETACH_STORE": base / "store",
         "WANDB_DIR": base / "wandb",
@@ -47,11 +45,26 @@ def isolated_folders(tmp_path_factory, monkeypatch):
     }
     for name, folder in folders.items():
         folder.mkdir(parents=True, exist_ok=True)
-        monkeypatch.setenv(name, str(folder))
-    monkeypatch.setenv("NETRC", str(base / "netrc"))
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+        patch.setenv(name, str(folder))
+    patch.setenv("NETRC", str(base / "netrc"))
+    patch.setenv("WANDB_ERROR_REPORTING", "false")
     for name in UNSET:
-        monkeypatch.delenv(name, raising=False)
+        patch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_session(tmp_path_factory):
+    """The environment of fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(tmp_path_factory.mktemp("session"), patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def isolated_folders(tmp_path_factory, monkeypatch):
+    """The folder of this test's environment; `tmp_path` itself stays empty, so that a test may list it."""
+    base = tmp_path_factory.mktemp("isolated")
+    isolate(base, monkeypatch)
     return base
 
 
@@ -65,6 +78,19 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(missing)
+
+
+@pytest.fixture(scope="session")
+def demo_report(tmp_path_factory):
+    """The folder of the demo's whole report, in the formats that need no drawing besides html; made by the first worker."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base
+    out = shared / "demo-report" / "new" / "results"
+    with (shared / "demo-report.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            assert main(["report", "demo", "--out", str(out), "--formats", "html,csv,parquet"]) == 0
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 import pytest
 
-from lib.curves import View
-from lib.report import report_page, study_results
-from lib.sources import fetch
-from lib.study import load_study
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.browser
@@ -14,14 +10,11 @@ pytestmark = pytest.mark.browser
 WIDTH = round((210 - 2 * 14) / 25.4 * 96)
 
 
-def test_the_report_prints_on_pages_that_lose_nothing(chrome, tmp_path):
-    study = load_study("demo")
-    report = tmp_path / "report.html"
-    report.write_text(report_page(study_results(study, fetch(study), View())), encoding="utf-8")
+def test_the_report_prints_on_pages_that_lose_nothing(chrome, demo_report, tmp_path):
     with chrome.new_context(offline=True, viewport={"width": WIDTH, "height": 1000}) as context:
         page = context.new_page()
         page.emulate_media(media="print")
-        page.goto(report.as_uri())
+        page.goto((demo_report / "report.html").as_uri())
         beyond_the_edge = page.evaluate(
             "width => [...document.querySelectorAll('td, th, svg, pre, li')]"
             ".filter(node => node.getBoundingClientRect().right > width).map(node => node.textContent.slice(0, 40))",

@@ -277,14 +277,6 @@ def test_a_bundle_again_is_the_same_bytes(tmp_path):
 # ---- report --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def demo_report(tmp_path_factory):
-    """The whole report of the demo, in the formats that need no drawing besides html."""
-    out = tmp_path_factory.mktemp("demo") / "new" / "results"
-    assert main(["report", "demo", "--out", str(out), "--formats", "html,csv,parquet"]) == 0
-    return out
-
-
 FIGURES = [
     "combined_ablation",
     "acrobot_swingup_reward",
