@@ -34,7 +34,7 @@ import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from lib.curves import aggregate, view_settings  # noqa: E402
+from lib.curves import View, curves  # noqa: E402
 from lib.runs import detach  # noqa: E402
 from lib.sources import Request, fetch, stored  # noqa: E402
 from lib.study import Study, parse_study  # noqa: E402
@@ -197,7 +197,7 @@ def reopen(asked: Study) -> pl.DataFrame:
     """The store to the first curves: every metric, smoothed, on one grid."""
     manifest = stored(asked, Request(key=KEY))
     treated = detach.treatments(asked, manifest)
-    return aggregate.curves(manifest.history(), asked.tasks[0], asked.metrics, treated, view_settings.View()).collect()
+    return curves(manifest.history(), asked.tasks[0], asked.metrics, treated, View())
 
 
 def peak(url: str) -> float:

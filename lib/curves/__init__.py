@@ -1,10 +1,16 @@
 """From a history to curves: smooth each run, align runs on bins, aggregate over seeds."""
 
-from lib.curves.aggregate import curves, grouped, per_seed, summarised
-from lib.curves.baselines import BASELINES, BaselineError, baseline_curve, read_baseline, task_baselines
-from lib.curves.schema import COLUMNS
-from lib.curves.study_curves import (
+from lib.curves.aggregate import COLUMNS, aggregate, run_curves, seed_groups
+from lib.curves.baselines import (
+    BASELINES,
+    BaselineError,
+    baseline_curve,
+    read_baseline,
     study_baselines,
+    task_baselines,
+)
+from lib.curves.study_curves import (
+    curves,
     study_curves,
     study_raw,
     study_seeds,
@@ -22,18 +28,18 @@ __all__ = [
     "BaselineError",
     "Clocks",
     "View",
+    "aggregate",
     "baseline_curve",
     "clocks",
     "curves",
-    "grouped",
     "notes",
-    "per_seed",
     "read_baseline",
+    "run_curves",
+    "seed_groups",
     "study_baselines",
     "study_curves",
     "study_raw",
     "study_seeds",
-    "summarised",
     "task_baselines",
     "task_bins",
     "task_clocks",

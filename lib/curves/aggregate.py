@@ -1,4 +1,4 @@
-"""From a history to curves: align, smooth, aggregate. LazyFrames in, LazyFrames out; nothing is read before they are collected.
+"""From bins to curves: the seeds of each arm together, bin by bin. Lazy frames in, lazy frames out.
 
 The order matters. Runs rarely log at the same steps, so a mean over "the same step" is a mean over whoever logged
 there. Each run is therefore smoothed on its own rows, on its own side of the detach, then brought onto one grid of
@@ -12,50 +12,36 @@ from dataclasses import replace
 import polars as pl
 
 from lib.curves.bins import bins, shown
-from lib.curves.notebook_arithmetic import exact
-from lib.curves.schema import COLUMNS
 from lib.curves.view_settings import Aggregate, Spread, View
 from lib.runs import History, Treatment
 from lib.study import Metric, Task
 
+#: The columns of curves.
+COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper")
 
-def curves(
+
+def aligned_curves(
     history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """Each metric over steps, aggregated over the seeds of each arm.
-
-    Parameters
-    ----------
-    task : the task whose runs `treated` are.
-    metrics : what to draw.
-    treated : the runs and their arms; others in the history are ignored.
-    view : aggregate, spread, smoothing, grid, arms and x axis.
+) -> pl.DataFrame:
+    """Each metric over aligned bins, aggregated over the seeds of each arm.
 
     Returns
     -------
-    LazyFrame with the columns `COLUMNS`, sorted by arm, metric and bin. `step` is the mean step of the bin's points
-    on the view's x axis (for wall time, the mean over its runs of their points' mean elapsed hours), `n` the number of
-    seeds in it. Aligned: std has ddof 1 and is null, as are the bounds, where
-    n = 1. For log metrics the mean is geometric, `std` the factor exp(sd of logs) and the bounds multiplicative.
+    Frame with the columns `COLUMNS`, sorted by arm, metric and bin. `step` is the mean step of the bin's points on the
+    view's x axis (for wall time, the mean over its runs of their points' mean elapsed hours), `n` the number of seeds
+    in it. std has ddof 1 and is null, as are the bounds, where n = 1. For log metrics the mean is geometric, `std` the
+    factor exp(sd of logs) and the bounds multiplicative.
     """
-    if view.grid == "exact":
-        return exact(history, task, metrics, treated, view)
-    return aggregated(bins(history, task, metrics, treated, view).lazy(), task, metrics, treated, view)
+    groups = seed_groups(bins(history, task, metrics, treated, view), treated, view)
+    return aggregate(groups, task, metrics, treated, view).collect()
 
 
-def aggregated(
-    binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """The second half of `curves`: what `bins` gives, aggregated over the seeds of each arm that the view shows."""
-    return summarised(grouped(binned, treated, view), task, metrics, treated, view)
-
-
-def grouped(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
-    """What `bins` gives, by arm: one list serves every aggregate, band and choice of arms.
+def seed_groups(binned: pl.DataFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+    """The values of `bins` by arm, metric and bin: they serve every aggregate, band and choice of arms.
 
     Returns
     -------
-    LazyFrame: arm, metric, step, values (one a seed, of their logs for log metrics), by arm and metric in the order of bins.
+    LazyFrame: arm, metric, step, values (one per seed, of their logs for log metrics), by arm, metric and bin.
     """
     return (
         _with_arms(binned, treated, replace(view, arms=()))
@@ -65,21 +51,17 @@ def grouped(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> p
         .with_columns(pl.col("metric").cast(pl.String))
         # The order of bins is that of steps: over wall time a curve steps back where only faster runs go on.
         .sort("arm", "metric", "bin")
-        .select(
-            "arm",
-            "metric",
-            (pl.col("xs").list.sum() / pl.col("weight")).alias("step"),
-            "values",
-        )
+        .select("arm", "metric", (pl.col("xs").list.sum() / pl.col("weight")).alias("step"), "values")
     )
 
 
-def summarised(
+def aggregate(
     groups: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
-    """The last part of `curves`: what `grouped` gives, aggregated as the view says; of its arms alone."""
+    """The values of `seed_groups` as curves with a band, of the arms that the view shows: columns `COLUMNS`."""
     most = max(Counter(t.arm for t in treated).values(), default=0)
-    logged = [m.key for m in metrics if m.scale == "log"]
+    log_keys = [m.key for m in metrics if m.scale == "log"]
+    names = {"center": "mean", "sd": "std", "lower": "lower", "upper": "upper"}
     return (
         (groups.filter(pl.col("arm").is_in(view.arms)) if view.arms else groups)
         .with_columns(
@@ -89,44 +71,26 @@ def summarised(
             high=pl.col("values").list.last(),
             n=pl.col("values").list.len(),
         )
-        .with_columns(_half_width(view.spread, most).alias("half"), pl.col("metric").is_in(logged).alias("log"))
+        .with_columns(half=_half_width(view.spread, most), log=pl.col("metric").is_in(log_keys))
         .with_columns(*_bounds(view.spread))
         .with_columns(
             pl.lit(task.key).alias("task"),
-            *(pl.when("log").then(pl.col(c).exp()).otherwise(c).alias(to) for c, to in _OUT.items()),
+            *(pl.when("log").then(pl.col(c).exp()).otherwise(c).alias(name) for c, name in names.items()),
         )
         .select(COLUMNS)
     )
 
 
-_OUT = {"center": "mean", "sd": "std", "lower": "lower", "upper": "upper"}
-
-
-def seed_curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+def run_curves(
+    binned: pl.DataFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
-    """Each run's own curve on the same grid as `curves`, not aggregated.
+    """The values of `bins` as a curve per run, on the metrics' own scales.
 
     Returns
     -------
     LazyFrame: task, arm, metric, run_id, seed, step, value.
     """
-    return per_seed(bins(history, task, metrics, treated, view).lazy(), task, metrics, treated, view)
-
-
-def raw_curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """The smoothed metrics of each run before smoothing, one value a bin: columns as `seed_curves`."""
-    smoothed = [m for m in metrics if m.smoothed]
-    return seed_curves(history, task, smoothed, treated, replace(view, smooth=False))
-
-
-def per_seed(
-    binned: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """The second half of `seed_curves`: what `bins` gives, on the metrics' own scales."""
-    logged = [m.key for m in metrics if m.scale == "log"]
+    log_keys = [m.key for m in metrics if m.scale == "log"]
     return (
         _with_arms(binned, treated, view)
         .with_columns(pl.col("metric", "run_id").cast(pl.String))
@@ -138,17 +102,16 @@ def per_seed(
             "run_id",
             "seed",
             (pl.col("x_sum") / pl.col("x_weight")).alias("step"),
-            pl.when(pl.col("metric").is_in(logged)).then(pl.col("value").exp()).otherwise("value").alias("value"),
+            pl.when(pl.col("metric").is_in(log_keys)).then(pl.col("value").exp()).otherwise("value").alias("value"),
         )
     )
 
 
-def _with_arms(binned: pl.LazyFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+def _with_arms(binned: pl.DataFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
     """Bins with the arm and seed of their run, of the runs that the view shows."""
     rows = [(t.run_id, t.arm, t.seed) for t in shown(treated, view)]
-    ids = pl.Enum(sorted({t.run_id for t in treated}))
-    runs = pl.LazyFrame(rows, schema={"run_id": ids, "arm": pl.String, "seed": pl.String}, orient="row")
-    return binned.join(runs, on="run_id")
+    runs = pl.LazyFrame(rows, schema=dict.fromkeys(("run_id", "arm", "seed"), pl.String), orient="row")
+    return binned.lazy().join(runs.cast({"run_id": binned["run_id"].dtype}), on="run_id")
 
 
 def _center(aggregate: Aggregate) -> pl.Expr:

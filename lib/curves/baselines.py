@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from lib.curves.aggregate import curves
+from lib.curves.aggregate import aligned_curves
 from lib.curves.view_settings import View
-from lib.runs import HISTORY, History, Treatment, anchor
+from lib.runs import HISTORY, History, Treatment, anchor, of_task
 from lib.study import Baseline, InputError, Metric, Study, Task
 
 #: Columns of a baseline file; others are ignored.
@@ -136,8 +136,8 @@ def baseline_curve(
     at = anchor(treated) or None
     seeds = [_as_run(seed, task, at) for seed in kept["seed"].unique().sort()]
     plain = replace(view, grid="aligned", arms=(), left_out=())
-    drawn = curves(History.of_frame(history), task, [_METRIC], seeds, plain).collect()
-    return drawn.select(
+    curve = aligned_curves(History.of_frame(history), task, [_METRIC], seeds, plain)
+    return curve.select(
         "task",
         pl.lit(baseline.name).alias("label"),
         pl.lit(baseline.color).alias("color"),
@@ -163,3 +163,9 @@ def task_baselines(study: Study, task: Task, treated: Sequence[Treatment], view:
         colored = replace(baseline, color=baseline.color or GREYS[i % len(GREYS)])
         found.append(baseline_curve(rows, task, colored, treated, view))
     return pl.concat(found) if found else BASELINES.to_frame()
+
+
+def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+    """The baselines of every task: columns as `BASELINES`; BaselineError as in `task_baselines`."""
+    curves = [task_baselines(study, task, of_task(treated, task.key), view) for task in study.tasks]
+    return pl.concat([BASELINES.to_frame(), *curves])

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from lib.curves import wall_time
-from lib.curves.smoothing import _smoothed
+from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import View
 from lib.runs import History, Treatment, anchor
 from lib.study import Metric, Task
@@ -24,7 +24,15 @@ Steps = TypeVar("Steps", pl.Expr, np.ndarray)
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
 _BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
-_RUN = ("run_id", "arm", "seed", "detach", "origin", "shown", "placed")
+_RUN = {
+    "run_id": pl.String,
+    "arm": pl.String,
+    "seed": pl.String,
+    "detach": pl.Int64,
+    "origin": pl.Int64,
+    "shown": pl.Boolean,
+    "placed": pl.Boolean,
+}
 
 
 def bin_width(steps: Iterable[np.ndarray], finest: float) -> float:
@@ -42,7 +50,7 @@ def bin_width(steps: Iterable[np.ndarray], finest: float) -> float:
         is_wide = spacing > finest
         wide.append(spacing[is_wide])
         fine += len(spacing) - len(wide[-1])
-        largest_fine = max(largest_fine, spacing[~is_wide].max(initial=0))
+        largest_fine = max(largest_fine, spacing.max(initial=0, where=~is_wide))
     spacings = np.sort(np.concatenate(wide))
     count = fine + len(spacings)
     middle = [largest_fine if i < fine else spacings[i - fine] for i in ((count - 1) // 2, count // 2)] if count else []
@@ -60,14 +68,13 @@ def kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
 
 
 def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
-    """One row a run: arm, seed, where its smoothing is split and its bins start, whether it is shown and has a place on x.
+    """One row per run: arm, seed, where its smoothing is split and its bins start, whether it is shown and placed on x.
 
-    Hidden arms count, so that hiding one moves no value of another.
-    Runs without a detach step of their own take the one their task shares. Where each run has its own (a randomised
-    design, several ratios), bins start at the run's own detach in event time and for arms that share one, else at 0;
-    a control then has no place in event time.
+    Hidden arms count, so that hiding one moves no value of another. Runs without a detach step of their own take the
+    one that their task shares. Where each run has its own (a randomised design, several ratios), bins start at the
+    run's own detach in event time and for arms that share one, else at 0; a control then has no place in event time.
     """
-    drawn = {t.run_id for t in shown(treated, view)}
+    ids_shown = {t.run_id for t in shown(treated, view)}
     treated = kept(treated, view)
     shared = anchor(treated)
     by_arm = {arm: anchor([t for t in treated if t.arm == arm]) for arm in {t.arm for t in treated}}
@@ -78,9 +85,8 @@ def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
         origin = shared if own is None else (own if event_time else by_arm[t.arm])
         split = (shared or None) if own is None else own
         placed = not event_time or own is not None or shared > 0
-        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in drawn, placed))
-    schema = dict(zip(_RUN, (pl.String, pl.String, pl.String, pl.Int64, pl.Int64, pl.Boolean, pl.Boolean), strict=True))
-    return pl.DataFrame(rows, schema=schema, orient="row")
+        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in ids_shown, placed))
+    return pl.DataFrame(rows, schema=_RUN, orient="row")
 
 
 def bins(
@@ -96,25 +102,19 @@ def bins(
     metric is; of their logs for log metrics), x_sum and x_weight (the sum of the points' places on the view's x axis
     and their number; for wall time the mean of them and 1, since there every run weighs the same).
     """
-    began = wall_time.first_timestamps(history) if view.x == "wall" else {}
     runs = run_frame(treated, view).rows(named=True)
     placed = [run for run in runs if run["placed"]]
+    began = wall_time.first_timestamps(history) if view.x == "wall" else {}
     rows = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for metric in metrics:
-            steps = pool.map(partial(history.series, metric=metric.key, columns=["step"]), [r["run_id"] for r in runs])
-            width = bin_width((step for (step,) in steps), task.total_steps / FINEST)
-            grid = _Grid(history, task, view, metric, width, began)
+            steps_of = partial(history.series, metric=metric.key, columns=["step"])
+            steps = (step for (step,) in pool.map(steps_of, [run["run_id"] for run in runs]))
+            grid = _Grid(history, task, view, metric, bin_width(steps, task.total_steps / FINEST), began)
             rows += [row for row in pool.map(grid.bins, placed) if row]
     names = {"run_id": pl.Enum(sorted({t.run_id for t in treated})), "metric": pl.Enum([m.key for m in metrics])}
     lists = {name: pl.List(kind) for name, kind in _BIN.items()}
     return pl.DataFrame(rows, schema={**names, **lists}, orient="row").explode(*_BIN)
-
-
-def _drawable(value: np.ndarray, metric: Metric) -> np.ndarray:
-    """Which points a curve can show: finite ones, and positive ones of a log metric."""
-    kept: np.ndarray = np.isfinite(value)
-    return kept & (value > 0) if metric.scale == "log" else kept
 
 
 def on_axis(step: Steps, origin: Any, task: Task, view: View) -> Steps:
@@ -140,21 +140,23 @@ class _Grid:
         columns = ("step", "value", "time") if self.view.x == "wall" else ("step", "value")
         step, value, *time = self.history.series(run["run_id"], self.metric.key, columns)
         hours = wall_time.elapsed(step, time[0], self.began.get(run["run_id"])) if time else None
-        drawable = _drawable(value, self.metric)
+        drawable = np.isfinite(value)
+        if self.metric.scale == "log":
+            drawable &= value > 0
         if (time and hours is None) or not drawable.any():
             return None
         if not drawable.all():
             step, value = step[drawable], value[drawable]
         value = np.log(value) if self.metric.scale == "log" else value
         if self.metric.smoothed and (window := self.view.smoothing(self.task)):
-            value = _smoothed(step, value, run["detach"], window)
-        number = np.ceil((step - run["origin"]) / self.width).astype(np.int32)
+            value = smoothed(step, value, run["detach"], window)
+        number = (step - run["origin"]) / self.width
+        np.ceil(number, out=number)
         start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
         points = np.diff(start, append=len(step)).astype(np.uint32)
         if hours is None:
-            x, weight = on_axis(step.astype(float), run["origin"], self.task, self.view), points
-            x = np.add.reduceat(x, start)
+            x, weight = on_axis(np.add.reduceat(step, start), points * run["origin"], self.task, self.view), points
         else:
             x, weight = np.add.reduceat(hours[drawable], start) / points, np.ones_like(points)
-        arrays = (number[start], np.add.reduceat(value, start) / points, x, weight)
-        return run["run_id"], self.metric.key, *(pl.Series(array) for array in arrays)
+        arrays = (number[start].astype(np.int32), np.add.reduceat(value, start) / points, x.astype(float), weight)
+        return run["run_id"], self.metric.key, *map(pl.Series, arrays)

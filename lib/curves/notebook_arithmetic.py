@@ -4,28 +4,29 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from lib.curves.aggregate import COLUMNS
 from lib.curves.bins import kept, on_axis, run_frame
-from lib.curves.schema import COLUMNS
 from lib.curves.view_settings import View
 from lib.runs import History, Treatment, anchor
 from lib.study import Metric, Task
 
 
-def exact(
+def exact_curves(
     history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
-) -> pl.LazyFrame:
-    """The original notebook's arithmetic, so that its figures can be checked.
+) -> pl.DataFrame:
+    """The original notebook's curves, so that its figures can be checked.
 
     Mean and sample std over the seeds of an arm that logged at exactly that step (std 0 where only one did); smoothed
     metrics are then averaged over `max(1, int(window / median step difference over all logged rows))` points, the
-    mean and the std alike. Same columns as `curves`; log metrics are treated as linear ones.
+    mean and the std alike. Log metrics are treated as linear ones.
+
+    Returns
+    -------
+    Frame with the columns `COLUMNS`, sorted by arm, metric and step.
     """
-    window = view.smoothing(task)
-    mine = history.lazy().join(run_frame(treated, view).lazy(), on="run_id")
-    smoothed = [m.key for m in metrics if m.smoothed and window]
-    increment = mine.select(pl.col("step").unique().sort().diff().median())
+    rows = history.lazy().join(run_frame(treated, view).lazy(), on="run_id")
     points = (
-        mine.filter("shown", "placed", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
+        rows.filter("shown", "placed", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
         .group_by("arm", "metric", "step")
         .agg(values=pl.col("value").sort())
         .with_columns(
@@ -35,9 +36,11 @@ def exact(
         )
         .sort("arm", "metric", "step")
     )
-    points = _moving_average(points, increment, window, smoothed)
+    window = view.smoothing(task)
+    smoothed = [m.key for m in metrics if m.smoothed and window]
     return (
-        points.with_columns(
+        (_moving_average(points, _window_points(rows, window), smoothed) if smoothed else points)
+        .with_columns(
             pl.lit(task.key).alias("task"),
             on_axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(kept(treated, view))), task, view).alias("step"),
             (pl.col("mean") - pl.col("std")).alias("lower"),
@@ -45,25 +48,23 @@ def exact(
         )
         .select(COLUMNS)
         .sort("arm", "metric", "step")
+        .collect()
     )
 
 
-def _moving_average(
-    points: pl.LazyFrame, increment: pl.LazyFrame, window: int, smoothed: Sequence[str]
-) -> pl.LazyFrame:
-    """The notebook's moving average over points; its length depends on the data, so the increment is read here.
+def _window_points(rows: pl.LazyFrame, window: int) -> int:
+    """The length of the moving average in points, for a window in environment steps."""
+    median = rows.select(pl.col("step").unique().sort().diff().median()).collect().item()
+    return max(1, int(window / median)) if median else 1
 
-    As in pandas, infinite values count for nothing in it.
-    """
-    if not smoothed:
-        return points
-    median = increment.collect().item()
-    size = max(1, int(window / median)) if median else 1
-    averaged = [
+
+def _moving_average(points: pl.LazyFrame, size: int, smoothed: Sequence[str]) -> pl.LazyFrame:
+    """The notebook's moving average over `size` points; as in pandas, infinite values count for nothing in it."""
+    averages = [
         pl.when(pl.col("metric").is_in(smoothed))
         .then(pl.when(pl.col(c).is_finite()).then(c).rolling_mean(size, min_samples=1).over("arm", "metric"))
         .otherwise(c)
         .alias(c)
         for c in ("mean", "std")
     ]
-    return points.with_columns(averaged)
+    return points.with_columns(averages)

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 
-def _smoothed(step: np.ndarray, value: np.ndarray, detach: int | None, window: int) -> np.ndarray:
+def smoothed(step: np.ndarray, value: np.ndarray, detach: int | None, window: int) -> np.ndarray:
     """Trailing moving average of a run's points over `window` environment steps, never across the detach."""
     if detach is not None:
         # A gap as long as the window keeps its two sides apart.

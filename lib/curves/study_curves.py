@@ -1,68 +1,91 @@
-"""Curves, per-run curves and baselines of whole studies, collected."""
+"""The curves of a task and of whole studies, collected."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from lib.curves.aggregate import curves, raw_curves, seed_curves
-from lib.curves.baselines import BASELINES, task_baselines
+from lib.curves.aggregate import aligned_curves, run_curves
 from lib.curves.bins import bins
-from lib.curves.schema import COLUMNS
+from lib.curves.notebook_arithmetic import exact_curves
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
-from lib.runs import Manifest, Treatment, of_task, treatments
-from lib.study import Study, Task
+from lib.runs import History, Manifest, Treatment, of_task, treatments
+from lib.study import Metric, Study, Task
+
+Query = Callable[[History, Task, Sequence[Metric], Sequence[Treatment], View], pl.DataFrame]
+
+
+def curves(
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.DataFrame:
+    """Each metric over steps, aggregated over the seeds of each arm, by the arithmetic that the view chooses.
+
+    Parameters
+    ----------
+    task : the task whose runs `treated` are.
+    metrics : what to draw.
+    treated : the runs and their arms; others in the history are ignored.
+    view : aggregate, spread, smoothing, grid, arms and x axis.
+
+    Returns
+    -------
+    Frame with the columns `COLUMNS`: see `aligned_curves` and `exact_curves`.
+    """
+    arithmetic = exact_curves if view.grid == "exact" else aligned_curves
+    return arithmetic(history, task, metrics, treated, view)
+
+
+def seed_curves(
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.DataFrame:
+    """Each run's own curve on the same grid as `aligned_curves`: columns of `lib.curves.aggregate.run_curves`."""
+    return run_curves(bins(history, task, metrics, treated, view), task, metrics, treated, view).collect()
+
+
+def raw_curves(
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.DataFrame:
+    """The smoothed metrics of each run before smoothing, one value per bin: columns as `seed_curves`."""
+    smoothed = [m for m in metrics if m.smoothed]
+    return seed_curves(history, task, smoothed, treated, replace(view, smooth=False))
 
 
 def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
-    """The bins of one task, collected: what its curves need of the history, whatever their aggregate, band and arms."""
-    treated = of_task(treatments(study, manifest), task.key)
-    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
+    """The bins of one task: what its curves need of the history, whatever their aggregate, band and arms."""
+    return _of_task(bins, study, manifest, task, view)
 
 
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
-    """The curves of one task, collected: columns `lib.curves.COLUMNS`."""
-    treated = of_task(treatments(study, manifest), task.key)
-    return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view).collect()
+    """The curves of one task: columns `COLUMNS`."""
+    return _of_task(curves, study, manifest, task, view)
 
 
 def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
-    """The curves of every task, collected at once: columns `lib.curves.COLUMNS`."""
-    return _of_every_task(curves, study, manifest, view).select(COLUMNS)
+    """The curves of every task: columns `COLUMNS`."""
+    return pl.concat(_of_task(curves, study, manifest, task, view) for task in study.tasks)
 
 
 def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
-    """Each run's own curve of every task, as `lib.curves.aggregate.seed_curves` gives them; None where the view draws none."""
-    return _of_every_task(seed_curves, study, manifest, view) if view.draws_runs else None
+    """Each run's own curve of every task, as `seed_curves` gives them; None where the view draws none."""
+    if not view.draws_runs:
+        return None
+    return pl.concat(_of_task(seed_curves, study, manifest, task, view) for task in study.tasks)
 
 
 def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
-    """The smoothed metrics of each run before smoothing, one value a bin, as `study_seeds`; None where the view draws none."""
-    return _of_every_task(raw_curves, study, manifest, view) if view.draws_raw else None
+    """The smoothed metrics of each run before smoothing, as `raw_curves` gives them; None where the view draws none."""
+    if not view.draws_raw:
+        return None
+    return pl.concat(_of_task(raw_curves, study, manifest, task, view) for task in study.tasks)
 
 
-def _of_every_task(query: Callable[..., pl.LazyFrame], study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
-    treated = treatments(study, manifest)
-    queries = [
-        query(manifest.history(manifest.of_task(task.key)), task, study.metrics, of_task(treated, task.key), view)
-        for task in study.tasks
-    ]
-    return pl.concat(pl.collect_all(queries))
+def _of_task(query: Query, study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
+    treated = of_task(treatments(study, manifest), task.key)
+    return query(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
 
 
 def task_clocks(study: Study, manifest: Manifest, task: Task) -> Clocks:
-    """What wall time says of one task's runs, those left out included."""
+    """The wall times of one task's runs, those left out included."""
     treated = of_task(treatments(study, manifest), task.key)
     return clocks(manifest.history(manifest.of_task(task.key)), treated, study.metrics)
-
-
-def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
-    """The baselines of every task: columns as `lib.curves.BASELINES`.
-
-    Raises
-    ------
-    BaselineError
-        Where one cannot be read or drawn.
-    """
-    found = [task_baselines(study, task, of_task(treated, task.key), view) for task in study.tasks]
-    return pl.concat([BASELINES.to_frame(), *found])

@@ -47,7 +47,7 @@ class History:
                 if groups:
                     # One thread per series: callers read several at once.
                     table = file.read_row_groups(groups, columns=list(columns), use_threads=False)
-                    return tuple(table.column(name).to_numpy() for name in columns)
+                    return tuple(table.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in columns)
             rows = _NO_ROWS if groups == [] else pl.read_parquet(rows, schema=HISTORY)
         points = rows.filter(pl.col("metric") == metric).sort("step", maintain_order=True)
         return tuple(points[name].to_numpy() for name in columns)

@@ -9,7 +9,7 @@ from lib.charts import Background, Coloring, color_keys, coloring, curves_text, 
 from lib.charts.coloring import coloring_text
 from lib.charts.curves.run_lines import COLORS, RAMP, value_colors
 from lib.curves import View
-from lib.curves.aggregate import raw_curves, seed_curves
+from lib.curves.study_curves import raw_curves, seed_curves
 from lib.report import FigureData, footer_text, render, sidecar
 from lib.report.figures import study_figures
 from lib.runs import Manifest, Run
@@ -203,9 +203,9 @@ def test_raw_points_are_of_smoothed_metrics_alone_and_on_the_same_axis():
     train, other = Metric("train/reward", "reward", "increase"), Metric("y", "reward", "increase")
     points = [p for m in (train, other) for p in series("a", m.key, [(10, 10.0), (20, 20.0), (30, 30.0)])]
     view, task, treated = View(window=20, x="percent"), Task("task", 100), [treatment("a")]
-    raw = raw_curves(history(points), task, (train, other), treated, view).collect()
+    raw = raw_curves(history(points), task, (train, other), treated, view)
     assert raw.select("metric", "step", "value").rows() == [(train.key, s, s) for s in (10.0, 20.0, 30.0)]
-    smooth = seed_curves(history(points), task, (train,), treated, view).collect()
+    smooth = seed_curves(history(points), task, (train,), treated, view)
     assert smooth["value"].to_list() == [10.0, 15.0, 25.0]
     assert raw.columns == smooth.columns
 

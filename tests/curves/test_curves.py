@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.curves import COLUMNS, View, curves
-from lib.curves.aggregate import seed_curves
-from lib.curves.bins import bin_width, shown
+from lib.curves import COLUMNS, View, aggregate, curves, seed_groups
+from lib.curves.bins import bin_width, bins, shown
+from lib.curves.study_curves import seed_curves
 from lib.runs import HISTORY, History, Treatment
 from lib.study import CONTROL, Metric, Task
 from tests.support.frames import EVAL, LOSS, REWARD, history, series, treatment
@@ -23,7 +23,7 @@ TASK = Task("task", 100)
 
 
 def draw(points, treated, view=PLAIN, metrics=(Y,), task=TASK):
-    frame = curves(history(points), task, metrics, treated, view).collect()
+    frame = curves(history(points), task, metrics, treated, view)
     assert tuple(frame.columns) == COLUMNS
     assert frame.schema["n"] == pl.UInt32
     assert all(frame.schema[c] == pl.Float64 for c in ("step", "mean", "std", "lower", "upper"))
@@ -355,7 +355,7 @@ def test_arms_with_steps_of_their_own_have_bins_of_their_own():
 def test_every_seeds_own_curve_lies_on_the_same_bins():
     points = series("a", "loss", [(51, 1.0), (52, 100.0)]) + series("b", "loss", [(52, 3.0), (62, 5.0)])
     runs = [treatment("a", seed="1"), treatment("b", seed="2")]
-    frame = seed_curves(history(points), TASK, (LOSS,), runs, PLAIN).collect()
+    frame = seed_curves(history(points), TASK, (LOSS,), runs, PLAIN)
     assert frame.columns == ["task", "arm", "metric", "run_id", "seed", "step", "value"]
     # Spacings 1 and 10: bins of 5.5 steps.
     assert frame.rows() == [
@@ -364,7 +364,7 @@ def test_every_seeds_own_curve_lies_on_the_same_bins():
         ("task", "detached", "loss", "b", "2", 62.0, pytest.approx(5.0, rel=1e-12)),
     ]
     alone = seed_curves(history(points), TASK, (LOSS,), runs, replace(PLAIN, left_out=("a",), arms=("detached",)))
-    assert alone.collect()["seed"].to_list() == ["2", "2"]
+    assert alone["seed"].to_list() == ["2", "2"]
 
 
 # ---- grouping changes no value -------------------------------------------------------------------------------------
@@ -425,9 +425,13 @@ def test_without_runs_or_rows_there_are_no_curves(grid):
     assert draw([("a", None, 5, None)], [treatment("a")], view, (Y, SMOOTHED)).rows() == []
 
 
-def test_curves_are_lazy():
-    assert isinstance(curves(history([]), TASK, (Y,), [], PLAIN), pl.LazyFrame)
-    assert isinstance(seed_curves(history([]), TASK, (Y,), [], PLAIN), pl.LazyFrame)
+def test_aggregation_over_seeds_is_one_lazy_query():
+    points, runs = mixed()
+    binned = bins(history(points), TASK, (Y,), runs, PLAIN)
+    groups = seed_groups(binned, runs, PLAIN)
+    query = aggregate(groups, TASK, (Y,), runs, PLAIN)
+    assert isinstance(groups, pl.LazyFrame) and isinstance(query, pl.LazyFrame)
+    assert query.collect().equals(curves(history(points), TASK, (Y,), runs, PLAIN))
 
 
 def test_a_control_that_shares_no_detach_has_no_place_in_event_time():
@@ -444,7 +448,7 @@ def test_a_control_that_shares_no_detach_has_no_place_in_event_time():
     )
     task = Task(name="t", total_steps=100)
     metric = Metric(key="m", family="reward", expect="increase")
-    drawn = curves(History.of_frame(logged), task, [metric], treated, View(x="since")).collect()
+    drawn = curves(History.of_frame(logged), task, [metric], treated, View(x="since"))
     assert drawn.select("arm", "step").rows() == [
         ("detached 0.2", -10.0),
         ("detached 0.2", 40.0),

@@ -41,7 +41,7 @@ def test_a_hand_worked_curve():
     points += [("a", None, step, None) for step in (5, 15, 25, 35)]
     runs = [treatment("a", at=20), treatment("b", at=20)]
     # Logged steps 5, 10, ..., 40: increments of 5, so a window of 10 steps is 2 points, right across the detach.
-    found = curves(history(points), Task("task", 100, smoothing_steps=10), METRICS, runs, EXACT).collect()
+    found = curves(history(points), Task("task", 100, smoothing_steps=10), METRICS, runs, EXACT)
     sd = math.sqrt(8)
     assert found.select("step", "n").rows() == [(10.0, 1), (20.0, 2), (30.0, 1), (40.0, 1)]
     assert found["mean"].to_list() == pytest.approx([1.0, 3.0, 3.5, 5.0], abs=1e-12)
@@ -51,7 +51,7 @@ def test_a_hand_worked_curve():
 
 def test_a_log_metric_is_treated_as_a_linear_one():
     points = series("a", LOSS.key, [(10, 1.0), (20, -3.0)]) + series("b", LOSS.key, [(10, 3.0)])
-    found = curves(history(points), Task("task", 100), METRICS, [treatment("a"), treatment("b")], EXACT).collect()
+    found = curves(history(points), Task("task", 100), METRICS, [treatment("a"), treatment("b")], EXACT)
     assert found.drop("task", "arm", "metric").rows() == [
         (10.0, 2.0, math.sqrt(2), 2, 2 - math.sqrt(2), 2 + math.sqrt(2)),
         (20.0, -3.0, 0.0, 1, -3.0, -3.0),
@@ -61,10 +61,10 @@ def test_a_log_metric_is_treated_as_a_linear_one():
 def test_smoothing_off_and_windows_below_one_point():
     points = series("a", TRAIN.key, [(10, 1.0), (20, 3.0)])
     for view, task in ((View(grid="exact", smooth=False), Task("task", 100)), (EXACT, Task("task", 100))):
-        found = curves(history(points), task, METRICS, [treatment("a")], view).collect()
+        found = curves(history(points), task, METRICS, [treatment("a")], view)
         assert found["mean"].to_list() == [1.0, 3.0]
     wide = curves(history(points), Task("task", 100), METRICS, [treatment("a")], View(grid="exact", window=29))
-    assert wide.collect()["mean"].to_list() == [1.0, 2.0]
+    assert wide["mean"].to_list() == [1.0, 2.0]
 
 
 # ---- against the transcription --------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_irregular_data_agrees_with_the_notebook(tmp_path, number, odd):
     control = {f"c{i}": irregular(random, i, odd) for i in range(random.integers(1, 4))}
     task = Task("task", 10_000, smoothing_steps=int(random.integers(1, 900)), detach=DetachRule(step=2_000))
     treated = [treatment(run, at=2_000) for run in detached] + [treatment(run, CONTROL) for run in control]
-    found = curves(through_history(tmp_path, detached | control), task, METRICS, treated, EXACT).collect()
+    found = curves(through_history(tmp_path, detached | control), task, METRICS, treated, EXACT)
     everything = as_notebook(detached | control)
     for arm, rows in (("detached", detached), (CONTROL, control)):
         for metric in METRICS:
@@ -125,7 +125,7 @@ def test_the_demo_agrees_with_the_notebook():
     for task in demo.tasks:
         mine = of_task(treated, task.key)
         table = stored.history(stored.of_task(task.key))
-        found = curves(table, task, demo.metrics, mine, EXACT).collect()
+        found = curves(table, task, demo.metrics, mine, EXACT)
         wide = table.lazy().collect().pivot("metric", index=["run_id", "step"], values="value").to_pandas()
         frame = wide.rename(columns={"step": "_step", "run_id": "seed"})
         arms = {"detached"} if task.detach.randomised else {"detached", CONTROL}
@@ -144,7 +144,7 @@ def test_one_run_alone_is_the_notebook_on_that_run(tmp_path):
     table = through_history(tmp_path, rows)
     points = [(run, metric, step, value) for run, metric, step, value, _ in table.lazy().collect().rows()]
     stored = manifest(tmp_path / "m", [(Run("a"), points)])
-    found = curves(stored.history(), asked.tasks[0], METRICS, treatments(asked, stored), EXACT).collect()
+    found = curves(stored.history(), asked.tasks[0], METRICS, treatments(asked, stored), EXACT)
     for metric in METRICS:
         expected = plotted(as_notebook(rows), metric.key, 100, as_notebook(rows))
         assert_same(found.filter(pl.col("metric") == metric.key), expected)

@@ -8,7 +8,7 @@ import pytest
 from lib.charts import detach_marks
 from lib.charts.detach_rule import DetachMark
 from lib.curves import Clocks, View, clocks, curves, notes
-from lib.curves.aggregate import seed_curves
+from lib.curves.study_curves import seed_curves
 from lib.effects import StudyAnalysis
 from lib.report import FigureData, Results
 from lib.report.page import warnings
@@ -34,7 +34,7 @@ def logged(run, hours, steps=range(10, 101, 10), metric="y", at=1_700_000_000.0)
 
 
 def draw(frames, treated, view=WALL, metrics=(Y,), task=TASK):
-    return curves(History.of_frame(pl.concat(frames)), task, metrics, treated, view).collect()
+    return curves(History.of_frame(pl.concat(frames)), task, metrics, treated, view)
 
 
 def line(frame, *columns):
@@ -79,12 +79,10 @@ def test_each_run_has_its_own_hours_and_smoothing_is_still_in_steps():
     train = Metric("train/reward", "reward", "increase")
     frames = [logged("a", FAST, metric=train.key), logged("b", SLOW, metric=train.key)]
     view = View(window=20, x="wall")
-    frame = seed_curves(History.of_frame(pl.concat(frames)), TASK, (train,), RUNS, view).collect()
+    frame = seed_curves(History.of_frame(pl.concat(frames)), TASK, (train,), RUNS, view)
     slow = frame.filter(pl.col("run_id") == "b")
     assert slow["step"].to_list() == pytest.approx([1.5 * k for k in range(10)])
-    over_steps = seed_curves(
-        History.of_frame(pl.concat(frames)), TASK, (train,), RUNS, replace(view, x="steps")
-    ).collect()
+    over_steps = seed_curves(History.of_frame(pl.concat(frames)), TASK, (train,), RUNS, replace(view, x="steps"))
     assert frame["value"].to_list() == over_steps["value"].to_list()
 
 

@@ -324,7 +324,7 @@ def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
     stored = fetch(demo)
     treated = treatments(demo, stored)
     frames = [
-        curves_of(stored.history(stored.of_task(t.key)), t, demo.metrics, of_task(treated, t.key), View()).collect()
+        curves_of(stored.history(stored.of_task(t.key)), t, demo.metrics, of_task(treated, t.key), View())
         for t in demo.tasks
     ]
     told = pl.read_csv(demo_report / "curves.csv", schema_overrides={"n": pl.UInt32})

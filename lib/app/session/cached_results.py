@@ -12,10 +12,10 @@ from lib.curves import (
     BaselineError,
     Clocks,
     View,
-    grouped,
+    aggregate,
     notes,
-    per_seed,
-    summarised,
+    run_curves,
+    seed_groups,
     task_baselines,
     task_bins,
     task_clocks,
@@ -61,8 +61,8 @@ def bins(current: Current, task: str) -> pl.DataFrame:
 
 @cached(ungrouped)
 def groups(current: Current, task: str) -> pl.DataFrame:
-    """The bins of one task with the seeds of each arm together: as `lib.curves.grouped` gives them."""
-    return grouped(bins(current, task).lazy(), of_task(current.treated, task), current.view).collect()
+    """The bins of one task with the seeds of each arm together: as `lib.curves.seed_groups` gives them."""
+    return seed_groups(bins(current, task), of_task(current.treated, task), current.view).collect()
 
 
 @cached(aggregates_only)
@@ -72,13 +72,13 @@ def curves(current: Current, task: str) -> pl.DataFrame:
     if view.grid == "exact":
         return task_curves(study, current.manifest, study.task(task), view)
     treated = of_task(current.treated, task)
-    return summarised(groups(current, task).lazy(), study.task(task), study.metrics, treated, view).collect()
+    return aggregate(groups(current, task).lazy(), study.task(task), study.metrics, treated, view).collect()
 
 
 def seed_curves(current: Current, task: str) -> pl.DataFrame:
     """Each run's own curve of one task, all metrics."""
     study, treated = current.study, of_task(current.treated, task)
-    return per_seed(bins(current, task).lazy(), study.task(task), study.metrics, treated, current.view).collect()
+    return run_curves(bins(current, task), study.task(task), study.metrics, treated, current.view).collect()
 
 
 def raw_curves(current: Current, task: str) -> pl.DataFrame:
