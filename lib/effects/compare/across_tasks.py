@@ -63,14 +63,13 @@ def across_tasks(study: Study, parts: Iterable[Part]) -> tuple[Across, ...]:
 def combine(parts: Sequence[Part]) -> Across:
     """The mean over tasks of DiD_k / scale_k, with its Welch-Satterthwaite interval and stratified permutation p.
 
-    The scale is 1 for logs, else the span of the metric over all compared runs, which does not know which run is in
-    which arm: relabelling runs leaves it as it is. Tasks without an offered difference in differences stay out and are
-    named.
+    The scale does not know which run is in which arm: relabelling runs leaves it as it is. Tasks without an offered
+    difference in differences stay out and are named.
     """
     metric, arm = parts[0].comparison.metric, parts[0].comparison.arm
     offered = [part for part in parts if part.unpaired.design == "did" and part.unpaired.p is not None]
     out = [f"{part.task} is not in it ({_reason(part.unpaired)})" for part in parts if part not in offered]
-    scaled = [(part, 1.0 if metric.scale == "log" else part.unpaired.span) for part in offered]
+    scaled = [(part, part.unpaired.span) for part in offered]
     out += [f"{part.task} is not in it (the metric never changes)" for part, scale in scaled if not scale]
     used = [(part, scale) for part, scale in scaled if scale]
     if len(used) < 2:
@@ -102,12 +101,11 @@ def combine(parts: Sequence[Part]) -> Across:
 
 def _paired(used: Sequence[tuple[Part, float]]) -> Estimate | None:
     """The same mean with fork pairs in the tasks that have them; None where none has."""
-    if not any(part.comparison.design == "fork" and part.comparison.p is not None for part, _ in used):
-        return None
     best = [(part.unpaired if part.comparison.p is None else part.comparison, scale) for part, scale in used]
-    return estimators.across(
-        [np.array(c.values) / scale for c, scale in best], [np.array(c.control_values) / scale for c, scale in best]
-    )
+    if all(comparison.design != "fork" for comparison, _ in best):
+        return None
+    treated, control = zip(*((np.array(c.values) / s, np.array(c.control_values) / s) for c, s in best), strict=True)
+    return estimators.across(treated, control)
 
 
 def _reason(comparison: Comparison) -> str:

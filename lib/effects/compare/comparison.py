@@ -37,8 +37,8 @@ class Comparison:
     `values` are the numbers that the estimate is the mean of: a pair's difference, a run's jump, or the detached runs'
     d (with `control_values` beside them). `interval` is None where none may be shown; `p` is None where no test may be
     read. `refusal` says why there is no verdict, empty where there may be one. `end` is E, the last step that counts,
-    `half_width` the h of jumps, both in environment steps; `span` the distance of the 5 and 95% quantiles of the rows
-    of both arms up to E, where the design is a difference in differences of a linear metric.
+    `half_width` the h of jumps, both in environment steps. `span` is the scale of a difference in differences: the distance
+    of the 5 and 95% quantiles of the rows of both arms up to E, 1 for a log metric.
     """
 
     metric: Metric

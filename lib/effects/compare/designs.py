@@ -1,38 +1,15 @@
 """One metric of one arm, compared by the design its data allow: fork pairs, arms, a randomised onset or the jump."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lib.effects.compare import comparison as result
 from lib.effects.compare import estimators
-from lib.effects.compare.comparison import (
-    FEWEST,
-    FORK_PAIRS,
-    Comparison,
-    Exclusion,
-    end_of,
-    judged,
-    listed,
-    over_runs,
-    too_short,
-    unequal,
-)
+from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion
 from lib.effects.compare.jumps import jump, onset
-from lib.effects.compare.units import (
-    WHOLE,
-    Pair,
-    Rows,
-    RunRows,
-    Unit,
-    Windows,
-    fork_pairs,
-    load,
-    measure,
-    run_rows,
-    windows,
-)
+from lib.effects.compare.units import WHOLE, Pair, Rows, RunRows, Unit, Windows, fork_pairs, measure, run_rows, windows
 from lib.runs import History, Treatment, arms_of
 from lib.study import Evidence, Metric, Study, Task
 
@@ -41,8 +18,8 @@ from lib.study import Evidence, Metric, Study, Task
 class TaskData:
     """A task's runs and raw rows, read once: what every comparison of the task is made from.
 
-    `rows` are as `units.load` gives them, for every metric of the study; `window` are the windows to look at and `pairs`
-    the fork pairs of each detached arm.
+    `rows` has steps and values by run and metric, `window` are the windows to look at and `pairs` the fork pairs of each
+    detached arm.
     """
 
     study: Study
@@ -53,30 +30,32 @@ class TaskData:
     pairs: Mapping[str, tuple[Pair, ...]]
 
     @property
-    def controls(self) -> tuple[Treatment, ...]:
-        """The runs that were never detached."""
-        return tuple(t for t in self.treated if t.detach_step is None)
-
-    @property
     def arms(self) -> tuple[str, ...]:
         """The detached arms."""
         return detached_arms(self.treated)
 
     def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
         """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
-        runs = sorted(
-            (t.seed, t.run_id, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None
+        runs = (t for t in self.treated if t.arm == arm and t.detach_step is not None)
+        return sorted(
+            (run_rows(self.rows, metric, t.run_id, t.seed, t.arm, t.detach_step or 0) for t in runs), key=_order
         )
-        return [run_rows(self.rows, run_id, seed, arm, step, metric) for seed, run_id, step in runs]
 
     def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
         """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
-        runs = sorted((t.seed, t.run_id, t.arm) for t in self.controls)
-        return [run_rows(self.rows, i, seed, arm, steps.get(i, default), metric) for seed, i, arm in runs]
+        runs = (t for t in self.treated if t.detach_step is None)
+        return sorted(
+            (run_rows(self.rows, metric, t.run_id, t.seed, t.arm, steps.get(t.run_id, default)) for t in runs),
+            key=_order,
+        )
 
     def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
         """The rows behind a unit of a comparison."""
-        return run_rows(self.rows, unit.run_id, unit.seed, unit.arm, unit.detach_step, metric)
+        return run_rows(self.rows, metric, unit.run_id, unit.seed, unit.arm, unit.detach_step)
+
+
+def _order(run: RunRows) -> tuple[str, str]:
+    return run.seed, run.run_id
 
 
 def detached_arms(treated: Sequence[Treatment]) -> tuple[str, ...]:
@@ -93,8 +72,9 @@ def task_data(study: Study, task: Task, history: History, treated: Sequence[Trea
     treated : the treatments of this task's runs.
     evidence : the windows to look at.
     """
-    keys = [m.key for m in study.metrics]
-    rows = load(history, [t.run_id for t in treated], keys)
+    keys = [metric.key for metric in study.metrics]
+    series = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
+    rows = {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
     pairs = {
         arm: fork_pairs(rows, keys, [t for t in treated if t.arm == arm or t.detach_step is None])
         for arm in detached_arms(treated)
@@ -109,20 +89,35 @@ def compare(data: TaskData, metric: Metric, arm: str, *, pairing: bool = True) -
     ----------
     pairing : whether fork pairs are looked for; without, a control arm gives a difference in differences.
     """
-    runs, window = data.arm_rows(metric, arm), data.window
     if data.task.detach.randomised:
-        return onset(data.task, metric, arm, runs, window)
-    if not data.controls:
-        return jump(metric, arm, runs, window)
-    pairs = data.pairs[arm] if pairing else ()
-    steps = sorted(run.detach_step for run in runs)
+        return onset(data.task, metric, arm, data.arm_rows(metric, arm), data.window)
+    if all(t.detach_step is not None for t in data.treated):
+        return jump(metric, arm, data.arm_rows(metric, arm), data.window)
+    steps = sorted(t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None)
     middle = steps[(len(steps) - 1) // 2]
-    controls = data.control_rows(metric, {p.control: p.detach_step for p in pairs}, middle)
-    comparison = _with_control(metric, arm, runs, controls, pairs, window)
+    pairs = data.pairs[arm] if pairing else ()
+    runs, short = result.too_short(data.arm_rows(metric, arm), data.window)
+    counterparts = {p.control: p.detach_step for p in pairs}
+    controls, short_controls = result.too_short(data.control_rows(metric, counterparts, middle), data.window)
+    excluded = short + short_controls
+    long_enough = {run.run_id for run in (*runs, *controls)}
+    whole = [p for p in pairs if p.detached in long_enough and p.control in long_enough]
+    if len(whole) >= FORK_PAIRS:
+        return _fork(metric, arm, [*runs, *controls], whole, data.window, excluded)
+    comparison = _did(metric, arm, runs, controls, data.window, excluded)
     if steps[0] != steps[-1] and comparison.design == "did":
         note = f"the runs' detach steps differ: controls without a pair are cut at {middle:,}"
-        comparison = replace(comparison, caveats=(*comparison.caveats, note))
+        return replace(comparison, caveats=(*comparison.caveats, note))
     return comparison
+
+
+def compare_jumps(data: TaskData, comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Each comparison's detached runs alone, by their jumps; a comparison that is one already is not made again."""
+    jumps = [
+        c if c.design == "jump" else jump(c.metric, c.arm, data.arm_rows(c.metric, c.arm), data.window)
+        for c in comparisons
+    ]
+    return [c for c in jumps if c.values]
 
 
 def _measured(
@@ -138,29 +133,12 @@ def _measured(
     return kept, out
 
 
-def _with_control(
-    metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows], pairs: Sequence[Pair], window: Windows
-) -> Comparison:
-    runs, short = too_short(runs, window)
-    controls, short_controls = too_short(controls, window)
-    long_enough = {run.run_id for run in (*runs, *controls)}
-    whole = [p for p in pairs if p.detached in long_enough and p.control in long_enough]
-    if len(whole) >= FORK_PAIRS:
-        return _fork(metric, arm, [*runs, *controls], whole, window, short + short_controls)
-    return _did(metric, arm, runs, controls, window, short + short_controls)
-
-
 def _fork(
-    metric: Metric,
-    arm: str,
-    runs: list[RunRows],
-    pairs: list[Pair],
-    window: Windows,
-    excluded: list[Exclusion],
+    metric: Metric, arm: str, runs: list[RunRows], pairs: list[Pair], window: Windows, excluded: list[Exclusion]
 ) -> Comparison:
     by_id = {run.run_id: run for run in runs}
     in_pairs = [by_id[run_id] for p in pairs for run_id in (p.detached, p.control)]
-    end = end_of(in_pairs)
+    end = result.end_of(in_pairs)
     measured, empty = _measured(in_pairs, window, end, need_before=False)
     units = {u.run_id: u for u in measured}
     pairs = [p for p in pairs if p.detached in units and p.control in units]
@@ -184,29 +162,24 @@ def _fork(
         p_floor=estimators.sign_floor(len(pairs)) if pairs else None,
         caveats=note + _end_note(end, window),
     )
-    return over_runs(comparison, "pairs")
+    return result.over_runs(comparison, "pairs")
 
 
 def _did(
-    metric: Metric,
-    arm: str,
-    runs: list[RunRows],
-    control_runs: list[RunRows],
-    window: Windows,
-    excluded: list[Exclusion],
+    metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows], window: Windows, excluded: list[Exclusion]
 ) -> Comparison:
-    end = end_of([*runs, *control_runs])
+    end = result.end_of([*runs, *controls])
     units, empty = _measured(runs, window, end, need_before=True)
-    controls, empty_controls = _measured(control_runs, window, end, need_before=True)
-    d_t, d_c = [u.change for u in units], [u.change for u in controls]
+    control_units, empty_controls = _measured(controls, window, end, need_before=True)
+    d_t, d_c = [u.change for u in units], [u.change for u in control_units]
     comparison = Comparison(
         metric,
         arm,
-        control_runs[0].arm if control_runs else "",
+        controls[0].arm if controls else "",
         "did",
         "difference in differences: Welch t on each run's d",
         tuple(units),
-        tuple(controls),
+        tuple(control_units),
         excluded=tuple(excluded + empty + empty_controls),
         end=end,
         values=tuple(d_t),
@@ -221,27 +194,27 @@ def _did(
         comparison,
         estimate=float(np.mean(d_t) - np.mean(d_c)),
         p_floor=estimators.label_floor([(len(d_t), len(d_c))]),
-        span=math.nan
-        if metric.scale == "log"
-        else _span([run for run in (*runs, *control_runs) if run.run_id in counted], end),
+        span=_span(metric, [run for run in (*runs, *controls) if run.run_id in counted], end),
     )
     if refusal := _refuse_welch(comparison):
         return replace(comparison, refusal=refusal)
-    return judged(comparison, lambda: estimators.welch(d_t, d_c))
+    return result.judged(comparison, lambda: estimators.welch(d_t, d_c))
 
 
-def _span(runs: Sequence[RunRows], end: float) -> float:
-    """The scale of a task: the distance of the 5 and 95% quantiles of all rows up to `end`, whatever arm a row is from."""
+def _span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
+    """The scale of a task: the span of the rows of both arms up to `end`; 1 for a log metric, whose changes are ratios."""
+    if metric.scale == "log":
+        return 1.0
     return float(estimators.span(np.concatenate([run.raw[run.steps <= end] for run in runs])))
 
 
 def _refuse_welch(comparison: Comparison) -> str:
-    n_t, n_c = len(comparison.values), len(comparison.control_values)
+    arms = (comparison.values, comparison.control_values)
+    n_t, n_c = map(len, arms)
     if min(n_t, n_c) < FEWEST:
-        arms = (comparison.values, comparison.control_values)
-        numbers = " against ".join(listed(comparison.metric, values) for values in arms)
+        numbers = " against ".join(result.listed(comparison.metric, values) for values in arms)
         return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, d {numbers})"
-    if unequal(n_t, n_c):
+    if result.unequal(n_t, n_c):
         return f"unequal arms ({n_t} against {n_c} runs): Welch's test finds what is not there when they differ so much"
     return ""
 
@@ -249,12 +222,3 @@ def _refuse_welch(comparison: Comparison) -> str:
 def _end_note(end: float, window: Windows) -> tuple[str, ...]:
     short = end < WHOLE * window.total
     return (f"compared up to step {end:,.0f} of {window.total:,}, where the shortest run ends",) if short else ()
-
-
-def compare_jumps(data: TaskData, comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Each comparison's detached runs alone, by their jumps; a comparison that is one already is not made again."""
-    jumps = [
-        c if c.design == "jump" else jump(c.metric, c.arm, data.arm_rows(c.metric, c.arm), data.window)
-        for c in comparisons
-    ]
-    return [c for c in jumps if c.values]

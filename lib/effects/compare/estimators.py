@@ -1,7 +1,6 @@
-"""Estimators on small arrays: the last axis holds the runs (or one run's rows), every axis before it is a batch.
+"""Estimators on arrays: the last axis holds the runs (or one run's rows), every axis before it is a batch.
 
-The pages, the reports and the calibration benchmark call these same functions. They compute and refuse nothing:
-what may be offered when is in `lib.effects.compare.comparison`.
+They refuse nothing: which sample sizes allow which test is in `lib.effects.compare.comparison`.
 """
 
 import math
@@ -18,7 +17,7 @@ CONFIDENCE = 0.95
 ALPHA = 0.05
 DRAWS = 9_999
 ENUMERATE = 20_000  # relabellings are listed up to this many, drawn beyond
-_CHUNK = 4_000_000  # numbers of a permutation distribution held at once
+_CHUNK = 4_000_000  # numbers of a permutation distribution in memory at once
 _TIE = 1e-9  # relabellings this close (of the largest value) to the observed one are as far from 0
 
 
@@ -38,7 +37,7 @@ def mean_t(values: ArrayLike) -> Estimate:
 
     Parameters
     ----------
-    values : (..., n), n >= 2: one number a run (a jump) or a pair (a difference between the arms).
+    values : (..., n), n >= 2: one number per run (a jump) or per pair (a difference between the arms).
     """
     x = np.asarray(values, dtype=float)
     n = x.shape[-1]
@@ -50,8 +49,8 @@ def welch(treated: ArrayLike, control: ArrayLike) -> Estimate:
 
     Parameters
     ----------
-    treated, control : (..., n_t) and (..., n_c), both n >= 2: one number a run. With d = after - before this is the
-        difference in differences of Bertrand, Duflo and Mullainathan (2004): one number a unit.
+    treated, control : (..., n_t) and (..., n_c), both n >= 2: one number per run. With d = after - before this is the
+        difference in differences of Bertrand, Duflo and Mullainathan (2004).
     """
     return across([treated], [control])
 
@@ -100,7 +99,7 @@ def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estima
 
     Parameters
     ----------
-    treated, control : K arrays (..., n_k): one number a run, already divided by its task's scale. An empty control
+    treated, control : K arrays (..., n_k): one number per run, already divided by its task's scale. An empty control
         (n_k = 0) says that the task's numbers are differences of pairs already.
     """
     tasks = len(treated)
@@ -135,7 +134,7 @@ def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: in
 
     Parameters
     ----------
-    treated, control : K arrays (..., n_k), one a task (K = 1: one task); one number a run, scaled where K > 1.
+    treated, control : K arrays (..., n_k), one per task; one number per run, scaled where K > 1.
     seed : of the draws, where there are more than `ENUMERATE` relabellings; then p = (b + 1) / (m + 1), which is
         never 0 (Phipson and Smyth, 2010).
     """
@@ -145,19 +144,19 @@ def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: in
     weights = _listed_labels(sizes) if count <= ENUMERATE else _drawn_labels(sizes, np.random.default_rng(seed))
     values = np.concatenate([np.concatenate(pair, axis=-1) for pair in pairs], axis=-1)
     observed = sum(t.mean(axis=-1) - c.mean(axis=-1) for t, c in pairs)
-    return _share_as_far(values, weights, np.asarray(observed), drawn=count > ENUMERATE)
+    return _share_as_far(values, weights, np.asarray(observed), is_sample=count > ENUMERATE)
 
 
 def sign_p(values: ArrayLike, seed: int = 0) -> Array:
     """Share of the sign patterns whose mean is at least as far from 0, for differences (..., n) of pairs."""
     x = np.asarray(values, dtype=float)
     n = x.shape[-1]
-    drawn = 2 ** (n - 1) > ENUMERATE
-    if drawn:
+    is_sample = 2 ** (n - 1) > ENUMERATE
+    if is_sample:
         signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(DRAWS, n))
     else:  # a pattern and its opposite are equally far from 0: the first sign can stay
         signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=n - 1)])
-    return _share_as_far(x, signs / n, x.mean(axis=-1), drawn)
+    return _share_as_far(x, signs / n, x.mean(axis=-1), is_sample)
 
 
 def _listed_labels(sizes: list[tuple[int, int]]) -> Array:
@@ -177,35 +176,35 @@ def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Arr
     return np.concatenate([rng.permuted(row, axis=1) for row in rows], axis=1)
 
 
-def _share_as_far(values: Array, weights: Array, observed: Array, drawn: bool) -> Array:
+def _share_as_far(values: Array, weights: Array, observed: Array, is_sample: bool) -> Array:
     flat = values.reshape(-1, values.shape[-1])
     far = np.abs(observed).reshape(-1, 1) - _TIE * np.abs(flat).max(axis=1, keepdims=True)
     rows = max(1, _CHUNK // len(weights))
     count = np.empty(len(flat))
     for i in range(0, len(flat), rows):
         count[i : i + rows] = (np.abs(flat[i : i + rows] @ weights.T) >= far[i : i + rows]).sum(axis=1)
-    share = (count + 1) / (len(weights) + 1) if drawn else count / len(weights)
+    share = (count + 1) / (len(weights) + 1) if is_sample else count / len(weights)
     return share.reshape(np.shape(observed))
 
 
 def jump_weights(steps: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, NDArray[np.int64]]:
-    """What turns one run's rows into its jump at each step: weights (m, rows) and rows a side (m, 2).
+    """The weights that turn one run's rows into its jump at each of some steps.
 
     Parameters
     ----------
-    steps : (rows,), or (m, rows) where each T has rows of its own; in environment steps.
+    steps : (rows,), in environment steps.
     at : (m,), the steps T at which to look.
     half : h in environment steps: rows with abs(s - T) <= h are fitted; one exactly at T counts as before.
 
     Returns
     -------
-    weights : (m, rows); `values @ weights.T` is b2 of y = b0 + b1 (s - T) + b2 D + b3 (s - T) D, D = 1[s > T].
-        NaN where a side has fewer than two rows.
+    weights : (m, rows); `values @ weights.T` is b2 of y = b0 + b1 (s - T) + b2 D + b3 (s - T) D, D = 1[s > T]; NaN where
+        a side has fewer than two rows.
     counts : (m, 2), the rows before and after within h.
 
     Notes
     -----
-    With the interaction the fit falls into one line a side (Xiao 2021), so b2 is the difference of their values at T.
+    With the interaction the fit falls into one line per side (Xiao 2021), so b2 is the difference of their values at T.
     """
     s, t = np.atleast_2d(np.asarray(steps, dtype=float)), np.atleast_1d(np.asarray(at, dtype=float))
     x = (s - t[:, None]) / half
@@ -230,21 +229,18 @@ def local_jumps(steps: ArrayLike, values: ArrayLike, at: ArrayLike, half: float)
 
     Parameters
     ----------
-    steps, values : (rows,), sorted by step.
-    at : (m,), the steps T at which to look.
-    half : h in environment steps.
+    steps, values : (rows,), sorted by step; `at` and `half` as in `jump_weights`.
 
     Returns
     -------
-    jumps : (m,), NaN where a side has fewer than two rows.
-    counts : (m, 2), the rows before and after within h.
+    jumps and counts : (m,), NaN where a side has fewer than two rows, and (m, 2), the rows before and after within h.
 
     Notes
     -----
     The sums of a least-squares line over rows i to j are differences of running sums; steps are taken from the middle
     of the run in units of h, and values from their mean, so that little is lost in the difference.
     """
-    s, y, t = (np.asarray(given, dtype=float) for given in (steps, values, at))
+    s, y, t = (np.asarray(array, dtype=float) for array in (steps, values, at))
     if not len(s):
         return np.full(len(t), np.nan), np.zeros((len(t), 2), dtype=np.int64)
     middle = (s[0] + s[-1]) / 2
@@ -253,13 +249,10 @@ def local_jumps(steps: ArrayLike, values: ArrayLike, at: ArrayLike, half: float)
     sums = np.zeros((4, len(s) + 1), dtype=np.longdouble)
     for total, part in zip(sums, (x, x * x, y - level, x * (y - level)), strict=True):
         np.cumsum(part, out=total[1:])
-    first, split, end = (
-        np.searchsorted(s, t - half),
-        np.searchsorted(s, t, "right"),
-        np.searchsorted(s, t + half, "right"),
-    )
-    ends = [_line_at(sums, at_x, *span) for span in ((first, split), (split, end))]
-    return (ends[1] - ends[0]).astype(float), np.stack([split - first, end - split], axis=1)
+    first = np.searchsorted(s, t - half)
+    split, end = (np.searchsorted(s, limit, "right") for limit in (t, t + half))
+    before, after = _line_at(sums, at_x, first, split), _line_at(sums, at_x, split, end)
+    return (after - before).astype(float), np.stack([split - first, end - split], axis=1)
 
 
 def _line_at(sums: NDArray[np.longdouble], at: Array, first: NDArray[np.int64], end: NDArray[np.int64]) -> Array:

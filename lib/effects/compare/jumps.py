@@ -1,7 +1,8 @@
-"""Designs without a control arm: the local jump at the detach, and the test of a step that was drawn at random."""
+"""Designs without a control arm: the local jump at the detach, and the test of a randomised detach step."""
 
 import math
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +47,11 @@ def jump(metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comp
     )
     if max(fewest) < SIDE_POINTS:
         return replace(comparison, refusal=_sparse(min(fewest), half))
-    excluded += [
-        Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half))
-        for run, rows in zip(runs, fewest, strict=True)
-        if rows < SIDE_POINTS
-    ]
+    sparse = [(run, rows) for run, rows in zip(runs, fewest, strict=True) if rows < SIDE_POINTS]
+    excluded += [Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half)) for run, rows in sparse]
     dense = [rows >= SIDE_POINTS for rows in fewest]
-    comparison = replace(
-        comparison,
-        units=tuple(unit for unit, kept in zip(comparison.units, dense, strict=True) if kept),
-        excluded=tuple(excluded),
-        values=tuple(size for (size, _), kept in zip(sizes, dense, strict=True) if kept),
-    )
+    units, values = compress(comparison.units, dense), compress((size for size, _ in sizes), dense)
+    comparison = replace(comparison, units=tuple(units), excluded=tuple(excluded), values=tuple(values))
     return over_runs(comparison, "runs")
 
 
@@ -79,7 +73,7 @@ def jump_of(run: RunRows, step: float, half: float) -> tuple[float, tuple[int, i
 
 
 def onset(task: Task, metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comparison:
-    """The mean jump at randomly drawn detach steps, against the same at steps redrawn from the design.
+    """The mean jump at randomised detach steps, against the same at steps redrawn from the design.
 
     p is the permutation's, exact for any curves; the interval is the t one of the runs' jumps. A verdict needs both.
     """
@@ -124,5 +118,5 @@ def redrawn_steps(task: Task, runs: int) -> NDArray[np.float64]:
     """Detach steps (draws, runs) redrawn from a task's uniform design, rounded to whole steps."""
     design = task.detach.randomised
     low, high = (design.low, design.high) if design else (0.0, 1.0)
-    drawn = np.random.default_rng(0).uniform(low, high, size=(estimators.DRAWS, runs))
-    return np.round(drawn * task.total_steps)
+    ratios = np.random.default_rng(0).uniform(low, high, size=(estimators.DRAWS, runs))
+    return np.round(ratios * task.total_steps)

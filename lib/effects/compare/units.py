@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.runs import History, Treatment
+from lib.runs import Treatment
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -54,12 +54,6 @@ def windows(task: Task, evidence: Evidence) -> Windows:
     return Windows(task.total_steps, steps(evidence.before), after, steps(evidence.settle))
 
 
-def load(history: History, runs: Sequence[str], keys: Sequence[str]) -> Rows:
-    """The raw rows of these runs and metrics, by (run, metric): steps and values as logged, in the order of steps."""
-    series = {(run_id, key): history.series(run_id, key) for run_id in runs for key in keys}
-    return {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
-
-
 @dataclass(frozen=True)
 class RunRows:
     """One run's usable rows of a metric, sorted by step, beside its detach step T (a control's is its counterpart's).
@@ -95,19 +89,17 @@ class RunRows:
         return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
 
 
-def run_rows(rows: Rows, run_id: str, seed: str, arm: str, detach_step: int, metric: Metric) -> RunRows:
+def run_rows(rows: Rows, metric: Metric, run_id: str, seed: str, arm: str, detach_step: int) -> RunRows:
     """A run's usable rows of a metric; empty where it logged none."""
     none = np.array([], dtype=np.int64), np.array([], dtype=np.float64)
     steps, values = rows.get((run_id, metric.key), none)
     log = metric.scale == "log"
     finite = np.isfinite(values)
     usable = finite & (values > 0) if log else finite
-    if not usable.all():
+    lost = int((~finite).sum()), int((finite & ~usable).sum())
+    if any(lost):
         steps, values = steps[usable], values[usable]
-    not_finite = int((~finite).sum())
-    return RunRows(
-        run_id, seed, arm, detach_step, steps, values, log, not_finite, len(usable) - not_finite - len(values)
-    )
+    return RunRows(run_id, seed, arm, detach_step, steps, values, log, *lost)
 
 
 @dataclass(frozen=True)
@@ -178,7 +170,7 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
 
     Parameters
     ----------
-    rows : as `load` gives them.
+    rows : by run and metric.
     keys : the study's metrics.
     treated : the treatments of one detached arm and of the controls.
 
