@@ -7,14 +7,26 @@ import pytest
 
 from lib.curves import View
 from lib.effects.compare import designs, jumps
-from lib.report import write_report
+from lib.report import render, write_report
 from lib.sources import fetch
 from lib.study import load_study
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """Count the calls of a function, wherever it was imported, by what `key` makes of its arguments."""
+def replace_function(monkeypatch):
+    """Replace a function wherever it was imported."""
+
+    def replace(function, other):
+        for module in [module for name, module in sys.modules.items() if name.startswith("lib.")]:
+            if getattr(module, function.__name__, None) is function:
+                monkeypatch.setattr(module, function.__name__, other)
+
+    return replace
+
+
+@pytest.fixture
+def counted(replace_function):
+    """Count the calls of a function by what `key` makes of its arguments."""
 
     def wrap(function, key):
         calls = Counter()
@@ -23,17 +35,14 @@ def counted(monkeypatch):
             calls[key(*arguments, **options)] += 1
             return function(*arguments, **options)
 
-        for module in [module for name, module in sys.modules.items() if name.startswith("lib.")]:
-            if getattr(module, function.__name__, None) is function:
-                monkeypatch.setattr(module, function.__name__, counting)
+        replace_function(function, counting)
         return calls
 
     return wrap
 
 
-def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted, monkeypatch, tmp_path):
-    for module in ("write", "page", "evidence"):
-        monkeypatch.setattr(sys.modules[f"lib.report.{module}"], "render", lambda chart, kind: b"<svg/>")
+def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted, replace_function, tmp_path):
+    replace_function(render, lambda *arguments, **options: b"<svg/>")  # drawing is slow and compares nothing
     study = load_study("demo")
     manifest = fetch(study)
     comparisons = counted(designs.compare, lambda data, metric, arm, pairing=True: (data.task, metric, arm, pairing))
