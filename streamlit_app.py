@@ -5,7 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from lib.app import session
+from lib.app.session.current import keep_opened, open_chosen
+from lib.app.session.memory import spare_modules
 from lib.app.widgets import export, fetching, notices, pickers, share, view_settings
 
 ASSETS = Path(__file__).parent / "assets"
@@ -60,7 +61,7 @@ PAGES = [
 
 page = st.navigation(PAGES)
 with st.sidebar:
-    opened = session.open_chosen(pickers.study_picker())
+    opened = open_chosen(pickers.study_picker())
     study, current = opened.study, opened.current
     if study is not None:
         fetching.freshness(study, opened.manifest)
@@ -68,7 +69,7 @@ with st.sidebar:
             fetching.live(study, current.manifest)
         view = view_settings.view_settings(current)
         opened = replace(opened, current=current and current.with_view(view))
-session.keep_opened(opened)
+keep_opened(opened)
 if study is not None and current is not None:
     notices.fetch_ended(study, current.manifest)
 notices.show()
@@ -80,4 +81,4 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
             share.share(opened)
             export.export(opened.current)
 page.run()
-session.spare_modules()
+spare_modules()

@@ -114,8 +114,8 @@ def measure(clock: Clock, page: str, study: object | None, repeats: int) -> tupl
     import streamlit as st
     from streamlit.testing.v1 import AppTest
 
-    from lib.app.session import SessionState, keys
-    from lib.app.session.state import KEY
+    from lib.app.session import keys
+    from lib.app.session.state import KEY, SessionState
 
     st.cache_data.clear()
     st.cache_resource.clear()

@@ -1,6 +1,6 @@
 import streamlit as st
 
-from lib.app import session
+from lib.app.session import cached_results
 from lib.app.widgets import effect, page_frame, pickers
 from lib.report import methods
 
@@ -8,7 +8,7 @@ current = page_frame.require_runs()
 study = current.study
 
 evidence = effect.windows(study)
-effects = session.analysis(current, evidence).effects
+effects = cached_results.analysis(current, evidence).effects
 if effects.is_empty():
     page_frame.nothing_detached()
     st.stop()

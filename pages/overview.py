@@ -1,7 +1,7 @@
 import polars as pl
 import streamlit as st
 
-from lib.app import session
+from lib.app.session import cached_results
 from lib.app.widgets import cards, charts, overview, page_frame
 from lib.report import methods
 
@@ -12,7 +12,7 @@ if study.hypothesis:
     st.markdown(f"*Hypothesis:* {study.hypothesis}")
 
 charts.axis_notes(current)
-effects = session.analysis(current, None).effects
+effects = cached_results.analysis(current, None).effects
 overview.answer(study, effects)
 for task in study.tasks:
     st.header(task.title, anchor=False)

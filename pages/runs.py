@@ -1,8 +1,7 @@
 import polars as pl
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
+from lib.app.session import cached_results, keys
 from lib.app.widgets import page_frame
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.tables import table
@@ -11,7 +10,7 @@ from lib.runs import never_logged
 
 current = page_frame.require_runs()
 study = current.study
-runs = session.runs(current)
+runs = cached_results.runs(current)
 links = {run.id: run.url for run in current.manifest.runs}
 
 for sentence in never_logged(study, current.manifest):
@@ -59,7 +58,7 @@ if not chosen:
 for run_id in dict.fromkeys(chosen):
     raw_points(current, run_id)
 
-dropped = session.unusable_values(current)
+dropped = cached_results.unusable_values(current)
 if dropped.height:
     st.header("Points no curve can show", anchor=False)
     table(dropped, alt="Points that are not finite or not positive, by run and metric")

@@ -1,13 +1,13 @@
 import streamlit as st
 
-from lib.app import session
+from lib.app.session.current import opened_study
 from lib.app.widgets import edit, fetching, new_study, page_frame
 from lib.app.widgets import study as study_widgets
 from lib.app.widgets.metric_form import add_metric
 from lib.report import methods
 from lib.study import to_toml, without_folders
 
-opened = session.opened()
+opened = opened_study()
 study, manifest = opened.study, opened.manifest
 if opened.message:
     st.error(opened.message, icon=":material/error:")

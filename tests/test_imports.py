@@ -37,9 +37,8 @@ def imports(name: str, lazily: bool = True) -> Iterator[str]:
 
 
 def package(name: str) -> str:
-    """The package whose face others import from: `lib.runs` of `lib.runs.store`, `lib.app.session` of a part of the app."""
-    parts = name.split(".")
-    return ".".join(parts[: 3 if parts[1:2] == ["app"] else 2])
+    """The package whose face others import from: `lib.runs` of `lib.runs.store`."""
+    return ".".join(name.split(".")[:2])
 
 
 @pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("lib.") and n != "lib.__main__"))
@@ -49,7 +48,7 @@ def test_other_packages_are_imported_from_their_face(name):
         for node in ast.walk(parsed(name))
         if isinstance(node, ast.ImportFrom)
         and node.module in FILES
-        and package(node.module) not in (package(name), node.module, "lib.app.widgets")
+        and package(node.module) not in (package(name), node.module)
     ]
     assert inside == []
 

@@ -7,7 +7,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
-from lib.app import session
+from lib.app.session import current, fetching
 from tests.support.app_kit import PAGES, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -237,17 +237,17 @@ def test_fetch_a_study_from_a_server(cloud):
 
 @pytest.mark.server
 def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
-    keep_opened = session.keep_opened
+    keep_opened = current.keep_opened
 
     def keep_when_fetched(opened):
-        job = session.job_of(opened.study)
+        job = fetching.job_of(opened.study)
         while job and job.is_running:
             time.sleep(0.01)
         keep_opened(opened)
 
     cloud.latency = 0.1
     at = visit("overview", study="detach_encoder")
-    monkeypatch.setattr(session, "keep_opened", keep_when_fetched)
+    monkeypatch.setattr(current, "keep_opened", keep_when_fetched)
     fine(at.button(key="first_fetch").click().run())
     assert [e.value for e in at.info] == []
     assert len(charts(at)) == 2

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib.app import session
-from lib.app.session import Current
+from lib.app.session import downloads
+from lib.app.session.current import Current
 from lib.charts.style import PALETTE
 from lib.curves import COLUMNS, View, study_curves, study_raw
 from lib.report import FORMATS, GRID_STEM, PRESETS, curve_names, figure_data, figure_of_stem, table
@@ -39,14 +39,14 @@ def demo() -> Current:
     return Current(study, fetch(study), "demo", is_public=True, view=View(seeds=True))
 
 
-def figure(demo: Current, name: str) -> session.FigureDownload:
+def figure(demo: Current, name: str) -> downloads.FigureDownload:
     """An exported figure by its name; those of a metric are of the first task's third metric."""
     stems = curve_names(demo.study)
     if name in stems:
-        return session.of_curves(demo, stems[name])
-    if name in (session.CLAIMS, session.QUADRANT):
-        return session.of_study(demo, name)
-    return session.of_metric(demo, demo.study.tasks[0], demo.study.metrics[2])[name]
+        return downloads.of_curves(demo, stems[name])
+    if name in (downloads.CLAIMS, downloads.QUADRANT):
+        return downloads.of_study(demo, name)
+    return downloads.of_metric(demo, demo.study.tasks[0], demo.study.metrics[2])[name]
 
 
 NAMES = {
@@ -64,7 +64,7 @@ NAMES = {
 
 
 def test_every_figure_has_a_name_and_a_file(demo):
-    assert list(session.of_metric(demo, demo.study.tasks[0], demo.study.metrics[2])) == list(NAMES)[5:]
+    assert list(downloads.of_metric(demo, demo.study.tasks[0], demo.study.metrics[2])) == list(NAMES)[5:]
     assert {name: figure(demo, name).stem for name in NAMES} == NAMES
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.app import session
+from lib.app.session import cached_results
 from lib.effects import StudyAnalysis
 from lib.effects.effects_table import EFFECTS
 from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
@@ -78,7 +78,7 @@ def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
     def nothing(current, evidence):
         return StudyAnalysis(current.study, (), (), EFFECTS.to_frame())
 
-    monkeypatch.setattr(session, "analysis", nothing)
+    monkeypatch.setattr(cached_results, "analysis", nothing)
     at = visit(page)
     assert at.info[0].value.startswith("No run of this study was detached: there is nothing to compare.")
     assert [link.proto.label for link in at.get("page_link")][:2] == ["Look at the runs", "Change the detach rule"]

@@ -51,9 +51,7 @@ def calls(monkeypatch, name: str) -> list[str]:
 
 
 def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
-    made = [
-        calls(monkeypatch, name) for name in ("study_effects", "task_bins", "seed_groups", "aggregate", "runs_table")
-    ]
+    made = [calls(monkeypatch, name) for name in ("analyse", "task_bins", "seed_groups", "aggregate", "runs_table")]
     entries = shared()
     visitor(monkeypatch, "second")
     assert drawn(visit("overview")) == demo

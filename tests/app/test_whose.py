@@ -34,7 +34,8 @@ def keys_script():
     """Writes the key that a visitor's study, and a shipped one, would be fetched with."""
     import streamlit as st
 
-    from lib.app.session import key_for, open_text, remember_key, study_named
+    from lib.app.session.access import key_for, remember_key
+    from lib.app.session.studies import open_text, study_named
 
     name = open_text(st.session_state["text"])
     if st.session_state.get("own"):
@@ -48,7 +49,8 @@ def opens_script():
     """Opens a study text or an uploaded file, and writes its name or what is wrong with it."""
     import streamlit as st
 
-    from lib.app.session import fetch_result, open_text, open_upload, study_named
+    from lib.app.session.fetching import fetch_result
+    from lib.app.session.studies import open_text, open_upload, study_named
     from lib.study import InputError
 
     upload = st.session_state.get("upload")

@@ -236,19 +236,19 @@ def test_an_opened_study_with_a_baseline_that_cannot_be_read(tmp_path):
 
 
 def test_a_hosted_deployment_refuses_a_study_that_names_a_baseline_of_its_own(monkeypatch, tmp_path):
-    from lib.app import session
+    from lib.app.session import studies
 
     monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
     monkeypatch.setattr(access.st, "session_state", {})
     cloud = NAMED.replace('kind = "offline"\npath = "wandb"', 'kind = "wandb"\nentity = "e"\nproject = "p"')
     with pytest.raises(StudyError, match=r"^This deployment opens no local paths"):
-        session.open_text(cloud)
-    assert session.open_text(cloud.split("[[tasks.baselines]]")[0]) == "small"
-    name = session.open_upload("b.zip", _bundle(tmp_path).read_bytes())
-    assert session.may_name_paths(session.study_named(name))
-    carried = session.study_named(name)
+        studies.open_text(cloud)
+    assert studies.open_text(cloud.split("[[tasks.baselines]]")[0]) == "small"
+    name = studies.open_upload("b.zip", _bundle(tmp_path).read_bytes())
+    assert access.may_name_paths(studies.study_named(name))
+    carried = studies.study_named(name)
     elsewhere = replace(carried.tasks[0], baselines=(Baseline("/etc/hostname"),))
-    assert not session.may_name_paths(replace(carried, tasks=(elsewhere,)))
+    assert not access.may_name_paths(replace(carried, tasks=(elsewhere,)))
 
 
 def test_an_exported_page_shows_what_was_drawn(tmp_path):

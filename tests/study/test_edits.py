@@ -6,7 +6,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import lib.study
-from lib.app import session
 from lib.app.session import access
 from lib.study import Baseline, DetachRule, Source, Task, edited, load_study, task_complaints, text_complaint, to_toml
 from lib.study.edits import line_of
@@ -104,9 +103,9 @@ def test_a_changed_study_of_wandb_keeps_its_baselines_where_they_lie(monkeypatch
     assert mine.at(mine.tasks[0].baselines[0].path) == shipped.at("curves/b.csv")
     monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
     monkeypatch.setattr(access.st, "session_state", {})
-    assert session.may_name_paths(mine)
+    assert access.may_name_paths(mine)
     other = replace(mine.tasks[0], baselines=(Baseline(str(tmp_path / "secret.csv")),))
-    assert not session.may_name_paths(replace(mine, tasks=(other,)))
+    assert not access.may_name_paths(replace(mine, tasks=(other,)))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
-from lib.app.session import SessionState, keys
-from lib.app.session.state import KEY
+from lib.app.session import keys
+from lib.app.session.state import KEY, SessionState
 from lib.curves import View
 from lib.study import Study
 from tests.support.wandb_server import FakeRun, WandbServer

@@ -97,7 +97,7 @@ def keep_opened(opened: Opened) -> None:
     state.opened, state.has_frame = opened, True
 
 
-def opened() -> Opened:
+def opened_study() -> Opened:
     """What the frame opened; a page asks once, before anything else.
 
     The first visitor of a fresh server who comes by a link to a page gets that page without its frame: until

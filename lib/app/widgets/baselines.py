@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import Current, keys
+from lib.app.session import keys, studies
+from lib.app.session.current import Current
 from lib.app.widgets import pickers
 from lib.study import InputError
 
@@ -23,15 +23,15 @@ def baselines(current: Current) -> None:
         )
         if file is not None and st.button("Draw it", icon=":material/add:", key=keys.BASELINE_ADD):
             try:
-                session.add_baseline(current.study, task, file.name, file.getvalue())
+                studies.add_baseline(current.study, task, file.name, file.getvalue())
             except InputError as error:
                 st.error(str(error), icon=":material/error:")
             else:
                 st.rerun()
-        if session.added_baselines(current.study):
+        if studies.added_baselines(current.study):
             st.button(
                 "Remove what was added",
                 icon=":material/delete:",
-                on_click=session.drop_baselines,
+                on_click=studies.drop_baselines,
                 args=(current.study,),
             )

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import Current, keys
+from lib.app.session import cached_results, keys
+from lib.app.session.current import Current
 from lib.charts import QUIET_ON, ChartSpec, text_styles
 from lib.study import Task
 
@@ -16,9 +16,9 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     A zoom is that of all families of the task: they are one chart. A brush sets the range of x of every chart. Sent to
     the server as it happens, a zoom would draw every chart of the page anew at each notch of the wheel, under the pointer.
     """
-    if "reward" in names and (complaint := session.baselines(current, task.key)[1]):
+    if "reward" in names and (complaint := cached_results.baselines(current, task.key)[1]):
         st.warning(complaint, icon=":material/warning:")
-    chart, missing = session.task_chart(current, task.key, names, height, brush=True)
+    chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
         render_chart(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
@@ -28,7 +28,7 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
 
 def axis_notes(current: Current) -> None:
     """What the view's x axis cannot show."""
-    if sentences := session.axis_notes(current):
+    if sentences := cached_results.axis_notes(current):
         st.info("  \n".join(sentences), icon=":material/schedule:")
 
 

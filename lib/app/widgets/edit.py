@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
+from lib.app.session import keys, studies
 from lib.app.widgets.metric_form import metric_rows
 from lib.app.widgets.study import open_buttons, open_with
 from lib.discover import Suggestion
@@ -29,7 +28,7 @@ def form(study: Study) -> None:
         changed = edited(study, title or study.title, hypothesis, metrics, tasks)
         missing = "" if title and metrics_are_valid and tasks_are_valid else "Mend what is marked above first."
         if open_buttons(changed, "Open as changed", "edit", missing):
-            open_with(lambda: session.open_study(changed))
+            open_with(lambda: studies.open_study(changed))
 
 
 def _metrics(study: Study, prefix: str) -> tuple[tuple[Metric, ...], bool]:

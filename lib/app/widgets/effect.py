@@ -5,8 +5,8 @@ from dataclasses import replace
 import polars as pl
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import Current, keys
+from lib.app.session import cached_effects, cached_results, keys
+from lib.app.session.current import Current
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.curves import Axis
@@ -59,7 +59,7 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
 
 def forest(current: Current, evidence: Evidence | None) -> None:
     """Every claim of the study on one axis."""
-    if figure := session.claims_figure(current, evidence):
+    if figure := cached_effects.claims_figure(current, evidence):
         _draw(figure)
 
 
@@ -78,7 +78,7 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
     with st.container(horizontal=True):
         reward = metric_picker(rewards, "Reward", keys.QUADRANT_REWARD, first=rewards[-1])
         loss = metric_picker(losses, "Loss", keys.QUADRANT_LOSS, first=losses[0])
-    figure = session.quadrant_figure(current, evidence, reward.key, loss.key)
+    figure = cached_effects.quadrant_figure(current, evidence, reward.key, loss.key)
     if figure is None:
         st.caption("No run has an effect in percent on both metrics.")
     else:
@@ -93,7 +93,7 @@ def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metr
 
 def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
     """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
-    task_analysis = session.analysis(current, evidence).task(task.key)
+    task_analysis = cached_results.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
     st.subheader(SEEDS, anchor=False)
     metric = metric_picker(current.study.metrics, "Metric", keys.EFFECT_METRIC, first=current.study.metrics[0])
@@ -101,7 +101,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
         return
-    figures = session.metric_figures(current, task.key, metric.key, evidence)
+    figures = cached_effects.metric_figures(current, task.key, metric.key, evidence)
     halves = st.grid(2, min_column_width=320)
     with halves.cell():
         _draw(figures[SEEDS])
@@ -176,7 +176,7 @@ def event_time(current: Current) -> None:
         if len(arms) > 1:
             arms = tuple(st.multiselect("Arms compared", arms, key=keys.EVENT_ARMS, placeholder="all arms")) or arms
     view = replace(current.view, x=_SINCE[unit], grid="aligned")
-    figure = session.event_figure(current.with_view(view), metric.key, tuple(arms))
+    figure = cached_effects.event_figure(current.with_view(view), metric.key, tuple(arms))
     if figure is None:
         st.caption(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach.")
     else:

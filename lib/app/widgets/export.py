@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import CLAIMS, EVIDENCE, QUADRANT, Current, FigureDownload, keys
+from lib.app.session import downloads, keys
+from lib.app.session.current import Current
+from lib.app.session.downloads import CLAIMS, EVIDENCE, QUADRANT, FigureDownload
 from lib.app.widgets import pickers, share
 from lib.report import FORMATS, MIME, PRESETS, TABLES, curve_names, table
 
@@ -31,10 +32,10 @@ def _figure(current: Current) -> None:
     names = [*stems, CLAIMS, QUADRANT, EVIDENCE]
     name = st.selectbox("Figure", names, key=keys.EXPORT_FIGURE)
     if name in stems:
-        figure: FigureDownload | None = session.of_curves(current, stems[name])
+        figure: FigureDownload | None = downloads.of_curves(current, stems[name])
     else:
         st.caption("Effects are drawn in the windows that the study declares.")
-        figure = _evidence(current) if name == EVIDENCE else session.of_study(current, name)
+        figure = _evidence(current) if name == EVIDENCE else downloads.of_study(current, name)
     if figure is None:
         st.info("Nothing to draw: no run counts before and after a detach. The Runs page says why.")
         return
@@ -49,7 +50,7 @@ def _evidence(current: Current) -> FigureDownload | None:
     task = pickers.task_choice(study, keys.EXPORT_TASK)
     names = {metric.name: metric for metric in study.metrics}
     metric = names[st.selectbox("Metric", list(names), key=keys.EXPORT_METRIC)]
-    found = session.of_metric(current, task, metric)
+    found = downloads.of_metric(current, task, metric)
     return found[st.selectbox("Drawing", list(found), key=keys.EXPORT_DRAWING)] if found else None
 
 
@@ -115,7 +116,7 @@ def _tables(current: Current) -> None:
     kind = right.selectbox("As", list(_MIME), key=keys.EXPORT_TABLE_FORMAT)
     st.download_button(
         f"{name}.{kind}",
-        data=lambda: _table(session.result_frame(current, name), kind),
+        data=lambda: _table(downloads.result_frame(current, name), kind),
         file_name=f"{name}.{kind}",
         mime=_MIME[kind],
         icon=":material/table:",

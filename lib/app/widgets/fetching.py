@@ -7,8 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
+from lib.app.session import access, fetching, keys
 from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
@@ -56,7 +55,7 @@ def live(study: Study, manifest: Manifest) -> None:
 
 @st.fragment(run_every="5s")
 def _follow(study: Study) -> None:
-    job = session.job_of(study)
+    job = fetching.job_of(study)
     if job and job.is_running:
         st.caption(f"Refreshing: {job.progress.message}")
         return
@@ -64,7 +63,7 @@ def _follow(study: Study) -> None:
         job.is_announced = True
         st.rerun()
     if job is None or time.monotonic() - job.ended > LIVE_EVERY:
-        session.start_fetch(study, is_quiet=True)
+        fetching.start_fetch(study, is_quiet=True)
     st.caption("Following running runs.")
 
 
@@ -89,15 +88,15 @@ def problems(study: Study, manifest: Manifest) -> None:
     st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
     run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
     if run_ids:
-        retry = partial(session.start_fetch, study, only=run_ids)
+        retry = partial(fetching.start_fetch, study, only=run_ids)
         _button(study, f"Retry {plural(len(run_ids), 'run')}", keys.RETRY, ":material/refresh:", retry)
 
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
-    if session.has_just_ended(study):
+    if fetching.has_just_ended(study):
         st.rerun()
-    job = session.job_of(study)
+    job = fetching.job_of(study)
     if job and job.is_running and not job.is_quiet:
         _progress(study)
     elif job and job.error:
@@ -108,7 +107,7 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
             icon=":material/cloud_download:",
         )
         fetch_button(study, "Fetch runs", keys.FIRST_FETCH)
-        if study.source.kind == "wandb" and session.key_for(study) is None:
+        if study.source.kind == "wandb" and access.key_for(study) is None:
             st.page_link("pages/study.py", label="Enter a W&B API key first", icon=":material/key:")
 
 
@@ -119,16 +118,16 @@ def _where(study: Study) -> str:
 
 def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> None:
     """A button that fetches in the background."""
-    _button(study, label, key, ":material/cloud_download:", partial(session.start_fetch, study, refresh=refresh))
+    _button(study, label, key, ":material/cloud_download:", partial(fetching.start_fetch, study, refresh=refresh))
 
 
 def _button(study: Study, label: str, key: str, icon: str, start: Callable[[], None]) -> None:
-    st.button(label, key=key, icon=icon, disabled=session.is_fetching(study), on_click=start)
+    st.button(label, key=key, icon=icon, disabled=fetching.is_fetching(study), on_click=start)
 
 
 @st.fragment(run_every="500ms")
 def _progress(study: Study) -> None:
-    job = session.job_of(study)
+    job = fetching.job_of(study)
     if job is None or not job.is_running:
         st.rerun()
     progress = job.progress

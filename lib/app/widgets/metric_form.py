@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
+from lib.app.session import keys, studies
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.study import open_with
 from lib.discover import Inspection, Suggestion, suggestions
@@ -77,4 +76,4 @@ def add_metric(study: Study, manifest: Manifest) -> None:
         metrics, is_valid = metric_rows([suggested[key] for key in chosen], {}, "add", labels)
         if st.button("Add to the study", keys.ADD_OPEN, icon=":material/check:", disabled=not (metrics and is_valid)):
             more = edited(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
-            open_with(lambda: session.open_study(more), fetch=True)
+            open_with(lambda: studies.open_study(more), fetch=True)

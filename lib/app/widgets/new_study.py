@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
+from lib.app.session import access, keys, studies
+from lib.app.session.state import session_state
 from lib.app.widgets.markdown import escaped, escaped_label
 from lib.app.widgets.metric_form import metric_rows
 from lib.app.widgets.study import key_form, open_buttons, open_with
@@ -45,7 +45,7 @@ def build() -> None:
     """Ask where runs are, list them, let the proposal be corrected, open it."""
     st.subheader("Propose a study from its runs", anchor=False)
     st.caption("The runs are listed, not fetched: you see what was found and what is assumed before a study is opened.")
-    has_folders = session.may_name_paths(study_at(Source(kind="offline", path="/")))
+    has_folders = access.may_name_paths(study_at(Source(kind="offline", path="/")))
     kinds = [label for label, kind in _KINDS.items() if kind != "offline" or has_folders]
     kind = _KINDS[st.segmented_control("The runs are in", kinds, default=kinds[0], key=keys.BUILD_KIND, required=True)]
     if kind == "wandb":
@@ -54,7 +54,7 @@ def build() -> None:
         _ask_bundle()
     elif has_folders:
         _ask_folder()
-    state = session.session_state()
+    state = session_state()
     if state.inspection is not None:
         _proposal(state.inspection, f"build{state.inspections}")
 
@@ -75,7 +75,7 @@ def _ask_address() -> None:
         _error(error)
         return
     key_form(server, "build_key")
-    key = session.own_key(server)
+    key = access.own_key(server)
     if key is None:
         st.caption("Only your own key is used for a place that you bring.")
         return
@@ -90,14 +90,14 @@ def _ask_folder() -> None:
 def _ask_bundle() -> None:
     file = st.file_uploader("A bundle (.zip)", type=["zip"], key=keys.BUILD_BUNDLE)
     if file is not None:
-        _list_button(":material/inventory_2:", lambda: inspect_bundle(session.keep_upload(file.getvalue())))
+        _list_button(":material/inventory_2:", lambda: inspect_bundle(studies.keep_upload(file.getvalue())))
 
 
 def _list_button(icon: str, inspect: Callable[[], Inspection], disabled: bool = False) -> None:
     """A button that lists the runs and keeps the list for this session, or says why there is none."""
     if not st.button("List the runs", key=keys.BUILD_LIST, icon=icon, disabled=disabled):
         return
-    state = session.session_state()
+    state = session_state()
     state.inspection = None
     try:
         with st.spinner("Listing the runs"):
@@ -133,7 +133,7 @@ def _proposal(inspection: Inspection, prefix: str) -> None:
         st.warning(escaped(question), icon=":material/help:")
     hint = "" if is_valid and not proposal.questions else "Answer what is asked above first."
     if open_buttons(proposal.study, "Open this study", prefix, hint):
-        open_with(lambda: session.open_text(to_toml(proposal.study)), fetch=True)
+        open_with(lambda: studies.open_text(to_toml(proposal.study)), fetch=True)
 
 
 def _choose_keys(inspection: Inspection, prefix: str) -> dict[str, str]:

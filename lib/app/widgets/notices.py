@@ -2,19 +2,20 @@
 
 import streamlit as st
 
-from lib.app import session
+from lib.app.session import fetching
+from lib.app.session.state import session_state
 from lib.runs import Manifest
 from lib.study import Study
 
 
 def note(text: str, icon: str) -> None:
     """Say on the next run that something happened; from a callback, or before a rerun."""
-    session.session_state().notices.append((text, icon))
+    session_state().notices.append((text, icon))
 
 
 def show() -> None:
     """Show the notices that wait."""
-    state = session.session_state()
+    state = session_state()
     for text, icon in state.notices:
         st.toast(text, icon=icon)
     state.notices = []
@@ -22,7 +23,7 @@ def show() -> None:
 
 def fetch_ended(study: Study, manifest: Manifest) -> None:
     """Say once that a fetch that the visitor asked for has ended; one that failed has its error on the page."""
-    job = session.job_of(study)
+    job = fetching.job_of(study)
     if job is None or job.is_running or job.is_quiet or job.error or job.is_announced:
         return
     job.is_announced = True

@@ -5,7 +5,8 @@ from typing import Literal
 import polars as pl
 import streamlit as st
 
-from lib.app.session import Current, keys
+from lib.app.session import keys
+from lib.app.session.current import Current
 from lib.app.widgets import cards, page_frame
 from lib.app.widgets import charts as charts_widgets
 from lib.charts import FAMILIES

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import Current
+from lib.app.session.current import Current, opened_study
 from lib.app.widgets.fetching import fetch_panel, problems
 
 
@@ -15,7 +14,7 @@ def explanation(text: str) -> None:
 
 def require_runs() -> Current:
     """The current study with its runs; where there are none, say what to do and stop the page."""
-    opened = session.opened()
+    opened = opened_study()
     if opened.message:
         st.error(opened.message, icon=":material/error:")
     if opened.study is None:

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
+from lib.app.session import keys, studies
 from lib.study import Study, Task
 
 _ALL = "All tasks"
@@ -11,9 +10,9 @@ _ALL = "All tasks"
 
 def study_picker() -> str:
     """The study, kept in the URL."""
-    session.apply_choice()
+    studies.apply_choice()
     explanation = "Studies in studies/, and those you opened on the Study page."
-    return st.selectbox("Study", session.study_names(), key=keys.STUDY, bind="query-params", help=explanation)
+    return st.selectbox("Study", studies.study_names(), key=keys.STUDY, bind="query-params", help=explanation)
 
 
 def task_picker(study: Study) -> Task:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lib import runs
-from lib.app import session
-from lib.app.session import Current, keys
+from lib.app.session import cached_results, keys
+from lib.app.session.current import Current
 from lib.app.widgets import notices
 from lib.app.widgets.tables import table
 from lib.formatting import plural
@@ -30,7 +30,7 @@ def raw_points(current: Current, run_id: str) -> None:
     with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
         if run.url:
             st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
-        table(session.points(current, run_id), alt=f"Every logged point of run {run.id}")
+        table(cached_results.points(current, run_id), alt=f"Every logged point of run {run.id}")
 
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:

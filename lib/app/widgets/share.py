@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import Current, Opened, keys
+from lib.app.session import cached_results, downloads, keys, studies
+from lib.app.session.current import Current, Opened
 from lib.effects import ALL_TASKS, claim
 from lib.report import bibtex, citation, view_link
 from lib.study import Study, to_toml, without_folders
@@ -27,14 +27,14 @@ def _link(study: Study) -> None:
     query = st.query_params
     pairs = [(name, value) for name in query for value in query.get_all(name)]
     _copied(view_link(st.context.url or "", pairs))
-    if session.is_own(study):
+    if studies.is_own(study):
         st.caption(":orange[This study is open in your session only: send its bundle or study file with the link.]")
     else:
         st.caption("Opens this page with these settings. No key is in it.")
 
 
 def _claim(current: Current) -> None:
-    study, effects = current.study, session.analysis(current, None).effects
+    study, effects = current.study, cached_results.analysis(current, None).effects
     if effects.is_empty():
         return
     rows = effects.to_dicts()
@@ -93,7 +93,7 @@ def files(opened: Opened, prefix: str) -> None:
         if current is not None and current.manifest.runs:
             st.download_button(
                 "Bundle (.zip)",
-                data=lambda: session.bundle_bytes(current),
+                data=lambda: downloads.bundle_bytes(current),
                 file_name=f"{study.name}.zip",
                 icon=":material/inventory_2:",
                 key=f"{prefix}_bundle",
@@ -107,7 +107,7 @@ def report(current: Current, prefix: str) -> None:
     """The whole study as one self-contained page."""
     st.download_button(
         "Report (.html)",
-        data=lambda: session.report_html(current),
+        data=lambda: downloads.report_html(current),
         file_name="report.html",
         mime="text/html",
         icon=":material/article:",

@@ -6,10 +6,12 @@ from functools import partial
 import polars as pl
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import keys
-from lib.app.widgets import fetching, notices
+from lib.app.session import access, fetching, keys, studies
+from lib.app.session.current import Opened
+from lib.app.session.state import session_state
+from lib.app.widgets import notices
 from lib.app.widgets import share as share_widgets
+from lib.app.widgets.fetching import fetch_button
 from lib.app.widgets.tables import table
 from lib.runs import Manifest, clear
 from lib.sources import server_of
@@ -24,10 +26,10 @@ def source(study: Study, manifest: Manifest | None) -> None:
         _key(study)
     if study.source.kind != "bundle":
         with st.container(horizontal=True):
-            fetching.fetch_button(study, "Fetch what is new", keys.FETCH_NEW)
-            fetching.fetch_button(study, "Fetch everything again", keys.FETCH_ALL, refresh=True)
+            fetch_button(study, "Fetch what is new", keys.FETCH_NEW)
+            fetch_button(study, "Fetch everything again", keys.FETCH_ALL, refresh=True)
         label = "Give up on a run after so many seconds without progress"
-        st.number_input(label, 5, value=session.DEADLINE, key=keys.DEADLINE, persist_state="session")
+        st.number_input(label, 5, value=fetching.DEADLINE, key=keys.DEADLINE, persist_state="session")
     if manifest is not None:
         st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
 
@@ -40,22 +42,22 @@ def _address(study: Study) -> str:
         return f"W&B project `{study.source.entity}/{study.source.project}` on {server_of(study)}; sweeps: {sweeps}."
     if kind == "offline":
         return f"Local wandb folder `{path}`."
-    return f"Bundle `{path if session.is_shipped(study) else 'that you opened'}`."
+    return f"Bundle `{path if access.is_shipped(study) else 'that you opened'}`."
 
 
 def _key(study: Study) -> None:
     """The key that is used for the study's server, and the visitor's own."""
     server = server_of(study)
-    if not session.own_key(server) and session.key_for(study):
+    if not access.own_key(server) and access.key_for(study):
         st.badge("this deployment's key is in use", icon=":material/key:", color="blue")
     key_form(server, "key_form")
 
 
 def key_form(server: str, name: str) -> None:
     """A visitor's own key for a server: kept in this session's memory, never shown again."""
-    if session.own_key(server):
+    if access.own_key(server):
         st.badge("your key is in use", icon=":material/key:", color="green")
-        forget = partial(session.remember_key, server, "")
+        forget = partial(access.remember_key, server, "")
         st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
         return
     with st.form(name, border=True, clear_on_submit=True):
@@ -65,7 +67,7 @@ def key_form(server: str, name: str) -> None:
             help="Kept in this browser session only: not stored, not in the address, not shown to anyone else.",
         )
         if st.form_submit_button("Use this key", icon=":material/key:"):
-            session.remember_key(server, key.strip())
+            access.remember_key(server, key.strip())
             st.rerun()
 
 
@@ -96,7 +98,7 @@ def rule_text(rule: DetachRule) -> str:
 
 def stored(study: Study) -> None:
     """The runs in this visitor's store, and a way to clear it."""
-    folders = session.stored_usage(study)
+    folders = fetching.stored_usage(study)
     if not folders:
         return
     st.subheader("Stored", anchor=False)
@@ -105,11 +107,11 @@ def stored(study: Study) -> None:
             st.markdown(f"`{usage.project}`: {usage.runs} runs, {usage.bytes / 1024**2:.1f} MB")
             if st.button("Clear", key=f"clear_{usage.folder.name}", icon=":material/delete:"):
                 clear(usage.folder)
-                session.forget_fetch(study)
+                fetching.forget_fetch(study)
                 st.rerun()
 
 
-def share(opened: session.Opened) -> None:
+def share(opened: Opened) -> None:
     """The study as files to hand on."""
     st.subheader("Share", anchor=False)
     st.caption("The page's address reproduces the view. The bundle opens anywhere, with no key.")
@@ -123,7 +125,7 @@ def another() -> None:
     with st.container():
         files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key=keys.STUDY_UPLOAD)
         if files is not None and st.button("Open the file", icon=":material/folder_open:"):
-            open_with(lambda: session.open_upload(files.name, files.getvalue()))
+            open_with(lambda: studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
         complaint, line = text_complaint(text) if text else ("", None)
@@ -132,7 +134,7 @@ def another() -> None:
             if line is not None:
                 st.code(text.splitlines()[line - 1], language="toml")
         if st.button("Check and open", icon=":material/check:", disabled=bool(complaint) or not text):
-            open_with(lambda: session.open_text(text))
+            open_with(lambda: studies.open_text(text))
 
 
 def edit(study: Study) -> None:
@@ -167,11 +169,11 @@ def open_with(opening: Callable[[], str], fetch: bool = False) -> None:
     except InputError as error:
         st.error(str(error), icon=":material/error:")
         return
-    study = session.study_named(name)
+    study = studies.study_named(name)
     if fetch:
-        session.session_state().inspection = None
-        if study.source.kind == "wandb" and session.key_for(study):
-            session.start_fetch(study)
-    session.choose(name)
+        session_state().inspection = None
+        if study.source.kind == "wandb" and access.key_for(study):
+            fetching.start_fetch(study)
+    studies.choose(name)
     notices.note(f"Opened {study.title}", ":material/check_circle:")
     st.rerun()

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lib.app import session
-from lib.app.session import Current, keys
+from lib.app.session import cached_results, keys
+from lib.app.session.current import Current
 from lib.curves import View
 from lib.runs import arms_of
 
@@ -83,7 +83,7 @@ def _color_by(current: Current | None) -> str:
     """What gives every run's own line its colour; empty where runs have no such lines."""
     if current is None:
         return ""
-    options = [_NOTHING, *session.keys_to_color_by(current)]
+    options = [_NOTHING, *cached_results.keys_to_color_by(current)]
     chosen = st.selectbox("Colour every run by", options, key=keys.COLOR, bind="query-params", help=_COLOR_HELP)
     return "" if chosen == _NOTHING else chosen
 
