@@ -90,6 +90,7 @@ def test_the_grid_in_every_format(chrome, overview, tmp_path):
     assert sorted(row[:2] for row in in_file) == sorted(row[:2] for row in on_screen)
     tree = ElementTree.fromstring(files["svg"])
     assert cell_titles(["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]) == TITLES
+    assert b"@font-face" not in files["svg"] and b"http" not in files["svg"].replace(b"http://www.w3.org", b"")
     words = " ".join(read_with("pdftotext", tmp_path / f"{GRID}.pdf", "-").split())
     assert [title for title in TITLES if title not in words] == []
     assert files["png"].startswith(b"\x89PNG")
@@ -97,6 +98,21 @@ def test_the_grid_in_every_format(chrome, overview, tmp_path):
     assert width > 2000 and height > 2000
     cells = [cell for row in json.loads(files["json"])["vconcat"] for cell in row["hconcat"]]
     assert [cell["title"]["text"] for cell in cells] == TITLES
+
+
+def test_the_grid_as_a_pdf_for_a_paper_has_its_width_its_fonts_and_its_footer(overview, tmp_path):
+    overview.select("Figure", "Grid of all tasks")
+    overview.select("Made for", "paper, two columns")
+    overview.select("Format", "pdf")
+    name, content = download(overview, "Figure (.pdf)")
+    (tmp_path / name).write_bytes(content)
+    size = read_with("pdfinfo", tmp_path / name).split("Page size:")[1].split()
+    assert float(size[0]) == pytest.approx(6.75 * 72, abs=4)
+    fonts = [line.split() for line in read_with("pdffonts", tmp_path / name).splitlines()[2:]]
+    assert fonts and all("Liberation" in font[0] and font[-5] == "yes" for font in fonts)
+    text = " ".join(read_with("pdftotext", tmp_path / name, "-").split())
+    assert "Detach Encoder Demo. 32 runs, fetched 2026-11-22" in text
+    overview.select("Made for", "notebook")
 
 
 def test_the_table_of_curves_holds_the_numbers_of_every_chart(overview):
