@@ -69,13 +69,13 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def series(path: Path) -> Series:
-    found: Series = {}
+    points: Series = {}
     for record in records(path):
         if record.WhichOneof("record_type") == "history":
             row = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
             for key in row.keys() - {"_step", "_timestamp", "_runtime"}:
-                found.setdefault(key, {})[row["_step"]] = row[key]
-    return found
+                points.setdefault(key, {})[row["_step"]] = row[key]
+    return points
 
 
 def run_record(path: Path) -> Record:
@@ -107,9 +107,9 @@ def test_the_run_record_says_its_sweep_and_treatment(
 ) -> None:
     run = run_record(pair[arm])
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
-    said = [config[key] for key in ("task", "seed", "steps", "detach_encoder_ratio", "detach_step")]
+    values = [config[key] for key in ("task", "seed", "steps", "detach_encoder_ratio", "detach_step")]
     assert (run.sweep_id, run.run_group) == ("cart0001", "cart0001")
-    assert said == ["cartpole-swingup", 1, 2_000, ratio, step]
+    assert values == ["cartpole-swingup", 1, 2_000, ratio, step]
 
 
 def test_both_arms_share_every_value_until_the_detach_and_part_after_it(pair: dict[str, Path]) -> None:
@@ -165,14 +165,14 @@ def test_training_stops_only_between_episodes() -> None:
         list(Trainer(CONFIG).rows(900))
 
 
-def test_drawn_detach_steps_are_reproducible_and_within_the_design() -> None:
+def test_random_detach_steps_are_reproducible_and_within_the_design() -> None:
     steps = [draw_detach_step(seed, 100_000) for seed in range(2_000)]
     assert steps == [draw_detach_step(seed, 100_000) for seed in range(2_000)]
     assert 30_000 <= min(steps) < 30_200 and 69_800 < max(steps) <= 70_000
     assert abs(sum(steps) / len(steps) - 50_000) < 1_000
 
 
-def test_demo_is_twelve_fork_pairs_and_eight_drawn_onsets() -> None:
+def test_the_demo_is_twelve_fork_pairs_and_eight_random_onsets() -> None:
     jobs = demo_jobs(parse_seeds("1-6"))
     pairs, onsets = [job for job in jobs if job.fork], [job for job in jobs if not job.fork]
     assert jobs == pairs + onsets

@@ -7,21 +7,21 @@ from pathlib import Path
 from tests.support.browser import ROOT, TITLES, Server, Visitor, browser, chromium
 
 
-def take(folder: Path) -> list[Path]:
-    """Draw every page of the demo in both themes; the files written."""
-    written = []
+def take_screenshots(folder: Path) -> list[Path]:
+    """Write a picture of every page of the demo in both themes; the paths written."""
+    paths = []
     with tempfile.TemporaryDirectory() as temporary, Server(Path(temporary)) as server, browser() as chrome:
         for scheme in ("light", "dark"):
             with Visitor(chrome, server, color_scheme=scheme) as visitor:
                 visitor.open()
                 for name, title in TITLES.items():
                     visitor.follow(title)
-                    written.append(visitor.screenshot(f"{name}_{scheme}", folder))
-    return written
+                    paths.append(visitor.screenshot(f"{name}_{scheme}", folder))
+    return paths
 
 
 if __name__ == "__main__":
     if chromium() is None:
         sys.exit("Chromium is needed: install it, or name its program in the environment variable CHROMIUM.")
-    for path in take(ROOT / (sys.argv[1] if len(sys.argv) > 1 else "assets")):
+    for path in take_screenshots(ROOT / (sys.argv[1] if len(sys.argv) > 1 else "assets")):
         sys.stdout.write(f"{path.relative_to(ROOT)}\n")

@@ -10,7 +10,7 @@ from tests.support.browser import REQUIRED
 
 
 def read_with(tool: str, path: Path, *more: str) -> str:
-    """What one of poppler's tools says of a file."""
+    """The output of one of poppler's tools for a file."""
     if not shutil.which(tool):
         assert not REQUIRED, f"{tool} is required here and was not found: install poppler-utils"
         pytest.skip(f"{tool} is not installed")
