@@ -63,7 +63,7 @@ def test_a_click_on_a_legend_isolates_and_a_second_one_ends_it(visitor):
 
 def test_a_coloured_line_names_its_run_and_a_legend_value_isolates_its_runs(visitor):
     visitor.open("losses", color="detach_step")
-    text = point_at(visitor, "hover_touch")
+    text = point_at(visitor, "hover_run")
     assert text.startswith("run acro0001-s")
     assert "seed " in text
     assert "detach_step " in text
