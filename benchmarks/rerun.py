@@ -59,8 +59,8 @@ def make_study(folder: Path, runs: int, rows: int) -> Path:
         raw = pl.DataFrame({"_step": step, **values}).with_columns(pl.col(list(every)).fill_nan(None))
         config = {"task": task.name, "seed": number // 2, "steps": rows, "detach_encoder_ratio": 0.5 * (number % 2)}
         run = Run(f"run{number}", state="finished", config=config, sweep_id=task.sweep_id[0], tasks=(task.key,))
-        history, drops = normalise(run.id, raw, list(every))
-        made.append(write_run(folder / "raw", describe(run, history, drops, list(every), ("_step",)), history))
+        points, drops = normalise(raw, list(every))
+        made.append(write_run(folder / "raw", describe(run, points, drops, list(every), ("_step",)), points))
     manifest = Manifest("large", {"kind": "benchmark"}, "2026-01-01T00:00:00+00:00", str(folder / "raw"), tuple(made))
     write_bundle(study, manifest, folder / "bundle")
     return folder / "bundle"

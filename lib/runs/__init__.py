@@ -4,7 +4,7 @@ from lib.runs.atomic import Staged, StoreError, put, stage
 from lib.runs.audit import config_differences, never_logged, runs_table, unusable_points
 from lib.runs.detach import Treatment, anchor, arms_of, of_task, treatments, value_text
 from lib.runs.model import SCHEMA_VERSION, Drop, Manifest, Problem, Run, manifest_from
-from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, normalised, numeric, raw_frame
+from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, numeric, raw_frame
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.schema import HISTORY, Points, points_of
@@ -34,7 +34,6 @@ __all__ = [
     "manifest_from",
     "never_logged",
     "normalise",
-    "normalised",
     "numeric",
     "of_task",
     "points_of",

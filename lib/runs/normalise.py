@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from lib.runs.model import Drop, Run
-from lib.runs.schema import Points, points_of, table
+from lib.runs.schema import Points
 
 TIMESTAMP = "_timestamp"
 _TEXT_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -59,18 +59,6 @@ def numeric(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
 
 
 def normalise(
-    run_id: str,
-    raw: pl.DataFrame,
-    metrics: Sequence[str],
-    step_keys: Sequence[str] = ("_step",),
-    bad: Mapping[str, int] | None = None,
-) -> tuple[pl.DataFrame, tuple[Drop, ...]]:
-    """Turn raw rows of one run into its history: `normalised` as a table with the columns of `HISTORY`."""
-    points, drops = normalised(raw, metrics, step_keys, bad)
-    return table(run_id, points), drops
-
-
-def normalised(
     raw: pl.DataFrame,
     metrics: Sequence[str],
     step_keys: Sequence[str] = ("_step",),
@@ -182,13 +170,12 @@ def _bare_steps(raw: pl.DataFrame, metrics: list[str], steps: list[str]) -> pl.D
 
 def describe(
     run: Run,
-    history: pl.DataFrame | Sequence[Points],
+    points: Sequence[Points],
     drops: Sequence[Drop],
     fetched: Sequence[str],
     step_key: Sequence[str],
 ) -> Run:
     """The run with what its history says of it: step range, points by metric, drops."""
-    points = points_of(history) if isinstance(history, pl.DataFrame) else history
     rows: dict[str, int] = {}
     for p in points:
         if p.metric is not None:

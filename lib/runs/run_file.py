@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,12 +18,12 @@ from lib.formatting import file_name
 from lib.runs.atomic import Staged, StoreError, stage
 from lib.runs.model import Run, run_from
 from lib.runs.reader import LAYOUT
-from lib.runs.schema import Points, points_of
+from lib.runs.schema import Points
 
-_META, _EXTRA, _SUM = "run", "extra", "crc32"
-#: Where a file's footer has the checksum of the file, that of the file with this in its place.
-_UNSUMMED = b"checksum of this file: 00000000"
-_BLOCK, _TRAILER = 1 << 17, 8
+_META, _EXTRA, _CHECKSUM = "run", "extra", "crc32"
+#: The footer of a file holds its checksum: that of the file with this in the checksum's place. It covers the footer
+#: too, which the checksums that Parquet has for its pages do not.
+_BLANK = b"checksum of this file: 00000000"
 #: Numbers that change little from row to row: smaller and faster than Arrow's default. What is fetched is written once
 #: and read often, so that speed comes before the last tenth of size.
 _FORMAT: dict[str, Any] = {
@@ -45,45 +44,42 @@ def run_file_name(run_id: str) -> str:
     return f"{safe}{mark}.parquet"
 
 
-def write_run(
-    folder: Path, run: Run, history: pl.DataFrame | Sequence[Points], extra: Mapping[str, str] | None = None
-) -> Run:
+def write_run(folder: Path, run: Run, points: Sequence[Points], extra: Mapping[str, str] | None = None) -> Run:
     """Write a run's history and its description as one file; the run returned names it.
 
     `extra` is whatever the source wants to find again with `read_extra`.
     """
-    run, staged = stage_run(folder, run, history, extra)
+    run, staged = stage_run(folder, run, points, extra)
     staged.settle()
     return run
 
 
 def stage_run(
-    folder: Path, run: Run, history: pl.DataFrame | Sequence[Points], extra: Mapping[str, str] | None = None
+    folder: Path, run: Run, points: Sequence[Points], extra: Mapping[str, str] | None = None
 ) -> tuple[Run, Staged]:
     """`write_run`, but for putting the file in its place: waiting for the disk can be left for later."""
     run = replace(run, file=run_file_name(run.id))
-    points = points_of(history) if isinstance(history, pl.DataFrame) else history
     meta = {_META: json.dumps(asdict(run), default=str), _EXTRA: json.dumps(dict(extra or {}))}
+    return run, stage(folder / run.file, lambda path: path.write_bytes(_content(run.id, points, meta)))
 
-    return run, stage(folder / run.file, lambda aside: _write_points(aside, run.id, points, meta))
 
-
-def _write_points(path: Path, run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> None:
-    """The stretches one after the other, each in row groups of its own."""
-    schema, sink, metrics = _schema(points), pa.BufferOutputStream(), list[str | None]()
-    with pq.ParquetWriter(sink, schema, **_FORMAT) as writer:
+def _content(run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> bytes:
+    """A run's file: one metric after the other, each in row groups of its own."""
+    schema, file, metrics = _schema(points), io.BytesIO(), list[str | None]()
+    with pq.ParquetWriter(file, schema, **_FORMAT) as writer:
         for p in points:
             arrow = _arrow(run_id, p, schema)
             for start in range(0, len(arrow), _ROWS):
                 writer.write_table(arrow.slice(start, _ROWS), row_group_size=_ROWS)
                 metrics.append(p.metric)
-        writer.add_key_value_metadata({**meta, LAYOUT: json.dumps({"metrics": metrics}), _SUM: _UNSUMMED.decode()})
-    content = memoryview(sink.getvalue())
-    at = _footer(bytes(content[-_TRAILER:]), len(content))
-    body, footer = content[:at], bytes(content[at:])
-    with path.open("wb") as file:
-        file.write(body)
-        file.write(footer.replace(_UNSUMMED, _summed(footer, zlib.crc32(body)).encode(), 1))
+        layout = json.dumps({"metrics": metrics})
+        writer.add_key_value_metadata({**meta, LAYOUT: layout, _CHECKSUM: _BLANK.decode()})
+    return _with_checksum(file.getvalue())
+
+
+def _with_checksum(content: bytes) -> bytes:
+    """A file's content with its checksum in place of the blank one."""
+    return content.replace(_BLANK, _BLANK[:-8] + f"{zlib.crc32(content):08x}".encode())
 
 
 def _schema(points: Sequence[Points]) -> pa.Schema:
@@ -130,9 +126,7 @@ def read_run(path: Path) -> Run:
 def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
     """The same, and what its source wrote beside it."""
     try:
-        meta = pl.read_parquet_metadata(path)
-        with path.open("rb", buffering=0) as file:
-            _verify(file, meta)
+        meta = _verified_metadata(path.read_bytes())
         return run_from(json.loads(meta[_META])), json.loads(meta.get(_EXTRA, "{}"))
     except _DAMAGE as error:
         raise _damaged(path, error) from None
@@ -141,39 +135,23 @@ def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
 def is_whole(content: bytes) -> bool:
     """Whether a run's file, of which this is the content, is what was written."""
     try:
-        _verify(io.BytesIO(content), pl.read_parquet_metadata(io.BytesIO(content)))
+        _verified_metadata(content)
     except _DAMAGE:
         return False
     return True
 
 
-def _verify(file: io.RawIOBase | io.BytesIO, meta: Mapping[str, str]) -> None:
-    """Raise ValueError or what Arrow does where a file is not what was written."""
-    if _SUM not in meta:
-        # Written before there was one checksum of all: each page has its own.
-        paged = pq.ParquetFile(file, page_checksum_verification=True)
-        for group in range(paged.num_row_groups):
-            paged.read_row_group(group, use_threads=False)
-        return
-    size = file.seek(-_TRAILER, os.SEEK_END) + _TRAILER
-    at = _footer(file.read(_TRAILER) or b"", size)
-    file.seek(0)
-    found = 0
-    for start in range(0, at, _BLOCK):
-        found = zlib.crc32(file.read(min(_BLOCK, at - start)) or b"", found)
-    footer = (file.read() or b"").replace(meta[_SUM].encode(), _UNSUMMED, 1)
-    if meta[_SUM] != _summed(footer, found):
-        raise ValueError("checksum")
+def _verified_metadata(content: bytes) -> dict[str, str]:
+    """The metadata of a file; one of `_DAMAGE` where its checksum is not that of its content.
 
-
-def _footer(trailer: bytes, size: int) -> int:
-    """Where a Parquet file's footer begins."""
-    return max(0, size - _TRAILER - int.from_bytes(trailer[:4], "little"))
-
-
-def _summed(footer: bytes, before: int) -> str:
-    """The checksum of a file as its footer has it, from that of what comes before the footer."""
-    return f"{_UNSUMMED[:-8].decode()}{zlib.crc32(footer, before):08x}"
+    Files of the first version, which have neither a checksum nor a layout, are only looked at.
+    """
+    meta = pl.read_parquet_metadata(io.BytesIO(content))
+    if _CHECKSUM in meta or LAYOUT in meta:
+        blank = content.replace(meta[_CHECKSUM].encode(), _BLANK)
+        if _with_checksum(blank) != content:
+            raise ValueError("checksum")
+    return meta
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:

@@ -1,6 +1,5 @@
 """The history table: one row per run, metric and step; and its rows one metric at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -24,16 +23,6 @@ class Points:
 
     metric: str | None
     frame: pl.DataFrame
-
-
-def table(run_id: str, points: Sequence[Points]) -> pl.DataFrame:
-    """A run's points as one table with the columns `HISTORY`."""
-    names = pl.lit(run_id).alias("run_id")
-    frames = [
-        p.frame.select(names, pl.lit(p.metric, dtype=pl.String).alias("metric"), "step", "value", "time")
-        for p in points
-    ]
-    return pl.concat([pl.DataFrame(schema=HISTORY), *frames])
 
 
 def points_of(history: pl.DataFrame) -> list[Points]:

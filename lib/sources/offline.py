@@ -99,9 +99,9 @@ def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run 
     # What another study asked of the run stays in its file, which that study may still be reading.
     keys = tuple(dict.fromkeys((*study.history_keys, *(held.fetched if held else ()))))
     raw, bad = raw_frame(log.rows, [*study.step_key, TIMESTAMP, *keys])
-    history, drops = normalise(run.id, raw, keys, study.step_key, bad)
-    run = describe(run, history, drops, keys, study.step_key)
-    return _placed(study, write_run(folder, run, history))
+    points, drops = normalise(raw, keys, study.step_key, bad)
+    run = describe(run, points, drops, keys, study.step_key)
+    return _placed(study, write_run(folder, run, points))
 
 
 def _stored(file: Path) -> Run | None:

@@ -96,8 +96,8 @@ def through_history(tmp_path, rows_of_run: dict[str, list[dict]]):
     for run, rows in rows_of_run.items():
         keys = [m.key for m in METRICS]
         raw, bad = raw_frame(rows, ["_step", "_timestamp", *keys])
-        table, drops = normalise(run, raw, keys, ("_step",), bad)
-        runs.append(write_run(tmp_path, describe(Run(run), table, drops, keys, ["_step"]), table))
+        points, drops = normalise(raw, keys, ("_step",), bad)
+        runs.append(write_run(tmp_path, describe(Run(run), points, drops, keys, ["_step"]), points))
     return History({run.id: tmp_path / run.file for run in runs})
 
 

@@ -23,6 +23,7 @@ from lib.runs import (
     raw_frame,
 )
 from lib.runs.model import run_from
+from tests.support.frames import table
 
 NAN, INF = math.nan, math.inf
 
@@ -30,7 +31,8 @@ NAN, INF = math.nan, math.inf
 def read(rows, metrics=("m",), step_keys=("_step",)):
     """History rows as (metric, step, value, time), and what was dropped as {(metric, reason): count}."""
     raw, bad = raw_frame(rows, [*step_keys, "_timestamp", *metrics])
-    history, drops = normalise("r", raw, metrics, step_keys, bad)
+    points, drops = normalise(raw, metrics, step_keys, bad)
+    history = table("r", points)
     assert history.schema == HISTORY
     assert history["run_id"].unique().to_list() in ([], ["r"])
     return history.drop("run_id").rows(), {(d.metric, d.reason): d.count for d in drops}
@@ -145,9 +147,9 @@ def test_every_logged_step_is_kept_also_of_rows_without_a_metric():
 
 
 def test_a_metric_without_a_column_gives_nothing():
-    assert normalise("r", pl.DataFrame({"_step": [1.0]}), ["m"])[0].rows() == [("r", None, 1, None, None)]
-    history, drops = normalise("r", pl.DataFrame(), ["m"])
-    assert (history.schema, history.height, drops) == (HISTORY, 0, ())
+    assert table("r", normalise(pl.DataFrame({"_step": [1.0]}), ["m"])[0]).rows() == [("r", None, 1, None, None)]
+    points, drops = normalise(pl.DataFrame(), ["m"])
+    assert (points, drops) == ([], ())
 
 
 values = st.floats(allow_nan=True, allow_infinity=True)
@@ -186,8 +188,8 @@ def test_every_metric_and_step_survives_once_with_its_latest_value(rows):
 
 def test_a_run_is_described_by_its_history():
     raw, bad = raw_frame([{"_step": 3, "m": 1.0}, {"_step": 9}, {"_step": 5, "m": "x"}], ["_step", "m"])
-    history, drops = normalise("r", raw, ("m",), ("_step",), bad)
-    assert describe(Run("r"), history, drops, ["m"], ["_step"]) == Run(
+    points, drops = normalise(raw, ("m",), ("_step",), bad)
+    assert describe(Run("r"), points, drops, ["m"], ["_step"]) == Run(
         "r",
         first_step=3,
         last_step=9,
@@ -196,7 +198,7 @@ def test_a_run_is_described_by_its_history():
         fetched=("m",),
         step_key=("_step",),
     )
-    empty = describe(Run("r"), history.clear(), (), ["m"], ["_step"])
+    empty = describe(Run("r"), [], (), ["m"], ["_step"])
     assert (empty.first_step, empty.last_step, empty.rows) == (None, None, {})
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from lib.curves import View
 from lib.curves.bins import bins
-from lib.runs import HISTORY, History, Manifest, Run, reader, run_file, write_run
-from lib.runs.schema import points_of, table
-from tests.support.frames import LOSS, REWARD, history, series, study, treatment
+from lib.runs import HISTORY, History, Manifest, Run, points_of, reader, run_file, write_run
+from tests.support.frames import LOSS, REWARD, history, series, study, table, treatment
 
 #: Regular, irregular, with repeats, and wide gaps.
 GAPS = st.sampled_from([[1], [4], [0, 1, 7], [1, 100_000], list(range(1, 60))])
@@ -25,7 +24,7 @@ def rows(points: list) -> pl.DataFrame:
 
 
 def stored(folder: Path, runs: dict[str, list]) -> Manifest:
-    written = [write_run(folder, Run(run, tasks=("task",)), rows(points)) for run, points in runs.items()]
+    written = [write_run(folder, Run(run, tasks=("task",)), points_of(rows(points))) for run, points in runs.items()]
     return Manifest("kit", {}, "", str(folder), tuple(written))
 
 

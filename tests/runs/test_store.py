@@ -15,9 +15,12 @@ import pytest
 
 from lib.runs import (
     HISTORY,
+    Points,
     Run,
     StoreError,
     clear,
+    is_whole,
+    points_of,
     put,
     read_extra,
     read_run,
@@ -28,14 +31,15 @@ from lib.runs import (
     write_run,
     writing,
 )
+from tests.support.frames import table
 
 KEY, SERVER = "k" * 40, "https://wandb.example.com"
 
 
-def history(points: int = 1000) -> pl.DataFrame:
+def history(points: int = 1000) -> list[Points]:
     steps = list(range(points))
     columns = {"run_id": "r", "metric": "loss", "step": steps, "value": [float(s) for s in steps], "time": None}
-    return pl.DataFrame(columns, schema=HISTORY)
+    return points_of(pl.DataFrame(columns, schema=HISTORY))
 
 
 def test_a_run_comes_back_as_it_was_written(tmp_path):
@@ -43,7 +47,7 @@ def test_a_run_comes_back_as_it_was_written(tmp_path):
     assert run.file == "r.parquet"
     assert read_run(tmp_path / run.file) == run
     assert read_extra(tmp_path / run.file) == (run, {"stamp": "now"})
-    assert pl.read_parquet(tmp_path / run.file, schema=HISTORY).equals(history())
+    assert pl.read_parquet(tmp_path / run.file, schema=HISTORY).equals(table("r", history()))
 
 
 def test_damage_is_found(tmp_path):
@@ -54,6 +58,15 @@ def test_damage_is_found(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=r"r\.parquet is damaged"):
             read_extra(path)
+
+
+def test_a_bit_that_flipped_is_found_wherever_it_is(tmp_path):
+    path = tmp_path / write_run(tmp_path, Run("r", config={"lr": 0.1}), history(50)).file
+    whole = path.read_bytes()
+    assert is_whole(whole)
+    # Every seventh byte: data, the footer with the run's description, and the marks at both ends.
+    for place in range(0, len(whole), 7):
+        assert not is_whole(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]), place
 
 
 def test_identities_and_servers_lie_apart_and_no_key_is_in_a_name():

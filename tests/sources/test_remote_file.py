@@ -210,15 +210,15 @@ def test_a_read_can_be_stopped_though_arrow_waits(server):
 def test_whatever_ends_a_runs_thread_is_that_runs_problem(server, monkeypatch):
     """polars raises a PanicException on some damaged files, which is no Exception."""
     server.add(PLACE, walk("a"), walk("b"), walk("c"))
-    normalised = run.normalised
+    normalise = run.normalise
 
     def panic(frame, *args):
         if len(frame) == 3:
             raise PanicException("a damaged page")
-        return normalised(frame, *args)
+        return normalise(frame, *args)
 
     server.add(PLACE, walk("d", [{"_step": i, "loss": 1.0} for i in range(3)]))
-    monkeypatch.setattr(run, "normalised", panic)
+    monkeypatch.setattr(run, "normalise", panic)
     manifest = bring(study(server))
     (problem,) = manifest.problems
     assert problem.run_id == "d" and "it cannot be read: PanicException" in problem.message

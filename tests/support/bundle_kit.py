@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lib.runs import Manifest, Run, write_run
+from lib.runs import Manifest, Run, points_of, write_run
 from lib.sources import bundled_study, write_bundle
 from lib.study import DetachRule, Metric, Source, Study, Task
 from tests.support.frames import history
@@ -68,9 +68,8 @@ def bundle(folder: Path, study: Study, runs: Sequence[Given]) -> Study:
         tasks = tuple(t.key for t in study.tasks if t.holds(given.config, given.sweep, "", study.task_key))
         counts = dict(mine.group_by("metric").len().sort("metric").iter_rows())
         told = Run(given.id, given.id, given.state, dict(given.config), given.sweep, tasks=tasks, rows=counts)
-        written.append(
-            write_run(folder / "runs", replace(told, first_step=mine["step"].min(), last_step=mine["step"].max()), mine)
-        )
+        told = replace(told, first_step=mine["step"].min(), last_step=mine["step"].max())
+        written.append(write_run(folder / "runs", told, points_of(mine)))
     manifest = Manifest("kit", {"kind": "offline"}, "2026-01-01T00:00:00+00:00", str(folder / "runs"), tuple(written))
     write_bundle(study, manifest, folder / "kit.zip")
     return bundled_study(folder / "kit.zip")

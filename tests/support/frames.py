@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lib.runs import HISTORY, History, Manifest, Run, Treatment, write_run
+from lib.runs import HISTORY, History, Manifest, Points, Run, Treatment, points_of, write_run
 from lib.study import CONTROL, DetachRule, Metric, Source, Study, Task
 
 REWARD = Metric("train/episode_reward", "reward", "increase")
@@ -44,6 +44,12 @@ def history(points: Iterable[Point]) -> History:
     return History.of_frame(pl.DataFrame(rows, schema=HISTORY, orient="row"))
 
 
+def table(run_id: str, points: Sequence[Points]) -> pl.DataFrame:
+    """A run's points as one table with the columns `HISTORY`."""
+    frames = [p.frame.with_columns(run_id=pl.lit(run_id), metric=pl.lit(p.metric, pl.String)) for p in points]
+    return pl.concat([HISTORY.to_frame(), *(frame.select(HISTORY.names()) for frame in frames)])
+
+
 def series(run: str, metric: str, points: Sequence[tuple[int, float]]) -> list[Point]:
     return [(run, metric, step, value) for step, value in points]
 
@@ -78,5 +84,5 @@ def manifest(folder: Path, runs: Sequence[tuple[Run, Sequence[Point]]] = ()) -> 
         counts = mine.drop_nulls("metric").group_by("metric").len().sort("metric")
         last = mine["step"].max() if len(mine) else run.last_step
         told = replace(run, tasks=run.tasks or ("task",), last_step=last, rows=dict(counts.iter_rows()))
-        written.append(write_run(folder, told, mine))
+        written.append(write_run(folder, told, points_of(mine)))
     return Manifest("kit", {"kind": "offline"}, "2026-01-01T00:00:00+00:00", str(folder), tuple(written))

@@ -18,7 +18,7 @@ from lib.runs import (
     Staged,
     StoreError,
     describe,
-    normalised,
+    normalise,
     points_of,
     read_extra,
     run_file_name,
@@ -143,7 +143,7 @@ class RunUpdate:
 
     def _write(self, history: RawHistory, keys: Sequence[str], damage: str = "") -> _Written:
         """Put the run's history in the store, and its raw rows where more may join them."""
-        points, drops = normalised(history.frame, keys, self.store.study.step_key, history.bad)
+        points, drops = normalise(history.frame, keys, self.store.study.step_key, history.bad)
         warnings = (*history.notes, *((damage,) if damage else ()))
         if not points:
             warnings += ("the run has no history",)
@@ -173,7 +173,7 @@ class RunUpdate:
     def _more_metrics(self, stored: Run, missing: list[str]) -> _Written:
         """The stored history with metrics that the study did not name before: only these are read."""
         with self._read(missing) as history:
-            more, drops = normalised(history.frame, missing, self.store.study.step_key, history.bad)
+            more, drops = normalise(history.frame, missing, self.store.study.step_key, history.bad)
             old = points_of(pl.read_parquet(self.store.folder / stored.file, schema=HISTORY))
             new = [p for p in more if p.metric is not None]
             points = [*(p for p in old if p.metric is not None), *new]
