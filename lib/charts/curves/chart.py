@@ -195,7 +195,7 @@ def _chart(
     if not layout.cell:
         # Beyond a few series the strip of n grows the chart: it must not take the room of the curves.
         height += STRIP_ROW * sum(max(0, len(panel.style.order()) - FEW) for panel in panels if panel.n_label)
-    x = axes.step_axis(view, domain, grid=not several)
+    x = alt.X("step:Q", **axes.step_axis(view, domain, grid=not several))
     layers: list[Any] = _hover(panels, x, _only_step(rules, task, view)) if layout.interactive else []
     for panel in panels:
         own = _panel_layers(panel, x, layout, with_rule_label=bool(rules) and panel is panels[0])
@@ -212,16 +212,16 @@ def _chart(
     )
 
 
-def _hover(panels: Sequence[Panel], x: dict, split: float | None) -> list[alt.Chart]:
+def _hover(panels: Sequence[Panel], x: alt.X, split: float | None) -> list[alt.Chart]:
     """The layers that follow the pointer, whose tooltip has the series of every family."""
     style = panels[0].style
     titles = [title for panel in panels for title in tooltip_titles(panel.curves, panel.style)]
     logs = [panel.bounds is not None for panel in panels for _ in panel.curves]
     table = hover_table([curve for panel in panels for curve in panel.curves], split)
-    return hover_layers(table, titles, logs, x, style.color(), style.dash(), style.prefix)
+    return hover_layers(table, titles, logs, x, style.color, style.dash, style.prefix)
 
 
-def _panel_layers(panel: Panel, x: dict, layout: Layout, with_rule_label: bool) -> list[alt.Chart]:
+def _panel_layers(panel: Panel, x: alt.X, layout: Layout, with_rule_label: bool) -> list[alt.Chart]:
     """The layers of one family, those with a tooltip of their own last; the rule's label is in the first one's headroom."""
     style, data = panel.style, panel.tables
     rows = len(style.order()) if "n_strip" in data else 0
@@ -238,7 +238,7 @@ def _panel_layers(panel: Panel, x: dict, layout: Layout, with_rule_label: bool) 
         layers.append(marks.seeds(data["seeds"], style, x, y))
     layers.append(marks.lines(data["curves"], style, x, y))
     if rows:
-        layers += strip_layers(data["n_strip"], panel.n_label, rows, style.color(), height, style.prefix, panel.area)
+        layers += strip_layers(data["n_strip"], panel.n_label, rows, style.color, height, style.prefix, panel.area)
     if layout.interactive and "baselines" in data:
         layers.append(marks.baseline_pointer(data["baselines"], x, y, style.prefix))
     if layout.interactive and style.coloring:

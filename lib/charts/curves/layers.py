@@ -10,60 +10,60 @@ from lib.charts import thinning
 from lib.charts.curves.series_style import SeriesStyle
 
 
-def band(table: pl.DataFrame, style: SeriesStyle, x: dict, y: dict) -> alt.Chart:
+def band(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     """The spread of every metric and arm."""
     return (
         alt.Chart(table, name=style.name("band"))
         .mark_area(clip=True, strokeWidth=0, **style.in_order())
         .encode(
-            x=alt.X("step:Q", **x),
+            x=x,
             y=alt.Y("lower:Q", **y),
             y2=alt.Y2("upper:Q"),
-            color=style.color(),
+            color=style.color,
             detail=alt.Detail("arm:N"),
             opacity=style.opacity(0.06 if style.coloring else 0.2),
         )
     )
 
 
-def lines(table: pl.DataFrame, style: SeriesStyle, x: dict, y: dict) -> alt.Chart:
+def lines(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     """The mean of every metric and arm."""
     return (
         alt.Chart(table, name=style.name("line"))
         .mark_line(clip=True, strokeJoin="round", **style.in_order())
         .encode(
-            x=alt.X("step:Q", **x),
+            x=x,
             y=alt.Y("mean:Q", **y),
-            color=style.color(),
-            strokeDash=style.dash(),
+            color=style.color,
+            strokeDash=style.dash,
             strokeWidth=style.width(),
             opacity=style.opacity(1),
         )
     )
 
 
-def seeds(table: pl.DataFrame, style: SeriesStyle, x: dict, y: dict) -> alt.Chart:
+def seeds(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     """Each run's own curve, thin."""
     return (
         alt.Chart(table, name=style.name("seeds"))
         .mark_line(clip=True, strokeWidth=1, **style.in_order())
         .encode(
-            x=alt.X("step:Q", **x),
+            x=x,
             y=alt.Y("value:Q", **y),
-            color=style.color(),
-            strokeDash=style.dash(),
+            color=style.color,
+            strokeDash=style.dash,
             detail=alt.Detail("run_id:N"),
             opacity=style.opacity(0.4),
         )
     )
 
 
-def raw(table: pl.DataFrame, style: SeriesStyle, x: dict, y: dict) -> alt.Chart:
+def raw(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     """Values before smoothing, as dots."""
     return (
         alt.Chart(table, name=style.name("raw"))
         .mark_circle(clip=True, size=9)
-        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), color=style.color(), opacity=style.opacity(0.45))
+        .encode(x=x, y=alt.Y("value:Q", **y), color=style.color, opacity=style.opacity(0.45))
     )
 
 
@@ -103,12 +103,10 @@ def baseline_tables(baselines: pl.DataFrame, bounds: tuple[float, float] | None)
     return {"baselines": table, "baseline_names": pl.concat(ends).drop("lower", "upper", "n")}
 
 
-def baseline_layers(
-    data: Mapping[str, pl.DataFrame], x: dict[str, Any], y: dict[str, Any], prefix: str
-) -> list[alt.Chart]:
+def baseline_layers(data: Mapping[str, pl.DataFrame], x: alt.X, y: dict[str, Any], prefix: str) -> list[alt.Chart]:
     """Band, line and name of every baseline, to be layered first; `data` as `baseline_tables` gives them."""
     # Fill and stroke, not colour: the legend of colours is the metrics'.
-    base = alt.Chart(data["baselines"]).encode(x=alt.X("step:Q", **x), detail=alt.Detail("label:N"))
+    base = alt.Chart(data["baselines"]).encode(x=x, detail=alt.Detail("label:N"))
     band = base.properties(name=f"{prefix}_baseline_band").mark_area(clip=True, opacity=0.1, strokeWidth=0)
     line = base.properties(name=f"{prefix}_baselines").mark_line(clip=True, strokeWidth=1.25, opacity=0.8)
     return [
@@ -118,22 +116,22 @@ def baseline_layers(
     ]
 
 
-def baseline_pointer(table: pl.DataFrame, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:
+def baseline_pointer(table: pl.DataFrame, x: alt.X, y: dict[str, Any], prefix: str) -> alt.Chart:
     """The tooltip of a baseline, to be layered above that of every step."""
     tooltips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("n:Q", title="seeds")]
     return (
         alt.Chart(table, name=f"{prefix}_hover_baseline")
         .mark_line(clip=True, strokeWidth=7, opacity=0)
-        .encode(x=alt.X("step:Q", **x), y=alt.Y("mean:Q", **y), detail=alt.Detail("label:N"), tooltip=tooltips)
+        .encode(x=x, y=alt.Y("mean:Q", **y), detail=alt.Detail("label:N"), tooltip=tooltips)
     )
 
 
-def _names(table: pl.DataFrame, x: dict[str, Any], y: dict[str, Any], prefix: str) -> alt.Chart:
+def _names(table: pl.DataFrame, x: alt.X, y: dict[str, Any], prefix: str) -> alt.Chart:
     return (
         alt.Chart(table, name=f"{prefix}_baseline_names")
         .mark_text(align="right", baseline="bottom", dx=-2, dy=-10, fontSize=11, fontStyle="italic", clip=True)
         .encode(
-            x=alt.X("step:Q", **x),
+            x=x,
             y=alt.Y("mean:Q", **y),
             text=alt.Text("label:N"),
             fill=alt.Fill("color:N", scale=None),

@@ -88,7 +88,7 @@ def hover_layers(
     table: pl.DataFrame,
     titles: Sequence[str],
     logs: Sequence[bool],
-    x: dict,
+    x: alt.X,
     color: alt.Color,
     dash: alt.StrokeDash,
     prefix: str,
@@ -110,12 +110,12 @@ def hover_layers(
         .transform_calculate(**{f"s{i}": hover_text(i, log) for i, log in enumerate(logs)})
         .mark_rule(color=QUIET, clip=True)
         .encode(
-            x=alt.X("step:Q", **x),
+            x=x,
             opacity=alt.OpacityValue(0, condition={"param": "hover", "value": 0.8, "empty": False}),
             tooltip=tooltips,
         )
     )
-    return [base.encode(x=alt.X("step:Q", **x), color=color, strokeDash=dash), rule]
+    return [base.encode(x=x, color=color, strokeDash=dash), rule]
 
 
 def selections(style: SeriesStyle, brush: bool) -> list[alt.TopLevelSelectionParameter]:

@@ -53,7 +53,7 @@ def shared_colors(families: Sequence[Colors], by: Coloring) -> Colors | None:
 
 
 def run_layers(
-    data: Mapping[str, pl.DataFrame], colors: Colors, style: SeriesStyle, x: dict[str, Any], y: dict[str, Any]
+    data: Mapping[str, pl.DataFrame], colors: Colors, style: SeriesStyle, x: alt.X, y: dict[str, Any]
 ) -> list[alt.Chart]:
     """A line per run and metric in the colour of its run's value; `data` and `colors` as `colored_run_tables` gives them."""
     layers = [_lines(data["runs"], "runs", style, x, y).encode(stroke=_stroke(colors, style))]
@@ -66,9 +66,7 @@ def run_layers(
     return layers
 
 
-def run_pointer(
-    table: pl.DataFrame, colors: Colors, style: SeriesStyle, x: dict[str, Any], y: dict[str, Any]
-) -> alt.Chart:
+def run_pointer(table: pl.DataFrame, colors: Colors, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     """The tooltip of a run's line, to be layered above that of every step."""
     tooltips = [
         alt.Tooltip("run_id:N", title="run"),
@@ -83,7 +81,7 @@ def run_pointer(
     return (
         alt.Chart(table, name=style.name("hover_run"))
         .mark_line(clip=True, strokeWidth=7, opacity=0, **style.in_order())
-        .encode(x=alt.X("step:Q", **x), y=alt.Y("value:Q", **y), detail=_APART, tooltip=tooltips)
+        .encode(x=x, y=alt.Y("value:Q", **y), detail=_APART, tooltip=tooltips)
     )
 
 
@@ -99,14 +97,14 @@ def _table(frame: pl.DataFrame, by: Coloring, style: SeriesStyle) -> pl.DataFram
     )
 
 
-def _lines(table: pl.DataFrame, name: str, style: SeriesStyle, x: dict[str, Any], y: dict[str, Any]) -> alt.Chart:
+def _lines(table: pl.DataFrame, name: str, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     return (
         alt.Chart(table, name=style.name(name))
         .mark_line(clip=True, strokeWidth=THIN, **style.in_order())
         .encode(
-            x=alt.X("step:Q", **x),
+            x=x,
             y=alt.Y("value:Q", **y),
-            strokeDash=style.dash(),
+            strokeDash=style.dash,
             detail=_APART,
             opacity=style.opacity(0.85, by_value=True),
         )

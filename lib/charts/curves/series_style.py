@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import altair as alt
@@ -83,6 +84,7 @@ class SeriesStyle:
             .sort("metric", "arm", maintain_order=True)
         )
 
+    @cached_property
     def color(self) -> alt.Color:
         """The colour channel; its legend isolates a metric on click."""
         labels, hues = zip(*self.palette, strict=True) if self.palette else (self.labels, self.hues)
@@ -101,6 +103,7 @@ class SeriesStyle:
         wide = {"test": {"field": "metric", "oneOf": list(self.thick)}, "value": 3 + more}
         return alt.StrokeWidthValue(2 + more, condition=wide)
 
+    @cached_property
     def dash(self) -> alt.StrokeDash:
         """The dash channel; a legend only where there is more than one arm.
 
