@@ -10,6 +10,7 @@ import pytest
 
 from lib.charts import grid
 from lib.charts.detach_rule import DetachMark
+from lib.charts.style import QUIET_ON, RULE_ON
 from lib.curves import View
 from lib.report import FORMATS, GRID_STEM, PRESETS, FigureData, figure_of_stem, footer_text, render, sidecar, with_font
 from lib.report.figures import file_stem, study_figures
@@ -153,8 +154,8 @@ def test_png_scale_and_font_size(chart):
 def test_a_drawings_quiet_and_red_texts_can_be_read_on_white(chart):
     text = render(chart, "svg").decode()
     assert re.findall(r'<text[^>]*fill="([^"]*)"[^>]*>(?:<tspan[^>]*>)?(Encoder Detached|n of 3)<', text) == [
-        ("#66707c", "n of 3"),
-        ("#cc0000", "Encoder Detached"),
+        (QUIET_ON["light"], "n of 3"),
+        (RULE_ON["light"], "Encoder Detached"),
     ]
 
 

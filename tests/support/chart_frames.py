@@ -10,6 +10,7 @@ from altair.utils.schemapi import validate_jsonschema
 from altair.vegalite.v6.schema.core import load_schema
 
 from lib.charts import Background, ChartSpec, Layout, family_chart
+from lib.charts.style import CONTROL_DASH
 from lib.curves import View
 from lib.study import Metric, Source, Study, Task
 
@@ -88,6 +89,11 @@ def marks(text: str, name: str, what: str = "tag") -> list[str]:
     )
     found = r"<(?:path|line|text|rect)\b[^>]*>" if what == "tag" else r"<text\b[^>]*>([^<]*)</text>"
     return [one for group in groups for one in re.findall(found, group)]
+
+
+def is_dashed(tag: str) -> bool:
+    """Whether a line of an SVG is of the control arm."""
+    return f'stroke-dasharray="{",".join(map(str, CONTROL_DASH))}"' in tag
 
 
 def flat(spec: Mapping) -> list[dict]:

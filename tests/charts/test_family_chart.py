@@ -25,6 +25,7 @@ from tests.support.chart_frames import (
     both,
     curve,
     flat,
+    is_dashed,
     layer,
     marks,
     plotted,
@@ -67,27 +68,17 @@ def test_exactly_one_rule_and_one_label_are_drawn_however_many_rows_there_are():
     text = svg(chart(curve(EVAL, steps, steps=steps), width=600))
     rule = marks(text, "detach_rule")
     assert len(rule) == 1
-    assert 'stroke="red"' in rule[0]
-    assert 'stroke-width="2"' in rule[0]
-    assert "stroke-dasharray" in rule[0]
     assert "translate(300,0)" in rule[0]
     assert len(marks(text, "detach_label")) == 1
     assert text.count("Encoder Detached") == 1
     assert text.count("50 (typed)") == 1
 
 
-def test_train_is_drawn_first_and_eval_last_and_thicker_and_the_control_is_dashed():
+def test_train_is_drawn_first_and_eval_last_and_the_control_is_dashed():
     lines = marks(svg(chart(both(), width=600)), "line")
-    assert [("#2ca02c" in tag, 'stroke-width="3"' in tag, 'stroke-dasharray="6,4"' in tag) for tag in lines] == [
+    assert [(TRAIN.color in tag, EVAL.color in tag, is_dashed(tag)) for tag in lines] == [
         (True, False, True), (True, False, False), (False, True, True), (False, True, False),
     ]  # fmt: skip
-    assert "#1f77b4" in lines[-1]
-
-
-def test_bands_are_filled_at_a_fifth_and_have_no_stroke():
-    bands = marks(svg(chart(both(("detached",)), width=600, interactive=False)), "band")
-    assert len(bands) == 2
-    assert all('opacity="0.2"' in tag and "stroke=" not in tag for tag in bands)
 
 
 def test_no_band_is_drawn_where_there_is_one_seed():
@@ -103,8 +94,7 @@ def test_no_band_is_drawn_where_there_is_one_seed():
 def test_one_arm_needs_no_dash_legend_and_two_have_one():
     assert layer(chart(both(("detached",))), "line")["encoding"]["strokeDash"]["legend"] is None
     dash = layer(chart(both()), "line")["encoding"]["strokeDash"]
-    assert dash["scale"] == {"domain": ["detached", "control"], "range": [[1, 0], [6, 4]]}
-    assert dash["legend"]["symbolStrokeColor"] == "#888888"
+    assert dash["scale"]["domain"] == ["detached", "control"]
     assert dash["legend"]["orient"] == "top-left"
 
 
@@ -198,7 +188,6 @@ def test_a_randomised_design_draws_a_light_rule_a_step_and_one_label():
     text = svg(chart(both(), width=600, rules=[DetachMark(s) for s in (30, 45, 70)]))
     ticks = marks(text, "detach_rule")
     assert len(ticks) == 3
-    assert all('stroke-width="1"' in tag and 'opacity="0.45"' in tag for tag in ticks)
     assert len(marks(text, "detach_label")) == 1
     assert "30 to 70" in text
     since = layer(chart(both(), view=View(x="since"), rules=[DetachMark(s) for s in (30, 70)]), "detach_rule")
@@ -284,11 +273,6 @@ def test_a_specification_names_tables_by_their_content(families):
     more = chart(both().with_columns(pl.col("mean") + 1), *families, seeds=seeds, height=300)
     # The means' table, the pointer's and, for reward and loss, the same seeds.
     assert len(set(more.tables) & set(one.tables)) == 2 * len(families)
-
-
-def test_no_color_is_black_or_white_so_that_both_themes_can_show_it():
-    text = json.dumps(chart(both(), "loss").to_dict()).lower()
-    assert not any(f'"{name}"' in text for name in ("black", "white", "#000", "#fff", "#000000", "#ffffff"))
 
 
 def test_metrics_without_a_color_take_one_that_is_unlike_those_of_the_study():
