@@ -4,7 +4,7 @@
     python -m benchmarks.calibration --studies 500      a quick look
     python -m benchmarks.calibration --again            from the start
 
-Every offered method is the app's own, from `lib.effects.compare`: `estimators`, `jumps` for h, `comparison` for the
+Every offered method is the one that the app uses, from `lib.effects.compare`: `estimators`, `jumps` for h, `comparison` for the
 sizes at which it is offered. Curves and effects are those of `benchmarks.simulated`. Results are kept cell by cell in
 `benchmarks/results/calibration.parquet`: an interrupted run goes on where it stopped.
 """
@@ -69,7 +69,7 @@ class Cell:
 
     @property
     def share(self) -> float:
-        """Of the studies asked for: false positives and coverage need them all, power alone a quarter."""
+        """Of the requested studies: false positives and coverage need them all, power alone a quarter."""
         return 1.0 if self.effect in (NULL, LARGE) else 0.25
 
     @property
@@ -124,7 +124,7 @@ def draw(cell: Cell, family: str, studies: int, rng: np.random.Generator) -> Bat
 
 
 def run_cell(cell: Cell, studies: int) -> list[dict[str, object]]:
-    """Every method of the cell's design on `studies` studies, in batches that fit in memory; a row a method."""
+    """Every method of the cell's design on `studies` studies, in batches that fit in memory; one row per method."""
     methods = ACROSS if cell.design.endswith("tasks") else [m for m in METHODS if m.design == cell.design]
     tallies: dict[str, list[np.ndarray]] = {m.name: [] for m in methods}
     size = max(50, 12_000 // (cell.n_t + cell.n_c))
@@ -149,14 +149,15 @@ def _outcomes(cell: Cell, methods, studies: int, rng: np.random.Generator) -> It
 def _tally(outcome: Outcome, truth: object, effect: sim.Effect) -> np.ndarray:
     """Per study (studies, 3): found, found in the right direction, covered (NaN: no interval, or none to hold)."""
     excludes = (outcome.low > 0) | (outcome.high < 0)
-    found = np.where(np.isnan(outcome.p), excludes, outcome.p < ALPHA)
-    held = (outcome.low <= truth) & (truth <= outcome.high)
-    known = ~np.isnan(outcome.low)
-    return np.stack([found, found & (outcome.value > 0), np.where(known, held, np.nan)], axis=1)
+    significant = np.where(np.isnan(outcome.p), excludes, outcome.p < ALPHA)
+    covered = (outcome.low <= truth) & (truth <= outcome.high)
+    has_interval = ~np.isnan(outcome.low)
+    right = significant & (outcome.value > 0)
+    return np.stack([significant, right, np.where(has_interval, covered, np.nan)], axis=1)
 
 
 def _row(cell: Cell, method: Method, tally: np.ndarray, studies: int) -> dict[str, object]:
-    found, right, covered = tally.mean(axis=0)
+    significant, right, covered = tally.mean(axis=0)
     no_target = cell.effect.gradual and cell.design in ("jump", "onset")
     return {
         "version": VERSION,
@@ -169,7 +170,7 @@ def _row(cell: Cell, method: Method, tally: np.ndarray, studies: int) -> dict[st
         "effect": cell.effect.size,
         "gradual": cell.effect.gradual,
         "studies": studies,
-        "found": float(found),
+        "found": float(significant),
         "found_right": float(right),
         "covered": None if np.isnan(covered) or no_target else float(covered),
     }
@@ -179,14 +180,14 @@ KEYS = ("design", "family", "n_t", "n_c", "effect", "gradual")
 
 
 def load_results(path: Path = RESULTS) -> pl.DataFrame:
-    """The results so far of the cells there are now; what is offered is asked of the app, not of the file."""
+    """The results so far of the cells there are now; which methods are offered is what the app says today, not the file."""
     if not path.exists():
         return pl.DataFrame(schema=SCHEMA)
-    kept = pl.read_parquet(path).filter(pl.col("version") == VERSION)
+    stored = pl.read_parquet(path).filter(pl.col("version") == VERSION)
     now = pl.DataFrame([cell.key for cell in cells()], schema={k: SCHEMA[k] for k in KEYS}, orient="row")
     offered = {m.name: m.offered for m in (*METHODS, *ACROSS)}
-    asked = [offered[name](n_t, n_c) for name, n_t, n_c in kept.select("method", "n_t", "n_c").iter_rows()]
-    return kept.with_columns(pl.Series("offered", asked)).join(now, on=KEYS, how="semi")
+    current = [offered[name](n_t, n_c) for name, n_t, n_c in stored.select("method", "n_t", "n_c").iter_rows()]
+    return stored.with_columns(pl.Series("offered", current)).join(now, on=KEYS, how="semi")
 
 
 def run(studies: int, path: Path = RESULTS) -> pl.DataFrame:
@@ -226,13 +227,13 @@ def main() -> None:
         "--studies",
         type=int,
         default=STUDIES,
-        help="studies a cell (default: %(default)s; a quarter for power alone)",
+        help="studies per cell (default: %(default)s; a quarter for power alone)",
     )
     parser.add_argument("--again", action="store_true", help="from the start")
-    asked = parser.parse_args()
-    if asked.again:
+    options = parser.parse_args()
+    if options.again:
         RESULTS.unlink(missing_ok=True)
-    results = run(asked.studies)
+    results = run(options.studies)
     from benchmarks.calibration_report import write_report
 
     write_report(results)

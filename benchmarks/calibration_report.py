@@ -76,30 +76,30 @@ def failures(results: pl.DataFrame) -> pl.DataFrame:
 
 def tables(results: pl.DataFrame) -> str:
     """All tables as Markdown."""
-    found = named(results)
-    studies = int(found.filter(pl.col("effect").is_in([0.0, 0.25]), ~pl.col("gradual"))["studies"].min() or 0)
+    results = named(results)
+    studies = int(results.filter(pl.col("effect").is_in([0.0, 0.25]), ~pl.col("gradual"))["studies"].min() or 0)
     error = 100 * math.sqrt(0.05 * 0.95 / max(studies, 1))
     parts = [
-        f"At least {studies:,} simulated studies a cell: the Monte Carlo error of 5% is {error:.2f} points "
+        f"At least {studies:,} simulated studies per cell: the Monte Carlo error of 5% is {error:.2f} points "
         f"(a quarter of them for the power of small and gradual effects). Each figure is that of the worst of the families "
         f"{', '.join(sim.FAMILIES)}.",
         "### Offered: false positives in % (nominal 5), and coverage of the 95% interval; [refused at this size]\n",
-        _offered(even(base(found))),
+        _offered(even(base(results))),
         "### Refused: false positives in %\n",
-        _refused(even(base(found))),
+        _refused(even(base(results))),
         "### Unequal arms: DiD, Welch, false positives in %\n",
-        _unequal(base(found)),
+        _unequal(base(results)),
         "### Power: share of studies that find the effect in its direction, in %, mean over families\n",
-        _power(even(base(found))),
+        _power(even(base(results))),
         f"### Beyond the bar: the stress family ({sim.STRESS}), false positives in %\n",
-        _stress(even(found)),
+        _stress(even(results)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _grid(rows: dict[str, dict[int, str]], extra: dict[str, str] | None = None) -> str:
     sizes = list(SIZES)
-    head = ["method, runs an arm ="] + [str(n) for n in sizes] + (["why"] if extra else [])
+    head = ["method, runs per arm ="] + [str(n) for n in sizes] + (["why"] if extra else [])
     lines = [_line(head), _line(["---"] * len(head))]
     for name, cells in rows.items():
         line = [name] + [cells.get(n, "") for n in sizes]
@@ -177,7 +177,7 @@ def _stress(results: pl.DataFrame) -> str:
 
 
 def figure(results: pl.DataFrame) -> alt.FacetChart:
-    """False positives by number of runs, a point a family: what is offered above what is refused for them."""
+    """False positives by number of runs, one point per family: what is offered above what is refused for them."""
     chosen = even(base(named(results))).filter(pl.col("effect") == 0)
     kinds = chosen.filter("offered")["method"].unique().to_list()
     wrong = ~pl.col("method").is_in([*kinds, *POWER_OF_REFUSED])  # refused for its false positives
@@ -196,7 +196,7 @@ def figure(results: pl.DataFrame) -> alt.FacetChart:
                 "false:Q", title="false positives in % (log scale; the line is the nominal 5%)", scale=scale, axis=axis
             ),
             y=alt.Y("method:N", title=None, sort=order, axis=alt.Axis(labelLimit=320)),
-            color=alt.Color("n_t:O", title="runs an arm", scale=alt.Scale(scheme="viridis")),
+            color=alt.Color("n_t:O", title="runs per arm", scale=alt.Scale(scheme="viridis")),
             shape=alt.Shape("family:N", title="curves"),
         )
     )

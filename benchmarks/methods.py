@@ -1,4 +1,4 @@
-"""Every method that the calibration judges: those the app offers, by its own estimators, and those that it refuses."""
+"""Every method that the calibration judges: those the app offers, by its estimators, and those that it refuses."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 class Batch:
     """Simulated studies: raw rows (studies, runs, rows) of each arm; `control` is empty without a control arm.
 
-    `at` (studies, runs) are the detach steps where they were drawn; `truth` is the mean effect of the population.
+    `at` (studies, runs) are the detach steps where they are randomised; `truth` is the mean effect of the population.
     """
 
     treated: Array
@@ -49,8 +49,8 @@ class Method:
     drawn_permutations: bool = False
 
 
-def _outcome(found: est.Estimate) -> Outcome:
-    return Outcome(found.value, found.p, found.low, found.high)
+def _outcome(estimate: est.Estimate) -> Outcome:
+    return Outcome(estimate.value, estimate.p, estimate.low, estimate.high)
 
 
 def _p_only(value: Array, p: Array) -> Outcome:
@@ -115,9 +115,9 @@ ONSET_LOW, ONSET_HIGH = 0.3, 0.7
 @cache
 def _onset_weights(runs: int) -> Array:
     """Weights (runs, draws, rows) of the jumps at redrawn steps, the same for every study as in the app."""
-    drawn = np.random.default_rng(0).uniform(ONSET_LOW, ONSET_HIGH, (ONSET_DRAWS, runs)) * TOTAL
+    redrawn = np.random.default_rng(0).uniform(ONSET_LOW, ONSET_HIGH, (ONSET_DRAWS, runs)) * TOTAL
     half = half_width(TOTAL, runs)
-    return np.stack([est.jump_weights(STEPS, steps, half)[0] for steps in np.round(drawn).T])
+    return np.stack([est.jump_weights(STEPS, steps, half)[0] for steps in np.round(redrawn).T])
 
 
 def onset(batch: Batch) -> Outcome:
@@ -125,17 +125,17 @@ def onset(batch: Batch) -> Outcome:
     runs = batch.treated.shape[1]
     half = half_width(TOTAL, runs)
     assert batch.at is not None
-    own = np.stack(
+    jumps = np.stack(
         [
             np.einsum("sr,sr->s", est.jump_weights(STEPS, batch.at[:, i], half)[0], batch.treated[:, i])
             for i in range(runs)
         ],
         axis=1,
     )
-    again = sum(batch.treated[:, i] @ w.T for i, w in enumerate(_onset_weights(runs))) / runs
-    found = est.mean_t(own)
-    p = np.array([est.onset_p(v, r) for v, r in zip(found.value, again, strict=True)])
-    return Outcome(found.value, p, found.low, found.high)
+    redrawn = sum(batch.treated[:, i] @ w.T for i, w in enumerate(_onset_weights(runs))) / runs
+    estimate = est.mean_t(jumps)
+    p = np.array([est.onset_p(v, r) for v, r in zip(estimate.value, redrawn, strict=True)])
+    return Outcome(estimate.value, p, estimate.low, estimate.high)
 
 
 # --- refused: no control arm -----------------------------------------------------------------------------------------
@@ -246,28 +246,24 @@ def fork_as_did(batch: Batch) -> Outcome:
 RESAMPLES = 999
 
 
-def _bootstrap(samples: Sequence[Array], bca: bool) -> Outcome:
-    """Bootstrap interval of the mean, or of the difference of two means, resampling runs; p is not given."""
+def _bootstrap(arms: Sequence[Array], bca: bool) -> Outcome:
+    """Bootstrap interval of the mean, or of the difference of two means, resampling runs; without p."""
     from scipy import stats
 
     rng = np.random.default_rng(0)
     signs = (1.0, -1.0)
-    value = sum(s * x.mean(axis=1) for s, x in zip(signs, samples, strict=False))
-    weights = [
-        rng.multinomial(x.shape[1], np.full(x.shape[1], 1 / x.shape[1]), RESAMPLES) / x.shape[1] for x in samples
-    ]
-    drawn = sum(s * x @ w.T for s, x, w in zip(signs, samples, weights, strict=False))
+    value = sum(s * x.mean(axis=1) for s, x in zip(signs, arms, strict=False))
+    weights = [rng.multinomial(x.shape[1], np.full(x.shape[1], 1 / x.shape[1]), RESAMPLES) / x.shape[1] for x in arms]
+    resampled = sum(s * x @ w.T for s, x, w in zip(signs, arms, weights, strict=False))
     levels = np.tile([0.025, 0.975], (len(value), 1))
     if bca:
-        offset = stats.norm.ppf(np.clip((drawn < value[:, None]).mean(axis=1), 1e-4, 1 - 1e-4))
-        jack = [
-            s * (x.mean(axis=1, keepdims=True) - x) / (x.shape[1] - 1) for s, x in zip(signs, samples, strict=False)
-        ]
+        offset = stats.norm.ppf(np.clip((resampled < value[:, None]).mean(axis=1), 1e-4, 1 - 1e-4))
+        jack = [s * (x.mean(axis=1, keepdims=True) - x) / (x.shape[1] - 1) for s, x in zip(signs, arms, strict=False)]
         pull = -np.concatenate(jack, axis=1)
         skew = (pull**3).sum(axis=1) / (6 * (pull**2).sum(axis=1) ** 1.5)
         z = offset[:, None] + stats.norm.ppf(levels)
         levels = stats.norm.cdf(offset[:, None] + z / (1 - skew[:, None] * z))
-    order = np.sort(drawn, axis=1)
+    order = np.sort(resampled, axis=1)
     ends = np.take_along_axis(order, np.round(levels * (RESAMPLES - 1)).astype(int), axis=1)
     none = np.full(len(value), np.nan)
     return Outcome(value, none, ends[:, 0], ends[:, 1])

@@ -8,7 +8,7 @@ Choices, all on a scale where training takes 1 and a good policy earns about 1:
   `steep` is a stress test beyond these: half the noise, and a sigmoid that rises in 0.22, about the detach;
 - asymptote, rate and delay differ from seed to seed; noise is AR(1) (0.6 a row) and grows with the level; drift is a
   slow sine of random phase and period;
-- a fork pair shares parameters and every row up to the detach, then draws noise of its own and wanders apart;
+- a fork pair shares parameters and every row up to the detach, then has independent noise and wanders apart;
 - a true effect is a fraction of the run's own level at the detach, different from run to run (sd half its mean); it comes
   at once or gradually.
 """
@@ -110,15 +110,16 @@ def forks(family: str, studies: int, n: int, effect: Effect, rng: np.random.Gene
     shared = truth(family, (studies, n), rng)
     first = noise(shared.noise, rng)
     later = U > 0.5
-    found = []
+    arms = []
     for _ in range(2):
-        own = noise(shared.noise, rng)
+        fresh_noise = noise(shared.noise, rng)
         # the AR(1) state at the detach carries over, then fresh noise takes its place
         since = np.clip(np.arange(ROWS) - (ROWS // 2 - 1), 0, None)
         carried = first[..., [ROWS // 2 - 1]] * _AR**since
-        fresh = own - own[..., [ROWS // 2 - 1]] * _AR**since
-        found.append(shared.curve + np.where(later, carried + fresh + apart((studies, n), rng), first))
-    return found[0] + effect_of(effect, shared.level, rng), found[1]
+        fresh = fresh_noise - fresh_noise[..., [ROWS // 2 - 1]] * _AR**since
+        arms.append(shared.curve + np.where(later, carried + fresh + apart((studies, n), rng), first))
+    detached, control = arms
+    return detached + effect_of(effect, shared.level, rng), control
 
 
 def detached_only(

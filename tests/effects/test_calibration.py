@@ -18,23 +18,23 @@ def _by_method(design, family, n_t, n_c=None, effect=NULL):
 
 @pytest.mark.parametrize("family", ["saturating", "sigmoid"])
 def test_fork_pairs_are_calibrated(family):
-    found = _by_method("fork", family, 5)
-    assert 0.023 < found["fork pairs, paired t"]["found"] < 0.077
-    assert found["fork pairs, paired t"]["covered"] == 1 - found["fork pairs, paired t"]["found"]
-    assert found["fork pairs, sign-flip"]["found"] == 0  # its smallest p at 5 pairs is 1/16
-    assert not found["fork pairs, sign-flip"]["offered"]
+    rates = _by_method("fork", family, 5)
+    assert 0.023 < rates["fork pairs, paired t"]["found"] < 0.077
+    assert rates["fork pairs, paired t"]["covered"] == 1 - rates["fork pairs, paired t"]["found"]
+    assert rates["fork pairs, sign-flip"]["found"] == 0  # its smallest p at 5 pairs is 1/16
+    assert not rates["fork pairs, sign-flip"]["offered"]
 
 
 def test_arms_are_calibrated_and_their_rows_are_not():
-    found = _by_method("did", "saturating", 5)
-    assert 0.015 < found["DiD, Welch"]["found"] < 0.077
-    assert 0.015 < found["DiD, label permutation"]["found"] < 0.077
-    assert 0.023 < found["ANCOVA"]["found"] < 0.077
-    assert found["row-level DiD, OLS"]["found"] > 0.3
-    assert found["DiD, percentile bootstrap"]["found"] > 0.08
-    assert found["DiD, BCa bootstrap"]["found"] > 0.08
-    assert found["DiD, best of six windows"]["found"] > 0.09
-    assert [name for name, row in found.items() if row["offered"]] == ["DiD, Welch", "DiD, label permutation", "ANCOVA"]
+    rates = _by_method("did", "saturating", 5)
+    assert 0.015 < rates["DiD, Welch"]["found"] < 0.077
+    assert 0.015 < rates["DiD, label permutation"]["found"] < 0.077
+    assert 0.023 < rates["ANCOVA"]["found"] < 0.077
+    assert rates["row-level DiD, OLS"]["found"] > 0.3
+    assert rates["DiD, percentile bootstrap"]["found"] > 0.08
+    assert rates["DiD, BCa bootstrap"]["found"] > 0.08
+    assert rates["DiD, best of six windows"]["found"] > 0.09
+    assert [name for name, row in rates.items() if row["offered"]] == ["DiD, Welch", "DiD, label permutation", "ANCOVA"]
 
 
 def test_welch_of_unequal_arms_is_refused_for_a_reason():
@@ -43,11 +43,11 @@ def test_welch_of_unequal_arms_is_refused_for_a_reason():
 
 
 def test_the_jump_is_calibrated_where_before_and_after_are_not():
-    found = _by_method("jump", "sigmoid", 16, 0)
-    assert 0.023 < found["local jump, t"]["found"] < 0.077
-    assert found["before/after, paired t"]["found"] > 0.99
-    assert found["pooled rows, Welch"]["found"] > 0.99
-    assert found["segmented regression, Newey-West"]["found"] > 0.5
+    rates = _by_method("jump", "sigmoid", 16, 0)
+    assert 0.023 < rates["local jump, t"]["found"] < 0.077
+    assert rates["before/after, paired t"]["found"] > 0.99
+    assert rates["pooled rows, Welch"]["found"] > 0.99
+    assert rates["segmented regression, Newey-West"]["found"] > 0.5
 
 
 def test_many_runs_narrow_the_jump():
@@ -62,9 +62,9 @@ def test_a_randomised_onset_is_exact():
 
 
 def test_tasks_together_are_calibrated():
-    found = _by_method("2 tasks", "mixed", 3)
-    assert 0.015 < found["across tasks, Welch-Satterthwaite"]["found"] < 0.077
-    assert 0.015 < found["across tasks, labels within tasks"]["found"] < 0.077
+    rates = _by_method("2 tasks", "mixed", 3)
+    assert 0.015 < rates["across tasks, Welch-Satterthwaite"]["found"] < 0.077
+    assert 0.015 < rates["across tasks, labels within tasks"]["found"] < 0.077
 
 
 def test_true_effects_are_found_and_covered():

@@ -11,7 +11,7 @@ from tests.support.effects_kit import LOSS, REWARD, Run, one_task, steps_run, st
 
 
 def _forks(afters, befores=None):
-    """Pairs of runs with a history of their own each: (detached after, control after) a seed."""
+    """Pairs of runs with a history of their own each: (detached after, control after) per seed."""
     befores = befores or range(1, len(afters) + 1)
     return [
         run

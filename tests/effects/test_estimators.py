@@ -14,22 +14,22 @@ from lib.effects.compare import estimators as est
 
 def test_mean_t_by_hand():
     # mean 2, sd 1, se 1/sqrt(3), t(0.975, 2) = 4.302653
-    found = est.mean_t([1.0, 2.0, 3.0])
-    assert found.value == 2.0
-    assert found.low == pytest.approx(2 - 4.302652729911275 / math.sqrt(3))
-    assert found.high == pytest.approx(2 + 4.302652729911275 / math.sqrt(3))
+    estimate = est.mean_t([1.0, 2.0, 3.0])
+    assert estimate.value == 2.0
+    assert estimate.low == pytest.approx(2 - 4.302652729911275 / math.sqrt(3))
+    assert estimate.high == pytest.approx(2 + 4.302652729911275 / math.sqrt(3))
     # t = 2 sqrt(3) with 2 degrees of freedom: p = 1 - t / sqrt(2 + t^2)
     t = 2 * math.sqrt(3)
-    assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert estimate.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
 
 
 def test_welch_by_hand():
     # means 4 and 1, variances 4 and 1, n = 3: se^2 = 5/3, df = (5/3)^2 / ((4/3)^2/2 + (1/3)^2/2) = 50/17
-    found = est.welch([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
-    assert found.value == 3.0
-    assert found.df == pytest.approx(50 / 17)
+    estimate = est.welch([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
+    assert estimate.value == 3.0
+    assert estimate.df == pytest.approx(50 / 17)
     reach = stats.t.ppf(0.975, 50 / 17) * math.sqrt(5 / 3)
-    assert (found.low, found.high) == (pytest.approx(3 - reach), pytest.approx(3 + reach))
+    assert (estimate.low, estimate.high) == (pytest.approx(3 - reach), pytest.approx(3 + reach))
 
 
 def test_a_batch_gives_what_its_members_give():
@@ -68,8 +68,8 @@ def test_permutations_agree_with_scipy(a, b):
     def distance(x, y, axis):
         return np.abs(x.mean(axis) - y.mean(axis))
 
-    theirs = stats.permutation_test((a, b), distance, alternative="greater", n_resamples=np.inf, vectorized=True)
-    assert est.label_p([a], [b]) == pytest.approx(theirs.pvalue)
+    reference = stats.permutation_test((a, b), distance, alternative="greater", n_resamples=np.inf, vectorized=True)
+    assert est.label_p([a], [b]) == pytest.approx(reference.pvalue)
     flipped = stats.permutation_test(
         (a,),
         lambda x, axis: np.abs(x.mean(axis)),
@@ -105,10 +105,10 @@ def test_ancova_is_the_least_squares_coefficient():
     x = np.column_stack([np.ones(9), arm, before])
     beta, rest, *_ = np.linalg.lstsq(x, after, rcond=None)
     error = math.sqrt(rest[0] / 6 * np.linalg.inv(x.T @ x)[1, 1])
-    found = est.ancova(before[:5], after[:5], before[5:], after[5:])
-    assert found.value == pytest.approx(beta[1])
-    assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 6) * error)
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(beta[1]) / error, 6))
+    estimate = est.ancova(before[:5], after[:5], before[5:], after[5:])
+    assert estimate.value == pytest.approx(beta[1])
+    assert estimate.high - estimate.value == pytest.approx(stats.t.ppf(0.975, 6) * error)
+    assert estimate.p == pytest.approx(2 * stats.t.sf(abs(beta[1]) / error, 6))
 
 
 def test_across_one_task_is_welch():
@@ -120,10 +120,10 @@ def test_across_one_task_is_welch():
 
 def test_across_by_hand():
     # differences 3 and 5, variances of the means 5/3 and 5/3: value 4, se = sqrt(10/3) / 2
-    found = est.across([[2.0, 4.0, 6.0]] * 2, [[0.0, 1.0, 2.0], [-2.0, -1.0, 0.0]])
-    assert found.value == 4.0
-    assert found.df == pytest.approx((10 / 3) ** 2 / (2 * ((4 / 3) ** 2 / 2 + (1 / 3) ** 2 / 2)))
-    assert found.high - 4 == pytest.approx(stats.t.ppf(0.975, float(found.df)) * math.sqrt(10 / 3) / 2)
+    estimate = est.across([[2.0, 4.0, 6.0]] * 2, [[0.0, 1.0, 2.0], [-2.0, -1.0, 0.0]])
+    assert estimate.value == 4.0
+    assert estimate.df == pytest.approx((10 / 3) ** 2 / (2 * ((4 / 3) ** 2 / 2 + (1 / 3) ** 2 / 2)))
+    assert estimate.high - 4 == pytest.approx(stats.t.ppf(0.975, float(estimate.df)) * math.sqrt(10 / 3) / 2)
 
 
 def test_jump_is_the_interacted_regression():

@@ -14,7 +14,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def _runs(seed, metric="reward", forks=False):
-    """Three to five runs an arm: random walks above 0, as fork pairs or on their own."""
+    """Three to five runs per arm: random walks above 0, as fork pairs or on their own."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(3, 6))
     walks = np.exp(rng.normal(0, 0.3, (2, n, len(STEPS))).cumsum(axis=2))

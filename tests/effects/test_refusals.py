@@ -54,12 +54,13 @@ def test_two_fork_pairs_are_compared_as_arms():
 
 
 @pytest.mark.parametrize(
-    ("n_t", "n_c", "said"), [(3, 8, True), (12, 4, True), (9, 3, False), (10, 3, False), (3, 10, False), (2, 5, False)]
+    ("n_t", "n_c", "offered"),
+    [(3, 8, True), (12, 4, True), (9, 3, False), (10, 3, False), (3, 10, False), (2, 5, False)],
 )
-def test_welch_is_refused_for_unequal_arms(n_t, n_c, said):
+def test_welch_is_refused_for_unequal_arms(n_t, n_c, offered):
     row = one_task(_arms(n_t, n_c)).row(0, named=True)
-    assert (row["p_value"] is not None) == said
-    assert (row["verdict"] != "cannot say") == said
+    assert (row["p_value"] is not None) == offered
+    assert (row["verdict"] != "cannot say") == offered
     if n_t == 10:
         assert row["reasons"].startswith("unequal arms (10 against 3 runs)")
 

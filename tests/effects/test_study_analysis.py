@@ -168,8 +168,8 @@ def test_claims_turn_the_interval_of_a_fall():
         for i in range(3)
         for at in (50, None)
     ]
-    said = _claim(runs, study(metrics=[LOSS]))
-    assert said.startswith(
+    sentence = _claim(runs, study(metrics=[LOSS]))
+    assert sentence.startswith(
         "On walk, detaching the encoder at 50 steps lowered loss by 49.5% (95% CI 48.2% to 50.7%, 3 fork"
     )
 
@@ -183,10 +183,10 @@ def test_claims_never_say_no_effect():
 
 
 def test_a_jump_is_never_called_an_effect():
-    said = _claim(_lines(4, jump=20))
-    assert said.startswith("On walk, reward rose at once by 21.5")
-    assert "without a control arm this is a jump at that step, not the effect of detaching." in said
-    assert "detaching the encoder" not in said
+    sentence = _claim(_lines(4, jump=20))
+    assert sentence.startswith("On walk, reward rose at once by 21.5")
+    assert "without a control arm this is a jump at that step, not the effect of detaching." in sentence
+    assert "detaching the encoder" not in sentence
 
 
 def test_claims_that_cannot_be_made_say_why():
@@ -195,8 +195,8 @@ def test_claims_that_cannot_be_made_say_why():
         "level before). Reason: n = 1: too few runs for any inference (+2); no control arm: a jump at the detach is not "
         "yet its effect."
     ).replace("; no control arm: a jump at the detach is not yet its effect", "")
-    said = _claim(_forks(), evidence=Evidence(settle=0.1))
-    assert "Reason: exploratory: window changed after looking" in said
+    sentence = _claim(_forks(), evidence=Evidence(settle=0.1))
+    assert "Reason: exploratory: window changed after looking" in sentence
 
 
 def test_power_hints_follow_the_noncentral_t():
