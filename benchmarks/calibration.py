@@ -191,7 +191,7 @@ def load_results(path: Path = RESULTS) -> pl.DataFrame:
 
 
 def run(studies: int, path: Path = RESULTS) -> pl.DataFrame:
-    """Run the cells that are not done with so many studies, saving after each."""
+    """Run the cells that are not done with so many studies, saving every few seconds."""
     results = load_results(path)
     done = {tuple(key): most for *key, most in results.select(*KEYS, "studies").iter_rows()}
     todo, begun, saved = list(cells()), time.monotonic(), time.monotonic()
@@ -201,10 +201,11 @@ def run(studies: int, path: Path = RESULTS) -> pl.DataFrame:
             continue
         fresh = pl.DataFrame(run_cell(cell, wanted), schema=SCHEMA)
         results = pl.concat([results.join(fresh.select(KEYS).unique(), on=KEYS, how="anti"), fresh])
-        if time.monotonic() - saved > 5 or i == len(todo):
+        if time.monotonic() - saved > 5:
             _save(results, path)
             saved = time.monotonic()
         _progress(i, len(todo), time.monotonic() - begun, cell.name)
+    _save(results, path)
     print(file=sys.stderr)
     return results
 
