@@ -330,7 +330,7 @@ def main() -> None:
     options.add_argument("--fetch", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.fetch:
-        fetch(study(chosen.fetch), Request(key=KEY))
+        fetch_all(chosen.fetch)
         print(peak_of_this_process())
         return
     warm_up()

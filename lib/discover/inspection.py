@@ -125,8 +125,8 @@ def _signal_falls(
     try:
         for run, signal in undecided[:SIGNALS]:
             path = RunPath(address.entity, address.project, run.id)
-            with read_history(http, MemoryBudget(), path, [signal], deadline, run.last_step) as history:
-                frame = history.frame
+            with read_history(http, MemoryBudget(), path, [signal], deadline, run.last_step) as download:
+                frame = download.decode().frame
             if signal in frame.columns:
                 rows = frame.select(STEP, signal).drop_nulls().sort(STEP)
                 _note_fall(falls, run.id, rows.iter_rows())

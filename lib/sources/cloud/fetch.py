@@ -6,6 +6,7 @@ the rows from the last stored one on are read; of a metric that is new to the st
 
 import hashlib
 import json
+import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, stored_tasks_of
 from lib.study import Study, Task
+
+_log = logging.getLogger(__name__)
 
 #: Runs under way at once: most of the time of each is waiting for answers.
 WORKERS = 24
@@ -213,14 +216,15 @@ class _Fetch:
                 elif isinstance(error, StoreError):
                     raise error
                 else:
-                    failures[run_id] = _reason(error)
+                    failures[run_id] = _reason(run_id, error)
                 done = len(updated) + len(failures)
                 self.request.progress(Progress(done, len(runs), f"Run {run_id}"))
         return updated, failures
 
 
-def _reason(error: BaseException) -> str:
+def _reason(run_id: str, error: BaseException) -> str:
     """Why a run failed: whatever ended its thread is that run's problem and no other's."""
-    if isinstance(error, Failed):
-        return str(error)
-    return "the fetch was stopped" if isinstance(error, Stopped) else f"it cannot be read: {type(error).__name__}"
+    if isinstance(error, Failed | Stopped):
+        return str(error) or "the fetch was stopped"
+    _log.error("Run %s cannot be read", run_id, exc_info=error)
+    return f"it cannot be read: {type(error).__name__}"

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from lib.runs import TIMESTAMP, numeric, raw_frame
 from lib.sources.cloud.http import HttpClient
@@ -67,6 +68,37 @@ class _Exports:
 
 
 @dataclass(frozen=True)
+class Download:
+    """What was asked for of a run, still to be decoded: the tables of its parts and its live rows."""
+
+    columns: Sequence[str]
+    since: Checkpoint | None
+    tables: Sequence[pa.Table]
+    live: Sequence[dict[str, Any]]
+    total: int
+    exported: int
+    notes: tuple[str, ...]
+
+    def decode(self) -> RawHistory:
+        """The rows as numbers: the parts in the order of their steps, then the live rows."""
+        frames, bad = [], dict[str, int]()
+        for table in self.tables:
+            part = pl.DataFrame(pl.from_arrow(table))
+            numbers, lost = numeric(_from_step(part, self.since))
+            frames.append(numbers)
+            _add(bad, numeric(_from_step(part, self.since, after=True))[1] if self.since else lost)
+        frames.sort(key=_step_range)
+        if self.live or not frames:
+            first = self.since.step if self.since else None
+            new = [row for row in self.live if first is None or row.get(STEP, first) > first]
+            _add(bad, raw_frame(new, self.columns)[1])
+            frames.append(_without_exported(raw_frame(self.live, self.columns)[0], frames))
+        frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+        columns = [column for column in self.columns if column in frame.columns]
+        return RawHistory(frame.select(columns), bad, self.total, self.exported, self.notes)
+
+
+@dataclass(frozen=True)
 class _Reader:
     """One read of one run's history; see `read_history`."""
 
@@ -77,24 +109,19 @@ class _Reader:
     last_step: int | None
     since: Checkpoint | None
 
-    def read(self, stack: ExitStack, budget: MemoryBudget) -> RawHistory:
-        """The rows; the stack holds the files and the memory that they take."""
+    def read(self, stack: ExitStack, budget: MemoryBudget) -> Download:
+        """The download; the stack holds the files and the memory that they take."""
         exports = self._exports()
         parts = together([partial(self._part, url, stack) for url in exports.urls])
         exported = sum(part.rows for part in parts)
         unread = [] if self.since and self.since.exported == exported else parts
         memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
         stack.enter_context(budget.reserve(memory, self.deadline))
-        frames, bad = self._exported(together([part.read for part in unread]))
-        if exports.live or not frames:
-            live, lost = self._live(exports.live)
-            _add(bad, lost)
-            frames.append(_without_exported(live, frames))
-        frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+        tables = together([part.read for part in unread])
+        live = self._live(exports.live)
         whole = any(part.downloaded_whole for part in parts)
         notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
-        columns = [column for column in self.columns if column in frame.columns]
-        return RawHistory(frame.select(columns), bad, exported + len(exports.live), exported, notes)
+        return Download(self.columns, self.since, tables, live, exported + len(exports.live), exported, notes)
 
     def _query(self, query: str, **variables: Any) -> dict[str, Any]:
         """What a query says of the run."""
@@ -115,20 +142,9 @@ class _Reader:
         stack.callback(part.close)
         return part
 
-    def _exported(self, parts: Sequence[pl.DataFrame]) -> tuple[list[pl.DataFrame], dict[str, int]]:
-        """The parts' rows as numbers in the order of their steps, and the values that are none, by column."""
-        frames, bad = [], dict[str, int]()
-        for part in parts:
-            frame = _from_step(part, self.since)
-            numbers, lost = numeric(frame)
-            frames.append(numbers)
-            _add(bad, numeric(_from_step(part, self.since, after=True))[1] if self.since else lost)
-        return sorted(frames, key=_step_range), bad
-
-    def _live(self, steps: tuple[int, ...]) -> tuple[pl.DataFrame, dict[str, int]]:
+    def _live(self, steps: tuple[int, ...]) -> list[dict[str, Any]]:
         """The rows that are in no export yet, asked for again in halves where a page was cut short."""
-        first = self.since.step if self.since else None
-        steps = tuple(step for step in steps if first is None or step >= first)
+        steps = tuple(step for step in steps if self.since is None or step >= self.since.step)
         rows: list[dict[str, Any]] = []
         spans = [(steps[0], max(steps[-1], self.last_step or 0) + 1)] if steps else []
         while spans:
@@ -143,8 +159,7 @@ class _Reader:
                 spans += [(middle, high), (low, middle)]
             else:
                 rows += page
-        frame, _ = raw_frame(rows, self.columns)
-        return frame, raw_frame([row for row in rows if first is None or row.get(STEP, first) > first], self.columns)[1]
+        return rows
 
 
 def _add(counts: dict[str, int], more: dict[str, int]) -> None:
@@ -184,8 +199,8 @@ def read_history(
     deadline: Deadline,
     last_step: int | None = None,
     since: Checkpoint | None = None,
-) -> Iterator[RawHistory]:
-    """Read columns of a run's history, every row or the rows since a checkpoint; they count as memory in the context.
+) -> Iterator[Download]:
+    """Download columns of a run's history, all rows or those since a checkpoint; they count as memory in the context.
 
     Parameters
     ----------
@@ -202,9 +217,9 @@ def read_history(
     reader = _Reader(client, path, wanted, deadline, last_step, since)
     with ExitStack() as stack:
         try:
-            history = reader.read(stack, budget)
+            download = reader.read(stack, budget)
         except Refused:
             # Signed URLs expire: new ones may be good.
             stack.close()
-            history = reader.read(stack, budget)
-        yield history
+            download = reader.read(stack, budget)
+        yield download

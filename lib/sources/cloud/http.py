@@ -4,6 +4,7 @@ import base64
 import ipaddress
 import json
 import logging
+import mmap
 import re
 import socket
 import tempfile
@@ -47,7 +48,7 @@ class FileRange:
     """Bytes of a remote file from `start` on and the size of the file; `whole` is all of it where there are no ranges."""
 
     start: int
-    data: bytes
+    data: memoryview
     size: int
     whole: IO[bytes] | None = None
 
@@ -123,7 +124,7 @@ class HttpClient:
                 whole = tempfile.TemporaryFile()  # noqa: SIM115
                 for chunk in _chunks(response, deadline):
                     whole.write(chunk)
-                return FileRange(0, b"", whole.tell(), whole)
+                return FileRange(0, memoryview(b""), whole.tell(), whole)
 
         return _retried(ask, deadline)
 
@@ -255,15 +256,16 @@ def _range(response: requests.Response, span: str, deadline: Deadline) -> FileRa
     if (start, last) != _bounds(span, size):
         # Some proxies cap what one answer holds.
         raise Failed("the server sent another part of the file than it was asked for")
-    chunks, missing = [], last + 1 - start
+    # Memory of its own, which goes back to the system: the heaps of many threads would keep what they once got.
+    data, filled = memoryview(mmap.mmap(-1, last + 1 - start)), 0
     for chunk in _chunks(response, deadline):
-        chunks.append(chunk)
-        missing -= len(chunk)
-        if missing <= 0:
+        data[filled : filled + len(chunk)] = chunk[: len(data) - filled]
+        filled += len(chunk)
+        if filled >= len(data):
             break
-    if missing:
+    if filled < len(data):
         raise _Again("the download broke off")
-    return FileRange(start, b"".join(chunks), size)
+    return FileRange(start, data, size)
 
 
 def _bounds(span: str, size: int) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """The limits of a fetch: one deadline per piece of work, memory shared by the runs under way, daemon threads."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -109,22 +111,23 @@ class MemoryBudget:
 
 
 class _DaemonPool:
-    """Threads for calls, as many as there are calls at a time.
+    """Threads for calls, as many as there are calls at a time but no more than `size`.
 
     Not a ThreadPoolExecutor: Python waits for its threads at exit, and a server may keep one of them waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
-        self._lock, self._idle = threading.Lock(), 0
+        self._lock, self._unstarted, self._idle = threading.Lock(), size, 0
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
         future: Future[T] = Future()
         with self._lock:
-            reuse = self._idle > 0
-            self._idle -= reuse
-        if not reuse:
-            threading.Thread(target=self._work, daemon=True).start()
+            if self._idle > 0:
+                self._idle -= 1
+            elif self._unstarted > 0:
+                self._unstarted -= 1
+                threading.Thread(target=self._work, daemon=True).start()
         self._calls.put((future, call))
         return future
 
@@ -135,7 +138,7 @@ class _DaemonPool:
             except Empty:
                 with self._lock:
                     if self._idle > 0:
-                        self._idle -= 1
+                        self._idle, self._unstarted = self._idle - 1, self._unstarted + 1
                         return
                 continue
             try:
@@ -147,12 +150,18 @@ class _DaemonPool:
                 self._idle += 1
 
 
-_pool = _DaemonPool()
+#: For calls that wait, and for calls that compute: memory that many threads take one after the other is never returned.
+_waiting, _computing = _DaemonPool(sys.maxsize), _DaemonPool(max(2, os.cpu_count() or 1))
 
 
 def in_background(call: Callable[[], T]) -> "Future[T]":
     """The result to come of a call made in a thread that keeps no process alive."""
-    return _pool.submit(call)
+    return _waiting.submit(call)
+
+
+def computed(call: Callable[[], T]) -> T:
+    """The result of a call made in one of the few threads in which downloads become histories."""
+    return _computing.submit(call).result()
 
 
 def within(deadline: Deadline, call: Callable[[], T]) -> T:

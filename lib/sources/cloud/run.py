@@ -25,9 +25,9 @@ from lib.runs import (
     stage,
     stage_run,
 )
-from lib.sources.cloud.history import Checkpoint, RawHistory, RunPath, read_history
+from lib.sources.cloud.history import Checkpoint, Download, RawHistory, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
-from lib.sources.cloud.limits import Deadline, MemoryBudget
+from lib.sources.cloud.limits import Deadline, MemoryBudget, computed
 from lib.sources.cloud.parquet import STEP
 from lib.study import Study
 
@@ -128,14 +128,14 @@ class RunUpdate:
                 written = self._more_rows(stored, rows)
         if written is None:
             keys = tuple(dict.fromkeys([*study.history_keys, *(stored.fetched if stored else ())]))
-            with self._read(keys) as history:
-                written = self._write(history, keys, damage)
+            with self._read(keys) as download:
+                written = computed(lambda: self._write(download.decode(), keys, damage))
         # Waiting for the disk takes no memory.
         for file in written.files:
             file.settle()
         return written.run
 
-    def _read(self, keys: Sequence[str], since: Checkpoint | None = None) -> AbstractContextManager[RawHistory]:
+    def _read(self, keys: Sequence[str], since: Checkpoint | None = None) -> AbstractContextManager[Download]:
         source = self.store.study.source
         path = RunPath(source.entity, source.project, self.run.id)
         columns = [*self.store.study.step_key, *keys]
@@ -172,17 +172,20 @@ class RunUpdate:
 
     def _more_metrics(self, stored: Run, missing: list[str]) -> _Written:
         """The stored history with metrics that the study did not name before: only these are read."""
-        with self._read(missing) as history:
-            more, drops = normalise(history.frame, missing, self.store.study.step_key, history.bad)
-            old = points_of(pl.read_parquet(self.store.folder / stored.file, schema=HISTORY))
-            new = [p for p in more if p.metric is not None]
-            points = [*(p for p in old if p.metric is not None), *new]
-            # Steps at which none of the old metrics was logged may hold one of the new.
-            steps = pl.concat([pl.Series("step", [], dtype=pl.Int64), *(p.frame["step"] for p in new)])
-            bare = [p.frame.filter(~pl.col("step").is_in(steps.implode())) for p in old if p.metric is None]
-            points += [Points(None, frame) for frame in bare if len(frame)]
-            self.deadline.check()
-            return self._stage(points, (*stored.drops, *drops), (*stored.fetched, *missing), stored.warnings)
+        with self._read(missing) as download:
+            return computed(lambda: self._joined_metrics(stored, missing, download.decode()))
+
+    def _joined_metrics(self, stored: Run, missing: list[str], history: RawHistory) -> _Written:
+        more, drops = normalise(history.frame, missing, self.store.study.step_key, history.bad)
+        old = points_of(pl.read_parquet(self.store.folder / stored.file, schema=HISTORY))
+        new = [p for p in more if p.metric is not None]
+        points = [*(p for p in old if p.metric is not None), *new]
+        # Steps at which none of the old metrics was logged may hold one of the new.
+        steps = pl.concat([pl.Series("step", [], dtype=pl.Int64), *(p.frame["step"] for p in new)])
+        bare = [p.frame.filter(~pl.col("step").is_in(steps.implode())) for p in old if p.metric is None]
+        points += [Points(None, frame) for frame in bare if len(frame)]
+        self.deadline.check()
+        return self._stage(points, (*stored.drops, *drops), (*stored.fetched, *missing), stored.warnings)
 
     # ---- a run that goes on --------------------------------------------------------------------------------------
 
@@ -192,9 +195,9 @@ class RunUpdate:
         if last is None:
             return None
         since = Checkpoint(int(last), before.exported)  # type: ignore[arg-type]
-        with self._read(stored.fetched, since) as new:
-            joined = _joined(before, new, since)
-            return self._write(joined, stored.fetched) if joined else None
+        with self._read(stored.fetched, since) as download:
+            joined = computed(lambda: _joined(before, download.decode(), since))
+            return computed(lambda: self._write(joined, stored.fetched)) if joined else None
 
     def _stage_raw_rows(self, history: RawHistory, token: str) -> tuple[Staged, ...]:
         path = self.store.raw_file(self.run)
