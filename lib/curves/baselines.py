@@ -14,7 +14,7 @@ from lib.study import Baseline, InputError, Metric, Study, Task
 
 #: Columns of a baseline file; others are ignored.
 FILE = ("step", "reward", "seed")
-#: A row a bin of a baseline: its mean over seeds with the view's spread; bounds are null where one seed is left.
+#: One row per bin of a baseline: its mean over seeds with the view's spread; bounds are null where one seed is left.
 BASELINES = pl.Schema(
     {
         "task": pl.String,
@@ -61,15 +61,15 @@ def read_baseline(content: bytes, name: str) -> pl.DataFrame:
         rows = pl.read_csv(io.StringIO(text), infer_schema=False)
     except (UnicodeDecodeError, pl.exceptions.PolarsError):
         raise BaselineError(f"{name} is not a CSV file of the columns {', '.join(FILE)}.") from None
-    known = {column.strip().lower(): column for column in reversed(rows.columns)}
-    missing = [column for column in FILE if column not in known]
+    columns = {column.strip().lower(): column for column in reversed(rows.columns)}
+    missing = [column for column in FILE if column not in columns]
     if missing:
         raise BaselineError(
             f"{name} has no column {' or '.join(missing)}: a baseline is a CSV file of the columns {', '.join(FILE)}."
         )
     if rows.is_empty():
         raise BaselineError(f"{name} holds no row below its header.")
-    rows = rows.select(pl.col(known[column]).str.strip_chars().alias(column) for column in FILE)
+    rows = rows.select(pl.col(columns[column]).str.strip_chars().alias(column) for column in FILE)
     step = _numbers(rows["step"], name)
     bad = step.is_nan() | step.is_infinite() | (step < 0) | (step > 2**53)
     if bad.any():
@@ -89,8 +89,8 @@ def _numbers(column: pl.Series, name: str) -> pl.Series:
     bad = numbers.is_null()
     if bad.any():
         at = bad.arg_true()[0]
-        given = "empty" if not column[at] else f"'{column[at][:40]}'"
-        raise BaselineError(f"{name}, line {at + 2}: {column.name} is {given}, not a number.")
+        value = "empty" if not column[at] else f"'{column[at][:40]}'"
+        raise BaselineError(f"{name}, line {at + 2}: {column.name} is {value}, not a number.")
     return numbers
 
 
@@ -109,7 +109,7 @@ def file_bytes(path: Path) -> bytes:
 def baseline_curve(
     rows: pl.DataFrame, task: Task, baseline: Baseline, treated: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
-    """A baseline as the task's own curves are drawn: one value a seed a bin, aggregated over seeds, on the view's x axis.
+    """A baseline as the task's own curves are drawn: one value per seed and bin, aggregated over seeds, on the view's x axis.
 
     Parameters
     ----------
@@ -157,12 +157,12 @@ def task_baselines(study: Study, task: Task, treated: Sequence[Treatment], view:
     BaselineError
         Where a file cannot be read or drawn.
     """
-    found = []
+    curves = []
     for i, baseline in enumerate(task.baselines):
         rows = read_baseline(file_bytes(study.at(baseline.path)), baseline.name)
         colored = replace(baseline, color=baseline.color or GREYS[i % len(GREYS)])
-        found.append(baseline_curve(rows, task, colored, treated, view))
-    return pl.concat(found) if found else BASELINES.to_frame()
+        curves.append(baseline_curve(rows, task, colored, treated, view))
+    return pl.concat(curves) if curves else BASELINES.to_frame()
 
 
 def study_baselines(study: Study, treated: Sequence[Treatment], view: View) -> pl.DataFrame:

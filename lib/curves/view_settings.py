@@ -19,7 +19,7 @@ class View:
     that is drawn (None: all of it). `log_reward` and `log_loss` choose the axis of a family (None: as its metrics'
     scales say). `seeds` draws every run's own curve, `color_by` does so in the colour of its seed, its arm or its
     value of that config key (empty: none), and `raw` draws the points of smoothed metrics as they were before
-    smoothing, one value a bin.
+    smoothing, one value per bin.
     """
 
     aggregate: Aggregate = "mean"

@@ -44,11 +44,11 @@ def elapsed(step: np.ndarray, time: np.ndarray, start: float | None) -> np.ndarr
         of the nearest where it has a neighbour on one side only.
     start : the run's first timestamp.
     """
-    known = np.isfinite(time)
-    if start is None or not known.any():
+    timed = np.isfinite(time)
+    if start is None or not timed.any():
         return None
-    if not known.all():
-        time = np.interp(step, step[known], time[known])
+    if not timed.all():
+        time = np.interp(step, step[timed], time[timed])
     return (time - start) / HOUR
 
 
@@ -70,30 +70,30 @@ def clocks(history: History, treated: Sequence[Treatment], metrics: Sequence[Met
             *_row_nearest(pl.col("step").filter(~before).min(), "high"),
         )
     )
-    told_by_metric = (
+    timed_metrics = (
         rows.filter(pl.col("metric").is_in([m.key for m in metrics]))
         .group_by("run_id", "metric")
         .agg(timed.fill_null(False).any().alias("timed"))
     )
-    passages, told = pl.collect_all([around, told_by_metric], engine="streaming")
-    found = {
+    passages, metrics_timed = pl.collect_all([around, timed_metrics], engine="streaming")
+    by_run = {
         row["run_id"]: (row, hours) for row in passages.iter_rows(named=True) if (hours := _passage(row)) is not None
     }
     return Clocks(
-        passed={run: hours for run, (_, hours) in found.items()},
-        untimed=_untimed(told),
-        copied=tuple(sorted(run for run, (row, hours) in found.items() if _is_copied(row, hours))),
+        passed={run: hours for run, (_, hours) in by_run.items()},
+        untimed=_untimed(metrics_timed),
+        copied=tuple(sorted(run for run, (row, hours) in by_run.items() if _is_copied(row, hours))),
     )
 
 
-def _untimed(told: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+def _untimed(metrics_timed: pl.DataFrame) -> dict[str, tuple[str, ...]]:
     """By run the metrics without a timestamp; none named where there is no other."""
-    found = {}
-    for run, metrics in told.sort("run_id", "metric").group_by("run_id", maintain_order=True):
+    untimed = {}
+    for run, metrics in metrics_timed.sort("run_id", "metric").group_by("run_id", maintain_order=True):
         lacking = metrics.filter(~pl.col("timed"))["metric"].to_list()
         if lacking:
-            found[str(run[0])] = tuple(lacking) if len(lacking) < len(metrics) else ()
-    return found
+            untimed[str(run[0])] = tuple(lacking) if len(lacking) < len(metrics) else ()
+    return untimed
 
 
 def _is_copied(row: Mapping[str, float], hours: float) -> bool:
@@ -112,11 +112,11 @@ def _passage(row: Mapping[str, float | None]) -> float | None:
     if detach is None or low is None or (high is None and low < detach):
         return None
     steps, times = ([row[f"{side}{what}"] for side in ("low", "high")] for what in ("", "_time"))
-    known = slice(0, 2 if high is not None else 1)
-    return (float(np.interp(detach, steps[known], times[known])) - (row["began"] or 0.0)) / HOUR  # type: ignore[arg-type]
+    sides = slice(0, 2 if high is not None else 1)
+    return (float(np.interp(detach, steps[sides], times[sides])) - (row["began"] or 0.0)) / HOUR  # type: ignore[arg-type]
 
 
-def notes(task: Task, treated: Sequence[Treatment], found: Clocks) -> list[str]:
+def notes(task: Task, treated: Sequence[Treatment], clocks: Clocks) -> list[str]:
     """What a wall time axis cannot show of a task, a sentence each.
 
     Parameters
@@ -126,17 +126,17 @@ def notes(task: Task, treated: Sequence[Treatment], found: Clocks) -> list[str]:
     lines = []
     ids = {t.run_id for t in treated}
     untimed = [
-        f"{run} ({', '.join(lacking)})" if lacking else run for run, lacking in found.untimed.items() if run in ids
+        f"{run} ({', '.join(lacking)})" if lacking else run for run, lacking in clocks.untimed.items() if run in ids
     ]
     if untimed:
         lines.append(f"{task.title}: without timestamps, so not drawn over wall time: {', '.join(untimed)}.")
-    if copied := [run for run in found.copied if run in ids]:
+    if copied := [run for run in clocks.copied if run in ids]:
         lines.append(
             f"{task.title}: {len(copied)} {'run has' if len(copied) == 1 else 'runs have'} one moment's timestamps up to "
             f"the detach, as forks do that log the history they continue: what came before the rule lies at the start."
         )
     steps = {t.detach_step for t in treated if t.detach_step is not None}
-    unseen = steps - {t.detach_step for t in treated if t.run_id in found.passed}
+    unseen = steps - {t.detach_step for t in treated if t.run_id in clocks.passed}
     if unseen:
         lines.append(f"{task.title}: no run with timestamps passed {_steps(unseen)}, so no rule is drawn there.")
     if task.baselines:

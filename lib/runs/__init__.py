@@ -8,7 +8,7 @@ from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, numeri
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.schema import HISTORY, Points, points_of
-from lib.runs.store import Usage, clear, shelf, store_root, usage, writing
+from lib.runs.store import Usage, clear, project_folder, store_root, usage, writing
 
 __all__ = [
     "HISTORY",
@@ -37,13 +37,13 @@ __all__ = [
     "numeric",
     "of_task",
     "points_of",
+    "project_folder",
     "put",
     "raw_frame",
     "read_extra",
     "read_run",
     "run_file_name",
     "runs_table",
-    "shelf",
     "stage",
     "stage_run",
     "store_root",

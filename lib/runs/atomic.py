@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib.study import InputError
 
-_ASIDE = ".aside-"
+ASIDE = ".aside-"
 
 
 class StoreError(InputError):
@@ -18,18 +18,18 @@ class StoreError(InputError):
 
 
 @contextmanager
-def _said(folder: Path) -> Iterator[None]:
-    """What the operating system complains of, as a sentence."""
+def store_errors(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into a StoreError of one sentence."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            said = f"There is no space left to write in {folder}: free some, or name another folder in DETACH_STORE."
+            message = f"There is no space left to write in {folder}: free some, or name another folder in DETACH_STORE."
         elif error.errno in {errno.EEXIST, errno.ENOTDIR}:
-            said = f"{folder} cannot be written: part of that path is a file, not a folder."
+            message = f"{folder} cannot be written: part of that path is a file, not a folder."
         else:
-            said = f"{folder} cannot be written ({error.strerror or error})."
-        raise StoreError(said) from None
+            message = f"{folder} cannot be written ({error.strerror or error})."
+        raise StoreError(message) from None
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Staged:
         StoreError
             Where the folder cannot be written, naming it.
         """
-        with _said(self.path.parent):
+        with store_errors(self.path.parent):
             try:
                 with self.aside.open("rb") as file:
                     os.fsync(file.fileno())
@@ -58,9 +58,9 @@ class Staged:
 
 def stage(path: Path, write: Callable[[Path], object]) -> Staged:
     """Let `write` fill a file aside; StoreError as in `Staged.settle`."""
-    with _said(path.parent):
+    with store_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_ASIDE)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=ASIDE)
         os.close(handle)
         aside = Path(name)
         try:

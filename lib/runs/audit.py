@@ -24,10 +24,10 @@ _FIXED = {
 
 
 def runs_table(study: Study, manifest: Manifest, left_out: Collection[str] = ()) -> pl.DataFrame:
-    """One row a run and task: arm, seed, state, steps, detach step and its source, rows by metric, warnings.
+    """One row per run and task: arm, seed, state, steps, detach step and its source, rows by metric, warnings.
 
     Left-out runs keep their row, and say so. Columns as in `runs.csv`: task, arm, run_id, seed, state, last_step,
-    detach_step, detach_source, one `rows:<metric key>` a metric, warnings (joined by `; `).
+    detach_step, detach_source, one `rows:<metric key>` per metric, warnings (joined by `; `).
     """
     treated = treatments(study, manifest)
     runs = {run.id: run for run in manifest.runs}
@@ -49,19 +49,19 @@ def runs_table(study: Study, manifest: Manifest, left_out: Collection[str] = ())
 
 def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
     """What is amiss with one run, a short sentence each."""
-    found = list(run.warnings)
+    warnings = list(run.warnings)
     if run.last_step is None:
-        return [*found, "no history"]
+        return [*warnings, "no history"]
     if run.state and run.state != "finished":
-        found.append(f"state {run.state}")
+        warnings.append(f"state {run.state}")
     if run.last_step < SHORT * task.total_steps:
-        found.append(f"short: ends at {run.last_step:,} of {task.total_steps:,} steps")
+        warnings.append(f"short: ends at {run.last_step:,} of {task.total_steps:,} steps")
     missing = [m.key for m in study.metrics if not run.rows.get(m.key)]
     if missing:
-        found.append(f"never logged {', '.join(missing)}")
+        warnings.append(f"never logged {', '.join(missing)}")
     keys = study.history_keys
-    found += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops if drop.metric in keys]
-    return found
+    warnings += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops if drop.metric in keys]
+    return warnings
 
 
 def never_logged(study: Study, manifest: Manifest) -> list[str]:
@@ -105,7 +105,7 @@ def config_differences(manifest: Manifest, task: str, ignore: Collection[str]) -
     runs = manifest.of_task(task)
     keys = sorted({key for run in runs for key in run.config} - set(ignore))
     values = {key: sorted({str(run.config.get(key, "missing")) for run in runs}) for key in keys}
-    return {key: found for key, found in values.items() if len(found) > 1}
+    return {key: texts for key, texts in values.items() if len(texts) > 1}
 
 
 def _duplicate_seeds(treated: Sequence[Treatment]) -> set[tuple[str, str, str]]:

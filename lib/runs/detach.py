@@ -78,14 +78,14 @@ def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ())
     ----------
     left_out : ids of runs that the user set aside.
     """
-    found: list[Treatment] = []
+    treated: list[Treatment] = []
     for task in study.tasks:
         # Runs set aside still count when arms are named, so that leaving one out renames nothing.
         runs = manifest.of_task(task.key)
         seen = _signal_steps(manifest, runs, task.detach.signal)
         of_task = [_treatment(study, task, run, seen.get(run.id)) for run in runs]
-        found += sorted(_name_arms(study, task, of_task, runs), key=_order)
-    return tuple(t for t in found if t.run_id not in left_out)
+        treated += sorted(_name_arms(study, task, of_task, runs), key=_order)
+    return tuple(t for t in treated if t.run_id not in left_out)
 
 
 def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
@@ -116,7 +116,7 @@ def _order(treatment: Treatment) -> tuple[bool, str, int, str]:
 def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int | None] | None) -> Treatment:
     rule = task.detach
     step, source, warnings = detach_step(rule, run.config, task.total_steps)
-    signal, complaint = _check_signal(rule.signal, step, run.last_step, seen)
+    signal, warning = _check_signal(rule.signal, step, run.last_step, seen)
     seed = run.config.get(study.seed_key)
     return Treatment(
         run_id=run.id,
@@ -129,7 +129,7 @@ def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int |
         signal=signal,
         last_step=run.last_step,
         state=run.state,
-        warnings=tuple(warnings + ([complaint] if complaint else [])),
+        warnings=tuple(warnings + ([warning] if warning else [])),
     )
 
 
@@ -140,8 +140,8 @@ def _fallback(rule: DetachRule) -> str:
 def _own_total(rule: DetachRule, config: Mapping[str, Any]) -> float | None:
     """The total steps that a run's config names, None where it names none that can be."""
     total = config.get(rule.total_steps_key) if rule.total_steps_key else None
-    known = isinstance(total, int | float) and not isinstance(total, bool) and 0 < total < inf
-    return total if known else None
+    possible = isinstance(total, int | float) and not isinstance(total, bool) and 0 < total < inf
+    return total if possible else None
 
 
 def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int, warnings: list[str]) -> float:
@@ -149,8 +149,8 @@ def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int, warnin
         return total_steps
     total = _own_total(rule, config)
     if total is None:
-        said = config.get(rule.total_steps_key)
-        warnings.append(f"{rule.total_steps_key} is {said!r}: the study's {total_steps:,} steps are used")
+        value = config.get(rule.total_steps_key)
+        warnings.append(f"{rule.total_steps_key} is {value!r}: the study's {total_steps:,} steps are used")
         return total_steps
     if total != total_steps:
         warnings.append(f"{rule.total_steps_key} is {total:,} but the study says {total_steps:,}: config is used")
@@ -176,7 +176,7 @@ def _signal_steps(
 def _check_signal(
     signal: Signal | None, step: int | None, last: int | None, seen: tuple[int | None, int | None] | None
 ) -> tuple[str, str]:
-    """Whether the logged signal agrees with the detach step, and the complaint where it does not."""
+    """Whether the logged signal agrees with the detach step, and the warning where it does not."""
     if signal is None:
         return "", ""
     if seen is None:

@@ -26,7 +26,7 @@ def as_number(value: object) -> float | None:
 
 
 def raw_frame(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Rows as JSON gives them, as a frame of one Float64 column a key, and by key what was no number."""
+    """Rows as JSON gives them, as a frame of one Float64 column per key, and by key what was no number."""
     columns: dict[str, list[float | None]] = {key: [] for key in keys}
     bad: dict[str, int] = {}
     for row in rows:
@@ -68,15 +68,15 @@ def normalise(
 
     Parameters
     ----------
-    raw : one row a logged row, Float64 columns: the step keys, `_timestamp` and the metrics, absent ones left out.
+    raw : one row per logged row, Float64 columns: the step keys, `_timestamp` and the metrics, absent ones left out.
         A null is a key that the row does not hold.
     metrics : the keys to keep.
     step_keys : tried in order for each metric: the first that any of the metric's own rows holds is its step.
-    bad : by metric, the values that were already found to be no number.
+    bad : by metric, the values that were already counted as no number.
 
     Returns
     -------
-    points : by metric, sorted by step, one row a (metric, step); last the steps without any. Of repeated steps the one
+    points : by metric, sorted by step, one row per metric and step; last the steps without any. Of repeated steps the one
         with the latest `_timestamp` is kept, the later row where that is equal or missing. NaN and infinities are
         values and stay.
     drops : what was left out, by metric and reason.
@@ -111,16 +111,17 @@ def _sound_steps(step: pl.Series) -> pl.Series | None:
     """Steps as whole numbers where every row has one and each is beyond the last, as they mostly are."""
     if not len(step) or step.null_count():
         return None
-    found = step.to_numpy()
-    if not np.isfinite(found[[0, -1]]).all() or np.abs(found[[0, -1]]).max() >= 2**53 or not (np.diff(found) > 0).all():
+    steps = step.to_numpy()
+    ends = steps[[0, -1]]
+    if not np.isfinite(ends).all() or np.abs(ends).max() >= 2**53 or not (np.diff(steps) > 0).all():
         return None
     # Between two such ends, each beyond the last: none is a NaN or infinite.
-    whole = found.astype(np.int64)
-    return pl.Series(whole) if (whole == found).all() else None
+    whole = steps.astype(np.int64)
+    return pl.Series(whole) if (whole == steps).all() else None
 
 
 def _in_order(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tuple[pl.DataFrame, list[Drop]]:
-    """A metric's points with a whole step, sorted by it and one a step, and what was left out."""
+    """A metric's points with a whole step, sorted by it and one per step, and what was left out."""
     points, drops = _whole_steps(points, metric, step_keys)
     if (points["step"].diff(null_behavior="drop") > 0).all():
         return points, drops

@@ -16,7 +16,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from lib.formatting import file_name
-from lib.runs.atomic import _ASIDE, StoreError, _said
+from lib.runs.atomic import ASIDE, StoreError, store_errors
 from lib.runs.model import SCHEMA_VERSION
 
 _LOCK, _ABOUT = ".lock", "about.json"
@@ -24,7 +24,7 @@ _LOCK, _ABOUT = ".lock", "about.json"
 
 @dataclass(frozen=True)
 class Usage:
-    """What one shelf takes: its project, its folder, bytes on disk, runs."""
+    """The space that the runs of one project take: project, folder, bytes on disk, number of runs."""
 
     project: str
     folder: Path
@@ -38,17 +38,17 @@ def store_root() -> Path:
     return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("detach-encoder-study"))
 
 
-def shelf(server: str, key: str, project: str) -> Path:
+def project_folder(server: str, key: str, project: str) -> Path:
     """The folder of one identity's runs of one project (`entity/project`, or a local folder).
 
     The identity is a keyed hash of server and key under a salt that stays in the store: the key cannot be read back.
     """
     safe = file_name(project)[-60:]
     digest = hashlib.sha256(project.encode()).hexdigest()[:8]
-    return _shelves(server, key) / f"{safe}-{digest}"
+    return _identity_folder(server, key) / f"{safe}-{digest}"
 
 
-def _shelves(server: str, key: str) -> Path:
+def _identity_folder(server: str, key: str) -> Path:
     """The folder of one identity."""
     root = store_root()
     mixed = f"{server}\0{key}".encode()
@@ -59,10 +59,10 @@ def _shelves(server: str, key: str) -> Path:
 def _salt(root: Path) -> bytes:
     """The store's own secret, made once whoever else is about to make it."""
     path = root / "salt"
-    with _said(root):
+    with store_errors(root):
         if not path.exists():
             root.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=root, prefix=_ASIDE)
+            handle, name = tempfile.mkstemp(dir=root, prefix=ASIDE)
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(32))
             try:
@@ -76,12 +76,12 @@ def _salt(root: Path) -> bytes:
 
 @contextmanager
 def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Be the only one who writes to a shelf; what an interrupted writer left aside is cleared away.
+    """Be the only one who writes to a folder; what an interrupted writer left aside is cleared away.
 
     The lock is the operating system's: it is free when its holder has died. Waits for another writer until
     `cancelled`; StoreError then, and where the folder cannot be written.
     """
-    with _said(folder):
+    with store_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK)
         while not lock.is_locked:
@@ -91,8 +91,8 @@ def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: 
                 if cancelled():
                     raise StoreError("Stopped while another fetch was writing the same runs.") from None
     try:
-        for left in folder.rglob(f"{_ASIDE}*"):
-            left.unlink(missing_ok=True)
+        for leftover in folder.rglob(f"{ASIDE}*"):
+            leftover.unlink(missing_ok=True)
         if not (folder / _ABOUT).exists():
             (folder / _ABOUT).write_bytes(json.dumps({"project": project}).encode())
         yield
@@ -101,13 +101,13 @@ def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: 
 
 
 def usage(server: str, key: str) -> tuple[Usage, ...]:
-    """What this identity has stored, one entry a project, the largest first; a `key` of "" is the local identity."""
-    found = [_usage_of(folder) for folder in _shelves(server, key).glob("*/")]
-    return tuple(sorted(found, key=lambda u: (-u.bytes, u.folder)))
+    """What this identity has stored, one entry per project, the largest first; a `key` of "" is the local identity."""
+    usages = [_usage_of(folder) for folder in _identity_folder(server, key).glob("*/")]
+    return tuple(sorted(usages, key=lambda u: (-u.bytes, u.folder)))
 
 
 def _usage_of(folder: Path) -> Usage:
-    """What a shelf takes now; a fetch may be writing to it, and take away what it put aside."""
+    """The space that a folder takes now; a fetch may be writing to it, and remove what it put aside."""
     size, runs = 0, set()
     for at, _, names in os.walk(folder):
         kept = [name for name in names if not name.startswith(".")]
@@ -126,7 +126,7 @@ def _project(folder: Path) -> str:
 
 
 def clear(folder: Path) -> None:
-    """Remove a shelf (as `shelf` or `usage` name it) with all its runs, once nobody writes to it.
+    """Remove a project's folder (as `project_folder` or `usage` name it) with all its runs, once nobody writes to it.
 
     Raises
     ------
@@ -138,11 +138,11 @@ def clear(folder: Path) -> None:
         raise StoreError(f"{folder} is not a folder of the store.")
     if not folder.is_dir():
         return
-    with writing(folder, folder.name), _said(folder):
+    with writing(folder, folder.name), store_errors(folder):
         for item in folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)
             elif item.name != _LOCK:
                 item.unlink()
-    with _said(folder):
+    with store_errors(folder):
         shutil.rmtree(folder)

@@ -13,9 +13,9 @@ from lib.runs import (
     StoreError,
     describe,
     normalise,
+    project_folder,
     raw_frame,
     read_run,
-    shelf,
     write_run,
 )
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, tasks_of
@@ -39,7 +39,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
     if not files:
         raise SourceError(f"{root} holds no .wandb file: source.path must name a folder with wandb run directories.")
-    folder = shelf("offline", "", str(root.resolve())) / run_folder(study.step_key)
+    folder = project_folder("offline", "", str(root.resolve())) / run_folder(study.step_key)
     runs: dict[str, Run] = {}
     problems: list[Problem] = []
     # A run resumed offline is several files of one name: they are read as one, oldest first.

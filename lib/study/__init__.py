@@ -1,9 +1,9 @@
 """What is asked: a study with its tasks, metrics, source and detach rules, and its TOML file."""
 
-from lib.study.edits import edited, task_complaints, text_complaint
+from lib.study.edits import task_messages, text_message, with_edits
 from lib.study.errors import InputError, StudyError
 from lib.study.model import CONTROL, DETACHED, Baseline, DetachRule, Evidence, Metric, Signal, Source, Study, Task
-from lib.study.paths import placed, with_baselines, with_source, without_folders
+from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
 from lib.study.toml import STUDIES, load_study, parse_study, shipped_studies, to_toml
 
 __all__ = [
@@ -20,15 +20,15 @@ __all__ = [
     "Study",
     "StudyError",
     "Task",
-    "edited",
     "load_study",
     "parse_study",
-    "placed",
     "shipped_studies",
-    "task_complaints",
-    "text_complaint",
+    "task_messages",
+    "text_message",
     "to_toml",
+    "with_absolute_paths",
     "with_baselines",
+    "with_edits",
     "with_source",
     "without_folders",
 ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lib.study.errors import StudyError
 from lib.study.model import Metric, Study, Task
-from lib.study.paths import placed
+from lib.study.paths import with_absolute_paths
 from lib.study.toml import parse_study
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w\-. \"']+?)\s*\]\]?\s*(#.*)?$")
@@ -14,14 +14,14 @@ _KEY = re.compile(r"^\s*([\w\-\"']+)\s*=")
 _AT_LINE = re.compile(r"\(at line (\d+)")
 
 
-def text_complaint(text: str) -> tuple[str, int | None]:
-    """What is wrong with the text of a study file ("" where nothing is), and its line, counted from 1, where one can be told."""
+def text_message(text: str) -> tuple[str, int | None]:
+    """The error of a study file's text ("" where there is none), and its line, counted from 1, where it has one."""
     try:
         parse_study(text, "The study file")
     except StudyError as error:
-        said = str(error)
-        at = _AT_LINE.search(said)
-        return said, int(at[1]) if at else line_of(text, error.place)
+        message = str(error)
+        line = _AT_LINE.search(message)
+        return message, int(line[1]) if line else line_of(text, error.place)
     return "", None
 
 
@@ -50,22 +50,22 @@ def _written(text: str) -> Iterator[tuple[int, list[str], int | None]]:
             yield number, [*table, key[1].strip("\"'")], counts.get(table[0]) if table else None
 
 
-def task_complaints(task: Task, others: Sequence[str]) -> dict[str, str]:
-    """What is wrong with a task's fields, by field; `others` are the names that other tasks show."""
-    found = {}
+def task_messages(task: Task, others: Sequence[str]) -> dict[str, str]:
+    """By field of a task, what is wrong with it; `others` are the titles of the other tasks."""
+    messages = {}
     if task.title in others:
-        found["display_name"] = "Another task has this name: give it one of its own."
+        messages["display_name"] = "Another task has this name: give it one of its own."
     if task.detach.step and task.detach.step > task.total_steps:
-        found["detach_step"] = f"Beyond the {task.total_steps:,} total steps."
+        messages["detach_step"] = f"Beyond the {task.total_steps:,} total steps."
     if task.smoothing_steps and task.smoothing_steps > task.total_steps:
-        found["smoothing_steps"] = f"Wider than the {task.total_steps:,} total steps."
-    return found
+        messages["smoothing_steps"] = f"Wider than the {task.total_steps:,} total steps."
+    return messages
 
 
-def edited(study: Study, title: str, hypothesis: str, metrics: Sequence[Metric], tasks: Sequence[Task]) -> Study:
+def with_edits(study: Study, title: str, hypothesis: str, metrics: Sequence[Metric], tasks: Sequence[Task]) -> Study:
     """The study with these parts.
 
-    One of W&B has no folder any more: it is its editor's, and only their key serves it. Its baselines stay where they lie.
+    One of W&B has no folder any more: it is its editor's, and only their key serves it. Its baselines stay where they are.
     """
     changed = replace(study, title=title, hypothesis=hypothesis, metrics=tuple(metrics), tasks=tuple(tasks))
-    return replace(placed(changed), folder="") if study.source.kind == "wandb" else changed
+    return replace(with_absolute_paths(changed), folder="") if study.source.kind == "wandb" else changed

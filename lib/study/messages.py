@@ -29,13 +29,13 @@ _KEYS = {
 }
 
 
-def first_complaint(error: ValidationError, known: Mapping[str, Sequence[str]]) -> str:
+def first_message(error: ValidationError, keys_by_table: Mapping[str, Sequence[str]]) -> str:
     """The first thing to mend, and how many more there are: `, task 2: total_steps must be a whole number, not "1".`
 
     Parameters
     ----------
-    error : what pydantic found in the file's tree.
-    known : by table (the last name of its path, "" for the file itself) the keys it may hold.
+    error : pydantic's, of the file's tree.
+    keys_by_table : by table (the last name of its path, "" for the file itself) the keys it may hold.
 
     Returns
     -------
@@ -43,11 +43,11 @@ def first_complaint(error: ValidationError, known: Mapping[str, Sequence[str]]) 
     """
     errors = _distinct(error)
     more = len(errors) - 1
-    return _sentence(_first(errors), known) + (f" ({more} more to mend after it.)" if more else "")
+    return _sentence(_first(errors), keys_by_table) + (f" ({more} more to mend after it.)" if more else "")
 
 
 def first_place(error: ValidationError) -> tuple[int | str, ...]:
-    """The path in the file of the key that `first_complaint` is about."""
+    """The path in the file of the key that `first_message` is about."""
     return _place(_first(_distinct(error)))
 
 
@@ -57,14 +57,14 @@ def _first(errors: Sequence[Any]) -> Any:
 
 
 def _distinct(error: ValidationError) -> list[Any]:
-    """One error a place: a union reports every branch it tried, and a list counts entries that failed as absent."""
+    """One error per place: a union reports every branch it tried, and a list counts entries that failed as absent."""
     by_place: dict[tuple[int | str, ...], Any] = {}
-    for found in error.errors(include_url=False):
-        by_place.setdefault(_place(found), found)
+    for detail in error.errors(include_url=False):
+        by_place.setdefault(_place(detail), detail)
     return [
-        found
-        for place, found in by_place.items()
-        if found["type"] != "too_short" or not any(_within(other, place) for other in by_place)
+        detail
+        for place, detail in by_place.items()
+        if detail["type"] != "too_short" or not any(_within(other, place) for other in by_place)
     ]
 
 
@@ -81,11 +81,11 @@ def _place(error: Any) -> tuple[int | str, ...]:
     return path
 
 
-def _sentence(error: Any, known: Mapping[str, Sequence[str]]) -> str:
+def _sentence(error: Any, keys_by_table: Mapping[str, Sequence[str]]) -> str:
     place, kind = _place(error), error["type"]
     where, key = _where(place)
     if kind == _UNKNOWN:
-        return f"{where}: unknown key {key}{_hint(place, known)}."
+        return f"{where}: unknown key {key}{_hint(place, keys_by_table)}."
     if kind == "missing":
         return f"{where}: {_table(key) if len(place) == 1 else key} is missing."
     if kind == "tuple_type" and key == "baselines":
@@ -93,8 +93,7 @@ def _sentence(error: Any, known: Mapping[str, Sequence[str]]) -> str:
     if kind == "tuple_type" and key in _LISTS:
         return f"{where}: {key} must be a list of tables: write {_table(key)}, with two brackets, above each."
     reason = _KEYS.get(str(place[-1])) or _REASONS.get(kind) or _plain(error["msg"])
-    given = error["input"]
-    shown = "" if kind in ("too_short", "value_error") else f", not {_short(given)}"
+    shown = "" if kind in ("too_short", "value_error") else f", not {_short(error['input'])}"
     return f"{where}: {key} {reason}{shown}."
 
 
@@ -117,9 +116,9 @@ def _table(key: str) -> str:
     return f"[[{key}]]" if key in _LISTS else f"[{key}]"
 
 
-def _hint(place: tuple[int | str, ...], known: Mapping[str, Sequence[str]]) -> str:
+def _hint(place: tuple[int | str, ...], keys_by_table: Mapping[str, Sequence[str]]) -> str:
     tables = [str(part) for part in place[:-1] if isinstance(part, str)]
-    keys = known.get(tables[-1] if tables else "", ())
+    keys = keys_by_table.get(tables[-1] if tables else "", ())
     close = get_close_matches(str(place[-1]), keys, n=1)
     return f", perhaps {close[0]} is meant" if close else f" (known: {', '.join(keys)})"
 

@@ -11,17 +11,13 @@ def with_baselines(study: Study, added: Sequence[tuple[str, Baseline]]) -> Study
     """The study with more baselines, (task id, baseline) each; one of the same name takes the other's place."""
     tasks = []
     for task in study.tasks:
-        mine = {b.name: b for b in task.baselines} | {b.name: b for key, b in added if key == task.key}
-        tasks.append(replace(task, baselines=tuple(mine.values())))
+        baselines = {b.name: b for b in task.baselines} | {b.name: b for key, b in added if key == task.key}
+        tasks.append(replace(task, baselines=tuple(baselines.values())))
     return replace(study, tasks=tuple(tasks))
 
 
 def without_folders(study: Study) -> Study:
-    """The study without the folders of this machine, to be shown to others.
-
-    Baselines that lie at absolute paths have their bare file names, and a bundle there that of the study's own, which has
-    to lie beside the file.
-    """
+    """The study without absolute paths, to be shown to others: baselines and a bundle lie beside the study file."""
     source = study.source
     if source.kind == "bundle" and Path(source.path).is_absolute():
         source = replace(source, path=f"{study.name}.zip")
@@ -39,12 +35,12 @@ def _bare(path: str) -> str:
 
 
 def with_source(study: Study, source: Source, folder: str = "") -> Study:
-    """The same question asked of another source."""
+    """The study with another source; relative paths start at `folder`."""
     return replace(study, source=source, folder=folder)
 
 
-def placed(study: Study) -> Study:
-    """The study with its baselines at absolute paths, for where it is parted from its folder."""
+def with_absolute_paths(study: Study) -> Study:
+    """The study with its baselines at absolute paths, so that it needs its folder no more."""
     if not study.folder:
         return study
     tasks = tuple(

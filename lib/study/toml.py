@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Iterator, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from lib.formatting import listing
 from lib.study.errors import StudyError
-from lib.study.messages import first_complaint, first_place
+from lib.study.messages import first_message, first_place
 from lib.study.model import (
     CONTROL,
     STRICT,
@@ -58,7 +59,7 @@ class _File:
 
 
 _FILE = TypeAdapter(_File)
-_KNOWN = {
+_KEYS = {
     name: tuple(signature(table).parameters)
     for name, table in {
         "": _File,
@@ -102,8 +103,8 @@ def shipped_studies() -> list[str]:
 
 def _not_readable(name: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) or not name:
-        known = ", ".join(shipped_studies())
-        return f"There is no study '{name}': give the path of a TOML file or one of: {known}."
+        names = ", ".join(shipped_studies())
+        return f"There is no study '{name}': give the path of a TOML file or one of: {names}."
     if isinstance(error, UnicodeDecodeError):
         return f"{name} is not a text file: a study is a TOML file in UTF-8."
     return f"{name} cannot be read ({getattr(error, 'strerror', None) or error})."
@@ -134,7 +135,7 @@ def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
     try:
         file = _FILE.validate_json(tree)
     except ValidationError as error:
-        raise StudyError(f"{where}{first_complaint(error, _KNOWN)}", first_place(error)) from None
+        raise StudyError(f"{where}{first_message(error, _KEYS)}", first_place(error)) from None
     heading = {f: getattr(file.study, f) for f in _Heading.__dataclass_fields__}
     study = Study(
         **heading,
@@ -145,8 +146,8 @@ def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
         arms=file.arms,
         folder=folder,
     )
-    for complaint in _contradictions(study):
-        raise StudyError(f"{where}: {complaint}")
+    for message in _contradictions(study):
+        raise StudyError(f"{where}: {message}")
     return study
 
 
@@ -154,43 +155,50 @@ def _no_dates(value: object) -> object:
     raise StudyError(f"{value} is a date or a time, which no key takes: put quotes around it.")
 
 
-def _contradictions(study: Study) -> list[str]:
-    found = []
-    needs = {"wandb": ("entity", "project"), "offline": ("path",), "bundle": ("path",)}[study.source.kind]
-    found += [f"[source] kind '{study.source.kind}' needs {need}." for need in needs if not getattr(study.source, need)]
-    found += [f"metric '{k}' is named twice." for k in _repeated([m.key for m in study.metrics])]
-    found += [
-        f"metrics {listing(repr(m.key) for m in study.metrics if m.name == name)} have the same label '{name}': "
-        "give one of them a label of its own."
-        for name in _repeated([m.name for m in {m.key: m for m in study.metrics}.values()])
-    ]
-    found += [
-        f"task '{k}' is named twice: give one of them an id of its own."
-        for k in _repeated([t.key for t in study.tasks])
-    ]
-    stems = {task.key: task.stem for task in study.tasks}
-    found += [
-        f"tasks {listing(repr(k) for k, s in stems.items() if s == stem)} would write the same files ({stem}_…): "
-        "give one of them an id of its own."
-        for stem in _repeated(list(stems.values()))
-    ]
+def _contradictions(study: Study) -> Iterator[str]:
+    """What the study file says that cannot be, a sentence each."""
+    yield from _source_contradictions(study.source)
+    yield from _metric_contradictions(study.metrics)
+    yield from _name_contradictions(study.tasks)
     if study.arms and CONTROL in dict(study.arms.labels).values():
-        found.append(f"[arms] labels: '{CONTROL}' is the arm that was never detached; choose another label.")
+        yield f"[arms] labels: '{CONTROL}' is the arm that was never detached; choose another label."
     for task in study.tasks:
-        rule = task.detach
-        if rule.step and rule.step > task.total_steps:
-            found.append(f"task '{task.key}': detach step {rule.step:,} is beyond total_steps {task.total_steps:,}.")
-        if rule.frozen_when and not rule.ratio_key:
-            found.append(f"task '{task.key}': detach.frozen_when needs ratio_key.")
-        if rule.randomised and not rule.ratio_key:
-            found.append(f"task '{task.key}': detach.randomised needs ratio_key, where each run's draw is read.")
-        if rule.randomised and rule.randomised.low >= rule.randomised.high:
-            found.append(f"task '{task.key}': detach.randomised needs low below high.")
-        found += [
-            f"task '{task.key}': baseline '{name}' is named twice: give one of them a label of its own."
-            for name in _repeated([b.name for b in task.baselines])
-        ]
-    return found
+        yield from _task_contradictions(task)
+
+
+def _source_contradictions(source: Source) -> Iterator[str]:
+    needs = {"wandb": ("entity", "project"), "offline": ("path",), "bundle": ("path",)}[source.kind]
+    yield from (f"[source] kind '{source.kind}' needs {need}." for need in needs if not getattr(source, need))
+
+
+def _metric_contradictions(metrics: Sequence[Metric]) -> Iterator[str]:
+    yield from (f"metric '{key}' is named twice." for key in _repeated([m.key for m in metrics]))
+    for name in _repeated([m.name for m in {m.key: m for m in metrics}.values()]):
+        keys = listing(repr(m.key) for m in metrics if m.name == name)
+        yield f"metrics {keys} have the same label '{name}': give one of them a label of its own."
+
+
+def _name_contradictions(tasks: Sequence[Task]) -> Iterator[str]:
+    for key in _repeated([t.key for t in tasks]):
+        yield f"task '{key}' is named twice: give one of them an id of its own."
+    stems = {task.key: task.stem for task in tasks}
+    for stem in _repeated(list(stems.values())):
+        keys = listing(repr(key) for key, other in stems.items() if other == stem)
+        yield f"tasks {keys} would write the same files ({stem}_…): give one of them an id of its own."
+
+
+def _task_contradictions(task: Task) -> Iterator[str]:
+    rule, where = task.detach, f"task '{task.key}'"
+    if rule.step and rule.step > task.total_steps:
+        yield f"{where}: detach step {rule.step:,} is beyond total_steps {task.total_steps:,}."
+    if rule.frozen_when and not rule.ratio_key:
+        yield f"{where}: detach.frozen_when needs ratio_key."
+    if rule.randomised and not rule.ratio_key:
+        yield f"{where}: detach.randomised needs ratio_key, where each run's draw is read."
+    if rule.randomised and rule.randomised.low >= rule.randomised.high:
+        yield f"{where}: detach.randomised needs low below high."
+    for name in _repeated([b.name for b in task.baselines]):
+        yield f"{where}: baseline '{name}' is named twice: give one of them a label of its own."
 
 
 def _repeated(values: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.app.session import cached_results
 from lib.sources import bundled_study, fetch, write_bundle
-from lib.study import Baseline, Study, edited, load_study
+from lib.study import Baseline, Study, load_study, with_edits
 from tests.support.app_kit import charts, fill, fine, go, server_state, visit, visitor  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -63,13 +63,13 @@ def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
 
 def changed_copy(folder: Path) -> Study:
     study = load_study("demo")
-    return replace(edited(study, study.title, "", study.metrics[:1], study.tasks), name="demo-own")
+    return replace(with_edits(study, study.title, "", study.metrics[:1], study.tasks), name="demo-own")
 
 
 def namesake(folder: Path) -> Study:
     """Another study with the name of the shipped one."""
     study = load_study("demo")
-    return replace(edited(study, "Another", "", study.metrics[2:], study.tasks[:1]), name="demo")
+    return replace(with_edits(study, "Another", "", study.metrics[2:], study.tasks[:1]), name="demo")
 
 
 def bundle(folder: Path) -> Study:

@@ -21,10 +21,10 @@ from lib.runs import (
     clear,
     is_whole,
     points_of,
+    project_folder,
     put,
     read_extra,
     read_run,
-    shelf,
     store,
     store_root,
     usage,
@@ -70,16 +70,20 @@ def test_a_bit_that_flipped_is_found_wherever_it_is(tmp_path):
 
 
 def test_identities_and_servers_lie_apart_and_no_key_is_in_a_name():
-    folders = {shelf(s, k, "team/p") for s in (SERVER, "https://other") for k in (KEY, "j" * 40, "")}
+    folders = {project_folder(s, k, "team/p") for s in (SERVER, "https://other") for k in (KEY, "j" * 40, "")}
     # Without a key there is one local identity, whatever the server.
     assert len(folders) == 5
-    assert shelf(SERVER, KEY, "team/p") == shelf(SERVER, KEY, "team/p") != shelf(SERVER, KEY, "team_p")
+    assert (
+        project_folder(SERVER, KEY, "team/p")
+        == project_folder(SERVER, KEY, "team/p")
+        != project_folder(SERVER, KEY, "team_p")
+    )
     assert KEY not in str(folders)
     assert all(KEY.encode() not in file.read_bytes() for file in store_root().rglob("*") if file.is_file())
 
 
 def test_what_is_stored_is_counted_and_cleared():
-    folder = shelf(SERVER, KEY, "team/p")
+    folder = project_folder(SERVER, KEY, "team/p")
     with writing(folder, "team/p"):
         write_run(folder / "runs", Run("a"), history())
         write_run(folder / "runs", Run("b"), history())
@@ -93,7 +97,7 @@ def test_what_is_stored_is_counted_and_cleared():
 
 
 def test_what_is_stored_is_counted_while_a_fetch_writes():
-    folder = shelf(SERVER, KEY, "team/p")
+    folder = project_folder(SERVER, KEY, "team/p")
     with writing(folder, "team/p"):
         write_run(folder / "runs", Run("a"), history())
     (whole,) = usage(SERVER, KEY)
@@ -127,7 +131,7 @@ def test_nothing_outside_the_store_is_cleared(tmp_path):
 
 
 def test_what_an_interrupted_writer_left_is_cleared_away():
-    folder = shelf(SERVER, KEY, "team/p")
+    folder = project_folder(SERVER, KEY, "team/p")
     (folder / "runs").mkdir(parents=True)
     (folder / "runs" / ".aside-x").write_bytes(b"half")
     with writing(folder, "team/p"):
@@ -143,7 +147,7 @@ def hold(folder: Path, ready, store_folder: str) -> None:
 
 @pytest.mark.server
 def test_one_writer_at_a_time_and_a_dead_one_holds_nothing():
-    folder = shelf(SERVER, KEY, "team/p")
+    folder = project_folder(SERVER, KEY, "team/p")
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     process = context.Process(target=hold, args=(folder, ready, os.environ["DETACH_STORE"]), daemon=True)
@@ -180,7 +184,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "taken").write_text("")
     monkeypatch.setenv("DETACH_STORE", str(tmp_path / "taken"))
     with pytest.raises(StoreError, match="taken cannot be written"):
-        shelf(SERVER, KEY, "team/p")
+        project_folder(SERVER, KEY, "team/p")
     with pytest.raises(StoreError, match="cannot be written"):
         put(tmp_path / "taken" / "x" / "y", b"")
 

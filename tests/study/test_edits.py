@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 import lib.study
 from lib.app.session import access
-from lib.study import Baseline, DetachRule, Source, Task, edited, load_study, task_complaints, text_complaint, to_toml
+from lib.study import Baseline, DetachRule, Source, Task, load_study, task_messages, text_message, to_toml, with_edits
 from lib.study.edits import line_of
 from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
 
@@ -39,7 +39,7 @@ step = 50
 
 
 def test_a_sound_text_has_no_complaint():
-    assert text_complaint(TEXT) == ("", None)
+    assert text_message(TEXT) == ("", None)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_sound_text_has_no_complaint():
 )  # fmt: skip
 def test_the_line_of_what_is_wrong(old, new, line, said):
     text = TEXT.replace(old, new)
-    complaint, at = text_complaint(text)
+    complaint, at = text_message(text)
     assert said in complaint
     assert at == line
 
@@ -65,7 +65,7 @@ def test_the_line_of_what_is_wrong(old, new, line, said):
 def test_a_table_that_is_not_there_has_no_line():
     assert line_of(TEXT, ("evidence", "before")) is None
     assert line_of(TEXT, ("tasks", 1, "detach", "signal", "key")) == 21
-    assert text_complaint(TEXT.replace("step = 50", "step = 500")) == (
+    assert text_message(TEXT.replace("step = 50", "step = 500")) == (
         "The study file: task 'run': detach step 500 is beyond total_steps 200.",
         None,
     )
@@ -73,19 +73,19 @@ def test_a_table_that_is_not_there_has_no_line():
 
 def test_complaints_about_a_task_by_field():
     task = Task("walk", 100, smoothing_steps=200, detach=DetachRule(step=101))
-    assert task_complaints(task, ["walk"]) == {
+    assert task_messages(task, ["walk"]) == {
         "display_name": "Another task has this name: give it one of its own.",
         "detach_step": "Beyond the 100 total steps.",
         "smoothing_steps": "Wider than the 100 total steps.",
     }
-    assert task_complaints(replace(task, smoothing_steps=None, detach=DetachRule(step=100)), []) == {}
+    assert task_messages(replace(task, smoothing_steps=None, detach=DetachRule(step=100)), []) == {}
 
 
 def test_a_changed_study_of_wandb_is_its_editors_own():
     study = load_study("detach_encoder")
-    assert edited(study, "T", "", study.metrics, study.tasks).folder == ""
+    assert with_edits(study, "T", "", study.metrics, study.tasks).folder == ""
     demo = load_study("demo")
-    assert edited(demo, "T", "H", demo.metrics[:1], demo.tasks[:1]) == replace(
+    assert with_edits(demo, "T", "H", demo.metrics[:1], demo.tasks[:1]) == replace(
         demo, title="T", hypothesis="H", metrics=demo.metrics[:1], tasks=demo.tasks[:1]
     )
 
@@ -97,7 +97,7 @@ def test_a_changed_study_of_wandb_keeps_its_baselines_where_they_lie(monkeypatch
     (tmp_path / "cloud.toml").write_text(text)
     monkeypatch.setattr(lib.study.toml, "STUDIES", tmp_path)
     shipped = load_study("cloud")
-    mine = edited(shipped, "T", "", shipped.metrics, shipped.tasks)
+    mine = with_edits(shipped, "T", "", shipped.metrics, shipped.tasks)
     assert mine.folder == ""
     assert mine.tasks[0].baselines == (Baseline(str(tmp_path / "curves" / "b.csv"), "b"),)
     assert mine.at(mine.tasks[0].baselines[0].path) == shipped.at("curves/b.csv")

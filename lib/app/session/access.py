@@ -10,7 +10,7 @@ from streamlit.errors import StreamlitSecretNotFoundError
 from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.state import session_state
 from lib.sources import resolve_key, server_of
-from lib.study import STUDIES, Study, StudyError, load_study, placed, shipped_studies
+from lib.study import STUDIES, Study, StudyError, load_study, shipped_studies, with_absolute_paths
 
 NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
 
@@ -74,7 +74,9 @@ def _shipped_baselines() -> set[str]:
     paths = set[str]()
     for name in shipped_studies():
         with suppress(StudyError):
-            paths |= {baseline.path for task in placed(shipped_study(name)).tasks for baseline in task.baselines}
+            paths |= {
+                baseline.path for task in with_absolute_paths(shipped_study(name)).tasks for baseline in task.baselines
+            }
     return paths
 
 

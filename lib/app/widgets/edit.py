@@ -8,7 +8,7 @@ from lib.app.session import keys, studies
 from lib.app.widgets.metric_form import metric_rows
 from lib.app.widgets.study import open_buttons, open_with
 from lib.discover import Suggestion
-from lib.study import Metric, Study, Task, edited, task_complaints
+from lib.study import Metric, Study, Task, task_messages, with_edits
 
 
 def form(study: Study) -> None:
@@ -25,7 +25,7 @@ def form(study: Study) -> None:
         hypothesis = st.text_input("Hypothesis", study.hypothesis, key=f"{prefix}_hypothesis").strip()
         metrics, metrics_are_valid = _metrics(study, prefix)
         tasks, tasks_are_valid = _tasks(study, prefix)
-        changed = edited(study, title or study.title, hypothesis, metrics, tasks)
+        changed = with_edits(study, title or study.title, hypothesis, metrics, tasks)
         missing = "" if title and metrics_are_valid and tasks_are_valid else "Mend what is marked above first."
         if open_buttons(changed, "Open as changed", "edit", missing):
             open_with(lambda: studies.open_study(changed))
@@ -79,7 +79,7 @@ def _task(task: Task, other_titles: list[str], prefix: str) -> tuple[Task, dict[
         smoothing_steps=smoothing,
         detach=replace(task.detach, step=detach),
     )
-    messages = task_complaints(changed, other_titles)
+    messages = task_messages(changed, other_titles)
     for field, column in {"display_name": left, "detach_step": right, "smoothing_steps": window}.items():
         if field in messages:
             column.error(messages[field])

@@ -10,7 +10,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.study import open_with
 from lib.discover import Inspection, Suggestion, suggestions
 from lib.runs import Manifest
-from lib.study import Metric, Study, edited
+from lib.study import Metric, Study, with_edits
 
 
 def metric_rows(
@@ -75,5 +75,5 @@ def add_metric(study: Study, manifest: Manifest) -> None:
         labels = {metric.name for metric in study.metrics}
         metrics, is_valid = metric_rows([suggested[key] for key in chosen], {}, "add", labels)
         if st.button("Add to the study", keys.ADD_OPEN, icon=":material/check:", disabled=not (metrics and is_valid)):
-            more = edited(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
+            more = with_edits(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
             open_with(lambda: studies.open_study(more), fetch=True)

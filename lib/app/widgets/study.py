@@ -15,7 +15,7 @@ from lib.app.widgets.fetching import fetch_button
 from lib.app.widgets.tables import table
 from lib.runs import Manifest, clear
 from lib.sources import server_of
-from lib.study import DetachRule, InputError, Study, text_complaint, to_toml
+from lib.study import DetachRule, InputError, Study, text_message, to_toml
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -128,7 +128,7 @@ def another() -> None:
             open_with(lambda: studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
-        complaint, line = text_complaint(text) if text else ("", None)
+        complaint, line = text_message(text) if text else ("", None)
         if complaint:
             st.error(complaint if line is None else f"Line {line}. {complaint}", icon=":material/error:")
             if line is not None:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, put, read_run, shelf, writing
+from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, project_folder, put, read_run, writing
 from lib.sources.cloud.client import Client, no_key_message, server_of
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
@@ -96,7 +96,7 @@ def stored(study: Study, request: Request) -> Manifest | None:
 
 
 def _folder(study: Study, server: str, key: str) -> Path:
-    return shelf(server, key, f"{study.source.entity}/{study.source.project}")
+    return project_folder(server, key, f"{study.source.entity}/{study.source.project}")
 
 
 def _manifest_file(base: Path, study: Study) -> Path:
