@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, change, level
 from lib.effects.compare.designs import TaskData
 from lib.effects.compare.jumps import SIDE_POINTS, jump_of
-from lib.effects.compare.units import RunRows
-from lib.study import Metric, Study
+from lib.effects.compare.units import RunRows, run_rows
+from lib.study import Metric
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm"), pl.String)
 #: `compared` is the detached arm of the comparison, `arm` the run's own.
@@ -195,45 +196,23 @@ def with_gaps(data: TaskData) -> tuple[TaskData, tuple[Metric, ...]]:
     the validation row before. Partners are loss metrics of the study with the same last part of their key, one of them
     under `train/`; the key of their gap reads `validation_all/x : train/x`.
     """
-    pairs = {
-        Metric(f"{other.key} : {train.key}", "loss", "decrease", scale="log"): (train.key, other.key)
-        for train, other in gap_pairs(data.study)
-    }
-    rows = dict(data.rows)
-    for gap, (train, other) in pairs.items():
-        for run in (t.run_id for t in data.treated):
-            if (run, train) in rows and (run, other) in rows:
-                rows[run, gap.key] = _ratios(rows[run, train], rows[run, other])
-    return replace(data, rows=rows), tuple(pairs)
+    rows, gaps = dict(data.rows), []
+    losses = [replace(m, scale="log") for m in data.study.metrics if m.family == "loss" and "/" in m.key]
+    train_losses = [m for m in losses if m.key.startswith("train/")]
+    for train, other in product(train_losses, losses):
+        if other not in train_losses and other.key.rsplit("/", 1)[-1] == train.key.rsplit("/", 1)[-1]:
+            gaps.append(Metric(f"{other.key} : {train.key}", "loss", "decrease", scale="log"))
+            for t in data.treated:
+                both = (run_rows(data.rows, m, t, t.detach_step or 0) for m in (train, other))
+                rows[t.run_id, gaps[-1].key] = _ratios(*both)
+    return replace(data, rows=rows), tuple(gaps)
 
 
-def gap_pairs(study: Study) -> list[tuple[Metric, Metric]]:
-    """The study's train losses, each with the losses of the same last part of their key in other namespaces."""
-    losses = [m for m in study.metrics if m.family == "loss" and "/" in m.key]
-    train = [m for m in losses if m.key.startswith("train/")]
-    return [(t, o) for t in train for o in losses if o not in train and _leaf(o) == _leaf(t)]
-
-
-def _leaf(metric: Metric) -> str:
-    return metric.key.rsplit("/", 1)[-1]
-
-
-Points = tuple[np.ndarray, np.ndarray]
-
-
-def _ratios(train: Points, other: Points) -> Points:
-    steps, logs = _positive(train)
-    other_steps, other_logs = _positive(other)
-    total = np.concatenate([[0.0], np.cumsum(logs)])
-    end = np.searchsorted(steps, other_steps, side="right")
-    start = np.concatenate([[0], end[:-1]])
+def _ratios(train: RunRows, other: RunRows) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of the gap, at the rows of `other` since whose predecessor `train` has any."""
+    total = np.concatenate([[0.0], np.cumsum(train.values)])
+    end = np.searchsorted(train.steps, other.steps, side="right")
+    start = np.concatenate([[0], end])[:-1]
     any_train = end > start
     mean = (total[end[any_train]] - total[start[any_train]]) / (end - start)[any_train]
-    return other_steps[any_train], np.exp(other_logs[any_train] - mean)
-
-
-def _positive(points: Points) -> Points:
-    """The steps and logs of the values above 0."""
-    steps, values = points
-    usable = np.isfinite(values) & (values > 0)
-    return steps[usable], np.log(values[usable])
+    return other.steps[any_train], np.exp(other.values[any_train] - mean)

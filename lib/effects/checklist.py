@@ -69,7 +69,7 @@ def _control(task: TaskAnalysis) -> Check:
 
 def _seeds(task: TaskAnalysis) -> Check:
     name, controls = "Seeds", _controls(task)
-    sizes = {arm: sum(t.arm == arm for t in task.treated) for arm in task.arms}
+    sizes = {c.arm: sum(t.arm == c.arm for t in task.treated) for c in task.comparisons}
     if not sizes:
         remedy = "Name the detach step, or the config keys that give it."
         return Check(name, False, "No run of this task was detached.", remedy)

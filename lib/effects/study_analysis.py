@@ -43,7 +43,6 @@ class TaskAnalysis:
     configs: Mapping[str, Mapping[str, Any]]
     set_aside: tuple[str, ...]
     window: Windows
-    arms: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     parts: tuple[Part, ...]
     per_run: pl.DataFrame
@@ -126,7 +125,6 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         runs.configs,
         tuple(runs.set_aside),
         data.window,
-        data.arms,
         tuple(comparisons),
         tuple(Part(task.key, c, u) for c, u in zip(comparisons, unpaired, strict=True)),
         per_run_table(task.key, comparisons),

@@ -36,22 +36,17 @@ class TaskData:
 
     def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
         """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
-        runs = (t for t in self.treated if t.arm == arm and t.detach_step is not None)
-        return sorted(
-            (run_rows(self.rows, metric, t.run_id, t.seed, t.arm, t.detach_step or 0) for t in runs), key=_order
-        )
+        runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
+        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
 
     def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
         """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
-        runs = (t for t in self.treated if t.detach_step is None)
-        return sorted(
-            (run_rows(self.rows, metric, t.run_id, t.seed, t.arm, steps.get(t.run_id, default)) for t in runs),
-            key=_order,
-        )
+        runs = [(t, steps.get(t.run_id, default)) for t in self.treated if t.detach_step is None]
+        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
 
     def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
         """The rows behind a unit of a comparison."""
-        return run_rows(self.rows, metric, unit.run_id, unit.seed, unit.arm, unit.detach_step)
+        return run_rows(self.rows, metric, unit, unit.detach_step)
 
 
 def _order(run: RunRows) -> tuple[str, str]:
@@ -73,8 +68,7 @@ def task_data(study: Study, task: Task, history: History, treated: Sequence[Trea
     evidence : the windows to look at.
     """
     keys = [metric.key for metric in study.metrics]
-    series = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
-    rows = {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
+    rows = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
     pairs = {
         arm: fork_pairs(rows, keys, [t for t in treated if t.arm == arm or t.detach_step is None])
         for arm in detached_arms(treated)

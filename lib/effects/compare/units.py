@@ -17,7 +17,7 @@ REACH = 0.1
 #: A comparison that ends before this fraction of the total steps carries a caveat.
 WHOLE = 0.95
 
-Rows = Mapping[tuple[str, str], tuple[NDArray[np.int64], NDArray[np.float64]]]
+Rows = Mapping[tuple[str, str], tuple[np.ndarray, ...]]  # by run and metric: steps and values
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,16 @@ class RunRows:
         return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
 
 
-def run_rows(rows: Rows, metric: Metric, run_id: str, seed: str, arm: str, detach_step: int) -> RunRows:
+def run_rows(rows: Rows, metric: Metric, run: "Treatment | Unit", detach_step: int) -> RunRows:
     """A run's usable rows of a metric; empty where it logged none."""
-    none = np.array([], dtype=np.int64), np.array([], dtype=np.float64)
-    steps, values = rows.get((run_id, metric.key), none)
+    steps, values = rows[run.run_id, metric.key]
     log = metric.scale == "log"
     finite = np.isfinite(values)
     usable = finite & (values > 0) if log else finite
     lost = int((~finite).sum()), int((finite & ~usable).sum())
     if any(lost):
         steps, values = steps[usable], values[usable]
-    return RunRows(run_id, seed, arm, detach_step, steps, values, log, *lost)
+    return RunRows(run.run_id, run.seed, run.arm, detach_step, steps, values, log, *lost)
 
 
 @dataclass(frozen=True)
@@ -200,8 +199,6 @@ def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> s
     """A digest of every row of the metrics strictly below a step; empty where there is none."""
     digest, count = hashlib.blake2b(digest_size=16), 0
     for key in sorted(keys):
-        if (run_id, key) not in rows:
-            continue
         steps, values = rows[run_id, key]
         early = steps < before
         plain = np.where(np.isnan(values[early]), np.nan, values[early]) + 0.0  # one NaN, and no -0.0
