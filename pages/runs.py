@@ -4,6 +4,7 @@ import streamlit as st
 from lib.app.session import cached_results, keys
 from lib.app.widgets import page_frame
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
+from lib.app.widgets.share import download
 from lib.app.widgets.tables import table
 from lib.report import methods
 from lib.runs import never_logged
@@ -50,9 +51,7 @@ with st.container(horizontal=True):
         "Leave out", icon=":material/visibility_off:", disabled=not chosen, on_click=leave_out, args=(chosen, True)
     )
     st.button("Bring back", icon=":material/visibility:", disabled=not chosen, on_click=leave_out, args=(chosen, False))
-    st.download_button(
-        "runs.csv", data=lambda: runs.write_csv(), file_name="runs.csv", icon=":material/download:", on_click="ignore"
-    )
+    download("runs.csv", runs.write_csv, "runs.csv", ":material/download:")
 if not chosen:
     st.caption("Select rows to leave runs out, bring them back, or see their raw points.")
 for run_id in dict.fromkeys(chosen):

@@ -10,7 +10,7 @@ from lib.app.session.current import Current
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.curves import Axis
-from lib.effects import Check, TaskAnalysis, claim
+from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim
 from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure
@@ -30,14 +30,8 @@ def windows(study: Study) -> Evidence | None:
         whole = st.toggle("After: the rest of the training", rest, key=keys.REST, bind="query-params")
         length = 0.1 if rest else float(declared.after)
         after = st.number_input("After", 0.01, None, length, key=keys.AFTER, bind="query-params", disabled=whole)
-        settle = st.number_input(
-            "Settling lag left out after the detach",
-            0.0,
-            None,
-            float(declared.settle),
-            key=keys.SETTLE,
-            bind="query-params",
-        )
+        label, lag = "Settling lag left out after the detach", float(declared.settle)
+        settle = st.number_input(label, 0.0, None, lag, key=keys.SETTLE, bind="query-params")
     chosen = Evidence(before=before, after="rest" if whole else after, settle=settle)
     if chosen == declared:
         return None
@@ -46,12 +40,12 @@ def windows(study: Study) -> Evidence | None:
 
 
 def claims(current: Current, effects: pl.DataFrame) -> None:
-    """The sentence of every claim, to copy, a tab a task."""
+    """The sentence of every claim, to copy, with a tab per task."""
     study = current.study
-    keys = effects["task"].unique(maintain_order=True).to_list()
-    tabs = st.tabs(["Across tasks" if key == "*" else study.task(key).title for key in keys])
-    for tab, key in zip(tabs, keys, strict=True):
-        for row in effects.filter(pl.col("task") == key).iter_rows(named=True):
+    tasks = effects["task"].unique(maintain_order=True).to_list()
+    tabs = st.tabs(["Across tasks" if task == ALL_TASKS else study.task(task).title for task in tasks])
+    for tab, task in zip(tabs, tasks, strict=True):
+        for row in effects.filter(pl.col("task") == task).iter_rows(named=True):
             with tab, st.container(gap="xsmall"):
                 cards.verdict_badge(row)
                 st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
@@ -69,7 +63,7 @@ def _draw(figure: Figure) -> None:
 
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
-    """The hypothesis in one picture: reward effect against loss effect, a point a seed and task."""
+    """The hypothesis in one picture: reward effect against loss effect, a point per seed and task."""
     study = current.study
     rewards, losses = study.family("reward"), study.family("loss")
     if not rewards or not losses:
@@ -87,8 +81,9 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
 
 def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
     """One of these metrics, kept in the URL."""
-    names = {m.name: m for m in metrics}
-    return names[st.selectbox(label, list(names), index=list(names).index(first.name), key=key, bind="query-params")]
+    names = [metric.name for metric in metrics]
+    name = st.selectbox(label, names, index=names.index(first.name), key=key, bind="query-params")
+    return metrics[names.index(name)]
 
 
 def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
@@ -106,10 +101,21 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     with halves.cell():
         _draw(figures[SEEDS])
     with halves.cell():
-        order = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair", "run_id"]
-        numbers(
-            runs.select(*order, "rows_before", "rows_after"), f"Every run's {metric.name} before and after the detach"
-        )
+        columns = [
+            "seed",
+            "arm",
+            "before",
+            "after",
+            "change",
+            "effect",
+            "effect_pct",
+            "detach_step",
+            "pair",
+            "run_id",
+            "rows_before",
+            "rows_after",
+        ]
+        numbers(runs.select(columns), f"Every run's {metric.name} before and after the detach")
     if PAIRS in figures:
         st.subheader(PAIRS, anchor=False)
         _draw(figures[PAIRS])
@@ -145,9 +151,8 @@ def checklist(task: TaskAnalysis) -> None:
         table(task.hints, alt="Seeds needed to show a change of 10% or 25%, by metric")
     if task.gap.height:
         with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
-            st.caption(
-                "Validation loss over train loss, before and after: does the frozen encoder overfit? Descriptive."
-            )
+            explanation = "Validation loss over train loss, before and after: does the frozen encoder overfit?"
+            st.caption(f"{explanation} Descriptive.")
             columns = [
                 "metric",
                 "arm",

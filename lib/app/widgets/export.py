@@ -1,6 +1,6 @@
 """The export popover: any figure in any format, its numbers, and the report."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -24,13 +24,12 @@ def export(current: Current) -> None:
         _figure(current)
         _tables(current)
         st.markdown("**The whole study**")
-        share.report(current, "export")
+        share.report(current, keys.EXPORT)
 
 
 def _figure(current: Current) -> None:
     stems = curve_names(current.study)
-    names = [*stems, CLAIMS, QUADRANT, EVIDENCE]
-    name = st.selectbox("Figure", names, key=keys.EXPORT_FIGURE)
+    name = st.selectbox("Figure", [*stems, CLAIMS, QUADRANT, EVIDENCE], key=keys.EXPORT_FIGURE)
     if name in stems:
         figure: FigureDownload | None = downloads.of_curves(current, stems[name])
     else:
@@ -39,23 +38,22 @@ def _figure(current: Current) -> None:
     if figure is None:
         st.info("Nothing to draw: no run counts before and after a detach. The Runs page says why.")
         return
-    look = _look()
-    kind = look["kind"]
-    _figure_files(figure, look, kind)
-    _numbers(figure)
+    _figure_files(figure, _look())
+    with st.container(horizontal=True):
+        for kind in _MIME:
+            _table_file(f"Its numbers (.{kind})", figure.stem, kind, figure.numbers)
 
 
 def _evidence(current: Current) -> FigureDownload | None:
-    study = current.study
-    task = pickers.task_choice(study, keys.EXPORT_TASK)
-    names = {metric.name: metric for metric in study.metrics}
-    metric = names[st.selectbox("Metric", list(names), key=keys.EXPORT_METRIC)]
-    found = downloads.of_metric(current, task, metric)
-    return found[st.selectbox("Drawing", list(found), key=keys.EXPORT_DRAWING)] if found else None
+    task = pickers.task_choice(current.study, keys.EXPORT_TASK)
+    metrics = {metric.name: metric for metric in current.study.metrics}
+    metric = metrics[st.selectbox("Metric", list(metrics), key=keys.EXPORT_METRIC)]
+    figures = downloads.of_metric(current, task, metric)
+    return figures[st.selectbox("Drawing", list(figures), key=keys.EXPORT_DRAWING)] if figures else None
 
 
 def _look() -> dict[str, Any]:
-    """The format of a figure, and how it is to look."""
+    """The format of a figure's file, and its look: the arguments of `FigureDownload.file`."""
     kind = st.selectbox("Format", FORMATS, key=keys.EXPORT_FORMAT)
     look = st.selectbox("Made for", list(PRESETS), key=keys.EXPORT_PRESET)
     preset = PRESETS[look]
@@ -67,46 +65,18 @@ def _look() -> dict[str, Any]:
     return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
 
 
-def _figure_files(figure: FigureDownload, look: dict[str, Any], kind: str) -> None:
+def _figure_files(figure: FigureDownload, look: dict[str, Any]) -> None:
+    kind = look["kind"]
     with st.container(horizontal=True):
-        st.download_button(
-            f"Figure (.{kind})",
-            data=lambda: figure.file(**look),
-            file_name=f"{figure.stem}.{kind}",
-            mime=MIME[kind],
-            icon=":material/image:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Sidecar (.json)",
-            data=figure.sidecar,
-            file_name=f"{figure.stem}.about.json",
-            mime="application/json",
-            help="Runs, settings and versions, to lie beside the figure.",
-            on_click="ignore",
-        )
+        name = f"{figure.stem}.{kind}"
+        share.download(f"Figure (.{kind})", lambda: figure.file(**look), name, ":material/image:", MIME[kind])
+        explanation = "Runs, settings and versions, to lie beside the figure."
+        name = f"{figure.stem}.about.json"
+        share.download("Sidecar (.json)", figure.sidecar, name, mime="application/json", help=explanation)
 
 
-def _numbers(figure: FigureDownload) -> None:
-    """The numbers that the figure draws, and no others."""
-    with st.container(horizontal=True):
-        for kind, mime in _MIME.items():
-            st.download_button(
-                f"Its numbers (.{kind})",
-                data=partial(_numbers_file, figure, kind),
-                file_name=f"{figure.stem}.{kind}",
-                mime=mime,
-                icon=":material/table:",
-                on_click="ignore",
-            )
-
-
-def _numbers_file(figure: FigureDownload, kind: str) -> bytes:
-    return _table(figure.numbers(), kind)
-
-
-def _table(frame: pl.DataFrame, kind: str) -> bytes:
-    return table(frame, kind)
+def _table_file(label: str, stem: str, kind: str, rows: Callable[[], pl.DataFrame]) -> None:
+    share.download(label, lambda: table(rows(), kind), f"{stem}.{kind}", ":material/table:", mime=_MIME[kind])
 
 
 def _tables(current: Current) -> None:
@@ -114,11 +84,4 @@ def _tables(current: Current) -> None:
     left, right = st.columns(2)
     name = left.selectbox("Table", TABLES, key=keys.EXPORT_TABLE, format_func=lambda name: name.replace("_", " "))
     kind = right.selectbox("As", list(_MIME), key=keys.EXPORT_TABLE_FORMAT)
-    st.download_button(
-        f"{name}.{kind}",
-        data=lambda: _table(downloads.result_frame(current, name), kind),
-        file_name=f"{name}.{kind}",
-        mime=_MIME[kind],
-        icon=":material/table:",
-        on_click="ignore",
-    )
+    _table_file(f"{name}.{kind}", name, kind, lambda: downloads.result_frame(current, name))

@@ -1,5 +1,8 @@
 """The share popover: a link, a claim and a citation to copy, and the study as files."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from lib.app.session import cached_results, downloads, keys, studies
@@ -80,38 +83,37 @@ def files(opened: Opened, prefix: str) -> None:
     study, current = opened.study, opened.current
     if study is None:
         return
+    text = to_toml(without_folders(study))
     with st.container(horizontal=True):
-        st.download_button(
-            "Study file (.toml)",
-            data=to_toml(without_folders(study)),
-            file_name=f"{study.name}.toml",
-            icon=":material/download:",
-            key=f"{prefix}_toml",
-            help="What is asked, without runs and without files that lie here: send the bundle where it has any.",
-            on_click="ignore",
-        )
+        explanation = "What is asked, without runs and without files that lie here: send the bundle where it has any."
+        name = f"{study.name}.toml"
+        download("Study file (.toml)", text, name, ":material/download:", key=f"{prefix}_toml", help=explanation)
         if current is not None and current.manifest.runs:
-            st.download_button(
-                "Bundle (.zip)",
-                data=lambda: downloads.bundle_bytes(current),
-                file_name=f"{study.name}.zip",
-                icon=":material/inventory_2:",
-                key=f"{prefix}_bundle",
-                help="The study with its runs: opens anywhere, with no key.",
-                on_click="ignore",
-            )
+            bundle = partial(downloads.bundle_bytes, current)
+            explanation = "The study with its runs: opens anywhere, with no key."
+            name, icon = f"{study.name}.zip", ":material/inventory_2:"
+            download("Bundle (.zip)", bundle, name, icon, key=f"{prefix}_bundle", help=explanation)
             report(current, prefix)
 
 
 def report(current: Current, prefix: str) -> None:
     """The whole study as one self-contained page."""
+    html = partial(downloads.report_html, current)
+    explanation = "Every claim, chart and run in one page that prints and needs no network."
+    key, icon = f"{prefix}_report", ":material/article:"
+    download("Report (.html)", html, "report.html", icon, mime="text/html", key=key, help=explanation)
+
+
+def download(
+    label: str,
+    content: str | Callable[[], str | bytes],
+    file_name: str,
+    icon: str | None = None,
+    mime: str | None = None,
+    key: str | None = None,
+    help: str | None = None,
+) -> None:
+    """A button that makes a file when it is clicked, and does not run the page again."""
     st.download_button(
-        "Report (.html)",
-        data=lambda: downloads.report_html(current),
-        file_name="report.html",
-        mime="text/html",
-        icon=":material/article:",
-        key=f"{prefix}_report",
-        help="Every claim, chart and run in one page that prints and needs no network.",
-        on_click="ignore",
+        label, data=content, file_name=file_name, mime=mime, key=key, help=help, icon=icon, on_click="ignore"
     )
