@@ -73,7 +73,7 @@ def _readings(evidence: Evidence, run: Run, ratio: float, total: int) -> tuple[s
 
 
 def detach_rule(evidence: Evidence, name: str, counts: Counts) -> tuple[DetachRule, list[Finding], list[str]]:
-    """The detach rule of one task: from a ratio in its configs, else a step typed there, seen or given by the user."""
+    """The detach rule of one task: a ratio in its configs, else a step that they, the signal or the user say."""
     runs, ratio, total = evidence.runs(name), evidence.key(RATIO), evidence.key(TOTAL)
     signal = Signal(evidence.key(SIGNAL)) if evidence.key(SIGNAL) else None
     typed = evidence.choices.detach_steps.get(name)
@@ -92,8 +92,8 @@ def detach_rule(evidence: Evidence, name: str, counts: Counts) -> tuple[DetachRu
         return rule, [Finding(f"detach of {name}", _spread(runs, ratio), where, assumed=bool(lacking))], []
     if typed:
         return DetachRule(typed, signal=signal), [Finding(f"detach step of {name}", f"{typed:,}", "typed by you")], []
-    step, finding, asked = _typed_step(evidence, name)
-    return DetachRule(step, signal=signal), [finding], asked
+    step, finding, questions = _typed_step(evidence, name)
+    return DetachRule(step, signal=signal), [finding], questions
 
 
 def _spread(runs: Sequence[Run], key: str) -> str:
@@ -106,20 +106,21 @@ def _spread(runs: Sequence[Run], key: str) -> str:
 def _typed_step(evidence: Evidence, name: str) -> tuple[int | None, Finding, list[str]]:
     """The step at which all runs of a task detach, where their config or their signal says one."""
     runs, key, what = evidence.runs(name), evidence.key(DETACH_STEP), f"detach step of {name}"
-    steps = [run.config.get(key) for run in runs]
-    found = sorted({int(step) for step in steps if is_number(step) and step >= 1})
-    never = sum(not (is_number(step) and step >= 1) for step in steps)
-    if len(found) == 1 and not never:
-        return found[0], Finding(what, f"{found[0]:,}", f"config {key} of its {len(runs)} runs"), []
-    if found:
+    values = [run.config.get(key) for run in runs]
+    steps = [int(value) for value in values if is_number(value) and value >= 1]
+    if len({*steps}) == 1 and len(steps) == len(runs):
+        return steps[0], Finding(what, f"{steps[0]:,}", f"config {key} of its {len(runs)} runs"), []
+    if steps:
         where = f"config {key} differs: {_spread(runs, key)}; a study reads a ratio, or one step for all runs"
-        asked = (
+        question = (
             f"The runs of {name} differ in {key}, which a study cannot read: choose a config key that holds a ratio, or "
             "type one step if every run detached there (runs that never did would count as detached)."
         )
-        return None, Finding(what, "", where, assumed=True), [asked]
-    seen = sorted({evidence.inspection.falls[run.id][1] for run in runs if run.id in evidence.inspection.falls})
-    if len(seen) == 1 and all(run.id in evidence.inspection.falls for run in runs):
+        return None, Finding(what, "", where, assumed=True), [question]
+    falls = evidence.inspection.falls
+    first = {falls[run.id][1] for run in runs if run.id in falls}
+    if len(first) == 1 and all(run.id in falls for run in runs):
+        (step,) = first
         where = f"the first step at which {evidence.key(SIGNAL)} is 0 in each of its runs"
-        return seen[0], Finding(what, f"{seen[0]:,}", where, assumed=True), []
+        return step, Finding(what, f"{step:,}", where, assumed=True), []
     return None, Finding(what, "", "nothing says: every run counts as never detached", assumed=True), []

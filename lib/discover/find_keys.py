@@ -65,13 +65,13 @@ def find_keys(inspection: Inspection, choices: Choices | None = None) -> dict[st
     A value of "" says that no key was found, or that none was chosen.
     """
     runs, chosen = inspection.runs, (choices or Choices()).keys
-    found = {what: _in_config(what, names, fits, runs) for what, (names, fits) in _CONFIG.items()}
-    found[STEP] = _step_key(runs)
-    found[SIGNAL] = _signal(runs)
+    findings = {what: _in_config(what, names, fits, runs) for what, (names, fits) in _CONFIG.items()}
+    findings[STEP] = _step_key(runs)
+    findings[SIGNAL] = _signal(runs)
     for what, key in chosen.items():
-        if key != found[what].value:
-            found[what] = Finding(what, key, "chosen by you", options=found[what].options)
-    return found
+        if key != findings[what].value:
+            findings[what] = Finding(what, key, "chosen by you", options=findings[what].options)
+    return findings
 
 
 def logged_keys(runs: Sequence[Run]) -> list[str]:
@@ -121,13 +121,13 @@ def _rank(key: str, names: Sequence[str]) -> int:
 
 def _nested(config: Mapping[str, Any], prefix: str = "") -> list[str]:
     """The dotted keys that lie inside others."""
-    found = []
+    keys = []
     for key, value in config.items():
         if isinstance(value, Mapping):
-            found += _nested(value, f"{prefix}{key}.")
+            keys += _nested(value, f"{prefix}{key}.")
         elif prefix:
-            found.append(prefix + key)
-    return found
+            keys.append(prefix + key)
+    return keys
 
 
 def _step_key(runs: Sequence[Run]) -> Finding:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from lib.sources import (
     Stopped,
     bundled_study,
     fetch,
+    log_files,
     read_history,
     read_log,
     server_of,
@@ -160,14 +160,13 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
     """
     if not path.is_dir():
         raise SourceError(f"{path} is not a folder: name one that holds wandb run directories.")
-    files = sorted(path.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
     until, notes, runs = time.monotonic() + deadline, [], []
     lowest: dict[str, float] = {}
     falls: dict[str, tuple[int | None, int]] = {}
-    grouped = [list(group) for _, group in groupby(files, key=lambda file: file.stem)]
-    for done, group in enumerate(grouped):
+    groups = log_files(path)
+    for done, group in enumerate(groups):
         if time.monotonic() > until:
-            notes.append(f"Only {done} of {len(grouped)} runs were looked at within {deadline:g} s.")
+            notes.append(f"Only {done} of {len(groups)} runs were looked at within {deadline:g} s.")
             break
         try:
             log = Log()
@@ -176,35 +175,17 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
         except (SourceError, OSError) as error:
             notes.append(str(error))
             continue
-        runs.append(_logged(log, lowest, falls))
+        runs.append(log.run)
+        for row in log.rows:
+            _lower(lowest, row.items())
+        if signal := _signal_of(log.run):
+            _note_fall(falls, log.run_id, ((row[STEP], row[signal]) for row in log.rows if signal in row))
     if not runs:
         raise SourceError(
             notes[0] if notes else f"{path} holds no .wandb file: name a folder with wandb run directories."
         )
     source = Source(kind="offline", path=str(path.resolve()))
     return Inspection(source, path.resolve().name, tuple(runs), lowest, whole=True, falls=falls, notes=tuple(notes))
-
-
-def _logged(log: Log, lowest: dict[str, float], falls: dict[str, tuple[int | None, int]]) -> Run:
-    """The run of a log; what its rows say of lowest values and of the signal is added to what is known."""
-    keys, last = set[str](), -1
-    for row in log.rows:
-        keys |= row.keys()
-        last = max(last, int(row.get(STEP, -1)))
-        _lower(lowest, row.items())
-    for signal in sorted(key for key in keys if key_names.SIGNAL.search(key))[:1]:
-        _note_fall(falls, log.run_id, ((row[STEP], row[signal]) for row in log.rows if signal in row))
-    return Run(
-        id=log.run_id,
-        name=log.name,
-        state=log.state,
-        config=log.config,
-        sweep_id=log.sweep_id,
-        group=log.group,
-        created_at=log.started,
-        keys=tuple(sorted(key for key in keys if not key.startswith("_"))),
-        last_step=last if last >= 0 else None,
-    )
 
 
 def inspect_bundle(path: Path) -> Inspection:
@@ -222,18 +203,10 @@ def inspect_bundle(path: Path) -> Inspection:
     falls: dict[str, tuple[int | None, int]] = {}
     runs = []
     for run in manifest.runs:
-        keys = tuple(sorted(run.rows))
-        runs.append(Run(**{**vars(run), "keys": keys, "tasks": ()}))
-        for signal in [key for key in keys if key_names.SIGNAL.search(key)][:1]:
-            rows = (
-                manifest.history([run])
-                .lazy()
-                .filter(pl.col("metric") == signal)
-                .sort("step")
-                .select("step", "value")
-                .collect()
-            )
-            _note_fall(falls, run.id, rows.iter_rows())
+        runs.append(replace(run, keys=tuple(sorted(run.rows)), tasks=()))
+        if signal := _signal_of(runs[-1]):
+            rows = manifest.history([run]).lazy().filter(pl.col("metric") == signal).sort("step")
+            _note_fall(falls, run.id, rows.select("step", "value").collect().iter_rows())
     notes = tuple(problem.message for problem in manifest.problems)
     return Inspection(study.source, study.title, tuple(runs), lowest, whole=True, falls=falls, notes=notes)
 

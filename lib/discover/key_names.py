@@ -66,10 +66,10 @@ def title_of(task: str) -> str:
 
 def family_of(key: str) -> Literal["reward", "loss"] | None:
     """The family that a key's name tells; a reward_loss is a loss."""
-    found = set(words(key))
-    if found & _LOSS:
+    parts = set(words(key))
+    if parts & _LOSS:
         return "loss"
-    return "reward" if found & _REWARD else None
+    return "reward" if parts & _REWARD else None
 
 
 def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Suggestion:
@@ -90,13 +90,13 @@ def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Sugge
         return Suggestion(Metric(key, "reward", "increase", label), "its name tells no family", assumed=True)
     sure = whole and lowest is not None
     if lowest is None:
-        scale, seen = "log", "no value was seen"
+        scale, reason = "log", "no value was seen"
     elif lowest > 0:
-        scale, seen = "log", f"{'every value is' if whole else 'the last values are'} above 0"
+        scale, reason = "log", f"{'every value is' if whole else 'the last values are'} above 0"
     else:
-        scale, seen, sure = "linear", f"values go down to {lowest:.4g}", True
+        scale, reason, sure = "linear", f"values go down to {lowest:.4g}", True
     metric = Metric(key, "loss", "decrease", label, scale)  # type: ignore[arg-type]
-    return Suggestion(metric, f"family from its name; {scale}: {seen}", assumed=not sure)
+    return Suggestion(metric, f"family from its name; {scale}: {reason}", assumed=not sure)
 
 
 def preselected(keys: list[str]) -> list[str]:

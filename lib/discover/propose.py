@@ -65,10 +65,10 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
     counts, of_ratio, questions = ratio_counts(evidence, names)
     tasks, of_tasks = [], list[Finding]()
     for name in names:
-        task, findings, asked = _task(evidence, name, counts)
+        task, findings, more = _task(evidence, name, counts)
         tasks.append(task)
         of_tasks += findings
-        questions += asked
+        questions += more
     study = Study(
         name=file_name(choices.title or inspection.title).strip("._").lower()[:60] or "study",
         title=choices.title or inspection.title,
@@ -157,9 +157,9 @@ def _task(evidence: Evidence, name: str, counts: Counts) -> tuple[Task, list[Fin
     runs = evidence.runs(name)
     total, of_total = evidence.total_steps(name)
     questions = [] if total else [f"How many steps does {name} train for? Neither config nor history says: type it."]
-    rule, of_rule, asked = detach_rule(evidence, name, counts)
+    rule, of_rule, more = detach_rule(evidence, name, counts)
     if rule.step and rule.step > max(1, total):
-        asked = [*asked, f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."]
+        more = [*more, f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."]
     sweeps = tuple(sorted({run.sweep_id for run in runs}))
     whole = "" not in sweeps
     where = (
@@ -173,7 +173,7 @@ def _task(evidence: Evidence, name: str, counts: Counts) -> tuple[Task, list[Fin
         total_steps=total or 1,
         detach=rule,
     )
-    return task, [of_total, of_sweeps, *of_rule], questions + asked
+    return task, [of_total, of_sweeps, *of_rule], questions + more
 
 
 # ---- the preview -------------------------------------------------------------------------------------------------

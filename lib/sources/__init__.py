@@ -9,7 +9,7 @@ from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped
 from lib.sources.cloud.parquet import STEP
 from lib.sources.fetch import fetch
 from lib.sources.request import Progress, Request, SourceError, Unreachable, tasks_of
-from lib.sources.wandb_log import Log, read_log
+from lib.sources.wandb_log import Log, log_files, read_log
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -28,6 +28,7 @@ __all__ = [
     "Unreachable",
     "bundled_study",
     "fetch",
+    "log_files",
     "read_history",
     "read_log",
     "resolve_key",

@@ -76,7 +76,7 @@ def bundled_study(path: Path) -> Study:
     except (OSError, UnicodeDecodeError):
         raise SourceError(f"{path.name} is not a bundle: it holds no readable {STUDY_FILE}.") from None
     study = parse_study(text, f"{path.name}/{STUDY_FILE}")
-    study = _placed_baselines(study, folder, path.name)
+    study = _with_baseline_paths(study, folder, path.name)
     return with_source(study, Source(kind="bundle", path=str(path.resolve())))
 
 
@@ -140,7 +140,7 @@ def _carry_baselines(study: Study) -> tuple[Study, dict[str, bytes]]:
     return replace(study, tasks=tuple(tasks)), files
 
 
-def _placed_baselines(study: Study, folder: Path, name: str) -> Study:
+def _with_baseline_paths(study: Study, folder: Path, name: str) -> Study:
     """The study of an opened bundle with its baselines where they now lie; none may lie outside it."""
     for path in (b.path for t in study.tasks for b in t.baselines):
         if not _is_inside(path):

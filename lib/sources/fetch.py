@@ -10,12 +10,12 @@ _MODULES = {"wandb": "cloud.fetch", "offline": "offline", "bundle": "bundle"}
 
 
 def fetch(study: Study, request: Request | None = None) -> Manifest:
-    """Bring the study's runs and say where they lie.
+    """Read the study's runs into the store and say where they lie.
 
     Raises
     ------
     SourceError
-        One sentence, where nothing can be brought. A part that fails is a `Problem` of the manifest instead.
+        One sentence, where nothing can be read. A part that fails is a `Problem` of the manifest instead.
     """
     module = import_module(f"lib.sources.{_MODULES[study.source.kind]}")
     manifest: Manifest = module.fetch(study, request or Request())

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
 from lib.runs import (
@@ -19,7 +18,7 @@ from lib.runs import (
     write_run,
 )
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, tasks_of
-from lib.sources.wandb_log import Log, read_log
+from lib.sources.wandb_log import Log, log_files, read_log
 from lib.study import Study
 
 
@@ -36,21 +35,19 @@ def fetch(study: Study, request: Request) -> Manifest:
     root = study.source_path
     if not root.is_dir():
         raise SourceError(f"{root} is not a folder: source.path must name one that holds wandb run directories.")
-    files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
-    if not files:
+    groups = log_files(root)
+    if not groups:
         raise SourceError(f"{root} holds no .wandb file: source.path must name a folder with wandb run directories.")
     folder = project_folder("offline", "", str(root.resolve())) / run_folder(study.step_key)
     runs: dict[str, Run] = {}
     problems: list[Problem] = []
-    # A run resumed offline is several files of one name: they are read as one, oldest first.
-    grouped = [list(group) for _, group in groupby(files, key=lambda file: file.stem)]
-    for done, group in enumerate(grouped):
+    for done, group in enumerate(groups):
         if request.cancelled():
-            problems.append(Problem(f"Stopped after {done} of {len(grouped)} runs."))
+            problems.append(Problem(f"Stopped after {done} of {len(groups)} runs."))
             break
-        request.progress(Progress(done, len(grouped), group[0].parent.name))
+        request.progress(Progress(done, len(groups), group[0].parent.name))
         try:
-            run = _bring(study, group, folder, request.refresh)
+            run = _read_run(study, group, folder, request.refresh)
         except (SourceError, StoreError) as error:
             problems.append(Problem(str(error)))
             continue
@@ -59,7 +56,7 @@ def fetch(study: Study, request: Request) -> Manifest:
             continue
         if run is not None:
             runs[run.id] = run
-    request.progress(Progress(len(grouped), len(grouped), "done"))
+    request.progress(Progress(len(groups), len(groups), "done"))
     if not runs and not request.cancelled():
         why = problems or missing_tasks(study, [])
         raise SourceError(f"{root} gives no run: {why[0].message}")
@@ -74,67 +71,51 @@ def fetch(study: Study, request: Request) -> Manifest:
     )
 
 
-def _bring(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run | None:
+def _read_run(study: Study, files: list[Path], folder: Path, refresh: bool) -> Run | None:
     """The run of these files, from the store where they are unchanged; None where it belongs to no task."""
     stamp = "; ".join(_stamp(file) for file in files)
-    stored = folder / f"{files[0].stem.removeprefix('run-')}.parquet"
-    held = _stored(stored)
-    if held is not None and not refresh and _serves(held, study, stamp):
-        return _placed(study, held)
+    stored = _stored(folder / f"{files[0].stem.removeprefix('run-')}.parquet")
+    # A stored run serves where its files are as they were, and where it holds what the study asks for.
+    if stored and not refresh and stored.fetched_at == stamp and set(study.history_keys) <= set(stored.fetched):
+        return _with_tasks(study, stored)
     log = _read_all(files)
-    run = Run(
-        id=log.run_id,
-        name=log.name,
-        state=log.state,
-        config=log.config,
-        sweep_id=log.sweep_id,
-        group=log.group,
-        created_at=log.started,
-        keys=tuple(sorted({key for row in log.rows for key in row if not key.startswith("_")})),
-        fetched_at=stamp,
-        warnings=(log.damage,) if log.damage else (),
-    )
+    run = replace(log.run, fetched_at=stamp, warnings=(log.damage,) if log.damage else ())
     if not tasks_of(study, run):
         return None
     # What another study asked of the run stays in its file, which that study may still be reading.
-    keys = tuple(dict.fromkeys((*study.history_keys, *(held.fetched if held else ()))))
+    keys = tuple(dict.fromkeys((*study.history_keys, *(stored.fetched if stored else ()))))
     raw, bad = raw_frame(log.rows, [*study.step_key, TIMESTAMP, *keys])
     points, drops = normalise(raw, keys, study.step_key, bad)
     run = describe(run, points, drops, keys, study.step_key)
-    return _placed(study, write_run(folder, run, points))
+    return _with_tasks(study, write_run(folder, run, points))
 
 
 def _stored(file: Path) -> Run | None:
-    """What the store holds of the run; a damaged file of it is as good as none, for the source is still there."""
+    """The stored run; None where its file is damaged, for the source is still there."""
     try:
         return read_run(file) if file.exists() else None
     except StoreError:
         return None
 
 
-def _serves(run: Run, study: Study, stamp: str) -> bool:
-    """Whether a stored run is of the files as they are now, and holds what the study asks for."""
-    return run.fetched_at == stamp and set(study.history_keys) <= set(run.fetched)
-
-
 def _read_all(files: list[Path]) -> Log:
     """The log of a run's files, oldest first; one that cannot be read is damage as long as another can."""
     log = Log()
-    failed: list[str] = []
+    failures: list[str] = []
     for file in files:
         try:
             read_log(file, log)
         except SourceError as error:
-            failed.append(str(error))
+            failures.append(str(error))
         except OSError as error:
-            failed.append(f"{file.name} cannot be read ({error.strerror}).")
+            failures.append(f"{file.name} cannot be read ({error.strerror}).")
     if not log.run_id:
-        raise SourceError(failed[0])
-    log.damages += failed
+        raise SourceError(failures[0])
+    log.damages += failures
     return log
 
 
-def _placed(study: Study, run: Run) -> Run | None:
+def _with_tasks(study: Study, run: Run) -> Run | None:
     tasks = tasks_of(study, run)
     return replace(run, tasks=tasks) if tasks else None
 

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from lib.runs import Problem, Run
-from lib.study import InputError, Study, Task
+from lib.study import InputError, Study
 
 
 class SourceError(InputError):
@@ -30,28 +30,26 @@ class Progress:
 class Request:
     """How to fetch: with whose key, anew or not, only these runs, and how to report and stop.
 
-    `key` is a W&B API key or None; it is never shown (`repr` leaves it out).
+    `key` is a W&B API key or None; it is never shown. `deadline` is in seconds, for the listing and for each run.
     """
 
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     refresh: bool = False
     only: tuple[str, ...] = ()
     deadline: float = 60.0
     progress: Callable[[Progress], None] = lambda _: None
     cancelled: Callable[[], bool] = lambda: False
 
-    def __repr__(self) -> str:
-        return f"Request(key={'given' if self.key else 'none'}, refresh={self.refresh}, only={self.only})"
-
 
 def missing_tasks(study: Study, runs: Sequence[Run]) -> list[Problem]:
     """A problem for every task of the study to which no run belongs."""
-    return [_no_runs(task) for task in study.tasks if not any(task.key in run.tasks for run in runs)]
-
-
-def _no_runs(task: Task) -> Problem:
-    where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
-    return Problem(f"No run of task '{task.name}'{where}: check the task's name and sweep_id.", task=task.key)
+    problems = []
+    for task in study.tasks:
+        if not any(task.key in run.tasks for run in runs):
+            where = f" in sweep {', '.join(task.sweeps)}" if task.sweeps else ""
+            message = f"No run of task '{task.name}'{where}: check the task's name and sweep_id."
+            problems.append(Problem(message, task=task.key))
+    return problems
 
 
 def tasks_of(study: Study, run: Run) -> tuple[str, ...]:

@@ -6,9 +6,11 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lib.runs import Run
 from lib.sources.request import SourceError
 
 _HEADER = 7
@@ -21,7 +23,7 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 @dataclass
 class Log:
-    """What one `.wandb` file holds: the run's own words, its history rows, and what could not be read."""
+    """What the `.wandb` files of a run hold: its description, its history rows, and what could not be read."""
 
     run_id: str = ""
     name: str = ""
@@ -40,6 +42,27 @@ class Log:
         """What was not whole, in a sentence or three, and how many more."""
         more = len(self.damages) - _TOLD
         return " ".join(self.damages[:_TOLD]) + (f" And {more} more." if more > 0 else "")
+
+    @property
+    def run(self) -> Run:
+        """The run as its log describes it; `last_step` is W&B's."""
+        return Run(
+            id=self.run_id,
+            name=self.name,
+            state=self.state,
+            config=self.config,
+            sweep_id=self.sweep_id,
+            group=self.group,
+            created_at=self.started,
+            keys=tuple(sorted({key for row in self.rows for key in row if not key.startswith("_")})),
+            last_step=max((row["_step"] for row in self.rows if isinstance(row["_step"], int)), default=None),
+        )
+
+
+def log_files(root: Path) -> list[list[Path]]:
+    """The `.wandb` files below a folder, oldest first, those of one run together: a resumed run has several of one name."""
+    files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
+    return [list(group) for _, group in groupby(files, key=lambda file: file.stem)]
 
 
 def read_log(path: Path, log: Log | None = None) -> Log:

@@ -47,11 +47,6 @@ _SWEEP = """query GetSweep($name: String!, $project: String, $entity: String) {
 }"""
 
 
-class _HistoryKeys(BaseModel):
-    keys: dict[str, Any] | None = None
-    lastStep: int | None = None
-
-
 class _Node(BaseModel):
     """A run as the server lists it."""
 
@@ -65,7 +60,7 @@ class _Node(BaseModel):
     createdAt: str | None = None
     heartbeatAt: str | None = None
     historyLineCount: int | None = None
-    historyKeys: _HistoryKeys | None = None
+    historyKeys: dict[str, Any] | None = None
 
 
 class _Edge(BaseModel):
@@ -73,15 +68,11 @@ class _Edge(BaseModel):
     cursor: str = ""
 
 
-class _PageInfo(BaseModel):
-    hasNextPage: bool = False
-
-
 class _Page(BaseModel):
     """A page of the listing."""
 
     edges: list[_Edge]
-    pageInfo: _PageInfo
+    pageInfo: dict[str, Any]
 
 
 def server_of(study: Study) -> str:
@@ -165,7 +156,7 @@ class Client:
                 page = _Page.model_validate(self._query(_RUNS, {**variables, "cursor": cursor or None}).get("runs"))
                 runs |= {edge.node.name: self._run(edge.node) for edge in page.edges}
                 last = page.edges[-1].cursor if page.edges else ""
-                more = page.pageInfo.hasNextPage and bool(page.edges)
+                more = bool(page.pageInfo.get("hasNextPage") and page.edges)
                 if more and last == cursor:
                     raise Failed("the server repeats a page of its runs")
                 cursor = last
@@ -186,9 +177,9 @@ class Client:
 
     def _run(self, node: _Node) -> Run:
         """The run as the listing describes it: `last_step` and `keys` are the server's, no history is read."""
-        history = node.historyKeys or _HistoryKeys()
-        last_step = -1 if history.lastStep is None else history.lastStep
-        stamp = [node.state, node.historyLineCount, history.lastStep, node.heartbeatAt]
+        history = node.historyKeys or {}
+        last_step = history.get("lastStep")
+        stamp = [node.state, node.historyLineCount, last_step, node.heartbeatAt]
         path = "/".join(quote(part, safe="") for part in (self._entity, self._project, "runs", node.name))
         return Run(
             id=node.name,
@@ -199,8 +190,8 @@ class Client:
             group=node.group or "",
             url=f"{_pages(self._http.server)}/{path}",
             created_at=node.createdAt or "",
-            last_step=last_step if last_step >= 0 else None,
-            keys=tuple(sorted(history.keys or ())),
+            last_step=last_step if isinstance(last_step, int) and last_step >= 0 else None,
+            keys=tuple(sorted(history.get("keys") or ())),
             stamp=json.dumps(stamp),
             last_values={k: float(v) for k, v in _tree(node.summaryMetrics).items() if type(v) in (int, float)},
         )

@@ -27,6 +27,12 @@ _LONGEST_PAUSE = 30.0
 _CHUNK = 1 << 18
 _REDIRECTS = 4
 
+_FAILURES = (
+    ((requests.Timeout, urllib3.exceptions.TimeoutError), "the server did not answer"),
+    (requests.exceptions.SSLError, "the connection is not safe (TLS)"),
+    (requests.exceptions.ProxyError, "the proxy refused the connection"),
+)
+
 T = TypeVar("T")
 
 
@@ -207,20 +213,13 @@ def _retried(ask: Callable[[], T], deadline: Deadline) -> T:
             message, wanted = str(error), error.pause
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # The text of these names the address: a signed URL is a secret.
-            message, wanted = _failure(error), 0.0
+            message, wanted = (
+                next((text for kind, text in _FAILURES if isinstance(error, kind)), "the connection broke"),
+                0.0,
+            )
         if pause is not None:
             deadline.sleep(max(pause, wanted))
     raise Failed(f"{message}, {len(PAUSES) + 1} times")
-
-
-def _failure(error: Exception) -> str:
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return "the server did not answer"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the connection is not safe (TLS)"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy refused the connection"
-    return "the connection broke"
 
 
 def _accept(response: requests.Response) -> None:
