@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import altair as alt
 
@@ -29,6 +30,9 @@ class DetachMark:
     source: str = ""
     label: str = RULE_LABEL
     hours: float | None = None
+
+
+Rules = Sequence[DetachMark]
 
 
 def detach_marks(treated: Sequence[Treatment], clocks: Clocks | None = None) -> tuple[DetachMark, ...]:
@@ -74,29 +78,31 @@ def rule_layers(
     at = mark_places(marks, task, view)
     if not at:
         return []
-    middle = (at[0] + at[-1]) / 2
     right = domain is not None and label_fraction(marks, task, view, domain) > 0.6
-    label = (
-        alt.Chart(ONE_ROW, name=f"{prefix}_detach_label")
-        .mark_text(
-            align="right" if right else "left",
-            baseline="top",
-            dx=-6 if right else 6,
-            style=RULE_TEXT,
-            clip=True,
-            fontSize=11,
-            text=_rule_text(marks),
-        )
-        .encode(x=alt.XDatum(middle), y=alt.YValue(4))
-    )
+    label = rule_label((at[0] + at[-1]) / 2, _rule_text(marks), prefix, right)
     if len(at) == 1:
-        rule = alt.Chart(ONE_ROW, name=f"{prefix}_detach_rule").encode(x=alt.XDatum(at[0]))
-        return [label, rule.mark_rule(color=RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False)]
-    rules = alt.Chart(
-        alt.InlineData(values=[{"at": x} for x in at], name=f"{prefix}_steps"), name=f"{prefix}_detach_rule"
-    ).encode(x=alt.X("at:Q"))
-    thin = rules.mark_rule(color=RULE_COLOR, strokeWidth=1, strokeDash=[6, 4], opacity=0.45, clip=True, aria=False)
-    return [label, thin]
+        return [label, rule_at(at[0], prefix)]
+    steps = alt.InlineData(values=[{"at": x} for x in at], name=f"{prefix}_steps")
+    rules = alt.Chart(steps, name=f"{prefix}_detach_rule").mark_rule(strokeWidth=1, opacity=0.45, **_RULE)
+    return [label, rules.encode(x=alt.X("at:Q"))]
+
+
+_RULE: dict[str, Any] = {"color": RULE_COLOR, "strokeDash": [6, 4], "clip": True, "aria": False}
+
+
+def rule_at(x: float, prefix: str) -> alt.Chart:
+    """One rule."""
+    rule = alt.Chart(ONE_ROW, name=f"{prefix}_detach_rule").mark_rule(strokeWidth=2, **_RULE)
+    return rule.encode(x=alt.XDatum(x))
+
+
+def rule_label(x: float, lines: list[str], prefix: str, right: bool = False) -> alt.Chart:
+    """The label of a rule, in red, on its left where the rule stands at the right."""
+    place: dict[str, Any] = {"align": "right", "dx": -6} if right else {"align": "left", "dx": 6}
+    label = alt.Chart(ONE_ROW, name=f"{prefix}_detach_label").mark_text(
+        text=lines, baseline="top", style=RULE_TEXT, clip=True, fontSize=11, **place
+    )
+    return label.encode(x=alt.XDatum(x), y=alt.YValue(4))
 
 
 def label_fraction(marks: Sequence[DetachMark], task: Task, view: View, domain: tuple[float, float]) -> float:

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import altair as alt
 import polars as pl
@@ -28,7 +28,7 @@ class ChartSpec:
 
     spec: Mapping[str, Any]
     tables: Mapping[str, bytes]
-    description: str
+    description: str = ""
 
     @property
     def size(self) -> int:
@@ -42,7 +42,15 @@ class ChartSpec:
         return {**copy.deepcopy(dict(self.spec)), "datasets": rows}
 
 
-def layered(layers: Layers, description: str = "", **properties: Any) -> ChartSpec:
+class Size(TypedDict, total=False):
+    """What a chart's size and title are: by default it fills its container and has no title."""
+
+    width: int | Literal["container"]
+    height: int
+    title: str | None
+
+
+def layered(layers: Layers, **properties: Any) -> ChartSpec:
     """A chart of Altair's layers, drawn in their order.
 
     The layers become JSON one by one: `alt.layer` copies all of them several times, which takes longer than all the rest.
@@ -50,14 +58,16 @@ def layered(layers: Layers, description: str = "", **properties: Any) -> ChartSp
     Parameters
     ----------
     layers : charts of one mark, whose data are polars frames or inline; lists of them share one y axis each.
-    description : see `ChartSpec`.
     properties : of the whole chart (width, height, title, params, ...); what is None is left out.
     """
+    whole: dict[str, Any] = {"width": "container", "height": 300} | properties
+    if whole.get("title"):
+        whole["title"] = alt.TitleParams(whole["title"], anchor="middle", fontWeight="bold")
     tables: dict[str, bytes] = {}
     names: dict[int, str] = {}
     parts = [_layer(layer, tables, names) for layer in layers]
-    rest = {name: _plain(value) for name, value in properties.items() if value is not None}
-    return ChartSpec({"$schema": alt.SCHEMA_URL, "layer": parts, **rest}, tables, description)
+    rest = {name: _plain(value) for name, value in whole.items() if value is not None}
+    return ChartSpec({"$schema": alt.SCHEMA_URL, "layer": parts, **rest}, tables)
 
 
 def concatenated(rows: Sequence[Sequence[ChartSpec]], **properties: Any) -> ChartSpec:
@@ -67,8 +77,7 @@ def concatenated(rows: Sequence[Sequence[ChartSpec]], **properties: Any) -> Char
     body = [{"hconcat": row, **({"resolve": resolve} if resolve else {})} for row in cells]
     tables = {name: table for row in rows for cell in row for name, table in cell.tables.items()}
     rest = {name: _plain(value) for name, value in properties.items() if value is not None}
-    description = " ".join(cell.description for row in rows for cell in row)
-    return ChartSpec({"$schema": alt.SCHEMA_URL, "vconcat": body, **rest}, tables, description)
+    return ChartSpec({"$schema": alt.SCHEMA_URL, "vconcat": body, **rest}, tables)
 
 
 def _layer(layer: Any, tables: dict[str, bytes], names: dict[int, str]) -> dict[str, Any]:

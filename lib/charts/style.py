@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 
@@ -80,11 +80,3 @@ def legend_columns(names: Sequence[str]) -> dict[str, Any]:
 def text_styles(ground: str) -> dict[str, Any]:
     """The styles of texts, for a chart's config, in the colours of its ground: `light` or `dark`."""
     return {QUIET_TEXT: {"color": QUIET_ON[ground]}, RULE_TEXT: {"color": RULE_ON[ground]}}
-
-
-def heading(text: str | None) -> alt.TitleParams | None:
-    """A chart's title in the notebook's look, or none."""
-    return alt.TitleParams(text, anchor="middle", fontWeight="bold") if text else None
-
-
-Width = int | Literal["container"]

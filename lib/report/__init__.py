@@ -12,12 +12,10 @@ from lib.report.figures import (
     curve_figure,
     curve_names,
     event_figure,
-    figure_families,
     figure_of_stem,
     metric_figures,
     quadrant_figure,
 )
-from lib.report.methods import AUDIT, DETACH, EFFECTS, SOURCES, VERDICTS, curves_text
 from lib.report.page import report_page
 from lib.report.presets import PRESETS, with_font
 from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_link
@@ -26,9 +24,6 @@ from lib.report.results import Results, study_results
 from lib.report.write import TABLES, check_folder, table, write_report
 
 __all__ = [
-    "AUDIT",
-    "DETACH",
-    "EFFECTS",
     "FORMATS",
     "GRID_STEM",
     "JUMP",
@@ -37,9 +32,7 @@ __all__ = [
     "PRESETS",
     "PRETENDED",
     "SEEDS",
-    "SOURCES",
     "TABLES",
-    "VERDICTS",
     "Figure",
     "FigureData",
     "Results",
@@ -49,10 +42,8 @@ __all__ = [
     "claims_figure",
     "curve_figure",
     "curve_names",
-    "curves_text",
     "event_figure",
     "figure_data",
-    "figure_families",
     "figure_of_stem",
     "footer_text",
     "metric_figures",

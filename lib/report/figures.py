@@ -7,31 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from lib.charts import (
-    FAMILIES,
-    ChartSpec,
-    Layout,
-    curves_text,
-    detach_marks,
-    event_time_chart,
-    family_chart,
-    family_metrics,
-    figure_title,
-    forest_chart,
-    forest_text,
-    grid,
-    jump_chart,
-    pairs_chart,
-    placebo_chart,
-    placebo_text,
-    quadrant_chart,
-    quadrant_points,
-    quadrant_text,
-    shown_range,
-    slope_chart,
-    slope_text,
-    split,
-)
+from lib import charts
+from lib.charts import FAMILIES, ChartSpec, Layout, detach_marks, family_metrics
 from lib.curves import COLUMNS, View
 from lib.effects import TaskAnalysis
 from lib.formatting import listing, slug
@@ -134,14 +111,16 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
 
     def draw(**options: Any) -> ChartSpec:
         layout = Layout(**options)
-        return family_chart(curves, study, task, *logged, view=view, rules=rules, background=background, layout=layout)
+        return charts.family_chart(
+            curves, study, task, *logged, view=view, rules=rules, background=background, layout=layout
+        )
 
     return Figure(
         name=_curve_name(task, families),
         stem=file_stem(task, *families),
-        title=figure_title(curves, study, task, *logged),
-        caption=figure_title(curves, study, task, *logged),
-        description=curves_text(
+        title=charts.figure_title(curves, study, task, *logged),
+        caption=charts.figure_title(curves, study, task, *logged),
+        description=charts.curves_text(
             curves, study, task, *logged, view=view, rules=rules, coloring=background.coloring
         ),
         numbers=lambda: _plotted(data, [(task, families)]),
@@ -162,7 +141,7 @@ def grid_figure(data: FigureData) -> Figure:
         caption=study.title,
         description=f"{study.title}: every task and family.",
         numbers=lambda: _plotted(data, list(figure_families(study).values())),
-        draw=lambda title: grid(data.curves, study, view=data.view, rules=rules, backgrounds=backgrounds),
+        draw=lambda title: charts.grid(data.curves, study, view=data.view, rules=rules, backgrounds=backgrounds),
         size={},
     )
 
@@ -181,7 +160,7 @@ def _plotted(data: FigureData, plots: Sequence[tuple[Task, Sequence[str]]]) -> p
         baseline = pl.lit("reward" in families) & (pl.col("drawn") == "baseline")
         of_task = pl.col("task") == task.key
         in_plots |= of_task & (pl.col("metric").is_in(keys) | baseline)
-        if span := shown_range(split(data.curves, task.key), data.view.span):
+        if span := charts.shown_range(charts.split(data.curves, task.key), data.view.span):
             in_range &= ~of_task | pl.col("step").is_between(*span)
     rows = [data.curves.with_columns(drawn=pl.lit("curve"))]
     for kind, runs in (("seed", data.seeds), ("raw", data.raw)):
@@ -202,10 +181,10 @@ def claims_figure(effects: pl.DataFrame, study: Study) -> Figure | None:
     """Every claim on one axis; None where there is none."""
     if effects.is_empty():
         return None
-    text = forest_text(effects, study)
+    text = charts.forest_text(effects, study)
     return Figure(
         "All claims", "claims", study.title, text, text, lambda: effects,
-        lambda **options: forest_chart(effects, study, **options),
+        lambda **options: charts.forest_chart(effects, study, **options),
     )  # fmt: skip
 
 
@@ -222,14 +201,14 @@ def quadrant_figure(
     if not rewards or not losses:
         return None
     reward, loss = reward or rewards[-1], loss or losses[0]
-    points = quadrant_points(per_run, reward.key, loss.key)
+    points = charts.quadrant_points(per_run, reward.key, loss.key)
     if points.is_empty():
         return None
     axes = f"{reward.name}: effect (%)", f"{loss.name}: effect (%)"
-    text = quadrant_text(points, reward.name, loss.name)
+    text = charts.quadrant_text(points, reward.name, loss.name)
     return Figure(
         "Reward against loss", "reward_against_loss", study.title, text, text, lambda: points,
-        lambda **options: quadrant_chart(points, study, *axes, **options),
+        lambda **options: charts.quadrant_chart(points, study, *axes, **options),
     )  # fmt: skip
 
 
@@ -249,7 +228,7 @@ def event_figure(curves: pl.DataFrame, study: Study, metric: Metric, view: View,
         text += " Detach steps differ, so the control arm has no step to be aligned at."
     return Figure(
         "Event time", f"event_time_{slug(metric.key, keep='.')}", f"{metric.name} - Event Time", text, text, lambda: rows,
-        lambda **options: event_time_chart(rows, study, metric, arms, view=view, **options),
+        lambda **options: charts.event_time_chart(rows, study, metric, arms, view=view, **options),
     )  # fmt: skip
 
 
@@ -270,10 +249,10 @@ def metric_figures(analysis: TaskAnalysis, metric: Metric, rows: pl.DataFrame | 
 
     runs = analysis.per_run.filter(of_metric)
     if runs.height:
-        text = slope_text(runs, task, metric)
+        text = charts.slope_text(runs, task, metric)
         yield figure(
             SEEDS, "seeds", text, text, runs,
-            lambda **options: slope_chart(runs, study, task, metric, **options),
+            lambda **options: charts.slope_chart(runs, study, task, metric, **options),
         )  # fmt: skip
     pairs = analysis.differences.filter(of_metric)
     if pairs.height:
@@ -281,7 +260,7 @@ def metric_figures(analysis: TaskAnalysis, metric: Metric, rows: pl.DataFrame | 
             PAIRS, "pairs",
             "Detached minus control, with its pointwise 95% t interval: a picture, the claim is the window's.",
             f"{metric.name} on {task.title}: detached minus control over steps, mean of the fork pairs.", pairs,
-            lambda **options: pairs_chart(pairs, study, task, metric, rules=rules, **options),
+            lambda **options: charts.pairs_chart(pairs, study, task, metric, rules=rules, **options),
         )  # fmt: skip
     fits = analysis.fits.filter(of_metric)
     if rows is not None and fits.height:
@@ -289,15 +268,15 @@ def metric_figures(analysis: TaskAnalysis, metric: Metric, rows: pl.DataFrame | 
         text = f"{metric.name} on {task.title} around the detach, with a line fitted on each side, by run."
         yield figure(
             JUMP, "jump", text, text, pl.concat([points, fits], how="diagonal_relaxed"),
-            lambda **options: jump_chart(points, fits, study, task, metric, rules=rules, **options),
+            lambda **options: charts.jump_chart(points, fits, study, task, metric, rules=rules, **options),
         )  # fmt: skip
     placebo = analysis.placebo.filter(of_metric)
     arms = placebo["arm"].unique(maintain_order=True)
     for arm in arms:
-        text = placebo_text(placebo, task, metric, arm)
+        text = charts.placebo_text(placebo, task, metric, arm)
         yield figure(
             PRETENDED + (f" ({arm})" if len(arms) > 1 else ""),
             "pretended" + (f"_{slug(arm, keep='.')}" if len(arms) > 1 else ""),
             f"{text} Windows overlap: a picture, not a test.", text, placebo.filter(pl.col("arm") == arm),
-            lambda arm=arm, **options: placebo_chart(placebo, task, metric, arm, **options),
+            lambda arm=arm, **options: charts.placebo_chart(placebo, task, metric, arm, **options),
         )  # fmt: skip

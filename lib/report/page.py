@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader
 from lib.curves import notes
 from lib.effects import claim
 from lib.report import methods
-from lib.report.evidence import drawing, evidence
+from lib.report.evidence import drawing, evidence, overview
 from lib.report.figures import GRID_STEM
 from lib.report.provenance import provenance
 from lib.report.results import Results
@@ -26,7 +26,8 @@ def report_page(results: Results) -> str:
         effects=html_table(effects_table(results.effects, results.study)),
         runs=html_table(results.runs),
         figures=[drawing(figure, figure.file_chart) for figure in results.figures if figure.stem != GRID_STEM],
-        evidence=evidence(results),
+        overview=overview(results),
+        tasks=evidence(results),
         methods={
             "curves": methods.curves_text(results.view),
             "effects": methods.EFFECTS,

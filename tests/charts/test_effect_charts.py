@@ -226,7 +226,7 @@ def test_event_time_puts_the_tasks_on_one_axis_with_the_rule_at_zero():
     text = svg(chart)
     assert len(marks(text, "line")) == 2
     assert len(marks(text, "detach_rule")) == 1
-    assert part(chart, "detach_rule")["encoding"]["x"]["datum"] == 0
+    assert part(chart, "event_detach_rule")["encoding"]["x"]["datum"] == 0
     assert part(chart, "line")["encoding"]["color"]["scale"]["domain"] == ["Acrobot Swingup", "Cartpole Swingup"]
     assert part(chart, "line")["encoding"]["x"]["title"] == "Environment Steps Since Detach"
 

@@ -186,8 +186,8 @@ LOOKS = {
         "band": "area opacity=0.2",
         "line": "line strokeWidth=2",
         "touch": "circle opacity=0 size=90",
-        "detach_label": "text style=rule_text",
-        "detach_rule": "rule color=red strokeWidth=2 strokeDash=[6,4]",
+        "event_detach_label": "text fontSize=11 style=rule_text",
+        "event_detach_rule": "rule color=red strokeWidth=2 strokeDash=[6,4]",
     },
 }
 

@@ -17,10 +17,10 @@ from lib.charts.curves.pointer import hover_layers, hover_table, selections, too
 from lib.charts.curves.run_lines import colored_run_tables, run_layers, run_pointer, shared_colors
 from lib.charts.curves.seed_count_strip import STRIP_ROW, strip_layers, strip_table
 from lib.charts.curves.series_style import SeriesStyle, series_style
-from lib.charts.curves.tables import Curve, Curves
-from lib.charts.detach_rule import DetachMark
+from lib.charts.curves.tables import Bounds, Curve, Curves
+from lib.charts.detach_rule import Rules
 from lib.charts.spec import ChartSpec, layered
-from lib.charts.style import arm_order, family_title, heading
+from lib.charts.style import arm_order, family_title
 from lib.curves import View
 from lib.formatting import number, scientific
 from lib.study import Metric, Study, Task
@@ -30,8 +30,6 @@ FAMILIES = ("reward", "loss")
 FEW = 6
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
 STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
-
-Rules = Sequence[DetachMark]
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Panel:
     curves: Sequence[Curve]
     tables: Mapping[str, pl.DataFrame]
     n_label: str
-    bounds: tuple[float, float] | None
+    bounds: Bounds
     area: PlotArea = axes.WHOLE_PLOT
 
 
@@ -142,13 +140,7 @@ def family_chart(
 
 
 def _panel(
-    series: Curves,
-    style: SeriesStyle,
-    study: Study,
-    view: View,
-    domain: tuple[float, float] | None,
-    background: Background,
-    layout: Layout,
+    series: Curves, style: SeriesStyle, study: Study, view: View, domain: Bounds, background: Background, layout: Layout
 ) -> Panel:
     """A family's panel, in the whole plot."""
     metrics = [study.metric(key) for key in style.keys]
@@ -182,14 +174,7 @@ def _with_shared_legends(panels: list[Panel], by: Coloring | None) -> list[Panel
     return [replace(p, style=replace(p.style, palette=palette, coloring=p.style.coloring and colors)) for p in panels]
 
 
-def _chart(
-    panels: Sequence[Panel],
-    task: Task,
-    view: View,
-    rules: Rules,
-    domain: tuple[float, float] | None,
-    layout: Layout,
-) -> ChartSpec:
+def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain: Bounds, layout: Layout) -> ChartSpec:
     """The panels over one x axis, behind them what follows the pointer, in front the detach rule."""
     several, style, height = len(panels) > 1, panels[0].style, layout.height
     if not layout.cell:
@@ -206,7 +191,7 @@ def _chart(
         params=selections(style, layout.brush) if layout.interactive else None,
         width=layout.width,
         height=height,
-        title=heading(layout.title),
+        title=layout.title,
         config=STACKED if style.coloring and not layout.cell else None,
         resolve={"scale": {"y": "independent"}} if several else None,
     )
@@ -246,7 +231,7 @@ def _panel_layers(panel: Panel, x: alt.X, layout: Layout, with_rule_label: bool)
     return layers
 
 
-def _legend_side(rules: Rules, domain: tuple[float, float] | None, task: Task, view: View) -> str:
+def _legend_side(rules: Rules, domain: Bounds, task: Task, view: View) -> str:
     """Where the arms' legend has room: in the strip above the curves, beside the rule's label, or above the plot."""
     if not domain or not detach_rule.mark_places(rules, task, view):
         return "top"

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import polars as pl
 
-from lib.charts.curves.chart import FAMILIES, STACKED, Background, Layout, Rules, family_chart, family_metrics
+from lib.charts.curves.chart import FAMILIES, STACKED, Background, Layout, family_chart, family_metrics
+from lib.charts.detach_rule import Rules
 from lib.charts.spec import ChartSpec, concatenated
 from lib.charts.style import family_title
 from lib.curves import View

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from lib.charts.axes import WHOLE_PLOT, PlotArea
 from lib.charts.curves.series_style import SeriesStyle
-from lib.charts.curves.tables import Curve, Curves, middle_spacing, names_column
+from lib.charts.curves.tables import Curve, Curves, middle_spacing
 from lib.charts.spec import ONE_ROW
 from lib.charts.style import QUIET_TEXT
 from lib.charts.thinning import decimals
@@ -83,18 +84,20 @@ def strip_table(curves: Curves, style: SeriesStyle) -> tuple[pl.DataFrame, str]:
     """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
     order = style.order()
     bars = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
-    places = max(3, decimals(pl.Series([bar.end for bar in bars], dtype=pl.Float64)))
-    columns = [
-        names_column("metric", [style.label(bar.metric) for bar in bars], [1] * len(bars), style.labels),
-        names_column("arm", [bar.arm for bar in bars], [1] * len(bars), style.arms[::-1]),
-        pl.Series("step", [round(bar.step, places) for bar in bars], dtype=pl.Float64),
-        pl.Series("end", [round(bar.end, places) for bar in bars], dtype=pl.Float64),
-        pl.Series("seeds", [bar.seeds for bar in bars], dtype=pl.String),
-        pl.Series("share", [round(bar.share, 3) for bar in bars], dtype=pl.Float64),
-        pl.Series("up", [STRIP_ROW * (len(order) - bar.row) + 2 for bar in bars], dtype=pl.Int32),
-    ]
+    digits = max(3, decimals(pl.Series([bar.end for bar in bars], dtype=pl.Float64)))
+    rows = [
+        (
+            style.label(bar.metric), bar.arm, round(bar.step, digits), round(bar.end, digits), bar.seeds,
+            round(bar.share, 3), STRIP_ROW * (len(order) - bar.row) + 2,
+        )
+        for bar in bars
+    ]  # fmt: skip
+    schema: dict[str, Any] = {
+        "metric": pl.Enum(style.labels), "arm": pl.Enum(style.arms[::-1]), "step": pl.Float64, "end": pl.Float64,
+        "seeds": pl.String, "share": pl.Float64, "up": pl.Int32,
+    }  # fmt: skip
     most = {bar.of for bar in bars}
-    return pl.DataFrame(columns), f"n of {most.pop()}" if len(most) == 1 else "n"
+    return pl.DataFrame(rows, schema=schema, orient="row"), f"n of {most.pop()}" if len(most) == 1 else "n"
 
 
 def strip_layers(

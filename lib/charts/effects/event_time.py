@@ -1,29 +1,22 @@
 """Curves of several tasks on one axis: steps since the detach."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import altair as alt
 import polars as pl
 
-from lib.charts import axes, detach_rule, style, thinning
+from lib.charts import axes, style, thinning
+from lib.charts.detach_rule import RULE_LABEL, rule_at, rule_label
 from lib.charts.effects.shared import arm_dash, step_range
-from lib.charts.spec import ONE_ROW, ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ChartSpec, Size, layered
 from lib.charts.thinning import POINTS
 from lib.curves import View
 from lib.study import Metric, Study
 
 
 def event_time_chart(
-    curves: pl.DataFrame,
-    study: Study,
-    metric: Metric,
-    arms: Sequence[str],
-    *,
-    view: View,
-    width: Width = "container",
-    height: int = 340,
-    title: str | None = None,
+    curves: pl.DataFrame, study: Study, metric: Metric, arms: Sequence[str], *, view: View, **size: Unpack[Size]
 ) -> ChartSpec:
     """Event time: a metric's curves of every task on one axis that counts from the detach.
 
@@ -61,15 +54,15 @@ def event_time_chart(
         alt.Tooltip("task:N"),
         alt.Tooltip("arm:N"),
         alt.Tooltip("step:Q", title=axes.X_TITLES[view.x], format=",.4~g"),
-        *_means(),
+        *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("mean", "lower", "upper")),
         alt.Tooltip("n:Q"),
     ]
     touch = (
         base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tooltips)
     )  # fmt: skip
-    layers = [band, line, touch, *_rule_at_zero()]
-    return layered(layers, width=width, height=height, title=style.heading(title))
+    layers = [band, line, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
+    return layered(layers, **({"height": 340} | size))
 
 
 def _since_table(
@@ -87,19 +80,3 @@ def _since_table(
     rows = thinning.downsample(rows.sort("task", "arm", "step"), ["task", "arm"], "mean", POINTS)
     task = pl.col("task").replace_strict(titles, return_dtype=pl.Enum(list(dict.fromkeys(titles.values()))))
     return thinning.round_for_screen(rows.select(task, "arm", "step", "mean", "lower", "upper", "n")), bounds
-
-
-def _rule_at_zero() -> list[alt.Chart]:
-    """The detach, where it is the origin of x."""
-    rule = alt.Chart(ONE_ROW, name="detach_rule").encode(x=alt.XDatum(0))
-    label = alt.Chart(ONE_ROW, name="detach_label").encode(x=alt.XDatum(0), y=alt.YValue(4))
-    return [
-        label.mark_text(
-            text=detach_rule.RULE_LABEL, align="left", baseline="top", dx=6, style=style.RULE_TEXT, clip=True
-        ),
-        rule.mark_rule(color=style.RULE_COLOR, strokeWidth=2, strokeDash=[6, 4], clip=True, aria=False),
-    ]
-
-
-def _means() -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{c}:Q", format=".4~g") for c in ("mean", "lower", "upper")]

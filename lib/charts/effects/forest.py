@@ -1,11 +1,12 @@
 """Effects with their intervals, one row per claim."""
 
+from typing import Unpack
+
 import altair as alt
 import polars as pl
 
 from lib.charts import style
-from lib.charts.spec import ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ChartSpec, Size, layered
 from lib.study import Study
 
 #: Colours by what may be said, told apart by every kind of colour vision; good and bad are not green and red.
@@ -69,15 +70,13 @@ def _effect_text() -> pl.Expr:
     return pl.concat_str(pl.col("verdict").fill_null(""), pl.lit(": "), text)
 
 
-def forest_chart(
-    effects: pl.DataFrame, study: Study, *, width: Width = "container", title: str | None = None
-) -> ChartSpec:
+def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> ChartSpec:
     """Every claim of the study on one percent axis: estimate, 95% interval, verdict; refused ones are said to be so.
 
     Parameters
     ----------
     effects : columns of effects.csv.
-    width : "container" for a page, whose chart says its whole height, so that the page can keep it free.
+    size : without a width it is for a page, whose chart says its whole height, so that the page can keep it free.
 
     Returns
     -------
@@ -94,9 +93,7 @@ def forest_chart(
     step = 58 if unsaid["pct"].count() else 44
     return layered(
         [*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
-        width=width,
-        height=step * rows.height + AROUND if width == "container" else {"step": step},
-        title=style.heading(title),
+        **({"height": {"step": step} if "width" in size else step * rows.height + AROUND} | size),
     )
 
 

@@ -1,16 +1,14 @@
 """The local fits of the jump at the detach."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import altair as alt
 import polars as pl
 
 from lib.charts import axes, detach_rule, style, thinning
-from lib.charts.detach_rule import DetachMark
+from lib.charts.detach_rule import Rules
 from lib.charts.effects.shared import in_percent, point_at, step_range, step_tooltip
-from lib.charts.spec import ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ChartSpec, Size, layered
 from lib.charts.thinning import POINTS
 from lib.curves import View
 from lib.study import Metric, Study, Task
@@ -22,11 +20,8 @@ def jump_chart(
     study: Study,
     task: Task,
     metric: Metric,
-    *,
-    rules: Sequence[DetachMark] = (),
-    width: Width = "container",
-    height: int = 300,
-    title: str | None = None,
+    rules: Rules = (),
+    **size: Unpack[Size],
 ) -> ChartSpec:
     """The jump at the detach: raw rows of every run around it and the line fitted on each side.
 
@@ -60,7 +55,7 @@ def jump_chart(
     layers = [_raw_rows(rows, color, x, y), _fitted(thinning.round_for_screen(table), metric, color, x, y)]
     layers += detach_rule.rule_layers(rules, task, View(), (low, high), "jump")
     params = [point_at("run", "run_id", "rows")]
-    return layered(layers, params=params, width=width, height=height, title=style.heading(title))
+    return layered(layers, params=params, **size)
 
 
 #: Where a run is pointed at.

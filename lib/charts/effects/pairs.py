@@ -1,12 +1,12 @@
 """The difference within each fork pair over steps."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import altair as alt
 import polars as pl
 
 from lib.charts import axes, detach_rule, style, thinning
-from lib.charts.detach_rule import DetachMark
+from lib.charts.detach_rule import Rules
 from lib.charts.effects.shared import (
     arm_dash,
     change_axis,
@@ -16,22 +16,13 @@ from lib.charts.effects.shared import (
     step_tooltip,
     zero_rule,
 )
-from lib.charts.spec import ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ChartSpec, Size, layered
 from lib.curves import View
 from lib.study import Metric, Study, Task
 
 
 def pairs_chart(
-    differences: pl.DataFrame,
-    study: Study,
-    task: Task,
-    metric: Metric,
-    *,
-    rules: Sequence[DetachMark] = (),
-    width: Width = "container",
-    height: int = 300,
-    title: str | None = None,
+    differences: pl.DataFrame, study: Study, task: Task, metric: Metric, rules: Rules = (), **size: Unpack[Size]
 ) -> ChartSpec:
     """Detached minus control over steps, the mean of the fork pairs with its pointwise interval, a line per arm.
 
@@ -68,4 +59,4 @@ def pairs_chart(
         .encode(x=x, y=alt.Y("difference:Q", **y), tooltip=tooltips)
     )  # fmt: skip
     layers = [zero_rule(), band, line, touch, *detach_rule.rule_layers(rules, task, View(), domain, "difference")]
-    return layered(layers, width=width, height=height, title=style.heading(title))
+    return layered(layers, **size)

@@ -1,5 +1,7 @@
 """The jump at pretended detach steps beside the real one."""
 
+from typing import Unpack
+
 import altair as alt
 import polars as pl
 
@@ -12,22 +14,12 @@ from lib.charts.effects.shared import (
     step_tooltip,
     zero_rule,
 )
-from lib.charts.spec import ONE_ROW, ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
 from lib.curves import View
 from lib.study import Metric, Task
 
 
-def placebo_chart(
-    placebo: pl.DataFrame,
-    task: Task,
-    metric: Metric,
-    arm: str,
-    *,
-    width: Width = "container",
-    height: int = 300,
-    title: str | None = None,
-) -> ChartSpec:
+def placebo_chart(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str, **size: Unpack[Size]) -> ChartSpec:
     """The jump at pretended detach steps with the real one among them: a picture, not a test.
 
     Parameters
@@ -66,7 +58,7 @@ def placebo_chart(
             text="real detach", style=style.RULE_TEXT, baseline="top"
         )
         layers.append(label.encode(x=alt.XDatum(float(real["step"][0])), y=alt.YValue(2)))
-    return layered(layers, width=width, height=height, title=style.heading(title))
+    return layered(layers, **size)
 
 
 def placebo_text(placebo: pl.DataFrame, task: Task, metric: Metric, arm: str) -> str:

@@ -1,13 +1,12 @@
 """Reward effect against loss effect, one point per seed and task."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import altair as alt
 import polars as pl
 
 from lib.charts import style, thinning
-from lib.charts.spec import ONE_ROW, ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
 from lib.study import Study
 
 
@@ -37,10 +36,7 @@ def quadrant_chart(
     study: Study,
     reward: str = "Reward effect (%)",
     loss: str = "Loss effect (%)",
-    *,
-    width: Width = "container",
-    height: int = 420,
-    title: str | None = None,
+    **size: Unpack[Size],
 ) -> ChartSpec:
     """The hypothesis in one picture: each seed's effect on the reward against its effect on the loss.
 
@@ -80,7 +76,7 @@ def quadrant_chart(
     across = alt.Chart(ONE_ROW, name="no_reward_effect").mark_rule(color=style.QUIET, aria=False)
     down = alt.Chart(ONE_ROW, name="no_loss_effect").mark_rule(color=style.QUIET, aria=False)
     layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
-    return layered(layers, width=width, height=height, title=style.heading(title))
+    return layered(layers, **({"height": 420} | size))
 
 
 def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:

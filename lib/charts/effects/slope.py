@@ -1,29 +1,20 @@
 """Each run's value before and after the detach, joined by a line."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import altair as alt
 import polars as pl
 
 from lib.charts import axes, style, thinning
 from lib.charts.effects.shared import arm_dash, point_at
-from lib.charts.spec import ChartSpec, layered
-from lib.charts.style import Width
+from lib.charts.spec import ChartSpec, Size, layered
 from lib.study import Metric, Study, Task
 
 PHASES = ("before", "after")
 
 
-def slope_chart(
-    per_run: pl.DataFrame,
-    study: Study,
-    task: Task,
-    metric: Metric,
-    *,
-    width: Width = "container",
-    height: int = 300,
-    title: str | None = None,
-) -> ChartSpec:
+def slope_chart(per_run: pl.DataFrame, study: Study, task: Task, metric: Metric, **size: Unpack[Size]) -> ChartSpec:
     """Every run of a metric before and after the detach, the arms side by side, the arm's mean in bold.
 
     Parameters
@@ -62,13 +53,7 @@ def slope_chart(
         .mark_line(color=color, strokeWidth=4, point={"size": 90, "filled": True, "color": color})
         .encode(x=place, y=alt.Y("value:Q", **y), strokeDash=dash, detail=alt.Detail("arm:N"))
     )
-    return layered(
-        [lines, dots, means],
-        params=[point_at("seed", "seed", "dots")],
-        width=width,
-        height=height,
-        title=style.heading(title),
-    )
+    return layered([lines, dots, means], params=[point_at("seed", "seed", "dots")], **size)
 
 
 def _runs(per_run: pl.DataFrame, task: Task, metric: Metric) -> pl.DataFrame:
