@@ -96,5 +96,3 @@ def test_strip_is_a_bar_a_series_below_the_curves():
     text = svg(chart(both(), width=600, height=300))
     bars = marks(text, "n_strip")
     assert len(bars) == 4
-    names = [part["name"] for part in chart(both(), strip=False).to_dict()["layer"]]
-    assert not any("n_strip" in name for name in names)

@@ -47,8 +47,8 @@ def test_a_report_of_many_metrics_stays_small(monkeypatch):
     assert len(list(evidence.overview(demo))) == 2
     tasks = list(evidence.evidence(demo))
     names = [metric.name for metric in demo.study.metrics]
-    for task in tasks:
-        assert [*task.drawings, *task.left_out] == names
+    for one in tasks:
+        assert [*one.drawings, *one.left_out] == names
     assert tasks[1].left_out == tuple(names)
     assert "Not drawn here, to keep this page small: Eval Episode Reward, " in report_page(demo)
 

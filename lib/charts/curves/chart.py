@@ -37,16 +37,14 @@ class Layout:
     """Size and parts of a curve chart.
 
     `width` is "container" for a page, pixels for a file; `height` that of the whole chart in pixels, which is more where
-    the strip has many series; `title` stands above the chart. `strip` is whether n(step) is drawn at the foot;
-    `interactive` whether there are zoom, hover and legend selections; `brush` whether a drag with Shift held is a
-    selection named `range` that a page can read. `cell` is whether the chart becomes part of a larger figure, where its
-    height is not a signal of its own.
+    the strip has many series; `title` stands above the chart. `interactive` is whether there are zoom, hover and legend
+    selections; `brush` whether a drag with Shift held is a selection named `range` that a page can read; `cell` whether
+    the chart becomes part of a larger figure, where its height is not a signal of its own.
     """
 
     width: int | Literal["container"] = "container"
     height: int = 380
     title: str | None = None
-    strip: bool = True
     interactive: bool = True
     brush: bool = False
     cell: bool = False
@@ -161,7 +159,7 @@ def _panel(
     elif background.seeds is not None:
         data["seeds"] = tables.run_table(background.seeds, style, tables.SEED_ROWS)
     n_label = ""
-    if layout.strip and style.order():
+    if style.order():
         data["n_strip"], n_label = strip_table(series, style)
     return Panel(style, family_title(metrics, style.family), curves, data, n_label, bounds)
 
