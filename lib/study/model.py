@@ -5,6 +5,7 @@ Plain frozen values, as the study file has them.
 
 import json
 from collections.abc import Mapping
+from dataclasses import KW_ONLY
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,21 +220,28 @@ DETACHED = "detached"
 
 
 @dataclass(frozen=True, config=STRICT)
-class Study:
+class Heading:
+    """The [study] table of a study file."""
+
+    name: Name
+    title: Name
+    _: KW_ONLY
+    hypothesis: str = ""
+    step_key: SomeNames = ("_step",)
+    task_key: Name = "task"
+    seed_key: Name = "seed"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Study(Heading):
     """A question with its tasks, metrics, source and settings.
 
     `folder` is where relative paths of the source start; it is not part of the file.
     """
 
-    name: Name
-    title: Name
     source: Source
     metrics: tuple[Metric, ...]
     tasks: tuple[Task, ...]
-    hypothesis: str = ""
-    step_key: SomeNames = ("_step",)
-    task_key: Name = "task"
-    seed_key: Name = "seed"
     evidence: Evidence = Evidence()
     arms: Arms | None = None
     folder: str = ""

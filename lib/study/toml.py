@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +22,10 @@ from lib.study.model import (
     Baseline,
     DetachRule,
     Evidence,
+    Heading,
     Metric,
-    Name,
     Randomised,
     Signal,
-    SomeNames,
     Source,
     Study,
     Task,
@@ -35,22 +35,10 @@ STUDIES = Path(__file__).parents[2] / "studies"
 
 
 @dataclass(frozen=True, config=STRICT)
-class _Heading:
-    """The [study] table of the file."""
-
-    name: Name
-    title: Name
-    hypothesis: str = ""
-    step_key: SomeNames = ("_step",)
-    task_key: Name = "task"
-    seed_key: Name = "seed"
-
-
-@dataclass(frozen=True, config=STRICT)
 class _File:
     """The study file as it is written."""
 
-    study: _Heading
+    study: Heading
     source: Source
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)]
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
@@ -59,11 +47,13 @@ class _File:
 
 
 _FILE = TypeAdapter(_File)
+#: The tables of the file besides [study].
+_TABLES = tuple(signature(_File).parameters)[1:]
 _KEYS = {
     name: tuple(signature(table).parameters)
     for name, table in {
         "": _File,
-        "study": _Heading,
+        "study": Heading,
         "source": Source,
         "metrics": Metric,
         "tasks": Task,
@@ -136,16 +126,8 @@ def parse_study(text: str, where: str = "study", folder: str = "") -> Study:
         file = _FILE.validate_json(tree)
     except ValidationError as error:
         raise StudyError(f"{where}{first_message(error, _KEYS)}", first_place(error)) from None
-    heading = {f: getattr(file.study, f) for f in _Heading.__dataclass_fields__}
-    study = Study(
-        **heading,
-        source=file.source,
-        metrics=file.metrics,
-        tasks=file.tasks,
-        evidence=file.evidence,
-        arms=file.arms,
-        folder=folder,
-    )
+    tables = {name: getattr(file, name) for name in _TABLES}
+    study = Study(**vars(file.study), **tables, folder=folder)
     for message in _contradictions(study):
         raise StudyError(f"{where}: {message}")
     return study
@@ -207,43 +189,27 @@ def _repeated(values: list[str]) -> list[str]:
 
 def to_toml(study: Study) -> str:
     """The study as the text of a study file; `parse_study` of it gives the study back."""
-    heading = {f: getattr(study, f) for f in _Heading.__dataclass_fields__}
-    if len(study.step_key) == 1:
-        heading["step_key"] = study.step_key[0]
-    tree = {
-        "study": _plain(heading),
-        "source": _plain(study.source),
-        "metrics": [_plain(m) for m in study.metrics],
-        "tasks": [_plain(t) for t in study.tasks],
-        "evidence": _plain(study.evidence),
-    }
-    if study.arms:
-        tree["arms"] = _plain(study.arms)
-    return tomli_w.dumps(tree)
+    heading = {name: getattr(study, name) for name in signature(Heading).parameters}
+    tables = {name: getattr(study, name) for name in _TABLES}
+    return tomli_w.dumps({"study": _table(heading), **_table(tables)})
 
 
-_TABLES = {"frozen_when", "labels"}
-
-
-def _plain(item: Any) -> Any:
-    """A dataclass as a TOML table, without what is empty."""
-    fields = item if isinstance(item, dict) else {f: getattr(item, f) for f in item.__dataclass_fields__}
-    table: dict[str, Any] = {}
-    for key, value in fields.items():
-        if value is None or value == () or value == "":
-            continue
-        if key in _TABLES:
-            table[key] = dict(value)
-        elif key == "runs_filter":
-            table[key] = json.loads(value)
-        elif hasattr(value, "__dataclass_fields__"):
-            inner = _plain(value)
-            if inner:
-                table[key] = inner
-        elif isinstance(value, tuple):
-            table[key] = [_plain(v) if hasattr(v, "__dataclass_fields__") else v for v in value]
-        else:
-            table[key] = value
-    if isinstance(table.get("sweep_id"), list) and len(table["sweep_id"]) == 1:
-        table["sweep_id"] = table["sweep_id"][0]
+def _table(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as a TOML table, without what is empty."""
+    table = {key: _plain(key, value) for key, value in fields.items() if value not in (None, "", ())}
+    table = {key: value for key, value in table.items() if value != {} or key == "runs_filter"}
+    for key in ("step_key", "sweep_id"):
+        if len(table.get(key, ())) == 1:
+            table[key] = table[key][0]
     return table
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as TOML has it."""
+    if key in ("frozen_when", "labels"):
+        return dict(value)
+    if key == "runs_filter":
+        return json.loads(value)
+    if isinstance(value, tuple):
+        return [_plain("", item) for item in value]
+    return _table(vars(value)) if is_dataclass(value) else value
