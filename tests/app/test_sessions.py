@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.runtime.caching.cache_resource_api import get_resource_cache_stats_provider
 from streamlit.testing.v1 import AppTest
 
@@ -25,6 +26,12 @@ def drawn(at: AppTest) -> list[str]:
     """The numbers of every chart and card on the page."""
     rows = [str(chart.rows("line").rows()) for chart in charts(at) if "line" in chart.layers]
     return rows + [f"{metric.label} {metric.value} {metric.delta}" for metric in at.metric]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def empty_caches() -> None:
+    """No test of another file has left a result in the caches for all sessions."""
+    st.cache_resource.clear()
 
 
 @pytest.fixture
@@ -143,6 +150,7 @@ def test_runs_left_out_in_one_session_count_in_the_other(demo, monkeypatch):
     assert drawn(at) == demo
 
 
+@pytest.mark.server
 def test_runs_that_a_key_fetched_stay_in_its_session(demo, monkeypatch):
     entries = shared()
     with WandbServer() as server:
