@@ -19,7 +19,7 @@ for sentence in never_logged(study, current.manifest):
 
 with_warnings = runs.filter(pl.col("warnings") != "").height
 left_out = runs.filter(pl.col("run_id").is_in(current.view.left_out)).height
-card = 108  # pixels: said, so that nothing moves when it is drawn
+card = 108  # pixels: fixed, so that nothing moves when it is drawn
 with st.container(horizontal=True):
     st.metric("Runs", runs.height, border=True, height=card)
     st.metric("With warnings", with_warnings, border=True, height=card)
@@ -65,8 +65,8 @@ if dropped.height:
 differing = {t.title: config_differences(current, t) for t in study.tasks}
 if any(differing.values()):
     st.header("Config differences beyond seed and detach", anchor=False)
-    for title, found in differing.items():
-        for key, values in found.items():
+    for title, differences in differing.items():
+        for key, values in differences.items():
             st.markdown(f"- **{title}**: `{key}` is {', '.join(values)}")
 
 page_frame.explanation(f"{methods.AUDIT}\n\n{methods.DETACH}")

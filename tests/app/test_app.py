@@ -120,10 +120,10 @@ def test_notebook_arithmetic():
     exact = charts(at)[0].rows("line")
     assert exact["n"].equals(aligned["n"])
     assert not exact["mean"].equals(aligned["mean"])
-    assert "original notebook's arithmetic" in _how(at)
+    assert "original notebook's arithmetic" in _explanation(at)
 
 
-def _how(at: AppTest) -> str:
+def _explanation(at: AppTest) -> str:
     return next(e for e in at.expander if e.label == "How this is computed").markdown[0].value
 
 

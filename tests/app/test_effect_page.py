@@ -7,7 +7,7 @@ from tests.support.app_kit import charts, fine, server_state, visit  # noqa: F40
 from tests.support.bundle_kit import Asked, bundle, run
 
 
-def opened(study: Study, **query: str) -> AppTest:
+def effect_page(study: Study, **query: str) -> AppTest:
     """The page on a study that this session opened."""
     return visit("detach_effect", own=study, **query)
 
@@ -114,7 +114,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
 
 
 def _page(tmp_path, runs, **query) -> AppTest:
-    return opened(bundle(tmp_path, Asked().study(), runs), **query)
+    return effect_page(bundle(tmp_path, Asked().study(), runs), **query)
 
 
 def test_one_seed_gets_no_inference(tmp_path):

@@ -22,7 +22,7 @@ def shared() -> set[tuple[str, str]]:
     return {(name, key) for name, key in entries if not name.endswith("_shipped_study")}
 
 
-def drawn(at: AppTest) -> list[str]:
+def page_numbers(at: AppTest) -> list[str]:
     """The numbers of every chart and card on the page."""
     rows = [str(chart.rows("line").rows()) for chart in charts(at) if "line" in chart.layers]
     return rows + [f"{metric.label} {metric.value} {metric.delta}" for metric in at.metric]
@@ -41,7 +41,7 @@ def demo(monkeypatch) -> list[str]:
     at = visit("overview")
     for page in ("rewards", "runs", "study"):
         go(at, page)
-    return drawn(go(at, "overview"))
+    return page_numbers(go(at, "overview"))
 
 
 def calls(monkeypatch, name: str) -> list[str]:
@@ -61,7 +61,7 @@ def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
     made = [calls(monkeypatch, name) for name in ("analyse", "task_bins", "seed_groups", "aggregate", "runs_table")]
     entries = shared()
     visitor(monkeypatch, "second")
-    assert drawn(visit("overview")) == demo
+    assert page_numbers(visit("overview")) == demo
     visit("runs")
     assert made == [[], [], [], [], []]
     assert shared() == entries
@@ -102,7 +102,7 @@ def test_a_study_opened_in_one_session_leaves_nothing_to_the_other(own, demo, mo
     go(at, "runs")
     assert shared() == entries
     visitor(monkeypatch, "third")
-    assert drawn(visit("overview")) == demo
+    assert page_numbers(visit("overview")) == demo
 
 
 def test_an_upload_is_seen_in_its_session_alone(demo, monkeypatch, tmp_path):
@@ -117,7 +117,7 @@ def test_an_upload_is_seen_in_its_session_alone(demo, monkeypatch, tmp_path):
     )
     fine(next(button for button in at.button if button.label == "Open the file").click().run())
     assert at.sidebar.selectbox(key="study").value == "demo-own"
-    assert drawn(go(at, "overview")) == demo
+    assert page_numbers(go(at, "overview")) == demo
     assert shared() == entries
     visitor(monkeypatch, "third")
     assert "demo-own" not in visit("overview").sidebar.selectbox(key="study").options
@@ -135,7 +135,7 @@ def test_an_added_baseline_is_seen_in_its_session_alone(demo, monkeypatch):
     assert shared() == entries
     visitor(monkeypatch, "third")
     assert not any("baselines" in chart.layers for chart in charts(visit("rewards")))
-    assert drawn(visit("overview")) == demo
+    assert page_numbers(visit("overview")) == demo
 
 
 def test_runs_left_out_in_one_session_count_in_the_other(demo, monkeypatch):
@@ -143,11 +143,11 @@ def test_runs_left_out_in_one_session_count_in_the_other(demo, monkeypatch):
     at = visit("overview")
     ids = at.sidebar.multiselect(key="out").options
     fine(at.sidebar.multiselect(key="out").set_value(ids[:1]).run())
-    assert drawn(at) != demo
+    assert page_numbers(at) != demo
     visitor(monkeypatch, "third")
     at = visit("overview")
     assert at.sidebar.multiselect(key="out").value == []
-    assert drawn(at) == demo
+    assert page_numbers(at) == demo
 
 
 @pytest.mark.server

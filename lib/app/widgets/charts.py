@@ -16,8 +16,8 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     A zoom is that of all families of the task: they are one chart. A brush sets the range of x of every chart. Sent to
     the server as it happens, a zoom would draw every chart of the page anew at each notch of the wheel, under the pointer.
     """
-    if "reward" in names and (complaint := cached_results.baselines(current, task.key)[1]):
-        st.warning(complaint, icon=":material/warning:")
+    if "reward" in names and (message := cached_results.baselines(current, task.key)[1]):
+        st.warning(message, icon=":material/warning:")
     chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
@@ -34,10 +34,10 @@ def axis_notes(current: Current) -> None:
 
 def render_chart(chart: ChartSpec, key: str, brush: bool = False) -> None:
     """Show a chart; a drag with Shift held sets the view's range of x where it can be brushed."""
-    own = chart.spec.get("config", {})
-    config = {part: colors | own.get(part, {}) for part, colors in _text_colors().items()}
+    config = chart.spec.get("config", {})
+    config = {part: colors | config.get(part, {}) for part, colors in _text_colors().items()}
     spec = {**chart.spec, "config": config, "datasets": dict(chart.tables)}
-    # Given before it is drawn, so that nothing moves when it is.
+    # Set before it is drawn, so that nothing moves when it is.
     height: int | Literal["content"] = spec["height"] if isinstance(spec.get("height"), int) else "content"
     if not brush:
         st.vega_lite_chart(spec, key=key, width="stretch", height=height, alt=chart.description)

@@ -14,20 +14,20 @@ from lib.study import Metric, Study, with_edits
 
 
 def metric_rows(
-    suggested: Sequence[Suggestion], lowest: dict[str, float], prefix: str, taken: Collection[str] = ()
+    suggested: Sequence[Suggestion], lowest: dict[str, float], prefix: str, used_labels: Collection[str] = ()
 ) -> tuple[tuple[Metric, ...], bool]:
     """A row of controls per metric, with a message below it where it cannot be used.
 
     Parameters
     ----------
     lowest : the lowest value that was logged, by key.
-    taken : labels that other metrics have.
+    used_labels : labels that other metrics have.
 
     Returns
     -------
     The metrics as corrected, and whether all of them can be used.
     """
-    metrics, labels, is_valid = list[Metric](), set(taken), True
+    metrics, labels, is_valid = list[Metric](), set(used_labels), True
     for suggestion in suggested:
         with st.container(border=True):
             metric = _metric_row(suggestion, lowest, f"{prefix}_{suggestion.metric.key}")
@@ -64,9 +64,9 @@ def add_metric(study: Study, manifest: Manifest) -> None:
     """Choose keys that the current study's runs logged, and open the study with them as metrics."""
     is_bundle = study.source.kind == "bundle"
     runs = tuple(replace(run, keys=tuple(run.rows)) if is_bundle else run for run in manifest.runs)
-    taken = {*study.step_key, *(metric.key for metric in study.metrics)}
+    used = {*study.step_key, *(metric.key for metric in study.metrics)}
     suggested = suggestions(Inspection(study.source, study.title, runs))
-    unused = [key for key in suggested if key not in taken]
+    unused = [key for key in suggested if key not in used]
     with st.expander("Add a metric that the runs logged", icon=":material/add_chart:"):
         if not unused:
             st.caption("Every key whose history is there is a metric of this study already.")

@@ -24,7 +24,7 @@ _TITLES = {"reward": "Rewards", "loss": "Losses"}
 
 
 def answer(study: Study, effects: pl.DataFrame) -> None:
-    """Did the detach help? A line a family, and the way to the claims or to runs of one's own."""
+    """Did the detach help? A line per family, and the way to the claims or to runs of one's own."""
     families = summary(effects, study)
     if not families:
         page_frame.nothing_detached()

@@ -47,7 +47,7 @@ def _claim(current: Current) -> None:
         "Claim",
         range(len(rows)),
         key=keys.SHARE_CLAIM,
-        format_func=lambda at: _claim_name(study, rows[at], arms),
+        format_func=lambda index: _claim_name(study, rows[index], arms),
         label_visibility="collapsed",
     )
     _copied(claim(rows[chosen], study, current.treated))

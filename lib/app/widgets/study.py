@@ -128,12 +128,12 @@ def another() -> None:
             open_with(lambda: studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area("Study file", key=keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
-        complaint, line = text_message(text) if text else ("", None)
-        if complaint:
-            st.error(complaint if line is None else f"Line {line}. {complaint}", icon=":material/error:")
+        message, line = text_message(text) if text else ("", None)
+        if message:
+            st.error(message if line is None else f"Line {line}. {message}", icon=":material/error:")
             if line is not None:
                 st.code(text.splitlines()[line - 1], language="toml")
-        if st.button("Check and open", icon=":material/check:", disabled=bool(complaint) or not text):
+        if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
             open_with(lambda: studies.open_text(text))
 
 

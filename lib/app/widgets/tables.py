@@ -14,7 +14,7 @@ def table(frame: pl.DataFrame, alt: str, **options: Any) -> Any:
 
     It is sent as Arrow: from a polars frame Streamlit would make a pandas one first, at ten times the cost.
     """
-    # As high as by itself, but said before it is drawn, so that nothing moves when it is.
+    # As high as by itself, but set before it is drawn, so that nothing moves when it is.
     height = min(_ROW * (frame.height + 1) + 3, _HIGHEST)
     rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     return st.dataframe(rows, hide_index=True, alt=alt, height=height, **options)

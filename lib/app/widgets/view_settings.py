@@ -70,12 +70,19 @@ def view_settings(current: Current | None) -> View:
 
 def _smoothing(smooth: bool) -> tuple[int | None, bool]:
     """The smoothing window in environment steps (None: each task's own), and whether raw points are drawn."""
-    off, own = not smooth, "each task's own"
-    label = "Smoothing window (steps)"
+    is_off, label = not smooth, "Smoothing window (steps)"
     window = st.number_input(
-        label, 1, None, None, step=1000, placeholder=own, key=keys.WINDOW, bind="query-params", disabled=off
+        label,
+        1,
+        None,
+        None,
+        step=1000,
+        placeholder="each task's own",
+        key=keys.WINDOW,
+        bind="query-params",
+        disabled=is_off,
     )
-    raw = st.toggle("Raw points behind smoothed", key=keys.RAW, bind="query-params", disabled=off, help=_RAW_HELP)
+    raw = st.toggle("Raw points behind smoothed", key=keys.RAW, bind="query-params", disabled=is_off, help=_RAW_HELP)
     return window, raw
 
 
