@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
+from altair.utils import schemapi
 
 from lib import charts
 from lib.charts import FAMILIES, ChartSpec, Layout, detach_marks, family_metrics
@@ -48,7 +49,9 @@ class Figure:
 
     def chart(self, **options: Any) -> ChartSpec:
         """The chart with these options of its kind; without any, it fills its container and has no title."""
-        return replace(self.draw(**options), description=self.description)
+        # The tests of chart functions check every part against Altair's schema. Here that takes half of all the time.
+        with schemapi.debug_mode(False):
+            return replace(self.draw(**options), description=self.description)
 
     @cached_property
     def page_chart(self) -> ChartSpec:
