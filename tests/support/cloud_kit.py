@@ -33,7 +33,7 @@ def study(
 
 
 def rows(first: int, last: int, **more: Any) -> list[dict[str, Any]]:
-    """One row a step, the loss being the step's double; further keys are functions of the step or values."""
+    """One row per step, the loss being the step's double; further keys are functions of the step or values."""
     made = []
     for step in range(first, last + 1):
         row = {"_step": step, "_timestamp": 1e9 + step, "loss": 2.0 * step}
@@ -43,19 +43,19 @@ def rows(first: int, last: int, **more: Any) -> list[dict[str, Any]]:
 
 def walk(run_id: str, logged: list[dict[str, Any]] | None = None, **more: Any) -> FakeRun:
     """A run of the task in the sweep, ten rows by default."""
-    given = {"config": {"task": "walk", "seed": 1}, "sweep": "s1"} | more
-    return FakeRun(run_id, rows=rows(0, 9) if logged is None else logged, **given)
+    options = {"config": {"task": "walk", "seed": 1}, "sweep": "s1"} | more
+    return FakeRun(run_id, rows=rows(0, 9) if logged is None else logged, **options)
 
 
-def bring(asked: Study, **how: Any) -> Manifest:
-    """Fetch with the key that the server knows; a generous deadline where none is given."""
-    return fetch(asked, Request(**({"key": KEY, "deadline": 60.0} | how)))
+def bring(study: Study, **options: Any) -> Manifest:
+    """Fetch with the key that the server knows and a generous deadline, unless the options say otherwise."""
+    return fetch(study, Request(**({"key": KEY, "deadline": 60.0} | options)))
 
 
 def points(manifest: Manifest, run_id: str, metric: str = "loss") -> dict[int, float]:
     """The values of a run's metric by step."""
-    found = manifest.history().lazy().filter(pl.col("run_id") == run_id, pl.col("metric") == metric)
-    return dict(found.select("step", "value").collect().iter_rows())
+    values = manifest.history().lazy().filter(pl.col("run_id") == run_id, pl.col("metric") == metric)
+    return dict(values.select("step", "value").collect().iter_rows())
 
 
 def bring_and_leave(url: str, store: str, deadline: float) -> None:
