@@ -28,7 +28,7 @@ def source(study: Study, manifest: Manifest | None) -> None:
         with st.container(horizontal=True):
             fetch_button(study, "Fetch what is new", keys.FETCH_NEW)
             fetch_button(study, "Fetch everything again", keys.FETCH_ALL, refresh=True)
-        label = "Give up on a run after so many seconds without progress"
+        label = "Give up on a run after so many seconds"
         st.number_input(label, 5, value=fetching.DEADLINE, key=keys.DEADLINE, persist_state="session")
     if manifest is not None:
         st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
