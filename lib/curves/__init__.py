@@ -19,7 +19,7 @@ from lib.curves.study_curves import (
     task_curves,
 )
 from lib.curves.view_settings import Axis, View
-from lib.curves.wall_time import Clocks, clocks, notes
+from lib.curves.wall_time import Clocks, notes
 
 __all__ = [
     "BASELINES",
@@ -30,7 +30,6 @@ __all__ = [
     "View",
     "aggregate",
     "baseline_curve",
-    "clocks",
     "curves",
     "notes",
     "read_baseline",

@@ -101,9 +101,8 @@ def file_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise BaselineError(f"There is no baseline at {path}.") from None
     except (OSError, ValueError) as error:
-        raise BaselineError(
-            f"The baseline {path} cannot be read ({getattr(error, 'strerror', None) or error})."
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise BaselineError(f"The baseline {path} cannot be read ({reason}).") from None
 
 
 def baseline_curve(

@@ -1,7 +1,4 @@
-"""Align first: each run smoothed on its own rows, on its own side of the detach, and brought onto its task's bins.
-
-Bins are (T + k w, T + (k + 1) w], so that none straddles the detach step T.
-"""
+"""Align first: each run smoothed on its own rows, on its own side of the detach, and brought onto its task's bins."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence

@@ -63,26 +63,26 @@ def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.
 
 def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     """The curves of every task: columns `COLUMNS`."""
-    return pl.concat(_of_task(curves, study, manifest, task, view) for task in study.tasks)
+    return _of_study(curves, study, manifest, view)
 
 
 def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
     """Each run's own curve of every task, as `seed_curves` gives them; None where the view draws none."""
-    if not view.draws_runs:
-        return None
-    return pl.concat(_of_task(seed_curves, study, manifest, task, view) for task in study.tasks)
+    return _of_study(seed_curves, study, manifest, view) if view.draws_runs else None
 
 
 def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
     """The smoothed metrics of each run before smoothing, as `raw_curves` gives them; None where the view draws none."""
-    if not view.draws_raw:
-        return None
-    return pl.concat(_of_task(raw_curves, study, manifest, task, view) for task in study.tasks)
+    return _of_study(raw_curves, study, manifest, view) if view.draws_raw else None
 
 
 def _of_task(query: Query, study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
     treated = of_task(treatments(study, manifest), task.key)
     return query(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
+
+
+def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
+    return pl.concat(_of_task(query, study, manifest, task, view) for task in study.tasks)
 
 
 def task_clocks(study: Study, manifest: Manifest, task: Task) -> Clocks:

@@ -17,11 +17,11 @@ COPIED = 0.01
 
 @dataclass(frozen=True)
 class Clocks:
-    """What wall time says of one task's runs.
+    """The wall times of one task's runs.
 
-    `passed` is by run the hours from its first timestamp until its detach step; runs that did not get so far, or have
-    no timestamps, are not in it. `untimed` are by run the metrics without any timestamp, none named where all are so;
-    `copied` those whose timestamps up to the detach are of one moment, as where a fork logs the history it continues.
+    `passed` is by run the hours from its first timestamp until its detach step; runs that end before it, or have no
+    timestamps, are not in it. `untimed` is by run the metrics without timestamps (empty: none of its metrics has any);
+    `copied` are runs whose timestamps up to the detach are one moment, as where a fork logs the history it continues.
     """
 
     passed: Mapping[str, float] = field(default_factory=dict)
@@ -36,7 +36,7 @@ def first_timestamps(history: History) -> dict[str, float]:
 
 
 def elapsed(step: np.ndarray, time: np.ndarray, start: float | None) -> np.ndarray | None:
-    """Hours since a run's start at each point of one of its metrics, None where there is no telling.
+    """Hours since a run's start at each point of one of its metrics, None where it has no timestamps.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def _passage(row: Mapping[str, float | None]) -> float | None:
 
 
 def notes(task: Task, treated: Sequence[Treatment], clocks: Clocks) -> list[str]:
-    """What a wall time axis cannot show of a task, a sentence each.
+    """One sentence for each thing of a task that a wall time axis cannot show.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
-import polars as pl
+import numpy as np
 
 from lib.runs.model import Manifest, Run
 from lib.study import CONTROL, DETACHED, DetachRule, Signal, Study, Task
@@ -24,29 +24,29 @@ def detach_step(rule: DetachRule, config: Mapping[str, Any], total_steps: int) -
     source : `config`, `typed`, or empty where nothing says anything.
     warnings : what does not fit, a sentence each.
     """
-    warnings: list[str] = []
     if not rule.ratio_key or rule.ratio_key not in config:
-        return rule.step, "typed" if rule.step else "", warnings
+        return _typed(rule)
     ratio = config[rule.ratio_key]
     if ratio is None or ratio == 0:
-        return None, "config", warnings
+        return None, "config", []
     if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1:
-        warnings.append(f"{rule.ratio_key} is {ratio!r}, not a fraction: {_fallback(rule)}")
-        return rule.step, "typed" if rule.step else "", warnings
-    absent = [key for key, _ in rule.frozen_when if key not in config]
-    if absent:
-        warnings.append(f"{absent[0]} is not in its config: {_fallback(rule)}")
-        return rule.step, "typed" if rule.step else "", warnings
-    unfrozen = [(key, config.get(key)) for key, value in rule.frozen_when if config.get(key) != value]
-    if unfrozen:
-        key, value = unfrozen[0]
-        warnings.append(f"{key} is {value!r}, so the encoder was never frozen")
-        return None, "config", warnings
-    total = _total(rule, config, total_steps, warnings)
+        return _typed(rule, f"{rule.ratio_key} is {ratio!r}, not a fraction")
+    if absent := [key for key, _ in rule.frozen_when if key not in config]:
+        return _typed(rule, f"{absent[0]} is not in its config")
+    for key, value in rule.frozen_when:
+        if config[key] != value:
+            return None, "config", [f"{key} is {config[key]!r}, so the encoder was never frozen"]
+    total, warnings = _total(rule, config, total_steps)
     step = round((ratio if rule.ratio_counts == "elapsed" else 1 - ratio) * total)
     if rule.step is not None and rule.step != step:
         warnings.append(f"typed detach step {rule.step:,} but config says {step:,}: config is used")
     return step, "config", warnings
+
+
+def _typed(rule: DetachRule, reason: str = "") -> tuple[int | None, str, list[str]]:
+    """The typed step, as `detach_step` returns it; `reason` is why config does not say."""
+    fallback = "the typed step is used" if rule.step else "the run counts as never detached"
+    return rule.step, "typed" if rule.step else "", [f"{reason}: {fallback}"] if reason else []
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,6 @@ def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int |
     )
 
 
-def _fallback(rule: DetachRule) -> str:
-    return "the typed step is used" if rule.step else "the run counts as never detached"
-
-
 def _own_total(rule: DetachRule, config: Mapping[str, Any]) -> float | None:
     """The total steps that a run's config names, None where it names none that can be."""
     total = config.get(rule.total_steps_key) if rule.total_steps_key else None
@@ -144,33 +140,32 @@ def _own_total(rule: DetachRule, config: Mapping[str, Any]) -> float | None:
     return total if possible else None
 
 
-def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int, warnings: list[str]) -> float:
-    if not rule.total_steps_key:
-        return total_steps
+def _total(rule: DetachRule, config: Mapping[str, Any], total_steps: int) -> tuple[float, list[str]]:
+    """The total steps that a ratio is a fraction of, and a warning where config and study differ."""
     total = _own_total(rule, config)
+    if not rule.total_steps_key or total == total_steps:
+        return total_steps, []
     if total is None:
         value = config.get(rule.total_steps_key)
-        warnings.append(f"{rule.total_steps_key} is {value!r}: the study's {total_steps:,} steps are used")
-        return total_steps
-    if total != total_steps:
-        warnings.append(f"{rule.total_steps_key} is {total:,} but the study says {total_steps:,}: config is used")
-    return total
+        return total_steps, [f"{rule.total_steps_key} is {value!r}: the study's {total_steps:,} steps are used"]
+    return total, [f"{rule.total_steps_key} is {total:,} but the study says {total_steps:,}: config is used"]
 
 
 def _signal_steps(
     manifest: Manifest, runs: Sequence[Run], signal: Signal | None
 ) -> dict[str, tuple[int | None, int | None]]:
     """By run, the signal's last step above its resting value and the first one at it afterwards."""
-    if signal is None or not runs:
+    if signal is None:
         return {}
-    rows = manifest.history(runs).lazy().filter(pl.col("metric") == signal.key, pl.col("value").is_finite())
-    above = pl.col("value") > signal.falls_to
-    last_above = pl.col("step").filter(above).max()
-    steps = rows.group_by("run_id").agg(
-        last_above.alias("above"),
-        pl.col("step").filter(~above & (pl.col("step") > last_above.fill_null(-1))).min().alias("at"),
-    )
-    return {run: (up, at) for run, up, at in steps.collect().iter_rows()}
+    history, steps = manifest.history(runs), {}
+    for run in runs:
+        step, value = history.series(run.id, signal.key)
+        step, above = step[np.isfinite(value)], value[np.isfinite(value)] > signal.falls_to
+        last_above = step[above].max(initial=-1)
+        resting = step[~above & (step > last_above)]
+        if len(step):
+            steps[run.id] = int(last_above) if above.any() else None, int(resting[0]) if len(resting) else None
+    return steps
 
 
 def _check_signal(

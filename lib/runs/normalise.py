@@ -32,7 +32,7 @@ def raw_frame(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> tuple[p
     for row in rows:
         for key, column in columns.items():
             value = row.get(key)
-            number = None if value is None else as_number(value)
+            number = as_number(value)
             if value is not None and number is None:
                 bad[key] = bad.get(key, 0) + 1
             column.append(number)
@@ -135,15 +135,12 @@ def _in_order(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tu
 def _whole_steps(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tuple[pl.DataFrame, list[Drop]]:
     """Points whose step is a whole number, cast to it, and the count of the others."""
     drops: list[Drop] = []
-    if points.select(_is_whole("step").all(ignore_nulls=False)).item():
-        return points.with_columns(pl.col("step").cast(pl.Int64)), drops
     missing = points["step"].null_count()
     if missing:
         drops.append(Drop(metric, f"no step ({', '.join(step_keys)})", missing))
-    points = points.filter(pl.col("step").is_not_null())
     whole = points.filter(_is_whole("step"))
-    if len(whole) < len(points):
-        drops.append(Drop(metric, "step is not a whole number", len(points) - len(whole)))
+    if len(whole) + missing < len(points):
+        drops.append(Drop(metric, "step is not a whole number", len(points) - missing - len(whole)))
     return whole.with_columns(pl.col("step").cast(pl.Int64)), drops
 
 
@@ -177,10 +174,7 @@ def describe(
     step_key: Sequence[str],
 ) -> Run:
     """The run with what its history says of it: step range, points by metric, drops."""
-    rows: dict[str, int] = {}
-    for p in points:
-        if p.metric is not None:
-            rows[p.metric] = rows.get(p.metric, 0) + len(p.frame)
+    rows = {p.metric: len(p.frame) for p in points if p.metric is not None}
     steps = [int(step) for p in points if len(p.frame) for step in (p.frame["step"].min(), p.frame["step"].max())]  # type: ignore[arg-type]
     return replace(
         run,

@@ -129,7 +129,7 @@ def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
         meta = _verified_metadata(path.read_bytes())
         return run_from(json.loads(meta[_META])), json.loads(meta.get(_EXTRA, "{}"))
     except _DAMAGE as error:
-        raise _damaged(path, error) from None
+        raise StoreError(f"{path.name} is damaged or not a run's file ({type(error).__name__}).") from None
 
 
 def is_whole(content: bytes) -> bool:
@@ -152,7 +152,3 @@ def _verified_metadata(content: bytes) -> dict[str, str]:
         if _with_checksum(blank) != content:
             raise ValueError("checksum")
     return meta
-
-
-def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path.name} is damaged or not a run's file ({type(error).__name__}).")

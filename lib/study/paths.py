@@ -21,17 +21,13 @@ def without_folders(study: Study) -> Study:
     source = study.source
     if source.kind == "bundle" and Path(source.path).is_absolute():
         source = replace(source, path=f"{study.name}.zip")
-    tasks = tuple(
-        replace(t, baselines=tuple(replace(b, path=_bare(b.path), label=b.name) for b in t.baselines))
-        if any(Path(b.path).is_absolute() for b in t.baselines)
-        else t
-        for t in study.tasks
-    )
+    tasks = tuple(replace(t, baselines=tuple(_bare(b) for b in t.baselines)) for t in study.tasks)
     return replace(study, source=source, tasks=tasks)
 
 
-def _bare(path: str) -> str:
-    return Path(path).name if Path(path).is_absolute() else path
+def _bare(baseline: Baseline) -> Baseline:
+    path = Path(baseline.path)
+    return replace(baseline, path=path.name, label=baseline.name) if path.is_absolute() else baseline
 
 
 def with_source(study: Study, source: Source, folder: str = "") -> Study:

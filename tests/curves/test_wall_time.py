@@ -7,8 +7,9 @@ import pytest
 
 from lib.charts import detach_marks
 from lib.charts.detach_rule import DetachMark
-from lib.curves import Clocks, View, clocks, curves, notes
+from lib.curves import Clocks, View, curves, notes
 from lib.curves.study_curves import seed_curves
+from lib.curves.wall_time import clocks
 from lib.effects import StudyAnalysis
 from lib.report import FigureData, Results
 from lib.report.page import warnings
