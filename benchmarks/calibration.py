@@ -117,9 +117,9 @@ def draw(cell: Cell, family: str, studies: int, rng: np.random.Generator) -> Bat
     if cell.design == "jump":
         return Batch(sim.detached_only(family, studies, cell.n_t, cell.effect, rng), none, truth)
     if cell.design == "onset":
-        at = np.round(rng.uniform(ONSET_LOW, ONSET_HIGH, (studies, cell.n_t)) * sim.TOTAL)
-        rows = sim.detached_only(family, studies, cell.n_t, cell.effect, rng, at[..., None] / sim.TOTAL)
-        return Batch(rows, none, truth, at)
+        steps = np.round(rng.uniform(ONSET_LOW, ONSET_HIGH, (studies, cell.n_t)) * sim.TOTAL)
+        rows = sim.detached_only(family, studies, cell.n_t, cell.effect, rng, steps[..., None] / sim.TOTAL)
+        return Batch(rows, none, truth, steps)
     return Batch(*sim.arms(family, studies, cell.n_t, cell.n_c, cell.effect, rng), truth)
 
 

@@ -19,13 +19,13 @@ Array = NDArray[np.float64]
 class Batch:
     """Simulated studies: raw rows (studies, runs, rows) of each arm; `control` is empty without a control arm.
 
-    `at` (studies, runs) are the detach steps where they are randomised; `truth` is the mean effect of the population.
+    `detach_steps` (studies, runs) are the detach steps where they are randomised; `truth` is the mean effect of the population.
     """
 
     treated: Array
     control: Array
     truth: float
-    at: Array | None = None
+    detach_steps: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ def onset(batch: Batch) -> Outcome:
     """Randomised onset: permutation p, interval by t."""
     runs = batch.treated.shape[1]
     half = half_width(TOTAL, runs)
-    assert batch.at is not None
+    assert batch.detach_steps is not None
     jumps = np.stack(
         [
-            np.einsum("sr,sr->s", est.jump_weights(STEPS, batch.at[:, i], half)[0], batch.treated[:, i])
+            np.einsum("sr,sr->s", est.jump_weights(STEPS, batch.detach_steps[:, i], half)[0], batch.treated[:, i])
             for i in range(runs)
         ],
         axis=1,

@@ -2,7 +2,7 @@
 
 Choices, all on a scale where training takes 1 and a good policy earns about 1:
 
-- a curve is asymptote x shape + drift + noise, 200 rows a run, the detach at half of training;
+- a curve is asymptote x shape + drift + noise, 200 rows per run, the detach at half of training;
 - `saturating`: 1 - exp(-rate (u - delay)), `sigmoid`: a logistic rise (from 10 to 90% in about 0.37) with its middle in
   0.4-0.6, `linear`: u to a power in 0.8-1.2, `loss`: a log loss that falls like 1 - exp and slowly climbs again;
   `steep` is a stress test beyond these: half the noise, and a sigmoid that rises in 0.22, about the detach;
@@ -39,9 +39,9 @@ class Effect:
     size: float = 0.0
     gradual: bool = False
 
-    def course(self, u: Array, at: Array | float = 0.5) -> Array:
+    def course(self, u: Array, detach: Array | float = 0.5) -> Array:
         """The share of the effect in force at time u."""
-        since = np.clip(u - np.asarray(at), 0, None)
+        since = np.clip(u - np.asarray(detach), 0, None)
         return 1 - np.exp(-since / _GRADUAL) if self.gradual else (since > 0).astype(float)
 
 
@@ -89,10 +89,10 @@ def apart(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return rng.normal(0, _APART, (*shape, 1)) * Effect(gradual=True).course(U)
 
 
-def effect_of(effect: Effect, level: Array, rng: np.random.Generator, at: Array | float = 0.5) -> Array:
+def effect_of(effect: Effect, level: Array, rng: np.random.Generator, detach: Array | float = 0.5) -> Array:
     """The effect on each run (..., rows): a fraction of its own level, with a spread of half its mean."""
     size = effect.size * level * rng.normal(1.0, 0.5, level.shape)
-    return size[..., None] * effect.course(U, at)
+    return size[..., None] * effect.course(U, detach)
 
 
 def arms(
@@ -123,8 +123,8 @@ def forks(family: str, studies: int, n: int, effect: Effect, rng: np.random.Gene
 
 
 def detached_only(
-    family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator, at: Array | float = 0.5
+    family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator, detach: Array | float = 0.5
 ) -> Array:
-    """Detached runs without a control arm (studies, n, rows); `at` may give each run its own detach (studies, n, 1)."""
+    """Detached runs without a control arm (studies, n, rows); `detach` may give each run its own time of it (studies, n, 1)."""
     runs = truth(family, (studies, n), rng)
-    return runs.curve + noise(runs.noise, rng) + effect_of(effect, runs.level, rng, at)
+    return runs.curve + noise(runs.noise, rng) + effect_of(effect, runs.level, rng, detach)

@@ -17,7 +17,7 @@ from lib.effects.compare.units import RunRows, run_rows
 from lib.study import Metric
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm"), pl.String)
-#: `compared` is the detached arm of the comparison, `arm` the run's own.
+#: `compared` is the detached arm of the comparison, `arm` that of the run.
 PER_RUN = pl.Schema(
     dict.fromkeys(("task", "metric", "compared", "arm", "run_id", "seed", "pair"), pl.String)
     | {"detach_step": pl.Int64}

@@ -40,18 +40,24 @@ def test_fork_pairs_by_hand():
 
 def test_fork_pairs_are_found_by_history_not_by_seed():
     runs = _forks([(11, 10), (22, 20), (33, 30)])
-    shuffled = [Run(f"s{i}", r.at, r.points) for i, r in enumerate(runs)]
+    shuffled = [Run(f"s{i}", r.detach_step, r.points) for i, r in enumerate(runs)]
     assert one_task(shuffled).row(0, named=True)["design"] == "fork"
-    apart = [
-        Run(r.seed, r.at, {"reward": [(s, v + (0.5 if r.at and s == 40 else 0)) for s, v in r.points["reward"]]})
-        for r in runs
-    ]
+
+    def moved(run):
+        nudge = 0.5 if run.detach_step else 0
+        return Run(run.seed, run.detach_step, {"reward": [(s, v + nudge * (s == 40)) for s, v in run.points["reward"]]})
+
+    apart = [moved(r) for r in runs]
     assert one_task(apart).row(0, named=True)["design"] == "did"
 
 
 def test_a_row_at_the_detach_need_not_be_equal():
     runs = [
-        Run(r.seed, r.at, {"reward": [(s, v + (7 if r.at and s == 50 else 0)) for s, v in r.points["reward"]]})
+        Run(
+            r.seed,
+            r.detach_step,
+            {"reward": [(s, v + (7 if r.detach_step and s == 50 else 0)) for s, v in r.points["reward"]]},
+        )
         for r in _forks([(11, 10), (22, 20), (33, 30)])
     ]
     row = one_task(runs).row(0, named=True)
@@ -162,9 +168,9 @@ def test_the_after_window_ends_where_the_shortest_run_does():
 
 def test_two_detach_treatments_are_each_compared_with_the_control():
     runs = _forks([(11, 10), (22, 20), (33, 30)])
-    other = [Run(r.seed, r.at, r.points, arm="detached 0.2" if r.at else "") for r in runs]
-    both = [Run(r.seed, r.at, r.points, arm="detached 0.5" if r.at else "") for r in runs]
-    more = [r for r in other if r.at] + both
+    other = [Run(r.seed, r.detach_step, r.points, arm="detached 0.2" if r.detach_step else "") for r in runs]
+    both = [Run(r.seed, r.detach_step, r.points, arm="detached 0.5" if r.detach_step else "") for r in runs]
+    more = [r for r in other if r.detach_step] + both
     rows = one_task(more)
     assert rows["arm"].to_list() == ["detached 0.2", "detached 0.5"]
     assert rows["design"].to_list() == ["fork", "fork"]

@@ -31,7 +31,7 @@ def _mapped(runs, of_step=lambda s: s, of_value=lambda v: v):
     return [
         Run(
             r.seed,
-            None if r.at is None else of_step(r.at),
+            None if r.detach_step is None else of_step(r.detach_step),
             {k: [(of_step(s), of_value(v)) for s, v in p] for k, p in r.points.items()},
         )
         for r in runs
@@ -46,7 +46,7 @@ def _numbers(row, *columns):
 @given(seeds, st.booleans())
 def test_swapping_the_arms_flips_the_sign(seed, forks):
     runs = _runs(seed, forks=forks)
-    swapped = [Run(r.seed, None if r.at else 50, r.points) for r in runs]
+    swapped = [Run(r.seed, None if r.detach_step else 50, r.points) for r in runs]
     row, other = one_task(runs).row(0, named=True), one_task(swapped).row(0, named=True)
     assert row["design"] == other["design"] == ("fork" if forks else "did")
     assert [-other["change"], -other["ci_high"], -other["ci_low"], other["p_value"]] == _numbers(

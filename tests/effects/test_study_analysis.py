@@ -238,7 +238,7 @@ def test_the_points_check_says_how_often_to_log():
 
 
 def test_short_and_left_out_runs_fail_their_checks():
-    runs = [Run(r.seed, r.at, {"reward": [p for p in r.points["reward"] if p[0] <= 80]}) for r in _arms()]
+    runs = [Run(r.seed, r.detach_step, {"reward": [p for p in r.points["reward"] if p[0] <= 80]}) for r in _arms()]
     short = Run("9", 50, {"reward": [(s, 1.0) for s in range(0, 59, 2)]})
     task_analysis = _task([*runs, short])
     counted, whole = _check("Runs counted", task_analysis), _check("Runs to the end", task_analysis)
@@ -272,7 +272,7 @@ def test_rival_schedules_are_found_in_configs(config, schedules):
     both = _task(runs, configs={r.name: config for r in runs})
     assert [(r.key, r.values, r.shared) for r in rivals(both)] == schedules
     assert _check("Rival schedules", both).passed
-    detached_alone = _task(runs, configs={r.name: config for r in runs if r.at})
+    detached_alone = _task(runs, configs={r.name: config for r in runs if r.detach_step})
     assert _check("Rival schedules", detached_alone).passed == (not schedules)
 
 
@@ -300,7 +300,7 @@ def test_linear_metrics_across_tasks_are_in_units_of_their_range():
     two = study(task(key="walk"), task(key="run"), metrics=[REWARD])
     small, large = (
         _arms(),
-        [Run(r.seed, r.at, {"reward": [(s, 1000 * v) for s, v in r.points["reward"]]}) for r in _arms()],
+        [Run(r.seed, r.detach_step, {"reward": [(s, 1000 * v) for s, v in r.points["reward"]]}) for r in _arms()],
     )
     row = analysed({"walk": small, "run": large}, two).effects.filter(task="*").row(0, named=True)
     values = pl.Series([v for r in small for _, v in r.points["reward"]])

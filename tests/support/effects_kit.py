@@ -20,13 +20,13 @@ class Run:
     """One run: its seed, its detach step (None: control) and its points by metric."""
 
     seed: str
-    at: int | None
+    detach_step: int | None
     points: Points
     arm: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.seed}-{self.arm or self.at}"
+        return f"{self.seed}-{self.arm or self.detach_step}"
 
 
 def task(total: int = 100, key: str = "walk", **detach) -> Task:
@@ -52,11 +52,11 @@ def treatments(runs: Sequence[Run], key: str = "walk") -> tuple[Treatment, ...]:
         Treatment(
             run_id=run.name,
             task=key,
-            arm=run.arm or (CONTROL if run.at is None else DETACHED),
+            arm=run.arm or (CONTROL if run.detach_step is None else DETACHED),
             seed=run.seed,
-            detach_step=run.at,
-            detach_source="" if run.at is None else "typed",
-            ratio=None if run.at is None else run.at / 100,
+            detach_step=run.detach_step,
+            detach_source="" if run.detach_step is None else "typed",
+            ratio=None if run.detach_step is None else run.detach_step / 100,
             signal="",
             last_step=max((s for p in run.points.values() for s, _ in p), default=None),
             state="finished",

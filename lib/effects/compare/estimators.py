@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
@@ -187,13 +188,13 @@ def _share_as_far(values: Array, weights: Array, observed: Array, is_sample: boo
     return share.reshape(np.shape(observed))
 
 
-def jump_weights(steps: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, NDArray[np.int64]]:
+def jump_weights(steps: ArrayLike, jump_steps: ArrayLike, half: float) -> tuple[Array, Counts]:
     """The weights that turn one run's rows into its jump at each of some steps.
 
     Parameters
     ----------
     steps : (rows,), in environment steps.
-    at : (m,), the steps T at which to look.
+    jump_steps : (m,), the steps T of the jumps.
     half : h in environment steps: rows with abs(s - T) <= h are fitted; one exactly at T counts as before.
 
     Returns
@@ -206,7 +207,7 @@ def jump_weights(steps: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, N
     -----
     With the interaction the fit falls into one line per side (Xiao 2021), so b2 is the difference of their values at T.
     """
-    s, t = np.atleast_2d(np.asarray(steps, dtype=float)), np.atleast_1d(np.asarray(at, dtype=float))
+    s, t = np.atleast_2d(np.asarray(steps, dtype=float)), np.atleast_1d(np.asarray(jump_steps, dtype=float))
     x = (s - t[:, None]) / half
     near = np.abs(x) <= 1
     sides = (near & (x <= 0), near & (x > 0))
@@ -224,12 +225,12 @@ def _intercept_weights(x: Array, used: NDArray[np.bool_]) -> Array:
         return np.where(n >= 2, used / n - mean * off / spread, np.nan)
 
 
-def local_jumps(steps: ArrayLike, values: ArrayLike, at: ArrayLike, half: float) -> tuple[Array, NDArray[np.int64]]:
+def local_jumps(steps: ArrayLike, values: ArrayLike, jump_steps: ArrayLike, half: float) -> tuple[Array, Counts]:
     """One run's jump at each of many steps: the same as `jump_weights` gives, in time and memory of rows plus steps.
 
     Parameters
     ----------
-    steps, values : (rows,), sorted by step; `at` and `half` as in `jump_weights`.
+    steps, values : (rows,), sorted by step; `jump_steps` and `half` as in `jump_weights`.
 
     Returns
     -------
@@ -240,28 +241,28 @@ def local_jumps(steps: ArrayLike, values: ArrayLike, at: ArrayLike, half: float)
     The sums of a least-squares line over rows i to j are differences of running sums; steps are taken from the middle
     of the run in units of h, and values from their mean, so that little is lost in the difference.
     """
-    s, y, t = (np.asarray(array, dtype=float) for array in (steps, values, at))
+    s, y, t = (np.asarray(array, dtype=float) for array in (steps, values, jump_steps))
     if not len(s):
         return np.full(len(t), np.nan), np.zeros((len(t), 2), dtype=np.int64)
     middle = (s[0] + s[-1]) / 2
-    x, at_x = (s - middle) / half, (t - middle) / half
+    x, x_at = (s - middle) / half, (t - middle) / half
     level = float(y.mean())
     sums = np.zeros((4, len(s) + 1), dtype=np.longdouble)
     for total, part in zip(sums, (x, x * x, y - level, x * (y - level)), strict=True):
         np.cumsum(part, out=total[1:])
     first = np.searchsorted(s, t - half)
     split, end = (np.searchsorted(s, limit, "right") for limit in (t, t + half))
-    before, after = _line_at(sums, at_x, first, split), _line_at(sums, at_x, split, end)
+    before, after = _line_at(sums, x_at, first, split), _line_at(sums, x_at, split, end)
     return (after - before).astype(float), np.stack([split - first, end - split], axis=1)
 
 
-def _line_at(sums: NDArray[np.longdouble], at: Array, first: NDArray[np.int64], end: NDArray[np.int64]) -> Array:
-    """The value at each `at` of the least-squares line through rows first to end, from running sums of x, xx, y, xy."""
+def _line_at(sums: NDArray[np.longdouble], x_at: Array, first: Counts, end: Counts) -> Array:
+    """The value at each `x_at` of the least-squares line through rows first to end, from running sums of x, xx, y, xy."""
     n = (end - first).astype(np.longdouble)
     x, xx, y, xy = sums[:, end] - sums[:, first]
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = (xy - x * y / n) / (xx - x * x / n)
-        return np.where(n >= 2, y / n + slope * (at - x / n), np.nan)
+        return np.where(n >= 2, y / n + slope * (x_at - x / n), np.nan)
 
 
 def onset_p(observed: float, redrawn: ArrayLike) -> float:
