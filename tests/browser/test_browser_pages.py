@@ -72,11 +72,10 @@ class Tour:
         self.findings[page] = sorted({*findings(visitor, self.excused), *pale_texts(visitor)})
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def tour(request, chrome, app):
-    """A tour of every page in a theme, and of the Export popover of the last one."""
-    tour = Tour(request.param)
-    with Visitor(chrome, app, color_scheme=tour.scheme) as visitor:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_drawn_in_the_visitors_theme(chrome, app, scheme):
+    tour = Tour(scheme)
+    with Visitor(chrome, app, color_scheme=scheme) as visitor:
         visitor.open()
         for page, title in TITLES.items():
             visitor.follow(title)
@@ -87,18 +86,11 @@ def tour(request, chrome, app):
         visitor.settled()
         tour.findings["export"] = findings(visitor)
         assert_untroubled(visitor)
-    return tour
-
-
-def test_every_page_is_drawn_in_the_visitors_theme(tour):
     assert tour.paths == {page: page.replace("overview", "") for page in TITLES}
     for page, count in CHARTS.items():
         assert len(tour.lines[page]) >= count
         assert all(lines >= 2 for lines in tour.lines[page][:count])
-    assert tour.bright == {tour.scheme == "light"}
-
-
-def test_every_page_is_accessible(tour):
+    assert tour.bright == {scheme == "light"}
     assert tour.findings == {page: [] for page in [*TITLES, "export"]}
     assert tour.excused == set(NOT_OURS), "an excuse that is no longer needed must go"
 
