@@ -110,24 +110,19 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
     study, view, curves = data.study, data.view, data.curves
     logged = tuple(family for family in families if family_metrics(curves, study, task, family)) or families[:1]
     rules = detach_marks(of_task(data.treated, task.key), data.clocks.get(task.key))
-    background = data.background(task.key)
-
-    def draw(**options: Any) -> ChartSpec:
-        layout = Layout(**options)
-        return charts.family_chart(
-            curves, study, task, *logged, view=view, rules=rules, background=background, layout=layout
-        )
-
+    title, background = charts.figure_title(curves, study, task, *logged), data.background(task.key)
     return Figure(
         name=_curve_name(task, families),
         stem=file_stem(task, *families),
-        title=charts.figure_title(curves, study, task, *logged),
-        caption=charts.figure_title(curves, study, task, *logged),
+        title=title,
+        caption=title,
         description=charts.curves_text(
             curves, study, task, *logged, view=view, rules=rules, coloring=background.coloring
         ),
         numbers=lambda: _plotted(data, [(task, families)]),
-        draw=draw,
+        draw=lambda **options: charts.family_chart(
+            curves, study, task, *logged, view=view, rules=rules, background=background, layout=Layout(**options)
+        ),
         size={"width": 800, "height": 500 * len(logged)},
     )  # fmt: skip
 

@@ -84,11 +84,7 @@ class Panel:
 
 def family_metrics(curves: pl.DataFrame, study: Study, task: Task, family: str) -> list[Metric]:
     """The metrics of a family that the task has curves of, train first and eval last."""
-    return _metrics(tables.split(curves, task.key), study, family)
-
-
-def _metrics(curves: Curves, study: Study, family: str) -> list[Metric]:
-    logged = {metric for metric, _ in curves}
+    logged = set(curves.filter(pl.col("task") == task.key)["metric"].unique())
     return [m for m in study.family(family) if m.key in logged]
 
 
@@ -124,11 +120,12 @@ def family_chart(
     background, layout = background or Background(), layout or Layout()
     series = tables.split(curves, task.key)
     domain = tables.shown_range(series, view.span)
-    families = tuple(family for family in families if _metrics(series, study, family)) or families[:1]
+    metrics = {family: family_metrics(curves, study, task, family) for family in families}
+    families = tuple(family for family in families if metrics[family]) or families[:1]
     panels = []
     for family, area in zip(families, axes.plot_areas(len(families)), strict=True):
         style = series_style(
-            study, task, family, view, _metrics(series, study, family), arm_order([arm for _, arm in series]),
+            study, task, family, view, metrics[family], arm_order([arm for _, arm in series]),
             interactive=layout.interactive, arms_side=_legend_side(rules, domain, task, view), families=len(families),
         )  # fmt: skip
         panels.append(replace(_panel(series, style, study, view, domain, background, layout), area=area))
@@ -256,18 +253,17 @@ def curves_text(
 
     With several detach steps, or none, or on another axis than that of steps, the levels are the first and the last.
     """
-    series = tables.split(curves, task.key)
     steps = {r.step for r in rules} if view.x == "steps" else set()
     detach = steps.pop() if len(steps) == 1 else None
-    sentences = [_family_text(series, study, task, family, detach) for family in families]
+    sentences = [_family_text(curves, study, task, family, detach) for family in families]
     return " ".join([*sentences, *([coloring_text(coloring)] if coloring else [])])
 
 
-def _family_text(series: Curves, study: Study, task: Task, family: str, detach: float | None) -> str:
-    metrics = _metrics(series, study, family)
+def _family_text(curves: pl.DataFrame, study: Study, task: Task, family: str, detach: float | None) -> str:
+    metrics = family_metrics(curves, study, task, family)
     if not metrics:
         return f"{task.title}: nothing of the family {family} was logged."
-    metric = metrics[-1]
+    metric, series = metrics[-1], tables.split(curves, task.key)
     text = scientific if metric.scale == "log" else number
     changes = []
     for arm in arm_order([arm for key, arm in series if key == metric.key]):

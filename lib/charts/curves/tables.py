@@ -50,18 +50,11 @@ def split(curves: pl.DataFrame, task: str) -> Curves:
 
     A NaN or an infinity in a column would stretch the axis over everything else.
     """
-    row = pl.int_range(pl.len()).alias("row")
-    names = curves.select("task", "metric", "arm", row).group_by("task", "metric", "arm", maintain_order=True)
-    spans = names.agg(first=pl.col("row").first(), end=pl.col("row").last() + 1, rows=pl.len())
-    if (spans["end"] - spans["first"] != spans["rows"]).any():
-        return split(curves.sort("task", "arm", "metric", maintain_order=True), task)
-    step, mean, lower, upper = (_finite(curves[column].to_numpy()) for column in _NUMBERS)
-    n = curves["n"].to_numpy()
+    parts = curves.filter(pl.col("task") == task).partition_by("metric", "arm", as_dict=True)
     series = {}
-    for key, metric, arm, first, end, _ in spans.rows():
-        if key == task:
-            here = slice(first, end)
-            series[metric, arm] = Curve(metric, arm, step[here], mean[here], lower[here], upper[here], n[here])
+    for (metric, arm), part in parts.items():
+        step, mean, lower, upper = (_finite(part[name].to_numpy()) for name in _NUMBERS)
+        series[metric, arm] = Curve(metric, arm, step, mean, lower, upper, part["n"].to_numpy())
     return series
 
 
