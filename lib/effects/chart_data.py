@@ -46,7 +46,7 @@ FIT_POINTS = 11
 
 
 def per_run_table(task: str, comparisons: Iterable[Comparison]) -> pl.DataFrame:
-    """Every counted run's before and after, and the detached ones' own effect: columns `PER_RUN`, one row per run.
+    """Every counted run's before and after, and the effect of each detached one: columns `PER_RUN`, one row per run.
 
     `change` is after - before (log metrics: the ratio minus 1). `effect` is what the estimate is the mean of: the pair's
     difference, d minus the controls' mean d, or the jump; null for controls.
@@ -164,7 +164,7 @@ def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
     """The mean jump of the detached runs at pretended steps, the real one among them; columns as `PLACEBO`.
 
     `overlaps` marks pretended steps whose window holds the real detach. Windows overlap each other too, so this is a
-    picture and no test. Where runs were detached at steps of their own, the real one stands at their mean.
+    picture and no test. Where the runs' detach steps differ, the real one stands at their mean.
     """
     rows: list[tuple[Any, ...]] = []
     for comparison in jumps:

@@ -15,7 +15,7 @@ from lib.study import Metric
 
 #: One row per number. `kind` says what it is and `name` which of them:
 #:
-#: - `run`: `before`, `after`, `change` and `effect` of one run (`run_arm` is its own arm, `arm` the one compared), in the
+#: - `run`: `before`, `after`, `change` and `effect` of one run (`run_arm` is the arm of the run, `arm` the one compared), in the
 #:   declared windows; `n` the rows it rests on;
 #: - `excluded`: a run that is not counted for the metric, `note` says why;
 #: - `unpaired`: a run without a fork pair, where pairs are compared;

@@ -97,7 +97,7 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
 
 
 def _left_out(comparison: Comparison) -> list[str]:
-    """The runs that are not counted, grouped by arm and reason; the refusal's own reason is not repeated."""
+    """The runs that are not counted, grouped by arm and reason; the reason of the refusal is not repeated."""
     seeds: dict[tuple[str, str], list[str]] = {}
     for run in comparison.excluded:
         seeds.setdefault((run.arm, run.reason), []).append(run.seed)

@@ -22,9 +22,9 @@ HINTS = pl.Schema(
 def power_hints(task: str, comparisons: Iterable[Comparison]) -> pl.DataFrame:
     """How many seeds would show a change of 10% or 25% in four studies of five, for every comparison.
 
-    From the spread of the runs' own numbers seen so far, by the power of the design's t test (noncentral t, two-sided at
-    5%): pairs for fork pairs, runs in each arm for a difference in differences, runs for a jump. Percent of the level
-    that `change_pct` refers to; log metrics change by that ratio.
+    From the spread of the runs so far, by the power of the design's t test (noncentral t, two-sided at 5%): pairs for fork
+    pairs, runs in each arm for a difference in differences, runs for a jump. Percent of the level that `change_pct`
+    refers to; log metrics change by that ratio.
 
     Returns
     -------

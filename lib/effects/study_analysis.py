@@ -81,8 +81,6 @@ def analyse(
 ) -> StudyAnalysis:
     """Compare everything that a study claims something about.
 
-    Which arms are drawn is no matter: hiding the control arm on screen does not take it from the evidence.
-
     Parameters
     ----------
     left_out : ids of runs set aside.

@@ -31,7 +31,7 @@ def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:
     """What a row of effects allows to be said, and why where that needs a word."""
     low, high, p = row["ci_low"], row["ci_high"], row["p_value"]
     if p is None or p_holm is None or low is None or high is None:
-        return CANNOT_SAY, ""  # the row's own reasons open with the refusal
+        return CANNOT_SAY, ""  # the row's reasons open with the refusal
     if low <= 0 <= high:
         return NOT_SHOWN, "the 95% interval includes 0"
     if p >= ALPHA:

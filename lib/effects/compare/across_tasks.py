@@ -1,4 +1,4 @@
-"""One effect over several tasks: the mean of their effects, each in units of its own task."""
+"""One effect over several tasks: the mean of their effects, each in units of its task."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ ALL_TASKS = "*"
 
 @dataclass(frozen=True)
 class Part:
-    """One task's share: its comparison by its own design, and with its arms taken as unpaired runs."""
+    """One task's share: its comparison by its design, and with its arms as unpaired runs."""
 
     task: str
     comparison: Comparison
