@@ -74,12 +74,15 @@ def _content(run_id: str, points: Sequence[Points], meta: Mapping[str, str]) -> 
                 metrics.append(p.metric)
         layout = json.dumps({"metrics": metrics})
         writer.add_key_value_metadata({**meta, LAYOUT: layout, _CHECKSUM: _BLANK.decode()})
-    return _with_checksum(file.getvalue())
+    content = file.getvalue()
+    place = content.rindex(_BLANK)
+    return content[:place] + _checksum(content, place) + content[place + len(_BLANK) :]
 
 
-def _with_checksum(content: bytes) -> bytes:
-    """A file's content with its checksum in place of the blank one."""
-    return content.replace(_BLANK, _BLANK[:-8] + f"{zlib.crc32(content):08x}".encode())
+def _checksum(content: bytes, place: int) -> bytes:
+    """The checksum of a file in whose content it stands, or will stand, at a place."""
+    before, after = memoryview(content)[:place], memoryview(content)[place + len(_BLANK) :]
+    return _BLANK[:-8] + b"%08x" % zlib.crc32(after, zlib.crc32(_BLANK, zlib.crc32(before)))
 
 
 def _schema(points: Sequence[Points]) -> pa.Schema:
@@ -148,7 +151,7 @@ def _verified_metadata(content: bytes) -> dict[str, str]:
     """
     meta = pl.read_parquet_metadata(io.BytesIO(content))
     if _CHECKSUM in meta or LAYOUT in meta:
-        blank = content.replace(meta[_CHECKSUM].encode(), _BLANK)
-        if _with_checksum(blank) != content:
+        checksum = meta[_CHECKSUM].encode()
+        if _checksum(content, content.rindex(checksum)) != checksum:
             raise ValueError("checksum")
     return meta
