@@ -114,7 +114,7 @@ def measure(clock: Clock, page: str, study: object | None, repeats: int) -> tupl
     import streamlit as st
     from streamlit.testing.v1 import AppTest
 
-    from lib.app.session import keys
+    from lib.app.session import widget_keys
     from lib.app.session.state import KEY, SessionState
 
     st.cache_data.clear()
@@ -122,7 +122,7 @@ def measure(clock: Clock, page: str, study: object | None, repeats: int) -> tupl
     visit = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=600)
     if study is not None:
         visit.session_state[KEY] = SessionState(own_studies={"large": study})
-        visit.query_params[keys.STUDY] = "large"
+        visit.query_params[widget_keys.STUDY] = "large"
     visit.switch_page(f"pages/{page}.py").run()
     settings = [
         lambda v: v.selectbox(key="spread").set_value("std error"),

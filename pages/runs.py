@@ -1,7 +1,7 @@
 import polars as pl
 import streamlit as st
 
-from lib.app.session import cached_results, keys
+from lib.app.session import cached_results, widget_keys
 from lib.app.widgets import page_frame
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.share import download
@@ -32,7 +32,7 @@ if not any(links.values()):
     shown = shown.drop("W&B")
 picked = table(
     shown,
-    key=keys.RUNS_TABLE,
+    key=widget_keys.RUNS_TABLE,
     on_select="rerun",
     selection_mode="multi-row",
     column_config={

@@ -1,6 +1,5 @@
 """Frames to Vega-Lite charts. Nothing here computes an effect or a curve."""
 
-from lib.charts.coloring import Coloring, color_keys, coloring
 from lib.charts.curves.chart import FAMILIES, Background, Layout, curves_text, family_chart, family_metrics
 from lib.charts.curves.grid import figure_title, grid
 from lib.charts.curves.tables import shown_range, split
@@ -12,6 +11,7 @@ from lib.charts.effects.pairs import pairs_chart
 from lib.charts.effects.placebo import placebo_chart, placebo_text
 from lib.charts.effects.quadrant import quadrant_chart, quadrant_points, quadrant_text
 from lib.charts.effects.slope import slope_chart, slope_text
+from lib.charts.run_colors import Coloring, color_keys, coloring
 from lib.charts.spec import ChartSpec
 from lib.charts.style import QUIET_ON, text_styles
 

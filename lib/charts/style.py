@@ -1,19 +1,15 @@
 """Names, colours, dashes and text styles that all charts share."""
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from lib.curves import View
-from lib.study import CONTROL, Metric, Study, Task
+from lib.study import CONTROL, Metric, Task
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-#: Distance of two colours' levels of red, green and blue (0 to 255 each) below which they are alike.
-ALIKE = 60
 #: Arms other than the control, in their order; the control arm is dashed.
 DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
 CONTROL_DASH = [6, 4]
@@ -30,19 +26,6 @@ def metric_label(metric: Metric, task: Task, view: View) -> str:
     if not (metric.smoothed and view.smooth):
         return metric.name
     return f"{metric.name} (MA {view.window or task.window:,})"
-
-
-def metric_colors(study: Study) -> dict[str, str]:
-    """A colour for every metric key: the study's, or the next of `PALETTE` that is unlike all those of the study."""
-    named = [m.color for m in study.metrics if m.color]
-    free = [color for color in PALETTE if not any(_alike(color, other) for other in named)] or list(PALETTE)
-    spare = itertools.cycle(free)
-    return {m.key: m.color or next(spare) for m in study.metrics}
-
-
-def _alike(color: str, other: str) -> bool:
-    """Whether two colours (#rrggbb) would be taken for each other in a chart."""
-    return math.dist(bytes.fromhex(color[1:]), bytes.fromhex(other[1:])) < ALIKE
 
 
 def line_width(metric: Metric) -> int:

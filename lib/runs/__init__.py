@@ -1,12 +1,12 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
 from lib.runs.atomic import Staged, StoreError, put, stage
-from lib.runs.audit import config_differences, never_logged, runs_table, unusable_points
 from lib.runs.detach import Treatment, anchor, arms_of, of_task, treatments, value_text
 from lib.runs.model import SCHEMA_VERSION, Drop, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, numeric, raw_frame
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
+from lib.runs.runs_table import config_differences, never_logged, runs_table, unusable_points
 from lib.runs.schema import HISTORY, Points, points_of
 from lib.runs.store import Usage, clear, project_folder, store_root, usage, writing
 

@@ -10,7 +10,8 @@ from lib.charts import curves_text, detach_marks, family_metrics, figure_title, 
 from lib.charts.axes import log_ticks
 from lib.charts.curves.tables import x_range
 from lib.charts.detach_rule import DetachMark
-from lib.charts.style import PALETTE, arm_dashes, arm_order, metric_colors, metric_label
+from lib.charts.metric_colors import metric_colors
+from lib.charts.style import PALETTE, arm_dashes, arm_order, metric_label
 from lib.charts.thinning import downsample
 from lib.curves import View
 from lib.runs import Treatment

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from lib.charts import Background, Coloring, color_keys, coloring, curves_text, grid
-from lib.charts.coloring import coloring_text
 from lib.charts.curves.run_lines import COLORS, RAMP, value_colors
+from lib.charts.run_colors import coloring_text
 from lib.charts.style import QUIET
 from lib.curves import View
 from lib.curves.study_curves import raw_curves, seed_curves

@@ -13,7 +13,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
-from lib.app.session import keys
+from lib.app.session import widget_keys
 from lib.app.session.state import KEY, SessionState
 from lib.curves import View
 from lib.study import Study
@@ -61,7 +61,7 @@ def unopened(page: str = "overview", own: Study | None = None, **query: str) -> 
     at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     if own is not None:
         at.session_state[KEY] = SessionState(own_studies={own.name: own})
-        at.session_state[keys.STUDY] = own.name
+        at.session_state[widget_keys.STUDY] = own.name
     at.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         at.query_params[name] = value

@@ -4,7 +4,7 @@ import hashlib
 
 import streamlit as st
 
-from lib.app.session import keys
+from lib.app.session import widget_keys
 from lib.app.session.access import NO_PATHS, is_hosted, is_public, key_for, may_name_paths, own_key, shipped_study
 from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.job import FetchResult, Job, StudyFetches
@@ -56,7 +56,7 @@ def start_fetch(study: Study, refresh: bool = False, only: tuple[str, ...] = (),
     fetches.generation += 1
     generation = fetches.generation
     fetches.job = Job(is_quiet)
-    deadline = float(st.session_state.get(keys.DEADLINE) or DEADLINE)
+    deadline = float(st.session_state.get(widget_keys.DEADLINE) or DEADLINE)
     request = Request(key=key, refresh=refresh, only=only, deadline=deadline)
     fetches.job.start(lambda request: _fetched(study, _identity(key), generation, request), request)
 

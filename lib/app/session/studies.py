@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import keys
+from lib.app.session import widget_keys
 from lib.app.session.access import NO_PATHS, may_name_paths, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, read_baseline
@@ -91,9 +91,9 @@ def apply_choice() -> None:
     """Set the picker, before it is drawn, to the study that was just opened."""
     state = session_state()
     if state.next_study is not None:
-        st.session_state[keys.STUDY] = state.next_study
+        st.session_state[widget_keys.STUDY] = state.next_study
         state.next_study = None
-        for key in (keys.LEFT_OUT, keys.ARMS, keys.TASK, keys.FOCUS):
+        for key in (widget_keys.LEFT_OUT, widget_keys.ARMS, widget_keys.TASK, widget_keys.FOCUS):
             st.session_state.pop(key, None)
 
 

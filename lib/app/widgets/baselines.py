@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lib.app.session import keys, studies
+from lib.app.session import studies, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import pickers
 from lib.study import InputError
@@ -14,14 +14,14 @@ def baselines(current: Current) -> None:
         for task in current.study.tasks:
             if task.baselines:
                 st.caption(f"{task.title}: {', '.join(baseline.name for baseline in task.baselines)}")
-        task = pickers.task_choice(current.study, keys.BASELINE_TASK)
+        task = pickers.task_choice(current.study, widget_keys.BASELINE_TASK)
         file = st.file_uploader(
             "A CSV file of step, reward, seed",
             type=["csv"],
-            key=keys.BASELINE_UPLOAD,
+            key=widget_keys.BASELINE_UPLOAD,
             help="Kept in this session only.",
         )
-        if file is not None and st.button("Draw it", icon=":material/add:", key=keys.BASELINE_ADD):
+        if file is not None and st.button("Draw it", icon=":material/add:", key=widget_keys.BASELINE_ADD):
             try:
                 studies.add_baseline(current.study, task, file.name, file.getvalue())
             except InputError as error:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from lib.app.session import cached_results, keys
+from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.charts import QUIET_ON, ChartSpec, text_styles
 from lib.study import Task
@@ -65,4 +65,4 @@ def _brushed(key: str) -> None:
     picked = st.session_state[key].selection.get("range", {}).get("step")
     if picked:
         low, high = sorted(picked)
-        st.session_state[keys.FROM], st.session_state[keys.TO] = float(f"{low:.4g}"), float(f"{high:.4g}")
+        st.session_state[widget_keys.FROM], st.session_state[widget_keys.TO] = float(f"{low:.4g}"), float(f"{high:.4g}")

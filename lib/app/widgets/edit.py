@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lib.app.session import keys, studies
+from lib.app.session import studies, widget_keys
 from lib.app.widgets.metric_form import metric_rows
 from lib.app.widgets.study import open_buttons, open_with
 from lib.discover import Suggestion
@@ -13,7 +13,7 @@ from lib.study import Metric, Study, Task, task_messages, with_edits
 
 def form(study: Study) -> None:
     """The study's title, metrics and tasks to change; it is opened as the visitor's own."""
-    panel = st.expander("Edit this study", icon=":material/edit:", key=keys.EDIT_FORM, on_change="rerun")
+    panel = st.expander("Edit this study", icon=":material/edit:", key=widget_keys.EDIT_FORM, on_change="rerun")
     if not panel.open:
         return
     with panel:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 import streamlit as st
 
-from lib.app.session import cached_effects, cached_results, keys
+from lib.app.session import cached_effects, cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
@@ -26,12 +26,14 @@ def windows(study: Study) -> Evidence | None:
     rest = declared.after == "rest"
     with st.popover("Windows", icon=":material/width:", help="Declared before looking, in the study file."):
         st.caption("Up to 1: a fraction of the training; larger: environment steps.")
-        before = st.number_input("Before", 0.01, None, float(declared.before), key=keys.BEFORE, bind="query-params")
-        whole = st.toggle("After: the rest of the training", rest, key=keys.REST, bind="query-params")
+        before = st.number_input(
+            "Before", 0.01, None, float(declared.before), key=widget_keys.BEFORE, bind="query-params"
+        )
+        whole = st.toggle("After: the rest of the training", rest, key=widget_keys.REST, bind="query-params")
         length = 0.1 if rest else float(declared.after)
-        after = st.number_input("After", 0.01, None, length, key=keys.AFTER, bind="query-params", disabled=whole)
+        after = st.number_input("After", 0.01, None, length, key=widget_keys.AFTER, bind="query-params", disabled=whole)
         label, lag = "Settling lag left out after the detach", float(declared.settle)
-        settle = st.number_input(label, 0.0, None, lag, key=keys.SETTLE, bind="query-params")
+        settle = st.number_input(label, 0.0, None, lag, key=widget_keys.SETTLE, bind="query-params")
     chosen = Evidence(before=before, after="rest" if whole else after, settle=settle)
     if chosen == declared:
         return None
@@ -70,8 +72,8 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
         return
     st.subheader("Reward against loss", anchor=False)
     with st.container(horizontal=True):
-        reward = metric_picker(rewards, "Reward", keys.QUADRANT_REWARD, first=rewards[-1])
-        loss = metric_picker(losses, "Loss", keys.QUADRANT_LOSS, first=losses[0])
+        reward = metric_picker(rewards, "Reward", widget_keys.QUADRANT_REWARD, first=rewards[-1])
+        loss = metric_picker(losses, "Loss", widget_keys.QUADRANT_LOSS, first=losses[0])
     figure = cached_effects.quadrant_figure(current, evidence, reward.key, loss.key)
     if figure is None:
         st.caption("No run has an effect in percent on both metrics.")
@@ -91,7 +93,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     task_analysis = cached_results.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
     st.subheader(SEEDS, anchor=False)
-    metric = metric_picker(current.study.metrics, "Metric", keys.EFFECT_METRIC, first=current.study.metrics[0])
+    metric = metric_picker(current.study.metrics, "Metric", widget_keys.EFFECT_METRIC, first=current.study.metrics[0])
     runs = task_analysis.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
@@ -173,13 +175,15 @@ def event_time(current: Current) -> None:
     study = current.study
     st.subheader("Event time", anchor=False)
     with st.container(horizontal=True):
-        metric = metric_picker(study.metrics, "Metric", keys.EVENT_METRIC, first=study.metrics[0])
+        metric = metric_picker(study.metrics, "Metric", widget_keys.EVENT_METRIC, first=study.metrics[0])
         unit = st.segmented_control(
-            "Since the detach in", list(_SINCE), default="% of training", required=True, key=keys.EVENT_UNIT
+            "Since the detach in", list(_SINCE), default="% of training", required=True, key=widget_keys.EVENT_UNIT
         )
         arms = arms_of(current.treated)
         if len(arms) > 1:
-            arms = tuple(st.multiselect("Arms compared", arms, key=keys.EVENT_ARMS, placeholder="all arms")) or arms
+            arms = (
+                tuple(st.multiselect("Arms compared", arms, key=widget_keys.EVENT_ARMS, placeholder="all arms")) or arms
+            )
     view = replace(current.view, x=_SINCE[unit], grid="aligned")
     figure = cached_effects.event_figure(current.with_view(view), metric.key, tuple(arms))
     if figure is None:

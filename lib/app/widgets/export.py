@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lib.app.session import downloads, keys
+from lib.app.session import downloads, widget_keys
 from lib.app.session.current import Current
 from lib.app.session.downloads import CLAIMS, EVIDENCE, QUADRANT, FigureDownload
 from lib.app.widgets import pickers, share
@@ -17,19 +17,19 @@ _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 def export(current: Current) -> None:
     """Figures, tables and the report, built when their button is clicked, from the same settings as the screen."""
-    popover = st.popover("Export", icon=":material/download:", key=keys.EXPORT, on_change="rerun")
+    popover = st.popover("Export", icon=":material/download:", key=widget_keys.EXPORT, on_change="rerun")
     if not popover.open:
         return
     with popover:
         _figure(current)
         _tables(current)
         st.markdown("**The whole study**")
-        share.report(current, keys.EXPORT)
+        share.report(current, widget_keys.EXPORT)
 
 
 def _figure(current: Current) -> None:
     stems = curve_names(current.study)
-    name = st.selectbox("Figure", [*stems, CLAIMS, QUADRANT, EVIDENCE], key=keys.EXPORT_FIGURE)
+    name = st.selectbox("Figure", [*stems, CLAIMS, QUADRANT, EVIDENCE], key=widget_keys.EXPORT_FIGURE)
     if name in stems:
         figure: FigureDownload | None = downloads.of_curves(current, stems[name])
     else:
@@ -45,23 +45,23 @@ def _figure(current: Current) -> None:
 
 
 def _evidence(current: Current) -> FigureDownload | None:
-    task = pickers.task_choice(current.study, keys.EXPORT_TASK)
+    task = pickers.task_choice(current.study, widget_keys.EXPORT_TASK)
     metrics = {metric.name: metric for metric in current.study.metrics}
-    metric = metrics[st.selectbox("Metric", list(metrics), key=keys.EXPORT_METRIC)]
+    metric = metrics[st.selectbox("Metric", list(metrics), key=widget_keys.EXPORT_METRIC)]
     figures = downloads.of_metric(current, task, metric)
-    return figures[st.selectbox("Drawing", list(figures), key=keys.EXPORT_DRAWING)] if figures else None
+    return figures[st.selectbox("Drawing", list(figures), key=widget_keys.EXPORT_DRAWING)] if figures else None
 
 
 def _look() -> dict[str, Any]:
     """The format of a figure's file, and its look: the arguments of `FigureDownload.file`."""
-    kind = st.selectbox("Format", FORMATS, key=keys.EXPORT_FORMAT)
-    look = st.selectbox("Made for", list(PRESETS), key=keys.EXPORT_PRESET)
+    kind = st.selectbox("Format", FORMATS, key=widget_keys.EXPORT_FORMAT)
+    look = st.selectbox("Made for", list(PRESETS), key=widget_keys.EXPORT_PRESET)
     preset = PRESETS[look]
     left, right = st.columns(2)
     font = left.text_input("Font family", value=preset.font, key=f"export_font_{look}")
     size = right.number_input("Font size (pt)", 4.0, 72.0, value=float(preset.font_size), key=f"export_size_{look}")
-    scale = st.number_input("Scale", 1.0, 8.0, value=3.0, key=keys.EXPORT_SCALE) if kind == "png" else 1.0
-    footer = st.toggle("Footer with runs, settings and versions", value=True, key=keys.EXPORT_FOOTER)
+    scale = st.number_input("Scale", 1.0, 8.0, value=3.0, key=widget_keys.EXPORT_SCALE) if kind == "png" else 1.0
+    footer = st.toggle("Footer with runs, settings and versions", value=True, key=widget_keys.EXPORT_FOOTER)
     return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
 
 
@@ -82,6 +82,8 @@ def _table_file(label: str, stem: str, kind: str, rows: Callable[[], pl.DataFram
 def _tables(current: Current) -> None:
     st.markdown("**Numbers of the whole study**")
     left, right = st.columns(2)
-    name = left.selectbox("Table", TABLES, key=keys.EXPORT_TABLE, format_func=lambda name: name.replace("_", " "))
-    kind = right.selectbox("As", list(_MIME), key=keys.EXPORT_TABLE_FORMAT)
+    name = left.selectbox(
+        "Table", TABLES, key=widget_keys.EXPORT_TABLE, format_func=lambda name: name.replace("_", " ")
+    )
+    kind = right.selectbox("As", list(_MIME), key=widget_keys.EXPORT_TABLE_FORMAT)
     _table_file(f"{name}.{kind}", name, kind, lambda: downloads.result_frame(current, name))

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app.session import access, fetching, keys
+from lib.app.session import access, fetching, widget_keys
 from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
@@ -48,7 +48,7 @@ def live(study: Study, manifest: Manifest) -> None:
     if study.source.kind == "bundle" or not any(run.state == "running" for run in manifest.runs):
         return
     if st.toggle(
-        "Follow running runs", key=keys.FOLLOW, bind="query-params", help=f"Fetches every {LIVE_EVERY} seconds."
+        "Follow running runs", key=widget_keys.FOLLOW, bind="query-params", help=f"Fetches every {LIVE_EVERY} seconds."
     ):
         _follow(study)
 
@@ -89,7 +89,7 @@ def problems(study: Study, manifest: Manifest) -> None:
     run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
     if run_ids:
         retry = partial(fetching.start_fetch, study, only=run_ids)
-        _button(study, f"Retry {plural(len(run_ids), 'run')}", keys.RETRY, ":material/refresh:", retry)
+        _button(study, f"Retry {plural(len(run_ids), 'run')}", widget_keys.RETRY, ":material/refresh:", retry)
 
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
@@ -106,7 +106,7 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
             f"Nothing of **{study.title}** is stored yet. Fetching reads {_where(study)} and keeps the histories on disk.",
             icon=":material/cloud_download:",
         )
-        fetch_button(study, "Fetch runs", keys.FIRST_FETCH)
+        fetch_button(study, "Fetch runs", widget_keys.FIRST_FETCH)
         if study.source.kind == "wandb" and access.key_for(study) is None:
             st.page_link("pages/study.py", label="Enter a W&B API key first", icon=":material/key:")
 
@@ -134,4 +134,4 @@ def _progress(study: Study) -> None:
     share = progress.done / progress.total if progress.total else 0.0
     text = f"{progress.done} of {progress.total} runs: {progress.message}" if progress.total else progress.message
     st.progress(min(share, 1.0), text=text)
-    st.button("Stop", key=keys.STOP_FETCH, icon=":material/stop_circle:", on_click=job.stop)
+    st.button("Stop", key=widget_keys.STOP_FETCH, icon=":material/stop_circle:", on_click=job.stop)

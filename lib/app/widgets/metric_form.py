@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lib.app.session import keys, studies
+from lib.app.session import studies, widget_keys
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.study import open_with
 from lib.discover import Inspection, Suggestion, suggestions
@@ -71,9 +71,13 @@ def add_metric(study: Study, manifest: Manifest) -> None:
         if not unused:
             st.caption("Every key whose history is there is a metric of this study already.")
             return
-        chosen = st.multiselect("Logged keys", unused, key=keys.ADD_METRICS, placeholder=f"search {len(unused)} keys")
+        chosen = st.multiselect(
+            "Logged keys", unused, key=widget_keys.ADD_METRICS, placeholder=f"search {len(unused)} keys"
+        )
         labels = {metric.name for metric in study.metrics}
         metrics, is_valid = metric_rows([suggested[key] for key in chosen], {}, "add", labels)
-        if st.button("Add to the study", keys.ADD_OPEN, icon=":material/check:", disabled=not (metrics and is_valid)):
+        if st.button(
+            "Add to the study", widget_keys.ADD_OPEN, icon=":material/check:", disabled=not (metrics and is_valid)
+        ):
             more = with_edits(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
             open_with(lambda: studies.open_study(more), fetch=True)

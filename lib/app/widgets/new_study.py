@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lib.app.session import access, keys, studies
+from lib.app.session import access, studies, widget_keys
 from lib.app.session.state import session_state
 from lib.app.widgets.markdown import escaped, escaped_label
 from lib.app.widgets.metric_form import metric_rows
@@ -47,7 +47,9 @@ def build() -> None:
     st.caption("The runs are listed, not fetched: you see what was found and what is assumed before a study is opened.")
     has_folders = access.may_name_paths(study_at(Source(kind="offline", path="/")))
     kinds = [label for label, kind in _KINDS.items() if kind != "offline" or has_folders]
-    kind = _KINDS[st.segmented_control("The runs are in", kinds, default=kinds[0], key=keys.BUILD_KIND, required=True)]
+    kind = _KINDS[
+        st.segmented_control("The runs are in", kinds, default=kinds[0], key=widget_keys.BUILD_KIND, required=True)
+    ]
     if kind == "wandb":
         _ask_address()
     elif kind == "bundle":
@@ -62,7 +64,7 @@ def build() -> None:
 def _ask_address() -> None:
     text = st.text_input(
         "Address of a sweep, a run or a project",
-        key=keys.BUILD_ADDRESS,
+        key=widget_keys.BUILD_ADDRESS,
         placeholder="https://wandb.ai/entity/project/sweeps/id",
         help="Also entity/project/sweep, entity/project, or an address on your own W&B server.",
     )
@@ -83,19 +85,21 @@ def _ask_address() -> None:
 
 
 def _ask_folder() -> None:
-    text = st.text_input("Folder with wandb run directories", key=keys.BUILD_FOLDER, placeholder="~/project/wandb")
+    text = st.text_input(
+        "Folder with wandb run directories", key=widget_keys.BUILD_FOLDER, placeholder="~/project/wandb"
+    )
     _list_button(":material/folder_open:", lambda: inspect_folder(Path(text).expanduser()), disabled=not text)
 
 
 def _ask_bundle() -> None:
-    file = st.file_uploader("A bundle (.zip)", type=["zip"], key=keys.BUILD_BUNDLE)
+    file = st.file_uploader("A bundle (.zip)", type=["zip"], key=widget_keys.BUILD_BUNDLE)
     if file is not None:
         _list_button(":material/inventory_2:", lambda: inspect_bundle(studies.keep_upload(file.getvalue())))
 
 
 def _list_button(icon: str, inspect: Callable[[], Inspection], disabled: bool = False) -> None:
     """A button that lists the runs and keeps the list for this session, or says why there is none."""
-    if not st.button("List the runs", key=keys.BUILD_LIST, icon=icon, disabled=disabled):
+    if not st.button("List the runs", key=widget_keys.BUILD_LIST, icon=icon, disabled=disabled):
         return
     state = session_state()
     state.inspection = None

@@ -5,7 +5,7 @@ from typing import Literal
 import polars as pl
 import streamlit as st
 
-from lib.app.session import keys
+from lib.app.session import widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import cards, page_frame
 from lib.app.widgets import charts as charts_widgets
@@ -49,6 +49,6 @@ def charts(current: Current, task: Task) -> None:
                     label=f"{_TITLES[family]}: full chart",
                     icon=":material/open_in_full:",
                     help=f"{_TITLES[family]} of {task.title} alone",
-                    query_params={keys.FOCUS: task.title},
+                    query_params={widget_keys.FOCUS: task.title},
                 )
         charts_widgets.families(current, task, *families, height=120 + 220 * len(families))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lib.app.session import keys, studies
+from lib.app.session import studies, widget_keys
 from lib.study import Study, Task
 
 _ALL = "All tasks"
@@ -12,7 +12,7 @@ def study_picker() -> str:
     """The study, kept in the URL."""
     studies.apply_choice()
     explanation = "Studies in studies/, and those you opened on the Study page."
-    return st.selectbox("Study", studies.study_names(), key=keys.STUDY, bind="query-params", help=explanation)
+    return st.selectbox("Study", studies.study_names(), key=widget_keys.STUDY, bind="query-params", help=explanation)
 
 
 def task_picker(study: Study) -> Task:
@@ -22,7 +22,7 @@ def task_picker(study: Study) -> Task:
         return study.tasks[0]
     first = study.tasks[0].title
     return titles[
-        st.segmented_control("Task", [*titles], default=first, key=keys.TASK, bind="query-params", required=True)
+        st.segmented_control("Task", [*titles], default=first, key=widget_keys.TASK, bind="query-params", required=True)
     ]
 
 
@@ -35,7 +35,7 @@ def focus(study: Study) -> tuple[Task, ...]:
         "Tasks",
         [_ALL, *titles],
         default=_ALL,
-        key=keys.FOCUS,
+        key=widget_keys.FOCUS,
         bind="query-params",
         required=True,
         # Without its label it is as high as its placeholder while the page loads, so that nothing moves.

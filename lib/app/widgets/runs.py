@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lib import runs
-from lib.app.session import cached_results, keys
+from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import notices
 from lib.app.widgets.tables import table
@@ -15,9 +15,9 @@ from lib.study import Task
 
 def leave_out(run_ids: Sequence[str], out: bool) -> None:
     """Leave runs out or bring them back, from a button's callback."""
-    before = set(st.session_state.get(keys.LEFT_OUT, []))
+    before = set(st.session_state.get(widget_keys.LEFT_OUT, []))
     after = before | set(run_ids) if out else before - set(run_ids)
-    st.session_state[keys.LEFT_OUT] = sorted(after)
+    st.session_state[widget_keys.LEFT_OUT] = sorted(after)
     changed = len(before ^ after)
     if changed:
         text = "Left out of every chart and table" if out else "Brought back"

@@ -5,7 +5,7 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app.session import cached_results, downloads, keys, studies
+from lib.app.session import cached_results, downloads, studies, widget_keys
 from lib.app.session.current import Current, Opened
 from lib.effects import ALL_TASKS, claim
 from lib.report import bibtex, citation, view_link
@@ -14,7 +14,7 @@ from lib.study import Study, to_toml, without_folders
 
 def share(opened: Opened) -> None:
     """What others need to see the same, to quote it or to go on with it."""
-    popover = st.popover("Share", icon=":material/share:", key=keys.SHARE, on_change="rerun")
+    popover = st.popover("Share", icon=":material/share:", key=widget_keys.SHARE, on_change="rerun")
     if not popover.open or opened.current is None:
         return
     with popover:
@@ -22,7 +22,7 @@ def share(opened: Opened) -> None:
         _claim(opened.current)
         _citation(opened.current)
         st.markdown("**Files**")
-        files(opened, keys.SHARE)
+        files(opened, widget_keys.SHARE)
 
 
 def _link(study: Study) -> None:
@@ -46,7 +46,7 @@ def _claim(current: Current) -> None:
     chosen = st.selectbox(
         "Claim",
         range(len(rows)),
-        key=keys.SHARE_CLAIM,
+        key=widget_keys.SHARE_CLAIM,
         format_func=lambda index: _claim_name(study, rows[index], arms),
         label_visibility="collapsed",
     )
@@ -67,7 +67,7 @@ def _citation(current: Current) -> None:
         list(forms),
         default="Text",
         required=True,
-        key=keys.SHARE_CITATION,
+        key=widget_keys.SHARE_CITATION,
         label_visibility="collapsed",
     )
     _copied(forms[form](current.study, current.manifest))

@@ -6,7 +6,7 @@ from functools import partial
 import polars as pl
 import streamlit as st
 
-from lib.app.session import access, fetching, keys, studies
+from lib.app.session import access, fetching, studies, widget_keys
 from lib.app.session.current import Opened
 from lib.app.session.state import session_state
 from lib.app.widgets import notices
@@ -26,10 +26,10 @@ def source(study: Study, manifest: Manifest | None) -> None:
         _key(study)
     if study.source.kind != "bundle":
         with st.container(horizontal=True):
-            fetch_button(study, "Fetch what is new", keys.FETCH_NEW)
-            fetch_button(study, "Fetch everything again", keys.FETCH_ALL, refresh=True)
+            fetch_button(study, "Fetch what is new", widget_keys.FETCH_NEW)
+            fetch_button(study, "Fetch everything again", widget_keys.FETCH_ALL, refresh=True)
         label = "Give up on a run after so many seconds"
-        st.number_input(label, 5, value=fetching.DEADLINE, key=keys.DEADLINE, persist_state="session")
+        st.number_input(label, 5, value=fetching.DEADLINE, key=widget_keys.DEADLINE, persist_state="session")
     if manifest is not None:
         st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
 
@@ -123,11 +123,15 @@ def another() -> None:
     st.subheader("Open another study", anchor=False)
     # Whatever comes and goes here, the editor below stays where it is, and open.
     with st.container():
-        files = st.file_uploader("A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key=keys.STUDY_UPLOAD)
+        files = st.file_uploader(
+            "A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key=widget_keys.STUDY_UPLOAD
+        )
         if files is not None and st.button("Open the file", icon=":material/folder_open:"):
             open_with(lambda: studies.open_upload(files.name, files.getvalue()))
     with st.expander("Write or edit a study", icon=":material/edit:"):
-        text = st.text_area("Study file", key=keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…')
+        text = st.text_area(
+            "Study file", key=widget_keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…'
+        )
         message, line = text_message(text) if text else ("", None)
         if message:
             st.error(message if line is None else f"Line {line}. {message}", icon=":material/error:")
@@ -139,7 +143,7 @@ def another() -> None:
 
 def edit(study: Study) -> None:
     """Put the study's text into the editor."""
-    st.session_state[keys.STUDY_TEXT] = to_toml(study)
+    st.session_state[widget_keys.STUDY_TEXT] = to_toml(study)
 
 
 def open_buttons(study: Study, label: str, prefix: str, missing: str = "") -> bool:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lib.app.session import cached_results, keys
+from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.curves import View
 from lib.runs import arms_of
@@ -31,15 +31,17 @@ _NOTHING = "nothing"
 def view_settings(current: Current | None) -> View:
     """The settings that every view and export shares, kept in the URL."""
     with st.expander("View", icon=":material/tune:", expanded=True):
-        aggregate = st.selectbox("Aggregate over seeds", list(_AGGREGATES), key=keys.AGGREGATE, bind="query-params")
+        aggregate = st.selectbox(
+            "Aggregate over seeds", list(_AGGREGATES), key=widget_keys.AGGREGATE, bind="query-params"
+        )
         spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
-        spread = st.selectbox("Band", spreads, key=keys.SPREAD, bind="query-params")
-        axis = st.selectbox("X axis", list(_AXES), key=keys.X_AXIS, bind="query-params", on_change=_draw_all)
-        smooth = st.toggle("Smooth train rewards", value=True, key=keys.SMOOTH, bind="query-params")
+        spread = st.selectbox("Band", spreads, key=widget_keys.SPREAD, bind="query-params")
+        axis = st.selectbox("X axis", list(_AXES), key=widget_keys.X_AXIS, bind="query-params", on_change=_draw_all)
+        smooth = st.toggle("Smooth train rewards", value=True, key=widget_keys.SMOOTH, bind="query-params")
         window, raw = _smoothing(smooth)
-        seeds = st.toggle("Draw every seed", key=keys.SEEDS, bind="query-params")
+        seeds = st.toggle("Draw every seed", key=widget_keys.SEEDS, bind="query-params")
         color_by = _color_by(current)
-        exact = st.toggle("Notebook arithmetic", key=keys.EXACT, bind="query-params", help=_EXACT_HELP)
+        exact = st.toggle("Notebook arithmetic", key=widget_keys.EXACT, bind="query-params", help=_EXACT_HELP)
         x, span = _AXES[axis], None
         if exact and x == "wall":
             st.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
@@ -47,8 +49,8 @@ def view_settings(current: Current | None) -> View:
             x = "steps"
         else:
             span = _span()
-        log_reward = st.toggle("Log axis for rewards", key=keys.LOG_REWARD, bind="query-params")
-        log_loss = st.toggle("Log axis for losses", value=True, key=keys.LOG_LOSS, bind="query-params")
+        log_reward = st.toggle("Log axis for rewards", key=widget_keys.LOG_REWARD, bind="query-params")
+        log_loss = st.toggle("Log axis for losses", value=True, key=widget_keys.LOG_LOSS, bind="query-params")
         arms, left_out = _arms_and_runs(current)
     return View(
         aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
@@ -78,11 +80,13 @@ def _smoothing(smooth: bool) -> tuple[int | None, bool]:
         None,
         step=1000,
         placeholder="each task's own",
-        key=keys.WINDOW,
+        key=widget_keys.WINDOW,
         bind="query-params",
         disabled=is_off,
     )
-    raw = st.toggle("Raw points behind smoothed", key=keys.RAW, bind="query-params", disabled=is_off, help=_RAW_HELP)
+    raw = st.toggle(
+        "Raw points behind smoothed", key=widget_keys.RAW, bind="query-params", disabled=is_off, help=_RAW_HELP
+    )
     return window, raw
 
 
@@ -91,7 +95,7 @@ def _color_by(current: Current | None) -> str:
     if current is None:
         return ""
     options = [_NOTHING, *cached_results.keys_to_color_by(current)]
-    chosen = st.selectbox("Colour every run by", options, key=keys.COLOR, bind="query-params", help=_COLOR_HELP)
+    chosen = st.selectbox("Colour every run by", options, key=widget_keys.COLOR, bind="query-params", help=_COLOR_HELP)
     return "" if chosen == _NOTHING else chosen
 
 
@@ -99,9 +103,15 @@ def _span() -> tuple[float, float] | None:
     """The range of x to draw, typed here or brushed on a chart."""
     left, right = st.columns(2)
     low = left.number_input(
-        "From", value=None, key=keys.FROM, bind="query-params", placeholder="start", format="%g", help=_RANGE_HELP
+        "From",
+        value=None,
+        key=widget_keys.FROM,
+        bind="query-params",
+        placeholder="start",
+        format="%g",
+        help=_RANGE_HELP,
     )
-    high = right.number_input("To", value=None, key=keys.TO, bind="query-params", placeholder="end", format="%g")
+    high = right.number_input("To", value=None, key=widget_keys.TO, bind="query-params", placeholder="end", format="%g")
     if low is None or high is None:
         return None
     if low >= high:
@@ -112,16 +122,18 @@ def _span() -> tuple[float, float] | None:
 
 
 def _draw_all() -> None:
-    st.session_state[keys.FROM] = st.session_state[keys.TO] = None
+    st.session_state[widget_keys.FROM] = st.session_state[widget_keys.TO] = None
 
 
 def _arms_and_runs(current: Current | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The arms to draw (none: all) and the runs to leave out."""
     if current is None:
         return (), ()
-    arms = st.multiselect("Arms", arms_of(current.treated), key=keys.ARMS, bind="query-params", placeholder="all arms")
+    arms = st.multiselect(
+        "Arms", arms_of(current.treated), key=widget_keys.ARMS, bind="query-params", placeholder="all arms"
+    )
     run_ids = sorted({treatment.run_id for treatment in current.treated})
     left_out = st.multiselect(
-        "Runs left out", run_ids, key=keys.LEFT_OUT, bind="query-params", placeholder="none", help=_OUT_HELP
+        "Runs left out", run_ids, key=widget_keys.LEFT_OUT, bind="query-params", placeholder="none", help=_OUT_HELP
     )
     return tuple(arms), tuple(sorted(left_out))

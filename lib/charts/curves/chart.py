@@ -10,7 +10,6 @@ import polars as pl
 
 from lib.charts import axes, detach_rule
 from lib.charts.axes import PlotArea
-from lib.charts.coloring import Coloring, coloring_text
 from lib.charts.curves import layers as marks
 from lib.charts.curves import tables
 from lib.charts.curves.pointer import hover_layers, hover_table, selections, tooltip_titles
@@ -19,6 +18,7 @@ from lib.charts.curves.seed_count_strip import STRIP_ROW, strip_layers, strip_ta
 from lib.charts.curves.series_style import SeriesStyle, series_style
 from lib.charts.curves.tables import Bounds, Curve, Curves
 from lib.charts.detach_rule import Rules
+from lib.charts.run_colors import Coloring, coloring_text
 from lib.charts.spec import ChartSpec, layered
 from lib.charts.style import arm_order, family_title
 from lib.curves import View

@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.charts.coloring import ARM, MISSING, SEED, Coloring
 from lib.charts.curves.series_style import Colors, SeriesStyle
 from lib.charts.curves.tables import run_table
+from lib.charts.run_colors import ARM, MISSING, SEED, Coloring
 from lib.charts.style import QUIET
 
 ROWS = 2400

@@ -8,7 +8,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lib.charts.style import QUIET, arm_dashes, line_width, metric_colors, metric_label
+from lib.charts.metric_colors import metric_colors
+from lib.charts.style import QUIET, arm_dashes, line_width, metric_label
 from lib.curves import View
 from lib.formatting import slug
 from lib.study import Metric, Study, Task

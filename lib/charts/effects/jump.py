@@ -8,6 +8,7 @@ import polars as pl
 from lib.charts import axes, detach_rule, style, thinning
 from lib.charts.detach_rule import Rules
 from lib.charts.effects.shared import in_percent, point_at, step_range, step_tooltip
+from lib.charts.metric_colors import metric_colors
 from lib.charts.spec import ChartSpec, Size, layered
 from lib.charts.thinning import POINTS
 from lib.curves import View
@@ -51,7 +52,7 @@ def jump_chart(
     headroom = axes.HEADROOM if rules else 8
     y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, headroom, None)
     x = axes.step_axis(View(), (low, high))
-    color = style.metric_colors(study)[metric.key]
+    color = metric_colors(study)[metric.key]
     layers = [_raw_rows(rows, color, x, y), _fitted(thinning.round_for_screen(table), metric, color, x, y)]
     layers += detach_rule.rule_layers(rules, task, View(), (low, high), "jump")
     params = [point_at("run", "run_id", "rows")]

@@ -16,6 +16,7 @@ from lib.charts.effects.shared import (
     step_tooltip,
     zero_rule,
 )
+from lib.charts.metric_colors import metric_colors
 from lib.charts.spec import ChartSpec, Size, layered
 from lib.curves import View
 from lib.study import Metric, Study, Task
@@ -41,7 +42,7 @@ def pairs_chart(
     domain = step_range(table["step"])
     x = alt.X("step:Q", **axes.step_axis(View(), domain))
     y = change_axis(metric, "Detached - Control", axes.HEADROOM if rules else 8)
-    color, arms = style.metric_colors(study)[metric.key], style.arm_order(table["arm"].to_list())
+    color, arms = metric_colors(study)[metric.key], style.arm_order(table["arm"].to_list())
     dash = arm_dash(arms)
     base = alt.Chart(table)
     band = (

@@ -8,6 +8,7 @@ import polars as pl
 
 from lib.charts import axes, style, thinning
 from lib.charts.effects.shared import arm_dash, point_at
+from lib.charts.metric_colors import metric_colors
 from lib.charts.spec import ChartSpec, Size, layered
 from lib.study import Metric, Study, Task
 
@@ -33,7 +34,7 @@ def slope_chart(per_run: pl.DataFrame, study: Study, task: Task, metric: Metric,
     log = metric.scale == "log"
     bounds = axes.log_domain(long["value"].drop_nulls()) if log else None
     y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, 8, None)
-    color = style.metric_colors(study)[metric.key]
+    color = metric_colors(study)[metric.key]
     dash = arm_dash(arms, legend=False)
     place = alt.X("place:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelExpr="split(datum.label, '|')"))
     faint = alt.OpacityValue(0.4, condition={"param": "seed", "value": 1, "empty": False})

@@ -8,7 +8,8 @@ import numpy as np
 
 from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
-from lib.effects.compare.units import Pair, RunRows, Unit, Windows
+from lib.effects.compare.fork_pairs import Pair
+from lib.effects.compare.units import RunRows, Unit, Windows
 from lib.formatting import number, percent
 from lib.study import Metric
 

@@ -8,8 +8,9 @@ import numpy as np
 from lib.effects.compare import comparison as result
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion
+from lib.effects.compare.fork_pairs import Pair, fork_pairs
 from lib.effects.compare.jumps import jump, onset
-from lib.effects.compare.units import WHOLE, Pair, Rows, RunRows, Unit, Windows, fork_pairs, measure, run_rows, windows
+from lib.effects.compare.units import WHOLE, Rows, RunRows, Unit, Windows, measure, run_rows, windows
 from lib.runs import History, Treatment, arms_of
 from lib.study import Evidence, Metric, Study, Task
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from lib.runs import Drop, Run, config_differences, never_logged, runs_table, unusable_points
-from lib.runs.audit import run_warnings
+from lib.runs.runs_table import run_warnings
 from lib.study import DetachRule, Signal, Task
 from tests.support.frames import EVAL, LOSS, REWARD, manifest, series, study
 
