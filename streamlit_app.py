@@ -6,7 +6,6 @@ from pathlib import Path
 import streamlit as st
 
 from lib.app.session.current import keep_opened, open_chosen
-from lib.app.session.memory import spare_modules
 from lib.app.widgets import export, fetching, notices, pickers, share, view_settings
 
 ASSETS = Path(__file__).parent / "assets"
@@ -81,4 +80,3 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
             share.share(opened)
             export.export(opened.current)
 page.run()
-spare_modules()

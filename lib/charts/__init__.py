@@ -1,6 +1,6 @@
 """Frames to Vega-Lite charts. Nothing here computes an effect or a curve."""
 
-from lib.charts.curves.chart import FAMILIES, Background, Layout, curves_text, family_chart, family_metrics
+from lib.charts.curves.chart import Background, Layout, curves_text, family_chart, family_metrics
 from lib.charts.curves.grid import figure_title, grid
 from lib.charts.curves.tables import shown_range, split
 from lib.charts.detach_rule import detach_marks
@@ -16,7 +16,6 @@ from lib.charts.spec import ChartSpec
 from lib.charts.style import QUIET_ON, text_styles
 
 __all__ = [
-    "FAMILIES",
     "QUIET_ON",
     "Background",
     "ChartSpec",

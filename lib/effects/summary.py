@@ -10,7 +10,7 @@ import polars as pl
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN, SUPPORTED
 from lib.formatting import listing
-from lib.study import Metric, Study
+from lib.study import FAMILIES, Metric, Study
 
 Row = Mapping[str, Any]
 
@@ -28,7 +28,6 @@ _BASES = {
     "none": "Without a comparison",
 }
 _DESIGNS_OF_EFFECTS = ("fork", "did", "onset")
-_FAMILIES = ("reward", "loss")
 _EFFECT, _JUMP = ("raised", "lowered"), ("jumped up", "jumped down")
 
 
@@ -49,7 +48,7 @@ def summary(effects: pl.DataFrame, study: Study) -> tuple[FamilySummary, ...]:
     effects : columns of `lib.effects.effects_table.EFFECTS`, judged.
     """
     rows = effects.filter(pl.col("task") != ALL_TASKS).to_dicts()
-    families = {family: [r for r in rows if study.metric(r["metric"]).family == family] for family in _FAMILIES}
+    families = {family: [r for r in rows if study.metric(r["metric"]).family == family] for family in FAMILIES}
     return tuple(
         FamilySummary(family, _verdict(rows), " ".join(_sentences(rows, study, family)))
         for family, rows in families.items()

@@ -6,16 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
-from altair.utils import schemapi
 
 from lib import charts
-from lib.charts import FAMILIES, ChartSpec, Layout, detach_marks, family_metrics
+from lib.charts import ChartSpec, Layout, detach_marks, family_metrics
 from lib.curves import COLUMNS, View
 from lib.effects import TaskAnalysis
 from lib.formatting import listing, slug
 from lib.report.figure_data import FigureData
 from lib.runs import of_task
-from lib.study import CONTROL, Metric, Study, Task
+from lib.study import CONTROL, FAMILIES, Metric, Study, Task
 
 GRID_NAME, GRID_STEM = "Grid of all tasks", "combined_ablation"
 #: What a row of a figure's numbers is: a curve's, a run's own, the same before smoothing, or a baseline's.
@@ -49,9 +48,7 @@ class Figure:
 
     def chart(self, **options: Any) -> ChartSpec:
         """The chart with these options of its kind; without any, it fills its container and has no title."""
-        # The tests of chart functions check every part against Altair's schema. Here that takes half of all the time.
-        with schemapi.debug_mode(False):
-            return replace(self.draw(**options), description=self.description)
+        return replace(self.draw(**options), description=self.description)
 
     @cached_property
     def page_chart(self) -> ChartSpec:

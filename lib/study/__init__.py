@@ -2,13 +2,26 @@
 
 from lib.study.edits import task_messages, text_message, with_edits
 from lib.study.errors import InputError, StudyError
-from lib.study.model import CONTROL, DETACHED, Baseline, DetachRule, Evidence, Metric, Signal, Source, Study, Task
+from lib.study.model import (
+    CONTROL,
+    DETACHED,
+    FAMILIES,
+    Baseline,
+    DetachRule,
+    Evidence,
+    Metric,
+    Signal,
+    Source,
+    Study,
+    Task,
+)
 from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
 from lib.study.toml import STUDIES, load_study, parse_study, shipped_studies, to_toml
 
 __all__ = [
     "CONTROL",
     "DETACHED",
+    "FAMILIES",
     "STUDIES",
     "Baseline",
     "DetachRule",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -23,12 +23,16 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Color = Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6})?$")]
 
 
+Family = Literal["reward", "loss"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+
 @dataclass(frozen=True, config=STRICT)
 class Metric:
     """A logged key with its label, family, expected direction and scale."""
 
     key: Name
-    family: Literal["reward", "loss"]
+    family: Family
     expect: Literal["increase", "decrease"]
     label: str = ""
     scale: Literal["linear", "log"] = "linear"

@@ -9,9 +9,8 @@ from lib.app.session import widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import cards, page_frame
 from lib.app.widgets import charts as charts_widgets
-from lib.charts import FAMILIES
 from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
-from lib.study import Study, Task
+from lib.study import FAMILIES, Study, Task
 
 _COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
     **cards.VERDICT_COLORS,

@@ -25,7 +25,6 @@ from lib.curves import View
 from lib.formatting import number, scientific
 from lib.study import Metric, Study, Task
 
-FAMILIES = ("reward", "loss")
 #: Series of a family in whose strip a chart's height is not spent.
 FEW = 6
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.

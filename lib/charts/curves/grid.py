@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import polars as pl
 
-from lib.charts.curves.chart import FAMILIES, STACKED, Background, Layout, family_chart, family_metrics
+from lib.charts.curves.chart import STACKED, Background, Layout, family_chart, family_metrics
 from lib.charts.detach_rule import Rules
 from lib.charts.spec import ChartSpec, concatenated
 from lib.charts.style import family_title
 from lib.curves import View
 from lib.formatting import listing
-from lib.study import Study, Task
+from lib.study import FAMILIES, Study, Task
 
 #: Channels with scales that each cell of a grid has for itself.
 CHANNELS = ("color", "stroke", "strokeWidth", "strokeDash", "opacity")
