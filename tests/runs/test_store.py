@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from lib.runs import (
@@ -219,3 +220,12 @@ def test_the_salt_is_made_once(monkeypatch):
     first = store._salt(store_root())
     assert len(first) == 32 and store._salt(store_root()) == first
     assert [f.name for f in store_root().iterdir()] == ["salt"]
+
+
+def test_a_stored_file_without_a_checksum_is_not_read(tmp_path):
+    run = write_run(tmp_path, Run("a"), [])
+    table = pq.read_table(tmp_path / run.file)
+    meta = {k: v for k, v in pq.read_metadata(tmp_path / run.file).metadata.items() if k not in {b"crc32", b"layout"}}
+    pq.write_table(table.replace_schema_metadata(meta), tmp_path / run.file)
+    with pytest.raises(StoreError, match="damaged"):
+        read_run(tmp_path / run.file)
