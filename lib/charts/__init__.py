@@ -14,34 +14,3 @@ from lib.charts.effects.slope import slope_chart, slope_text
 from lib.charts.run_colors import Coloring, color_keys, coloring
 from lib.charts.spec import ChartSpec
 from lib.charts.style import QUIET_ON, text_styles
-
-__all__ = [
-    "QUIET_ON",
-    "Background",
-    "ChartSpec",
-    "Coloring",
-    "Layout",
-    "color_keys",
-    "coloring",
-    "curves_text",
-    "detach_marks",
-    "event_time_chart",
-    "family_chart",
-    "family_metrics",
-    "figure_title",
-    "forest_chart",
-    "forest_text",
-    "grid",
-    "jump_chart",
-    "pairs_chart",
-    "placebo_chart",
-    "placebo_text",
-    "quadrant_chart",
-    "quadrant_points",
-    "quadrant_text",
-    "shown_range",
-    "slope_chart",
-    "slope_text",
-    "split",
-    "text_styles",
-]

@@ -20,27 +20,3 @@ from lib.curves.study_curves import (
 )
 from lib.curves.view_settings import Axis, View
 from lib.curves.wall_time import Clocks, notes
-
-__all__ = [
-    "BASELINES",
-    "COLUMNS",
-    "Axis",
-    "BaselineError",
-    "Clocks",
-    "View",
-    "aggregate",
-    "baseline_curve",
-    "curves",
-    "notes",
-    "read_baseline",
-    "run_curves",
-    "seed_groups",
-    "study_baselines",
-    "study_curves",
-    "study_raw",
-    "study_seeds",
-    "task_baselines",
-    "task_bins",
-    "task_clocks",
-    "task_curves",
-]

@@ -5,27 +5,3 @@ from lib.discover.find_keys import OPTIONAL, RATIO, STEP, TASK, Choices, Finding
 from lib.discover.inspection import inspect_bundle, inspect_folder, inspect_server, server_at, study_at
 from lib.discover.key_names import Suggestion, preselected
 from lib.discover.propose import Proposal, arms, preview, propose, suggestions
-
-__all__ = [
-    "OPTIONAL",
-    "RATIO",
-    "STEP",
-    "TASK",
-    "Choices",
-    "Finding",
-    "Inspection",
-    "Proposal",
-    "Suggestion",
-    "arms",
-    "find_keys",
-    "inspect_bundle",
-    "inspect_folder",
-    "inspect_server",
-    "parse_address",
-    "preselected",
-    "preview",
-    "propose",
-    "server_at",
-    "study_at",
-    "suggestions",
-]

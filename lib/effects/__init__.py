@@ -6,19 +6,3 @@ from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.detail_table import effects_detail
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
 from lib.effects.summary import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
-
-__all__ = [
-    "ALL_TASKS",
-    "DESCRIPTIVE",
-    "MIXED",
-    "PARTLY",
-    "PARTLY_NOT",
-    "Check",
-    "StudyAnalysis",
-    "TaskAnalysis",
-    "analyse",
-    "checklist",
-    "claim",
-    "effects_detail",
-    "summary",
-]

@@ -22,38 +22,3 @@ from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_l
 from lib.report.render import FORMATS, MIME, render
 from lib.report.results import Results, study_results
 from lib.report.write import TABLES, check_folder, table, write_report
-
-__all__ = [
-    "FORMATS",
-    "GRID_STEM",
-    "JUMP",
-    "MIME",
-    "PAIRS",
-    "PRESETS",
-    "PRETENDED",
-    "SEEDS",
-    "TABLES",
-    "Figure",
-    "FigureData",
-    "Results",
-    "bibtex",
-    "check_folder",
-    "citation",
-    "claims_figure",
-    "curve_figure",
-    "curve_names",
-    "event_figure",
-    "figure_data",
-    "figure_of_stem",
-    "footer_text",
-    "metric_figures",
-    "quadrant_figure",
-    "render",
-    "report_page",
-    "sidecar",
-    "study_results",
-    "table",
-    "view_link",
-    "with_font",
-    "write_report",
-]

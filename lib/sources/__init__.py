@@ -10,30 +10,3 @@ from lib.sources.cloud.parquet import STEP
 from lib.sources.fetch import fetch
 from lib.sources.request import Progress, Request, SourceError, Unreachable, tasks_of
 from lib.sources.wandb_log import Log, log_files, read_log
-
-__all__ = [
-    "DEFAULT_SERVER",
-    "STEP",
-    "Client",
-    "Deadline",
-    "Failed",
-    "HttpClient",
-    "Log",
-    "MemoryBudget",
-    "Progress",
-    "Request",
-    "RunPath",
-    "SourceError",
-    "Stopped",
-    "Unreachable",
-    "bundled_study",
-    "fetch",
-    "log_files",
-    "read_history",
-    "read_log",
-    "resolve_key",
-    "server_of",
-    "stored",
-    "tasks_of",
-    "write_bundle",
-]

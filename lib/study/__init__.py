@@ -17,31 +17,3 @@ from lib.study.model import (
 )
 from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
 from lib.study.toml import STUDIES, load_study, parse_study, shipped_studies, to_toml
-
-__all__ = [
-    "CONTROL",
-    "DETACHED",
-    "FAMILIES",
-    "STUDIES",
-    "Baseline",
-    "DetachRule",
-    "Evidence",
-    "InputError",
-    "Metric",
-    "Signal",
-    "Source",
-    "Study",
-    "StudyError",
-    "Task",
-    "load_study",
-    "parse_study",
-    "shipped_studies",
-    "task_messages",
-    "text_message",
-    "to_toml",
-    "with_absolute_paths",
-    "with_baselines",
-    "with_edits",
-    "with_source",
-    "without_folders",
-]
