@@ -3,7 +3,7 @@
 # make test         every test; those that drive a browser are skipped where there is no Chromium
 # make lint types   ruff and the import layers; mypy
 # make screenshots  every page, light and dark, into assets/
-# make benchmarks   the measurements that README quotes
+# make benchmarks   the measurements that docs/ quotes
 #
 # Nothing but make and Python 3.11 or newer is needed; another Python: make run PYTHON=python3.12
 # To reach the app from another machine: make run ADDRESS=0.0.0.0 PORT=8501
@@ -77,4 +77,4 @@ benchmarks: $(VENV)/dev.stamp
 	done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/artifacts
+	rm -rf $(VENV) .import_linter_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/artifacts

@@ -48,8 +48,8 @@ def listing(names: Iterable[str], last: str = "and") -> str:
 
 
 def slug(text: str, keep: str = "") -> str:
-    """A text as a name in charts and of figures: all but letters, digits and the characters of `keep` become `_`."""
-    return re.sub(rf"[^\w{re.escape(keep)}]+", "_", text)
+    """A text as a name in charts and of figures: each but letters, digits and the characters of `keep` is `_`."""
+    return re.sub(rf"[^\w{re.escape(keep)}]", "_", text)
 
 
 def file_name(text: str) -> str:

@@ -44,7 +44,7 @@ def test_names_are_listed_as_in_a_sentence():
 
 
 def test_names_in_charts_keep_the_letters_of_every_alphabet():
-    assert slug("walker:walk / état.1") == "walker_walk_état_1"
+    assert slug("walker:walk / état.1") == "walker_walk___état_1"
     assert slug("walker:walk.1-2", keep=".") == "walker_walk.1_2"
 
 

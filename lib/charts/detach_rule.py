@@ -36,7 +36,7 @@ Rules = Sequence[DetachMark]
 
 
 def detach_marks(treated: Sequence[Treatment], clocks: Clocks | None = None) -> tuple[DetachMark, ...]:
-    """The marks of one task's treatments: one a distinct detach step, by step.
+    """The marks of one task's treatments: one per distinct detach step, by step.
 
     Runs that agree on the step share a mark; its source joins what they say, a disagreeing signal included, and its
     place in wall time, which `clocks` know, is the mean over those that passed it.

@@ -135,7 +135,7 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
 def jump_fit_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
     """The two local lines of every detached run's jump, as points to draw; columns as `FITS`.
 
-    `jump` is b2 (log metrics: the ratio minus 1) and `rows` the rows of that side. Runs with too few rows a side are
+    `jump` is b2 (log metrics: the ratio minus 1) and `rows` the rows of that side. Runs with too few rows on a side are
     not in it.
     """
     rows: list[tuple[Any, ...]] = []

@@ -21,7 +21,7 @@ from lib.study import Metric
 #: - `unpaired`: a run without a fork pair, where pairs are compared;
 #: - `sensitivity`: another look at the same question (ANCOVA, label permutation, sign-flip, the pairs taken as
 #:   unpaired, labels within tasks), never the headline; a refused one has its floor and the reason in `note`;
-#: - `jump`: b2 of one detached run, `n` the fewer of its rows a side;
+#: - `jump`: b2 of one detached run, `n` the fewer of its rows on a side;
 #: - `placebo`: the mean jump at a `real` or `pretended` step;
 #: - `gap`: `before`, `after` and `change` of the train-to-validation gap, `metric` naming both.
 #:

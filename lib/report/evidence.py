@@ -43,7 +43,7 @@ def overview(results: Results) -> Iterator[Drawing]:
 
 
 def evidence(results: Results) -> Iterator[TaskEvidence]:
-    """What the Detach effect page draws of each task in the declared windows, in `ENOUGH` bytes or a little more."""
+    """What the Detach effect page draws of each task in the declared windows, in about `ENOUGH` bytes."""
     budget = ENOUGH
     for analysis in results.analysis.tasks:
         drawings: dict[str, tuple[Drawing, ...]] = {}

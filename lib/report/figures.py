@@ -17,8 +17,6 @@ from lib.runs import of_task
 from lib.study import CONTROL, FAMILIES, Metric, Study, Task
 
 GRID_NAME, GRID_STEM = "Grid of all tasks", "combined_ablation"
-#: What a row of a figure's numbers is: a curve's, a run's own, the same before smoothing, or a baseline's.
-KINDS = ("curve", "seed", "raw", "baseline")
 #: Names of the figures behind one metric's effects; several arms have a figure of pretended detach steps each.
 SEEDS, PAIRS, JUMP, PRETENDED = (
     "Seed by seed",
@@ -146,8 +144,9 @@ def _plotted(data: FigureData, plots: Sequence[tuple[Task, Sequence[str]]]) -> p
 
     Returns
     -------
-    Columns of `lib.curves.COLUMNS` (a run's value as its mean, with n 1), then `drawn` (one of `KINDS`), `run_id` of a
-    run and `label` of a baseline; within the range of x that the figure shows of each task.
+    Columns of `lib.curves.COLUMNS` (a run's value as its mean, with n 1), then `drawn` (`curve`, a run's own `seed`,
+    the same `raw` before smoothing, or `baseline`), `run_id` of a run and `label` of a baseline; within the range of x
+    that the figure shows of each task.
     """
     in_plots, in_range = pl.lit(False), pl.lit(True)
     for task, families in plots:

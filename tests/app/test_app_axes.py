@@ -96,7 +96,7 @@ def test_points_before_smoothing():
     at = visit("rewards", raw="true", smooth="false")
     assert "raw" not in charts(at)[0].layers
     assert at.sidebar.toggle(key="raw").disabled
-    assert at.sidebar.toggle(key="raw").help.startswith("Each run before smoothing, one value a bin")
+    assert at.sidebar.toggle(key="raw").help.startswith("Each run before smoothing, one value per bin")
     assert "raw" not in charts(visit("losses", raw="true"))[0].layers
 
 

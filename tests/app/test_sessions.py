@@ -1,5 +1,6 @@
 """Two sessions: what is computed of the shipped bundle serves both, and nothing of one visitor's reaches the other."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.app.session import cached_results
 from lib.sources import bundled_study, fetch, write_bundle
-from lib.study import Baseline, Study, load_study, with_edits
+from lib.study import Baseline, Study, load_study, to_toml, with_edits
 from tests.support.app_kit import charts, fill, fine, go, server_state, visit, visitor  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -170,3 +171,51 @@ def test_runs_that_a_key_fetched_stay_in_its_session(demo, monkeypatch):
         at = visit("overview", study="detach_encoder")
         assert charts(at) == []
         assert "Nothing of **Detach Encoder Ablation** is stored yet" in at.info[0].value
+
+
+def runs_script():
+    """Write how many runs of how many tasks the study called demo has."""
+    import streamlit as st
+
+    from lib.app.session.fetching import fetch_result
+    from lib.app.session.studies import study_named
+
+    manifest = fetch_result(study_named("demo")).manifest
+    st.write(f"{len(manifest.runs)} runs, {len({task for run in manifest.runs for task in run.tasks})} tasks")
+
+
+def runs_of_demo(monkeypatch, name: str) -> str:
+    visitor(monkeypatch, name)
+    return fine(AppTest.from_function(runs_script, default_timeout=30).run()).markdown[0].value
+
+
+@pytest.fixture
+def studies(monkeypatch, tmp_path) -> Path:
+    """A folder of shipped studies that holds the demo."""
+    study = load_study("demo")
+    text = to_toml(replace(study, source=replace(study.source, path=str(study.source_path))))
+    (tmp_path / "demo.toml").write_text(text)
+    for module in ("lib.study.toml", "lib.app.session.access", "lib.app.session.fetching"):
+        monkeypatch.setattr(sys.modules[module], "STUDIES", tmp_path)
+    return tmp_path
+
+
+def test_a_shipped_study_that_changes_is_read_anew(studies, monkeypatch):
+    assert runs_of_demo(monkeypatch, "first") == "32 runs, 3 tasks"
+    study = load_study("demo")
+    (studies / "demo.toml").write_text(to_toml(replace(study, tasks=study.tasks[:1])))
+    assert runs_of_demo(monkeypatch, "second") == "12 runs, 1 tasks"
+
+
+def test_a_file_that_could_not_be_read_once_is_not_left_out_for_all(studies, monkeypatch):
+    read = Path.read_bytes
+
+    def fails_on_one_run(path: Path) -> bytes:
+        if path.name == "acro0001-s1-control.parquet":
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", fails_on_one_run)
+        assert runs_of_demo(monkeypatch, "first") == "31 runs, 3 tasks"
+    assert runs_of_demo(monkeypatch, "second") == "32 runs, 3 tasks"

@@ -11,7 +11,7 @@ from lib.app.session.job import FetchResult, Job, StudyFetches
 from lib.app.session.state import session_state
 from lib.runs import Manifest, Usage, usage
 from lib.sources import Request, fetch, server_of, stored
-from lib.study import Study, StudyError
+from lib.study import STUDIES, Study, StudyError
 
 DEADLINE = 60
 
@@ -74,7 +74,11 @@ def fetch_result(study: Study) -> FetchResult | None:
     if not may_name_paths(study):
         raise StudyError(NO_PATHS)
     if is_public(study):
-        return _public_result(study.name, file_stamp(study.source_path / "manifest.json", study.source_path))
+        files = STUDIES / f"{study.name}.toml", study.source_path / "manifest.json", study.source_path
+        result = _public_result(study.name, file_stamp(*files))
+        # A run that could not be read is read again by every session, and by its button.
+        if result.manifest.whole:
+            return result
     key = key_for(study)
     fetches = _fetches(study, key)
     job = fetches.job

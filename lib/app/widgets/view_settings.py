@@ -17,7 +17,7 @@ _AXES = {
     "wall time": "wall",
 }
 _EXACT_HELP = "Exact-step grouping and point-wise smoothing, to check a figure of the original notebook."
-_RAW_HELP = "Each run before smoothing, one value a bin: means of what was logged there."
+_RAW_HELP = "Each run before smoothing, one value per bin: means of what was logged there."
 _COLOR_HELP = "Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ."
 _OUT_HELP = "Left out of every chart, table and export. The Runs page tells them apart."
 _RANGE_HELP = (

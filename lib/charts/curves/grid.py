@@ -1,6 +1,6 @@
 """Every task and family in one figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import altair as alt
 import polars as pl
@@ -15,6 +15,8 @@ from lib.study import FAMILIES, Study, Task
 
 #: Channels with scales that each cell of a grid has for itself.
 CHANNELS = ("color", "stroke", "strokeWidth", "strokeDash", "opacity")
+#: Width and height of a cell's plot, in pixels.
+CELL = (430, 300)
 
 
 def grid(
@@ -24,9 +26,6 @@ def grid(
     view: View,
     rules: Mapping[str, Rules],
     backgrounds: Mapping[str, Background] | None = None,
-    families: Sequence[str] = FAMILIES,
-    width: int = 430,
-    height: int = 300,
 ) -> ChartSpec:
     """Every task and family in one figure, a row per task, under the study's title: the `combined_ablation` figure.
 
@@ -35,16 +34,15 @@ def grid(
     Parameters
     ----------
     rules, backgrounds : the detach marks, and what lies behind the means, by task key.
-    width, height : of one cell, in pixels.
     """
     backgrounds = backgrounds or {}
     rows = []
     for task in study.tasks:
-        logged = [family for family in families if family_metrics(curves, study, task, family)]
+        logged = [family for family in FAMILIES if family_metrics(curves, study, task, family)]
         rows.append([
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), background=backgrounds.get(task.key),
-                layout=Layout(width, height, figure_title(curves, study, task, family), interactive=False, cell=True),
+                layout=Layout(*CELL, figure_title(curves, study, task, family), interactive=False, cell=True),
             )
             for family in logged
         ])  # fmt: skip
