@@ -217,12 +217,15 @@ def peak_of_this_process() -> float:
 @contextmanager
 def fresh_store() -> Iterator[None]:
     """An empty store for a while."""
-    before = os.environ.get("DETACH_STORE")
+    before = os.environ.pop("DETACH_STORE", None)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DETACH_STORE"] = folder
-        yield
-    if before is not None:
-        os.environ["DETACH_STORE"] = before
+        try:
+            yield
+        finally:
+            del os.environ["DETACH_STORE"]
+            if before is not None:
+                os.environ["DETACH_STORE"] = before
 
 
 def fetch_all(url: str, metrics: tuple[str, ...] = NAMED) -> None:

@@ -136,20 +136,23 @@ def read_extra(path: Path) -> tuple[Run, dict[str, str]]:
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether a run's file, of which this is the content, is what was written.
-
-    Bundles of the first version hold files that have neither a checksum nor a layout: their manifest vouches for them.
-    """
+    """Whether a run's file, of which this is the content, is what was written."""
     try:
-        meta = pl.read_parquet_metadata(io.BytesIO(content))
-        return not ({_CHECKSUM, LAYOUT} & meta.keys()) or bool(_verified_metadata(content))
+        _verified_metadata(content)
     except _DAMAGE:
         return False
+    return True
 
 
 def _verified_metadata(content: bytes) -> dict[str, str]:
-    """The metadata of a file; one of `_DAMAGE` where it has no checksum or not that of its content."""
+    """The metadata of a file; one of `_DAMAGE` where it is not what was written.
+
+    Files of the first version have neither a checksum nor a layout, only the checksums of Parquet's pages.
+    """
     meta = pl.read_parquet_metadata(io.BytesIO(content))
+    if not {_CHECKSUM, LAYOUT} & meta.keys():
+        pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True).read()
+        return meta
     checksum = meta[_CHECKSUM].encode()
     if _checksum(content, content.rindex(checksum)) != checksum:
         raise ValueError("checksum")

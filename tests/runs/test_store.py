@@ -222,10 +222,15 @@ def test_the_salt_is_made_once(monkeypatch):
     assert [f.name for f in store_root().iterdir()] == ["salt"]
 
 
-def test_a_stored_file_without_a_checksum_is_not_read(tmp_path):
-    run = write_run(tmp_path, Run("a"), [])
-    table = pq.read_table(tmp_path / run.file)
-    meta = {k: v for k, v in pq.read_metadata(tmp_path / run.file).metadata.items() if k not in {b"crc32", b"layout"}}
-    pq.write_table(table.replace_schema_metadata(meta), tmp_path / run.file)
+def test_a_file_of_the_first_version_is_verified_by_the_checksums_of_its_pages(tmp_path):
+    run = write_run(tmp_path, Run("a"), history())
+    path = tmp_path / run.file
+    meta = {k: v for k, v in pq.read_metadata(path).metadata.items() if k not in {b"crc32", b"layout"}}
+    rows = pq.read_table(path).replace_schema_metadata(meta)
+    pq.write_table(rows, path, write_page_checksum=True, use_dictionary=False, compression=None)
+    assert read_run(path).id == "a"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
     with pytest.raises(StoreError, match="damaged"):
-        read_run(tmp_path / run.file)
+        read_run(path)

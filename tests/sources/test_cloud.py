@@ -1,12 +1,15 @@
-"""The W&B source through the real client against the loopback server: what is listed, brought, kept and said."""
+"""The W&B source against the loopback server: what is listed, fetched, kept and said."""
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
+import wandb
 
-from lib.runs import Drop
+from lib.runs import Drop, points_of, write_run
 from lib.sources import Progress, Request, SourceError, Unreachable, fetch, resolve_key, server_of, stored
 from tests.support.cloud_kit import PLACE, TASK, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, FakeRun, WandbServer
@@ -356,3 +359,24 @@ def test_a_run_whose_id_is_no_file_name_is_kept_apart(server):
     server.add(PLACE, walk("a.b"), FakeRun("a:b", rows=rows(0, 2), config={"task": "walk"}, sweep="s1"))
     manifest = bring(study(server))
     assert len({run.file for run in manifest.runs}) == 2 and len(points(manifest, "a:b")) == 3
+
+
+def test_a_finished_run_stored_by_an_earlier_version_is_not_read_again(server):
+    server.add(PLACE, walk("a"))
+    before = bring(study(server))
+    (stored,) = before.runs
+    rows = points_of(before.history().lazy().collect())
+    write_run(Path(before.folder), replace(stored, stamp=""), rows, {"stamp": stored.stamp})
+    asked = server.count("RunParquetHistory")
+    assert points(bring(study(server)), "a") == points(before, "a")
+    assert server.count("RunParquetHistory") == asked
+
+
+def test_the_wandb_client_lists_the_same_runs(server):
+    server.add(PLACE, walk("a"), walk("b", rows(5, 7), state="crashed", group="g", config={"task": "walk", "lr": 0.1}))
+    api = wandb.Api(api_key=KEY, overrides={"base_url": server.url})
+    listed = list(api.runs(PLACE, filters={"sweep": "s1"}, order="+created_at", lazy=False))
+    runs = bring(study(server)).runs
+    assert [(run.id, run.name, run.state, run.group or None, run.config, run.sweep_id) for run in runs] == [
+        (run.id, run.name, run.state, run.group or None, run.config, run.sweep_name) for run in listed
+    ]

@@ -225,6 +225,18 @@ def test_whatever_ends_a_runs_thread_is_that_runs_problem(server, monkeypatch):
     assert len(points(manifest, "c")) == 10
 
 
+def test_waiting_for_a_processor_does_not_count_as_the_servers_time(server, monkeypatch):
+    normalise = run.normalise
+
+    def slow(*args):
+        time.sleep(0.5)
+        return normalise(*args)
+
+    server.add(PLACE, *(walk(f"r{i}") for i in range(8)))
+    monkeypatch.setattr(run, "normalise", slow)
+    assert bring(study(server), deadline=1.0).problems == ()
+
+
 SCRIPT = """
     import sys, threading
     from contextlib import suppress
@@ -267,3 +279,37 @@ def test_a_program_ends_well_while_arrow_waits_for_a_server(server):
     _, errors = process.communicate("\n", timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert time.monotonic() - start < 4
+
+
+GIVES_UP = """
+    import sys
+    from contextlib import suppress
+    from lib.sources import Deadline, Failed, HttpClient
+    from lib.sources.cloud.parquet import ExportPart, RemoteFile
+
+    server, url = sys.argv[1:]
+    part = ExportPart(RemoteFile(HttpClient(server, "key", 8), url, Deadline(5.0)))
+    part.select(["k03", "k11", "k17", "k22"], None)
+    print("open", flush=True)
+    sys.stdin.readline()
+    with suppress(Failed):
+        part.read()
+    part.close()
+"""
+
+
+def test_a_program_ends_well_after_one_of_several_ranges_failed(server):
+    server.add(PLACE, walk("a", [], parts=[by_arrow(wide(150), row_group_size=ROWS // 4)]))
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(GIVES_UP), server.url, url_of(server)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout.readline() == "open\n"
+    server.faults = [Fault("refuse", "GET"), Fault("silence", "GET", times=9)]
+    _, errors = process.communicate("\n", timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert server.faults[0].times == 0 and server.faults[1].times < 9

@@ -53,7 +53,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     cancelled = lambda: stop.is_set() or request.cancelled()  # noqa: E731
     source = study.source
     request.progress(Progress(0, 0, f"Asking {server} for the runs"))
-    http = HttpClient(server, request.key, WORKERS)
+    http = HttpClient(server, request.key, 4 * WORKERS)
     try:
         runs = _list_runs(study, Client(http, source.entity, source.project, Deadline(request.deadline, cancelled)))
         base = _folder(study, server, request.key)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -76,6 +76,8 @@ class HttpClient:
         self._session = requests.Session()
         # No login of ~/.netrc goes anywhere; the proxies and certificates of the environment come by `_environment`.
         self._session.trust_env = False
+        self._environment = cache(_environment)
+        self._is_private = cache(_is_private)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=connections))
 
@@ -161,13 +163,13 @@ class HttpClient:
             raise Failed("the server named an export that is no web address") from None
         if parts.scheme not in {"http", "https"} or not host:
             raise Failed("the server named an export that is no web address")
-        if self._is_public and _is_private(host):
+        if self._is_public and self._is_private(host):
             raise Failed("the server named an export inside a private network")
         return address
 
     @cached_property
     def _is_public(self) -> bool:
-        return not _is_private(urlsplit(self.server).hostname or "")
+        return not self._is_private(urlsplit(self.server).hostname or "")
 
     @contextmanager
     def _answer(
@@ -182,13 +184,12 @@ class HttpClient:
             data=body,
             timeout=deadline.timeout,
             allow_redirects=False,
-            **_environment(f"{parts.scheme}://{parts.netloc}") | {"stream": True},
+            **self._environment(f"{parts.scheme}://{parts.netloc}") | {"stream": True},
         )
         with response:
             yield response
 
 
-@lru_cache(64)
 def _environment(host: str) -> dict[str, Any]:
     """The proxies and certificates that `requests` finds for the user."""
     return dict(requests.Session().merge_environment_settings(host, {}, None, None, None))

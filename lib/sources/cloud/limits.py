@@ -50,10 +50,14 @@ class Deadline:
         self.seconds, self._cancelled = seconds, cancelled
         self._end = time.monotonic() + seconds
 
-    def check(self) -> None:
-        """Raise `Stopped` or `Expired` where there is no sense in going on."""
+    def check_wanted(self) -> None:
+        """Raise `Stopped` where nobody waits any more."""
         if program_ends.is_set() or self._cancelled():
             raise Stopped
+
+    def check(self) -> None:
+        """Raise `Stopped` or `Expired` where there is no sense in going on."""
+        self.check_wanted()
         if time.monotonic() > self._end:
             raise Expired(f"it took longer than {self.seconds:g} s")
 

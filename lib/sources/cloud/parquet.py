@@ -62,7 +62,9 @@ class RemoteFile(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes | memoryview:  # noqa: D102
         start = self.tell()
         stop = self.size if size is None or size < 0 else min(start + size, self.size)
-        data = self._bytes(start, stop) if start < stop else b""
+        # Arrow may have given up on a file of which its other threads still read ranges.
+        with _counted():
+            data = self._bytes(start, stop) if start < stop else b""
         self._position.value = start + len(data)
         return data
 
@@ -157,21 +159,28 @@ def _format() -> Any:
     return ds.ParquetFileFormat()
 
 
-#: One entry per call of Arrow that may read a remote file.
+#: One entry per read of a remote file, and per call of Arrow that may read one.
 _active: list[object] = []
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    entry = object()
+    _active.append(entry)
+    try:
+        yield
+    finally:
+        _active.remove(entry)
 
 
 @contextmanager
 def _arrow_reads() -> Iterator[None]:
     """What a broken file makes Arrow say, in our words: its own may hold whatever the file does."""
-    entry = object()
-    _active.append(entry)
     try:
-        yield
+        with _counted():
+            yield
     except (pa.ArrowException, OSError):
         raise Failed("an export is damaged") from None
-    finally:
-        _active.remove(entry)
 
 
 @atexit.register

@@ -58,7 +58,8 @@ class RunStore:
             stored, extra = read_extra(path)
         except StoreError:
             return None, "", "its stored file was damaged and has been fetched anew"
-        return stored, extra.get(_RAW, ""), ""
+        # Files of earlier versions keep the stamp beside the run.
+        return replace(stored, stamp=stored.stamp or extra.get("stamp", "")), extra.get(_RAW, ""), ""
 
     def without_fetch(self, run: Run) -> Run:
         """A listed run with what the store has of its history."""
@@ -149,7 +150,7 @@ class RunUpdate:
             warnings += ("the run has no history",)
         elif not any(p.metric in self.store.study.history_keys for p in points):
             warnings += ("the run logged none of the study's metrics",)
-        self.deadline.check()
+        self.deadline.check_wanted()
         token = "" if self.run.state in ENDED else secrets.token_hex(8)
         raw = self._stage_raw_rows(history, token)
         written = self._stage(points, drops, keys, warnings, token)
@@ -184,7 +185,7 @@ class RunUpdate:
         steps = pl.concat([pl.Series("step", [], dtype=pl.Int64), *(p.frame["step"] for p in new)])
         bare = [p.frame.filter(~pl.col("step").is_in(steps.implode())) for p in old if p.metric is None]
         points += [Points(None, frame) for frame in bare if len(frame)]
-        self.deadline.check()
+        self.deadline.check_wanted()
         return self._stage(points, (*stored.drops, *drops), (*stored.fetched, *missing), stored.warnings)
 
     # ---- a run that goes on --------------------------------------------------------------------------------------
