@@ -224,12 +224,10 @@ def test_an_error_of_the_server_shows_no_part_of_the_key_even_where_it_is_cut(se
 
 
 def test_a_proxy_of_the_environment_is_asked_for_whole_addresses(server, client, monkeypatch):
-    http._environment.cache_clear()
     monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.setenv("no_proxy", "")
     assert read(client, "http://bucket.example.com/file")
     assert server.requests[-1][0] == "http://bucket.example.com/file"
-    http._environment.cache_clear()
 
 
 def test_a_server_may_take_a_third_of_the_deadline_to_answer():
