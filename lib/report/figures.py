@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import polars as pl
+from altair.utils import schemapi
 
 from lib import charts
 from lib.charts import ChartSpec, Layout, detach_marks, family_metrics
@@ -16,6 +18,7 @@ from lib.report.figure_data import FigureData
 from lib.runs import of_task
 from lib.study import CONTROL, FAMILIES, Metric, Study, Task
 
+_BUILDING = Lock()
 GRID_NAME, GRID_STEM = "Grid of all tasks", "combined_ablation"
 #: Names of the figures behind one metric's effects; several arms have a figure of pretended detach steps each.
 SEEDS, PAIRS, JUMP, PRETENDED = (
@@ -46,7 +49,10 @@ class Figure:
 
     def chart(self, **options: Any) -> ChartSpec:
         """The chart with these options of its kind; without any, it fills its container and has no title."""
-        return replace(self.draw(**options), description=self.description)
+        # Tests check every chart against Altair's schema; here that takes 40% of the time. Altair's switch is one for all
+        # threads, so one thread at a time turns it.
+        with _BUILDING, schemapi.debug_mode(False):
+            return replace(self.draw(**options), description=self.description)
 
     @cached_property
     def page_chart(self) -> ChartSpec:

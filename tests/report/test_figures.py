@@ -3,17 +3,21 @@
 import json
 import re
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import altair as alt
 import polars as pl
 import pytest
+from altair.utils import schemapi
 
 from lib.charts import grid
 from lib.charts.detach_rule import DetachMark
+from lib.charts.spec import layered
 from lib.charts.style import QUIET_ON, RULE_ON
 from lib.curves import View
 from lib.report import FORMATS, GRID_STEM, PRESETS, FigureData, figure_of_stem, footer_text, render, sidecar, with_font
-from lib.report.figures import file_stem, study_figures
+from lib.report.figures import Figure, file_stem, study_figures
 from lib.runs import Manifest, Run
 from tests.support.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, marks, plotted
 from tests.support.pdf import read_with
@@ -213,3 +217,13 @@ def test_a_figure_of_what_nobody_logged_has_axes_and_no_curve(stem):
     text = render(figure.file_chart, "svg").decode()
     assert "Cartpole Swingup" in text
     assert marks(text, "line") == []
+
+
+def test_threads_that_draw_leave_altairs_checks_as_they_were():
+    figure = Figure(
+        "a", "a", "", "", "", pl.DataFrame, lambda: layered([alt.Chart(pl.DataFrame({"x": [1]})).mark_point()])
+    )
+    with ThreadPoolExecutor(8) as threads:
+        charts = list(threads.map(lambda _: figure.chart(), range(64)))
+    assert len(charts) == 64
+    assert schemapi.DEBUG_MODE is True

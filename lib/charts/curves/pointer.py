@@ -1,6 +1,7 @@
 """Tooltip, zoom and selections of a curve chart."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -118,7 +119,7 @@ def hover_layers(
     return [base.encode(x=x, color=color, strokeDash=dash), rule]
 
 
-def selections(style: SeriesStyle, brush: bool) -> list[alt.TopLevelSelectionParameter]:
+def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
     """What a pointer can do: zoom, pan, read every series at a step, isolate a metric or an arm, mark a range.
 
     Zoom is by pinch, or the wheel with Ctrl or Cmd, so that a page still scrolls; pan by dragging; the range by dragging
@@ -126,32 +127,29 @@ def selections(style: SeriesStyle, brush: bool) -> list[alt.TopLevelSelectionPar
     """
     drag = "[pointerdown[{}event.shiftKey], window:pointerup] > window:pointermove!"
     pan, mark = drag.format("!"), drag.format("")
-    zoom = alt.IntervalSelectionConfig(
-        type="interval", encodings=["x"], zoom="wheel![event.ctrlKey || event.metaKey]", on=pan, translate=pan
-    )
-    hover = alt.PointSelectionConfig(type="point", encodings=["x"], nearest=True, on="pointermove", clear="pointerout")
+    interval = {"type": "interval", "encodings": ["x"]}
+    zoom = {**interval, "zoom": "wheel![event.ctrlKey || event.metaKey]", "on": pan, "translate": pan}
+    hover = {"type": "point", "encodings": ["x"], "nearest": True, "on": "pointermove", "clear": "pointerout"}
     base = [style.name("hover_base")]
-    params = [
-        alt.TopLevelSelectionParameter(name="zoom", select=zoom, bind="scales", views=base),
-        alt.TopLevelSelectionParameter(name="hover", select=hover, views=[style.name("hover_rule")]),
+    params: list[dict[str, Any]] = [
+        {"name": "zoom", "select": zoom, "bind": "scales", "views": base},
+        {"name": "hover", "select": hover, "views": [style.name("hover_rule")]},
     ]
     params += [_by_legend(name, field, base) for name, field in style.legend_fields().items()]
     if style.lists_values:
         # A legend answers only to a selection of a layer that it is of.
         params.append(_by_legend(BY_VALUE, "by", [style.name("runs")]))
     if brush:
-        marked = alt.IntervalSelectionConfig(type="interval", encodings=["x"], on=mark)
-        params.append(alt.TopLevelSelectionParameter(name="range", select=marked, views=base))
+        params.append({"name": "range", "select": {**interval, "on": mark}, "views": base})
     return params
 
 
-def _by_legend(name: str, field: str, views: list[str]) -> alt.TopLevelSelectionParameter:
+def _by_legend(name: str, field: str, views: list[str]) -> dict[str, Any]:
     """A click on a legend entry isolates it, Shift adds another, a second click on it ends that.
 
     Left to itself, a legend answers every click on the chart by choosing its last entry again, or none.
     """
     again = f"datum && {name}['{field}'] && {name}['{field}'][0] === datum.value"
-    clicked = alt.PointSelectionConfig(type="point", fields=[field], toggle=f"event.shiftKey || ({again})")
+    clicked = {"type": "point", "fields": [field], "toggle": f"event.shiftKey || ({again})"}
     where = f"event.item && event.item.mark.name && indexof(event.item.mark.name, '{field}_legend') === 0"
-    bind = alt.LegendStreamBinding(legend=f"click[{where}]")
-    return alt.TopLevelSelectionParameter(name=name, select=clicked, bind=bind, views=views)
+    return {"name": name, "select": clicked, "bind": {"legend": f"click[{where}]"}, "views": views}
