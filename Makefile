@@ -56,7 +56,7 @@ check: $(VENV)/dev.stamp
 	@$(MAKE) --no-print-directory -j3 --output-sync=target lint types quick-test
 
 quick-test: $(VENV)/dev.stamp
-	$(PYTEST) -m "not browser and not server" --hypothesis-profile=quick $(PYTEST_FLAGS)
+	$(PYTEST) -m "not browser and not server and not slow" --hypothesis-profile=quick $(PYTEST_FLAGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -85,6 +85,7 @@ def test_axis():
     assert chart.rows("line")["step"].max() == pytest.approx(50_000, abs=1_000)
 
 
+@pytest.mark.slow
 def test_smoothing_is_named_in_the_legend():
     at = visit("rewards")
     assert charts(at)[0].legend == ["Train Episode Reward (MA 1,000)", "Eval Episode Reward"]
@@ -127,6 +128,7 @@ def _explanation(at: AppTest) -> str:
     return next(e for e in at.expander if e.label == "How this is computed").markdown[0].value
 
 
+@pytest.mark.slow
 def test_every_page_takes_every_setting():
     query = {"aggregate": "IQM", "spread": "min-max", "x": "% since detach", "smooth": "false", "seeds": "true"}
     at = visit("overview", **query)

@@ -13,7 +13,7 @@ from lib.study import load_study
 from tests.support.app_kit import PAGES, charts, fine, go, server_state, view_of, visit  # noqa: F401 - a fixture
 from tests.support.chart_frames import layer, rows
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 def infos(at: AppTest) -> str:

@@ -21,7 +21,7 @@ from tests.support.frames import REWARD, series, study
 from tests.support.frames import manifest as made
 from tests.support.pdf import read_with
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 def plotted(study, manifest, view, stem):

@@ -15,6 +15,8 @@ from lib.study import Baseline, Study, load_study, to_toml, with_edits
 from tests.support.app_kit import charts, fill, fine, go, server_state, visit, visitor  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, WandbServer
 
+pytestmark = pytest.mark.slow
+
 
 def shared() -> set[tuple[str, str]]:
     """The results in the caches for all sessions: the functions and the keys they are known by."""

@@ -15,7 +15,7 @@ from lib.study import Baseline, Source, load_study, parse_study, to_toml
 from tests.support.app_kit import ROOT, fine, server_state, visit  # noqa: F401 - a fixture
 from tests.support.chart_frames import STUDY
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 CLOUD = {"kind": "wandb", "entity": "me_too", "project": "my-project", "server": "https://api.wandb.ai"}
 WHEN = "2026-01-02T03:04:05+00:00"

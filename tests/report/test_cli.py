@@ -289,6 +289,7 @@ FIGURES = [
 TABLES = ["curves", "effects", "effects_detail", "runs"]
 
 
+@pytest.mark.slow
 def test_report_writes_every_file(demo_report):
     expected = {f"{name}.html" for name in [*FIGURES, "report"]}
     expected |= {f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")}
@@ -298,6 +299,7 @@ def test_report_writes_every_file(demo_report):
     assert min(p.stat().st_size for p in demo_report.iterdir()) > 1_000
 
 
+@pytest.mark.slow
 def test_the_pages_need_no_network(demo_report):
     for file in demo_report.glob("*.html"):
         text = file.read_text(encoding="utf-8")
@@ -306,6 +308,7 @@ def test_the_pages_need_no_network(demo_report):
         assert '<link rel="stylesheet" href="http' not in text
 
 
+@pytest.mark.slow
 def test_the_tables_have_their_columns_and_every_digit(demo_report):
     for name, columns in (("curves", CURVES), ("effects", EFFECTS)):
         told = pl.read_csv(demo_report / f"{name}.csv", infer_schema_length=None)
@@ -319,6 +322,7 @@ def test_the_tables_have_their_columns_and_every_digit(demo_report):
     assert runs.height == 32
 
 
+@pytest.mark.slow
 def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
     demo = load_study("demo")
     stored = fetch(demo)

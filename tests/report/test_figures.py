@@ -103,6 +103,7 @@ def test_a_preset_is_as_wide_as_its_venue(chart, preset, inches, tmp_path):
     assert float(re.search(r'width="([\d.]+)"', svg)[1]) == pytest.approx(inches * 96, abs=0.7)
 
 
+@pytest.mark.slow
 def test_a_grid_is_as_wide_as_its_venue_too(tmp_path):
     frame = pl.concat([both(), both(task=OTHER)])
     one = grid(frame, STUDY, view=View(), rules=RULES)
@@ -110,6 +111,7 @@ def test_a_grid_is_as_wide_as_its_venue_too(tmp_path):
     assert float(re.search(r'width="([\d.]+)"', svg)[1]) == pytest.approx(6.75 * 96, abs=4)
 
 
+@pytest.mark.slow
 def test_a_grid_of_long_titles_is_stacked_and_wrapped_where_it_is_narrow():
     task = replace(TASK, display_name="A task with a name that is far longer than its cell is wide")
     study = replace(STUDY, tasks=(task, OTHER))
@@ -163,6 +165,7 @@ def test_a_drawings_quiet_and_red_texts_can_be_read_on_white(chart):
     ]
 
 
+@pytest.mark.slow
 def test_the_footer_is_part_of_the_figure(chart):
     text = render(chart, "svg", footer="Six runs, fetched today.").decode()
     assert text.count("Six runs, fetched today.") == 1
