@@ -204,6 +204,7 @@ def _rewards(at: AppTest):
     return charts(at)[1]
 
 
+@pytest.mark.slow
 def test_upload_a_baseline_for_this_session():
     at = visit("rewards")
     assert "baselines" not in _rewards(at).layers

@@ -41,6 +41,7 @@ def counted(replace_function):
     return wrap
 
 
+@pytest.mark.slow
 def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted, replace_function, tmp_path):
     replace_function(render, lambda *arguments, **options: b"<svg/>")  # drawing is slow and compares nothing
     study = load_study("demo")

@@ -347,6 +347,7 @@ def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
     assert rewards.select((pl.col("mean") - pl.col("std") - pl.col("lower")).abs().max()).item() == 0
 
 
+@pytest.mark.slow
 def test_exact_curves_are_the_notebooks(tmp_path):
     assert main(["report", "demo", "--out", str(tmp_path), "--curves", "exact", "--formats", "csv"]) == 0
     told = pl.read_csv(tmp_path / "curves.csv", schema_overrides={"n": pl.UInt32})

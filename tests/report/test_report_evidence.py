@@ -39,6 +39,7 @@ def test_seeds_are_faint_behind_the_mean_where_nobody_points(text):
     assert seeds.count('opacity="0.4"') == 36  # 12 lines and their ends
 
 
+@pytest.mark.slow
 def test_a_report_of_many_metrics_stays_small(monkeypatch):
     study = load_study("demo")
     demo = study_results(study, fetch(study), View())
