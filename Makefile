@@ -1,5 +1,5 @@
 # make run          the app, on the demo study
-# make check        lint, types, and the tests that need no browser, server or other process: for every day
+# make check        lint, types, and the fast tests that need no browser, server or other process: for every day
 # make test         every test; those that drive a browser are skipped where there is no Chromium
 # make lint types   ruff and the import layers; mypy
 # make screenshots  every page, light and dark, into assets/
