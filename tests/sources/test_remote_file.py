@@ -257,10 +257,10 @@ SCRIPT = """
 """
 
 
-def test_a_program_ends_well_while_arrow_waits_for_a_server(server):
-    server.add(PLACE, walk("a", [], parts=[by_polars(wide())]))
+def program(script: str, server: WandbServer) -> subprocess.Popen:
+    """A program of its own that has opened the export and waits for a line."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), server.url, url_of(server)],
+        [sys.executable, "-c", textwrap.dedent(script), server.url, url_of(server)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -268,6 +268,12 @@ def test_a_program_ends_well_while_arrow_waits_for_a_server(server):
         cwd=Path(__file__).parents[2],
     )
     assert process.stdout.readline() == "open\n"
+    return process
+
+
+def test_a_program_ends_well_while_arrow_waits_for_a_server(server):
+    server.add(PLACE, walk("a", [], parts=[by_polars(wide())]))
+    process = program(SCRIPT, server)
     server.faults = [Fault("silence", "GET", times=9)]
     process.stdin.write("\n")
     process.stdin.flush()
@@ -300,15 +306,7 @@ GIVES_UP = """
 
 def test_a_program_ends_well_after_one_of_several_ranges_failed(server):
     server.add(PLACE, walk("a", [], parts=[by_arrow(wide(150), row_group_size=ROWS // 4)]))
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(GIVES_UP), server.url, url_of(server)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout.readline() == "open\n"
+    process = program(GIVES_UP, server)
     server.faults = [Fault("refuse", "GET"), Fault("silence", "GET", times=9)]
     _, errors = process.communicate("\n", timeout=30)
     assert (process.returncode, errors) == (0, "")
