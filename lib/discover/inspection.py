@@ -10,7 +10,7 @@ import polars as pl
 
 from lib.discover import key_names
 from lib.discover.address import Inspection, WandbAddress
-from lib.runs import Run, as_number
+from lib.runs import Run
 from lib.sources import (
     DEFAULT_SERVER,
     STEP,
@@ -31,7 +31,7 @@ from lib.sources import (
     read_log,
     server_of,
 )
-from lib.study import Source, Study
+from lib.study import Source, Study, as_number
 
 DEADLINE = 45.0
 #: Of so many runs the signal is read, to tell what a ratio counts.

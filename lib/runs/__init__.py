@@ -2,8 +2,8 @@
 
 from lib.runs.atomic import Staged, StoreError, put, stage
 from lib.runs.detach import Treatment, anchor, arms_of, of_task, treatments, value_text
-from lib.runs.model import SCHEMA_VERSION, Drop, Manifest, Problem, Run, manifest_from
-from lib.runs.normalise import TIMESTAMP, as_number, describe, normalise, numeric, raw_frame
+from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Manifest, Problem, Run, manifest_from
+from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.runs_table import config_differences, never_logged, runs_table, unusable_points

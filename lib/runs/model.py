@@ -25,13 +25,22 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class BranchPoint:
+    """Where a run begins: at a step (W&B's `_step`) of its parent."""
+
+    run_id: str
+    step: int
+
+
+@dataclass(frozen=True)
 class Run:
     """One run as a source describes it.
 
     `tasks` are the ids of the study's tasks it belongs to; `first_step` and `last_step` the range of every step
     it logged; `rows` the number of points in the history by metric; `keys` every key it is known to have logged;
     `fetched` the keys that were asked for, under the step keys `step_key`; `file` its Parquet file, below the
-    manifest's folder. `stamp` changes when the run's history may have; `last_values` are the last logged values by key, in a
+    manifest's folder. `branch_point` is set for a fork, whose history is its parent's rows up to that step and then its
+    own. `stamp` changes when the run's history may have; `last_values` are the last logged values by key, in a
     listing only.
     """
 
@@ -54,6 +63,7 @@ class Run:
     file: str = ""
     drops: tuple[Drop, ...] = ()
     warnings: tuple[str, ...] = ()
+    branch_point: BranchPoint | None = None
     stamp: str = field(default="", repr=False)
     last_values: dict[str, float] = field(default_factory=dict, repr=False)
 

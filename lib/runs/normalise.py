@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,10 @@ import polars as pl
 
 from lib.runs.model import Drop, Run
 from lib.runs.schema import Points
+from lib.study import NUMBER_PATTERN, as_number
 
 TIMESTAMP = "_timestamp"
-_TEXT_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-
-
-def as_number(value: object) -> float | None:
-    """A logged value as a number: W&B writes NaN and the infinities as text; anything else is not one."""
-    if isinstance(value, bool | int | float):
-        try:
-            return float(value)
-        except OverflowError:
-            return inf if value > 0 else -inf
-    return _TEXT_NUMBERS.get(value) if isinstance(value, str) else None
+_TEXT_NUMBERS = {text: as_number(text) for text in ("NaN", "Infinity", "-Infinity")}
 
 
 def raw_frame(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -46,8 +36,8 @@ def numeric(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         if series.dtype.is_numeric() or series.dtype == pl.Boolean:
             number = series.cast(pl.Float64)
         elif series.dtype == pl.String:
-            # A part in which a key was text once has all of its values as text.
-            plain = series.cast(pl.Float64, strict=False)
+            # A part in which a key was text once has all of its values as text; the same texts are numbers as in a row.
+            plain = series.set(~series.str.contains(NUMBER_PATTERN), None).cast(pl.Float64, strict=False)
             number = series.replace_strict(_TEXT_NUMBERS, default=plain, return_dtype=pl.Float64)
         else:
             number = pl.Series(series.name, [None] * len(series), dtype=pl.Float64)

@@ -17,3 +17,4 @@ from lib.study.model import (
 )
 from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
 from lib.study.toml import STUDIES, load_study, parse_study, shipped_studies, to_toml
+from lib.study.values import NUMBER_PATTERN, as_number, config_number, config_value, has_config_key

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lib.formatting import slug
+from lib.study.values import config_value
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 Scalar = str | bool | int | float
@@ -38,6 +39,7 @@ class Metric:
     scale: Literal["linear", "log"] = "linear"
     color: Color = ""
     smooth: bool | None = None
+    role: Literal["primary", "secondary", "guardrail"] = "primary"
 
     @property
     def name(self) -> str:
@@ -72,12 +74,14 @@ class Randomised:
 class Baseline:
     """A published learning curve to draw behind a task's rewards: a CSV file of step, reward and seed.
 
-    A relative `path` starts at the study file's folder.
+    A relative `path` starts at the study file's folder. `step_scale` is how many environment steps of the study one step
+    of the file is (0.5: the file counts frames, with an action repeat of 2).
     """
 
     path: Name
     label: str = ""
     color: Color = ""
+    step_scale: Annotated[Number, Field(gt=0)] = 1.0
 
     @property
     def name(self) -> str:
@@ -96,13 +100,26 @@ class Source:
     path: str = ""
 
 
+def text_pairs(value: object) -> object:
+    """A table of texts (a label per config value, a reason per run), as sorted pairs."""
+    if isinstance(value, tuple):
+        return value
+    if not isinstance(value, Mapping) or not all(isinstance(v, str) and v for v in value.values()):
+        raise ValueError("must be a table, each value a text in quotes")
+    return tuple(sorted(value.items()))
+
+
 @dataclass(frozen=True, config=STRICT)
 class Evidence:
-    """The windows declared before looking; values up to 1 are fractions of the total steps, larger ones steps."""
+    """What was declared before looking: the windows, and the runs left out with the reason of each.
+
+    Values of a window up to 1 are fractions of the total steps, larger ones steps.
+    """
 
     before: Annotated[Number, Field(gt=0)] = 0.1
     after: Literal["rest"] | Annotated[Number, Field(gt=0)] = "rest"
     settle: Annotated[Number, Field(ge=0)] = 0.0
+    leave_out: Annotated[tuple[tuple[str, str], ...], BeforeValidator(text_pairs)] = ()
 
 
 def many(value: object) -> object:
@@ -136,23 +153,20 @@ class DetachRule:
     frozen_when: Annotated[tuple[tuple[str, Scalar], ...], BeforeValidator(condition_pairs)] = ()
     signal: Signal | None = None
     randomised: Randomised | None = None
-
-
-def label_pairs(value: object) -> object:
-    """A label for each value of a config key, as sorted pairs."""
-    if isinstance(value, tuple):
-        return value
-    if not isinstance(value, Mapping) or not all(isinstance(v, str) and v for v in value.values()):
-        raise ValueError("must be a table of config values, each with its label as text")
-    return tuple(sorted(value.items()))
+    detach_step_key: str = ""
+    unchanged_when: Annotated[tuple[tuple[str, Scalar], ...], BeforeValidator(condition_pairs)] = ()
 
 
 @dataclass(frozen=True, config=STRICT)
 class Arms:
-    """Arms told apart by a config key, with a label for each of its values (as text)."""
+    """Arms told apart by a config key, with a label for each of its values (as text).
+
+    `also` are further config keys that belong to the treatment.
+    """
 
     key: Name
-    labels: Annotated[tuple[tuple[str, str], ...], BeforeValidator(label_pairs)] = ()
+    labels: Annotated[tuple[tuple[str, str], ...], BeforeValidator(text_pairs)] = ()
+    also: Names = ()
 
 
 def json_text(value: object) -> object:
@@ -212,7 +226,7 @@ class Task:
 
         `runs_filter` is the server's business and is not looked at here.
         """
-        if config.get(task_key) != self.name:
+        if config_value(config, task_key) != self.name:
             return False
         if self.sweeps and sweep_id not in self.sweeps:
             return False

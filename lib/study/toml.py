@@ -173,10 +173,12 @@ def _task_contradictions(task: Task) -> Iterator[str]:
     rule, where = task.detach, f"task '{task.key}'"
     if rule.step and rule.step > task.total_steps:
         yield f"{where}: detach step {rule.step:,} is beyond total_steps {task.total_steps:,}."
-    if rule.frozen_when and not rule.ratio_key:
-        yield f"{where}: detach.frozen_when needs ratio_key."
-    if rule.randomised and not rule.ratio_key:
-        yield f"{where}: detach.randomised needs ratio_key, where each run's draw is read."
+    if rule.frozen_when and not (rule.ratio_key or rule.detach_step_key):
+        yield f"{where}: detach.frozen_when needs ratio_key or detach_step_key."
+    if rule.unchanged_when and not rule.frozen_when:
+        yield f"{where}: detach.unchanged_when needs frozen_when, beside which it says what was left alone."
+    if rule.randomised and not (rule.ratio_key or rule.detach_step_key):
+        yield f"{where}: detach.randomised needs ratio_key or detach_step_key, where each run's draw is read."
     if rule.randomised and rule.randomised.low >= rule.randomised.high:
         yield f"{where}: detach.randomised needs low below high."
     for name in _repeated([b.name for b in task.baselines]):
@@ -206,7 +208,7 @@ def _table(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(key: str, value: Any) -> Any:
     """A value as TOML has it."""
-    if key in ("frozen_when", "labels"):
+    if key in ("frozen_when", "unchanged_when", "labels", "leave_out"):
         return dict(value)
     if key == "runs_filter":
         return json.loads(value)

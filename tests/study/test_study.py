@@ -23,7 +23,7 @@ from lib.study import (
     to_toml,
     with_source,
 )
-from lib.study.model import Arms, Randomised
+from lib.study.model import Arms, Baseline, Randomised
 from tests.support.frames import SMALL
 
 
@@ -124,6 +124,7 @@ key = "loss"
 family = "loss"
 expect = "decrease"
 scale = "log"
+role = "guardrail"
 
 [[tasks]]
 id = "walk"
@@ -144,15 +145,23 @@ ratio_counts = "remaining"
 frozen_when = { scale = 0.0, kind = "encoder", on = true, n = 2 }
 signal = { key = "train/encoder_lr", falls_to = 1e-9 }
 randomised = { low = 0.3, high = 0.7 }
+detach_step_key = "encoder.freeze_step"
+unchanged_when = { scale = 0.5 }
+
+[[tasks.baselines]]
+path = "published.csv"
+step_scale = 0.5
 
 [evidence]
 before = 200
 after = 0.25
 settle = 0.05
+leave_out = { "run id" = "its disk was full" }
 
 [arms]
 key = "ratio"
 labels = { "0.5" = "half" }
+also = ["batch_size"]
 """
     expected = Study(
         name="full",
@@ -160,7 +169,7 @@ labels = { "0.5" = "half" }
         source=Source("wandb", "me", "agents", "http://127.0.0.1:1"),
         metrics=(
             Metric("train/episode_reward", "reward", "increase", "Reward", "linear", "#1f77b4", False),
-            Metric("loss", "loss", "decrease", scale="log"),
+            Metric("loss", "loss", "decrease", scale="log", role="guardrail"),
         ),
         tasks=(
             Task(
@@ -181,15 +190,18 @@ labels = { "0.5" = "half" }
                     (("kind", "encoder"), ("n", 2), ("on", True), ("scale", 0.0)),
                     Signal("train/encoder_lr", 1e-9),
                     Randomised(0.3, 0.7),
+                    "encoder.freeze_step",
+                    (("scale", 0.5),),
                 ),
+                baselines=(Baseline("published.csv", step_scale=0.5),),
             ),
         ),
         hypothesis="It helps.",
         step_key=("env_step", "_step"),
         task_key="env",
         seed_key="rng",
-        evidence=Evidence(200.0, 0.25, 0.05),
-        arms=Arms("ratio", (("0.5", "half"),)),
+        evidence=Evidence(200.0, 0.25, 0.05, (("run id", "its disk was full"),)),
+        arms=Arms("ratio", (("0.5", "half"),), ("batch_size",)),
     )
     study = parse_study(text)
     assert study == expected

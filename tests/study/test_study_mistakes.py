@@ -104,7 +104,7 @@ MISTAKES = {
     SMALL + "[evidence]\nbefore = inf\n": "s.toml, [evidence]: before must be a finite number, not Infinity.",
     SMALL + "[evidence]\nsettle = -1\n": "s.toml, [evidence]: settle must be greater than or equal to 0, not -1.",
     SMALL + "[arms]\nkey = 'r'\nlabels = { '0.5' = 5 }\n": (
-        "s.toml, [arms]: labels must be a table of config values, each with its label as text."
+        "s.toml, [arms]: labels must be a table, each value a text in quotes."
     ),
     swap("total_steps", "runs_filter = 'finished'\ntotal_steps"): (
         "s.toml, task 1: runs_filter must be a table, as W&B's own run filters are."
@@ -137,9 +137,10 @@ MISTAKES = {
     swap("= 50_000", "= 100_001"): (
         "s.toml: task 'acrobot-swingup': detach step 100,001 is beyond total_steps 100,000."
     ),
-    SMALL + "frozen_when = { a = 1 }\n": "s.toml: task 'acrobot-swingup': detach.frozen_when needs ratio_key.",
+    SMALL
+    + "frozen_when = { a = 1 }\n": "s.toml: task 'acrobot-swingup': detach.frozen_when needs ratio_key or detach_step_key.",
     SMALL + "randomised = { low = 0.1, high = 0.2 }\n": (
-        "s.toml: task 'acrobot-swingup': detach.randomised needs ratio_key, where each run's draw is read."
+        "s.toml: task 'acrobot-swingup': detach.randomised needs ratio_key or detach_step_key, where each run's draw is read."
     ),
     SMALL + "ratio_key = 'r'\nrandomised = { low = 0.2, high = 0.2 }\n": (
         "s.toml: task 'acrobot-swingup': detach.randomised needs low below high."

@@ -1,0 +1,54 @@
+"""Values of configs and logged rows: numbers that arrive as text, and dotted keys."""
+
+import re
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+_TEXT_NUMBERS = {"NaN": float("nan"), "Infinity": inf, "-Infinity": -inf}
+#: How a number is written as text: a decimal, perhaps with an exponent, and nothing else.
+NUMBER_PATTERN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_NUMBER = re.compile(NUMBER_PATTERN.removesuffix("$") + r"\Z")
+
+
+def as_number(value: object) -> float | None:
+    """A value as a number; None where it is none.
+
+    W&B writes NaN and the infinities as text, and a sweep's YAML makes text of numbers ("0.5", "1e6").
+    """
+    if isinstance(value, bool | int | float):
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
+    if not isinstance(value, str):
+        return None
+    return float(value) if _NUMBER.match(value) else _TEXT_NUMBERS.get(value)
+
+
+def config_value(config: Mapping[str, Any], key: str) -> object:
+    """The value of a config key, None where the config has none.
+
+    The literal key comes first, then the path through nested tables that a dotted key (`algo.detach_ratio`) names.
+    """
+    if key in config:
+        return config[key]
+    for start in (i for i, sign in enumerate(key) if sign == "."):
+        table = config.get(key[:start])
+        if isinstance(table, Mapping) and (value := config_value(table, key[start + 1 :])) is not None:
+            return value
+    return None
+
+
+def config_number(config: Mapping[str, Any], key: str) -> float | None:
+    """The number under a config key; None where there is none, or true or false."""
+    value = config_value(config, key)
+    return None if isinstance(value, bool) else as_number(value)
+
+
+def has_config_key(config: Mapping[str, Any], key: str) -> bool:
+    """Whether a config names a key, dotted or not, be its value null."""
+    if key in config:
+        return True
+    tables = ((config.get(key[:start]), key[start + 1 :]) for start, sign in enumerate(key) if sign == ".")
+    return any(isinstance(table, Mapping) and has_config_key(table, rest) for table, rest in tables)

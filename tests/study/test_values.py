@@ -1,0 +1,66 @@
+"""Numbers that arrive as text, and dotted config keys."""
+
+import math
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.runs import numeric
+from lib.study import as_number, config_number, config_value, has_config_key
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (3, 3.0), (True, 1.0), (2.5, 2.5), ("0.5", 0.5), ("1e6", 1e6), ("-3", -3.0), (".5", 0.5), ("5.", 5.0),
+        ("+1.5E-3", 1.5e-3), ("Infinity", math.inf), ("-Infinity", -math.inf), (10**400, math.inf), (-(10**400), -math.inf),
+        ("1e999", math.inf), ("", None), ("half", None),
+        ("1_000", None), (" 1", None), ("0x10", None), ("1\n", None),
+        ("nan", None), ("inf", None), ("1,5", None), (None, None), ({}, None), ([1], None), ("e5", None), (".", None),
+        ("１", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_one_as_text_too(value, number):
+    assert as_number(value) == number
+
+
+def test_not_a_number_is_a_number():
+    assert math.isnan(as_number("NaN"))
+
+
+@given(st.lists(st.one_of(st.text("0123456789+-.eE_ \nNaInfity", max_size=12), st.floats().map(repr)), min_size=1))
+def test_a_text_column_holds_the_numbers_that_its_texts_are(texts):
+    frame, bad = numeric(pl.DataFrame({"x": texts}, schema={"x": pl.String}))
+    expected = [as_number(text) for text in texts]
+    assert frame["x"].is_null().to_list() == [number is None for number in expected]
+    assert frame["x"].equals(pl.Series("x", expected, dtype=pl.Float64), null_equal=True)
+    assert bad.get("x", 0) == sum(number is None for number in expected)
+
+
+CONFIG = {"a.b": 1, "a": {"b": 2, "c": {"d": "0.5"}, "e.f": 4, "n": None}, "flag": True, "zero": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("a.b", 1), ("a.c.d", "0.5"), ("a.e.f", 4), ("a.n", None), ("a.x", None), ("flag", True), ("flag.x", None),
+        ("x", None), ("", None), (".", None), ("a.c", {"d": "0.5"}),
+    ],
+)  # fmt: skip
+def test_the_literal_key_comes_before_the_path(key, value):
+    assert config_value(CONFIG, key) == value
+
+
+def test_config_numbers():
+    assert config_number(CONFIG, "a.c.d") == 0.5
+    assert config_number(CONFIG, "flag") is None
+    assert config_number(CONFIG, "zero") == 0
+
+
+def test_a_null_is_there():
+    assert has_config_key(CONFIG, "a.n") and has_config_key(CONFIG, "a.b") and has_config_key(CONFIG, "a.c.d")
+    assert (
+        not has_config_key(CONFIG, "a.x") and not has_config_key(CONFIG, "n") and not has_config_key(CONFIG, "flag.x")
+    )
