@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, unequal
 from lib.effects.compare.jumps import SIDE_POINTS
 from lib.effects.compare.units import REACH, WHOLE, windows
+from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY
 from lib.formatting import listing
@@ -43,7 +45,7 @@ class Rival:
 
 def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
     """The conditions of a task's claims, in the order in which to mend them."""
-    checks = (_control, _seeds, _points, _window, _counted, _set_aside, _whole, _signal, _rivals)
+    checks = (_control, _seeds, _points, _window, _counted, _set_aside, _whole, _signal, _rivals, _families)
     return tuple(check for make in checks if (check := make(task)) is not None)
 
 
@@ -170,6 +172,17 @@ def _rivals(task: TaskAnalysis) -> Check:
     text = f"{keys}: {reach}, so it explains a change there just as well."
     remedy = "Add a control arm with the same schedule, or move one of the two."
     return Check(name, False, text, remedy, needed=False)
+
+
+def _families(task: TaskAnalysis) -> Check:
+    study = task.study
+    levels = (task.task.key, ALL_TASKS)[: len(study.tasks)]
+    families = dict.fromkeys(holm_family(level, metric) for level in levels for metric in study.metrics)
+    texts = "; ".join(family_text(family) for family in families if family)
+    text = f"Holm's correction, at most 5% wrong in each family: {texts}."
+    guardrails = listing(m.name for m in study.metrics if m.role == GUARDRAIL)
+    note = f" Guardrails claim no effect: {guardrails}." if guardrails else ""
+    return Check("Claims corrected", True, (text if texts else "No metric claims an effect.") + note, needed=False)
 
 
 def rivals(task: TaskAnalysis) -> list[Rival]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from lib.effects.compare.across_tasks import ALL_TASKS, Across
 from lib.effects.compare.comparison import Comparison, change, level, mean
+from lib.effects.multiple_testing import holm_family
 from lib.runs import Treatment
 
 #: The columns of effects.csv: one row per task, metric and arm; nulls where something cannot be said.
@@ -16,7 +17,7 @@ EFFECTS = pl.Schema(
     | dict.fromkeys(("n_arm", "n_control"), pl.Int64)
     | dict.fromkeys(("before", "after", "change", "change_pct", "ci_low", "ci_high"), pl.Float64)
     | dict.fromkeys(("p_value", "p_holm", "p_floor"), pl.Float64)
-    | dict.fromkeys(("method", "expectation", "verdict", "reasons"), pl.String)
+    | dict.fromkeys(("method", "expectation", "verdict", "reasons", "role", "holm_family"), pl.String)
 )
 
 
@@ -71,6 +72,8 @@ def _result(task: str, result: Comparison | Across) -> dict[str, Any]:
         "p_floor": result.p_floor,
         "method": result.method,
         "expectation": result.metric.expect,
+        "role": result.metric.role,
+        "holm_family": holm_family(task, result.metric),
     }
 
 

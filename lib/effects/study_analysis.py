@@ -14,7 +14,7 @@ from lib.effects.compare.designs import compare, compare_jumps, task_data
 from lib.effects.compare.units import Windows
 from lib.effects.effects_table import across_row, effects_frame, task_rows
 from lib.effects.power import power_hints
-from lib.effects.verdicts import judge
+from lib.effects.verdicts import EXPLORATORY, judge
 from lib.runs import History, Manifest, Treatment, of_task, treatments
 from lib.study import Evidence, Study, Task
 
@@ -103,7 +103,7 @@ def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence
     across = across_tasks(study, [part for analysis in analyses for part in analysis.parts])
     rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
     rows += map(across_row, across)
-    effects = effects_frame(judge(rows, exploratory=windows != study.evidence))
+    effects = effects_frame(judge(rows, EXPLORATORY if windows != study.evidence else ""))
     return StudyAnalysis(study, analyses, across, effects)
 
 

@@ -4,24 +4,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lib.effects.compare.estimators import ALPHA
-from lib.effects.multiple_testing import holm
+from lib.effects.multiple_testing import family_text, holm_by_family
 
 EXPLORATORY = "exploratory: window changed after looking"
+SEE_EQUIVALENCE = "guardrail: see equivalence"
 SUPPORTED, CONTRADICTED, NOT_SHOWN, CANNOT_SAY = "supported", "contradicted", "not shown", "cannot say"
 
 
-def judge(rows: Iterable[Mapping[str, Any]], *, exploratory: bool = False) -> list[dict[str, Any]]:
+def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict[str, Any]]:
     """All the claims of a study with Holm's p and their verdicts, whose reasons come first.
 
     Parameters
     ----------
     rows : columns of `lib.effects.effects_table.EFFECTS`.
-    exploratory : whether the windows are not the declared ones.
+    exploratory : what was changed after looking, so that no claim gets a verdict; empty where nothing was.
     """
     claims = list(rows)
+    adjusted = holm_by_family([row["p_value"] for row in claims], [row["holm_family"] for row in claims])
     judged = []
-    for claim, p_holm in zip(claims, holm([row["p_value"] for row in claims]), strict=True):
-        word, reason = (CANNOT_SAY, EXPLORATORY) if exploratory else verdict(claim, p_holm)
+    for claim, p_holm in zip(claims, adjusted, strict=True):
+        word, reason = (CANNOT_SAY, exploratory) if exploratory else verdict(claim, p_holm)
         reasons = "; ".join(part for part in (reason, claim["reasons"]) if part)
         judged.append({**claim, "p_holm": p_holm, "verdict": word, "reasons": reasons})
     return judged
@@ -30,6 +32,8 @@ def judge(rows: Iterable[Mapping[str, Any]], *, exploratory: bool = False) -> li
 def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:
     """What a row of effects allows to be said, and why where that needs a word."""
     low, high, p = row["ci_low"], row["ci_high"], row["p_value"]
+    if row["holm_family"] is None:
+        return CANNOT_SAY, SEE_EQUIVALENCE
     if p is None or p_holm is None or low is None or high is None:
         return CANNOT_SAY, ""  # the row's reasons open with the refusal
     if low <= 0 <= high:
@@ -37,6 +41,6 @@ def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:
     if p >= ALPHA:
         return NOT_SHOWN, f"the interval excludes 0 but the design's own test does not (p = {p:.2g})"
     if p_holm >= ALPHA:
-        return NOT_SHOWN, f"p = {p_holm:.2g} after Holm's correction over the study's claims"
+        return NOT_SHOWN, f"p = {p_holm:.2g} after Holm's correction over {family_text(row['holm_family'])}"
     as_expected = (low > 0) == (row["expectation"] == "increase")
     return (SUPPORTED if as_expected else CONTRADICTED), ""

@@ -24,7 +24,8 @@ EFFECTS = (
     "pairs (runs whose histories are the same up to the detach) a paired t interval, otherwise a difference in "
     "differences with Welch's interval. With randomised detach steps it is an exact onset test. Without either, only the "
     "jump at the detach is tested, and nothing causal is said. One seed gets no inference, two get no verdict. Holm's "
-    "correction runs over all the study's claims."
+    "correction runs in families, each of which is wrong in at most 5% of studies: the claims across tasks, and the "
+    "claims of all tasks together, for primary and for secondary metrics apart. A guardrail claims no effect."
 )
 
 VERDICTS = (

@@ -69,11 +69,13 @@ def test_the_reward_claim_of_the_demo(manifest, effects):
 
 
 def test_holm_over_the_demo(effects):
-    effects = effects.drop_nulls("p_value")
-    p = effects["p_value"].to_numpy()
-    order = np.argsort(p)
-    adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    assert effects["p_holm"].to_numpy()[order] == pytest.approx(adjusted)
+    for family, across in (("across:primary", True), ("tasks:primary", False)):
+        claims = effects.filter((pl.col("task") == "*") == across, pl.col("p_value").is_not_null())
+        p = claims["p_value"].to_numpy()
+        order = np.argsort(p)
+        adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+        assert claims["p_holm"].to_numpy()[order] == pytest.approx(adjusted)
+        assert set(claims["holm_family"]) == {family}
 
 
 def test_the_effect_across_the_demo_is_the_mean_of_the_differences_in_differences(manifest, effects):

@@ -186,7 +186,7 @@ def test_holm_runs_over_every_claim_of_the_study(expect, verdict):
     assert beside["p_value"] == alone["p_value"]
     assert beside["p_holm"] == pytest.approx(21 * alone["p_value"])
     assert beside["verdict"] == "not shown"
-    assert "after Holm's correction over the study's claims" in beside["reasons"]
+    assert "after Holm's correction over the primary claims of all tasks" in beside["reasons"]
 
 
 def test_resampling_ps_below_their_floor_are_refused_with_the_floor():

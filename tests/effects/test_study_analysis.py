@@ -230,6 +230,18 @@ def test_the_checklist_names_what_is_missing_and_what_would_mend_it():
     assert _check("Window declared", few).text.startswith("Exploratory: window changed after looking")
 
 
+def test_the_checklist_says_which_claims_are_corrected_together():
+    assert _check("Claims corrected", _task(_forks())).text == (
+        "Holm's correction, at most 5% wrong in each family: the primary claims of all tasks."
+    )
+    roles = [replace(REWARD, key=role, role=role) for role in ("secondary", "guardrail")]
+    two = analysed({"walk": _forks(), "run": _forks()}, study(task(), task(key="run"), metrics=[REWARD, *roles]))
+    assert _check("Claims corrected", two.tasks[0]).text == (
+        "Holm's correction, at most 5% wrong in each family: the primary claims of all tasks; the secondary claims of all "
+        "tasks; the primary claims across tasks; the secondary claims across tasks. Guardrails claim no effect: guardrail."
+    )
+
+
 def test_the_points_check_says_how_often_to_log():
     sparse = [Run(r.seed, 50, {"reward": r.points["reward"][::4]}) for r in _lines(3)]
     points = _check("Points per side", _task(sparse))
