@@ -9,6 +9,7 @@ from lib.effects.multiple_testing import family_text, holm_by_family
 EXPLORATORY = "exploratory: window changed after looking"
 SEE_EQUIVALENCE = "guardrail: see equivalence"
 SUPPORTED, CONTRADICTED, NOT_SHOWN, CANNOT_SAY = "supported", "contradicted", "not shown", "cannot say"
+JUMP_SHOWN = "jump shown"
 
 
 def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict[str, Any]]:
@@ -44,3 +45,9 @@ def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:
         return NOT_SHOWN, f"p = {p_holm:.2g} after Holm's correction over {family_text(row['holm_family'])}"
     as_expected = (low > 0) == (row["expectation"] == "increase")
     return (SUPPORTED if as_expected else CONTRADICTED), ""
+
+
+def shown_verdict(row: Mapping[str, Any]) -> str:
+    """The verdict as readers see it: without a control arm a change at the detach is a jump, whichever way, and no effect."""
+    is_jump = row["design"] == "jump" and row["verdict"] in (SUPPORTED, CONTRADICTED)
+    return JUMP_SHOWN if is_jump else str(row["verdict"])

@@ -3,7 +3,7 @@
 import pytest
 
 from lib.effects.multiple_testing import family_text, holm_by_family, holm_family
-from lib.effects.verdicts import judge
+from lib.effects.verdicts import judge, shown_verdict
 from lib.study import Metric
 from tests.support.effects_kit import one_task, study
 from tests.support.effects_kit import steps_run as run
@@ -80,3 +80,9 @@ def test_what_was_changed_after_looking_opens_every_row():
         ("cannot say", "exploratory: a reason"),
         ("cannot say", "exploratory: a reason; n = 1"),
     ]
+
+
+def test_a_jump_is_shown_as_a_jump_and_never_as_support():
+    words = ("supported", "contradicted", "not shown", "cannot say")
+    shown = [[shown_verdict({"design": design, "verdict": word}) for word in words] for design in ("jump", "did")]
+    assert shown == [["jump shown", "jump shown", "not shown", "cannot say"], list(words)]
