@@ -6,13 +6,15 @@ from typing import Any
 import altair as alt
 
 from lib.curves import View
-from lib.study import CONTROL, Metric, Task
+from lib.runs import arm_place
+from lib.study import CONTROL, UNKNOWN, Metric, Task
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-#: Arms other than the control, in their order; the control arm is dashed.
+#: Treated arms, in their order; the control arm is dashed, unknown is dotted.
 DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
 CONTROL_DASH = [6, 4]
+OWN_DASHES = {CONTROL: CONTROL_DASH, UNKNOWN: [1, 7]}
 RULE_COLOR = "red"
 QUIET = "#888888"  # for lines: 3 to 1 on white and on black
 #: Styles of texts: no colour is readable (4.5 to 1) on every ground, so each ground has its own.
@@ -34,15 +36,21 @@ def line_width(metric: Metric) -> int:
 
 
 def arm_order(arms: Sequence[str]) -> list[str]:
-    """Distinct arms in the order of the legend: treated ones by name, the control last."""
-    return sorted(set(arms), key=lambda arm: (arm == CONTROL, arm))
+    """Distinct arms in the order of the legend: treated ones by name, the control, unknown."""
+    return sorted(set(arms), key=arm_place)
 
 
 def arm_dashes(arms: Sequence[str]) -> list[list[int]]:
     """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control."""
-    treated = [arm for arm in arms if arm != CONTROL]
-    dashes = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)}
-    return [dashes.get(arm, CONTROL_DASH) for arm in arms]
+    treated = [arm for arm in arms if arm not in OWN_DASHES]
+    dashes = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)} | OWN_DASHES
+    return [dashes[arm] for arm in arms]
+
+
+def arm_labels(arms: Sequence[str]) -> dict[str, Any]:
+    """What makes a legend of arms say that runs whose arm is unknown are not compared."""
+    text = f"datum.label === '{UNKNOWN}' ? '{UNKNOWN} (not compared)' : datum.label"
+    return {"labelExpr": text} if UNKNOWN in arms else {}
 
 
 def family_title(metrics: Sequence[Metric], family: str) -> str:

@@ -11,7 +11,8 @@ from lib.effects.compare.units import REACH, WHOLE, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY
-from lib.formatting import listing
+from lib.formatting import listing, plural
+from lib.study import UNKNOWN
 
 #: Words in a config key that announce something scheduled in training.
 SCHEDULES = ("step", "until", "anneal", "decay", "warmup", "schedule")
@@ -45,12 +46,24 @@ class Rival:
 
 def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
     """The conditions of a task's claims, in the order in which to mend them."""
-    checks = (_control, _seeds, _points, _window, _counted, _set_aside, _whole, _signal, _rivals, _families)
+    checks = (_arms, _control, _seeds, _points, _window, _counted, _set_aside, _whole, _signal, _rivals, _families)
     return tuple(check for make in checks if (check := make(task)) is not None)
 
 
+def _arms(task: TaskAnalysis) -> Check | None:
+    unknown = [t.run_id for t in task.treated if t.arm == UNKNOWN]
+    if not unknown:
+        return None
+    were = "was" if len(unknown) == 1 else "were"
+    text = f"Nothing says whether {plural(len(unknown), 'run')} {were} detached: {', '.join(unknown)}."
+    remedy = (
+        "Name the config key that says it, or type the detach step; the Runs page says what is amiss with each run."
+    )
+    return Check("Arms known", False, text, remedy, needed=False)
+
+
 def _controls(task: TaskAnalysis) -> int:
-    return sum(t.detach_step is None for t in task.treated)
+    return sum(t.is_control for t in task.treated)
 
 
 def _control(task: TaskAnalysis) -> Check:
@@ -193,11 +206,11 @@ def rivals(task: TaskAnalysis) -> list[Rival]:
     steps = {t.detach_step for t in task.treated if t.detach_step is not None}
     total, study_keys = task.task.total_steps, _study_keys(task)
     schedules: dict[str, dict[bool, set[float]]] = {}
-    for run in task.treated:
+    for run in (t for t in task.treated if t.arm != UNKNOWN):
         for key, value in _numbers(task.configs.get(run.run_id, {})):
             foreign = key.split(".")[0] not in study_keys and "detach" not in key.lower() and value != total
             if foreign and any(abs(value - step) <= REACH * total for step in steps):
-                schedules.setdefault(key, {}).setdefault(run.detach_step is None, set()).add(value)
+                schedules.setdefault(key, {}).setdefault(run.is_control, set()).add(value)
     return [
         Rival(key, tuple(sorted(set().union(*arms.values()))), arms.get(True, set()) == arms.get(False))
         for key, arms in sorted(schedules.items())

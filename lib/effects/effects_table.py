@@ -9,7 +9,9 @@ import polars as pl
 from lib.effects.compare.across_tasks import ALL_TASKS, Across
 from lib.effects.compare.comparison import Comparison, change, level, mean
 from lib.effects.multiple_testing import holm_family
+from lib.formatting import plural
 from lib.runs import Treatment
+from lib.study import UNKNOWN
 
 #: The columns of effects.csv: one row per task, metric and arm; nulls where something cannot be said.
 EFFECTS = pl.Schema(
@@ -85,6 +87,7 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
     """Caveats of a comparison, in the order in which they matter."""
     counted = {u.run_id for u in comparison.runs}
     doubted = sum(t.signal == "disagrees" for t in treated if t.run_id in counted)
+    unknown = sum(t.arm == UNKNOWN for t in treated)
     running = sum(t.state == "running" for t in treated if t.run_id in counted)
     not_finite = sum(u.not_finite for u in comparison.runs)
     not_positive = sum(u.not_positive for u in comparison.runs)
@@ -92,6 +95,7 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
         "no control arm: a jump at the detach is not yet its effect": comparison.design == "jump",
         **dict.fromkeys((*comparison.caveats, *_left_out(comparison)), True),
         f"the logged signal disagrees with the detach step in {doubted} runs": doubted,
+        f"{plural(unknown, 'run')} of unknown arm {'is' if unknown == 1 else 'are'} not compared": unknown,
         f"{running} runs are still running": running,
         f"{not_finite} rows that are not finite are left out": not_finite,
         f"{not_positive} rows at or below 0 have no logarithm and are left out": not_positive,

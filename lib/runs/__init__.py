@@ -1,7 +1,7 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
 from lib.runs.atomic import Staged, StoreError, put, stage
-from lib.runs.detach import Treatment, anchor, arms_of, of_task, treatments, value_text
+from lib.runs.detach import Treatment, anchor, arm_place, arms_of, of_task, treatments, value_text
 from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.reader import History

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lib.runs.model import Manifest, Run
-from lib.study import CONTROL, DETACHED, DetachRule, Signal, Study, Task
+from lib.study import CONTROL, DETACHED, UNKNOWN, DetachRule, Signal, Study, Task
 
 
 def detach_step(rule: DetachRule, config: Mapping[str, Any], total_steps: int) -> tuple[int | None, str, list[str]]:
@@ -53,7 +53,7 @@ def _typed(rule: DetachRule, reason: str = "") -> tuple[int | None, str, list[st
 class Treatment:
     """One run's place in the experiment of one task.
 
-    `detach_step` is T in environment steps, None in the control arm; `detach_source` says who knows it (`typed`,
+    `detach_step` is T in environment steps, None in the arms `control` and `unknown`; `detach_source` says who knows it (`typed`,
     `config`, or empty); `ratio` is the elapsed fraction of training at T; `signal` is `agrees`, `disagrees`,
     `not logged`, `not reached`, or empty where the study names none.
     """
@@ -69,6 +69,11 @@ class Treatment:
     last_step: int | None
     state: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the run was never detached; of a run without a detach step in the arm `unknown` nobody knows."""
+        return self.arm == CONTROL
 
 
 def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ()) -> tuple[Treatment, ...]:
@@ -94,8 +99,13 @@ def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
 
 
 def arms_of(treated: Sequence[Treatment]) -> tuple[str, ...]:
-    """The arms present, detached ones first."""
-    return tuple(sorted({t.arm for t in treated}, key=lambda arm: (arm == CONTROL, arm)))
+    """The arms present: detached ones, the control, unknown."""
+    return tuple(sorted({t.arm for t in treated}, key=arm_place))
+
+
+def arm_place(arm: str) -> tuple[int, str]:
+    """What arms are sorted by: detached ones by name, the control, unknown."""
+    return (CONTROL, UNKNOWN).index(arm) + 1 if arm in (CONTROL, UNKNOWN) else 0, arm
 
 
 def anchor(treated: Sequence[Treatment]) -> int:
@@ -107,10 +117,10 @@ def anchor(treated: Sequence[Treatment]) -> int:
     return steps.pop() if len(steps) == 1 else 0
 
 
-def _order(treatment: Treatment) -> tuple[bool, str, int, str]:
+def _order(treatment: Treatment) -> tuple[tuple[int, str], int, str]:
     seed = treatment.seed
     number = int(seed) if re.fullmatch("-?[0-9]{1,18}", seed) else 0
-    return treatment.arm == CONTROL, treatment.arm, number, seed + treatment.run_id
+    return arm_place(treatment.arm), number, seed + treatment.run_id
 
 
 def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int | None] | None) -> Treatment:

@@ -6,6 +6,7 @@ from lib.study.model import (
     CONTROL,
     DETACHED,
     FAMILIES,
+    UNKNOWN,
     Baseline,
     DetachRule,
     Evidence,

@@ -235,6 +235,8 @@ class Task:
 
 CONTROL = "control"
 DETACHED = "detached"
+#: The arm of runs of which nothing says whether they were detached: drawn, never compared.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -18,6 +18,7 @@ from lib.study.messages import first_message, first_place
 from lib.study.model import (
     CONTROL,
     STRICT,
+    UNKNOWN,
     Arms,
     Baseline,
     DetachRule,
@@ -142,8 +143,10 @@ def _contradictions(study: Study) -> Iterator[str]:
     yield from _source_contradictions(study.source)
     yield from _metric_contradictions(study.metrics)
     yield from _name_contradictions(study.tasks)
-    if study.arms and CONTROL in dict(study.arms.labels).values():
-        yield f"[arms] labels: '{CONTROL}' is the arm that was never detached; choose another label."
+    labels = dict(study.arms.labels).values() if study.arms else ()
+    for arm, meaning in {CONTROL: "was never detached", UNKNOWN: "is not compared"}.items():
+        if arm in labels:
+            yield f"[arms] labels: '{arm}' is the arm that {meaning}; choose another label."
     for task in study.tasks:
         yield from _task_contradictions(task)
 

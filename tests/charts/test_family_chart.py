@@ -11,7 +11,7 @@ from lib.charts.axes import log_ticks
 from lib.charts.curves.tables import x_range
 from lib.charts.detach_rule import DetachMark
 from lib.charts.metric_colors import metric_colors
-from lib.charts.style import PALETTE, arm_dashes, arm_order, metric_label
+from lib.charts.style import CONTROL_DASH, PALETTE, arm_dashes, arm_order, metric_label
 from lib.charts.thinning import downsample
 from lib.curves import View
 from lib.runs import Treatment
@@ -291,6 +291,16 @@ def test_arms_are_ordered_with_the_control_last_and_have_dashes_of_their_own():
     dashes = arm_dashes(arms)
     assert dashes[0] == [1, 0]
     assert len({tuple(d) for d in dashes}) == 3
+
+
+@pytest.mark.parametrize("others", [("detached", "control"), ("detached",), ()])
+def test_the_legend_says_that_an_unknown_arm_is_not_compared(others):
+    arms = arm_order(["unknown", *others])
+    assert arms == [*others, "unknown"]
+    assert arm_dashes(arms)[-1] not in (CONTROL_DASH, [1, 0])
+    one = chart(both(tuple(arms)), width=600)
+    assert layer(one, "line")["encoding"]["strokeDash"]["scale"]["domain"] == arms
+    assert svg(one).count(">unknown (not compared)<") == 1
 
 
 def test_a_metric_that_no_run_logged_is_not_drawn():

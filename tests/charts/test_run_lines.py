@@ -103,6 +103,14 @@ def test_values_have_a_legend_of_colours_and_missing_ones_are_grey():
     assert svg(one).count(">missing<") == 1
 
 
+def test_runs_of_an_unknown_arm_are_grey_where_arms_have_colours():
+    arms = ("control", "detached", "unknown")
+    assert value_colors(Coloring("arm", {}, order=arms)) == dict(zip(arms, [*COLORS[:2], QUIET], strict=True)) | {
+        "missing": QUIET
+    }
+    assert value_colors(Coloring("mode", {}, order=arms))["unknown"] == COLORS[2]
+
+
 def test_many_texts_take_the_colours_of_the_scale():
     by = Coloring("k", {}, order=tuple("abcdefghi"))
     assert list(value_colors(by).values()) == [RAMP[0], *list(value_colors(by).values())[1:8], RAMP[2], QUIET]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lib.effects import effects_detail
+from lib.effects import checklist, effects_detail
 from lib.effects.verdicts import EXPLORATORY
 from lib.study import DetachRule, Evidence, Task
 from lib.study.model import Randomised
@@ -30,6 +30,24 @@ def test_one_run_allows_no_inference():
     assert [row[c] for c in ("ci_low", "ci_high", "p_value", "p_holm")] == [None] * 4
     assert row["verdict"] == "cannot say"
     assert row["reasons"].startswith("n = 1: too few runs for any inference (+5)")
+
+
+def test_a_run_of_unknown_arm_is_drawn_but_compared_with_nothing_and_the_claim_says_so():
+    unknown = replace(steps_run("9", None, 500.0, 900.0), arm="unknown")
+    for runs in (_arms(3, 3), _lines(3)):
+        alone, beside = one_task(runs).row(0, named=True), one_task([*runs, unknown]).row(0, named=True)
+        assert "1 run of unknown arm is not compared" in beside["reasons"].split("; ")
+        assert {**beside, "reasons": ""} == {**alone, "reasons": ""}
+
+
+def test_runs_of_unknown_arm_are_no_control_arm_and_pair_with_none():
+    twins = [replace(run, detach_step=None, arm="unknown") for run in _lines(3)]
+    task_analysis = analysed([*_lines(3), *twins]).tasks[0]
+    assert {(c.design, c.pairs, c.controls) for c in task_analysis.comparisons} == {("jump", (), ())}
+    checks = {check.name: check for check in checklist(task_analysis)}
+    assert checks["Control arm"].text.startswith("No run was left without a detach")
+    assert checks["Arms known"].text == ("Nothing says whether 3 runs were detached: 0-unknown, 1-unknown, 2-unknown.")
+    assert "Arms known" not in {check.name for check in checklist(analysed(_lines(3)).tasks[0])}
 
 
 def test_two_runs_allow_no_verdict_and_print_both_numbers():

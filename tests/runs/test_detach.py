@@ -310,5 +310,7 @@ def test_a_run_may_belong_to_several_tasks_and_tasks_keep_their_order(tmp_path):
 def test_arms_and_the_step_they_share():
     a, b = treatment("a", at=50), treatment("b", at=50)
     control, late = treatment("c", "control"), treatment("d", "detached 0.8", at=80)
-    assert arms_of([control, late, a]) == ("detached", "detached 0.8", "control")
+    unknown = treatment("e", "unknown", at=None)
+    assert arms_of([unknown, control, late, a]) == ("detached", "detached 0.8", "control", "unknown")
+    assert [t.is_control for t in (a, control, late, unknown)] == [False, True, False, False]
     assert (anchor([a, b, control]), anchor([a, late]), anchor([control]), anchor([])) == (50, 0, 0, 0)

@@ -103,6 +103,9 @@ MISTAKES = {
     SMALL + "[evidence]\nafter = 0\n": 's.toml, [evidence]: after must be "rest" or a number above 0, not 0.',
     SMALL + "[evidence]\nbefore = inf\n": "s.toml, [evidence]: before must be a finite number, not Infinity.",
     SMALL + "[evidence]\nsettle = -1\n": "s.toml, [evidence]: settle must be greater than or equal to 0, not -1.",
+    SMALL + "[arms]\nkey = 'r'\nlabels = { '0' = 'unknown' }\n": (
+        "s.toml: [arms] labels: 'unknown' is the arm that is not compared; choose another label."
+    ),
     SMALL + "[arms]\nkey = 'r'\nlabels = { '0.5' = 5 }\n": (
         "s.toml, [arms]: labels must be a table, each value a text in quotes."
     ),

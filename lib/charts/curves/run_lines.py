@@ -11,6 +11,7 @@ from lib.charts.curves.series_style import Colors, SeriesStyle
 from lib.charts.curves.tables import run_table
 from lib.charts.run_colors import ARM, MISSING, SEED, Coloring
 from lib.charts.style import QUIET
+from lib.study import UNKNOWN
 
 ROWS = 2400
 THIN = 1.25
@@ -127,11 +128,15 @@ def _stroke(colors: Colors, style: SeriesStyle) -> alt.Stroke:
 
 
 def value_colors(by: Coloring) -> dict[str, str]:
-    """A colour for every text that runs are coloured by: the palette's, or, where they are too many, the scale's."""
-    texts = [text for text in by.order if text != MISSING]
+    """A colour for every text that runs are coloured by: the palette's, or, where they are too many, the scale's.
+
+    No value and an unknown arm are grey.
+    """
+    neutral = dict.fromkeys((MISSING, UNKNOWN) if by.key == ARM else (MISSING,), QUIET)
+    texts = [text for text in by.order if text not in neutral]
     few = len(texts) <= len(COLORS)
     colors = COLORS if few else [_between(i / (len(texts) - 1)) for i in range(len(texts))]
-    return {**dict(zip(texts, colors, strict=False)), MISSING: QUIET}
+    return {**dict(zip(texts, colors, strict=False)), **neutral}
 
 
 def _between(share: float) -> str:

@@ -9,10 +9,10 @@ import altair as alt
 import polars as pl
 
 from lib.charts.metric_colors import metric_colors
-from lib.charts.style import QUIET, arm_dashes, line_width, metric_label
+from lib.charts.style import QUIET, arm_dashes, arm_labels, line_width, metric_label
 from lib.curves import View
 from lib.formatting import slug
-from lib.study import Metric, Study, Task
+from lib.study import UNKNOWN, Metric, Study, Task
 
 FAINT = 0.08
 #: The selection made by a click on a value that runs are coloured by.
@@ -106,7 +106,7 @@ class SeriesStyle:
 
     @cached_property
     def dash(self) -> alt.StrokeDash:
-        """The dash channel; a legend only where there is more than one arm.
+        """The dash channel; a legend only where there is more than one arm, or one that is unknown.
 
         Two arms fit beside the rule's label, which keeps the legend from running out of a narrow chart.
         """
@@ -118,7 +118,9 @@ class SeriesStyle:
             # In front of the layer that follows the pointer, or no click would reach it.
             small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3, "zindex": 1}
             place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
-        show = self._legend(symbolStrokeColor=QUIET, **place) if len(self.arms) > 1 else None
+        place |= arm_labels(self.arms)
+        is_needed = len(self.arms) > 1 or UNKNOWN in self.arms
+        show = self._legend(symbolStrokeColor=QUIET, **place) if is_needed else None
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
 
     def legend_of(self, **options: Any) -> alt.Legend:

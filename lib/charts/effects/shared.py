@@ -14,8 +14,9 @@ from lib.study import Metric
 def arm_dash(arms: Sequence[str], legend: bool = True) -> alt.StrokeDash:
     """A dash per arm, with a legend where there are several."""
     entries = alt.Legend(
-        title=None, orient="bottom", symbolType="stroke", symbolStrokeColor=style.QUIET, symbolSize=300, symbolOpacity=1
-    )
+        title=None, orient="bottom", symbolType="stroke", symbolStrokeColor=style.QUIET, symbolSize=300, symbolOpacity=1,
+        **style.arm_labels(arms),
+    )  # fmt: skip
     scale = alt.Scale(domain=list(arms), range=style.arm_dashes(arms))
     return alt.StrokeDash("arm:N", scale=scale, legend=entries if legend and len(arms) > 1 else None)
 

@@ -42,7 +42,7 @@ class TaskData:
 
     def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
         """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
-        runs = [(t, steps.get(t.run_id, default)) for t in self.treated if t.detach_step is None]
+        runs = [(t, steps.get(t.run_id, default)) for t in self.treated if t.is_control]
         return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
 
     def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
@@ -71,7 +71,7 @@ def task_data(study: Study, task: Task, history: History, treated: Sequence[Trea
     keys = [metric.key for metric in study.metrics]
     rows = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
     pairs = {
-        arm: fork_pairs(rows, keys, [t for t in treated if t.arm == arm or t.detach_step is None])
+        arm: fork_pairs(rows, keys, [t for t in treated if t.arm == arm or t.is_control])
         for arm in detached_arms(treated)
     }
     return TaskData(study, task, tuple(treated), rows, windows(task, evidence), pairs)
@@ -86,7 +86,7 @@ def compare(data: TaskData, metric: Metric, arm: str, *, pairing: bool = True) -
     """
     if data.task.detach.randomised:
         return onset(data.task, metric, arm, data.arm_rows(metric, arm), data.window)
-    if all(t.detach_step is not None for t in data.treated):
+    if not any(t.is_control for t in data.treated):
         return jump(metric, arm, data.arm_rows(metric, arm), data.window)
     steps = sorted(t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None)
     middle = steps[(len(steps) - 1) // 2]

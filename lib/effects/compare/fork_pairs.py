@@ -41,7 +41,7 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
     first by seed. Runs that logged nothing below the detach pair with none.
     """
     runs = sorted(treated, key=lambda t: (t.seed, t.run_id))
-    free = {t.run_id: t for t in runs if t.detach_step is None}
+    free = {t.run_id: t for t in runs if t.is_control}
     fingerprint = cache(partial(_fingerprint, rows, keys))
     alike = {}
     for run in (t for t in runs if t.detach_step is not None):
