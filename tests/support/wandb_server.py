@@ -33,7 +33,10 @@ KEY = "a" * 40
 
 @dataclass
 class FakeRun:
-    """A run as the server holds it: `rows` are one exported part; `parts` and `live` are given apart where it matters."""
+    """A run as the server holds it: `rows` are one exported part; `parts` and `live` are given apart where it matters.
+
+    `branch_point` (run id, `_step`) is the trace of a fork, or of a run that was rewound, which W&B leaves in the config.
+    """
 
     id: str
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -46,6 +49,7 @@ class FakeRun:
     heartbeat: str = "2025-01-01T00:00:00Z"
     summary: dict[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] | None = None
+    branch_point: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         if self.rows:
@@ -93,11 +97,14 @@ class FakeRun:
     def node(self, project: str) -> dict[str, Any]:
         """The run as a GraphQL node."""
         lines = sum(len(p) for p in self.frames()) + len(self.live)
-        config = {k: {"value": v, "desc": None} for k, v in self.config.items()}
+        internal: dict[str, Any] = {"cli_version": "0.31.0"}
+        if self.branch_point:
+            internal["branch_point"] = dict(zip(("run_id", "step"), self.branch_point, strict=True))
+        config = {k: {"value": v, "desc": None} for k, v in (self.config | {"_wandb": internal}).items()}
         return {
             "id": base64.b64encode(f"Run:{self.id}".encode()).decode(), "projectId": "1", "tags": [], "name": self.id,
             "displayName": f"run {self.id}", "sweepName": self.sweep, "state": self.state, "group": self.group,
-            "config": json.dumps(config | {"_wandb": {"value": {"cli_version": "0.31.0"}}}),
+            "config": json.dumps(config),
             "jobType": None, "commit": None, "readOnly": False, "createdAt": "2025-01-01T00:00:00Z",
             "heartbeatAt": self.heartbeat, "description": None, "notes": None, "systemMetrics": "{}",
             "summaryMetrics": json.dumps(self.summary), "historyLineCount": lines,

@@ -11,11 +11,11 @@ from urllib.request import getproxies
 
 from pydantic import BaseModel
 
-from lib.runs import Run
+from lib.runs import BranchPoint, Run
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Expired, Failed, Refused, within
 from lib.sources.request import SourceError, Unreachable
-from lib.study import Study
+from lib.study import Study, as_number
 
 PER_PAGE = 200
 DEFAULT_SERVER = "https://api.wandb.ai"
@@ -181,17 +181,19 @@ class Client:
         last_step = history.get("lastStep")
         stamp = [node.state, node.historyLineCount, last_step, node.heartbeatAt]
         path = "/".join(quote(part, safe="") for part in (self._entity, self._project, "runs", node.name))
+        config = {key: _value(entry) for key, entry in _tree(node.config).items()}
         return Run(
             id=node.name,
             name=node.displayName or node.name,
             state=node.state or "",
-            config={k: _value(v) for k, v in _tree(node.config).items() if k not in {"_wandb", "wandb_version"}},
+            config={key: value for key, value in config.items() if key not in {"_wandb", "wandb_version"}},
             sweep_id=node.sweepName or "",
             group=node.group or "",
             url=f"{_pages(self._http.server)}/{path}",
             created_at=node.createdAt or "",
             last_step=last_step if isinstance(last_step, int) and last_step >= 0 else None,
             keys=tuple(sorted(history.get("keys") or ())),
+            branch_point=_branch_point(config.get("_wandb")),
             stamp=json.dumps(stamp),
             last_values={k: float(v) for k, v in _tree(node.summaryMetrics).items() if type(v) in (int, float)},
         )
@@ -232,6 +234,17 @@ def _tree(value: str | dict[str, Any] | None) -> dict[str, Any]:
 def _value(entry: Any) -> Any:
     """The value of a config key, which W&B wraps."""
     return entry["value"] if isinstance(entry, dict) and "value" in entry else entry
+
+
+def _branch_point(internal: Any) -> BranchPoint | None:
+    """Where a run was forked or rewound, of what the W&B client noted in its config."""
+    point = _value(internal.get("branch_point")) if isinstance(internal, dict) else None
+    if not isinstance(point, dict):
+        return None
+    run_id, step = point.get("run_id"), as_number(point.get("step"))
+    if not isinstance(run_id, str) or not run_id or step is None or not step.is_integer():
+        return None
+    return BranchPoint(run_id, int(step))
 
 
 def _pages(server: str) -> str:
