@@ -9,6 +9,7 @@ from lib.curves.baselines import (
     study_baselines,
     task_baselines,
 )
+from lib.curves.bins import kept
 from lib.curves.study_curves import (
     curves,
     study_curves,

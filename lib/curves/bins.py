@@ -13,7 +13,7 @@ import polars as pl
 from lib.curves import wall_time
 from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import View
-from lib.runs import History, Treatment, anchor
+from lib.runs import History, Treatment, anchor, counted
 from lib.study import Metric, Task
 
 Steps = TypeVar("Steps", pl.Expr, np.ndarray)
@@ -60,8 +60,9 @@ def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
 
 
 def kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
-    """The runs without those left out."""
-    return tuple(t for t in treated if t.run_id not in view.left_out)
+    """The runs without those left out; on the exact grid copies and superseded runs stay, as in the original notebook."""
+    chosen = [t for t in treated if t.run_id not in view.left_out]
+    return tuple(t for t in chosen if not t.reason_left_out) if view.grid == "exact" else counted(chosen)
 
 
 def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from lib.curves.bins import bins
 from lib.curves.notebook_arithmetic import exact_curves
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
-from lib.runs import History, Manifest, Treatment, of_task, treatments
+from lib.runs import History, Manifest, Treatment, marked_task, of_task, treatments
 from lib.study import Metric, Study, Task
 
 Query = Callable[[History, Task, Sequence[Metric], Sequence[Treatment], View], pl.DataFrame]
@@ -77,7 +77,7 @@ def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | No
 
 
 def _of_task(query: Query, study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
-    treated = of_task(treatments(study, manifest), task.key)
+    treated = marked_task(study, manifest, task)
     return query(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
 
 

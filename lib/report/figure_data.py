@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from lib.charts import Background, Coloring, coloring
-from lib.curves import Clocks, View, study_baselines, study_curves, study_raw, study_seeds, task_clocks
-from lib.runs import Manifest, Treatment, of_task, treatments
+from lib.curves import Clocks, View, kept, study_baselines, study_curves, study_raw, study_seeds, task_clocks
+from lib.runs import Manifest, Treatment, marked_treatments, of_task, treatments
 from lib.study import Study
 
 
@@ -43,7 +43,7 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
     BaselineError
         Where a baseline cannot be read or drawn.
     """
-    treated = treatments(study, manifest, view.left_out)
+    treated = kept(marked_treatments(study, manifest), view)
     return FigureData(
         study=study,
         view=view,

@@ -1,8 +1,21 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
 from lib.runs.atomic import Staged, StoreError, put, stage
+from lib.runs.configs import Setting, key_words, settings
 from lib.runs.detach import Treatment, anchor, arm_place, arms_of, of_task, treatments, value_text
-from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Manifest, Problem, Run, manifest_from
+from lib.runs.duplicates import (
+    RUNNING,
+    WHOLE,
+    common_end,
+    counted,
+    mark_duplicates,
+    marked_task,
+    marked_treatments,
+    replicates,
+    tells_apart,
+    uncounted,
+)
+from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run

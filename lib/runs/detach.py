@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.runs.model import Manifest, Run
+from lib.runs.model import BranchPoint, Duplicate, Manifest, Run
 from lib.study import CONTROL, DETACHED, UNKNOWN, DetachRule, Signal, Study, Task
 
 
@@ -55,7 +55,8 @@ class Treatment:
 
     `detach_step` is T in environment steps, None in the arms `control` and `unknown`; `detach_source` says who knows it (`typed`,
     `config`, or empty); `ratio` is the elapsed fraction of training at T; `signal` is `agrees`, `disagrees`,
-    `not logged`, `not reached`, or empty where the study names none.
+    `not logged`, `not reached`, or empty where the study names none. `branch_point` is that of a fork. `duplicates` and
+    `reason_left_out` (as the study declares it) come from `lib.runs.duplicates`.
     """
 
     run_id: str
@@ -69,6 +70,9 @@ class Treatment:
     last_step: int | None
     state: str
     warnings: tuple[str, ...] = ()
+    branch_point: BranchPoint | None = None
+    duplicates: tuple[Duplicate, ...] = ()
+    reason_left_out: str = ""
 
     @property
     def is_control(self) -> bool:
@@ -140,6 +144,7 @@ def _treatment(study: Study, task: Task, run: Run, seen: tuple[int | None, int |
         last_step=run.last_step,
         state=run.state,
         warnings=tuple(warnings + ([warning] if warning else [])),
+        branch_point=run.branch_point,
     )
 
 

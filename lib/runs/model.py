@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -30,6 +30,19 @@ class BranchPoint:
 
     run_id: str
     step: int
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """What a run is to another of its arm: its copy, superseded by it, or a replicate (same seed, other rows)."""
+
+    kind: Literal["copy", "superseded", "replicate"]
+    of: str
+
+    @property
+    def text(self) -> str:
+        """`copy of run a1`."""
+        return f"{self.kind} {'by' if self.kind == 'superseded' else 'of'} run {self.of}"
 
 
 @dataclass(frozen=True)

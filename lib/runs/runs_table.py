@@ -1,11 +1,11 @@
 """One row per run with its warnings, and the points that no curve can show."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 
 import polars as pl
 
-from lib.runs.detach import Treatment, treatments
+from lib.runs.detach import Treatment, of_task
+from lib.runs.duplicates import counted, marked_treatments, replicates, uncounted
 from lib.runs.model import Manifest, Run
 from lib.study import Study, Task
 
@@ -29,18 +29,12 @@ def runs_table(study: Study, manifest: Manifest, left_out: Collection[str] = ())
     Left-out runs keep their row, and say so. Columns as in `runs.csv`: task, arm, run_id, seed, state, last_step,
     detach_step, detach_source, one `rows:<metric key>` per metric, warnings (joined by `; `).
     """
-    treated = treatments(study, manifest)
     runs = {run.id: run for run in manifest.runs}
-    twice = _duplicate_seeds([t for t in treated if t.run_id not in left_out])
     keys = [m.key for m in study.metrics]
     rows = []
-    for t in treated:
+    for t, count in _counts(study, manifest, left_out):
         run, task = runs[t.run_id], study.task(t.task)
-        warnings = [*t.warnings, *run_warnings(study, task, run)]
-        if (t.task, t.arm, t.seed) in twice and t.run_id not in left_out:
-            warnings.append(f"seed {t.seed} appears more than once in this arm")
-        if t.run_id in left_out:
-            warnings.insert(0, "left out")
+        warnings = [*([count] if count else []), *t.warnings, *run_warnings(study, task, run)]
         fixed = (t.task, t.arm, t.run_id, t.seed, t.state, t.last_step, t.detach_step, t.detach_source)
         rows.append((*fixed, *(run.rows.get(key, 0) for key in keys), "; ".join(warnings)))
     schema = {**_FIXED, **{f"rows:{key}": pl.Int64 for key in keys}, "warnings": pl.String}
@@ -108,6 +102,13 @@ def config_differences(manifest: Manifest, task: str, ignore: Collection[str]) -
     return {key: texts for key, texts in values.items() if len(texts) > 1}
 
 
-def _duplicate_seeds(treated: Sequence[Treatment]) -> set[tuple[str, str, str]]:
-    seen = Counter((t.task, t.arm, t.seed) for t in treated)
-    return {place for place, count in seen.items() if count > 1}
+def _counts(study: Study, manifest: Manifest, left_out: Collection[str]) -> Iterator[tuple[Treatment, str]]:
+    """Every run's treatment with what is to be said about counting it, empty where it counts like any other."""
+    treated = marked_treatments(study, manifest)
+    for task in study.tasks:
+        of_this_task = of_task(treated, task.key)
+        kept = [t for t in of_this_task if t.run_id not in left_out]
+        reasons = {run_id: f"not counted: {reason}" for run_id, reason in uncounted(kept).items()}
+        twice = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(kept))}
+        texts = dict.fromkeys(left_out, "left out") | reasons | twice
+        yield from ((t, texts.get(t.run_id, "")) for t in of_this_task)

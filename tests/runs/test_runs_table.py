@@ -6,7 +6,7 @@ import polars as pl
 
 from lib.runs import Drop, Run, config_differences, never_logged, runs_table, unusable_points
 from lib.runs.runs_table import run_warnings
-from lib.study import DetachRule, Signal, Task
+from lib.study import DetachRule, Evidence, Signal, Task
 from tests.support.frames import EVAL, LOSS, REWARD, manifest, series, study
 
 BY_RATIO = DetachRule(ratio_key="r")
@@ -92,6 +92,21 @@ def test_a_seed_twice_in_an_arm_is_told_until_one_is_left_out(tmp_path):
     twice = "seed 1 appears more than once in this arm"
     assert runs_table(STUDY, runs)["warnings"].to_list() == [twice, twice, ""]
     assert runs_table(STUDY, runs, {"a"})["warnings"].to_list() == ["left out", "", ""]
+
+
+def test_runs_that_are_not_counted_say_why(tmp_path):
+    rising = [(10 * i, float(i)) for i in range(11)]
+    falling = [(step, 10 - value) for step, value in rising]
+    of_two = [
+        (Run(name, state="finished", config={"seed": 1, "r": 0.5}), series(name, REWARD.key, points))
+        for name, points in {"a": rising, "b": rising, "c": falling}.items()
+    ]
+    asked = replace(STUDY, evidence=Evidence(leave_out=(("d", "wrong reward"),)))
+    declared = (Run("d", state="finished", config={"seed": 2, "r": 0}), full("d"))
+    table = runs_table(asked, manifest(tmp_path, [*of_two, declared]))
+    twice = "seed 1 appears more than once in this arm"
+    told = [text.split("; ")[0] for text in table["warnings"]]
+    assert told == [twice, "not counted: copy of run a", twice, "not counted: left out by declaration: wrong reward"]
 
 
 def test_without_runs_the_table_has_its_columns(tmp_path):

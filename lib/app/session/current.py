@@ -12,8 +12,8 @@ from lib.app.session.caches import cached, file_stamp
 from lib.app.session.fetching import fetch_result
 from lib.app.session.state import session_state
 from lib.app.session.studies import study_named, with_added
-from lib.curves import View
-from lib.runs import Manifest, Treatment, of_task, treatments
+from lib.curves import View, kept
+from lib.runs import Manifest, Treatment, marked_treatments, of_task
 from lib.study import STUDIES, InputError, Study
 
 
@@ -42,8 +42,8 @@ class Current:
         return _treated(self)
 
     def treated_of(self, task: str) -> tuple[Treatment, ...]:
-        """The treatments of one task's runs, without those left out."""
-        return tuple(t for t in of_task(self.treated, task) if t.run_id not in self.view.left_out)
+        """The treatments of the runs of one task that curves show."""
+        return kept(of_task(self.treated, task), self.view)
 
     def with_view(self, view: View) -> "Current":
         """The same runs in another view."""
@@ -52,7 +52,7 @@ class Current:
 
 @cached(view=lambda view: View())
 def _treated(current: Current) -> tuple[Treatment, ...]:
-    return tuple(treatments(current.study, current.manifest))
+    return marked_treatments(current.study, current.manifest)
 
 
 @dataclass(frozen=True)

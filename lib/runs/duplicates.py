@@ -1,0 +1,158 @@
+"""Which runs are counted: no copy of another run, none that a rerun superseded, none that the study leaves out."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from lib.runs.configs import settings
+from lib.runs.detach import Treatment, of_task, treatments
+from lib.runs.model import Duplicate, Manifest
+from lib.study import Study, Task, config_value
+
+#: A run that ends before this share of the common end ended early.
+WHOLE = 0.95
+#: So many rows of so many distinct values are the same in two runs only if one is a copy of the other.
+ROWS, VALUES = 5, 3
+#: The state of a run that goes on; every other state is an end.
+RUNNING = "running"
+
+#: Steps and values of a run's metric, by run id and key.
+Series = Callable[[str, str], tuple[np.ndarray, ...]]
+
+
+def tells_apart(values: np.ndarray) -> bool:
+    """Whether values of two runs that are all the same say that the runs are: at least 5 of at least 3 distinct ones."""
+    finite = values[np.isfinite(values)]
+    return len(finite) >= ROWS and len(np.unique(finite)) >= VALUES
+
+
+def common_end(ends: Sequence[tuple[int, str]], total_steps: int) -> int:
+    """The step up to which runs are compared, from the last step and state of each.
+
+    It is the largest end of those that are neither running nor crashed, else the smallest of the running ones, else the
+    largest of all; at most the total steps.
+    """
+    finished = [step for step, state in ends if state in ("finished", "")]
+    running = [step for step, state in ends if state == RUNNING]
+    end = max(finished) if finished else min(running) if running else max((step for step, _ in ends), default=0)
+    return min(total_steps, end)
+
+
+def mark_duplicates(
+    study: Study,
+    task: Task,
+    treated: Sequence[Treatment],
+    configs: Mapping[str, Mapping[str, Any]],
+    series: Series,
+    keys: Sequence[str],
+) -> tuple[Treatment, ...]:
+    """The treatments of one task, each with its duplicates and the reason for which the study leaves it out.
+
+    Parameters
+    ----------
+    configs : by run id; without a seed in it, a run has no duplicates but its copies.
+    keys : the study's metrics; those with few rows first, which most often settle the question.
+    """
+    reasons = dict(study.evidence.leave_out)
+    ends = [(t.last_step or 0, t.state) for t in treated if t.run_id not in reasons]
+    whole = WHOLE * common_end(ends, task.total_steps)
+    seeds = {t.run_id: t.seed for t in treated if _has_seed(study, configs.get(t.run_id, {}))}
+    duplicates = {}
+    for _, group in groupby(sorted(treated, key=_place), key=_place):
+        runs = sorted(group, key=_longest_first)
+        for i, run in enumerate(runs):
+            copies = [other.run_id for other in runs[:i] if _is_copy(run.run_id, other.run_id, keys, series)]
+            same_seed = [t for t in runs if t is not run and t.run_id in seeds and t.seed == seeds.get(run.run_id)]
+            again = [_same_seed(run, t, configs, whole) for t in same_seed if t.run_id not in copies]
+            duplicates[run.run_id] = (*(Duplicate("copy", of) for of in copies), *again)
+    return tuple(
+        replace(t, duplicates=duplicates[t.run_id], reason_left_out=reasons.get(t.run_id, "")) for t in treated
+    )
+
+
+def _place(treatment: Treatment) -> tuple[str, int]:
+    return treatment.arm, -1 if treatment.detach_step is None else treatment.detach_step
+
+
+def _longest_first(treatment: Treatment) -> tuple[int, bool, str]:
+    return -(treatment.last_step or 0), treatment.state != "finished", treatment.run_id
+
+
+def _has_seed(study: Study, config: Mapping[str, Any]) -> bool:
+    return config_value(config, study.seed_key) is not None
+
+
+def _is_copy(run: str, other: str, keys: Sequence[str], series: Series) -> bool:
+    """Whether two runs are equal at every step that both logged, in enough rows to say so."""
+    enough = False
+    for key in keys:
+        (steps, values), (other_steps, other_values) = series(run, key), series(other, key)
+        if not np.array_equal(steps, other_steps):
+            _, here, there = np.intersect1d(steps, other_steps, return_indices=True)
+            values, other_values = values[here], other_values[there]
+        if not np.array_equal(values, other_values, equal_nan=True):
+            return False
+        enough = enough or tells_apart(values)
+    return enough
+
+
+def _same_seed(run: Treatment, other: Treatment, configs: Mapping[str, Mapping[str, Any]], whole: float) -> Duplicate:
+    """What a run is to another of its seed: superseded by a whole run with the same settings, else a replicate."""
+    ended_early = run.state != RUNNING and (run.last_step or 0) < whole <= (other.last_step or 0)
+    is_rerun = ended_early and settings(configs[run.run_id]) == settings(configs[other.run_id])
+    return Duplicate("superseded" if is_rerun else "replicate", other.run_id)
+
+
+def marked_treatments(study: Study, manifest: Manifest) -> tuple[Treatment, ...]:
+    """Every run's treatment with its duplicates, in the order of `treatments`."""
+    treated = treatments(study, manifest)
+    return tuple(t for task in study.tasks for t in _mark_task(study, manifest, task, of_task(treated, task.key)))
+
+
+def marked_task(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment, ...]:
+    """The same for the runs of one task."""
+    return _mark_task(study, manifest, task, of_task(treatments(study, manifest), task.key))
+
+
+def _mark_task(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment]) -> tuple[Treatment, ...]:
+    runs = manifest.of_task(task.key)
+    keys = sorted((m.key for m in study.metrics), key=lambda key: sum(run.rows.get(key, 0) for run in runs))
+    configs = {run.id: run.config for run in runs}
+    return mark_duplicates(study, task, treated, configs, cache(manifest.history(runs).series), keys)
+
+
+def uncounted(treated: Sequence[Treatment]) -> dict[str, str]:
+    """The runs of one task that are not counted, by id, each with the reason.
+
+    A copy counts where none of `treated` is its original any more (set aside, say).
+    """
+    present = _present(treated)
+    return {t.run_id: reason for t in treated if (reason := _reason(t, present))}
+
+
+def counted(treated: Sequence[Treatment]) -> tuple[Treatment, ...]:
+    """The runs among these that are counted."""
+    present = _present(treated)
+    return tuple(t for t in treated if not _reason(t, present))
+
+
+def _present(treated: Sequence[Treatment]) -> set[tuple[str, str]]:
+    return {(t.task, t.run_id) for t in treated if not t.reason_left_out}
+
+
+def _reason(treatment: Treatment, present: Collection[tuple[str, str]]) -> str:
+    """Why a run is not counted beside those that are present; empty where it is."""
+    if treatment.reason_left_out:
+        return f"left out by declaration: {treatment.reason_left_out}"
+    texts = (d.text for d in treatment.duplicates if d.kind != "replicate" and (treatment.task, d.of) in present)
+    return next(texts, "")
+
+
+def replicates(treated: Sequence[Treatment]) -> tuple[Treatment, ...]:
+    """Those of these runs that share seed, arm and detach step with another of them."""
+    present = _present(treated)
+    return tuple(t for t in treated if any(d.kind == "replicate" and (t.task, d.of) in present for d in t.duplicates))
