@@ -1,7 +1,9 @@
-"""From an address, a folder or a bundle to a proposed study."""
+"""From addresses, a folder or a bundle to a proposed study."""
 
-from lib.discover.address import Inspection, parse_address
+from lib.discover.choose_metrics import preselected, suggestions
 from lib.discover.find_keys import OPTIONAL, RATIO, STEP, TASK, Choices, Finding, find_keys
 from lib.discover.inspection import inspect_bundle, inspect_folder, inspect_server, server_at, study_at
-from lib.discover.key_names import Suggestion, preselected
-from lib.discover.propose import Proposal, arms, preview, propose, suggestions
+from lib.discover.key_names import Suggestion
+from lib.discover.model import Inspection
+from lib.discover.pasted_text import parse_addresses
+from lib.discover.propose import Proposal, arms, preview, propose

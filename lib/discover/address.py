@@ -1,57 +1,44 @@
-"""A W&B address as people paste it, and what an inspection of it returns."""
+"""The address of one place on a W&B server."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from lib.runs import Run
-from lib.study import InputError, Source
+from lib.study import InputError
 
 WANDB_API, WANDB_APP = "https://api.wandb.ai", "https://wandb.ai"
 _WANDB_HOSTS = {"wandb.ai", "www.wandb.ai", "app.wandb.ai", "api.wandb.ai"}
 #: What follows entity/project in the address of a page that shows the whole project.
 _PROJECT_PAGES = {"workspace", "table", "overview", "sweeps", "runs", "logs", "jobs"}
-_OTHER_PAGES = {"reports", "artifacts", "groups", "registry", "models", "launch", "weave", "automations"}
+_OTHER_PAGES = {"artifacts", "groups", "registry", "models", "launch", "weave", "automations"}
 _NAME = re.compile(r"[^/\\#?%:\s\x00-\x1f](?:[^/\\#?%:\x00-\x1f]{0,126}[^/\\#?%:\s\x00-\x1f])?")
-_FORMS = "https://wandb.ai/entity/project/sweeps/id, entity/project/sweep or entity/project"
+_GROUP = re.compile(r"[^\x00-\x1f]{1,128}")
+FORMS = "https://wandb.ai/entity/project/sweeps/id, entity/project/sweep or entity/project"
+_REPORT = (
+    f"A report names no runs: paste the addresses of the sweeps, the group or the project that it shows, like {FORMS}."
+)
 
 
 @dataclass(frozen=True)
 class WandbAddress:
-    """A project on a W&B server, or one sweep or run of it; no server: the deployment's, or W&B's own."""
+    """A project on a W&B server, or one sweep, run or group of it; no server: the deployment's, or W&B's own."""
 
     entity: str
     project: str
     sweep: str = ""
     run: str = ""
     server: str = ""
+    group: str = ""
 
     @property
     def address(self) -> str:
         """The place as one can paste it: `parse_address` of it gives the place back."""
         parts = [self.entity, self.project]
-        parts += ["sweeps", self.sweep] if self.sweep else ["runs", self.run] if self.run else []
+        for page, name in (("sweeps", self.sweep), ("runs", self.run), ("groups", self.group)):
+            parts += [page, name] if name else []
         path = "/".join(quote(part, safe="") for part in parts)
         server = WANDB_APP if self.server == WANDB_API else self.server
         return f"{server}/{path}" if server else path
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was seen where runs are, without reading more than that takes.
-
-    `lowest` is by key the lowest value seen: of every logged value where `whole`, else of the runs' last values.
-    `falls` is by run the last step at which the signal was above 0 (None: never) and the first one at 0 afterwards.
-    `notes` are sentences about what could not be seen.
-    """
-
-    source: Source
-    title: str
-    runs: tuple[Run, ...]
-    lowest: dict[str, float] = field(default_factory=dict)
-    whole: bool = False
-    falls: dict[str, tuple[int | None, int]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def parse_address(text: str) -> WandbAddress:
@@ -64,7 +51,7 @@ def parse_address(text: str) -> WandbAddress:
     """
     text = text.strip().strip("<>\"'").strip()
     if not text:
-        raise InputError(f"Paste the address of a sweep, a run or a project: {_FORMS}.")
+        raise InputError(f"Paste the address of a sweep, a run or a project: {FORMS}.")
     first = text.split("/")[0]
     if "://" in text:
         address = text
@@ -85,7 +72,7 @@ def _server(address: str) -> tuple[str, str]:
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"}:
-        raise InputError(f"This is not a web address that starts with https:// (or http://): paste one like {_FORMS}.")
+        raise InputError(f"This is not a web address that starts with https:// (or http://): paste one like {FORMS}.")
     if parts.username or parts.password:
         raise InputError("An address must not hold a name or a password: paste it without them; the key goes below.")
     if host in _WANDB_HOSTS:
@@ -96,12 +83,15 @@ def _server(address: str) -> tuple[str, str]:
 
 def _placed(server: str, path: str) -> WandbAddress:
     parts = [unquote(part).strip() for part in path.split("/") if part.strip()]
-    if len(parts) < 2:
-        raise InputError(f"This names no project: paste an address like {_FORMS}.")
-    for part in parts[:4]:
+    if "reports" in parts[1:3] or (server and parts[:1] == ["links"]):
+        raise InputError(_REPORT)
+    if len(parts) < 2 or (server and parts[1:] == ["projects"]):
+        raise InputError(f"This names no project: paste an address like {FORMS}.")
+    is_group = parts[2:3] == ["groups"] and len(parts) > 3 and _GROUP.fullmatch(parts[3])
+    for part in parts[: 3 if is_group else 4]:
         if not _NAME.fullmatch(part) or part in {".", ".."}:
             raise InputError(
-                f"'{_shown(part)}' is no name of an entity, project, sweep or run: paste one like {_FORMS}."
+                f"'{_shown(part)}' is no name of an entity, project, sweep or run: paste one like {FORMS}."
             )
     entity, project, *rest = parts
     if not rest:
@@ -111,10 +101,14 @@ def _placed(server: str, path: str) -> WandbAddress:
         return WandbAddress(entity, project, sweep=inner, server=server)
     if page == "runs" and inner:
         return WandbAddress(entity, project, run=inner, server=server)
+    if is_group:
+        return WandbAddress(entity, project, group=inner, server=server)
     if page in _PROJECT_PAGES:
         return WandbAddress(entity, project, server=server)
     if page in _OTHER_PAGES or server or inner:
-        raise InputError(f"'{_shown(page)}' is no page of a sweep, a run or a project: paste one like {_FORMS}.")
+        raise InputError(
+            f"'{_shown(page)}' is no page of a sweep, a run, a group or a project: paste one like {FORMS}."
+        )
     return WandbAddress(entity, project, sweep=page)
 
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from lib.discover import key_names
-from lib.discover.find_keys import DETACH_STEP, RATIO, SIGNAL, TOTAL, Evidence, Finding, is_number
+from lib.discover.evidence import Evidence, spread
+from lib.discover.find_keys import DETACH_STEP, RATIO, SIGNAL, TOTAL, Finding, number_of
+from lib.formatting import plural
 from lib.runs import Run
-from lib.study import DetachRule, Signal
+from lib.study import DetachRule, Signal, config_value, has_config_key
 
 Counts = Literal["elapsed", "remaining"]
 _READINGS: tuple[Counts, ...] = ("elapsed", "remaining")
@@ -16,7 +18,8 @@ def ratio_counts(evidence: Evidence, names: Sequence[str]) -> tuple[Counts, list
     """Whether the ratio counts what has elapsed or what remains, and the question where nothing tells."""
     key = evidence.key(RATIO)
     runs = [(run, evidence.total_of(run, name)) for name in names for run in evidence.runs(name)]
-    fractions = [(run, float(run.config[key]), total) for run, total in runs if total and _is_fraction(run, key)]
+    ratios = [(run, evidence.number(run, RATIO), total) for run, total in runs]
+    fractions = [(run, ratio, total) for run, ratio, total in ratios if total and ratio and 0 < ratio <= 1]
     if not key or not fractions:
         return "elapsed", [], []
     what = f"{key} counts"
@@ -27,9 +30,10 @@ def ratio_counts(evidence: Evidence, names: Sequence[str]) -> tuple[Counts, list
     telling = [(run, *reading) for run, reading in readings if reading and len(reading[1]) < len(_READINGS)]
     fitting = {counts for _, _, counts in telling}
     if len(fitting) == 1 and (only := fitting.pop()):
-        return only[0], [Finding(what, only[0], f"{telling[0][1]} says so in {len(telling)} runs")], []
-    if not telling and key in key_names.FROZEN and any(key_names.FROZEN[key] in run.config for run, _ in runs):
-        where = f"by definition, where {key_names.FROZEN[key]} scales the learning rate"
+        return only[0], [Finding(what, only[0], f"{telling[0][1]} says so in {plural(len(telling), 'run')}")], []
+    scale = scale_key(key)
+    if not telling and scale and any(has_config_key(run.config, scale) for run, _ in runs):
+        where = f"by definition, where {scale} scales the learning rate"
         return "remaining", [Finding(what, "remaining", where)], []
     if not telling and all(ratio == 0.5 for _, ratio, _ in fractions):
         agreeing = next((f"; {reading[0]} agrees" for _, reading in readings if reading), "")
@@ -41,9 +45,11 @@ def ratio_counts(evidence: Evidence, names: Sequence[str]) -> tuple[Counts, list
     return "elapsed", [Finding(what, "elapsed", where, assumed=True, ask=True)], [_which(evidence, fractions)]
 
 
-def _is_fraction(run: Run, key: str) -> bool:
-    value = run.config.get(key)
-    return is_number(value) and 0 < value <= 1
+def scale_key(ratio_key: str) -> str:
+    """The config key beside a ratio that scales the encoder's learning rate from then on, "" where it has none."""
+    start = max(ratio_key.rfind("."), ratio_key.rfind("/")) + 1
+    scale = key_names.FROZEN.get(ratio_key[start:], "")
+    return ratio_key[:start] + scale if scale else ""
 
 
 def _steps(ratio: float, total: int) -> dict[Counts, int]:
@@ -62,65 +68,80 @@ def _which(evidence: Evidence, fractions: list[tuple[Run, float, int]]) -> str:
 def _readings(evidence: Evidence, run: Run, ratio: float, total: int) -> tuple[str, tuple[Counts, ...]] | None:
     """What tells a run's detach step, and the readings that agree with it; None where nothing does."""
     steps = _steps(ratio, total)
-    typed = run.config.get(evidence.key(DETACH_STEP))
-    if is_number(typed):
+    typed = evidence.number(run, DETACH_STEP)
+    if typed is not None:
         return f"config's {evidence.key(DETACH_STEP)}", tuple(c for c in _READINGS if abs(steps[c] - typed) <= 1)
-    if run.id in evidence.inspection.falls and evidence.key(SIGNAL):
-        above, at = evidence.inspection.falls[run.id]
+    if fall := evidence.fall(run):
+        above, at = fall
         fits = tuple(c for c in _READINGS if (above is None or above <= steps[c]) and steps[c] <= at)
         return f"the logged {evidence.key(SIGNAL)}", fits
     return None
 
 
 def detach_rule(evidence: Evidence, name: str, counts: Counts) -> tuple[DetachRule, list[Finding], list[str]]:
-    """The detach rule of one task: a ratio in its configs, else a step that they, the signal or the user say."""
-    runs, ratio, total = evidence.runs(name), evidence.key(RATIO), evidence.key(TOTAL)
+    """The detach rule of one task: a ratio or a step in its configs, else what the user or the signal says."""
+    runs, what = evidence.runs(name), f"detach of {name}"
     signal = Signal(evidence.key(SIGNAL)) if evidence.key(SIGNAL) else None
     typed = evidence.choices.detach_steps.get(name)
-    if ratio and any(ratio in run.config for run in runs):
-        frozen = key_names.FROZEN.get(ratio, "")
-        rule = DetachRule(
-            step=typed,
-            total_steps_key=total if evidence.totals(name) else "",
-            ratio_key=ratio,
-            ratio_counts=counts,
-            frozen_when=((frozen, 0.0),) if any(frozen in run.config for run in runs) else (),
-            signal=signal,
-        )
-        lacking = sum(ratio not in run.config for run in runs)
-        where = f"config {ratio}" + (f"; {lacking} runs lack it and count as never detached" if lacking else "")
-        return rule, [Finding(f"detach of {name}", _spread(runs, ratio), where, assumed=bool(lacking))], []
+    if key := _key_that_says(evidence, runs):
+        rule = _rule_of_key(evidence, name, key, counts, typed, signal)
+        lacking = sum(not has_config_key(run.config, key) for run in runs)
+        values = [config_value(run.config, key) for run in runs]
+        textual = sum(value is not None and number_of(value) is None for value in values)
+        where = f"config {key}"
+        where += f"; {plural(lacking, 'run')} without it taken as never detached" if lacking else ""
+        where += f"; no number in {plural(textual, 'run')}" if textual else ""
+        return rule, [Finding(what, spread(values), where, assumed=bool(lacking or textual)), *_scales(runs, rule)], []
     if typed:
         return DetachRule(typed, signal=signal), [Finding(f"detach step of {name}", f"{typed:,}", "typed by you")], []
-    step, finding, questions = _typed_step(evidence, name)
-    return DetachRule(step, signal=signal), [finding], questions
+    step, finding = _step_of_signal(evidence, name)
+    return DetachRule(step, signal=signal), [finding], []
 
 
-def _spread(runs: Sequence[Run], key: str) -> str:
-    """The values of a config key with how many runs have each."""
-    values = [run.config.get(key) for run in runs]
-    texts = ["missing or null" if v is None else f"{v:g}" if is_number(v) else str(v) for v in values]
-    return ", ".join(f"{text} ({texts.count(text)} runs)" for text in sorted(set(texts)))
+def _key_that_says(evidence: Evidence, runs: Sequence[Run]) -> str:
+    """The config key that says when the runs of a task detach: the ratio, or the step where only that says of one."""
+    keys = [
+        (key, any(evidence.number(run, what) for run in runs))
+        for what in (RATIO, DETACH_STEP)
+        if (key := evidence.key(what)) and any(has_config_key(run.config, key) for run in runs)
+    ]
+    return next((key for key, says_one in keys if says_one), keys[0][0] if keys else "")
 
 
-def _typed_step(evidence: Evidence, name: str) -> tuple[int | None, Finding, list[str]]:
-    """The step at which all runs of a task detach, where their config or their signal says one."""
-    runs, key, what = evidence.runs(name), evidence.key(DETACH_STEP), f"detach step of {name}"
-    values = [run.config.get(key) for run in runs]
-    steps = [int(value) for value in values if is_number(value) and value >= 1]
-    if len({*steps}) == 1 and len(steps) == len(runs):
-        return steps[0], Finding(what, f"{steps[0]:,}", f"config {key} of its {len(runs)} runs"), []
-    if steps:
-        where = f"config {key} differs: {_spread(runs, key)}; a study reads a ratio, or one step for all runs"
-        question = (
-            f"The runs of {name} differ in {key}, which a study cannot read: choose a config key that holds a ratio, or "
-            "type one step if every run detached there (runs that never did would count as detached)."
+def _rule_of_key(
+    evidence: Evidence, name: str, key: str, counts: Counts, typed: int | None, signal: Signal | None
+) -> DetachRule:
+    if key != evidence.key(RATIO):
+        return DetachRule(typed, detach_step_key=key, signal=signal)
+    scale = scale_key(key)
+    has_scale = bool(scale) and any(has_config_key(run.config, scale) for run in evidence.runs(name))
+    return DetachRule(
+        step=typed,
+        total_steps_key=evidence.key(TOTAL) if evidence.totals(name) else "",
+        ratio_key=key,
+        ratio_counts=counts,
+        frozen_when=((scale, 0.0),) if has_scale else (),
+        signal=signal,
+    )
+
+
+def _scales(runs: Sequence[Run], rule: DetachRule) -> list[Finding]:
+    """What the runs scale the encoder's learning rate by, where the rule asks for it."""
+    return [
+        Finding(
+            key,
+            spread([config_value(run.config, key) for run in runs]),
+            "config; 0 freezes the encoder, 1 changes nothing",
         )
-        return None, Finding(what, "", where, assumed=True), [question]
-    falls = evidence.inspection.falls
-    first = {falls[run.id][1] for run in runs if run.id in falls}
-    if len(first) == 1 and all(run.id in falls for run in runs):
-        (step,) = first
+        for key, _ in rule.frozen_when
+    ]
+
+
+def _step_of_signal(evidence: Evidence, name: str) -> tuple[int | None, Finding]:
+    """The step at which the signal of all runs of a task falls to 0, where that is one."""
+    what, falls = f"detach step of {name}", [evidence.fall(run) for run in evidence.runs(name)]
+    first = {fall and fall[1] for fall in falls}
+    if len(first) == 1 and (step := first.pop()) is not None:
         where = f"the first step at which {evidence.key(SIGNAL)} is 0 in each of its runs"
-        return step, Finding(what, f"{step:,}", where, assumed=True), []
-    return None, Finding(what, "", "nothing says: every run counts as never detached", assumed=True), []
+        return step, Finding(what, f"{step:,}", where, assumed=True)
+    return None, Finding(what, "", "nothing says: every run counts as never detached", assumed=True)

@@ -3,19 +3,21 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from functools import partial
+from typing import Any
 
 from lib.discover import key_names
-from lib.discover.address import Inspection
+from lib.discover.model import Inspection
+from lib.discover.step_keys import counters, named_counters
 from lib.runs import Run
-from lib.study import Metric
+from lib.study import Metric, as_number, config_value
 
 
 @dataclass(frozen=True)
 class Finding:
     """Something found in the runs, or assumed: what it is, its value, where it was found, and what else it may be.
 
-    `ask` is set where only the user can say.
+    `ask` is set where only the user can say. What is not taken is a key that looks like a metric and is none of the study.
     """
 
     what: str
@@ -24,10 +26,13 @@ class Finding:
     assumed: bool = False
     options: tuple[str, ...] = ()
     ask: bool = False
+    is_taken: bool = True
 
     @property
     def status(self) -> str:
-        """Whether it was found, is assumed, or was not found."""
+        """Whether it was found, is assumed, was not found, or is not taken."""
+        if not self.is_taken:
+            return "not taken"
         return "assumed" if self.assumed else "found" if self.value else "not found"
 
 
@@ -54,9 +59,10 @@ _EXACT = 2**53
 _SHORT = 0.9
 
 
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a config value is a number that can count steps: finite and exact; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _EXACT
+def number_of(value: object) -> float | None:
+    """A config value, text or not, as a number that can count steps: finite and exact; true and false are none."""
+    number = None if isinstance(value, bool) else as_number(value)
+    return number if number is not None and abs(number) <= _EXACT else None
 
 
 def find_keys(inspection: Inspection, choices: Choices | None = None) -> dict[str, Finding]:
@@ -64,14 +70,17 @@ def find_keys(inspection: Inspection, choices: Choices | None = None) -> dict[st
 
     A value of "" says that no key was found, or that none was chosen.
     """
-    runs, chosen = inspection.runs, (choices or Choices()).keys
-    findings = {what: _in_config(what, names, fits, runs) for what, (names, fits) in _CONFIG.items()}
-    findings[STEP] = _step_key(runs)
-    findings[SIGNAL] = _signal(runs)
-    for what, key in chosen.items():
-        if key != findings[what].value:
-            findings[what] = Finding(what, key, "chosen by you", options=findings[what].options)
+    chosen = (choices or Choices()).keys
+    findings = {what: meaning.finding(what, inspection) for what, meaning in _CONFIG.items()}
+    findings = {what: _as_chosen(finding, chosen) for what, finding in findings.items()}
+    findings[STEP] = _as_chosen(_step_key(inspection.runs, findings[TOTAL].value), chosen)
+    findings[SIGNAL] = _as_chosen(_signal(inspection.runs), chosen)
     return findings
+
+
+def _as_chosen(finding: Finding, chosen: Mapping[str, str]) -> Finding:
+    key = chosen.get(finding.what, finding.value)
+    return finding if key == finding.value else Finding(finding.what, key, "chosen by you", options=finding.options)
 
 
 def logged_keys(runs: Sequence[Run]) -> list[str]:
@@ -79,68 +88,119 @@ def logged_keys(runs: Sequence[Run]) -> list[str]:
     return sorted({key for run in runs for key in run.keys if not key.startswith("_")})
 
 
+# ---- keys of the configs -----------------------------------------------------------------------------------------
+
+
+def _no_words(_: str) -> bool:
+    return False
+
+
+def _never_tells(_: object) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What a config key may hold: its likely names, the values that fit, and what else its words may be.
+
+    A key that is told by its words alone needs a value that tells (`tells`): a fraction is a ratio, a large number a step.
+    """
+
+    names: Sequence[str]
+    fits: Callable[[Any, Run], bool]
+    has_words: Callable[[str], bool] = _no_words
+    tells: Callable[[Any], bool] = _never_tells
+
+    def finding(self, what: str, inspection: Inspection) -> Finding:
+        """The config key of that meaning which most runs have, the likelier name first where they tie."""
+        runs, configs = inspection.runs, inspection.configs
+        keys = sorted({key for config in configs for key in config})
+        ranks = {key: rank for key in keys if (rank := self._rank(key, configs))}
+        pairs = [*zip(runs, configs, strict=True)]
+        counts = {
+            key: count
+            for key in ranks
+            if (count := sum(key in config and self.fits(config[key], run) for run, config in pairs))
+        }
+        ranked = sorted(counts, key=lambda key: (-counts[key], ranks[key], key.count("."), key))
+        options = (*ranked, *(key for key in keys if key not in counts))
+        if not ranked:
+            where = "in no config" + (": each run counts as a seed of its own" if what == SEED else "")
+            return Finding(what, "", where, assumed=what == SEED, options=options)
+        best, rivals = ranked[0], ranked[1:]
+        where = f"config of {counts[best]} of {len(runs)} runs"
+        by_words = ranks[best] > len(self.names)
+        where += ", by the words of its name" if by_words else ""
+        where += f"; so might {', '.join(rivals)}" if rivals else ""
+        return Finding(what, best, where, assumed=bool(rivals) or by_words, options=options)
+
+    def _rank(self, key: str, configs: Sequence[Mapping[str, Any]]) -> int:
+        """The place of a key among the names, behind them where only its words tell; 0 where nothing does."""
+        if rank := key_names.rank(key, self.names):
+            return rank
+        tells = self.has_words(key) and any(self.tells(config.get(key)) for config in configs)
+        return len(self.names) + 1 if tells else 0
+
+
+def _fits_seed(value: object, _: Run) -> bool:
+    return not isinstance(value, bool) and (
+        isinstance(value, int | str) or (isinstance(value, float) and value % 1 == 0)
+    )
+
+
 def _fits_total(value: object, run: Run) -> bool:
-    return is_number(value) and value >= max(1, _SHORT * (run.last_step or 0))
+    total = number_of(value)
+    if total is None or total < 1:
+        return False
+    ends = [run.last_values[key] for key in named_counters(run.keys) if key in run.last_values]
+    return total >= _SHORT * (run.last_step or 0) or any(_SHORT * end <= total <= end / _SHORT for end in ends)
 
 
-_CONFIG: dict[str, tuple[Sequence[str], Callable[[Any, Run], bool]]] = {
-    TASK: (key_names.TASK, lambda value, _: isinstance(value, str) and value != ""),
-    SEED: (key_names.SEED, lambda value, _: isinstance(value, int | str) and not isinstance(value, bool)),
-    TOTAL: (key_names.TOTAL, _fits_total),
-    RATIO: (key_names.RATIO, lambda value, _: value is None or (is_number(value) and 0 <= value <= 1)),
-    DETACH_STEP: (key_names.DETACH_STEP, lambda value, _: value is None or (is_number(value) and value >= 0)),
+def _fits_ratio(value: object, _: Run) -> bool:
+    number = number_of(value)
+    return value is None or (number is not None and 0 <= number <= 1)
+
+
+def _fits_step(value: object, _: Run) -> bool:
+    number = number_of(value)
+    return value is None or (number is not None and number >= 0 and number % 1 == 0)
+
+
+_CONFIG = {
+    TASK: _Meaning(key_names.TASK, lambda value, _: isinstance(value, str) and value != ""),
+    SEED: _Meaning(key_names.SEED, _fits_seed),
+    TOTAL: _Meaning(key_names.TOTAL, _fits_total),
+    RATIO: _Meaning(key_names.RATIO, _fits_ratio, key_names.tells_detach, lambda v: 0 < (number_of(v) or 0) < 1),
+    DETACH_STEP: _Meaning(key_names.DETACH_STEP, _fits_step, key_names.tells_detach, lambda v: (number_of(v) or 0) > 1),
 }
 
 
-def _in_config(what: str, names: Sequence[str], fits: Callable[[Any, Run], bool], runs: Sequence[Run]) -> Finding:
-    """The config key of that meaning which most runs have, the likelier name first where they tie."""
-    counts = Counter(key for run in runs for key, value in run.config.items() if _rank(key, names) and fits(value, run))
-    ranked = sorted(counts, key=lambda key: (-counts[key], _rank(key, names), key))
-    others = tuple(sorted({key for run in runs for key in run.config} - set(ranked)))
-    options = (*ranked, *others)
-    if not ranked:
-        nested = sorted({key for run in runs for key in _nested(run.config) if _rank(key, names)})
-        where = "in no config" + (": each run counts as a seed of its own" if what == SEED else "")
-        if nested:
-            where = f"{nested[0]} lies inside another key: a study reads the top keys of a config only"
-        return Finding(what, "", where, assumed=what == SEED, options=options)
-    best, rivals = ranked[0], ranked[1:]
-    where = f"config of {counts[best]} of {len(runs)} runs"
-    if rivals:
-        where += f"; so might {', '.join(rivals)}"
-    return Finding(what, best, where, assumed=bool(rivals), options=options)
+# ---- logged keys -------------------------------------------------------------------------------------------------
 
 
-def _rank(key: str, names: Sequence[str]) -> int:
-    """The place of a key among the names that it may have, from 1; 0 where it has none of them."""
-    for name in (key.lower(), key.lower().replace("/", ".").rpartition(".")[2]):
-        if name in names:
-            return names.index(name) + 1
-    return 0
-
-
-def _nested(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys that lie inside others."""
-    keys = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            keys += _nested(value, f"{prefix}{key}.")
-        elif prefix:
-            keys.append(prefix + key)
-    return keys
-
-
-def _step_key(runs: Sequence[Run]) -> Finding:
+def _step_key(runs: Sequence[Run], total_key: str) -> Finding:
     bundled = next((run.step_key for run in runs if run.step_key), ())
     if bundled:
         return Finding(STEP, bundled[0], "the steps that the bundle was written with", options=bundled)
     logged = logged_keys(runs)
-    ranked = sorted((k for k in logged if _rank(k, key_names.STEP)), key=lambda k: (_rank(k, key_names.STEP), k))
-    options = ("_step", *ranked, *(key for key in logged if key not in ranked))
+    counting = counters(runs, logged, partial(total_steps_of, key=total_key))
+    named = list(dict.fromkeys([*(counter.key for counter in counting), *named_counters(logged)]))
+    options = (*named, *(key for key in logged if key not in named))
+    if counting:
+        best, *others = counting
+        where = best.where + (f"; also tried: {', '.join(other.key for other in others)}" if others else "")
+        options = (best.key, "_step", *options[1:])
+        return Finding(STEP, best.key, where, assumed=not best.reaches_total, options=options)
     where = "W&B's own step, in every row"
-    if ranked:
-        where += f"; the runs also log {', '.join(ranked)}, which may count environment steps"
-    return Finding(STEP, "_step", where, assumed=bool(ranked), options=options)
+    if named:
+        where += f"; the runs also log {', '.join(named)}, which may count environment steps"
+    return Finding(STEP, "_step", where, assumed=bool(named), options=("_step", *options))
+
+
+def total_steps_of(run: Run, key: str) -> float | None:
+    """The total steps that a run's config says, None where it says none."""
+    total = number_of(config_value(run.config, key)) if key else None
+    return total if total is not None and total >= 1 else None
 
 
 def _signal(runs: Sequence[Run]) -> Finding:
@@ -153,53 +213,3 @@ def _signal(runs: Sequence[Run]) -> Finding:
     best = min(counts, key=lambda key: (-counts[key], key))
     options = (best, *(key for key in sorted(counts) if key != best), *others)
     return Finding(SIGNAL, best, f"logged by {counts[best]} of {len(runs)} runs", options=options)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The runs of the chosen tasks, the keys found, and what the user chose."""
-
-    inspection: Inspection
-    keys: dict[str, Finding]
-    choices: Choices
-
-    def key(self, what: str) -> str:
-        """The key that holds this, "" where none does."""
-        return self.keys[what].value
-
-    def tasks(self) -> list[str]:
-        """The tasks that the runs name; only text can name one."""
-        values = [run.config.get(self.key(TASK)) for run in self.inspection.runs]
-        return sorted({value for value in values if isinstance(value, str) and value})
-
-    def runs(self, task: str) -> list[Run]:
-        """The runs of a task."""
-        return [run for run in self.inspection.runs if run.config.get(self.key(TASK)) == task]
-
-    def totals(self, task: str) -> list[int]:
-        """The total steps that the configs of a task's runs say."""
-        values = [run.config.get(self.key(TOTAL)) for run in self.runs(task)]
-        return sorted({int(value) for value in values if is_number(value) and value >= 1})
-
-    def total_of(self, run: Run, task: str) -> int:
-        """The total steps of a run: its own, else its task's."""
-        value = run.config.get(self.key(TOTAL))
-        return int(value) if is_number(value) and value >= 1 else self.total_steps(task)[0]
-
-    def total_steps(self, task: str) -> tuple[int, Finding]:
-        """A task's total steps, 0 where nothing says, and where they were found."""
-        what, key = f"total steps of {task}", self.key(TOTAL)
-        totals = self.totals(task)
-        last = max((run.last_step or 0 for run in self.runs(task)), default=0)
-        if typed := self.choices.total_steps.get(task):
-            return typed, Finding(what, f"{typed:,}", "typed by you")
-        if len(totals) == 1:
-            return totals[0], Finding(what, f"{totals[0]:,}", f"config {key}")
-        if totals:
-            listed = ", ".join(f"{total:,}" for total in totals)
-            return totals[-1], Finding(what, f"{totals[-1]:,}", f"the largest of config {key}: {listed}", assumed=True)
-        if last:
-            doubt = "" if self.key(STEP) == "_step" else f", in _step and not in {self.key(STEP)}"
-            where = f"the largest last step of its runs{doubt}; no config key says"
-            return last, Finding(what, f"{last:,}", where, assumed=True)
-        return 0, Finding(what, "", "neither config nor history says", assumed=True)

@@ -1,7 +1,7 @@
 """The runs at an address, in a folder or in a bundle, with config, keys and state, without their histories."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 
 from lib.discover import key_names
-from lib.discover.address import Inspection, WandbAddress
+from lib.discover.address import WandbAddress
+from lib.discover.find_keys import DETACH_STEP, RATIO, find_keys
+from lib.discover.model import Inspection
 from lib.runs import Run
 from lib.sources import (
     DEFAULT_SERVER,
@@ -31,7 +33,7 @@ from lib.sources import (
     read_log,
     server_of,
 )
-from lib.study import Source, Study, as_number
+from lib.study import Source, Study, as_number, config_number
 
 DEADLINE = 45.0
 #: Of so many runs the signal is read, to tell what a ratio counts.
@@ -68,63 +70,102 @@ def server_at(address: WandbAddress) -> str:
 # ---- a W&B server ------------------------------------------------------------------------------------------------
 
 
-def inspect_server(address: WandbAddress, key: str, deadline: float = DEADLINE) -> Inspection:
-    """The runs at an address on a W&B server: of a sweep, of a run's sweep, or of the whole project.
+def inspect_server(
+    addresses: WandbAddress | Sequence[WandbAddress], key: str, deadline: float = DEADLINE
+) -> Inspection:
+    """The runs at addresses in one project of a W&B server: of sweeps, of a run's sweep, of a group, or all.
 
     Parameters
     ----------
+    addresses : what `parse_addresses` returns, or one of it.
     key : the user's own key for that server.
     deadline : seconds for all of it.
 
     Raises
     ------
     Unreachable, SourceError
-        One sentence: no answer in time, a key that is not accepted, no such project, sweep or run.
+        One sentence: no answer in time, a key that is not accepted, no such project, sweep, run or group.
     """
-    server, until = server_at(address), Deadline(deadline)
-    project, sweep, notes = f"{address.entity}/{address.project}", address.sweep, tuple[str, ...]()
+    addresses = [addresses] if isinstance(addresses, WandbAddress) else addresses
+    project, server, until = addresses[0], server_at(addresses[0]), Deadline(deadline)
     http = HttpClient(server, key, SIGNALS)
     try:
-        client = Client(http, address.entity, address.project, until)
-        if address.run:
-            sweep, notes = _sweep_of(client, address.run, project)
-        runs = client.runs({"sweep": sweep} if sweep else {})
-        if sweep and not runs and not client.has_sweep(sweep):
-            raise SourceError(f"There is no sweep '{sweep}' in {project} on {server}: check the address.")
-        falls = _signal_falls(http, address, runs, until)
+        client = Client(http, project.entity, project.project, until)
+        filters, notes = _filters(client, addresses)
+        runs = {run.id: run for name, value in filters for run in _listed(client, project, name, value)}
+        falls = _signal_falls(http, project, _undecided(project, [*runs.values()]), until)
     finally:
         http.close()
     lowest: dict[str, float] = {}
-    for run in runs:
-        _lower(lowest, run.last_values.items())
+    for run in runs.values():
+        _lower(lowest, _numbers(run.last_values))
     return Inspection(
-        source=_source_at(address),
-        title=" ".join(part for part in (address.project, sweep) if part),
-        runs=tuple(replace(run, last_values={}) for run in runs),
+        source=_source_at(project),
+        title=" ".join(part for part in (project.project, *(value for _, value in filters)) if part),
+        runs=tuple(runs.values()),
         lowest=lowest,
         falls=falls,
         notes=notes,
+        group=project.group,
     )
 
 
-def _sweep_of(client: Client, run_id: str, project: str) -> tuple[str, tuple[str, ...]]:
-    runs = client.runs({"name": run_id})
+def _filters(client: Client, addresses: Sequence[WandbAddress]) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """What to list, as pairs of a run's field and its value, and what it takes beyond the addresses."""
+    filters, notes = list[tuple[str, str]](), list[str]()
+    for address in addresses:
+        field, value = next(((f, v) for f, v in (("sweep", address.sweep), ("group", address.group)) if v), ("", ""))
+        if address.run:
+            value = _sweep_of(client, address)
+            field = "sweep" if value else ""
+            if not value and len(addresses) > 1:
+                raise SourceError(
+                    f"Run {address.run} is in no sweep, and a study names sweeps: paste the addresses of sweeps only, or "
+                    "that of the project."
+                )
+            taken = (
+                f"in sweep {value}: all of its runs are shown"
+                if value
+                else "in no sweep: every run of the project is shown"
+            )
+            notes.append(f"Run {address.run} is {taken}.")
+        filters.append((field, value))
+    return [*dict.fromkeys(filters)], tuple(notes)
+
+
+def _sweep_of(client: Client, address: WandbAddress) -> str:
+    """The sweep of a run, "" where it is in none."""
+    runs = client.runs({"name": address.run})
     if not runs:
-        raise SourceError(f"There is no run '{run_id}' in {project}: check the address.")
-    if runs[0].sweep_id:
-        return runs[0].sweep_id, (f"Run {run_id} is in sweep {runs[0].sweep_id}: all of its runs are shown.",)
-    return "", (f"Run {run_id} is in no sweep: every run of the project is shown.",)
+        raise SourceError(f"There is no run '{address.run}' in {address.entity}/{address.project}: check the address.")
+    return runs[0].sweep_id
+
+
+def _listed(client: Client, project: WandbAddress, field: str, value: str) -> list[Run]:
+    """The runs whose field has the value; all where none is named."""
+    runs = client.runs({field: value} if field else {})
+    if field and not runs and not (field == "sweep" and client.has_sweep(value)):
+        where = f"{project.entity}/{project.project} on {server_at(project)}"
+        raise SourceError(f"There is no {field} '{value}' in {where}: check the address.")
+    return runs
+
+
+def _undecided(project: WandbAddress, runs: list[Run]) -> list[Run]:
+    """The runs with a ratio at which elapsed and remaining differ, and no step that tells which it is."""
+    keys = find_keys(Inspection(_source_at(project), "", tuple(runs)))
+    ratio, step = keys[RATIO].value, keys[DETACH_STEP].value
+    has_no_step = [run for run in runs if not config_number(run.config, step)]
+    return [run for run in has_no_step if config_number(run.config, ratio) not in (None, 0, 0.5)]
 
 
 def _signal_falls(
-    http: HttpClient, address: WandbAddress, runs: list[Run], deadline: Deadline
+    http: HttpClient, project: WandbAddress, runs: list[Run], deadline: Deadline
 ) -> dict[str, tuple[int | None, int]]:
-    """The fall of the signal in the few runs where it tells what their ratio counts; a run that fails is left out."""
+    """The fall of the signal in the first few of these runs; a run that fails is left out."""
     falls: dict[str, tuple[int | None, int]] = {}
-    undecided = [(run, signal) for run in runs if (signal := _signal_of(run)) and _undecided(run.config)]
     try:
-        for run, signal in undecided[:SIGNALS]:
-            path = RunPath(address.entity, address.project, run.id)
+        for run, signal in [(run, signal) for run in runs if (signal := _signal_of(run))][:SIGNALS]:
+            path = RunPath(project.entity, project.project, run.id)
             with read_history(http, MemoryBudget(), path, [signal], deadline, run.last_step) as download:
                 frame = download.decode().frame
             if signal in frame.columns:
@@ -137,14 +178,6 @@ def _signal_falls(
 
 def _signal_of(run: Run) -> str:
     return next((key for key in run.keys if key_names.SIGNAL.search(key)), "")
-
-
-def _undecided(config: dict[str, Any]) -> bool:
-    """Whether a run has a ratio at which elapsed and remaining differ, and no step that tells which it is."""
-    if any(config.get(key) for key in key_names.DETACH_STEP):
-        return False
-    values = [as_number(config.get(key)) for key in key_names.RATIO]
-    return any(value and value != 0.5 for value in values)
 
 
 # ---- here --------------------------------------------------------------------------------------------------------
@@ -175,9 +208,12 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
         except (SourceError, OSError) as error:
             notes.append(str(error))
             continue
-        runs.append(log.run)
+        last_values: dict[str, float] = {}
         for row in log.rows:
-            _lower(lowest, row.items())
+            numbers = _numbers(row)
+            last_values |= numbers
+            _lower(lowest, numbers)
+        runs.append(replace(log.run, last_values=last_values))
         if signal := _signal_of(log.run):
             _note_fall(falls, log.run_id, ((row[STEP], row[signal]) for row in log.rows if signal in row))
     if not runs:
@@ -211,11 +247,16 @@ def inspect_bundle(path: Path) -> Inspection:
     return Inspection(study.source, study.title, tuple(runs), lowest, whole=True, falls=falls, notes=notes)
 
 
-def _lower(lowest: dict[str, float], values: Any) -> None:
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a logged row by key, W&B's own left out."""
+    values = ((key, None if isinstance(value, bool) else as_number(value)) for key, value in row.items())
+    return {key: number for key, number in values if number is not None and not key.startswith("_")}
+
+
+def _lower(lowest: dict[str, float], numbers: Mapping[str, float]) -> None:
     """Note the values that are lower than those seen before."""
-    for key, value in values:
-        number = None if isinstance(value, bool) else as_number(value)
-        if number is not None and not key.startswith("_") and number < lowest.get(key, float("inf")):
+    for key, number in numbers.items():
+        if number < lowest.get(key, float("inf")):
             lowest[key] = number
 
 

@@ -1,13 +1,17 @@
 """What the name of a key says: task, seed or detach; family, scale and label of a metric."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lib.study import Metric
 
 #: Names of config keys by what they hold, the likeliest first; a key in a section (`env.seed`) counts by its end.
-TASK = ("task", "task_name", "env", "env_id", "env_name", "environment", "gym_id", "game")
+TASK = (
+    "task", "task_name", "env", "env_id", "env_name", "environment", "gym_id", "game", "env.id", "env.name", "env.task",
+    "environment.id", "environment.name", "task.name", "task.id",
+)  # fmt: skip
 SEED = ("seed", "random_seed", "rng_seed", "env_seed")
 TOTAL = (
     "steps", "total_steps", "total_env_steps", "num_env_steps", "total_timesteps", "train_steps", "num_train_steps",
@@ -17,13 +21,30 @@ RATIO = ("detach_encoder_ratio", "detach_ratio", "encoder_detach_ratio", "enc_lr
 DETACH_STEP = ("detach_step", "detach_encoder_step", "encoder_detach_step", "freeze_step", "freeze_encoder_step")
 #: A ratio of what remains, by its definition, once the encoder's learning rate is scaled by this key to 0.
 FROZEN = {"enc_lr_step_ratio": "enc_lr_step_scale"}
+#: Words of a config key that may hold a detach ratio or step, and those of other parts of an agent that may be frozen.
+_DETACH = {"detach", "detached", "freeze", "freezes", "frozen", "stopgrad"}
+_MOMENT = {
+    "at",
+    "after",
+    "fraction",
+    "frac",
+    "from",
+    "iteration",
+    "portion",
+    "ratio",
+    "start",
+    "step",
+    "steps",
+    "timestep",
+}
+_OTHER_PARTS = {"actor", "critic", "decoder", "policy", "q", "reward", "target", "value"}
 #: Names of logged keys that may count environment steps.
 STEP = (
     "global_step", "env_step", "env_steps", "environment_steps", "total_env_steps", "num_env_steps", "total_steps",
     "timesteps", "total_timesteps", "step", "steps", "frames",
 )  # fmt: skip
 #: Logged keys that fall to 0 where the encoder is frozen.
-SIGNAL = re.compile(r"(^|[/._])enc(oder)?[/._]?(lr|learning_rate)$", re.IGNORECASE)
+SIGNAL = re.compile(r"(^|[/._])(enc(oder)?[/._]?(lr|learning_rate)|(lr|learning_rate)[/._]enc(oder)?)$", re.IGNORECASE)
 
 #: The metrics of the original notebook, with its labels and colours.
 ORIGINAL = (
@@ -34,8 +55,8 @@ ORIGINAL = (
     Metric("validation_recent/consistency_loss", "loss", "decrease", "Val (Recent) Consistency", "log", "#9467bd"),
 )
 
-_LOSS = {"loss", "losses", "error", "errors", "mse", "mae", "rmse", "nll", "cost", "regret"}
-_REWARD = {"reward", "rewards", "return", "returns", "success", "score", "scores"}
+_LOSS = {"consistency", "cost", "error", "errors", "loss", "losses", "mae", "mse", "nll", "regret", "rmse"}
+_REWARD = {"ret", "return", "returns", "rew", "reward", "rewards", "score", "scores", "success"}
 _CAPITALS = {"fps", "kl", "lr", "mae", "mse", "nll", "pi", "ppo", "q", "rmse", "sac", "td", "td3"}
 
 
@@ -99,18 +120,17 @@ def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Sugge
     return Suggestion(metric, f"family from its name; {scale}: {reason}", assumed=not sure)
 
 
-def preselected(keys: list[str]) -> list[str]:
-    """The keys to begin with: the original notebook's where logged, else rewards and losses by name, three of each.
-
-    Evaluation and validation come first among the others, and consistency losses before other losses.
-    """
-    if original := [m.key for m in ORIGINAL if m.key in keys]:
-        return original
-    ranked = sorted(
-        keys, key=lambda key: (not {"consistency", "episode", "episodic"} & {*words(key)}, _split(key), key)
-    )
-    return [key for family in ("reward", "loss") for key in [k for k in ranked if family_of(k) == family][:3]]
+def rank(key: str, names: Sequence[str]) -> int:
+    """The place of a key among the names that it may have, from 1; 0 where it has none of them."""
+    parts = key.lower().replace("/", ".").split(".")
+    for name in (".".join(parts), ".".join(parts[-2:]), parts[-1]):
+        if name in names:
+            return names.index(name) + 1
+    return 0
 
 
-def _split(key: str) -> bool:
-    return not any(word.startswith(("eval", "val", "test")) for word in words(key))
+def tells_detach(key: str) -> bool:
+    """Whether a config key, by the words of its last part, may hold when the encoder was detached."""
+    parts = set(words(re.split(r"[./]", key)[-1]))
+    is_other = bool(parts & _OTHER_PARTS) and not parts & {"enc", "encoder"}
+    return bool(parts & _DETACH) and bool(parts & _MOMENT) and not is_other

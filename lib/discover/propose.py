@@ -1,5 +1,6 @@
 """Propose a study from inspected runs, with the evidence for each choice."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -7,24 +8,15 @@ from itertools import chain, count
 import polars as pl
 
 from lib.discover import key_names
-from lib.discover.address import Inspection
+from lib.discover.choose_metrics import choose_metrics
 from lib.discover.detach import Counts, detach_rule, ratio_counts
-from lib.discover.find_keys import (
-    SEED,
-    STEP,
-    TASK,
-    TOTAL,
-    Choices,
-    Evidence,
-    Finding,
-    find_keys,
-    is_number,
-    logged_keys,
-)
-from lib.formatting import file_name
+from lib.discover.evidence import Evidence
+from lib.discover.find_keys import SEED, STEP, TASK, TOTAL, Choices, Finding, find_keys
+from lib.discover.model import Inspection
+from lib.formatting import file_name, plural
 from lib.runs import Manifest, treatments
 from lib.sources import tasks_of
-from lib.study import InputError, Metric, Study, Task
+from lib.study import CONTROL, InputError, Study, Task
 
 #: A finished run whose last step is less than this part of its total steps likely counts something else.
 _FEW = 0.5
@@ -61,7 +53,7 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
     names = [name for name in evidence.tasks() if choices.tasks is None or name in choices.tasks]
     if not names:
         raise InputError("No task is chosen: choose one, or another config key that names it.")
-    metrics, of_metrics = _metrics(evidence)
+    metrics, of_metrics = choose_metrics(evidence)
     counts, of_ratio, questions = ratio_counts(evidence, names)
     tasks, of_tasks = [], list[Finding]()
     for name in names:
@@ -75,16 +67,18 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         source=inspection.source,
         metrics=metrics,
         tasks=_with_own_ids(tasks),
-        step_key=_step_keys(evidence),
+        step_key=evidence.step_keys(),
         task_key=evidence.key(TASK),
         seed_key=evidence.key(SEED) or "seed",
     )
+    study = _with_control_sweeps(inspection, study)
     findings = [
         *evidence.keys.values(),
         *_left_out(evidence),
         *_short(evidence, names),
         *of_ratio,
         *of_tasks,
+        *_control_sweeps(study),
         *of_metrics,
     ]
     return Proposal(study, tuple(findings), tuple(questions))
@@ -100,54 +94,27 @@ def _with_own_ids(tasks: Sequence[Task]) -> tuple[Task, ...]:
     return tuple(distinct)
 
 
-def _step_keys(evidence: Evidence) -> tuple[str, ...]:
-    key = evidence.key(STEP)
-    bundled = next((run.step_key for run in evidence.inspection.runs if run.step_key), ())
-    return bundled if key in bundled else (key,)
-
-
 def _left_out(evidence: Evidence) -> list[Finding]:
     """How many runs belong to no task."""
-    count = sum(not isinstance(run.config.get(evidence.key(TASK)), str) for run in evidence.inspection.runs)
+    count = len(evidence.inspection.runs) - sum(len(evidence.runs(name)) for name in evidence.tasks())
     where = f"their config holds no text under {evidence.key(TASK)}"
     return [Finding("runs left out", str(count), where)] if count else []
 
 
 def _short(evidence: Evidence, names: Sequence[str]) -> list[Finding]:
     """A doubt about the step key: finished runs end long before their total steps."""
-    total = evidence.key(TOTAL)
-    runs = [run for name in names for run in evidence.runs(name) if run.state == "finished" and run.last_step]
-    short = [r for r in runs if is_number(r.config.get(total)) and (r.last_step or 0) < _FEW * r.config[total]]
-    if not short or evidence.key(STEP) != "_step":
+    if evidence.key(STEP) != "_step":
         return []
-    run = short[0]
-    where = f"{len(short)} finished runs end early: {run.id} at {run.last_step:,} of {total} {run.config[total]:,}"
+    runs = [run for name in names for run in evidence.runs(name) if run.state == "finished" and run.last_step]
+    short = [
+        (run, total) for run in runs if (total := evidence.number(run, TOTAL)) and (run.last_step or 0) < _FEW * total
+    ]
+    if not short:
+        return []
+    run, total = short[0]
+    what = f"{plural(len(short), 'finished run')} {'ends' if len(short) == 1 else 'end'} early"
+    where = f"{what}: {run.id} at {run.last_step:,} of {evidence.key(TOTAL)} {total:,.0f}"
     return [Finding("step", "_step may not count environment steps", where, assumed=True)]
-
-
-# ---- metrics -----------------------------------------------------------------------------------------------------
-
-
-def suggestions(inspection: Inspection, step_key: str = "_step") -> dict[str, key_names.Suggestion]:
-    """By logged key, how it is best drawn; the step key is none of them."""
-    keys = [key for key in logged_keys(inspection.runs) if key != step_key]
-    return {key: key_names.suggest(key, inspection.lowest.get(key), inspection.whole) for key in keys}
-
-
-def _metrics(evidence: Evidence) -> tuple[tuple[Metric, ...], list[Finding]]:
-    if evidence.choices.metrics is not None:
-        if not evidence.choices.metrics:
-            raise InputError("No metric is chosen: choose at least one of the keys that the runs logged.")
-        return tuple(evidence.choices.metrics), []
-    suggested = suggestions(evidence.inspection, evidence.key(STEP))
-    keys = key_names.preselected(list(suggested))
-    if not keys:
-        raise InputError("No logged key looks like a reward or a loss: choose the metrics.")
-    metrics = [suggested[key].metric for key in keys]
-    labels = [metric.label for metric in metrics]
-    # Keys that read alike (train/loss, train_loss) are told apart by the key.
-    metrics = [replace(m, label=f"{m.label} ({m.key})") if labels.count(m.label) > 1 else m for m in metrics]
-    return tuple(metrics), [Finding("metric", key, suggested[key].why, suggested[key].assumed) for key in keys]
 
 
 # ---- one task ----------------------------------------------------------------------------------------------------
@@ -160,20 +127,49 @@ def _task(evidence: Evidence, name: str, counts: Counts) -> tuple[Task, list[Fin
     rule, of_rule, more = detach_rule(evidence, name, counts)
     if rule.step and rule.step > max(1, total):
         more = [*more, f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."]
+    group = evidence.inspection.group
     sweeps = tuple(sorted({run.sweep_id for run in runs}))
-    whole = "" not in sweeps
+    whole = "" not in sweeps and not group
     where = (
-        f"the sweeps of its {len(runs)} runs" if whole else "some of its runs are in no sweep: every run of the task"
+        f"every run of the task in group {group}"
+        if group
+        else f"the sweeps of its {plural(len(runs), 'run')}"
+        if whole
+        else "some of its runs are in no sweep: every run of the task"
     )
     of_sweeps = Finding(f"sweeps of {name}", ", ".join(sweeps) if whole else "", where)
     task = Task(
         name=name,
         display_name=key_names.title_of(name),
         sweep_id=sweeps if whole else (),
+        group=group,
         total_steps=total or 1,
         detach=rule,
     )
     return task, [of_total, of_sweeps, *of_rule], questions + more
+
+
+def _with_control_sweeps(inspection: Inspection, study: Study) -> Study:
+    """The study with the sweeps named apart whose runs are all controls, where a task has others."""
+    arms = defaultdict[tuple[str, str], set[str]](set)
+    sweep_of = {run.id: run.sweep_id for run in inspection.runs}
+    for task, arm, run_id in preview(study, inspection).select("task", "arm", "run").iter_rows():
+        arms[task, sweep_of[run_id]].add(arm)
+    tasks = []
+    for task in study.tasks:
+        controls = tuple(sweep for sweep in task.sweep_id if arms[task.key, sweep] == {CONTROL})
+        others = tuple(sweep for sweep in task.sweep_id if sweep not in controls)
+        tasks.append(replace(task, sweep_id=others, control_sweep_id=controls) if others else task)
+    return replace(study, tasks=tuple(tasks))
+
+
+def _control_sweeps(study: Study) -> list[Finding]:
+    where = "each of their runs was never detached"
+    return [
+        Finding(f"control sweeps of {task.name}", ", ".join(task.control_sweep_id), where)
+        for task in study.tasks
+        if task.control_sweep_id
+    ]
 
 
 # ---- the preview -------------------------------------------------------------------------------------------------

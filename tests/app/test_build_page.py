@@ -28,7 +28,7 @@ def server():
 def paste(address: str) -> AppTest:
     """The Study page with an address pasted."""
     at = visit("study")
-    return fine(at.text_input(key="build_place").input(address).run())
+    return fine(at.text_area(key="build_place").input(address).run())
 
 
 def give_key(at: AppTest, key: str = KEY) -> AppTest:
@@ -127,7 +127,7 @@ def test_metrics_are_corrected_with_validation_beside_the_field(server):
     ("text", "said"),
     [
         ("https://wandb.ai/entity", "names no project"),
-        ("https://wandb.ai/entity/project/reports/x", "is no page of"),
+        ("https://wandb.ai/entity/project/reports/x", "A report names no runs"),
         ("ftp://wandb.ai/entity/project", "not a web address"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a pasted place names, what keys' names say, and the study proposed from runs."""
+"""What keys' names say, and the study proposed from runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,100 +9,19 @@ from hypothesis import strategies as some
 
 from lib.discover import (
     Choices,
-    Inspection,
     arms,
     find_keys,
     inspect_bundle,
-    parse_address,
-    preselected,
     preview,
     propose,
 )
-from lib.discover.address import WANDB_API, WandbAddress
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
 from lib.discover.key_names import family_of, label_of, suggest, title_of
 from lib.runs import Run
-from lib.study import InputError, Metric, Source, load_study, parse_study, to_toml
+from lib.study import DetachRule, InputError, Metric, load_study, parse_study, to_toml
+from tests.support.discover_kit import finding, looked, run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# ---- places ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("https://wandb.ai/me/p/sweeps/8lsl2o4p", WandbAddress("me", "p", sweep="8lsl2o4p", server=WANDB_API)),
-        (" https://wandb.ai/me/p/sweeps/x/workspace?nw=1#a ", WandbAddress("me", "p", sweep="x", server=WANDB_API)),
-        ("https://wandb.ai/me/p/runs/r1/overview", WandbAddress("me", "p", run="r1", server=WANDB_API)),
-        ("https://api.wandb.ai/me/p", WandbAddress("me", "p", server=WANDB_API)),
-        ("wandb.ai/me/p/workspace", WandbAddress("me", "p", server=WANDB_API)),
-        (
-            "https://WANDB.lab.example:8080/me/p/runs/r",
-            WandbAddress("me", "p", run="r", server="https://wandb.lab.example:8080"),
-        ),
-        ("http://127.0.0.1:9/me/p/sweeps", WandbAddress("me", "p", server="http://127.0.0.1:9")),
-        ("localhost:8080/me/p", WandbAddress("me", "p", server="http://localhost:8080")),
-        ("http://[::1]:9/me/p", WandbAddress("me", "p", server="http://[::1]:9")),
-        ("me/p/8lsl2o4p", WandbAddress("me", "p", sweep="8lsl2o4p")),
-        ("me/p/sweeps/8lsl2o4p", WandbAddress("me", "p", sweep="8lsl2o4p")),
-        ("me/p/runs/r1", WandbAddress("me", "p", run="r1")),
-        ("me/p/", WandbAddress("me", "p")),
-        ("https://wandb.ai/me/my%20project/sweeps/x", WandbAddress("me", "my project", sweep="x", server=WANDB_API)),
-    ],
-)
-def test_places(text, place):
-    assert parse_address(text) == place
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "Paste the address"),
-        ("me", "names no project"),
-        ("https://wandb.ai/", "names no project"),
-        ("ftp://wandb.ai/me/p", "not a web address"),
-        ("http://[bad/me/p", "not a web address"),
-        ("https://host:nan/me/p", "not a web address"),
-        ("https://user:secret@wandb.ai/me/p", "must not hold a name or a password"),
-        ("https://wandb.ai/me/p/reports/x", "'reports' is no page"),
-        ("https://wandb.ai/me/p/8lsl2o4p", "'8lsl2o4p' is no page"),
-        ("me/p/x/y", "'x' is no page"),
-        ("me/..", r"'\.\.' is no name"),
-        ("me/a%2Fb", "'a/b' is no name"),
-    ],
-)
-def test_what_names_no_place(text, said):
-    with pytest.raises(InputError, match=said) as error:
-        parse_address(text)
-    assert "secret" not in str(error.value)
-
-
-NAME = some.text("abcXYZ019_-.é ", min_size=1, max_size=20).filter(
-    lambda t: t == t.strip() and t not in {".", ".."} and "." not in t
-)
-SERVER = some.sampled_from(["", WANDB_API, "https://wandb.lab.example", "http://127.0.0.1:8080"])
-PAGES = {"workspace", "table", "overview", "sweeps", "runs", "logs", "jobs"}
-
-
-@given(NAME, NAME, some.sampled_from(["", "sweep", "run"]), NAME, SERVER)
-def test_a_places_address_gives_it_back(entity, project, kind, inner, server):
-    place = WandbAddress(entity, project, **({kind: inner} if kind else {}), server=server)
-    if entity == "localhost":
-        return
-    assert parse_address(place.address) == place
-
-
-@given(some.text(max_size=80))
-def test_any_text_is_a_place_or_one_sentence(text):
-    try:
-        place = parse_address(text)
-    except InputError as error:
-        assert str(error).endswith(".")
-        assert str(error).isprintable()
-    else:
-        assert place.entity and place.project
-
 
 # ---- names -------------------------------------------------------------------------------------------------------
 
@@ -112,7 +31,7 @@ def test_any_text_is_a_place_or_one_sentence(text):
     [
         ("train/consistency_loss", "Train Consistency Loss", "loss"),
         ("train/reward_loss", "Train Reward Loss", "loss"),
-        ("rollout/ep_rew_mean", "Rollout Ep Rew Mean", None),
+        ("rollout/ep_rew_mean", "Rollout Ep Rew Mean", "reward"),
         ("eval/successRate", "Eval Success Rate", "reward"),
         ("charts/episodic_return", "Charts Episodic Return", "reward"),
         ("td_error", "TD Error", "loss"),
@@ -151,29 +70,7 @@ def test_a_name_that_tells_nothing_is_assumed():
     assert suggest("train/entropy").why == "its name tells no family"
 
 
-def test_preselected_keys():
-    assert preselected(["a", "train/reward_loss", "train/consistency_loss"]) == ["train/consistency_loss"]
-    logged = ["charts/episodic_return", "losses/policy_loss", "losses/td_error", "eval/score", "charts/SPS"]
-    assert preselected(logged) == ["charts/episodic_return", "eval/score", "losses/policy_loss", "losses/td_error"]
-    assert preselected(["x", "y"]) == []
-
-
 # ---- runs --------------------------------------------------------------------------------------------------------
-
-
-def run(name="r", last=1000, sweep="s", keys=("train/loss",), state="finished", **config) -> Run:
-    config = {"task": "walk", "seed": 1, "steps": 1000} | config
-    return Run(name, state=state, config={k: v for k, v in config.items() if v != "gone"}, sweep_id=sweep,
-               keys=tuple(keys), last_step=last)  # fmt: skip
-
-
-def looked(*runs, **more) -> Inspection:
-    return Inspection(Source("wandb", "e", "p"), "p s", runs, **more)
-
-
-def finding(proposal, what):
-    (found,) = [f for f in proposal.findings if f.what == what]
-    return found
 
 
 def _forks():
@@ -222,7 +119,7 @@ def test_a_detach_step_in_the_config_tells_what_the_ratio_counts(step, counts):
     found = propose(looked(run(detach_encoder_ratio=0.3, detach_step=step), run("c", detach_encoder_ratio=0.0)))
     reading = finding(found, "detach_encoder_ratio counts")
     assert (reading.value, reading.assumed) == (counts, False)
-    assert reading.where == "config's detach_step says so in 1 runs"
+    assert reading.where == "config's detach_step says so in 1 run"
     assert found.questions == ()
 
 
@@ -299,17 +196,21 @@ def test_a_rollouts_length_is_no_total():
     assert find_keys(looked(run(steps="gone", num_steps=128)))[TOTAL].status == "not found"
 
 
-def test_a_detach_step_of_every_run_is_typed():
-    found = propose(looked(run(detach_step=400), run("b", detach_step=400)))
-    assert found.study.tasks[0].detach.step == 400
-    assert finding(found, "detach step of walk").where == "config detach_step of its 2 runs"
+def test_a_detach_step_in_the_configs_is_read_from_them():
+    proposal = propose(looked(run(detach_step=400), run("b", detach_step=None), run("c")))
+    rule = proposal.study.tasks[0].detach
+    assert rule == DetachRule(detach_step_key="detach_step")
+    detach = finding(proposal, "detach of walk")
+    assert detach.value == "400 (1 run), missing or null (2 runs)"
+    assert detach.where == "config detach_step; 1 run without it taken as never detached"
+    assert proposal.questions == ()
 
 
-def test_detach_steps_that_differ_without_a_ratio_are_asked_about():
-    found = propose(looked(run(detach_step=400), run("b", detach_step=None)))
-    assert found.study.tasks[0].detach.step is None
-    assert finding(found, "detach step of walk").assumed
-    assert found.questions[0].startswith("The runs of walk differ in detach_step")
+def test_a_step_is_read_where_the_ratio_says_of_no_run_that_it_detaches():
+    runs = [run(detach_encoder_ratio=None, freeze_step=400), run("b", detach_encoder_ratio=0, freeze_step=0)]
+    assert propose(looked(*runs)).study.tasks[0].detach.detach_step_key == "freeze_step"
+    both = [run(detach_encoder_ratio=0.4, freeze_step=400), run("b", detach_encoder_ratio=0, freeze_step=0)]
+    assert propose(looked(*both)).study.tasks[0].detach.ratio_key == "detach_encoder_ratio"
 
 
 def test_a_detach_step_seen_in_the_signal_alone_is_assumed():
@@ -342,12 +243,6 @@ def test_keys_by_other_names():
     assert most[TASK].value == "env"
 
 
-def test_nested_keys_are_said_not_guessed():
-    keys = find_keys(looked(run(seed="gone", env={"seed": 3})))
-    assert keys[SEED].value == ""
-    assert keys[SEED].where == "env.seed lies inside another key: a study reads the top keys of a config only"
-
-
 def test_step_keys_are_offered():
     keys = find_keys(looked(run(keys=["train/loss", "global_step", "time/total_timesteps"])))
     assert keys[STEP].options[:3] == ("_step", "global_step", "time/total_timesteps")
@@ -360,7 +255,7 @@ def test_step_keys_are_offered():
 def test_finished_runs_that_end_early_raise_a_doubt_about_the_step():
     found = propose(looked(run(last=100)))
     assert finding(found, "step").value == "_step may not count environment steps"
-    assert finding(found, "step").where == "1 finished runs end early: r at 100 of steps 1,000"
+    assert finding(found, "step").where == "1 finished run ends early: r at 100 of steps 1,000"
     assert not [f for f in propose(looked(run(last=100, state="running"))).findings if f.what == "step"]
 
 

@@ -27,7 +27,7 @@ from lib.discover import (
     inspect_bundle,
     inspect_folder,
     inspect_server,
-    parse_address,
+    parse_addresses,
     preselected,
     preview,
     propose,
@@ -35,6 +35,7 @@ from lib.discover import (
     study_at,
     suggestions,
 )
+from lib.formatting import listing
 from lib.study import InputError, Metric, Source, to_toml
 
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
@@ -62,26 +63,28 @@ def build() -> None:
 
 
 def _ask_address() -> None:
-    text = st.text_input(
-        "Address of a sweep, a run or a project",
+    text = st.text_area(
+        "Addresses of sweeps, runs, a group or a project, one per line",
         key=widget_keys.BUILD_ADDRESS,
+        height=68,
         placeholder="https://wandb.ai/entity/project/sweeps/id",
-        help="Also entity/project/sweep, entity/project, or an address on your own W&B server.",
+        help="Also entity/project/sweep, `wandb agent` commands, what the wandb client prints, and your own W&B server.",
     )
-    if not text:
+    if not text.strip():
         return
     try:
-        address = parse_address(text)
-        server = server_at(address)
+        addresses = parse_addresses(text)
+        server = server_at(addresses[0])
     except InputError as error:
         _error(error)
         return
+    st.caption(f"Read: {escaped(listing(address.address for address in addresses))}.")
     key_form(server, "build_key")
     key = access.own_key(server)
     if key is None:
         st.caption("Only your own key is used for a place that you bring.")
         return
-    _list_button(":material/travel_explore:", lambda: inspect_server(address, key))
+    _list_button(":material/travel_explore:", lambda: inspect_server(addresses, key))
 
 
 def _ask_folder() -> None:
