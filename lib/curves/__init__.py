@@ -1,14 +1,8 @@
 """From a history to curves: smooth each run, align runs on bins, aggregate over seeds."""
 
 from lib.curves.aggregate import COLUMNS, aggregate, run_curves, seed_groups
-from lib.curves.baselines import (
-    BASELINES,
-    BaselineError,
-    baseline_curve,
-    read_baseline,
-    study_baselines,
-    task_baselines,
-)
+from lib.curves.baseline_file import BaselineError, read_baseline
+from lib.curves.baselines import BASELINES, baseline_curve, study_baselines, task_baselines
 from lib.curves.bins import kept
 from lib.curves.study_curves import (
     curves,

@@ -1,6 +1,6 @@
 """The collected frames that the figures of curves are drawn from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -17,7 +17,7 @@ class FigureData:
 
     `curves` as `lib.curves.study_curves` gives them, `baselines` as `study_baselines`; `seeds`, each run's own curve, and
     `raw`, the same before smoothing (None where the view draws none); `coloring` of the runs and `clocks`, where x is
-    wall time, are by task.
+    wall time, are by task. `warnings` say what of the baselines is not drawn, or perhaps in the wrong place.
     """
 
     study: Study
@@ -29,6 +29,7 @@ class FigureData:
     raw: pl.DataFrame | None = None
     coloring: Mapping[str, Coloring] = field(default_factory=dict)
     clocks: Mapping[str, Clocks] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     def background(self, task: str) -> Background:
         """What is drawn behind the means of one task."""
@@ -44,16 +45,18 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
         Where a baseline cannot be read or drawn.
     """
     treated = kept(marked_treatments(study, manifest), view)
+    warnings: list[str] = []
     return FigureData(
         study=study,
         view=view,
         treated=treated,
         curves=study_curves(study, manifest, view),
-        baselines=study_baselines(study, treated, view),
+        baselines=study_baselines(study, treated, view, warnings.append),
         seeds=study_seeds(study, manifest, view),
         raw=study_raw(study, manifest, view),
         coloring=_study_coloring(study, manifest, view),
         clocks={t.key: task_clocks(study, manifest, t) for t in study.tasks} if view.x == "wall" else {},
+        warnings=warnings,
     )
 
 

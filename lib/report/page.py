@@ -62,6 +62,7 @@ def warnings(results: Results) -> list[str]:
     lines += never_logged(results.study, results.manifest)
     for key, clocks in results.data.clocks.items():
         lines += notes(results.study.task(key), of_task(results.treated, key), clocks)
+    lines += results.data.warnings
     if results.view.left_out:
         lines.append(f"Left out: {', '.join(results.view.left_out)}.")
     return lines

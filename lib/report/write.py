@@ -52,7 +52,10 @@ def write_report(
         Where the folder cannot be written.
     """
     written = []
-    for name, content in _files(study_results(study, manifest, view), formats):
+    results = study_results(study, manifest, view)
+    for warning in results.data.warnings:
+        say(f"Warning: {warning}")
+    for name, content in _files(results, formats):
         say(f"Writing {name}")
         put(out / name, content, shared=True)
         written.append(out / name)

@@ -11,8 +11,18 @@ from lib.app.session import access
 from lib.curves import BASELINES, COLUMNS, BaselineError, View, baseline_curve, read_baseline, task_baselines
 from lib.runs import Run, StoreError
 from lib.sources import SourceError, bundled_study, fetch, write_bundle
-from lib.study import Baseline, DetachRule, StudyError, Task, parse_study, to_toml, with_baselines, without_folders
-from tests.support.app_kit import charts, fine, go, visit
+from lib.study import (
+    Baseline,
+    DetachRule,
+    Study,
+    StudyError,
+    Task,
+    parse_study,
+    to_toml,
+    with_baselines,
+    without_folders,
+)
+from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401
 from tests.support.chart_frames import plotted, valid
 from tests.support.frames import REWARD, SMALL, manifest, series, study, treatment
 
@@ -20,32 +30,8 @@ CSV = b"step,reward,seed\n0,1,1\n10,2,1\n20,3,1\n0,3,2\n10,4,2\n20,5,2\n200,9,1\
 TASK = Task("task", 100, detach=DetachRule(step=50))
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "b.csv is not a CSV file of the columns step, reward, seed."),
-        (b"\xff\xfe\x00binary", "b.csv is not a CSV file of the columns step, reward, seed."),
-        (b"step,reward,seed\n1,2,3,4\n", "b.csv is not a CSV file of the columns step, reward, seed."),
-        (b"step,reward\n1,2\n",
-         "b.csv has no column seed: a baseline is a CSV file of the columns step, reward, seed."),
-        (b"x\n1\n",
-         "b.csv has no column step or reward or seed: a baseline is a CSV file of the columns step, reward, seed."),
-        (b"step,reward,seed\n", "b.csv holds no row below its header."),
-        (b"step,reward,seed\n0,1,1\n5,high,1\n", "b.csv, line 3: reward is 'high', not a number."),
-        (b"step,reward,seed\n0,,1\n", "b.csv, line 2: reward is empty, not a number."),
-        (b"step,reward,seed\n-5,1,1\n", "b.csv, line 2: step is -5, which no step can be."),
-        (b"step,reward,seed\n0,1,1\ninf,1,1\n", "b.csv, line 3: step is inf, which no step can be."),
-    ],
-)  # fmt: skip
-def test_a_bad_file_is_said_in_one_sentence(content, said):
-    with pytest.raises(BaselineError) as caught:
-        read_baseline(content, "b.csv")
-    assert str(caught.value) == said
-
-
-def test_columns_may_come_in_any_order_and_among_others():
-    rows = read_baseline(b"\xef\xbb\xbfseed, Reward ,extra,step\n7,1.5,x,1e1\n", "b.csv")
-    assert rows.to_dicts() == [{"step": 10, "reward": 1.5, "seed": "7"}]
+def _of_first_task(asked: Study) -> pl.DataFrame:
+    return task_baselines(asked, asked.tasks[0], (), View(), list[str]().append)
 
 
 def test_a_baseline_is_aggregated_over_its_seeds():
@@ -77,6 +63,42 @@ def test_a_baseline_beyond_the_task_is_refused():
     rows = read_baseline(b"step,reward,seed\n500,1,1\n", "b.csv")
     with pytest.raises(BaselineError, match=r"^The baseline b has no row within the 100 steps of task\.$"):
         baseline_curve(rows, TASK, Baseline("b.csv"), (), View())
+
+
+def _warnings(tmp_path, baseline: Baseline, content: bytes) -> tuple[pl.DataFrame, list[str]]:
+    (tmp_path / "b.csv").write_bytes(content)
+    asked = study(tasks=(replace(TASK, baselines=(baseline,)),), folder=str(tmp_path))
+    warnings: list[str] = []
+    return task_baselines(asked, asked.tasks[0], (), View(), warnings.append), warnings
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (200, "its last step, 200, is twice the total of task: set step_scale = 0.5 if it counts frames."),
+        (195, "its last step, 195, is twice the total of task: set step_scale = 0.5 if it counts frames."),
+        (300, "its last step, 300, is 3 times the total of task: set step_scale = 0.3333 if it counts frames."),
+        (800, "its last step, 800, is 8 times the total of task: set step_scale = 0.125 if it counts frames."),
+        *((last, None) for last in (50, 100, 110, 150, 190, 210, 250, 900)),
+    ],
+)
+def test_a_last_step_that_is_a_multiple_of_the_total_is_said(tmp_path, last, said):
+    content = f"step,reward,seed\n0,1,1\n50,2,1\n{last},3,1\n".encode()
+    _, warnings = _warnings(tmp_path, Baseline("b.csv", "TD-MPC2"), content)
+    assert warnings == ([f"TD-MPC2: {said}"] if said else [])
+    assert _warnings(tmp_path, Baseline("b.csv", step_scale=0.999), content)[1] == []
+
+
+def test_a_baseline_that_counts_frames_lies_on_the_steps_of_the_study(tmp_path):
+    frames = b"step,reward,seed\n0,1,1\n100,2,1\n200,3,1\n"
+    curve, warnings = _warnings(tmp_path, Baseline("b.csv", step_scale=0.5), frames)
+    assert (curve["step"].to_list(), curve["mean"].to_list(), warnings) == ([0.0, 50.0, 100.0], [1.0, 2.0, 3.0], [])
+
+
+def test_rows_left_out_are_said_for_the_baseline(tmp_path):
+    curve, warnings = _warnings(tmp_path, Baseline("b.csv", "published"), b"step,reward,seed\n0,1,1\n\n,2,1\n50,3,1\n")
+    assert curve["mean"].to_list() == [1.0, 3.0]
+    assert warnings == ["published: 1 of 3 rows left out; line 4: step is empty."]
 
 
 # ---- in studies and bundles ------------------------------------------------------------------------------------------
@@ -112,11 +134,11 @@ def test_paths_start_at_the_study_file(tmp_path):
     (tmp_path / "b.csv").write_bytes(CSV)
     (tmp_path / "c.csv").write_bytes(CSV)
     asked = parse_study(NAMED, folder=str(tmp_path))
-    found = task_baselines(asked, asked.tasks[0], (), View())
+    found = _of_first_task(asked)
     assert found.select("label", "color").unique(maintain_order=True).rows() == [("b", "#888888"), ("C", "#123456")]
     (tmp_path / "c.csv").unlink()
     with pytest.raises(BaselineError) as caught:
-        task_baselines(asked, asked.tasks[0], (), View())
+        _of_first_task(asked)
     assert str(caught.value) == f"There is no baseline at {tmp_path / 'c.csv'}."
 
 
@@ -146,7 +168,7 @@ def test_a_bundle_carries_its_baselines(tmp_path):
     (tmp_path / "b.csv").unlink()
     carried = bundled_study(path)
     baseline = carried.tasks[0].baselines[0]
-    assert (baseline.name, task_baselines(carried, carried.tasks[0], (), View())["mean"].to_list()) == (
+    assert (baseline.name, _of_first_task(carried)["mean"].to_list()) == (
         "b",
         [2.0, 3.0, 4.0],
     )
@@ -219,12 +241,30 @@ def test_upload_a_baseline_for_this_session():
     fine(at.button(key="baseline_add").click().run())
     assert [e.value for e in at.error] == []
     assert _rewards(at).rows("baselines")["mean"].to_list() == [1.0, 500.0, 700.0]
+    fine(next(n for n in at.number_input if n.label.startswith("mine: ")).set_value(0.5).run())
+    drawn = _rewards(at).rows("baselines")
+    assert (drawn["step"].to_list(), drawn["mean"].to_list()) == ([0, 25_000, 50_000], [1.0, 500.0, 700.0])
     assert "baselines" not in charts(at)[0].layers
     go(at, "overview")
     assert [c.rows("baselines")["label"][0] for c in charts(at) if "baselines" in c.layers] == ["mine"]
     go(at, "rewards")
     fine(next(b for b in at.button if b.label == "Remove what was added").click().run())
     assert "baselines" not in _rewards(at).layers
+    assert [n.label for n in at.number_input if n.label.startswith("mine: ")] == []
+
+
+@pytest.mark.slow
+def test_the_steps_of_a_study_s_baseline_can_be_counted_anew_for_this_session(tmp_path):
+    at = visit("rewards", own=bundled_study(_bundle(tmp_path)))
+    assert [w.value for w in at.warning] == [
+        "b\\: its last step, 200, is twice the total of task\\: set step\\_scale = 0.5 if it counts frames."
+    ]
+    fine(at.number_input(key="baseline_scale_task_b_1.0").set_value(0.5).run())
+    assert at.warning.len == 0
+    assert charts(at)[0].rows("baselines")["step"].to_list() == [0, 5, 10, 100]
+    fine(next(b for b in at.button if b.label == "Remove what was added").click().run())
+    assert at.number_input(key="baseline_scale_task_b_1.0").value == 1.0
+    assert charts(at)[0].rows("baselines")["step"].to_list() == [0, 10, 20]
 
 
 def test_an_opened_study_with_a_baseline_that_cannot_be_read(tmp_path):
@@ -257,6 +297,9 @@ def test_an_exported_page_shows_what_was_drawn(tmp_path):
 
     carried = bundled_study(_bundle(tmp_path))
     text = report_page(study_results(carried, fetch(carried), View()))
+    assert (
+        "<li>b: its last step, 200, is twice the total of task: set step_scale = 0.5 if it counts frames.</li>" in text
+    )
     assert "task_1.csv" in text
     assert carried.tasks[0].baselines[0].path not in text
     assert text.count(">b</text>") == 1

@@ -379,6 +379,24 @@ def test_figures_in_the_formats_asked_for(tmp_path):
     assert (out / "acrobot_swingup_reward.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_a_baseline_with_missing_values_is_drawn_and_what_is_left_out_is_said(tmp_path, capsys):
+    (tmp_path / "b.csv").write_text(",step,reward,seed\n0,0,1.0,1\n1,50000,,1\n2,,3,1\n,,,\n\n3,200000,4,1\n")
+    text = SMALL + '[[tasks.baselines]]\npath = "b.csv"\nlabel = "TD-MPC2"\n'
+    err = said(capsys, "report", study_file(tmp_path, text=text), "--out", str(tmp_path / "out"), code=0)
+    warnings = [
+        "TD-MPC2: 1 of 4 rows left out; line 4: step is empty.",
+        "TD-MPC2: its last step, 200,000, is twice the total of acrobot-swingup: set step_scale = 0.5 if it counts frames.",
+    ]
+    assert [line for line in err.splitlines() if "TD-MPC2" in line] == [f"Warning: {line}" for line in warnings]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert [page.count(f"<li>{line}</li>") for line in warnings] == [1, 1]
+    (tmp_path / "b.csv").write_text("x\n1\n")
+    err = said(capsys, "report", study_file(tmp_path, text=text), "--out", str(tmp_path / "none"), code=2)
+    assert err.splitlines()[-1] == (
+        "TD-MPC2 has no column step, reward or seed: a baseline is a CSV file of the columns step, reward, seed."
+    )
+
+
 def test_a_run_still_going_on_gives_a_report_and_a_warning_in_it(tmp_path):
     rows = [row_message({"_step": step, "eval/episode_reward": float(step)}) for step in range(0, 60_001, 5_000)]
     file = write_run(tmp_path / "w", [run_message("r1", {"task": "acrobot-swingup", "seed": 1}), *rows])

@@ -110,13 +110,15 @@ def axis_notes(current: Current) -> list[str]:
 
 
 @cached()
-def baselines(current: Current, task: str) -> tuple[pl.DataFrame, str]:
-    """One task's baselines (columns of `lib.curves.BASELINES`), or none and the sentence that says why."""
-    study = current.study
+def baselines(current: Current, task: str) -> tuple[pl.DataFrame, list[str]]:
+    """One task's baselines (columns of `lib.curves.BASELINES`) with their warnings, or none and why."""
+    study, warnings = current.study, list[str]()
     try:
-        return task_baselines(study, study.task(task), current.treated_of(task), current.view), ""
+        return task_baselines(
+            study, study.task(task), current.treated_of(task), current.view, warnings.append
+        ), warnings
     except BaselineError as error:
-        return BASELINES.to_frame(), str(error)
+        return BASELINES.to_frame(), [str(error)]
 
 
 @cached()

@@ -62,9 +62,17 @@ def add_baseline(study: Study, task: Task, name: str, content: bytes) -> None:
     label = Path(name).stem
     rows = read_baseline(content, name)
     baseline_curve(rows, task, Baseline(path=name, label=label), (), View())
-    baseline = Baseline(path=str(keep_upload(content, ".csv").resolve()), label=label)
-    others = [(key, b) for key, b in added_baselines(study) if (key, b.label) != (task.key, label)]
+    _add(study, task, Baseline(path=str(keep_upload(content, ".csv").resolve()), label=label))
+
+
+def _add(study: Study, task: Task, baseline: Baseline) -> None:
+    others = [(key, b) for key, b in added_baselines(study) if (key, b.label) != (task.key, baseline.label)]
     session_state().added_baselines[study.name] = (*others, (task.key, baseline))
+
+
+def scale_baseline(study: Study, task: Task, baseline: Baseline, key: str) -> None:
+    """Count the steps of a task's baseline by the scale in that widget, in this session: from its callback."""
+    _add(study, task, replace(baseline, step_scale=st.session_state[key], label=baseline.name))
 
 
 def drop_baselines(study: Study) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
+from lib.app.widgets.markdown import escaped
 from lib.charts import QUIET_ON, ChartSpec, text_styles
 from lib.study import Task
 
@@ -16,8 +17,8 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     A zoom is that of all families of the task: they are one chart. A brush sets the range of x of every chart. Sent to
     the server as it happens, a zoom would draw every chart of the page anew at each notch of the wheel, under the pointer.
     """
-    if "reward" in names and (message := cached_results.baselines(current, task.key)[1]):
-        st.warning(message, icon=":material/warning:")
+    if "reward" in names and (messages := cached_results.baselines(current, task.key)[1]):
+        st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
     chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.

@@ -1,0 +1,216 @@
+"""Baseline files: CSV of step, reward and seed, from any program that writes one."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from math import isfinite, isnan, nan
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from lib.formatting import listing, plural
+from lib.study import InputError, as_number
+
+#: Columns of a baseline file; others are ignored.
+FILE = ("step", "reward", "seed")
+ROWS = pl.Schema({"step": pl.Int64, "reward": pl.Float64, "seed": pl.String})
+MAX_BYTES = 20 * 1024**2
+#: The header is one of these first lines, below a title or comments.
+_HEADER_LINES = 20
+_SEPARATORS = (",", ";", "\t")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+#: How programs write a missing value.
+_MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
+_NUMERIC = re.compile(r"[+-]?[0-9., ]+(?:[eE][+-]?[0-9]+)?")
+#: Thousands in groups of three, by the decimal mark.
+_GROUPED = {
+    ".": re.compile(r"[+-]?[0-9]{1,3}(?:[, ][0-9]{3})+(?:\.[0-9]*)?"),
+    ",": re.compile(r"[+-]?[0-9]{1,3}(?:[. ][0-9]{3})+(?:,[0-9]*)?"),
+}
+
+
+class BaselineError(InputError):
+    """A baseline file that cannot be drawn, in one sentence."""
+
+
+class _Row(NamedTuple):
+    """The texts of one line, "" where a value is missing, and what is wrong with the line as a whole."""
+
+    line: int
+    step: str
+    reward: str
+    seed: str
+    fault: str = ""
+
+
+def file_bytes(path: Path) -> bytes:
+    """What a baseline file holds; BaselineError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BaselineError(f"There is no baseline at {path}.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BaselineError(f"The baseline {path} cannot be read ({reason}).") from None
+
+
+def read_baseline(
+    content: bytes, name: str, step_scale: float = 1.0, warn: Callable[[str], None] = lambda _: None
+) -> pl.DataFrame:
+    """The rows of a baseline file.
+
+    A line without a step and a reward is blank. An empty reward is a missing value. Any other line that cannot be read is
+    left out, and `warn` is told.
+
+    Parameters
+    ----------
+    content : CSV with a header, separated by commas, semicolons or tabs. Columns other than `FILE` are ignored, their
+        order is free.
+    name : what messages call the file.
+    step_scale : environment steps per step of the file.
+    warn : takes one sentence: how many rows are left out, and why.
+
+    Returns
+    -------
+    Frame: step (Int64, environment steps), reward (Float64, NaN where missing), seed (String).
+
+    Raises
+    ------
+    BaselineError
+        Where the file is too large or no CSV, lacks a column, or no reward in it can be read.
+    """
+    if len(content) > MAX_BYTES:
+        raise BaselineError(f"{name} is larger than {MAX_BYTES // 1024**2} MB: a baseline is a small file.")
+    rows, separator = _rows(_text(content, name), name)
+    mark = _decimal_mark([text for row in rows for text in (row.step, row.reward)], separator)
+    has_seeds = any(row.seed for row in rows)
+    values, faults = [], []
+    for row in rows:
+        step, reward = step_scale * _number(row.step, mark), _number(row.reward, mark)
+        if fault := row.fault or _fault(row, step, reward, has_seeds):
+            faults.append(f"line {row.line}: {fault}")
+        else:
+            values.append((round(step), reward, _seed(row.seed)))
+    if not values:
+        raise BaselineError(f"{name}, {faults[0]}." if faults else f"{name} holds no row below its header.")
+    if all(isnan(reward) for _, reward, _ in values):
+        raise BaselineError(f"{name} holds no reward: every cell of that column is empty.")
+    if faults:
+        warn(f"{name}: {len(faults):,} of {plural(len(rows), 'row')} left out; {faults[0]}.")
+    return pl.DataFrame(values, schema=ROWS, orient="row")
+
+
+def _text(content: bytes, name: str) -> str:
+    """The text of the file: UTF-8, UTF-16 as Excel writes it, or one byte per sign, in which numbers are the same."""
+    utf_16 = content.startswith(_UTF_16)
+    try:
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = "" if utf_16 else content.decode("latin-1")
+    if not text.strip() or "\0" in text:
+        raise BaselineError(f"{name} is not a CSV file of the columns {', '.join(FILE)}.")
+    return text
+
+
+def _rows(text: str, name: str) -> tuple[list[_Row], str]:
+    """Every line below the header but blank ones and comments, and what separates its cells."""
+    lines = list(io.StringIO(text, newline=None))
+    header, names, separator = _header(lines, name)
+    at = [names.index(column) for column in FILE]
+    rows = (
+        _row(number, _cells(line, separator), at, len(names))
+        for number, line in enumerate(lines[header + 1 :], start=header + 2)
+        if not line.startswith("#") or line.upper().startswith("#N/A")
+    )
+    return [row for row in rows if row.fault or row.step or row.reward], separator
+
+
+def _row(line: int, cells: list[str] | None, at: Sequence[int], width: int) -> _Row:
+    """One line by its cells (None where they cannot be told apart) and the places of step, reward and seed."""
+    if cells is None:
+        return _Row(line, "", "", "", "its quotation marks do not match")
+    if len(cells) > width and any(map(_clean, cells[width:])):
+        return _Row(line, "", "", "", f"it has {len(cells)} cells below a header of {width}")
+    step, reward, seed = (_clean(cells[i]) if i < len(cells) else "" for i in at)
+    return _Row(line, step, reward, seed)
+
+
+def _cells(line: str, separator: str) -> list[str] | None:
+    """The texts of a line; None where its quotation marks do not match."""
+    if '"' not in line:
+        return line.split(separator)
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return None
+
+
+def _clean(text: str) -> str:
+    """A cell's text without what surrounds it, with plain minus signs and spaces; "" for a missing value."""
+    plain = text if text.isascii() else re.sub(r"\s", " ", text.replace("\u2212", "-"))
+    stripped = plain.strip()
+    return "" if stripped.lower() in _MISSING else stripped
+
+
+def _header(lines: Sequence[str], name: str) -> tuple[int, list[str], str]:
+    """The index of the header line, its names in lower case, and what separates them."""
+    candidates = [
+        (number, names, separator)
+        for number, line in enumerate(lines[:_HEADER_LINES])
+        for separator in _SEPARATORS
+        if any(names := [_clean(cell).lower() for cell in _cells(line.lstrip("# "), separator) or []])
+    ]
+    # Where no line has all columns, the first that has most of them is what was meant.
+    best = max(candidates, key=lambda header: sum(column in header[1] for column in FILE), default=None)
+    names = best[1] if best else []
+    missing = [column for column in FILE if column not in names]
+    if best is None or missing:
+        raise BaselineError(
+            f"{name} has no column {listing(missing, 'or')}: a baseline is a CSV file of the columns {', '.join(FILE)}"
+            f"{_hint(names)}."
+        )
+    for column in FILE:
+        if names.count(column) > 1:
+            raise BaselineError(f"{name} has {names.count(column)} columns {column}: keep one of them.")
+    return best
+
+
+def _hint(names: Sequence[str]) -> str:
+    """What to do with the export of a chart on W&B's page, which has a column per run."""
+    is_chart = any(column.endswith(("__min", "__max")) or " - " in column for column in names)
+    return ", with a row per step and seed; this is a chart of W&B with a column per run" if is_chart else ""
+
+
+def _decimal_mark(texts: Iterable[str], separator: str) -> str:
+    """Point or comma. Where both readings are open, a file separated by semicolons has a comma."""
+    numeric = [text for text in texts if ("," in text or "." in text) and _NUMERIC.fullmatch(text)]
+    comma = any("," in text and (separator == ";" or not _GROUPED["."].fullmatch(text)) for text in numeric)
+    point = any("." in text and not _GROUPED[","].fullmatch(text) for text in numeric)
+    return "," if comma and not point else "."
+
+
+def _number(text: str, mark: str) -> float:
+    """The number that a cell writes; NaN where it is empty or writes none."""
+    if not text.isdigit() and _GROUPED[mark].fullmatch(text):
+        text = re.sub(r"[ .]" if mark == "," else r"[ ,]", "", text)
+    number = as_number(text.replace(",", ".") if mark == "," else text)
+    return nan if number is None else number
+
+
+def _fault(row: _Row, step: float, reward: float, has_seeds: bool) -> str:
+    """Why a row cannot be drawn, or nothing; `has_seeds` where other rows have one."""
+    if isnan(step):
+        return f"step is '{row.step[:40]}', not a number" if row.step else "step is empty"
+    if not 0 <= step <= 2**53:
+        return f"step is {row.step[:40]}, which no step can be"
+    if row.reward and not isfinite(reward):
+        return f"reward is '{row.reward[:40]}', not a number"
+    return "seed is empty" if has_seeds and row.reward and not row.seed else ""
+
+
+def _seed(text: str) -> str:
+    """A seed's name: 1.0 and 1 are one seed."""
+    number = as_number(text)
+    return str(int(number)) if number is not None and number.is_integer() else text
