@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from lib.runs import Manifest, Treatment, value_text
-from lib.study import Study
+from lib.runs import Manifest, Treatment
+from lib.study import Study, config_number, config_value, flat_config, value_text
 
 SEED, ARM = "seed", "arm"
 MISSING = "missing"
@@ -43,9 +43,9 @@ def color_keys(study: Study, manifest: Manifest) -> list[str]:
     """What runs can be coloured by: seed, arm, and the config keys whose values differ between runs of a task."""
     keys = set[str]()
     for task in study.tasks:
-        configs = [run.config for run in manifest.of_task(task.key)]
+        configs = [flat_config(run.config) for run in manifest.of_task(task.key)]
         for key in {key for config in configs for key in config} - keys:
-            if len({repr(config.get(key)) for config in configs}) > 1:
+            if len({value_text(config.get(key)) for config in configs}) > 1:
                 keys.add(key)
     return [SEED, ARM, *sorted(key for key in keys - {SEED, ARM, study.seed_key} if not key.startswith("_"))]
 
@@ -76,12 +76,10 @@ def _value(treated: Treatment, config: Mapping[str, object], key: str) -> Value:
         return treated.arm
     if key == SEED:
         return float(treated.seed) if re.fullmatch("-?[0-9]{1,15}", treated.seed) else treated.seed[:LONG]
-    value = config.get(key)
-    if value is None:
-        return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-        return float(value)
-    return value_text(value)[:LONG]
+    value, number = config_value(config, key), config_number(config, key)
+    if number is not None and isfinite(number):
+        return number
+    return None if value is None else value_text(value)[:LONG]
 
 
 def coloring_text(coloring: Coloring) -> str:

@@ -2,7 +2,7 @@
 
 from lib.runs.atomic import Staged, StoreError, put, stage
 from lib.runs.configs import Setting, key_words, settings
-from lib.runs.detach import Treatment, anchor, arm_place, arms_of, of_task, treatments, value_text
+from lib.runs.detach import Treatment, anchor, arm_place, arms_of, of_task, treatments
 from lib.runs.duplicates import (
     RUNNING,
     WHOLE,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lib.runs.model import BranchPoint, Duplicate, Manifest, Run
-from lib.study import CONTROL, DETACHED, UNKNOWN, DetachRule, Signal, Study, Task
+from lib.study import CONTROL, DETACHED, UNKNOWN, DetachRule, Signal, Study, Task, value_text
 
 
 def detach_step(rule: DetachRule, config: Mapping[str, Any], total_steps: int) -> tuple[int | None, str, list[str]]:
@@ -223,10 +223,3 @@ def _name_arms(study: Study, task: Task, treated: list[Treatment], runs: Sequenc
 
 def _ratio_text(treatment: Treatment) -> str:
     return f"{treatment.ratio:.4g}"
-
-
-def value_text(value: object) -> str:
-    """A config value as a study file writes it: whole numbers without a point, true and false in small letters."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

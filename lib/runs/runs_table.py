@@ -7,7 +7,7 @@ import polars as pl
 from lib.runs.detach import Treatment, of_task
 from lib.runs.duplicates import counted, marked_treatments, replicates, uncounted
 from lib.runs.model import Manifest, Run
-from lib.study import Study, Task
+from lib.study import Study, Task, flat_config, value_text
 
 #: A run that ends before this share of the plan is called short.
 SHORT = 0.95
@@ -92,13 +92,15 @@ def unusable_points(study: Study, manifest: Manifest) -> pl.DataFrame:
 def config_differences(manifest: Manifest, task: str, ignore: Collection[str]) -> dict[str, list[str]]:
     """Config keys on which the runs of a task differ, with the values: beyond seed and detach they are confounders.
 
+    Keys of nested tables are joined by dots.
+
     Parameters
     ----------
     ignore : keys that are meant to differ.
     """
-    runs = manifest.of_task(task)
-    keys = sorted({key for run in runs for key in run.config} - set(ignore))
-    values = {key: sorted({str(run.config.get(key, "missing")) for run in runs}) for key in keys}
+    configs = [flat_config(run.config) for run in manifest.of_task(task)]
+    keys = sorted({key for config in configs for key in config} - set(ignore))
+    values = {key: sorted({value_text(config.get(key, "missing")) for config in configs}) for key in keys}
     return {key: texts for key, texts in values.items() if len(texts) > 1}
 
 

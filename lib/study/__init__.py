@@ -18,4 +18,13 @@ from lib.study.model import (
 )
 from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
 from lib.study.toml import STUDIES, load_study, parse_study, shipped_studies, to_toml
-from lib.study.values import NUMBER_PATTERN, as_number, config_number, config_value, has_config_key
+from lib.study.values import (
+    NUMBER_PATTERN,
+    as_number,
+    config_number,
+    config_value,
+    flat_config,
+    has_config_key,
+    same_value,
+    value_text,
+)

@@ -156,6 +156,13 @@ class DetachRule:
     detach_step_key: str = ""
     unchanged_when: Annotated[tuple[tuple[str, Scalar], ...], BeforeValidator(condition_pairs)] = ()
 
+    @property
+    def config_keys(self) -> tuple[tuple[str, str], ...]:
+        """The config keys that the rule names, each after its setting."""
+        settings = [(name, getattr(self, name)) for name in ("total_steps_key", "ratio_key", "detach_step_key")]
+        conditions = [(name, key) for name in ("frozen_when", "unchanged_when") for key, _ in getattr(self, name)]
+        return tuple((name, key) for name, key in (*settings, *conditions) if key)
+
 
 @dataclass(frozen=True, config=STRICT)
 class Arms:
@@ -278,6 +285,11 @@ class Study(Heading):
         """The metrics of one family, train first and eval last so that eval is drawn on top."""
         chosen = [m for m in self.metrics if m.family == family]
         return tuple(sorted(chosen, key=lambda m: "train" not in m.key))
+
+    def config_keys(self, task: Task) -> tuple[tuple[str, str], ...]:
+        """The config keys that the study names for a task's runs, each after its setting: seed, detach and arms."""
+        arms = (("[arms] key", self.arms.key), *(("[arms] also", key) for key in self.arms.also)) if self.arms else ()
+        return ("seed_key", self.seed_key), *task.detach.config_keys, *arms
 
     @property
     def history_keys(self) -> tuple[str, ...]:

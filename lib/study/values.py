@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 _TEXT_NUMBERS = {"NaN": float("nan"), "Infinity": inf, "-Infinity": -inf}
 #: How a number is written as text: a decimal, perhaps with an exponent, and nothing else.
 NUMBER_PATTERN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _NUMBER = re.compile(NUMBER_PATTERN.removesuffix("$") + r"\Z")
+_WHOLE = re.compile(r"[+-]?[0-9]+\Z")
 
 
 def as_number(value: object) -> float | None:
@@ -52,3 +53,34 @@ def has_config_key(config: Mapping[str, Any], key: str) -> bool:
         return True
     tables = ((config.get(key[:start]), key[start + 1 :]) for start, sign in enumerate(key) if sign == ".")
     return any(isinstance(table, Mapping) and has_config_key(table, rest) for table, rest in tables)
+
+
+def flat_config(config: Mapping[str, Any]) -> dict[str, object]:
+    """A config with one level: the keys of nested tables are joined by dots, as `config_value` reads them."""
+    tables = {key: value for key, value in config.items() if isinstance(value, Mapping) and value}
+    flat = {key: value for key, value in config.items() if key not in tables}
+    for key in sorted(tables, key=len):
+        for inner, value in flat_config(tables[key]).items():
+            flat.setdefault(f"{key}.{inner}", value)
+    return flat
+
+
+def value_text(value: object) -> str:
+    """A config value as a study file writes it, numbers and text numbers alike.
+
+    Whole numbers have no point, true and false small letters: 2.0, "2" and "2.0" are `2`, "0.50" is `0.5`.
+    """
+    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
+        return str(value).lower()
+    number = as_number(value)
+    if number is None or not isfinite(number):
+        return str(value)
+    if isinstance(value, int) or (isinstance(value, str) and _WHOLE.match(value)):
+        return str(int(value))
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def same_value(first: object, second: object) -> bool:
+    """Whether two config values are the same: as numbers where both are (0 is "0.0" and false), else as text."""
+    numbers = as_number(first), as_number(second)
+    return numbers[0] == numbers[1] if None not in numbers else value_text(first) == value_text(second)

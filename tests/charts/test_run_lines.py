@@ -53,6 +53,9 @@ def test_keys_are_those_on_which_runs_of_a_task_differ():
     )
     assert color_keys(KIT, found) == ["seed", "arm", "late", "layers", "lr"]
     assert color_keys(KIT, runs()) == ["seed", "arm"]
+    nested = runs(a={"algo": {"lr": 1, "dim": "8"}}, b={"algo": {"lr": "2", "dim": 8.0}})
+    assert color_keys(KIT, nested) == ["seed", "arm", "algo.lr"]
+    assert coloring(nested, [treatment("a"), treatment("b")], "algo.lr").values == {"a": "1", "b": "2"}
 
 
 def test_few_values_are_listed_numbers_first_and_a_missing_one_is_told_apart():

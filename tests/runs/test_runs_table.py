@@ -138,3 +138,12 @@ def test_config_differences_beyond_what_is_meant_to_differ(tmp_path):
     runs = manifest(tmp_path, [(Run(str(i), config=config), []) for i, config in enumerate(configs)])
     assert config_differences(runs, "task", {"seed", "r"}) == {"lr": ["0.1", "0.2", "missing"]}
     assert config_differences(runs, "other", ()) == {}
+
+
+def test_config_differences_are_those_of_nested_values_and_text_numbers_are_numbers(tmp_path):
+    configs = [
+        {"algo": {"lr": "0.10", "r": 0}, "seed": 1},
+        {"algo": {"lr": 0.1, "r": 0.5, "net": {"dim": 8}}, "seed": 2},
+    ]
+    runs = manifest(tmp_path, [(Run(str(i), config=config), []) for i, config in enumerate(configs)])
+    assert config_differences(runs, "task", {"seed", "algo.r"}) == {"algo.net.dim": ["8", "missing"]}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.runs import numeric
-from lib.study import as_number, config_number, config_value, has_config_key
+from lib.study import as_number, config_number, config_value, flat_config, has_config_key, same_value, value_text
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,53 @@ def test_a_null_is_there():
     assert (
         not has_config_key(CONFIG, "a.x") and not has_config_key(CONFIG, "n") and not has_config_key(CONFIG, "flag.x")
     )
+
+
+def test_a_flat_config_has_the_values_of_dotted_keys():
+    assert flat_config({"a": {"b": {"c": 1}, "d": [2]}, "e": {}, "f": None}) == {
+        "a.b.c": 1,
+        "a.d": [2],
+        "e": {},
+        "f": None,
+    }
+    flat = flat_config(CONFIG)
+    assert flat == {"a.b": 1, "a.c.d": "0.5", "a.e.f": 4, "a.n": None, "flag": True, "zero": 0}
+    assert {key: config_value(CONFIG, key) for key in flat} == flat
+
+
+leaves = st.integers() | st.text(max_size=3) | st.booleans()
+parts = st.sampled_from("abc")
+configs = st.dictionaries(
+    parts, st.recursive(leaves, lambda some: st.dictionaries(parts, some, max_size=3), max_leaves=6)
+)
+
+
+@given(configs)
+def test_a_flat_config_reads_as_the_nested_one(config):
+    for key, value in flat_config(config).items():
+        assert config_value(config, key) == value
+        assert has_config_key(config, key)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([2, 2.0, "2", "2.0", "02", "+2", "2e0"], "2"), ([0.5, "0.5", "0.50", ".5", "5e-1"], "0.5"),
+        ([True, "true", "True"], "true"), ([False, "False"], "false"), (["half"], "half"), ([None], "None"),
+        ([2**60 + 1, str(2**60 + 1)], "1152921504606846977"), (["NaN"], "NaN"), ([[1]], "[1]"),
+        ([1234567.5, "1234567.5"], "1234567.5"),
+    ],
+)  # fmt: skip
+def test_a_value_has_one_text_in_every_form(values, text):
+    assert {value_text(value) for value in values} == {text}
+    assert all(same_value(a, b) for a in values for b in values) or text == "NaN"
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.1, 0), ("1", 0), (True, False), ("a", "b"), (None, 0), ("", 0), ("half", 0.5)])
+def test_values_that_differ(a, b):
+    assert not same_value(a, b)
+
+
+def test_a_flag_is_a_number():
+    assert same_value(True, 1)
+    assert same_value(False, "0.0")

@@ -34,13 +34,6 @@ def raw_points(current: Current, run_id: str) -> None:
 
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:
-    """Config keys on which a task's runs differ, beyond the seed and what the detach rule reads."""
-    rule = task.detach
-    meant = {
-        current.study.seed_key,
-        rule.ratio_key,
-        rule.total_steps_key,
-        "detach_step",
-        *(k for k, _ in rule.frozen_when),
-    }
+    """Config keys on which a task's runs differ, beyond those that the study names and the step that a ratio gives."""
+    meant = {"detach_step", *(key for _, key in current.study.config_keys(task))}
     return runs.config_differences(current.manifest, task.key, meant)
