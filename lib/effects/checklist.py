@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.effects.compare.across_tasks import ALL_TASKS
-from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, unequal
+from lib.effects.compare.comparison import FEWEST, FORK_PAIRS
+from lib.effects.compare.estimators import welch_fails
 from lib.effects.compare.jumps import SIDE_POINTS
 from lib.effects.compare.units import REACH, WHOLE, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
@@ -94,8 +95,8 @@ def _seeds(task: TaskAnalysis) -> Check:
         remedy = f"Run at least {FEWEST} seeds in each arm: one allows no inference, two no verdict."
         return Check(name, False, f"{text}: fewer than {FEWEST} in an arm.", remedy)
     forks = any(c.design == "fork" for c in task.comparisons)
-    if controls and not forks and any(unequal(n, controls) for n in sizes.values()):
-        return Check(name, False, f"{text}: Welch's test breaks with arms so unequal.", "Add seeds to the smaller arm.")
+    if controls and not forks and any(welch_fails(n, controls) for n in sizes.values()):
+        text += ": Welch's test breaks with arms so unequal, so t has the smaller arm's n - 1 degrees of freedom"
     counted = [len(c.values) for c in task.comparisons]
     counted += [len(c.control_values) for c in task.comparisons if c.design == "did"]
     few = f" Fewest counted for a metric: {min(counted)}." if counted and min(counted) < fewest else ""

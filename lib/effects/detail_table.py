@@ -129,7 +129,7 @@ def _unpaired(comparison: Comparison) -> Iterator[Row]:
     d_t, d_c = ([u.change for u in units] for units in (comparison.units, comparison.controls))
     if len(d_t) >= FEWEST and np.isfinite([*d_t, *d_c]).all() and np.ptp(d_t) + np.ptp(d_c) > 0:
         name = "difference in differences, the pairs taken as unpaired"
-        yield _look(comparison, name) | _estimate(comparison.metric, estimators.welch(d_t, d_c))
+        yield _look(comparison, name) | _estimate(comparison.metric, estimators.difference(d_t, d_c))
 
 
 def _ancova(comparison: Comparison) -> Row:

@@ -25,7 +25,7 @@ def test_mean_t_by_hand():
 
 def test_welch_by_hand():
     # means 4 and 1, variances 4 and 1, n = 3: se^2 = 5/3, df = (5/3)^2 / ((4/3)^2/2 + (1/3)^2/2) = 50/17
-    estimate = est.welch([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
+    estimate = est.difference([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
     assert estimate.value == 3.0
     assert estimate.df == pytest.approx(50 / 17)
     reach = stats.t.ppf(0.975, 50 / 17) * math.sqrt(5 / 3)
@@ -35,9 +35,9 @@ def test_welch_by_hand():
 def test_a_batch_gives_what_its_members_give():
     rng = np.random.default_rng(0)
     t, c = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 3, 4))
-    many = est.welch(t, c)
+    many = est.difference(t, c)
     assert many.p.shape == (2, 3)
-    assert many.p[1, 2] == pytest.approx(float(est.welch(t[1, 2], c[1, 2]).p))
+    assert many.p[1, 2] == pytest.approx(float(est.difference(t[1, 2], c[1, 2]).p))
     assert est.label_p([t], [c])[1, 2] == est.label_p([t[1, 2]], [c[1, 2]])
     assert est.sign_p(t)[1, 2] == est.sign_p(t[1, 2])
 
@@ -111,11 +111,42 @@ def test_ancova_is_the_least_squares_coefficient():
     assert estimate.p == pytest.approx(2 * stats.t.sf(abs(beta[1]) / error, 6))
 
 
-def test_across_one_task_is_welch():
-    t, c = [2.0, 4.0, 6.0], [0.0, 1.0, 2.0]
-    one, same = est.across([t], [c]), est.welch(t, c)
-    for field in ("value", "low", "high", "p", "df"):
-        assert getattr(one, field) == pytest.approx(getattr(same, field))
+def test_welch_fails_where_arms_are_unequal():
+    fails = [(3, 4), (3, 16), (4, 5), (4, 12), (5, 8), (6, 13), (6, 3), (8, 3), (12, 4), (7, 18)]
+    passes = [(3, 3), (4, 4), (5, 6), (5, 7), (6, 12), (10, 6), (7, 17), (8, 24), (16, 16)]
+    assert [est.welch_fails(*sizes) for sizes in (*fails, *passes)] == [True] * len(fails) + [False] * len(passes)
+
+
+@pytest.mark.parametrize(("n_t", "n_c"), [(10, 6), (5, 5), (6, 12)])
+def test_the_difference_of_arms_of_like_sizes_is_scipys_welch(n_t, n_c):
+    rng = np.random.default_rng(n_t)
+    t, c = rng.normal(1, 2, n_t), rng.normal(0, 1, n_c)
+    ours, scipys = est.difference(t, c), stats.ttest_ind(t, c, equal_var=False)
+    assert (ours.p, ours.df) == (pytest.approx(scipys.pvalue), pytest.approx(scipys.df))
+    assert (ours.low, ours.high) == tuple(map(pytest.approx, scipys.confidence_interval(0.95)))
+
+
+def test_arms_too_unequal_for_welch_have_the_smaller_arms_degrees_of_freedom():
+    # means 4 and 1, variances 4 and 2 over 3 and 6 runs: se^2 = 4/3 + 1/3, df = 2, so that p = 1 - t / sqrt(2 + t^2)
+    estimate = est.difference([2.0, 4.0, 6.0], [-1.0, 0.0, 1.0, 1.0, 2.0, 3.0])
+    t = 3 / math.sqrt(5 / 3)
+    assert (estimate.value, estimate.df) == (3.0, pytest.approx(2))
+    assert estimate.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert estimate.high == pytest.approx(3 + 4.302652729911275 * math.sqrt(5 / 3))
+    assert est.difference([-1.0, 0.0, 1.0, 1.0, 2.0, 3.0], [2.0, 4.0, 6.0]).p == pytest.approx(float(estimate.p))
+
+
+def test_a_task_of_unequal_arms_is_one_group_across_tasks():
+    # each task: se^2 = 5/3 with 2 degrees of freedom; together df = (10/3)^2 / (2 (5/3)^2 / 2) = 4
+    small, large = [2.0, 4.0, 6.0], [-1.0, 0.0, 1.0, 1.0, 2.0, 3.0]
+    assert est.across([small, small], [large, large]).df == pytest.approx(4)
+
+
+def test_pairs_in_unequal_numbers_count_as_the_fewest():
+    # variances of the means 4/3 and 2/6 = 1/3, both with the 2 degrees of freedom of three pairs
+    few, many = [2.0, 4.0, 6.0], [-1.0, 0.0, 1.0, 1.0, 2.0, 3.0]
+    estimate = est.across([few, many], [[], []])
+    assert (estimate.value, estimate.df) == (2.5, pytest.approx((5 / 3) ** 2 / ((4 / 3) ** 2 / 2 + (1 / 3) ** 2 / 2)))
 
 
 def test_across_by_hand():

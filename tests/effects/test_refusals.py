@@ -72,15 +72,33 @@ def test_two_fork_pairs_are_compared_as_arms():
 
 
 @pytest.mark.parametrize(
-    ("n_t", "n_c", "offered"),
-    [(3, 8, True), (12, 4, True), (9, 3, False), (10, 3, False), (3, 10, False), (2, 5, False)],
+    ("n_t", "n_c", "df"),
+    [(3, 3, ""), (10, 6, ""), (6, 3, "df = 2"), (3, 8, "df = 2"), (12, 4, "df = 3"), (4, 3, "df = 2")],
 )
-def test_welch_is_refused_for_unequal_arms(n_t, n_c, offered):
+def test_arms_too_unequal_for_welch_say_their_degrees_of_freedom(n_t, n_c, df):
     row = one_task(_arms(n_t, n_c)).row(0, named=True)
-    assert (row["p_value"] is not None) == offered
-    assert (row["verdict"] != "cannot say") == offered
-    if n_t == 10:
-        assert row["reasons"].startswith("unequal arms (10 against 3 runs)")
+    rule = (
+        f"t on each run's d with Welch's standard error, {df}, the smaller arm's n - 1"
+        if df
+        else "Welch t on each run's d"
+    )
+    assert row["method"] == f"difference in differences: {rule}"
+    assert row["p_value"] is not None and row["verdict"] != "cannot say"
+    seeds = next(check for check in checklist(analysed(_arms(n_t, n_c)).tasks[0]) if check.name == "Seeds")
+    assert seeds.passed and ("the smaller arm's n - 1 degrees of freedom" in seeds.text) == bool(df)
+
+
+def test_the_interval_of_unequal_arms_by_hand():
+    # d of the detached 10, 11, 12; of the controls 1, 1.5, ..., 3.5: variances 1 and 0.875 over 3 and 6 runs
+    row = one_task(_arms(3, 6)).row(0, named=True)
+    assert row["change"] == pytest.approx(11 - 2.25)
+    assert row["ci_high"] - row["change"] == pytest.approx(4.302652729911275 * math.sqrt(1 / 3 + 0.875 / 6))
+
+
+def test_two_runs_in_the_smaller_arm_allow_no_verdict():
+    row = one_task(_arms(2, 5)).row(0, named=True)
+    assert (row["p_value"], row["verdict"]) == (None, "cannot say")
+    assert row["reasons"].startswith("n = 2: too few runs for a verdict (2 detached, 5 control")
 
 
 def test_no_control_is_a_jump_and_says_so():

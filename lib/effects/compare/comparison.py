@@ -17,7 +17,6 @@ FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
 FEWEST = 3  # runs per arm (or pairs) from which an interval may carry a verdict
 FEWEST_SIGNS = 6  # pairs from which the smallest sign-flip p is below .05
 FEWEST_LABELS = 4  # runs in each arm from which the smallest label permutation p is
-LARGEST_RATIO = 3  # of the arms' sizes, see `unequal`
 SMALL_BASE = 0.1  # of the metric's range: a percent change of less than this is refused
 
 
@@ -108,15 +107,6 @@ def change(metric: Metric, value: float) -> float | None:
     if math.isnan(value):
         return None
     return math.expm1(value) if metric.scale == "log" else value
-
-
-def unequal(n_t: int, n_c: int) -> bool:
-    """Whether the arms differ so much in size that Welch's test finds what is not there.
-
-    Beyond a factor of 3; with only 3 runs in the smaller arm at a factor of 3 already (measured: 9 against 3 finds 6.8%).
-    """
-    small, large = sorted((n_t, n_c))
-    return large > LARGEST_RATIO * small or (small <= FEWEST and large == LARGEST_RATIO * small)
 
 
 def too_short(runs: Sequence[RunRows], window: Windows) -> tuple[list[RunRows], list[Exclusion]]:

@@ -172,7 +172,7 @@ def _did(
         arm,
         controls[0].arm if controls else "",
         "did",
-        "difference in differences: Welch t on each run's d",
+        _did_method(len(d_t), len(d_c)),
         tuple(units),
         tuple(control_units),
         excluded=tuple(excluded + empty + empty_controls),
@@ -191,9 +191,16 @@ def _did(
         p_floor=estimators.label_floor([(len(d_t), len(d_c))]),
         span=_span(metric, [run for run in (*runs, *controls) if run.run_id in counted], end),
     )
-    if refusal := _refuse_welch(comparison):
+    if refusal := _refuse_small(comparison):
         return replace(comparison, refusal=refusal)
-    return result.judged(comparison, lambda: estimators.welch(d_t, d_c))
+    return result.judged(comparison, lambda: estimators.difference(d_t, d_c))
+
+
+def _did_method(n_t: int, n_c: int) -> str:
+    if not estimators.welch_fails(n_t, n_c):
+        return "difference in differences: Welch t on each run's d"
+    df = f"df = {min(n_t, n_c) - 1}, the smaller arm's n - 1"
+    return f"difference in differences: t on each run's d with Welch's standard error, {df}"
 
 
 def _span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
@@ -203,14 +210,12 @@ def _span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
     return float(estimators.span(np.concatenate([run.raw[run.steps <= end] for run in runs])))
 
 
-def _refuse_welch(comparison: Comparison) -> str:
+def _refuse_small(comparison: Comparison) -> str:
     arms = (comparison.values, comparison.control_values)
     n_t, n_c = map(len, arms)
     if min(n_t, n_c) < FEWEST:
         numbers = " against ".join(result.listed(comparison.metric, values) for values in arms)
         return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, d {numbers})"
-    if result.unequal(n_t, n_c):
-        return f"unequal arms ({n_t} against {n_c} runs): Welch's test finds what is not there when they differ so much"
     return ""
 
 

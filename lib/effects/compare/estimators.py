@@ -45,13 +45,28 @@ def mean_t(values: ArrayLike) -> Estimate:
     return from_error(x.mean(axis=-1), x.std(axis=-1, ddof=1) / math.sqrt(n), np.full(x.shape[:-1], n - 1.0))
 
 
-def welch(treated: ArrayLike, control: ArrayLike) -> Estimate:
-    """Mean of the treated minus mean of the control, by Welch's test with Welch-Satterthwaite degrees of freedom.
+def welch_fails(n_t: int, n_c: int) -> bool:
+    """Whether groups of two sizes differ so much that Welch's test finds what is not there, above all far in its tail.
+
+    It passes where, of normal values with spreads of up to 1:4 either way, p < .0025 in at most twice as many null studies
+    as it says, and p < .0001 in at most seven times as many: 10 against 6 does, 4 against 3 and 12 against 4 do not.
+    """
+    small, large = sorted((n_t, n_c))
+    return small < large and 2 * large > small * (small - 2)
+
+
+def difference(treated: ArrayLike, control: ArrayLike) -> Estimate:
+    """Mean of the treated minus mean of the control, by Welch's test.
 
     Parameters
     ----------
     treated, control : (..., n_t) and (..., n_c), both n >= 2: one number per run. With d = after - before this is the
         difference in differences of Bertrand, Duflo and Mullainathan (2004).
+
+    Notes
+    -----
+    Degrees of freedom are Welch and Satterthwaite's, or the smaller n - 1 where `welch_fails`: with these no spread finds
+    too much (Hsu's bound).
     """
     return across([treated], [control])
 
@@ -101,16 +116,29 @@ def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estima
     Parameters
     ----------
     treated, control : K arrays (..., n_k): one number per run, already divided by its task's scale. An empty control
-        (n_k = 0) says that the task's numbers are differences of pairs already.
+        (n_k = 0) says that the task's numbers are single ones: differences of pairs, or jumps.
+
+    Notes
+    -----
+    Where `welch_fails` between the arms of a task, the task is one group of the smaller size; where it fails between the
+    smallest and the largest group of all, every group has the degrees of freedom of the smallest.
     """
-    tasks = len(treated)
-    groups = [(1.0, np.asarray(g, dtype=float)) for g in treated]
-    groups += [(-1.0, np.asarray(g, dtype=float)) for g in control if np.shape(g)[-1]]
-    value = np.sum([sign * g.mean(axis=-1) for sign, g in groups], axis=0) / tasks
-    shares = [g.var(axis=-1, ddof=1) / g.shape[-1] for _, g in groups]
-    variance = np.sum(shares, axis=0)
-    df = variance**2 / np.sum([v**2 / (g.shape[-1] - 1) for v, (_, g) in zip(shares, groups, strict=True)], axis=0)
-    return from_error(value, np.sqrt(variance) / tasks, df)
+    tasks = [(np.asarray(t, dtype=float), np.asarray(c, dtype=float)) for t, c in zip(treated, control, strict=True)]
+    value = np.sum([t.mean(axis=-1) - (c.mean(axis=-1) if c.shape[-1] else 0.0) for t, c in tasks], axis=0) / len(tasks)
+    groups = [group for t, c in tasks for group in _groups(t, c)]
+    variance = np.sum([v for v, _ in groups], axis=0)
+    smallest, largest = min(n for _, n in groups), max(n for _, n in groups)
+    most = smallest if welch_fails(smallest, largest) else largest
+    df = variance**2 / np.sum([v**2 / (min(n, most) - 1) for v, n in groups], axis=0)
+    return from_error(value, np.sqrt(variance) / len(tasks), df)
+
+
+def _groups(treated: Array, control: Array) -> list[tuple[Array, int]]:
+    """The variance of the mean of each group of a task's runs, with the size that counts for its degrees of freedom."""
+    arms = [(g.var(axis=-1, ddof=1) / g.shape[-1], g.shape[-1]) for g in (treated, control) if g.shape[-1]]
+    if len(arms) == 2 and welch_fails(arms[0][1], arms[1][1]):
+        return [(arms[0][0] + arms[1][0], min(arms[0][1], arms[1][1]))]
+    return arms
 
 
 def span(values: ArrayLike) -> Array:
