@@ -7,29 +7,35 @@ from typing import Any
 
 import altair as alt
 
-from lib.charts.axes import axis_step
+from lib.charts import axes
 from lib.charts.spec import ONE_ROW
 from lib.charts.style import RULE_COLOR, RULE_TEXT
 from lib.curves import Clocks, View
-from lib.formatting import listing
+from lib.formatting import listing, plural
 from lib.runs import Treatment
 from lib.study import Task
 
 RULE_LABEL = "Encoder Detached"
+#: Detach steps that the label lists one by one; of more it has the range.
+_LISTED = 3
+#: Pixels of a further line of the label, and at the top of a plot without one.
+_LINE, _MARGIN = 13, 8
 
 
 @dataclass(frozen=True)
 class DetachMark:
-    """A detach step to draw: where, what it is called, and who says so.
+    """A detach step to draw: where, what it is called, who says so, and whose it is.
 
     `step` is in environment steps; `source` is free text such as `typed` or `config, signal agrees`; `hours` is its
-    place in wall time, None where no run with timestamps passed it.
+    place in wall time, None where no run with timestamps passed it; `arms` and how many `runs` detach there.
     """
 
     step: float
     source: str = ""
     label: str = RULE_LABEL
     hours: float | None = None
+    arms: tuple[str, ...] = ()
+    runs: int = 1
 
 
 Rules = Sequence[DetachMark]
@@ -47,7 +53,8 @@ def detach_marks(treated: Sequence[Treatment], clocks: Clocks | None = None) -> 
 
 def _mark(step: int, treated: Sequence[Treatment], clocks: Clocks) -> DetachMark:
     hours = [clocks.passed[t.run_id] for t in treated if t.run_id in clocks.passed]
-    return DetachMark(step, _sources(treated), hours=fmean(hours) if hours else None)
+    place, arms = fmean(hours) if hours else None, tuple(sorted({t.arm for t in treated}))
+    return DetachMark(step, _sources(treated), hours=place, arms=arms, runs=len(treated))
 
 
 def _sources(treated: Sequence[Treatment]) -> str:
@@ -61,7 +68,7 @@ def mark_places(marks: Sequence[DetachMark], task: Task, view: View) -> list[flo
     """Where the rules of these marks stand on the view's x axis: sorted, each place once."""
     if view.x == "wall":
         return sorted({m.hours for m in marks if m.hours is not None})
-    return sorted({axis_step(m.step, m.step, task, view) for m in marks})
+    return sorted({axes.axis_step(m.step, m.step, task, view) for m in marks})
 
 
 def rule_layers(
@@ -73,7 +80,7 @@ def rule_layers(
 ) -> list[alt.Chart]:
     """The label and the dashed red rule, to be layered last: exactly one of each however many rows the chart has.
 
-    Where runs detach at different steps, a light rule stands at each of them and one label names the range.
+    Where runs detach at different steps, a light rule stands at each of them and one label names them, or their range.
     """
     at = mark_places(marks, task, view)
     if not at:
@@ -111,9 +118,21 @@ def label_fraction(marks: Sequence[DetachMark], task: Task, view: View, domain: 
     return ((at[0] + at[-1]) / 2 - domain[0]) / ((domain[1] - domain[0]) or 1)
 
 
+def headroom(marks: Sequence[DetachMark]) -> int:
+    """Pixels at the top of a plot that the label has to itself."""
+    return axes.HEADROOM + _LINE * (len(_rule_text(marks)) - 2) if marks else _MARGIN
+
+
 def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
-    steps = sorted({m.step for m in marks})
-    if len(steps) == 1:
-        source = f" ({marks[0].source})" if marks[0].source else ""
-        return [marks[0].label, f"{steps[0]:,.0f}{source}"]
-    return [marks[0].label, f"{steps[0]:,.0f} to {steps[-1]:,.0f} ({len(marks)} runs)"]
+    """The label's lines: the step and who says so, or the runs of each of a few steps, or the range of many."""
+    first, *others = sorted(marks, key=lambda mark: mark.step)
+    if not others:
+        source = f" ({first.source})" if first.source else ""
+        return [first.label, f"{first.step:,.0f}{source}"]
+    if len(marks) > _LISTED:
+        runs = plural(sum(mark.runs for mark in marks), "run")
+        return [first.label, f"{first.step:,.0f} to {others[-1].step:,.0f} steps, {runs}"]
+    same_arms = len({mark.arms for mark in marks}) == 1
+    whose = ["" if same_arms else f"{listing(mark.arms)}: " for mark in (first, *others)]
+    steps = [f"{mark.step:,.0f} steps, {plural(mark.runs, 'run')}" for mark in (first, *others)]
+    return [first.label, *(name + text for name, text in zip(whose, steps, strict=True))]

@@ -186,11 +186,11 @@ def test_rule_stands_where_the_view_counts_from(x, title, at):
 
 
 def test_a_randomised_design_draws_a_light_rule_a_step_and_one_label():
-    text = svg(chart(both(), width=600, rules=[DetachMark(s) for s in (30, 45, 70)]))
+    text = svg(chart(both(), width=600, rules=[DetachMark(s) for s in (30, 45, 60, 70)]))
     ticks = marks(text, "detach_rule")
-    assert len(ticks) == 3
+    assert len(ticks) == 4
     assert len(marks(text, "detach_label")) == 1
-    assert "30 to 70" in text
+    assert "30 to 70 steps, 4 runs" in text
     since = layer(chart(both(), view=View(x="since"), rules=[DetachMark(s) for s in (30, 70)]), "detach_rule")
     assert since["encoding"]["x"]["datum"] == 0
 
@@ -205,15 +205,37 @@ def test_without_a_detach_there_is_no_rule():
     assert not any("detach" in name for name in names)
 
 
-def treatment(run, step, source="config", signal=""):
-    return Treatment(run, "a", "detached", run, step, source, None, signal, None, "finished")
+def treatment(run, step, source="config", signal="", arm="detached"):
+    return Treatment(run, "a", arm, run, step, source, None, signal, None, "finished")
 
 
 def test_marks_are_one_a_distinct_step_with_who_says_so():
     treated = [treatment("1", 50, "config", "agrees"), treatment("2", 50, "typed"), treatment("3", None, "")]
-    assert detach_marks(treated) == (DetachMark(50, "typed and config, signal agrees"),)
+    mark = DetachMark(50, "typed and config, signal agrees", arms=("detached",), runs=2)
+    assert detach_marks(treated) == (mark,)
     assert [m.step for m in detach_marks([treatment("1", 60), treatment("2", 40)])] == [40, 60]
     assert detach_marks([treatment("3", None, "")]) == ()
+
+
+def label(treated):
+    """The lines of the rule's label, and where the curves' room begins below it."""
+    one = chart(both(), rules=detach_marks(treated))
+    top = layer(one, "line")["encoding"]["y"]["scale"]["range"][1]
+    return layer(one, "detach_label")["mark"]["text"], top
+
+
+def test_the_label_counts_runs_of_each_step():
+    runs = [treatment(f"{step}{i}", step, arm=f"detached 0.{step // 10}") for step in (30, 50) for i in range(5)]
+    assert label(runs) == (
+        ["Encoder Detached", "detached 0.3: 30 steps, 5 runs", "detached 0.5: 50 steps, 5 runs"], 47,
+    )  # fmt: skip
+    one_arm = [replace(t, arm="detached") for t in runs[:6]]
+    assert label(one_arm)[0] == ["Encoder Detached", "30 steps, 5 runs", "50 steps, 1 run"]
+    shared = [*runs, treatment("x", 50, arm="tenth")]
+    assert label(shared)[0][2] == "detached 0.5 and tenth: 50 steps, 6 runs"
+    assert label(runs[:5]) == (["Encoder Detached", "30 (config)"], 34)
+    many = [treatment(str(i), 30 + i // 2, arm="detached") for i in range(8)]
+    assert label(many) == (["Encoder Detached", "30 to 33 steps, 8 runs"], 34)
 
 
 def test_seeds_and_raw_points_lie_behind_the_means():

@@ -177,7 +177,7 @@ def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain
     x = alt.X("step:Q", **axes.step_axis(view, domain, grid=not several))
     layers: list[Any] = _hover(panels, x, _only_step(rules, task, view)) if layout.interactive else []
     for panel in panels:
-        own = _panel_layers(panel, x, layout, with_rule_label=bool(rules) and panel is panels[0])
+        own = _panel_layers(panel, x, layout, headroom=detach_rule.headroom(rules if panel is panels[0] else ()))
         # A family's layers share its y axis: they are a chart of their own where there are others.
         layers += [own] if several else own
     return layered(
@@ -200,12 +200,12 @@ def _hover(panels: Sequence[Panel], x: alt.X, split: float | None) -> list[alt.C
     return hover_layers(table, titles, logs, x, style.color, style.dash, style.prefix)
 
 
-def _panel_layers(panel: Panel, x: alt.X, layout: Layout, with_rule_label: bool) -> list[alt.Chart]:
-    """The layers of one family, those with a tooltip of their own last; the rule's label is in the first one's headroom."""
+def _panel_layers(panel: Panel, x: alt.X, layout: Layout, headroom: int) -> list[alt.Chart]:
+    """The layers of one family below its headroom, those with a tooltip of their own last."""
     style, data = panel.style, panel.tables
     rows = len(style.order()) if "n_strip" in data else 0
     height = layout.height if layout.cell else None
-    gutter, headroom = 14 + STRIP_ROW * rows if rows else 0, axes.HEADROOM if with_rule_label else 8
+    gutter = 14 + STRIP_ROW * rows if rows else 0
     y = axes.value_axis(panel.y_title, panel.bounds, gutter, headroom, height, panel.area)
     layers = marks.baseline_layers(data, x, y, style.prefix) if "baselines" in data else []
     layers.append(marks.band(data["curves"], style, x, y))

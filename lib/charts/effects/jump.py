@@ -49,8 +49,7 @@ def jump_chart(
     bounds = (
         axes.log_domain(pl.concat([rows["value"], table["fit"].rename("value")])) if metric.scale == "log" else None
     )
-    headroom = axes.HEADROOM if rules else 8
-    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, headroom, None)
+    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, detach_rule.headroom(rules), None)
     x = axes.step_axis(View(), (low, high))
     color = metric_colors(study)[metric.key]
     layers = [_raw_rows(rows, color, x, y), _fitted(thinning.round_for_screen(table), metric, color, x, y)]

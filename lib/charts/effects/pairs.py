@@ -41,7 +41,7 @@ def pairs_chart(
     )
     domain = step_range(table["step"])
     x = alt.X("step:Q", **axes.step_axis(View(), domain))
-    y = change_axis(metric, "Detached - Control", axes.HEADROOM if rules else 8)
+    y = change_axis(metric, "Detached - Control", detach_rule.headroom(rules))
     color, arms = metric_colors(study)[metric.key], style.arm_order(table["arm"].to_list())
     dash = arm_dash(arms)
     base = alt.Chart(table)
