@@ -1,16 +1,19 @@
 """The detach rule of a task, proposed from configs and the logged signal, and what its ratio counts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from lib.discover import key_names
-from lib.discover.evidence import Evidence, spread
+from lib.discover.evidence import Evidence, spread, value_text
 from lib.discover.find_keys import DETACH_STEP, RATIO, SIGNAL, TOTAL, Finding, number_of
-from lib.formatting import plural
+from lib.formatting import listing, plural
 from lib.runs import Run
 from lib.study import DetachRule, Signal, config_value, has_config_key
 
 Counts = Literal["elapsed", "remaining"]
+#: Config keys with the value that each must have.
+Conditions = tuple[tuple[str, str | bool | int | float], ...]
 _READINGS: tuple[Counts, ...] = ("elapsed", "remaining")
 
 
@@ -78,13 +81,45 @@ def _readings(evidence: Evidence, run: Run, ratio: float, total: int) -> tuple[s
     return None
 
 
-def detach_rule(evidence: Evidence, name: str, counts: Counts) -> tuple[DetachRule, list[Finding], list[str]]:
+def unchanged_when(evidence: Evidence, names: Sequence[str]) -> tuple[Conditions, list[Finding], list[str]]:
+    """The value of the scale beside the ratio that leaves a run alone where the user says one, and the question.
+
+    1 leaves a learning rate alone and less of it is a treatment; what another value does only the user can say.
+    """
+    key = scale_key(evidence.key(RATIO))
+    values = [config_value(run.config, key) for name in names for run in evidence.runs(name)] if key else []
+    others = {value_text(value): value for value in values if isinstance(value, str | bool | int | float)}
+    others = {text: value for text, value in others.items() if not _is_part(value)}
+    if not others:
+        return (), [], []
+    what, options, chosen = f"unchanged {key}", tuple(sorted(others)), evidence.choices.unchanged
+    if chosen is None:
+        finding = Finding(what, "", f"config: {spread(values)}", assumed=True, options=options, ask=True)
+        question = (
+            f"Which value of {key} leaves a run alone, besides 1: {listing(options, 'or')}, or none? Runs at a value that "
+            "does not are an arm of their own and no control."
+        )
+        return (), [finding], [question]
+    pairs: Conditions = tuple((key, value) for text, value in others.items() if text == chosen)
+    return pairs, [Finding(what, chosen, "chosen by you", options=options)], []
+
+
+def _is_part(value: object) -> bool:
+    """Whether a scale is a number from 0 (frozen) to 1 (left alone)."""
+    number = number_of(value)
+    return number is not None and 0 <= number <= 1
+
+
+def detach_rule(
+    evidence: Evidence, name: str, counts: Counts, unchanged: Conditions
+) -> tuple[DetachRule, list[Finding], list[str]]:
     """The detach rule of one task: a ratio or a step in its configs, else what the user or the signal says."""
     runs, what = evidence.runs(name), f"detach of {name}"
     signal = Signal(evidence.key(SIGNAL)) if evidence.key(SIGNAL) else None
     typed = evidence.choices.detach_steps.get(name)
     if key := _key_that_says(evidence, runs):
         rule = _rule_of_key(evidence, name, key, counts, typed, signal)
+        rule = replace(rule, unchanged_when=unchanged if rule.frozen_when else ())
         lacking = sum(not has_config_key(run.config, key) for run in runs)
         values = [config_value(run.config, key) for run in runs]
         textual = sum(value is not None and number_of(value) is None for value in values)

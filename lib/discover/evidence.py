@@ -1,5 +1,6 @@
 """The runs of the chosen tasks with the keys found: what a proposal is made of."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -102,12 +103,13 @@ class Evidence:
         return 0, Finding(what, "", "neither config nor history says", assumed=True)
 
 
+def value_text(value: object) -> str:
+    """A config value as a reader sees it, text numbers as numbers."""
+    number = number_of(value)
+    return f"{number:g}" if number is not None else "missing or null" if value is None else str(value)
+
+
 def spread(values: Sequence[object]) -> str:
     """Config values with how many runs have each."""
-    numbers = [number_of(value) for value in values]
-    texts = [
-        "missing or null" if value is None else f"{number:g}" if number is not None else str(value)
-        for value, number in zip(values, numbers, strict=True)
-    ]
-    counts = {text: texts.count(text) for text in sorted({*texts})}
-    return ", ".join(f"{text} ({plural(n, 'run')})" for text, n in counts.items())
+    counts = Counter(value_text(value) for value in values)
+    return ", ".join(f"{text} ({plural(count, 'run')})" for text, count in sorted(counts.items()))

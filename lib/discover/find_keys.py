@@ -38,10 +38,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user says instead of what is proposed: None and absent where they say nothing, "" for no such key."""
+    """What the user says instead of what is proposed: None and absent where they say nothing, "" for no such key.
+
+    `unchanged` is the value, as text, of the runs whose learning rate was left alone, "" where no value says so.
+    """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     ratio_counts: str | None = None
+    unchanged: str | None = None
     tasks: Sequence[str] | None = None
     total_steps: Mapping[str, int] = field(default_factory=dict)
     detach_steps: Mapping[str, int] = field(default_factory=dict)

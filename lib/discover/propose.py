@@ -9,7 +9,7 @@ import polars as pl
 
 from lib.discover import key_names
 from lib.discover.choose_metrics import choose_metrics
-from lib.discover.detach import Counts, detach_rule, ratio_counts
+from lib.discover.detach import Conditions, Counts, detach_rule, ratio_counts, unchanged_when
 from lib.discover.evidence import Evidence
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL, Choices, Finding, find_keys
 from lib.discover.model import Inspection
@@ -55,9 +55,11 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         raise InputError("No task is chosen: choose one, or another config key that names it.")
     metrics, of_metrics = choose_metrics(evidence)
     counts, of_ratio, questions = ratio_counts(evidence, names)
+    unchanged, of_scale, ask_scale = unchanged_when(evidence, names)
+    questions += ask_scale
     tasks, of_tasks = [], list[Finding]()
     for name in names:
-        task, findings, more = _task(evidence, name, counts)
+        task, findings, more = _task(evidence, name, counts, unchanged)
         tasks.append(task)
         of_tasks += findings
         questions += more
@@ -77,6 +79,7 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         *_left_out(evidence),
         *_short(evidence, names),
         *of_ratio,
+        *of_scale,
         *of_tasks,
         *_control_sweeps(study),
         *of_metrics,
@@ -120,11 +123,13 @@ def _short(evidence: Evidence, names: Sequence[str]) -> list[Finding]:
 # ---- one task ----------------------------------------------------------------------------------------------------
 
 
-def _task(evidence: Evidence, name: str, counts: Counts) -> tuple[Task, list[Finding], list[str]]:
+def _task(
+    evidence: Evidence, name: str, counts: Counts, unchanged: Conditions
+) -> tuple[Task, list[Finding], list[str]]:
     runs = evidence.runs(name)
     total, of_total = evidence.total_steps(name)
     questions = [] if total else [f"How many steps does {name} train for? Neither config nor history says: type it."]
-    rule, of_rule, more = detach_rule(evidence, name, counts)
+    rule, of_rule, more = detach_rule(evidence, name, counts, unchanged)
     if rule.step and rule.step > max(1, total):
         more = [*more, f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."]
     group = evidence.inspection.group

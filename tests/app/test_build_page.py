@@ -8,12 +8,23 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app.session import access
+from lib.app.session.state import KEY as KEY_OF_STATE
 from lib.discover import inspect_bundle, inspect_folder, inspect_server, server_at
 from lib.discover.address import WandbAddress
 from lib.runs import store
 from lib.sources import SourceError, Unreachable, fetch, write_bundle
 from lib.study import load_study
-from tests.support.app_kit import PROJECT, ROOT, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import (  # noqa: F401 - a fixture
+    PROJECT,
+    ROOT,
+    TASKS,
+    charts,
+    fill,
+    fine,
+    go,
+    server_state,
+    visit,
+)
 from tests.support.wandb_server import KEY, FakeRun, WandbServer
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -81,6 +92,44 @@ def test_from_a_sweep_address_to_curves(server):
     assert chart.arms == ["detached"]
     assert chart.rows("line").height > 0
     assert server.leaks == []
+
+
+@pytest.mark.server
+def test_the_original_notebooks_two_sweeps_are_pasted_as_the_client_prints_them(server):
+    fill(server, seeds=1)
+    sweeps = [f"{server.url}/{PROJECT}/sweeps/{sweep}" for sweep in ("8lsl2o4p", "nqfufp3t")]
+    at = paste("\n".join(f"wandb: 🧹 View sweep at: {sweep}" for sweep in sweeps))
+    assert f"Read: {sweeps[0]} and {sweeps[1]}." in [caption.value.replace("\\", "") for caption in at.caption]
+    at = list_runs(give_key(at))
+    for task, _, total in TASKS:
+        fine(at.number_input(key=f"build1_{task}_step_None").set_value(total // 2).run())
+    fine(at.text_input(key="build1_title").input("Both tasks").run())
+    fine(at.button(key="build1_open").click().run())
+    opened = at.session_state[KEY_OF_STATE].own_studies["both_tasks"]
+    original = load_study("detach_encoder")
+    assert {(t.name, t.sweeps, t.total_steps, t.detach) for t in opened.tasks} == {
+        (t.name, t.sweeps, t.total_steps, t.detach) for t in original.tasks
+    }
+    assert opened.metrics == original.metrics
+    assert [e.value for e in wait(at).error] == []
+
+
+@pytest.mark.server
+def test_what_is_not_taken_and_what_is_asked_stand_on_the_page(server):
+    for name, scale in (("a", 0.0), ("b", 2.0)):
+        rows = [{"_step": 10, "eval/return": 1.0, "wm/consistency": 1.0, "wm/reward_loss": 1.0, "eval/return_std": 0.5}]
+        config = {"task": "walk", "seed": 1, "steps": 10, "enc_lr_step_ratio": 0.5, "enc_lr_step_scale": scale}
+        server.add("team/p", FakeRun(name, rows=rows, config=config, sweep="s"))
+    at = list_runs(give_key(paste(f"{server.url}/team/p/sweeps/s")))
+    texts = [m.value.replace("\\", "") for m in at.markdown]
+    assert ":small[Not taken because consistency losses are logged: wm/reward_loss.]" in texts
+    assert ":small[Not taken because 'std' in its name says that it is no level: eval/return_std.]" in texts
+    (question,) = [warning.value.replace("\\", "") for warning in at.warning]
+    assert question.startswith("Which value of enc_lr_step_scale leaves a run alone, besides 1: 2, or none?")
+    assert at.button(key="build1_open").disabled
+    fine(at.selectbox(key="build1_enc_lr_step_scale_unchanged").select("2").run())
+    assert not at.button(key="build1_open").disabled
+    assert "[tasks.detach.unchanged_when]\nenc_lr_step_scale = 2" in at.code[-1].value
 
 
 @pytest.mark.server

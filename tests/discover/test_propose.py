@@ -163,6 +163,36 @@ def test_the_learning_rates_ratio_counts_what_remains_where_it_is_scaled_to_noth
     ]
 
 
+def scaled(name, scale, **more):
+    return run(name, enc_lr_step_ratio=0.5, enc_lr_step_scale=scale, **more)
+
+
+@pytest.mark.parametrize("scale", [1, 1.0, "1", 0.1, "0.5"])
+def test_a_scale_from_0_to_1_needs_no_question(scale):
+    proposal = propose(looked(scaled("a", 0.0), scaled("b", scale)))
+    assert proposal.questions == ()
+    rule = proposal.study.tasks[0].detach
+    assert (rule.frozen_when, rule.unchanged_when) == ((("enc_lr_step_scale", 0.0),), ())
+
+
+@pytest.mark.parametrize(("scale", "text"), [(2, "2"), (-1.0, "-1"), ("off", "off"), (False, "False")])
+def test_another_value_of_the_scale_is_asked_about(scale, text):
+    seen = looked(scaled("a", "0"), scaled("b", scale), scaled("c", 1.0))
+    proposal = propose(seen)
+    assert proposal.questions == (
+        f"Which value of enc_lr_step_scale leaves a run alone, besides 1: {text}, or none? Runs at a value that does not "
+        "are an arm of their own and no control.",
+    )
+    unchanged = finding(proposal, "unchanged enc_lr_step_scale")
+    assert (unchanged.options, unchanged.ask) == ((text,), True)
+    none = propose(seen, Choices(unchanged=""))
+    assert (none.questions, none.study.tasks[0].detach.unchanged_when) == ((), ())
+    chosen = propose(seen, Choices(unchanged=text))
+    assert chosen.questions == ()
+    assert chosen.study.tasks[0].detach.unchanged_when == (("enc_lr_step_scale", scale),)
+    assert parse_study(to_toml(chosen.study)) == chosen.study
+
+
 def test_total_steps_are_the_largest_last_step_where_no_config_says():
     found = propose(looked(run(steps="gone", last=900), run("b", steps="gone", last=880)))
     assert found.study.tasks[0].total_steps == 900

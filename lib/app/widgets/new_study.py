@@ -39,6 +39,8 @@ from lib.formatting import listing
 from lib.study import InputError, Metric, Source, to_toml
 
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
+#: Of the keys that are not taken for one reason so many are named.
+_SHOWN = 8
 _TYPED = Finding("", "typed", "typed by you")
 
 
@@ -135,6 +137,7 @@ def _proposal(inspection: Inspection, prefix: str) -> None:
     except InputError as error:
         _error(error)
         return
+    _not_taken(proposal)
     _preview(inspection, proposal)
     for question in proposal.questions:
         st.warning(escaped(question), icon=":material/help:")
@@ -192,6 +195,7 @@ def _choose_detach(draft: Proposal, choices: Choices, prefix: str) -> Choices:
     findings = {finding.what: finding for finding in draft.findings}
     ratio = findings[RATIO].value
     counts = _choose_reading(findings.get(f"{ratio} counts"), f"{prefix}_{ratio}_counts")
+    unchanged = _choose_unchanged(draft, prefix)
     names = [task.name for task in draft.study.tasks]
     tasks = st.multiselect("Tasks", names, default=names, key=f"{prefix}_{findings[TASK].value}_tasks")
     totals, steps = dict[str, int](), dict[str, int]()
@@ -210,7 +214,9 @@ def _choose_detach(draft: Proposal, choices: Choices, prefix: str) -> Choices:
                 rule = findings[f"detach of {task.name}"]
                 st.caption(f"Detach of {escaped(task.name)}: {escaped(rule.value)}")
                 _badge(rule)
-    return replace(choices, ratio_counts=counts, tasks=tasks, total_steps=totals, detach_steps=steps)
+    return replace(
+        choices, ratio_counts=counts, unchanged=unchanged, tasks=tasks, total_steps=totals, detach_steps=steps
+    )
 
 
 def _choose_steps(label: str, task: str, finding: Finding, proposed: int | None, key: str) -> dict[str, int]:
@@ -234,6 +240,34 @@ def _choose_reading(finding: Finding | None, key: str) -> str | None:
         return None
     _badge(Finding(finding.what, reading, "chosen by you"))
     return reading
+
+
+def _choose_unchanged(draft: Proposal, prefix: str) -> str | None:
+    """The value of the learning rate's scale that leaves a run alone, "" for none; None where the user says nothing."""
+    finding = next((finding for finding in draft.findings if finding.what.startswith("unchanged ")), None)
+    if finding is None:
+        return None
+    key = finding.what.removeprefix("unchanged ")
+    value = st.selectbox(
+        f"Value of {escaped_label(key)} that leaves a run alone, besides 1",
+        [*finding.options, ""],
+        index=None,
+        key=f"{prefix}_{key}_unchanged",
+        format_func=lambda value: value or "none",
+    )
+    _badge(finding if value is None else Finding(finding.what, value, "chosen by you"))
+    return value
+
+
+def _not_taken(proposal: Proposal) -> None:
+    """The logged keys that look like metrics and are none, by reason."""
+    keys_by_reason = dict[str, list[str]]()
+    for finding in proposal.findings:
+        if not finding.is_taken:
+            keys_by_reason.setdefault(finding.where, []).append(finding.value)
+    for reason, keys in keys_by_reason.items():
+        shown = keys if len(keys) <= _SHOWN else [*keys[:_SHOWN], f"{len(keys) - _SHOWN} more"]
+        st.markdown(f":small[Not taken {escaped(reason)}: {escaped(listing(shown))}.]")
 
 
 def _preview(inspection: Inspection, proposal: Proposal) -> None:

@@ -140,7 +140,8 @@ def _filters(study: Study, task: Task) -> list[dict[str, Any]]:
     own = json.loads(task.runs_filter) if task.runs_filter else {}
     if own:
         return [{"$and": [part, own]} for part in base] or [own]
-    return base or [{f"config.{study.task_key}": task.name}]
+    # A filter does not reach into a table of a config by its dots: then every run is listed and told apart here.
+    return base or [{} if "." in study.task_key else {f"config.{study.task_key}": task.name}]
 
 
 def _check_sweep(study: Study, client: Client, filters: dict[str, Any], runs: list[Run]) -> None:
