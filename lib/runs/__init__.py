@@ -15,6 +15,7 @@ from lib.runs.duplicates import (
     tells_apart,
     uncounted,
 )
+from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
 from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.reader import History

@@ -58,17 +58,17 @@ def normalise(
 
     Parameters
     ----------
-    raw : one row per logged row, Float64 columns: the step keys, `_timestamp` and the metrics, absent ones left out.
-        A null is a key that the row does not hold.
+    raw : one row per logged row, in the order logged, Float64 columns: the step keys, `_timestamp` and the metrics, absent
+        ones left out. A null is a key that the row does not hold.
     metrics : the keys to keep.
     step_keys : tried in order for each metric: the first that any of the metric's own rows holds is its step.
     bad : by metric, the values that were already counted as no number.
 
     Returns
     -------
-    points : by metric, sorted by step, one row per metric and step; last the steps without any. Of repeated steps the one
-        with the latest `_timestamp` is kept, the later row where that is equal or missing. NaN and infinities are
-        values and stay.
+    points : by metric, sorted by step, one row per metric and step; last the steps without any. Of a repeated step the row
+        logged last is kept, whatever `_timestamp` says: clocks of two machines differ. NaN and infinities are values and
+        stay.
     drops : what was left out, by metric and reason.
     """
     steps = [key for key in step_keys if key in raw.columns]
@@ -115,8 +115,7 @@ def _in_order(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tu
     points, drops = _whole_steps(points, metric, step_keys)
     if (points["step"].diff(null_behavior="drop") > 0).all():
         return points, drops
-    # A stable sort: of equal times the later row is the last.
-    last = points.sort("time", nulls_last=False, maintain_order=True).unique("step", keep="last", maintain_order=True)
+    last = points.unique("step", keep="last", maintain_order=True)
     if len(last) < len(points):
         drops.append(Drop(metric, "repeated step", len(points) - len(last)))
     return last.sort("step"), drops

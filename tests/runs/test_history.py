@@ -80,21 +80,14 @@ def test_a_column_of_any_type_becomes_numbers():
     assert numbers["text"][1] is None
 
 
-def test_of_a_repeated_step_the_latest_timestamp_wins():
+def test_of_a_repeated_step_the_row_logged_last_is_kept_whatever_the_clocks_say():
     rows = [
-        {"_step": 5, "m": 1.0, "_timestamp": 30.0},
-        {"_step": 5, "m": 2.0, "_timestamp": 20.0},
-        {"_step": 5, "m": 3.0},
+        {"_step": 5, "m": 1.0},
+        {"_step": 5, "m": 2.0, "_timestamp": 30.0},
+        {"_step": 5, "m": 3.0, "_timestamp": 20.0},
         {"_step": 6, "m": 4.0, "_timestamp": 1.0},
     ]
-    assert read(rows) == ([("m", 5, 1.0, 30.0), ("m", 6, 4.0, 1.0)], {("m", "repeated step"): 2})
-
-
-def test_of_a_repeated_step_with_one_timestamp_or_none_the_later_row_wins():
-    same = [{"_step": 5, "m": 1.0, "_timestamp": 3.0}, {"_step": 5, "m": 2.0, "_timestamp": 3.0}]
-    none = [{"_step": 5, "m": 1.0}, {"_step": 5, "m": 2.0}]
-    assert read(same) == ([("m", 5, 2.0, 3.0)], {("m", "repeated step"): 1})
-    assert read(none) == ([("m", 5, 2.0, None)], {("m", "repeated step"): 1})
+    assert read(rows) == ([("m", 5, 3.0, 20.0), ("m", 6, 4.0, 1.0)], {("m", "repeated step"): 2})
 
 
 def test_repeats_are_told_apart_by_metric():
@@ -103,7 +96,7 @@ def test_repeats_are_told_apart_by_metric():
         {"_step": 5, "n": 8.0, "_timestamp": 1.0},
         {"_step": 5, "m": 3.0, "_timestamp": 1.0},
     ]
-    assert read(rows, ("m", "n")) == ([("m", 5, 1.0, 2.0), ("n", 5, 8.0, 1.0)], {("m", "repeated step"): 1})
+    assert read(rows, ("m", "n")) == ([("m", 5, 3.0, 1.0), ("n", 5, 8.0, 1.0)], {("m", "repeated step"): 1})
 
 
 def test_rows_out_of_order_come_sorted():
@@ -163,7 +156,7 @@ rows_of_a_run = st.lists(
 
 
 @given(rows_of_a_run)
-def test_every_metric_and_step_survives_once_with_its_latest_value(rows):
+def test_every_metric_and_step_survives_once_with_the_value_logged_last(rows):
     expected, repeats, steps = {}, {}, set()
     for row in rows:
         if all(as_number(row.get(m)) is None for m in "ab"):
@@ -172,16 +165,15 @@ def test_every_metric_and_step_survives_once_with_its_latest_value(rows):
             value = as_number(row.get(metric))
             if value is None:
                 continue
-            place, time = (metric, row["_step"]), row.get("_timestamp", -1.0)
+            place = (metric, row["_step"])
             if place in expected:
                 repeats[metric] = repeats.get(metric, 0) + 1
-            if place not in expected or time >= expected[place][1]:
-                expected[place] = (value, time)
+            expected[place] = value
     history, dropped = read(rows, ("a", "b"))
     found = {(metric, step): value for metric, step, value, _ in history if metric}
     assert len(found) == len([row for row in history if row[0]])
     assert found.keys() == expected.keys()
-    assert all(value == found[p] or (value != value and found[p] != found[p]) for p, (value, _) in expected.items())
+    assert all(value == found[p] or (value != value and found[p] != found[p]) for p, value in expected.items())
     assert [step for metric, step, _, _ in history if metric is None] == sorted(steps)
     assert {m: n for (m, reason), n in dropped.items() if reason == "repeated step"} == repeats
 

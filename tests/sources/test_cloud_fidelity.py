@@ -1,6 +1,7 @@
 """Every logged point arrives, once: random histories served by the loopback server and compared point by point."""
 
 import itertools
+import json
 import math
 from typing import Any
 
@@ -61,7 +62,7 @@ def exported(rows: list[dict[str, Any]]) -> pl.DataFrame | None:
 
 
 def as_text(value: Any) -> str:
-    return value if isinstance(value, str) else repr(float(value))
+    return value if isinstance(value, str) else json.dumps(float(value))
 
 
 def expected(rows: list[dict[str, Any]]) -> dict[tuple[str, int], float]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cmp_to_key, partial
 from typing import Any
 
 import polars as pl
@@ -87,7 +87,7 @@ class Download:
             numbers, lost = numeric(_from_step(part, self.since))
             frames.append(numbers)
             _add(bad, numeric(_from_step(part, self.since, after=True))[1] if self.since else lost)
-        frames.sort(key=_step_range)
+        frames.sort(key=cmp_to_key(_logged_before))
         if self.live or not frames:
             first = self.since.step if self.since else None
             new = [row for row in self.live if first is None or row.get(STEP, first) > first]
@@ -174,11 +174,20 @@ def _from_step(frame: pl.DataFrame, since: Checkpoint | None, after: bool = Fals
     return frame.filter(step > since.step if after else step >= since.step)
 
 
-def _step_range(frame: pl.DataFrame) -> tuple[float, float]:
-    """What orders the parts, which the server gives in any order."""
-    if STEP not in frame.columns or frame[STEP].null_count() == len(frame):
+def _logged_before(one: pl.DataFrame, other: pl.DataFrame) -> int:
+    """What orders the parts, which the server gives in any order: their steps, and times where these overlap."""
+    (first, last), (first_other, last_other) = _range(one, STEP), _range(other, STEP)
+    if last < first_other or last_other < first:
+        return -1 if last < first_other else 1
+    time, time_other = _range(one, TIMESTAMP), _range(other, TIMESTAMP)
+    return (time > time_other) - (time < time_other)
+
+
+def _range(frame: pl.DataFrame, column: str) -> tuple[float, float]:
+    """The lowest and the highest value of a column, infinite where it has none."""
+    if column not in frame.columns or frame[column].null_count() == len(frame):
         return (float("inf"), float("inf"))
-    return (frame[STEP].min(), frame[STEP].max())  # type: ignore[return-value]
+    return (frame[column].min(), frame[column].max())  # type: ignore[return-value]
 
 
 def _without_exported(live: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
