@@ -55,3 +55,9 @@ def slug(text: str, keep: str = "") -> str:
 def file_name(text: str) -> str:
     """A text as a name of files on any system: ASCII letters and digits, `.`, `_` and `-`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
+
+
+def one_line(text: str, length: int = 200) -> str:
+    """Somebody else's text as one line of at most so many signs: what cannot be printed is a replacement character."""
+    plain = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    return plain if len(plain) <= length else f"{plain[: length // 2]}…{plain[-length // 4 :]}"

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lib.formatting import file_name, listing, number, percent, plural, scientific, slug
+from lib.formatting import file_name, listing, number, one_line, percent, plural, scientific, slug
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,9 @@ def test_names_in_charts_keep_the_letters_of_every_alphabet():
 
 def test_names_of_files_are_ascii():
     assert file_name("team/projet état.v-1") == "team_projet_tat.v-1"
+
+
+def test_somebody_elses_text_is_one_short_line():
+    assert one_line("a\nb\x00c\ud800") == "a\ufffdb\ufffdc\ufffd"
+    assert one_line("x" * 200) == "x" * 200
+    assert one_line("x" * 150 + "y" * 100, 100) == "x" * 50 + "…" + "y" * 25

@@ -1,6 +1,6 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
-from lib.runs.atomic import Staged, StoreError, put, stage
+from lib.runs.atomic import ASIDE, Staged, StoreError, put, stage, store_errors
 from lib.runs.configs import Setting, key_words, settings
 from lib.runs.detach import Treatment, anchor, arm_place, arms_of, of_task, treatments
 from lib.runs.duplicates import (

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 
 from lib.runs.reader import History
+from lib.study import plain_value
 
 SCHEMA_VERSION = 1
 T = TypeVar("T")
@@ -135,7 +136,7 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 def run_from(tree: Mapping[str, Any]) -> Run:
     """The run that `dataclasses.asdict` turned into this tree; ValueError where it is not one."""
-    return _adapter(Run).validate_python(tree)
+    return _adapter(Run).validate_python(plain_value(tree))
 
 
 def manifest_from(text: str, folder: Path) -> Manifest:
@@ -143,4 +144,4 @@ def manifest_from(text: str, folder: Path) -> Manifest:
     tree = json.loads(text)
     if not isinstance(tree, dict):
         raise ValueError("a manifest is an object")
-    return _adapter(Manifest).validate_python({**tree, "folder": str(folder)})
+    return _adapter(Manifest).validate_python({**plain_value(tree), "folder": str(folder)})

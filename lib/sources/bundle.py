@@ -3,14 +3,13 @@
 import hashlib
 import io
 import json
-import lzma
-import struct
 import zipfile
-import zlib
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lib.runs import (
     HISTORY,
@@ -22,18 +21,13 @@ from lib.runs import (
     is_whole,
     manifest_from,
     put,
-    store_root,
 )
+from lib.sources.archive import MANIFEST, MAX_BYTES, MAX_FILES, MAX_MANIFEST, STUDY_FILE, is_inside, unpacked
 from lib.sources.request import Request, SourceError, missing_tasks, stored_tasks_of
-from lib.study import Source, Study, parse_study, to_toml, with_source
+from lib.study import MAX_STUDY, InputError, Source, Study, check_file, parse_study, read_file, to_toml, with_source
 
-MANIFEST = "manifest.json"
-STUDY_FILE = "study.toml"
-#: What a .zip may unpack to, in bytes and files: an upload cannot fill the disk.
-MAX_BYTES = 512 * 1024**2
-MAX_FILES = 20_000
-#: What reading a .zip raises where it is damaged, encrypted or packed in a way this Python cannot undo.
-_BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error)
+#: Rows of one run, and of all runs of a bundle: more do not fit into the memory of an analysis.
+MAX_ROWS, MAX_ALL_ROWS = 10_000_000, 50_000_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -45,13 +39,19 @@ def fetch(study: Study, request: Request) -> Manifest:
     SourceError
         Where the path is no bundle, its schema is newer than this program, or none of its runs can be read.
     """
-    folder = _unpacked(study.source_path)
-    manifest, sums = _read_manifest(folder, study.source_path.name)
+    path = study.source_path
+    folder = unpacked(path)
+    manifest, sums = _read_manifest(folder, path.name)
+    damages = _damages(folder, manifest, sums, path.name)
+    if damages and path != folder:
+        # What was unpacked may have changed since; the .zip itself has its own checksums.
+        folder = unpacked(path, anew=True)
+        damages = _damages(folder, manifest, sums, path.name)
     problems = list(manifest.problems)
     runs = []
     for run in manifest.runs:
-        if message := _damage(folder, run, sums):
-            problems.append(Problem(message, run_id=run.id))
+        if run.id in damages:
+            problems.append(Problem(damages[run.id], run_id=run.id))
         elif tasks := stored_tasks_of(study, run):
             runs.append(replace(run, tasks=tasks))
     if not runs:
@@ -69,10 +69,10 @@ def bundled_study(path: Path) -> Study:
     SourceError, StudyError
         Where the path is no bundle, or its study file is not valid.
     """
-    folder = _unpacked(path)
+    folder = unpacked(path)
     _read_manifest(folder, path.name)
     try:
-        text = (folder / STUDY_FILE).read_text(encoding="utf-8")
+        text = read_file(folder / STUDY_FILE, MAX_STUDY).decode()
     except (OSError, UnicodeDecodeError):
         raise SourceError(f"{path.name} is not a bundle: it holds no readable {STUDY_FILE}.") from None
     study = parse_study(text, f"{path.name}/{STUDY_FILE}")
@@ -143,7 +143,7 @@ def _carry_baselines(study: Study) -> tuple[Study, dict[str, bytes]]:
 def _with_baseline_paths(study: Study, folder: Path, name: str) -> Study:
     """The study of an opened bundle with its baselines where they now lie; none may lie outside it."""
     for path in (b.path for t in study.tasks for b in t.baselines):
-        if not _is_inside(path):
+        if not is_inside(path):
             raise SourceError(f"{name} is not a safe bundle: it names a baseline outside its folder ({path}).")
     tasks = tuple(
         replace(t, baselines=tuple(replace(b, path=str((folder / b.path).resolve())) for b in t.baselines))
@@ -163,7 +163,7 @@ def _zipped(files: dict[str, bytes]) -> bytes:
 def _read_manifest(folder: Path, name: str) -> tuple[Manifest, dict[str, str]]:
     """The manifest of the bundle that people know as `name`, and the checksum of each of its files."""
     try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        text = read_file(folder / MANIFEST, MAX_MANIFEST).decode()
         tree = json.loads(text)
         # Asked first: a newer manifest may well have another shape.
         version = tree["schema_version"]
@@ -172,6 +172,8 @@ def _read_manifest(folder: Path, name: str) -> tuple[Manifest, dict[str, str]]:
                 f"{name} was written by a newer version (schema {version}, this program reads up to "
                 f"{SCHEMA_VERSION}): update this program to open it."
             )
+        if len(tree["runs"]) > MAX_FILES:
+            raise SourceError(f"{name} names {len(tree['runs']):,} runs: a bundle holds at most {MAX_FILES:,}.")
         return manifest_from(text, folder), dict(tree["sha256"])
     except OSError:
         raise SourceError(f"{name} is not a bundle: it holds no {MANIFEST}.") from None
@@ -179,62 +181,59 @@ def _read_manifest(folder: Path, name: str) -> tuple[Manifest, dict[str, str]]:
         raise SourceError(f"{name} is not a bundle: its {MANIFEST} is not one of ours.") from None
 
 
-def _damage(folder: Path, run: Run, sums: dict[str, str]) -> str:
-    """What is wrong with a run's file, or nothing."""
+def _damages(folder: Path, manifest: Manifest, sums: dict[str, str], name: str) -> dict[str, str]:
+    """By run, what is wrong with its file."""
+    messages, total = dict[str, str](), 0
+    for run in manifest.runs:
+        if message := _checksum_message(folder, run, sums):
+            messages[run.id] = message
+        elif run.file:
+            rows = _row_count(folder / run.file)
+            total += rows or 0
+            if rows is None:
+                messages[run.id] = f"Run {run.id} holds no history ({run.file} is not one of ours): it was left out."
+            elif rows > MAX_ROWS:
+                messages[run.id] = f"Run {run.id} holds {rows:,} rows, more than {MAX_ROWS:,}: it was left out."
+    if total > MAX_ALL_ROWS:
+        raise SourceError(f"{name} holds {total:,} rows: a bundle of more than {MAX_ALL_ROWS:,} does not open.")
+    for run in manifest.runs:
+        if run.file and run.id not in messages and not _is_history(folder / run.file, run.id):
+            messages[run.id] = f"Run {run.id} holds no history ({run.file} is not one of ours): it was left out."
+    return messages
+
+
+def _checksum_message(folder: Path, run: Run, sums: dict[str, str]) -> str:
     if not run.file:
         return ""
-    if not _is_inside(run.file):
+    if not is_inside(run.file):
         return f"Run {run.id} names a file outside the bundle ({run.file}): it was left out."
     try:
-        content = (folder / run.file).read_bytes()
-    except OSError:
+        check_file(folder / run.file, MAX_BYTES)
+        with (folder / run.file).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, InputError):
         return f"Run {run.id} has no file {run.file} in the bundle: it was left out."
-    if hashlib.sha256(content).hexdigest() != sums.get(run.file):
+    if digest != sums.get(run.file):
         return f"Run {run.id} is damaged ({run.file} is not what was bundled): it was left out."
+    return ""
+
+
+def _row_count(path: Path) -> int | None:
+    """How many rows a file says that it holds; None where it is no Parquet file."""
     try:
-        readable = pl.read_parquet_schema(io.BytesIO(content)) == HISTORY
-    except pl.exceptions.PolarsError:
-        readable = False
-    return "" if readable else f"Run {run.id} holds no history ({run.file} is not one of ours): it was left out."
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return None
 
 
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
-
-
-def _unpacked(path: Path) -> Path:
-    """The bundle's folder: itself, or where its .zip is unpacked in the store (by its content, so only once)."""
-    if path.is_dir():
-        return path
+def _is_history(path: Path, run_id: str) -> bool:
+    """Whether all of a file can be read, as the history of this run: who made the bundle made its checksums too."""
     try:
-        content = path.read_bytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            _check_members(path.name, members)
-            folder = store_root() / "bundles" / hashlib.sha256(content).hexdigest()[:32]
-            for member in sorted(members, key=lambda m: m.filename == MANIFEST):
-                target = folder / member.filename
-                if not target.exists():
-                    put(target, archive.read(member))
-    except FileNotFoundError:
-        raise SourceError(f"There is no bundle at {path}.") from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except _BAD_ZIP:
-        raise SourceError(f"{path.name} is not a bundle: it is neither a folder nor a readable .zip.") from None
-    return folder
-
-
-def _check_members(name: str, members: list[zipfile.ZipInfo]) -> None:
-    names = {m.filename for m in members}
-    if MANIFEST not in names:
-        inner = any(n.endswith(f"/{MANIFEST}") for n in names)
-        hint = " (zip what is in the bundle's folder, not the folder)" if inner else ""
-        raise SourceError(f"{name} is not a bundle: it holds no {MANIFEST}{hint}.")
-    outside = [m.filename for m in members if not _is_inside(m.filename)]
-    if outside:
-        raise SourceError(f"{name} is not a safe bundle: it would write outside its folder ({outside[0]}).")
-    size = sum(m.file_size for m in members)
-    if size > MAX_BYTES or len(members) > MAX_FILES:
-        raise SourceError(f"{name} would unpack to {size / 1024**2:,.0f} MB in {len(members):,} files: too large.")
+        if pl.read_parquet_schema(path) != HISTORY:
+            return False
+        rows = pl.scan_parquet(path, glob=False)
+        sizes = [pl.col("metric").str.len_bytes().sum(), pl.col("value").sum(), pl.col("time").sum()]
+        is_sound = (pl.col("step").is_not_null() & pl.col("run_id").eq_missing(pl.lit(run_id))).all().alias("is_sound")
+        return bool(rows.select(is_sound, *sizes).collect(engine="streaming")["is_sound"][0])
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return False

@@ -2,6 +2,7 @@
 
 from lib.study.edits import task_messages, text_message, with_edits
 from lib.study.errors import InputError, StudyError
+from lib.study.files import check_file, read_file
 from lib.study.model import (
     CONTROL,
     DETACHED,
@@ -17,7 +18,7 @@ from lib.study.model import (
     Task,
 )
 from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
-from lib.study.toml import STUDIES, load_study, parse_study, shipped_studies, to_toml
+from lib.study.toml import MAX_STUDY, STUDIES, load_study, parse_study, shipped_studies, to_toml
 from lib.study.values import (
     NUMBER_PATTERN,
     as_number,
@@ -25,6 +26,7 @@ from lib.study.values import (
     config_value,
     flat_config,
     has_config_key,
+    plain_value,
     same_value,
     value_text,
 )

@@ -304,4 +304,7 @@ class Study(Heading):
 
     def at(self, path: str) -> Path:
         """A path that the study names; relative ones start at the study file's folder."""
-        return Path(self.folder) / Path(path).expanduser()
+        try:
+            return Path(self.folder) / Path(path).expanduser()
+        except RuntimeError:  # ~somebody, who is no user here
+            return Path(self.folder) / path

@@ -12,8 +12,9 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from lib.formatting import listing
-from lib.study.errors import StudyError
+from lib.formatting import listing, one_line
+from lib.study.errors import InputError, StudyError
+from lib.study.files import read_file
 from lib.study.messages import first_message, first_place
 from lib.study.model import (
     CONTROL,
@@ -33,6 +34,8 @@ from lib.study.model import (
 )
 
 STUDIES = Path(__file__).parents[2] / "studies"
+#: The most bytes of a study file.
+MAX_STUDY = 1 << 20
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -81,9 +84,11 @@ def load_study(name_or_path: str) -> Study:
         path = STUDIES / f"{name_or_path}.toml"
     try:
         path = path.expanduser()
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, MAX_STUDY).decode()
+    except InputError as error:
+        raise StudyError(str(error) if name_or_path else _not_readable("", error)) from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise StudyError(_not_readable(name_or_path, error)) from None
+        raise StudyError(_not_readable(one_line(name_or_path), error)) from None
     return parse_study(text, str(path), str(path.resolve().parent))
 
 

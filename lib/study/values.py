@@ -6,6 +6,8 @@ from math import inf, isfinite
 from typing import Any
 
 _TEXT_NUMBERS = {"NaN": float("nan"), "Infinity": inf, "-Infinity": -inf}
+#: Tables within tables of a config.
+_DEEPEST = 50
 #: How a number is written as text: a decimal, perhaps with an exponent, and nothing else.
 NUMBER_PATTERN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _NUMBER = re.compile(NUMBER_PATTERN.removesuffix("$") + r"\Z")
@@ -25,6 +27,23 @@ def as_number(value: object) -> float | None:
     if not isinstance(value, str):
         return None
     return float(value) if _NUMBER.match(value) else _TEXT_NUMBERS.get(value)
+
+
+def plain_value(value: Any, depth: int = 0) -> Any:
+    """A JSON value of somebody else's as every table, file and page can hold it.
+
+    Halves of surrogate pairs become the replacement character, whole numbers beyond 64 bits decimals, and what is nested
+    deeper than any config text.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else as_number(value)
+    if isinstance(value, dict | list) and depth >= _DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {plain_value(str(key)): plain_value(inner, depth + 1) for key, inner in value.items()}
+    return [plain_value(inner, depth + 1) for inner in value] if isinstance(value, list) else value
 
 
 def config_value(config: Mapping[str, Any], key: str) -> object:

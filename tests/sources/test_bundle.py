@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from lib.runs import HISTORY, Problem, Run, StoreError
-from lib.sources import SourceError, bundle, bundled_study, fetch, write_bundle
+from lib.sources import SourceError, archive, bundled_study, fetch, write_bundle
 from lib.study import DetachRule, Source, StudyError, load_study, with_source
 from tests.support.frames import LOSS, REWARD, manifest, series, study
 
@@ -306,22 +306,25 @@ def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path, isol
     files = files_of(bundled(tmp_path))
     path = zipped(tmp_path / "o.zip", {**files, "zeros": bytes(30 * 1024**2)})
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr(bundle, "MAX_BYTES", 20 * 1024**2)
+    monkeypatch.setattr(archive, "MAX_BYTES", 20 * 1024**2)
     assert refused(path) == "o.zip would unpack to 30 MB in 5 files: too large."
-    monkeypatch.setattr(bundle, "MAX_BYTES", 2 * 1024**3)
-    monkeypatch.setattr(bundle, "MAX_FILES", 4)
-    assert refused(path) == "o.zip would unpack to 30 MB in 5 files: too large."
+    monkeypatch.setattr(archive, "MAX_BYTES", 2 * 1024**3)
+    monkeypatch.setattr(archive, "MAX_FILES", 4)
+    assert refused(path) == "o.zip holds more than 4 files: too many for a bundle."
     assert [f for f in (isolated_folders / "store").rglob("*") if f.is_file()] == []
 
 
 def test_a_zip_that_understates_what_it_holds_is_refused(tmp_path, isolated_folders):
-    path = zipped(tmp_path / "o.zip", {**files_of(bundled(tmp_path)), "zeros": bytes(1024**2)})
+    files = {**files_of(bundled(tmp_path)), "zeros": bytes(1024**2)}
+    tree = json.loads(files["manifest.json"])
+    tree["sha256"]["zeros"] = "x"
+    path = zipped(tmp_path / "o.zip", {**files, "manifest.json": json.dumps(tree).encode()})
     data = path.read_bytes()
     size = (1024**2).to_bytes(4, "little")
     assert data.count(size) == 2
     path.write_bytes(data.replace(size, (10).to_bytes(4, "little")))
     assert refused(path) == "o.zip is not a bundle: it is neither a folder nor a readable .zip."
-    assert max(f.stat().st_size for f in (isolated_folders / "store").rglob("*") if f.is_file()) < 100_000
+    assert [f for f in (isolated_folders / "store").rglob("*") if f.is_file()] == []
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

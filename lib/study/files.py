@@ -1,0 +1,37 @@
+"""Read a file that somebody named: a regular one, and none that is too large."""
+
+import stat
+from pathlib import Path
+
+from lib.study.errors import InputError
+
+
+def check_file(path: Path, limit: int) -> None:
+    """See that a path names a regular file of at most `limit` bytes: a pipe or a device may never end.
+
+    Raises
+    ------
+    OSError
+        Where there is nothing to read.
+    InputError
+        One sentence: it is a folder, a pipe or a device, or too large.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise InputError(f"{path.name} is not a file: name a regular file, not a folder, a pipe or a device.")
+    if state.st_size > limit:
+        raise InputError(f"{path.name} is larger than {_size(limit)}: it was not read.")
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The content of a file; the errors of `check_file`."""
+    check_file(path, limit)
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise InputError(f"{path.name} is larger than {_size(limit)}: it was not read.")
+    return content
+
+
+def _size(limit: int) -> str:
+    return f"{limit / 1024**2:,.0f} MB"
