@@ -18,6 +18,7 @@ from lib.runs.duplicates import (
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
 from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
+from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.runs_table import config_differences, never_logged, runs_table, unusable_points

@@ -6,13 +6,12 @@ import lzma
 import shutil
 import struct
 import tempfile
-import time
 import zipfile
 import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from lib.runs import ASIDE, store_errors, store_root
+from lib.runs import ASIDE, remove_old, store_errors, store_root
 from lib.sources.request import SourceError
 from lib.study import MAX_STUDY, InputError, check_file
 
@@ -22,8 +21,6 @@ MAX_BYTES, MAX_MANIFEST = 512 << 20, 16 << 20
 MAX_FILES = 5_000
 #: The most bytes of a .zip's own list of files, and where that list is told of: in the last bytes of the .zip.
 _MAX_LIST, _END = 4 << 20, struct.Struct("<4s4H2LH")
-#: Unpacked bundles that nobody has opened for so many seconds are removed, the oldest earlier where all take more bytes.
-KEPT_FOR, QUOTA = 24 * 3600.0, 2 << 30
 #: What reading a .zip raises where it is damaged, encrypted or packed in a way this Python cannot undo.
 _BAD_ZIP = (
     zipfile.BadZipFile,
@@ -84,40 +81,6 @@ def unpacked(path: Path, anew: bool = False) -> Path:
 
 def _bundles() -> Path:
     return store_root() / "bundles"
-
-
-def remove_old(root: Path, keep: Path) -> None:
-    """Remove the entries of a folder that nobody used for a day, and the oldest where all take more than the quota.
-
-    Parameters
-    ----------
-    keep : the entry in use.
-    """
-    entries = sorted(((_used(entry), entry) for entry in root.glob("*") if entry != keep), reverse=True)
-    size = _bytes(keep)
-    for used, entry in entries:
-        size += _bytes(entry)
-        if time.time() - used > KEPT_FOR or size > QUOTA:
-            shutil.rmtree(entry, ignore_errors=True)
-            with suppress(OSError):
-                entry.unlink()
-
-
-def _used(entry: Path) -> float:
-    """When an entry was last used."""
-    try:
-        return entry.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _bytes(entry: Path) -> int:
-    files = entry.rglob("*") if entry.is_dir() else [entry]
-    total = 0
-    for file in files:
-        with suppress(OSError):
-            total += file.lstat().st_size
-    return total
 
 
 def _check_list(path: Path) -> None:

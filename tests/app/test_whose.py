@@ -133,7 +133,7 @@ def test_an_uploaded_bundle_opens_where_local_paths_do_not():
 def test_a_study_that_names_a_file_another_visitor_uploaded_is_refused(isolated_folders):
     content = demo_zip()
     assert opened({"hosted": True}, upload=("mine.zip", content)) == "demo-own"
-    [uploaded] = (isolated_folders / "store" / "uploads").glob("*.zip")
+    [uploaded] = (isolated_folders / "store" / "uploads").glob("*/*.zip")
     text = OFFLINE_STUDY.replace("offline", "bundle").format(path=uploaded)
     assert opened({"hosted": True}, text=text).startswith("This deployment opens no local paths")
 

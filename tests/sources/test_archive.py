@@ -10,8 +10,8 @@ import zipfile
 import polars as pl
 import pytest
 
-from lib.runs import HISTORY, Problem
-from lib.sources import SourceError, archive, bundle, bundled_study, fetch
+from lib.runs import HISTORY, Problem, quota
+from lib.sources import SourceError, bundle, bundled_study, fetch
 from lib.study import StudyError, load_study
 from tests.support.bundle_kit import Asked, run
 from tests.support.bundle_kit import bundle as write_kit
@@ -110,7 +110,7 @@ def test_a_day_old_bundle_goes_when_another_opens(kit, isolated_folders, tmp_pat
 def test_the_oldest_bundle_goes_where_all_take_too_much(kit, isolated_folders, monkeypatch):
     bundled_study(kit[0])
     (old,) = (isolated_folders / "store" / "bundles").iterdir()
-    monkeypatch.setattr(archive, "QUOTA", 100)
+    monkeypatch.setattr(quota, "QUOTA", 100)
     bundled_study(rewritten(kit, {"note.txt": b"other"}))
     assert not old.exists()
     assert fetch(bundled_study(kit[0])).whole

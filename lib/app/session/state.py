@@ -1,6 +1,7 @@
 """What the app keeps of one session besides the values of widgets: one typed object."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -20,13 +21,15 @@ class SessionState:
     """One visitor's session.
 
     `api_keys` are by server, `own_studies` and `added_baselines` (with the ids of their tasks) by the study's name, and
-    `fetches` by study and identity. `readable` are the local paths that came with the visitor's uploads. `next_study` is
-    chosen on the next run. `opened` is what the frame opened for the page, and `has_frame` whether it did so in this run.
-    `inspection` is what was last listed to propose a study from, and `inspections` how many there were.
+    `fetches` by study and identity. `readable` are the local paths that came with the visitor's uploads, which lie in
+    `uploads`. `next_study` is chosen on the next run. `opened` is what the frame opened for the page, and `has_frame`
+    whether it did so in this run. `inspection` is what was last listed to propose a study from, and `inspections` how
+    many there were.
     """
 
     api_keys: dict[str, str] = field(default_factory=dict)
     readable: set[str] = field(default_factory=set)
+    uploads: Path | None = None
     own_studies: dict[str, Study] = field(default_factory=dict)
     added_baselines: dict[str, tuple[tuple[str, Baseline], ...]] = field(default_factory=dict)
     fetches: "dict[tuple[Study, str], StudyFetches]" = field(default_factory=dict)

@@ -1,18 +1,16 @@
 """The studies of this session: shipped, opened and uploaded, and the baselines added to them."""
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import widget_keys
+from lib.app.session import uploads, widget_keys
 from lib.app.session.access import NO_PATHS, may_name_paths, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, read_baseline
-from lib.runs import put, store_root
 from lib.sources import bundled_study
-from lib.study import Baseline, Study, StudyError, Task, parse_study, shipped_studies, with_baselines
+from lib.study import MAX_STUDY, Baseline, Study, StudyError, Task, parse_study, shipped_studies, with_baselines
 
 
 def study_names() -> list[str]:
@@ -39,22 +37,16 @@ def open_text(text: str) -> str:
 def open_upload(name: str, content: bytes) -> str:
     """Open an uploaded study file or bundle; InputError where it is neither."""
     if not name.endswith(".zip"):
+        if len(content) > MAX_STUDY:
+            raise StudyError(f"{name} is larger than {MAX_STUDY >> 20} MB: a study file is a short text.")
         try:
             return open_text(content.decode())
         except UnicodeDecodeError:
             raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
-    study = bundled_study(keep_upload(content))
+    study = bundled_study(uploads.keep_upload(content))
     # A bundle's baselines lie where it was unpacked, which its path alone does not allow to read.
     session_state().readable.update(baseline.path for task in study.tasks for baseline in task.baselines)
     return open_study(study)
-
-
-def keep_upload(content: bytes, suffix: str = ".zip") -> Path:
-    """Store an uploaded file, which this session may then open, and return its path."""
-    path = store_root() / "uploads" / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
-    put(path, content)
-    session_state().readable.add(str(path.resolve()))
-    return path
 
 
 def add_baseline(study: Study, task: Task, name: str, content: bytes) -> None:
@@ -62,7 +54,7 @@ def add_baseline(study: Study, task: Task, name: str, content: bytes) -> None:
     label = Path(name).stem
     rows = read_baseline(content, name)
     baseline_curve(rows, task, Baseline(path=name, label=label), (), View())
-    _add(study, task, Baseline(path=str(keep_upload(content, ".csv").resolve()), label=label))
+    _add(study, task, Baseline(path=str(uploads.keep_upload(content, ".csv").resolve()), label=label))
 
 
 def _add(study: Study, task: Task, baseline: Baseline) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lib.app.session import access, studies, widget_keys
+from lib.app.session import access, studies, uploads, widget_keys
 from lib.app.session.state import session_state
 from lib.app.widgets.markdown import escaped, escaped_label
 from lib.app.widgets.metric_form import metric_rows
@@ -99,7 +99,7 @@ def _ask_folder() -> None:
 def _ask_bundle() -> None:
     file = st.file_uploader("A bundle (.zip)", type=["zip"], key=widget_keys.BUILD_BUNDLE)
     if file is not None:
-        _list_button(":material/inventory_2:", lambda: inspect_bundle(studies.keep_upload(file.getvalue())))
+        _list_button(":material/inventory_2:", lambda: inspect_bundle(uploads.keep_upload(file.getvalue())))
 
 
 def _list_button(icon: str, inspect: Callable[[], Inspection], disabled: bool = False) -> None:

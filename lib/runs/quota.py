@@ -1,0 +1,43 @@
+"""Folders of the store whose entries come and go: what nobody uses is removed."""
+
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+#: Entries that nobody has used for so many seconds are removed, the oldest earlier where all take more bytes.
+KEPT_FOR, QUOTA = 24 * 3600.0, 2 << 30
+
+
+def remove_old(root: Path, keep: Path) -> None:
+    """Remove the entries of a folder that nobody used for a day, and the oldest where all take more than the quota.
+
+    Parameters
+    ----------
+    keep : the entry in use.
+    """
+    entries = sorted(((_used(entry), entry) for entry in root.glob("*") if entry != keep), reverse=True)
+    size = _bytes(keep)
+    for used, entry in entries:
+        size += _bytes(entry)
+        if time.time() - used > KEPT_FOR or size > QUOTA:
+            shutil.rmtree(entry, ignore_errors=True)
+            with suppress(OSError):
+                entry.unlink()
+
+
+def _used(entry: Path) -> float:
+    """When an entry was last used."""
+    try:
+        return entry.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _bytes(entry: Path) -> int:
+    files = entry.rglob("*") if entry.is_dir() else [entry]
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += file.lstat().st_size
+    return total
