@@ -40,7 +40,8 @@ class Finding:
 class Choices:
     """What the user says instead of what is proposed: None and absent where they say nothing, "" for no such key.
 
-    `unchanged` is the value, as text, of the runs whose learning rate was left alone, "" where no value says so.
+    `control_sweeps` are sweeps whose runs were never detached, which no config says. `unchanged` is the value, as text, of
+    the runs whose encoder was left alone, "" where no value says so.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -49,14 +50,15 @@ class Choices:
     tasks: Sequence[str] | None = None
     total_steps: Mapping[str, int] = field(default_factory=dict)
     detach_steps: Mapping[str, int] = field(default_factory=dict)
+    control_sweeps: Sequence[str] = ()
     metrics: Sequence[Metric] | None = None
     title: str = ""
 
 
 TASK, SEED, STEP, TOTAL = "task key", "seed key", "step key", "total steps key"
-RATIO, DETACH_STEP, SIGNAL = "detach ratio key", "detach step key", "signal"
+RATIO, DETACH_STEP, FLAG, SIGNAL = "detach ratio key", "detach step key", "detach flag key", "signal"
 #: Whose value may be that there is none.
-OPTIONAL = (TOTAL, RATIO, DETACH_STEP, SIGNAL)
+OPTIONAL = (TOTAL, RATIO, DETACH_STEP, FLAG, SIGNAL)
 #: Beyond this a float does not hold every whole number.
 _EXACT = 2**53
 #: Of the last step, a config key that says less than this part is no total.
@@ -67,6 +69,11 @@ def number_of(value: object) -> float | None:
     """A config value, text or not, as a number that can count steps: finite and exact; true and false are none."""
     number = None if isinstance(value, bool) else as_number(value)
     return number if number is not None and abs(number) <= _EXACT else None
+
+
+def truth_of(value: object) -> bool | None:
+    """The truth value that a config holds, as true and false or as text; None where it is none."""
+    return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, bool | str) else None
 
 
 def find_keys(inspection: Inspection, choices: Choices | None = None) -> dict[str, Finding]:
@@ -175,6 +182,7 @@ _CONFIG = {
     SEED: _Meaning(key_names.SEED, _fits_seed),
     TOTAL: _Meaning(key_names.TOTAL, _fits_total),
     RATIO: _Meaning(key_names.RATIO, _fits_ratio, key_names.tells_detach, lambda v: 0 < (number_of(v) or 0) < 1),
+    FLAG: _Meaning((), lambda v, _: truth_of(v) is not None, key_names.tells_flag, lambda v: truth_of(v) is not None),
     DETACH_STEP: _Meaning(key_names.DETACH_STEP, _fits_step, key_names.tells_detach, lambda v: (number_of(v) or 0) > 1),
 }
 

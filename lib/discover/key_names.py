@@ -134,3 +134,9 @@ def tells_detach(key: str) -> bool:
     parts = set(words(re.split(r"[./]", key)[-1]))
     is_other = bool(parts & _OTHER_PARTS) and not parts & {"enc", "encoder"}
     return bool(parts & _DETACH) and bool(parts & _MOMENT) and not is_other
+
+
+def tells_flag(key: str) -> bool:
+    """Whether a config key, by the words of its last part, may say that the encoder was detached."""
+    parts = set(words(re.split(r"[./]", key)[-1]))
+    return bool(parts & _DETACH) and (len(parts) == 1 or bool(parts & {"enc", "encoder"}))

@@ -1,7 +1,7 @@
 """Propose a study from inspected runs, with the evidence for each choice."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 
@@ -9,10 +9,12 @@ import polars as pl
 
 from lib.discover import key_names
 from lib.discover.choose_metrics import choose_metrics
-from lib.discover.detach import Conditions, Counts, detach_rule, ratio_counts, unchanged_when
+from lib.discover.detach import detach_rule
 from lib.discover.evidence import Evidence
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL, Choices, Finding, find_keys
+from lib.discover.frozen_when import FreezeConditions, freeze_conditions
 from lib.discover.model import Inspection
+from lib.discover.ratio_reading import Counts, ratio_counts
 from lib.formatting import file_name, plural
 from lib.runs import Manifest, treatments
 from lib.sources import tasks_of
@@ -55,11 +57,11 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         raise InputError("No task is chosen: choose one, or another config key that names it.")
     metrics, of_metrics = choose_metrics(evidence)
     counts, of_ratio, questions = ratio_counts(evidence, names)
-    unchanged, of_scale, ask_scale = unchanged_when(evidence, names)
-    questions += ask_scale
+    conditions, of_freeze, freeze_questions = freeze_conditions(evidence, names)
+    questions += freeze_questions
     tasks, of_tasks = [], list[Finding]()
     for name in names:
-        task, findings, more = _task(evidence, name, counts, unchanged)
+        task, findings, more = _task(evidence, name, counts, conditions)
         tasks.append(task)
         of_tasks += findings
         questions += more
@@ -73,15 +75,15 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         task_key=evidence.key(TASK),
         seed_key=evidence.key(SEED) or "seed",
     )
-    study = _with_control_sweeps(inspection, study)
+    study = _with_control_sweeps(inspection, study, choices.control_sweeps)
     findings = [
         *evidence.keys.values(),
         *_left_out(evidence),
         *_short(evidence, names),
         *of_ratio,
-        *of_scale,
+        *of_freeze,
         *of_tasks,
-        *_control_sweeps(study),
+        *_control_sweeps(study, choices.control_sweeps),
         *of_metrics,
     ]
     return Proposal(study, tuple(findings), tuple(questions))
@@ -124,12 +126,12 @@ def _short(evidence: Evidence, names: Sequence[str]) -> list[Finding]:
 
 
 def _task(
-    evidence: Evidence, name: str, counts: Counts, unchanged: Conditions
+    evidence: Evidence, name: str, counts: Counts, conditions: FreezeConditions
 ) -> tuple[Task, list[Finding], list[str]]:
     runs = evidence.runs(name)
     total, of_total = evidence.total_steps(name)
     questions = [] if total else [f"How many steps does {name} train for? Neither config nor history says: type it."]
-    rule, of_rule, more = detach_rule(evidence, name, counts, unchanged)
+    rule, of_rule, more = detach_rule(evidence, name, counts, conditions)
     if rule.step and rule.step > max(1, total):
         more = [*more, f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."]
     group = evidence.inspection.group
@@ -154,24 +156,28 @@ def _task(
     return task, [of_total, of_sweeps, *of_rule], questions + more
 
 
-def _with_control_sweeps(inspection: Inspection, study: Study) -> Study:
-    """The study with the sweeps named apart whose runs are all controls, where a task has others."""
+def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collection[str]) -> Study:
+    """The study with the sweeps named apart whose runs are all controls, or chosen as such, where a task has others."""
     arms = defaultdict[tuple[str, str], set[str]](set)
     sweep_of = {run.id: run.sweep_id for run in inspection.runs}
     for task, arm, run_id in preview(study, inspection).select("task", "arm", "run").iter_rows():
         arms[task, sweep_of[run_id]].add(arm)
     tasks = []
     for task in study.tasks:
-        controls = tuple(sweep for sweep in task.sweep_id if arms[task.key, sweep] == {CONTROL})
+        controls = tuple(s for s in task.sweep_id if s in chosen or arms[task.key, s] == {CONTROL})
         others = tuple(sweep for sweep in task.sweep_id if sweep not in controls)
         tasks.append(replace(task, sweep_id=others, control_sweep_id=controls) if others else task)
     return replace(study, tasks=tuple(tasks))
 
 
-def _control_sweeps(study: Study) -> list[Finding]:
-    where = "each of their runs was never detached"
+def _control_sweeps(study: Study, chosen: Collection[str]) -> list[Finding]:
+    """The sweeps of each task whose runs are controls, and who says so."""
     return [
-        Finding(f"control sweeps of {task.name}", ", ".join(task.control_sweep_id), where)
+        Finding(
+            f"control sweeps of {task.name}",
+            ", ".join(task.control_sweep_id),
+            "chosen by you" if {*task.control_sweep_id} <= {*chosen} else "each of their runs was never detached",
+        )
         for task in study.tasks
         if task.control_sweep_id
     ]

@@ -193,6 +193,31 @@ def test_another_value_of_the_scale_is_asked_about(scale, text):
     assert parse_study(to_toml(chosen.study)) == chosen.study
 
 
+def test_a_flag_beside_a_step_is_asked_about():
+    runs = [run("a", freeze_step=400, freeze_encoder=True), run("b", freeze_step=400, freeze_encoder=False)]
+    proposal = propose(looked(*runs))
+    assert proposal.questions == (
+        "Were the runs with freeze_encoder False never detached? Choose False if so, none if freeze_encoder says nothing "
+        "of it.",
+    )
+    assert proposal.study.tasks[0].detach == DetachRule(detach_step_key="freeze_step")
+    assert propose(looked(*runs), Choices(unchanged="")).study.tasks[0].detach == proposal.study.tasks[0].detach
+    chosen = propose(looked(*runs), Choices(unchanged="False"))
+    assert chosen.questions == ()
+    rule = chosen.study.tasks[0].detach
+    assert (rule.frozen_when, rule.unchanged_when) == ((("freeze_encoder", True),), (("freeze_encoder", False),))
+    assert parse_study(to_toml(chosen.study)) == chosen.study
+
+
+@pytest.mark.parametrize("key", ["freeze_policy", "freeze_bn", "encoder_bias"])
+def test_flags_of_other_things_and_flags_that_differ_in_no_run_say_nothing(key):
+    other = [run("a", freeze_step=400, **{key: True}), run("b", freeze_step=400, **{key: False})]
+    same = [run("a", freeze_step=400, freeze_encoder=False), run("b", freeze_step=0, freeze_encoder=False)]
+    for runs in (other, same):
+        assert propose(looked(*runs)).questions == ()
+        assert propose(looked(*runs)).study.tasks[0].detach == DetachRule(detach_step_key="freeze_step")
+
+
 def test_total_steps_are_the_largest_last_step_where_no_config_says():
     found = propose(looked(run(steps="gone", last=900), run("b", steps="gone", last=880)))
     assert found.study.tasks[0].total_steps == 900
@@ -256,6 +281,14 @@ def test_nothing_says_when_the_encoder_was_detached():
     assert finding(found, "detach step of walk").assumed
     beyond = propose(looked(run()), Choices(detach_steps={"walk": 5000}))
     assert beyond.questions == ("The detach step of walk is beyond its 1,000 total steps: correct one of them.",)
+
+
+def test_a_sweep_that_the_user_calls_the_control_is_the_control_sweep():
+    seen = looked(run("a"), run("b", sweep="t"))
+    proposal = propose(seen, Choices(control_sweeps=["t"], detach_steps={"walk": 500}))
+    task = proposal.study.tasks[0]
+    assert (task.sweep_id, task.control_sweep_id, task.detach.step) == (("s",), ("t",), 500)
+    assert finding(proposal, "control sweeps of walk").where == "chosen by you"
 
 
 def test_sweeps_are_named_only_where_every_run_is_in_one():

@@ -36,7 +36,7 @@ from lib.discover import (
     suggestions,
 )
 from lib.formatting import listing
-from lib.study import InputError, Metric, Source, to_toml
+from lib.study import InputError, Metric, Source, Task, to_toml
 
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
 #: Of the keys that are not taken for one reason so many are named.
@@ -198,7 +198,7 @@ def _choose_detach(draft: Proposal, choices: Choices, prefix: str) -> Choices:
     unchanged = _choose_unchanged(draft, prefix)
     names = [task.name for task in draft.study.tasks]
     tasks = st.multiselect("Tasks", names, default=names, key=f"{prefix}_{findings[TASK].value}_tasks")
-    totals, steps = dict[str, int](), dict[str, int]()
+    totals, steps, controls = dict[str, int](), dict[str, int](), list[str]()
     for task in draft.study.tasks:
         if task.name not in tasks:
             continue
@@ -210,6 +210,7 @@ def _choose_detach(draft: Proposal, choices: Choices, prefix: str) -> Choices:
         with right:
             if step := findings.get(f"detach step of {task.name}"):
                 steps |= _choose_steps("Detach step", task.name, step, task.detach.step, f"{prefix}_{task.name}_step")
+                controls += _choose_controls(task, f"{prefix}_{task.name}_controls")
             else:
                 rule = findings[f"detach of {task.name}"]
                 st.caption(f"Detach of {escaped(task.name)}: {escaped(rule.value)}")
@@ -226,6 +227,14 @@ def _choose_steps(label: str, task: str, finding: Finding, proposed: int | None,
     steps = st.number_input(label, min_value=1, value=proposed, step=1000, key=f"{key}_{proposed}")
     _badge(finding if steps == proposed else _TYPED)
     return {} if steps is None or steps == proposed else {task: steps}
+
+
+def _choose_controls(task: Task, key: str) -> list[str]:
+    """The sweeps of a task that no config tells apart whose runs were never detached."""
+    if len(task.sweeps) < 2:
+        return []
+    label = escaped_label(f"Sweeps of {task.name} that were never detached")
+    return st.multiselect(label, task.sweeps, key=key, placeholder="none", max_selections=len(task.sweeps) - 1)
 
 
 def _choose_reading(finding: Finding | None, key: str) -> str | None:
