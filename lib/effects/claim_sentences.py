@@ -51,7 +51,8 @@ def _basis(row: Row, study: Study) -> str:
     """Runs, design and window: `6 fork pairs, window: ...`."""
     n, against = row["n_arm"], f"{row['n_arm']} detached against {row['n_control']} control runs"
     if row["task"] == ALL_TASKS:
-        return f"{against}, mean of the tasks' differences in differences"
+        runs = {"fork": f"{n} fork pairs", "jump": f"{n} runs"}.get(row["design"], against)
+        return f"{runs}, {(row['method'] or '').partition(', ')[0]}"
     window = windows(study.task(row["task"]), study.evidence)
     texts = {
         "fork": f"{n} fork pairs, window: {window.after_text()}",

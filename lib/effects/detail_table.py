@@ -103,7 +103,7 @@ def sensitivity(comparison: Comparison) -> Iterator[Row]:
     """Other looks at the same comparison, one dict of `DETAIL` columns each; refused ones carry the reason."""
     n_t, n_c = len(comparison.units), len(comparison.controls)
     if comparison.design == "fork":
-        floor = estimators.sign_floor(n_t)
+        floor = estimators.label_floor([(n_t, 0)])
         if n_t >= FEWEST_SIGNS:
             yield _permutation(comparison, "sign-flip", floor, p=float(estimators.sign_p(comparison.values)))
         else:
@@ -163,10 +163,13 @@ def _estimate(metric: Metric, estimate: Estimate) -> Row:
 
 
 def _across_rows(across: Across) -> Iterator[Row]:
-    claim = {"task": ALL_TASKS, "metric": across.metric.key, "arm": across.arm, "kind": "sensitivity"}
-    if not across.tasks:
+    if across.p_floor is None:
         return
-    yield claim | {
+    yield {
+        "task": ALL_TASKS,
+        "metric": across.metric.key,
+        "arm": across.arm,
+        "kind": "sensitivity",
         "name": "labels within tasks",
         "value": change(across.metric, across.estimate),
         "n": across.n_arm + across.n_control,
@@ -174,6 +177,3 @@ def _across_rows(across: Across) -> Iterator[Row]:
         "p_floor": across.p_floor,
         "note": "refused: its smallest p is above .05" if across.stratified_p is None else None,
     }
-    if across.paired is not None:
-        numbers = _estimate(across.metric, across.paired)
-        yield claim | numbers | {"name": "fork pairs where a task has them", "n": across.n_arm}

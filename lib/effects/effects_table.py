@@ -23,6 +23,9 @@ EFFECTS = pl.Schema(
 )
 
 
+NO_CONTROL = "no control arm: a jump at the detach is not yet its effect"
+
+
 def effects_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Rows as a frame of `EFFECTS`."""
     return pl.DataFrame(list(rows), schema=EFFECTS, orient="row")
@@ -55,7 +58,7 @@ def across_row(across: Across) -> dict[str, Any]:
         "n_arm": across.n_arm,
         "n_control": across.n_control,
         "change_pct": 100 * math.expm1(across.estimate) if log else None,
-        "reasons": _joined(across.refusal, *across.caveats),
+        "reasons": _joined(across.refusal, *([NO_CONTROL] if across.design == "jump" else []), *across.caveats),
     }
 
 
@@ -92,7 +95,7 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
     not_finite = sum(u.not_finite for u in comparison.runs)
     not_positive = sum(u.not_positive for u in comparison.runs)
     notes = {
-        "no control arm: a jump at the detach is not yet its effect": comparison.design == "jump",
+        NO_CONTROL: comparison.design == "jump",
         **dict.fromkeys((*comparison.caveats, *_left_out(comparison)), True),
         f"the logged signal disagrees with the detach step in {doubted} runs": doubted,
         f"{plural(unknown, 'run')} of unknown arm {'is' if unknown == 1 else 'are'} not compared": unknown,

@@ -33,7 +33,7 @@ class TaskRuns:
 class TaskAnalysis:
     """One task's comparisons and what charts draw of them; no raw rows.
 
-    `comparisons` are in the order of the study's metrics and the task's arms; `parts` the same for effects across tasks.
+    `comparisons` are in the order of the study's metrics and the task's arms.
     The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim).
     """
 
@@ -44,7 +44,6 @@ class TaskAnalysis:
     set_aside: tuple[str, ...]
     window: Windows
     comparisons: tuple[Comparison, ...]
-    parts: tuple[Part, ...]
     per_run: pl.DataFrame
     differences: pl.DataFrame
     fits: pl.DataFrame
@@ -100,7 +99,7 @@ def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence
     """The same for runs at hand, by the ids of their tasks."""
     windows = evidence or study.evidence
     analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)
-    across = across_tasks(study, [part for analysis in analyses for part in analysis.parts])
+    across = across_tasks(study, [Part(a.task.key, c) for a in analyses for c in a.comparisons])
     rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
     rows += map(across_row, across)
     effects = effects_frame(judge(rows, EXPLORATORY if windows != study.evidence else ""))
@@ -111,8 +110,6 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
     """Read a task's history and make its comparisons; the rows are let go with the return."""
     data = task_data(study, task, runs.history, runs.treated, evidence)
     comparisons = [compare(data, metric, arm) for metric in study.metrics for arm in data.arms]
-    # Only fork pairs differ when they are not paired.
-    unpaired = [compare(data, c.metric, c.arm, pairing=False) if c.design == "fork" else c for c in comparisons]
     jumps = compare_jumps(data, comparisons)
     with_gap, gaps = with_gaps(data)
     gap_rows = [compare(with_gap, gap, arm) for gap in gaps for arm in data.arms]
@@ -124,7 +121,6 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         tuple(runs.set_aside),
         data.window,
         tuple(comparisons),
-        tuple(Part(task.key, c, u) for c, u in zip(comparisons, unpaired, strict=True)),
         per_run_table(task.key, comparisons),
         pair_difference_table(data, comparisons),
         jump_fit_table(data, jumps),

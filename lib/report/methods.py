@@ -18,15 +18,16 @@ DETACH = (
 )
 
 EFFECTS = (
-    "Runs are the sample, never rows or episodes. Each run gives one number before the detach and one after it: the mean "
-    "of its raw rows (never binned, never smoothed) in the declared windows, on log values for log metrics. A row logged "
+    "Runs are the sample, never rows or episodes. Each run gives one number before the detach and one after it: the mean of"
+    " its raw rows (never binned, never smoothed) in the declared windows, on log values for log metrics. A row logged "
     "exactly at the detach step counts as before. With a control arm the change is a difference between arms: over fork "
-    "pairs (runs whose histories are the same up to the detach) a paired t interval, otherwise a difference in "
-    "differences with Welch's interval (arms too unequal for it: the same standard error with the smaller arm's n - 1 degrees "
-    "of freedom). With randomised detach steps it is an exact onset test. Without either, only the "
-    "jump at the detach is tested, and nothing causal is said. One seed gets no inference, two get no verdict. Holm's "
-    "correction runs in families, each of which is wrong in at most 5% of studies: the claims across tasks, and the "
-    "claims of all tasks together, for primary and for secondary metrics apart. A guardrail claims no effect."
+    "pairs (runs whose histories are the same up to the detach) a paired t interval, otherwise a difference in differences "
+    "with Welch's interval (arms too unequal for it: the same standard error with the smaller arm's n - 1 degrees of "
+    "freedom). With randomised detach steps it is an exact onset test. Without either, only the jump at the detach is "
+    "tested, and nothing causal is said. Across tasks it is the mean of the tasks' effects, or of their jumps where none "
+    "has a control arm, each in units of its task's range. One seed gets no inference, two get no verdict. Holm's "
+    "correction runs in families, each of which is wrong in at most 5% of studies: the claims across tasks, and the claims "
+    "of all tasks together, for primary and for secondary metrics apart. A guardrail claims no effect."
 )
 
 VERDICTS = (

@@ -1,5 +1,6 @@
 """The demo's claims, computed a second time from its files with scipy alone."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -78,18 +79,21 @@ def test_holm_over_the_demo(effects):
         assert set(claims["holm_family"]) == {family}
 
 
-def test_the_effect_across_the_demo_is_the_mean_of_the_differences_in_differences(manifest, effects):
+def test_the_effect_across_the_demo_is_the_mean_of_its_fork_pairs(manifest, analysis, effects):
     metric, differences = "train/consistency_loss", []
     for task in ("acrobot-swingup", "cartpole-swingup"):
-        after = _means(manifest, task, metric, 50_000, 100_000, log=True)
-        before = _means(manifest, task, metric, 39_999, 50_000, log=True)
-        differences.append([a - b for a, b in zip(after, before, strict=True)])
+        detached, control = _means(manifest, task, metric, 50_000, 100_000, log=True)
+        differences.append(detached - control)
     row = effects.filter(task="*", metric=metric).row(0, named=True)
-    assert row["change"] == pytest.approx(np.expm1(np.mean([(t.mean() - c.mean()) for t, c in differences])))
-    variance = sum(g.var(ddof=1) / 6 for pair in differences for g in pair)
-    df = variance**2 / sum((g.var(ddof=1) / 6) ** 2 / 5 for pair in differences for g in pair)
-    reach = stats.t.ppf(0.975, df) * np.sqrt(variance) / 2
-    assert np.log1p(row["ci_high"]) - np.log1p(row["change"]) == pytest.approx(reach)
+    assert (row["design"], row["n_arm"], row["n_control"]) == ("fork", 12, 12)
+    # independent means: those of the pairs of one task against those of the other with their sign turned
+    test = stats.ttest_ind(differences[0], -differences[1], equal_var=False)
+    assert row["change"] == pytest.approx(np.expm1(np.mean([d.mean() for d in differences])))
+    assert np.log1p(row["ci_high"]) == pytest.approx(test.confidence_interval(0.95).high / 2)
+    assert row["p_value"] == pytest.approx(test.pvalue)
+    signs = np.array(list(product((1, -1), repeat=12)))
+    far = np.abs(signs @ np.concatenate(differences)) >= abs(np.sum(differences)) - 1e-12
+    assert effects_detail(analysis).filter(task="*", metric=metric)["p_value"].item() == far.mean()
 
 
 def test_the_sign_flip_of_the_demo(manifest, analysis):

@@ -46,7 +46,7 @@ def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted
     replace_function(render, lambda *arguments, **options: b"<svg/>")  # drawing is slow and compares nothing
     study = load_study("demo")
     manifest = fetch(study)
-    comparisons = counted(designs.compare, lambda data, metric, arm, pairing=True: (data.task, metric, arm, pairing))
+    comparisons = counted(designs.compare, lambda data, metric, arm: (data.task, metric, arm))
     alone = counted(jumps.jump, lambda metric, arm, runs, window: (metric, arm, tuple(r.run_id for r in runs)))
     histories = counted(designs.task_data, lambda study, task, *_: task)
     written = write_report(study, manifest, tmp_path, View(), ("html", "csv"))
@@ -54,6 +54,6 @@ def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted
     for calls in (comparisons, alone, histories):
         assert {key: n for key, n in calls.items() if n > 1} == {}
     assert len(histories) == len(study.tasks)
-    # 5 metrics of 3 tasks by their design, those of 2 tasks with fork pairs also unpaired, and 2 gaps in each task
-    assert len(comparisons) == 15 + 10 + 6
+    # 5 metrics and 2 gaps of 3 tasks
+    assert len(comparisons) == 15 + 6
     assert len(alone) == 15

@@ -95,7 +95,7 @@ def test_floors():
     assert est.label_floor([(3, 4)]) == pytest.approx(1 / 35)
     assert est.label_floor([(3, 3), (2, 2)]) == pytest.approx(2 / 120)
     assert est.label_floor([(3, 3), (2, 3)]) == pytest.approx(1 / 200)
-    assert est.sign_floor(6) == 1 / 32
+    assert est.label_floor([(6, 0)]) == 1 / 32
 
 
 def test_ancova_is_the_least_squares_coefficient():

@@ -286,36 +286,3 @@ def test_rival_schedules_are_found_in_configs(config, schedules):
     assert _check("Rival schedules", both).passed
     detached_alone = _task(runs, configs={r.name: config for r in runs if r.detach_step})
     assert _check("Rival schedules", detached_alone).passed == (not schedules)
-
-
-def test_effects_across_tasks_by_hand():
-    # Each task's reward spans the same range; log losses need no scale: the mean of log ratios
-    two = study(task(key="walk"), task(key="run"), metrics=[LOSS])
-
-    def runs(factor):
-        t = [steps_run(f"{i}", 50, 1.0 + i, (1.0 + i) * factor * 1.05**i, "loss") for i in range(3)]
-        return t + [steps_run(f"{i}", None, 5.0 + i, (5.0 + i) * 1.02**i, "loss") for i in range(3)]
-
-    analysis = analysed({"walk": runs(0.5), "run": runs(0.8)}, two)
-    row = analysis.effects.filter(task="*").row(0, named=True)
-    each = analysis.effects.filter(pl.col("task") != "*")
-    assert row["change"] == pytest.approx(math.exp(each["change"].log1p().mean()) - 1)
-    assert (row["design"], row["n_arm"], row["n_control"]) == ("did", 6, 6)
-    assert row["p_floor"] == pytest.approx(2 / 400)
-    assert row["verdict"] == "supported"
-    assert claim(row, two).startswith("Across 2 tasks, detaching the encoder lowered loss by ")
-    labels = effects_detail(analysis).filter(task="*", name="labels within tasks").row(0, named=True)
-    assert labels["p_value"] == pytest.approx(2 / 400)
-
-
-def test_linear_metrics_across_tasks_are_in_units_of_their_range():
-    two = study(task(key="walk"), task(key="run"), metrics=[REWARD])
-    small, large = (
-        _arms(),
-        [Run(r.seed, r.detach_step, {"reward": [(s, 1000 * v) for s, v in r.points["reward"]]}) for r in _arms()],
-    )
-    row = analysed({"walk": small, "run": large}, two).effects.filter(task="*").row(0, named=True)
-    values = pl.Series([v for r in small for _, v in r.points["reward"]])
-    span = values.quantile(0.95, "linear") - values.quantile(0.05, "linear")
-    assert row["change"] == pytest.approx(10.0 / span)  # both tasks: d of 10, 12, 14 against 1, 2, 3
-    assert "units of the range" in row["method"]

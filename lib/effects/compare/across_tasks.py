@@ -1,35 +1,39 @@
-"""One effect over several tasks: the mean of their effects, each in units of its task."""
+"""One effect, or one jump, over several tasks: the mean of theirs, each in units of its task."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison
-from lib.effects.compare.estimators import Estimate
+from lib.formatting import listing, plural
 from lib.study import Metric, Study
 
 #: The task of rows across tasks.
 ALL_TASKS = "*"
 
+_EFFECTS = {"fork": "the difference of fork pairs", "did": "the difference in differences"}
+_JUMPS = {"jump": "the local jump at the detach"}
+
 
 @dataclass(frozen=True)
 class Part:
-    """One task's share: its comparison by its design, and with its arms as unpaired runs."""
+    """One task's share: its comparison by its design."""
 
     task: str
     comparison: Comparison
-    unpaired: Comparison
 
 
 @dataclass(frozen=True)
 class Across:
     """A metric of one arm over its tasks: the mean effect in units of each task's scale (in logs for a log metric).
 
-    `stratified_p` is that of relabelling runs within their tasks; None where its floor is above .05. `paired` is the same
-    mean with fork pairs where a task has them, None where none has: a sensitivity check.
+    `design` is `fork` where every task has fork pairs, `did` where some compare arms, and `jump` where none has a control
+    arm. `stratified_p` is that of relabelling runs, or flipping the signs of pairs, within their tasks; None where its
+    floor is above .05, and for jumps, which have no labels.
     """
 
     metric: Metric
@@ -47,7 +51,6 @@ class Across:
     p_floor: float | None = None
     refusal: str = ""
     caveats: tuple[str, ...] = ()
-    paired: Estimate | None = None
 
 
 def across_tasks(study: Study, parts: Iterable[Part]) -> tuple[Across, ...]:
@@ -61,54 +64,74 @@ def across_tasks(study: Study, parts: Iterable[Part]) -> tuple[Across, ...]:
 
 
 def combine(parts: Sequence[Part]) -> Across:
-    """The mean over tasks of DiD_k / scale_k, with its Welch-Satterthwaite interval and stratified permutation p.
+    """The mean over tasks of each one's estimate / scale, with its Welch-Satterthwaite interval and stratified permutation p.
 
-    The scale does not know which run is in which arm: relabelling runs leaves it as it is. Tasks without an offered
-    difference in differences stay out and are named.
+    A task enters with the numbers of its own design: one per fork pair, or one per run of both arms. The scale does not
+    know which run is in which arm: relabelling runs leaves it as it is. Where fewer than two tasks have a usable control
+    arm, two or more tasks without one give the mean of their jumps. Tasks that stay out are named.
     """
     metric, arm = parts[0].comparison.metric, parts[0].comparison.arm
-    offered = [part for part in parts if part.unpaired.design == "did" and part.unpaired.p is not None]
-    out = [f"{part.task} is not in it ({_reason(part.unpaired)})" for part in parts if part not in offered]
-    scaled = [(part, part.unpaired.span) for part in offered]
-    out += [f"{part.task} is not in it (the metric never changes)" for part, scale in scaled if not scale]
-    used = [(part, scale) for part, scale in scaled if scale]
+    effects, jumps = ([part for part in parts if is_usable(part.comparison)] for is_usable in (_has_effect, _has_jump))
+    alone = {part.comparison.design for part in parts} <= {"jump", "none"}
+    designs, used = (_JUMPS, jumps) if len(effects) < 2 and (len(jumps) > 1 or alone) else (_EFFECTS, effects)
+    out = tuple(f"{part.task} is not in it ({_reason(part.comparison, designs)})" for part in parts if part not in used)
     if len(used) < 2:
-        refusal = "an effect across tasks needs a usable control arm in at least two of them"
-        return Across(metric, arm, "", "none", "", refusal=refusal, caveats=tuple(out))
-    treated = [np.array(part.unpaired.values) / scale for part, scale in used]
-    control = [np.array(part.unpaired.control_values) / scale for part, scale in used]
+        need = (
+            "a jump across tasks needs two usable runs"
+            if alone
+            else "an effect across tasks needs a usable control arm"
+        )
+        refusal = f"{need} in at least two of them"
+        return Across(metric, arm, "", "none", "", refusal=refusal, caveats=out)
+    comparisons = [part.comparison for part in used]
+    treated = [np.array(c.values) / c.span for c in comparisons]
+    control = [np.array(c.control_values) / c.span for c in comparisons]
     estimate = estimators.across(treated, control)
-    floor = estimators.label_floor([(len(t), len(c)) for t, c in zip(treated, control, strict=True)])
-    unit = "in logs" if metric.scale == "log" else "in units of the range (5 to 95%) of the metric in its task"
-    return Across(
+    across = Across(
         metric,
         arm,
-        used[0][0].unpaired.control,
-        "did",
-        f"mean over {len(used)} tasks of the difference in differences, {unit}; Welch-Satterthwaite t",
-        tuple(part.task for part, _ in used),
-        sum(map(len, treated)),
-        sum(map(len, control)),
+        comparisons[0].control,
+        next(design for design in ("jump", "did", "fork") if any(c.design == design for c in comparisons)),
+        _method(comparisons, designs),
+        tuple(part.task for part in used),
+        sum(len(c.values) for c in comparisons),
+        sum(len(c.controls) for c in comparisons),
         float(estimate.value),
         (float(estimate.low), float(estimate.high)),
         float(estimate.p),
-        float(estimators.label_p(treated, control)) if floor <= estimators.ALPHA else None,
-        floor,
-        caveats=tuple(out),
-        paired=_paired(used),
+        caveats=out,
     )
+    if across.design == "jump":
+        return across
+    floor = estimators.label_floor([(len(t), len(c)) for t, c in zip(treated, control, strict=True)])
+    stratified_p = float(estimators.label_p(treated, control)) if floor <= estimators.ALPHA else None
+    return replace(across, stratified_p=stratified_p, p_floor=floor)
 
 
-def _paired(used: Sequence[tuple[Part, float]]) -> Estimate | None:
-    """The same mean with fork pairs in the tasks that have them; None where none has."""
-    best = [(part.unpaired if part.comparison.p is None else part.comparison, scale) for part, scale in used]
-    if all(comparison.design != "fork" for comparison, _ in best):
-        return None
-    treated, control = zip(*((np.array(c.values) / s, np.array(c.control_values) / s) for c, s in best), strict=True)
-    return estimators.across(treated, control)
+def _has_effect(comparison: Comparison) -> bool:
+    return comparison.design in _EFFECTS and comparison.p is not None and comparison.span > 0
 
 
-def _reason(comparison: Comparison) -> str:
-    if comparison.design != "did":
-        return "no control arm" if comparison.design == "jump" else "its detach steps are randomised"
-    return comparison.refusal
+def _has_jump(comparison: Comparison) -> bool:
+    """Two runs are enough: it is the tasks together that give the degrees of freedom."""
+    return comparison.design in _JUMPS and comparison.interval is not None and comparison.span > 0
+
+
+def _method(comparisons: Sequence[Comparison], designs: Mapping[str, str]) -> str:
+    counts = Counter(c.design for c in comparisons)
+    names = [
+        name + (f" ({plural(counts[d], 'task')})" if len(counts) > 1 else "")
+        for d, name in designs.items()
+        if counts[d]
+    ]
+    log = comparisons[0].metric.scale == "log"
+    unit = "in logs" if log else "in units of the range (5 to 95%) of the metric in its task"
+    return f"mean over {len(comparisons)} tasks of {listing(names, 'or')}, {unit}; Welch-Satterthwaite t"
+
+
+def _reason(comparison: Comparison, designs: Mapping[str, str]) -> str:
+    if comparison.design == "onset":
+        return "its detach steps are randomised"
+    if comparison.design in ("fork", "did", "jump") and comparison.design not in designs:
+        return "no control arm" if comparison.design == "jump" else "it has a control arm"
+    return comparison.refusal or "the metric never changes"

@@ -37,8 +37,8 @@ class Comparison:
     `values` are the numbers that the estimate is the mean of: a pair's difference, a run's jump, or the detached runs'
     d (with `control_values` beside them). `interval` is None where none may be shown; `p` is None where no test may be
     read. `refusal` says why there is no verdict, empty where there may be one. `end` is E, the last step that counts,
-    `half_width` the h of jumps, both in environment steps. `span` is the scale of a difference in differences: the distance
-    of the 5 and 95% quantiles of the rows of both arms up to E, 1 for a log metric.
+    `half_width` the h of jumps, both in environment steps. `span` is the scale of the estimate: the distance of the
+    5 and 95% quantiles of the rows of its runs up to E, 1 for a log metric.
     """
 
     metric: Metric
@@ -126,6 +126,15 @@ def too_short(runs: Sequence[RunRows], window: Windows) -> tuple[list[RunRows], 
 def end_of(runs: Sequence[RunRows]) -> float:
     """E, the smallest last step among the runs; NaN where there is none."""
     return min((run.last for run in runs), default=math.nan)
+
+
+def span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
+    """The scale of a task: the span of its runs' rows up to `end`; 1 for a log metric, whose changes are ratios."""
+    if metric.scale == "log":
+        return 1.0
+    if not runs:
+        return math.nan
+    return float(estimators.span(np.concatenate([run.raw[run.steps <= end] for run in runs])))
 
 
 def over_runs(comparison: Comparison, what: str) -> Comparison:

@@ -77,20 +77,15 @@ def task_data(study: Study, task: Task, history: History, treated: Sequence[Trea
     return TaskData(study, task, tuple(treated), rows, windows(task, evidence), pairs)
 
 
-def compare(data: TaskData, metric: Metric, arm: str, *, pairing: bool = True) -> Comparison:
-    """Compare one metric of one arm by its design: onset, fork pairs, difference in differences, or the jump.
-
-    Parameters
-    ----------
-    pairing : whether fork pairs are looked for; without, a control arm gives a difference in differences.
-    """
+def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
+    """Compare one metric of one arm by its design: onset, fork pairs, difference in differences, or the jump."""
     if data.task.detach.randomised:
         return onset(data.task, metric, arm, data.arm_rows(metric, arm), data.window)
     if not any(t.is_control for t in data.treated):
         return jump(metric, arm, data.arm_rows(metric, arm), data.window)
     steps = sorted(t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None)
     middle = steps[(len(steps) - 1) // 2]
-    pairs = data.pairs[arm] if pairing else ()
+    pairs = data.pairs[arm]
     runs, short = result.too_short(data.arm_rows(metric, arm), data.window)
     counterparts = {p.control: p.detach_step for p in pairs}
     controls, short_controls = result.too_short(data.control_rows(metric, counterparts, middle), data.window)
@@ -154,7 +149,8 @@ def _fork(
         tuple(excluded + empty),
         end,
         values=tuple(t.after - c.after for t, c in zip(treated, controls, strict=True)),
-        p_floor=estimators.sign_floor(len(pairs)) if pairs else None,
+        p_floor=estimators.label_floor([(len(pairs), 0)]) if pairs else None,
+        span=result.span(metric, [run for run in in_pairs if run.run_id in paired], end),
         caveats=note + _end_note(end, window),
     )
     return result.over_runs(comparison, "pairs")
@@ -189,7 +185,7 @@ def _did(
         comparison,
         estimate=float(np.mean(d_t) - np.mean(d_c)),
         p_floor=estimators.label_floor([(len(d_t), len(d_c))]),
-        span=_span(metric, [run for run in (*runs, *controls) if run.run_id in counted], end),
+        span=result.span(metric, [run for run in (*runs, *controls) if run.run_id in counted], end),
     )
     if refusal := _refuse_small(comparison):
         return replace(comparison, refusal=refusal)
@@ -201,13 +197,6 @@ def _did_method(n_t: int, n_c: int) -> str:
         return "difference in differences: Welch t on each run's d"
     df = f"df = {min(n_t, n_c) - 1}, the smaller arm's n - 1"
     return f"difference in differences: t on each run's d with Welch's standard error, {df}"
-
-
-def _span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
-    """The scale of a task: the span of the rows of both arms up to `end`; 1 for a log metric, whose changes are ratios."""
-    if metric.scale == "log":
-        return 1.0
-    return float(estimators.span(np.concatenate([run.raw[run.steps <= end] for run in runs])))
 
 
 def _refuse_small(comparison: Comparison) -> str:

@@ -148,14 +148,16 @@ def span(values: ArrayLike) -> Array:
 
 
 def label_floor(sizes: Sequence[tuple[int, int]]) -> float:
-    """The smallest two-sided p that relabelling runs can give, for (n_t, n_c) of every task (or of the only one)."""
-    count = math.prod(math.comb(a + b, a) for a, b in sizes)
-    return (2 if all(a == b for a, b in sizes) else 1) / count
+    """The smallest two-sided p that relabelling can give, for (n_t, n_c) of every task (or of the only one).
+
+    Without controls (n_c = 0) the n_t are pairs, whose signs are flipped.
+    """
+    count = math.prod(_relabellings(a, b) for a, b in sizes)
+    return (2 if all(b in (a, 0) for a, b in sizes) else 1) / count
 
 
-def sign_floor(n: int) -> float:
-    """The smallest two-sided p that flipping the signs of n pairs can give."""
-    return 2.0 ** (1 - n)
+def _relabellings(n_t: int, n_c: int) -> int:
+    return math.comb(n_t + n_c, n_t) if n_c else 2**n_t
 
 
 def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: int = 0) -> Array:
@@ -163,46 +165,49 @@ def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: in
 
     Parameters
     ----------
-    treated, control : K arrays (..., n_k), one per task; one number per run, scaled where K > 1.
+    treated, control : K arrays (..., n_k), one per task; one number per run, scaled where K > 1. An empty control (n_k = 0)
+        says that the task's numbers are differences of pairs: exchanging the labels of a pair flips its sign.
     seed : of the draws, where there are more than `ENUMERATE` relabellings; then p = (b + 1) / (m + 1), which is
         never 0 (Phipson and Smyth, 2010).
     """
     pairs = [(np.asarray(t, dtype=float), np.asarray(c, dtype=float)) for t, c in zip(treated, control, strict=True)]
     sizes = [(t.shape[-1], c.shape[-1]) for t, c in pairs]
-    count = math.prod(math.comb(a + b, a) for a, b in sizes)
-    weights = _listed_labels(sizes) if count <= ENUMERATE else _drawn_labels(sizes, np.random.default_rng(seed))
+    is_sample = math.prod(_relabellings(a, b) for a, b in sizes) > ENUMERATE
+    weights = _drawn_labels(sizes, np.random.default_rng(seed)) if is_sample else _listed_labels(sizes)
     values = np.concatenate([np.concatenate(pair, axis=-1) for pair in pairs], axis=-1)
-    observed = sum(t.mean(axis=-1) - c.mean(axis=-1) for t, c in pairs)
-    return _share_as_far(values, weights, np.asarray(observed), is_sample=count > ENUMERATE)
+    observed = np.sum([t.mean(axis=-1) - (c.mean(axis=-1) if c.shape[-1] else 0.0) for t, c in pairs], axis=0)
+    return _share_as_far(values, weights, observed, is_sample)
 
 
-def sign_p(values: ArrayLike, seed: int = 0) -> Array:
+def sign_p(values: ArrayLike) -> Array:
     """Share of the sign patterns whose mean is at least as far from 0, for differences (..., n) of pairs."""
     x = np.asarray(values, dtype=float)
-    n = x.shape[-1]
-    is_sample = 2 ** (n - 1) > ENUMERATE
-    if is_sample:
-        signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(DRAWS, n))
-    else:  # a pattern and its opposite are equally far from 0: the first sign can stay
-        signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=n - 1)])
-    return _share_as_far(x, signs / n, x.mean(axis=-1), is_sample)
+    return label_p([x], [x[..., :0]])
 
 
 def _listed_labels(sizes: list[tuple[int, int]]) -> Array:
     """Every relabelling within tasks, as the weights (m, runs) that turn the runs' numbers into the statistic."""
-    tables = []
-    for a, b in sizes:
-        chosen = np.array(list(combinations(range(a + b), a)))
-        table = np.full((len(chosen), a + b), -1 / b)
-        np.put_along_axis(table, chosen, 1 / a, axis=1)
-        tables.append(table)
+    tables = [_listed(a, b) if b else np.array(list(product((1 / a, -1 / a), repeat=a))) for a, b in sizes]
     picks = np.indices([len(t) for t in tables]).reshape(len(tables), -1)
     return np.concatenate([table[pick] for table, pick in zip(tables, picks, strict=True)], axis=1)
 
 
+def _listed(n_t: int, n_c: int) -> Array:
+    chosen = np.array(list(combinations(range(n_t + n_c), n_t)))
+    table = np.full((len(chosen), n_t + n_c), -1 / n_c)
+    np.put_along_axis(table, chosen, 1 / n_t, axis=1)
+    return table
+
+
 def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Array:
-    rows = [np.tile(np.r_[np.full(a, 1 / a), np.full(b, -1 / b)], (DRAWS, 1)) for a, b in sizes]
-    return np.concatenate([rng.permuted(row, axis=1) for row in rows], axis=1)
+    return np.concatenate(
+        [_drawn(a, b, rng) if b else rng.choice((1 / a, -1 / a), (DRAWS, a)) for a, b in sizes], axis=1
+    )
+
+
+def _drawn(n_t: int, n_c: int, rng: np.random.Generator) -> Array:
+    row = np.r_[np.full(n_t, 1 / n_t), np.full(n_c, -1 / n_c)]
+    return rng.permuted(np.tile(row, (DRAWS, 1)), axis=1)
 
 
 def _share_as_far(values: Array, weights: Array, observed: Array, is_sample: bool) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.effects.compare import estimators
-from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, too_short
+from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, span, too_short
 from lib.effects.compare.units import RunRows, Windows, measure
 from lib.study import Metric, Task
 
@@ -51,7 +51,8 @@ def jump(metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comp
     excluded += [Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half)) for run, rows in sparse]
     dense = [rows >= SIDE_POINTS for rows in fewest]
     units, values = compress(comparison.units, dense), compress((size for size, _ in sizes), dense)
-    comparison = replace(comparison, units=tuple(units), excluded=tuple(excluded), values=tuple(values))
+    scale = span(metric, [*compress(runs, dense)], end)
+    comparison = replace(comparison, units=tuple(units), excluded=tuple(excluded), values=tuple(values), span=scale)
     return over_runs(comparison, "runs")
 
 
