@@ -58,6 +58,6 @@ def file_name(text: str) -> str:
 
 
 def one_line(text: str, length: int = 200) -> str:
-    """Somebody else's text as one line of at most so many signs: what cannot be printed is a replacement character."""
-    plain = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    """Somebody else's text as one line of at most so many signs: what is no space and cannot be printed is replaced."""
+    plain = "".join(" " if sign.isspace() else sign if sign.isprintable() else "\ufffd" for sign in text)
     return plain if len(plain) <= length else f"{plain[: length // 2]}…{plain[-length // 4 :]}"

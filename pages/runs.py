@@ -7,6 +7,7 @@ from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.share import download
 from lib.app.widgets.tables import table
 from lib.report import methods
+from lib.report import table as as_csv
 from lib.runs import never_logged
 
 current = page_frame.require_runs()
@@ -51,7 +52,7 @@ with st.container(horizontal=True):
         "Leave out", icon=":material/visibility_off:", disabled=not chosen, on_click=leave_out, args=(chosen, True)
     )
     st.button("Bring back", icon=":material/visibility:", disabled=not chosen, on_click=leave_out, args=(chosen, False))
-    download("runs.csv", runs.write_csv, "runs.csv", ":material/download:")
+    download("runs.csv", lambda: as_csv(runs, "csv"), "runs.csv", ":material/download:")
 if not chosen:
     st.caption("Select rows to leave runs out, bring them back, or see their raw points.")
 for run_id in dict.fromkeys(chosen):

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from lib import VERSION
 from lib.curves import View
-from lib.formatting import file_name, listing, plural
+from lib.formatting import file_name, listing, one_line, plural
 from lib.report.results import Results
 from lib.runs import Manifest
 from lib.study import Study
@@ -37,17 +37,18 @@ def citation(study: Study, manifest: Manifest) -> str:
 
 def bibtex(study: Study, manifest: Manifest) -> str:
     """The same as a BibTeX entry; names from the study or the source cannot end a field."""
-    entity, url = manifest.source.get("entity", ""), _url(manifest)
+    entity, year = manifest.source.get("entity", ""), manifest.fetched_at[:4]
+    year = year if year.isdecimal() else ""
     fields = {
         "author": f"{{{_tex(entity)}}}" if entity else "",
         "title": f"{{{_tex(study.title)}}}",
-        "year": manifest.fetched_at[:4],
+        "year": year,
         "howpublished": _tex(_source(manifest)),
         "note": _tex(f"{_run_count(manifest)}; {_TOOL}"),
-        "url": url.replace("{", "%7B").replace("}", "%7D"),
+        "url": quote(_url(manifest), safe="/:?&=%#@~+,;.-_"),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return "\n".join([f"@misc{{{file_name(study.name)}_{manifest.fetched_at[:4]},", *lines, "}"])
+    return "\n".join([f"@misc{{{file_name(study.name)}_{year or 'undated'},", *lines, "}"])
 
 
 def _source(manifest: Manifest) -> str:
@@ -68,7 +69,7 @@ def _url(manifest: Manifest) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(sign, sign) for sign in text)
+    return "".join(_TEX.get(sign, sign) for sign in one_line(text))
 
 
 def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = False) -> str:

@@ -11,7 +11,7 @@ from lib.report.page import claims, report_page
 from lib.report.render import render
 from lib.report.results import Results, study_results
 from lib.runs import Manifest, StoreError, put
-from lib.study import Study
+from lib.study import NUMBER_PATTERN, Study
 
 TABLES = ("curves", "effects", "effects_detail", "runs")
 TABLE_FORMATS = ("csv", "parquet")
@@ -76,11 +76,21 @@ def _files(results: Results, formats: Sequence[str]) -> Iterator[tuple[str, byte
         yield "report.html", report_page(results).encode()
 
 
+#: How a cell begins that a spreadsheet would run as a formula.
+_FORMULA = r"^[=+\-@\t\r]"
+
+
 def table(frame: pl.DataFrame, kind: str) -> bytes:
-    """A frame as the bytes of a CSV (full float64 precision) or Parquet file."""
+    """A frame as the bytes of a CSV (full float64 precision) or Parquet file.
+
+    In a CSV a text that a spreadsheet would run as a formula begins with an apostrophe, as the spreadsheets' own guard
+    does; numbers stay numbers.
+    """
     buffer = io.BytesIO()
     if kind == "parquet":
         frame.write_parquet(buffer)
     else:
-        frame.write_csv(buffer)
+        text = pl.col(pl.String)
+        is_formula = text.str.contains(_FORMULA) & ~text.str.contains(NUMBER_PATTERN)
+        frame.with_columns(pl.when(is_formula).then("'" + text).otherwise(text).name.keep()).write_csv(buffer)
     return buffer.getvalue()

@@ -2,9 +2,11 @@
 
 import time
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lib.app.session import fetching as session_fetching
 from lib.app.widgets import fetching
 from tests.support.app_kit import PROJECT, fill, fine, server_state, visit  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, Fault, WandbServer
@@ -81,3 +83,23 @@ def test_running_runs_are_followed_without_losing_the_view(cloud, monkeypatch):
     until(at, lambda at: at.dataframe[0].value.set_index("run_id")["last_step"][RUN] == 100_500)
     assert at.sidebar.selectbox(key="spread").value == "min-max"
     assert [e.value for e in at.error] == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("/srv/secret\nx"), pl.exceptions.PanicException("panic")])
+def test_a_fetch_that_fails_in_any_way_is_said_and_not_tried_again_by_itself(cloud, monkeypatch, error):
+    calls = []
+
+    def fetch(*_):
+        calls.append(1)
+        raise error
+
+    monkeypatch.setattr(session_fetching, "fetch", fetch)
+    at = visit("overview", study="detach_encoder")
+    fine(at.button(key="first_fetch").click().run())
+    fetched(at)
+    fine(at.run())
+    name = type(error).__name__
+    assert [e.value for e in at.error] == [
+        f"The fetch ended with an error of this program ({name}); its log says more."
+    ]
+    assert len(calls) == 1

@@ -158,3 +158,19 @@ def test_a_study_of_this_session_says_that_its_link_opens_nowhere_else(opened):
     at.session_state["share"] = True
     fine(at.run())
     assert any("open in your session only" in caption.value for caption in at.caption)
+
+
+def test_no_field_of_a_bundle_ends_its_bibtex_entry():
+    one = Manifest(
+        "t", CLOUD | {"entity": "me}\n}\n@misc{x"}, "}}\n@x{20", "", (Run("r", url="https://w.ai/a\n}\\/runs/a"),)
+    )
+    study = replace(STUDY, title="A\n}\n@misc{b, title = {C")
+    assert bibtex(study, one).splitlines() == [
+        "@misc{t_undated,",
+        "  author = {{me\\} \\} @misc\\{x}},",
+        "  title = {{A \\} @misc\\{b, title = \\{C}},",
+        "  howpublished = {W\\&B project me\\} \\} @misc\\{x/my-project},",
+        "  note = {1 run, fetched \\}\\} @x\\{20; computed with Did the detach help? " + VERSION + "},",
+        "  url = {https://w.ai/a%0A%7D%5C},",
+        "}",
+    ]

@@ -1,5 +1,6 @@
 """A fetch in a thread of its own, and what a session fetched of one study."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -7,9 +8,12 @@ from dataclasses import dataclass, replace
 
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
+from lib.formatting import one_line
 from lib.runs import Manifest
 from lib.sources import Progress, Request
 from lib.study import InputError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ class Job:
         try:
             fetch(request)
         except InputError as error:
-            self.error = str(error)
+            self.error = one_line(str(error), 1000)
+        except BaseException as error:  # noqa: BLE001 - a panic of a library too: the page must not try it again by itself
+            _log.exception("A fetch ended with an error")
+            self.error = f"The fetch ended with an error of this program ({type(error).__name__}); its log says more."
         finally:
             self.ended = time.monotonic()
 
