@@ -31,6 +31,12 @@ class WandbAddress:
     group: str = ""
 
     @property
+    def place(self) -> str:
+        """What the address names in its project, in words."""
+        names = {"sweep": self.sweep, "run": self.run, "group": self.group}
+        return next((f"{what} {name}" for what, name in names.items() if name), "every run")
+
+    @property
     def address(self) -> str:
         """The place as one can paste it: `parse_address` of it gives the place back."""
         parts = [self.entity, self.project]

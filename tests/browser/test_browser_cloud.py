@@ -170,7 +170,7 @@ def test_new_rows_of_a_running_run_are_drawn_in_the_same_view(chrome, cloud):
 def paste(visitor: Visitor, address: str) -> None:
     field = visitor.page.get_by_role("textbox", name="Address of a sweep, a run or a project")
     field.fill(address)
-    field.press("Enter")
+    field.press("Control+Enter")
     visitor.page.get_by_test_id("stForm").wait_for()
     visitor.settled()
 

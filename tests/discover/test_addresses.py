@@ -155,6 +155,10 @@ def test_short_forms_in_commands_and_prose(text):
     assert parse_addresses(text) == (WandbAddress("me", "p", sweep="a1"),)
 
 
+def test_a_place_in_words():
+    assert [place.place for place in (SWEEP_A, RUN, PROJECT)] == ["sweep a1", "run r1", "every run"]
+
+
 def test_two_short_forms_on_one_line():
     sweeps = tuple(WandbAddress("me", "p", sweep=sweep) for sweep in ("a1", "b2"))
     assert parse_addresses("compare me/p/a1 and me/p/b2") == sweeps

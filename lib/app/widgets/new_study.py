@@ -66,7 +66,7 @@ def build() -> None:
 
 def _ask_address() -> None:
     text = st.text_area(
-        "Addresses of sweeps, runs, a group or a project, one per line",
+        "Address of a sweep, a run or a project; of several sweeps, one per line",
         key=widget_keys.BUILD_ADDRESS,
         height=68,
         placeholder="https://wandb.ai/entity/project/sweeps/id",
@@ -80,7 +80,8 @@ def _ask_address() -> None:
     except InputError as error:
         _error(error)
         return
-    st.caption(f"Read: {escaped(listing(address.address for address in addresses))}.")
+    places, first = listing(address.place for address in addresses), addresses[0]
+    st.caption(f"Read: {escaped(places)} of {escaped(f'{first.entity}/{first.project}')}.")
     key_form(server, "build_key")
     key = access.own_key(server)
     if key is None:
