@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MISSING = "–"
 
@@ -29,6 +29,28 @@ def scientific(value: float, digits: int = 3, sign: str = "") -> str:
     """A value with an exponent, as log axes write it: 3.10e-3."""
     mantissa, exponent = f"{value:{sign}.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def numbers(values: Sequence[float], sign: str = "") -> list[str]:
+    """An estimate and the ends of its interval, all with the same decimals: 10.10, 9.85, 10.35.
+
+    Three significant digits of the largest, and two of half the distance between the smallest and the largest.
+
+    Parameters
+    ----------
+    values : finite.
+    sign : "+" to write the sign of positive values too.
+    """
+    largest, half = max(map(abs, values)), (max(values) - min(values)) / 2
+    exponent = _exponent(largest)
+    decimals = max(2 - exponent, 1 - _exponent(half) if half else 0, 0)
+    if 0 < largest < 1e-3:
+        return [f"{v / 10.0**exponent:{sign}z.{decimals + exponent}f}e{exponent}" for v in values]
+    return [f"{v:{sign}z,.{decimals}f}" for v in values]
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".split("e")[1])
 
 
 def percent(share: float, digits: int = 3, sign: str = "") -> str:

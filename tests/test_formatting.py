@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lib.formatting import file_name, listing, number, one_line, percent, plural, scientific, slug
+from lib.formatting import file_name, listing, number, numbers, one_line, percent, plural, scientific, slug
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,26 @@ def test_a_number_has_three_digits_and_all_before_the_point(value, text):
 def test_a_number_has_the_digits_and_the_sign_asked_for():
     assert [number(v, 4) for v in (342.17, 3.21987, 0.0312345, 12345.6)] == ["342.2", "3.22", "0.03123", "12,346"]
     assert [number(v, sign="+") for v in (0.5, -0.5, 1234, 2e-5)] == ["+0.5", "-0.5", "+1,234", "+2.00e-5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((10.1, 9.85, 10.35), ["10.10", "9.85", "10.35"]),
+        ((2, -0.484, 4.484), ["2.00", "-0.48", "4.48"]),
+        ((104.2, 103.9, 104.5), ["104.20", "103.90", "104.50"]),
+        ((12_345.6, 12_111.1, 12_580.2), ["12,346", "12,111", "12,580"]),
+        ((-0.001, -5.2, 5.2), ["0.00", "-5.20", "5.20"]),
+        ((0.00123, -5.2, 5.2), ["0.00", "-5.20", "5.20"]),
+        ((3.2e-5, 1e-5, 5.4e-5), ["3.20e-5", "1.00e-5", "5.40e-5"]),
+    ],
+)
+def test_an_estimate_and_its_interval_have_one_precision(values, texts):
+    assert numbers(values) == texts
+
+
+def test_signs_are_written_where_asked_for():
+    assert numbers((29.04, 20.7, 36.4), sign="+") == ["+29.0", "+20.7", "+36.4"]
 
 
 def test_an_exponent_has_no_zeros_in_front():
