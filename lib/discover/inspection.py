@@ -20,7 +20,7 @@ from lib.sources import (
     Deadline,
     Failed,
     HttpClient,
-    Log,
+    LocalRuns,
     MemoryBudget,
     Request,
     RunPath,
@@ -28,9 +28,7 @@ from lib.sources import (
     Stopped,
     bundled_study,
     fetch,
-    log_files,
     read_history,
-    read_log,
     server_of,
 )
 from lib.study import Source, Study, as_number, config_number
@@ -196,26 +194,31 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
     until, notes, runs = time.monotonic() + deadline, [], []
     lowest: dict[str, float] = {}
     falls: dict[str, tuple[int | None, int]] = {}
-    groups = log_files(path)
-    for done, group in enumerate(groups):
+    local = LocalRuns(path)
+    notes += local.messages
+    for done, local_run in enumerate(local.runs):
         if time.monotonic() > until:
-            notes.append(f"Only {done} of {len(groups)} runs were looked at within {deadline:g} s.")
+            notes.append(f"Only {done} of {len(local.runs)} runs were looked at within {deadline:g} s.")
             break
         try:
-            log = Log()
-            for file in group:
-                read_log(file, log)
+            logs = local_run.read()
         except (SourceError, OSError) as error:
             notes.append(str(error))
             continue
         last_values: dict[str, float] = {}
-        for row in log.rows:
+        rows = [row for log in logs for row in log.rows]
+        for row in rows:
             numbers = _numbers(row)
             last_values |= numbers
             _lower(lowest, numbers)
-        runs.append(replace(log.run, last_values=last_values))
-        if signal := _signal_of(log.run):
-            _note_fall(falls, log.run_id, ((row[STEP], row[signal]) for row in log.rows if signal in row))
+        run = local_run.described(logs)
+        runs.append(replace(run, last_values=last_values))
+        if signal := _signal_of(run):
+            _note_fall(
+                falls,
+                run.id,
+                ((row[STEP], row[signal]) for row in rows if signal in row and isinstance(row[STEP], int)),
+            )
     if not runs:
         raise SourceError(
             notes[0] if notes else f"{path} holds no .wandb file: name a folder with wandb run directories."

@@ -9,4 +9,5 @@ from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped
 from lib.sources.cloud.parquet import STEP
 from lib.sources.fetch import fetch
 from lib.sources.request import Progress, Request, SourceError, Unreachable, tasks_of
-from lib.sources.wandb_log import Log, log_files, read_log
+from lib.sources.wandb_folder import LocalRuns
+from lib.sources.wandb_log import read_log

@@ -1,29 +1,37 @@
 """The `.wandb` log format: blocks, records, checksums."""
 
 import json
+import math
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lib.runs import Run
 from lib.sources.request import SourceError
 
+STEP = "_step"
 _HEADER = 7
-_MAGIC = b":W&B"
-_BLOCK = 32 * 1024
 #: Places of damage told of one by one.
 _TOLD = 3
+_MAGIC = b":W&B"
+_BLOCK = 32 * 1024
+#: The first record of a run is among the first; a longer config is read with the whole file.
+_HEAD = 256 * 1024
+#: Values nested deeper are kept as text: nobody logs such, and what handles values goes down as deep.
+_DEPTH = 50
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 @dataclass
 class Log:
-    """What the `.wandb` files of a run hold: its description, its history rows, and what could not be read."""
+    """What one `.wandb` file holds: its run's description, its history rows, and what could not be read.
+
+    `start` is the time at which the file was begun, in seconds and nanoseconds; `resumes` whether it says that it goes on
+    with a run; `branch` the run and the `_step` that it branches from.
+    """
 
     run_id: str = ""
     name: str = ""
@@ -31,7 +39,9 @@ class Log:
     group: str = ""
     entity: str = ""
     project: str = ""
-    started: str = ""
+    start: tuple[int, int] = (0, 0)
+    resumes: bool = False
+    branch: tuple[str, float] | None = None
     state: str = "running"
     config: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -44,46 +54,46 @@ class Log:
         return " ".join(self.damages[:_TOLD]) + (f" And {more} more." if more > 0 else "")
 
     @property
-    def run(self) -> Run:
-        """The run as its log describes it; `last_step` is W&B's."""
-        return Run(
-            id=self.run_id,
-            name=self.name,
-            state=self.state,
-            config=self.config,
-            sweep_id=self.sweep_id,
-            group=self.group,
-            created_at=self.started,
-            keys=tuple(sorted({key for row in self.rows for key in row if not key.startswith("_")})),
-            last_step=max((row["_step"] for row in self.rows if isinstance(row["_step"], int)), default=None),
-        )
+    def rewound_to(self) -> float | None:
+        """The `_step` to which the file takes its own run back, None where it does not."""
+        return self.branch[1] if self.branch and self.branch[0] == self.run_id else None
 
 
-def log_files(root: Path) -> list[list[Path]]:
-    """The `.wandb` files below a folder, oldest first, those of one run together: a resumed run has several of one name."""
-    files = sorted(root.rglob("*.wandb"), key=lambda file: (file.stem, file.parent.name))
-    return [list(group) for _, group in groupby(files, key=lambda file: file.stem)]
-
-
-def read_log(path: Path, log: Log | None = None) -> Log:
-    """Read what is whole in a `.wandb` file, onto an earlier file's log where one is given.
-
-    `Log.damage` says what was not whole.
+def read_log(path: Path) -> Log:
+    """Read what is whole in a `.wandb` file; `Log.damages` says what was not.
 
     Raises
     ------
     SourceError
         Where the file is not a W&B log at all, or holds no run.
     """
+    log = Log()
+    for _ in _read(path, path.read_bytes(), log):
+        pass
+    if not log.run_id:
+        raise SourceError(f"{path.name} holds no run: it was cut before the first record was written.")
+    return log
+
+
+def read_head(path: Path) -> Log:
+    """Read a `.wandb` file as far as the first record that names its run; errors as in `read_log`."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    log = Log()
+    for _ in _read(path, head, log):
+        if log.run_id:
+            return log
+    return read_log(path)
+
+
+def _read(path: Path, data: bytes, log: Log) -> Iterator[None]:
+    """Add the records of a file to the log, one at a time."""
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
-    data = path.read_bytes()
     if data[: len(_MAGIC)] != _MAGIC:
         why = f"it does not start with '{_MAGIC.decode()}'" if data else "it is empty"
         raise SourceError(f"{path.name} is not a W&B run log ({why}).")
-    log = log or Log()
-    log.state = "running"
     for message, damage in _records(data):
         if damage:
             log.damages.append(f"{path.name}: {damage}")
@@ -95,9 +105,7 @@ def read_log(path: Path, log: Log | None = None) -> Log:
             log.damages.append(f"{path.name}: A record of {len(message)} bytes could not be decoded and was left out.")
             continue
         _take(log, record)
-    if not log.run_id:
-        raise SourceError(f"{path.name} holds no run: it was cut before the first record was written.")
-    return log
+        yield
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
@@ -151,13 +159,16 @@ def _take(log: Log, record: Any) -> None:
         log.run_id, log.name = run.run_id, run.display_name or run.run_id
         log.sweep_id, log.group = run.sweep_id, run.run_group
         log.entity, log.project = run.entity, run.project
-        log.started = log.started or datetime.fromtimestamp(run.start_time.seconds, UTC).isoformat()
+        log.start = log.start if any(log.start) else (run.start_time.seconds, run.start_time.nanos)
+        log.resumes = run.resume or run.resumed or run.starting_step > 0
+        if run.branch_point.run and math.isfinite(run.branch_point.value):
+            log.branch = (run.branch_point.run, run.branch_point.value)
         _update(log.config, run.config)
     elif kind == "config":
         _update(log.config, record.config)
     elif kind == "history":
         row = {_key(item): _value(item.value_json) for item in record.history.item}
-        row.setdefault("_step", record.history.step.num)
+        row.setdefault(STEP, record.history.step.num)
         log.rows.append(row)
     elif kind == "exit":
         log.state = "failed" if record.exit.exit_code else "finished"
@@ -168,15 +179,42 @@ def _key(item: Any) -> str:
 
 
 def _value(text: str) -> Any:
+    """The value that a JSON text stands for; the text itself where it is none that can be handled."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    if isinstance(value, dict | list) and _depth(text) > _DEPTH:
+        return text
+    if r"\ud" in text.lower():
+        # Half of a pair of surrogates is no character: no file can hold it.
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
+
+
+def _depth(text: str) -> int:
+    """How deep a JSON text is nested, at most: brackets within its strings count too."""
+    deepest = depth = 0
+    for sign in re.findall(r"[\[\]{}]", text):
+        depth += 1 if sign in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _update(config: dict[str, Any], change: Any) -> None:
     for item in change.update:
-        if item.key != "_wandb" and _key(item).partition(".")[0] != "_wandb":
-            config[_key(item)] = _value(item.value_json)
+        *path, key = item.nested_key or [item.key]
+        if (path or [key])[0].partition(".")[0] != "_wandb":
+            _table(config, path)[key] = _value(item.value_json)
     for item in change.remove:
-        config.pop(_key(item), None)
+        *path, key = item.nested_key or [item.key]
+        _table(config, path).pop(key, None)
+
+
+def _table(config: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """The table at a path of the config, made where there is none."""
+    for name in path:
+        if not isinstance(config.get(name), dict):
+            config[name] = {}
+        config = config[name]
+    return config

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.runs import Problem
-from lib.sources import Progress, Request, SourceError, fetch, read_log
-from lib.sources import offline as offline_module
+from lib.sources import Progress, Request, SourceError, fetch, read_log, wandb_folder
 from lib.study import DetachRule, Metric, Source, Study, Task
 from tests.support.wandb_files import (
     FULL,
@@ -156,7 +155,7 @@ def test_a_resumed_run_is_one_run_of_two_files(tmp_path):
     (run,) = fetch(asked(tmp_path)).runs
     assert (run.state, run.config["lr"], run.last_step) == ("finished", 2, 3)
     assert points(fetch(asked(tmp_path))) == [(EVAL.key, 1, 1.0), (EVAL.key, 2, 20.0), (EVAL.key, 3, 30.0)]
-    assert [(d.reason, d.count) for d in run.drops] == [("repeated step", 1)]
+    assert [(d.reason, d.count) for d in run.drops] == [("superseded: the run went back to step 2", 1)]
 
 
 def test_an_unreadable_later_file_of_a_run_leaves_the_first(tmp_path):
@@ -237,12 +236,10 @@ def test_what_cannot_be_given_is_one_sentence(tmp_path):
 
 
 def test_a_run_is_read_once_and_again_when_it_changed_or_is_asked_to(tmp_path, monkeypatch):
-    from lib.sources import wandb_log
-
     path = write_run(tmp_path / "w", [start(), logged(1, 1.0), exit_message()])
     read: list[str] = []
-    real = wandb_log.read_log
-    monkeypatch.setattr(offline_module, "read_log", lambda file, log=None: read.append(file.name) or real(file, log))
+    real = wandb_folder.read_log
+    monkeypatch.setattr(wandb_folder, "read_log", lambda file: read.append(file.name) or real(file))
     study = asked(tmp_path / "w")
     first = fetch(study)
     assert (len(read), fetch(study).runs == first.runs, len(read)) == (1, True, 1)

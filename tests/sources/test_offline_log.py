@@ -169,9 +169,9 @@ def test_config_changes_are_followed_and_the_clients_own_part_left_out(tmp_path)
     change.config.update.add(nested_key=["b", "c"], value_json="3")
     change.config.update.add(key="_wandb", value_json="{}")
     change.config.remove.add(key="gone")
-    first = run_message("r1", {"a": 1, "gone": 1, "_wandb": {"v": 1}})
+    first = run_message("r1", {"a": 1, "b": {"c": 1, "d": 4}, "gone": 1, "_wandb": {"v": 1}})
     log = read_log(written(tmp_path, log_bytes([first, change.SerializeToString()])))
-    assert log.config == {"a": 2, "b.c": 3}
+    assert log.config == {"a": 2, "b": {"c": 3, "d": 4}}
 
 
 def test_a_run_is_named_by_itself_or_its_id(tmp_path):

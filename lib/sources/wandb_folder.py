@@ -1,0 +1,266 @@
+"""The runs of a folder of `.wandb` files: which files are one run, in which order, and whose fork it is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from lib.runs import Run
+from lib.sources.request import SourceError
+from lib.sources.wandb_log import STEP, Log, read_head, read_log
+from lib.study import as_number
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """The files of one run in a folder.
+
+    `id` is the run id, below its project where another run of the folder has the same; `branch` the run and the `_step`
+    that it was forked from; `rewound_to` the `_step` after which it begins where every file was rewound; `other_ids` what
+    it is called where another run's files come or go.
+    """
+
+    id: str
+    run_id: str
+    entity: str
+    project: str
+    files: tuple[Path, ...]
+    branch: tuple[str, float] | None = None
+    rewound_to: float | None = None
+    other_ids: tuple[str, ...] = ()
+
+    def read(self) -> list[Log]:
+        """The logs of the files in order, each once; the last one's damages are those of all.
+
+        A file that cannot be read is damage as long as another can.
+
+        Raises
+        ------
+        SourceError
+            Where none can be read.
+        """
+        logs: list[Log] = []
+        failures: list[str] = []
+        for file in _without_copies(self.files):
+            try:
+                logs.append(read_log(file))
+            except SourceError as error:
+                failures.append(str(error))
+            except OSError as error:
+                failures.append(_unreadable(file, error))
+        if not logs:
+            raise SourceError(failures[0])
+        logs = _in_order(logs)
+        logs[-1].damages = [*(damage for log in logs for damage in log.damages), *failures]
+        return logs
+
+    def described(self, logs: Sequence[Log]) -> Run:
+        """The run as its logs describe it: the last one's config and state win. `last_step` is W&B's."""
+        config: dict[str, Any] = {}
+        for log in logs:
+            config |= log.config
+        rows = [row for log in logs for row in log.rows]
+        return Run(
+            id=self.id,
+            name=_last((log.name for log in logs if log.name != self.run_id), self.run_id),
+            state=logs[-1].state,
+            config=config,
+            sweep_id=_last(log.sweep_id for log in logs),
+            group=_last(log.group for log in logs),
+            created_at=_iso(min((log.start for log in logs if any(log.start)), default=(0, 0))[0]),
+            keys=tuple(sorted({key for row in rows for key in row if not key.startswith("_")})),
+            last_step=max(
+                (row[STEP] for row in rows if isinstance(row[STEP], int) and row[STEP] < 2**53), default=None
+            ),
+            warnings=(logs[-1].damage,) if logs[-1].damages else (),
+        )
+
+
+class LocalRuns:
+    """The runs below a folder, by id, and `messages`: a sentence for each file that is of no run."""
+
+    def __init__(self, root: Path) -> None:
+        files, unreadable = list[_File](), dict[Path, str]()
+        for path in sorted(root.rglob("*.wandb")):
+            try:
+                files.append(_File(path, _place(path, root), read_head(path)))
+            except SourceError as error:
+                unreadable[path] = str(error)
+            except OSError as error:
+                unreadable[path] = _unreadable(path, error)
+        self._by_id: dict[str, list[LocalRun]] = {}
+        for run_id, groups in sorted(_groups(files).items()):
+            ids = _ids(run_id, groups)
+            namesakes = [path for path in unreadable if len(groups) == 1 and path.stem == f"run-{run_id}"]
+            self._by_id[run_id] = [
+                _local_run(group, shown, ids, namesakes) for group, shown in zip(groups, ids, strict=True)
+            ]
+            for path in namesakes:
+                del unreadable[path]
+        self.runs = [run for runs in self._by_id.values() for run in runs]
+        self.messages = list(unreadable.values())
+
+    def ancestors(self, run: LocalRun) -> list[LocalRun]:
+        """A fork's parent, its parent, and so on, as far as the folder holds them."""
+        line = [run]
+        while (parent := self._parent(line[-1])) and parent not in line:
+            line.append(parent)
+        return line[1:]
+
+    def _parent(self, run: LocalRun) -> LocalRun | None:
+        """The run that a fork was forked from; None where the folder does not hold it, or more than one that may be it."""
+        runs = self._by_id.get(run.branch[0], []) if run.branch else []
+        same = [r for r in runs if (r.entity, r.project) == (run.entity, run.project)]
+        same = same or [r for r in runs if _may_be(r.project, run.project) and _may_be(r.entity, run.entity)]
+        return same[0] if len(same) == 1 else None
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file with what its first records say; `place` is the folder that holds its run directory, below the root."""
+
+    path: Path
+    place: str
+    head: Log
+
+
+@dataclass
+class _Group:
+    """The files of one run; where no project is named, the folder stands for it."""
+
+    files: list[_File]
+
+    @property
+    def entity(self) -> str:
+        return self.files[0].head.entity
+
+    @property
+    def project(self) -> str:
+        return self.files[0].head.project
+
+
+def _local_run(group: _Group, shown: str, ids: Sequence[str], unreadable: Sequence[Path]) -> LocalRun:
+    """The run of a group, shown by one of the ids of its namesakes; `unreadable` are files of its name."""
+    heads = sorted((file.head for file in group.files), key=lambda head: head.start)
+    run_id = heads[0].run_id
+    forks = [head.branch for head in heads if head.branch and head.rewound_to is None]
+    rewinds = [head.rewound_to for head in heads if head.rewound_to is not None]
+    others = {run_id, f"{group.project or group.files[0].place}/{run_id}"} - {*ids}
+    return LocalRun(
+        id=shown,
+        run_id=run_id,
+        entity=group.entity,
+        project=group.project,
+        files=tuple(sorted([*(file.path for file in group.files), *unreadable])),
+        branch=forks[-1] if forks else None,
+        rewound_to=min(rewinds) if len(rewinds) == len(heads) else None,
+        other_ids=tuple(others),
+    )
+
+
+def _groups(files: Iterable[_File]) -> dict[str, list[_Group]]:
+    """The files of each run, by run id: a run id is unique within an entity and project only."""
+    groups: dict[str, list[_Group]] = {}
+    # Those that name project and entity first: the others are told by them.
+    for file in sorted(files, key=lambda file: (not file.head.project, not file.head.entity)):
+        same = groups.setdefault(file.head.run_id, [])
+        if group := _group_of(file, same):
+            group.files.append(file)
+        else:
+            same.append(_Group([file]))
+    return groups
+
+
+def _group_of(file: _File, groups: Sequence[_Group]) -> _Group | None:
+    """The files of the run that a file is of, among those of its id; None where there are none, or more than one may be."""
+    head = file.head
+    if head.project:
+        named = [group for group in groups if group.project == head.project]
+        choices = [[g for g in named if g.entity == head.entity], [g for g in named if not head.entity]]
+    else:
+        here = [group for group in groups if any(other.place == file.place for other in group.files)]
+        alike = [group for group in groups if any(other.head.config == head.config for other in group.files)]
+        choices = [[group for group in here if not group.project], here, alike]
+    first = next((choice for choice in choices if choice), [])
+    return first[0] if len(first) == 1 else None
+
+
+def _ids(run_id: str, groups: Sequence[_Group]) -> list[str]:
+    """What tells runs of one id apart: the project, else the entity and project, else a file."""
+    projects = [group.project or group.files[0].place for group in groups]
+    forms = (
+        [run_id for _ in groups],
+        [f"{project}/{run_id}" for project in projects],
+        [f"{group.entity}/{project}/{run_id}" for group, project in zip(groups, projects, strict=True)],
+    )
+    files = [f"{group.files[0].place}/{group.files[0].path.parent.name}/{run_id}" for group in groups]
+    return next((ids for ids in forms if len(set(ids)) == len(ids)), files)
+
+
+def _place(path: Path, root: Path) -> str:
+    """The folder that holds a file's run directory, or the `wandb` directory above that: the folder of a job."""
+    folder = path.parent
+    if folder != root and folder.name.removeprefix("offline-").startswith("run-"):
+        folder = folder.parent
+    if folder != root and folder.name == "wandb":
+        folder = folder.parent
+    return root.resolve().name if folder == root else folder.relative_to(root).as_posix()
+
+
+def _may_be(name: str, other: str) -> bool:
+    return name == other or not (name and other)
+
+
+def _without_copies(files: Sequence[Path]) -> list[Path]:
+    """The files without those that hold no more than the beginning of another: copies, perhaps made while it was written."""
+    if len(files) == 1:
+        return list(files)
+    kept: list[tuple[Path, bytes]] = []
+    unread = []
+    for path in files:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            unread.append(path)
+            continue
+        if not any(content and other.startswith(content) for _, other in kept):
+            kept = [(p, other) for p, other in kept if not (other and content.startswith(other))] + [(path, content)]
+    return [*(path for path, _ in kept), *unread]
+
+
+def _in_order(logs: Sequence[Log]) -> list[Log]:
+    """The files of a run by the time at which they were begun, but for one that goes on with a file that is said to be later.
+
+    Clocks of two machines differ: what is rewound, or resumes beyond the first step of a file that resumes nothing, comes
+    after that file.
+    """
+    logs = sorted(logs, key=lambda log: (log.start, _first(log, "_timestamp"), _first(log, STEP)))
+    fresh = next((log for log in logs if not log.resumes and log.rewound_to is None), logs[0])
+    place = logs.index(fresh)
+    later = [log for log in logs[:place] if log.rewound_to is not None or _first(log, STEP) > _first(fresh, STEP)]
+    return [*(log for log in logs[:place] if log not in later), fresh, *later, *logs[place + 1 :]]
+
+
+def _first(log: Log, key: str) -> float:
+    """The first number logged under a key, infinity where there is none."""
+    values = (as_number(row.get(key)) for row in log.rows)
+    return next((value for value in values if value is not None), inf)
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path.name} cannot be read ({error.strerror})."
+
+
+def _last(texts: Iterable[str], default: str = "") -> str:
+    """The last text that says something."""
+    return ([default] + [text for text in texts if text])[-1]
+
+
+def _iso(seconds: int) -> str:
+    """A time in ISO 8601; empty where it is none, or beyond what a calendar holds."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
