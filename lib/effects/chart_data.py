@@ -11,8 +11,8 @@ import polars as pl
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, change, level
-from lib.effects.compare.designs import TaskData
 from lib.effects.compare.jumps import SIDE_POINTS, jump_of
+from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, run_rows
 from lib.study import Metric
 

@@ -1,22 +1,21 @@
 """Can I claim this? The conditions of a claim, each with what would mend it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST, FORK_PAIRS
 from lib.effects.compare.estimators import welch_fails
+from lib.effects.compare.gates import RUNS_FINISHED, RUNS_TO_THE_END, SAME_SETTINGS, STEPS_DRAWN
 from lib.effects.compare.jumps import SIDE_POINTS
-from lib.effects.compare.units import REACH, WHOLE, windows
+from lib.effects.compare.units import REACH, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
+from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskAnalysis
-from lib.effects.verdicts import EXPLORATORY
+from lib.effects.verdicts import EXPLORATORY, exploratory
 from lib.formatting import listing, plural
+from lib.runs import WHOLE, replicates
 from lib.study import UNKNOWN
-
-#: Words in a config key that announce something scheduled in training.
-SCHEDULES = ("step", "until", "anneal", "decay", "warmup", "schedule")
 
 
 @dataclass(frozen=True)
@@ -33,21 +32,10 @@ class Check:
     needed: bool = True
 
 
-@dataclass(frozen=True)
-class Rival:
-    """A scheduled step in the configs near the detach: another explanation of what happens there.
-
-    `shared` says that the control arm has the same values, so that comparing with it rules the schedule out.
-    """
-
-    key: str
-    values: tuple[float, ...]
-    shared: bool
-
-
 def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
     """The conditions of a task's claims, in the order in which to mend them."""
-    checks = (_arms, _control, _seeds, _points, _window, _counted, _set_aside, _whole, _signal, _rivals, _families)
+    first = (_arms, _control, _drawn, _seeds, _points, _same_settings, _window, _counted, _set_aside, _finished)
+    checks = (*first, _whole, _signal, _rivals, _families)
     return tuple(check for make in checks if (check := make(task)) is not None)
 
 
@@ -69,7 +57,7 @@ def _controls(task: TaskAnalysis) -> int:
 
 def _control(task: TaskAnalysis) -> Check:
     name, controls = "Control arm", _controls(task)
-    if task.task.detach.randomised:
+    if any(c.design == "onset" for c in task.comparisons):
         return Check(name, True, "The detach steps were drawn at random: the design is its own control.")
     if not controls:
         return Check(
@@ -81,6 +69,15 @@ def _control(task: TaskAnalysis) -> Check:
     pairs = max((len(c.pairs) for c in task.comparisons), default=0)
     forks = f"{pairs} of them fork pairs with a detached run" if pairs >= FORK_PAIRS else "no fork pairs"
     return Check(name, True, f"{controls} runs were never detached, {forks}.")
+
+
+def _drawn(task: TaskAnalysis) -> Check | None:
+    if not task.task.detach.randomised:
+        return None
+    if failed := _failed(task, STEPS_DRAWN):
+        remedy = "Draw each run's step anew from the design, or take `randomised` out of the study file."
+        return Check(STEPS_DRAWN, False, _sentence(failed), remedy)
+    return Check(STEPS_DRAWN, True, "The detach steps lie inside the design and spread over it.")
 
 
 def _seeds(task: TaskAnalysis) -> Check:
@@ -136,30 +133,63 @@ def _window(task: TaskAnalysis) -> Check:
     )
 
 
+def _same_settings(task: TaskAnalysis) -> Check | None:
+    if not _controls(task):
+        return None
+    gates = [g for c in task.comparisons for g in c.gates if g.check == SAME_SETTINGS]
+    if not gates:
+        return Check(SAME_SETTINGS, True, "The arms differ in no setting but the treatment.")
+    remedy = "Train both arms with the same settings; name a key that belongs to the treatment in [arms] also."
+    return Check(SAME_SETTINGS, False, _sentence(_failed(task, SAME_SETTINGS)), remedy, any(g.needed for g in gates))
+
+
+def _failed(task: TaskAnalysis, check: str) -> list[str]:
+    """Why comparisons of the task fail a condition, each reason once."""
+    return list(dict.fromkeys(g.reason for c in task.comparisons for g in c.gates if g.check == check))
+
+
+def _sentence(reasons: Iterable[str]) -> str:
+    return f"{_capitalised('; '.join(reasons))}."
+
+
 def _counted(task: TaskAnalysis) -> Check:
     out = sorted({f"seed {e.seed} of {e.arm} ({e.reason})" for c in task.comparisons for e in c.excluded})
-    if not out:
+    twice = [f"{r.run_id} (seed {r.seed} of {r.arm})" for r in replicates(task.treated)]
+    texts = [f"Not counted for some metric: {'; '.join(out)}."] if out else []
+    texts += [f"Counted as runs of their own, with a seed that is not: {'; '.join(twice)}."] if twice else []
+    if not texts:
         return Check("Runs counted", True, "Every run counts for every metric.", needed=False)
-    text = f"Not counted for some metric: {'; '.join(out)}."
-    remedy = f"Let each run log beyond its detach by {REACH:.0%} of training at least; rerun what diverged."
-    return Check("Runs counted", False, text, remedy, needed=False)
+    remedy = (
+        f"Let each run log beyond its detach by {REACH:.0%} of training at least; rerun what diverged or ended early."
+    )
+    return Check("Runs counted", False, " ".join(texts), remedy, needed=False)
 
 
 def _set_aside(task: TaskAnalysis) -> Check:
     if not task.set_aside:
-        return Check("Runs set aside", True, "No run was set aside by hand.", needed=False)
-    text = f"{len(task.set_aside)} set aside by hand: {', '.join(task.set_aside)}."
-    return Check("Runs set aside", False, text, "Say why in the claim, or take them in again.", needed=False)
+        return Check("Runs set aside", True, "No run was set aside by hand.")
+    text = _sentence([exploratory(False, task.set_aside)])
+    remedy = "Take them in again, or declare them with a reason in [evidence] leave_out and test on new runs."
+    return Check("Runs set aside", False, text, remedy)
+
+
+def _finished(task: TaskAnalysis) -> Check:
+    failed = _failed(task, RUNS_FINISHED)
+    if not failed:
+        return Check(RUNS_FINISHED, True, "No run that is compared is still running.")
+    return Check(RUNS_FINISHED, False, _sentence(failed), "Wait until they have finished.")
 
 
 def _whole(task: TaskAnalysis) -> Check:
-    name, total = "Runs to the end", task.task.total_steps
+    name, total, failed = RUNS_TO_THE_END, task.task.total_steps, _failed(task, RUNS_TO_THE_END)
     short = sorted({(c.metric.name, int(c.end)) for c in task.comparisons if c.end < WHOLE * total})
-    if not short:
+    if not failed and not short:
         return Check(name, True, f"Compared up to at least {WHOLE:.0%} of training.", needed=False)
     ends = ", ".join(f"{end:,} ({metric})" for metric, end in short)
-    remedy = "Let the runs finish, or set the shortest aside and say so."
-    return Check(name, False, f"Compared only up to {ends} of {total:,} steps.", remedy, needed=False)
+    texts = [_sentence(failed)] if failed else []
+    texts += [f"Compared only up to {ends} of {total:,} steps."] if short else []
+    remedy = "Rerun what ended early with the same seed and settings: the rerun counts in its place."
+    return Check(name, False, " ".join(texts), remedy if failed else "Let the runs finish.", needed=bool(failed))
 
 
 def _signal(task: TaskAnalysis) -> Check | None:
@@ -197,43 +227,6 @@ def _families(task: TaskAnalysis) -> Check:
     guardrails = listing(m.name for m in study.metrics if m.role == GUARDRAIL)
     note = f" Guardrails claim no effect: {guardrails}." if guardrails else ""
     return Check("Claims corrected", True, (text if texts else "No metric claims an effect.") + note, needed=False)
-
-
-def rivals(task: TaskAnalysis) -> list[Rival]:
-    """What the configs schedule within 0.1 S of a detach, other than the detach itself.
-
-    Numbers (also in nested tables and lists) under a key that names a step, decay, warm-up or schedule.
-    """
-    steps = {t.detach_step for t in task.treated if t.detach_step is not None}
-    total, study_keys = task.task.total_steps, _study_keys(task)
-    schedules: dict[str, dict[bool, set[float]]] = {}
-    for run in (t for t in task.treated if t.arm != UNKNOWN):
-        for key, value in _numbers(task.configs.get(run.run_id, {})):
-            foreign = key.split(".")[0] not in study_keys and "detach" not in key.lower() and value != total
-            if foreign and any(abs(value - step) <= REACH * total for step in steps):
-                schedules.setdefault(key, {}).setdefault(run.is_control, set()).add(value)
-    return [
-        Rival(key, tuple(sorted(set().union(*arms.values()))), arms.get(True, set()) == arms.get(False))
-        for key, arms in sorted(schedules.items())
-    ]
-
-
-def _study_keys(task: TaskAnalysis) -> set[str]:
-    """The config keys that the study names for the detach itself."""
-    rule, arms = task.task.detach, task.study.arms
-    return {rule.ratio_key, rule.total_steps_key, arms.key if arms else "", *(key for key, _ in rule.frozen_when)}
-
-
-def _numbers(tree: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every scheduled number of a config with its key, those of inner tables joined by dots."""
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _numbers(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(tree, list | tuple):
-        for value in tree:
-            yield from _numbers(value, path)
-    elif isinstance(tree, int | float) and not isinstance(tree, bool) and any(w in path.lower() for w in SCHEDULES):
-        yield path, float(tree)
 
 
 def _capitalised(text: str) -> str:

@@ -91,7 +91,6 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
     counted = {u.run_id for u in comparison.runs}
     doubted = sum(t.signal == "disagrees" for t in treated if t.run_id in counted)
     unknown = sum(t.arm == UNKNOWN for t in treated)
-    running = sum(t.state == "running" for t in treated if t.run_id in counted)
     not_finite = sum(u.not_finite for u in comparison.runs)
     not_positive = sum(u.not_positive for u in comparison.runs)
     notes = {
@@ -99,7 +98,6 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
         **dict.fromkeys((*comparison.caveats, *_left_out(comparison)), True),
         f"the logged signal disagrees with the detach step in {doubted} runs": doubted,
         f"{plural(unknown, 'run')} of unknown arm {'is' if unknown == 1 else 'are'} not compared": unknown,
-        f"{running} runs are still running": running,
         f"{not_finite} rows that are not finite are left out": not_finite,
         f"{not_positive} rows at or below 0 have no logarithm and are left out": not_positive,
     }

@@ -10,18 +10,24 @@ import polars as pl
 from lib.effects.chart_data import jump_fit_table, pair_difference_table, per_run_table, placebo_table, with_gaps
 from lib.effects.compare.across_tasks import Across, Part, across_tasks
 from lib.effects.compare.comparison import Comparison
-from lib.effects.compare.designs import compare, compare_jumps, task_data
+from lib.effects.compare.confounders import Settings
+from lib.effects.compare.designs import compare, compare_jumps
+from lib.effects.compare.task_data import task_data
 from lib.effects.compare.units import Windows
 from lib.effects.effects_table import across_row, effects_frame, task_rows
 from lib.effects.power import power_hints
-from lib.effects.verdicts import EXPLORATORY, judge
+from lib.effects.verdicts import exploratory, judge
 from lib.runs import History, Manifest, Treatment, of_task, treatments
 from lib.study import Evidence, Study, Task
 
 
 @dataclass(frozen=True)
 class TaskRuns:
-    """The runs of a task that are analysed: their history, treatments and configs, and the ids of those set aside."""
+    """The runs of a task that are analysed.
+
+    `configs` are by run id: what arms differ in, reruns and replicates are told from them. `set_aside` are the ids of runs
+    that are not in `treated` because they were set aside by hand.
+    """
 
     history: History
     treated: Sequence[Treatment]
@@ -33,6 +39,7 @@ class TaskRuns:
 class TaskAnalysis:
     """One task's comparisons and what charts draw of them; no raw rows.
 
+    `treated` are the runs that are counted, `settings` what their configs say, `set_aside` the ids of runs set aside by hand.
     `comparisons` are in the order of the study's metrics and the task's arms.
     The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim).
     """
@@ -40,7 +47,7 @@ class TaskAnalysis:
     study: Study
     task: Task
     treated: tuple[Treatment, ...]
-    configs: Mapping[str, Mapping[str, Any]]
+    settings: Settings
     set_aside: tuple[str, ...]
     window: Windows
     comparisons: tuple[Comparison, ...]
@@ -82,15 +89,17 @@ def analyse(
 
     Parameters
     ----------
-    left_out : ids of runs set aside.
+    left_out : ids of runs set aside by hand, which makes the analysis exploratory; those that the study declares are not.
     evidence : the windows to look at; where they are not the study's own, no claim gets a verdict.
     """
-    treated = treatments(study, manifest, left_out)
+    declared = dict(study.evidence.leave_out)
+    by_hand = [run_id for run_id in left_out if run_id not in declared]
+    treated = treatments(study, manifest, by_hand)
     tasks = {}
     for task in study.tasks:
         runs = manifest.of_task(task.key)
         configs = {run.id: run.config for run in runs}
-        set_aside = [run_id for run_id in left_out if run_id in configs]
+        set_aside = [run_id for run_id in by_hand if run_id in configs]
         tasks[task.key] = TaskRuns(manifest.history(runs), of_task(treated, task.key), configs, set_aside)
     return analyse_runs(study, tasks, evidence)
 
@@ -98,17 +107,18 @@ def analyse(
 def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence | None = None) -> StudyAnalysis:
     """The same for runs at hand, by the ids of their tasks."""
     windows = evidence or study.evidence
+    by_hand = sorted({run_id for runs in tasks.values() for run_id in runs.set_aside})
     analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)
     across = across_tasks(study, [Part(a.task.key, c) for a in analyses for c in a.comparisons])
     rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
     rows += map(across_row, across)
-    effects = effects_frame(judge(rows, EXPLORATORY if windows != study.evidence else ""))
+    effects = effects_frame(judge(rows, exploratory(windows != study.evidence, by_hand)))
     return StudyAnalysis(study, analyses, across, effects)
 
 
 def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskAnalysis:
     """Read a task's history and make its comparisons; the rows are let go with the return."""
-    data = task_data(study, task, runs.history, runs.treated, evidence)
+    data = task_data(study, task, runs.history, runs.treated, runs.configs, evidence)
     comparisons = [compare(data, metric, arm) for metric in study.metrics for arm in data.arms]
     jumps = compare_jumps(data, comparisons)
     with_gap, gaps = with_gaps(data)
@@ -117,7 +127,7 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         study,
         task,
         data.treated,
-        runs.configs,
+        data.settings,
         tuple(runs.set_aside),
         data.window,
         tuple(comparisons),

@@ -1,15 +1,22 @@
 """The verdict of each row of effects.csv."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.multiple_testing import family_text, holm_by_family
+from lib.formatting import listing
 
 EXPLORATORY = "exploratory: window changed after looking"
 SEE_EQUIVALENCE = "guardrail: see equivalence"
 SUPPORTED, CONTRADICTED, NOT_SHOWN, CANNOT_SAY = "supported", "contradicted", "not shown", "cannot say"
 JUMP_SHOWN = "jump shown"
+
+
+def exploratory(other_windows: bool, set_aside: Sequence[str]) -> str:
+    """What was changed after looking, as the reason for which no claim gets a verdict; empty where nothing was."""
+    runs = f"exploratory: run{'s' if len(set_aside) > 1 else ''} {listing(set_aside)} set aside by hand"
+    return "; ".join([*([EXPLORATORY] if other_windows else []), *([runs] if set_aside else [])])
 
 
 def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from lib.runs.duplicates import (
     WHOLE,
     common_end,
     counted,
+    is_telling,
     mark_duplicates,
     marked_task,
     marked_treatments,
     replicates,
-    tells_apart,
     uncounted,
 )
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lib.study import as_number
+from lib.study import as_number, flat_config
 
 Setting = float | bool | str | None
 
@@ -45,23 +45,23 @@ def settings(config: Mapping[str, Any]) -> dict[str, Setting]:
     """
     return {
         key: value
-        for key, value in _values(config)
+        for table_key, tree in flat_config(config).items()
+        for key, value in _values(tree, table_key)
         if not _tells_runs_apart(key) and not (isinstance(value, str) and _PATH.match(value))
     }
 
 
-def _values(tree: Any, path: str = "") -> Iterator[tuple[str, Setting]]:
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _values(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(tree, list | tuple):
-        for i, value in enumerate(tree):
-            yield from _values(value, f"{path}.{i}")
+def _values(tree: object, key: str) -> Iterator[tuple[str, Setting]]:
+    """A value by its key, those of a list one by one."""
+    if isinstance(tree, list | tuple | dict):
+        inner = tree if isinstance(tree, dict) else dict(enumerate(tree))
+        for name, value in inner.items():
+            yield from _values(value, f"{key}.{name}")
     elif tree is None or isinstance(tree, bool):
-        yield path, tree
+        yield key, tree
     else:
-        number = as_number(tree)
-        yield path, str(tree) if number is None else number
+        number, text = as_number(tree), str(tree)
+        yield key, {"true": True, "false": False}.get(text.lower(), text) if number is None else number
 
 
 def _tells_runs_apart(key: str) -> bool:

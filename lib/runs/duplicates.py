@@ -15,7 +15,7 @@ from lib.study import Study, Task, config_value
 
 #: A run that ends before this share of the common end ended early.
 WHOLE = 0.95
-#: So many rows of so many distinct values are the same in two runs only if one is a copy of the other.
+#: So many rows of so many distinct values are the same in two runs only where those were one run.
 ROWS, VALUES = 5, 3
 #: The state of a run that goes on; every other state is an end.
 RUNNING = "running"
@@ -24,8 +24,8 @@ RUNNING = "running"
 Series = Callable[[str, str], tuple[np.ndarray, ...]]
 
 
-def tells_apart(values: np.ndarray) -> bool:
-    """Whether values of two runs that are all the same say that the runs are: at least 5 of at least 3 distinct ones."""
+def is_telling(values: np.ndarray) -> bool:
+    """Whether rows that two runs have in common say that they are one run: at least 5 of at least 3 distinct values."""
     finite = values[np.isfinite(values)]
     return len(finite) >= ROWS and len(np.unique(finite)) >= VALUES
 
@@ -96,7 +96,7 @@ def _is_copy(run: str, other: str, keys: Sequence[str], series: Series) -> bool:
             values, other_values = values[here], other_values[there]
         if not np.array_equal(values, other_values, equal_nan=True):
             return False
-        enough = enough or tells_apart(values)
+        enough = enough or is_telling(values)
     return enough
 
 

@@ -74,8 +74,8 @@ def test_checklist_of_the_demo():
     at = visit("detach_effect", task="Cartpole Swingup")
     found = checks(at)
     assert list(found) == [
-        "Control arm", "Seeds", "Points per side", "Window declared", "Runs counted", "Runs set aside", "Runs to the end",
-        "Detach seen", "Rival schedules",
+        "Control arm", "Seeds", "Points per side", "Same settings", "Window declared", "Runs counted", "Runs set aside",
+        "Runs finished", "Runs to the end", "Detach seen", "Rival schedules", "Claims corrected",
     ]  # fmt: skip
     assert [name for name, said in found.items() if not said.startswith("pass: ")] == []
     assert found["Control arm"] == "pass: 6 runs were never detached, 6 of them fork pairs with a detached run."
@@ -88,8 +88,10 @@ def test_checklist_of_the_demo():
 def test_a_run_set_aside_is_on_the_checklist():
     at = visit("detach_effect", out="acro0001-s1-detached")
     assert checks(at)["Runs set aside"] == (
-        "caveat: 1 set aside by hand: acro0001-s1-detached. *Say why in the claim, or take them in again.*"
+        "fail: Exploratory: run acro0001-s1-detached set aside by hand. *Take them in again, or declare them with a reason in "
+        "[evidence] leave_out and test on new runs.*"
     )
+    assert set(verdicts(at)) == {"cannot say"}
     assert checks(at)["Control arm"] == "pass: 6 runs were never detached, 5 of them fork pairs with a detached run."
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from lib.curves import View
-from lib.effects.compare import designs, jumps
+from lib.effects.compare import designs, jumps, task_data
 from lib.report import render, write_report
 from lib.sources import fetch
 from lib.study import load_study
@@ -48,7 +48,7 @@ def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted
     manifest = fetch(study)
     comparisons = counted(designs.compare, lambda data, metric, arm: (data.task, metric, arm))
     alone = counted(jumps.jump, lambda metric, arm, runs, window: (metric, arm, tuple(r.run_id for r in runs)))
-    histories = counted(designs.task_data, lambda study, task, *_: task)
+    histories = counted(task_data.task_data, lambda study, task, *_: task)
     written = write_report(study, manifest, tmp_path, View(), ("html", "csv"))
     assert {"report.html", "effects.csv", "effects_detail.csv", "claims.md"} <= {path.name for path in written}
     for calls in (comparisons, alone, histories):

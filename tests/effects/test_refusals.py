@@ -143,8 +143,10 @@ def test_a_changed_window_gives_no_verdict_and_a_visible_mark():
 def test_a_short_run_is_left_out_and_listed():
     runs = _arms(4, 4)
     short = Run("7", 50, {"reward": [(s, 1.0 * s) for s in range(0, 60, 3)]})  # ends at 57 < 50 + 10
-    row = one_task([*runs, short]).row(0, named=True)
-    assert (row["n_arm"], row["verdict"]) == (4, "supported")
+    row, whole = (one_task(some).row(0, named=True) for some in ([*runs, short], runs))
+    assert [row[name] for name in ("n_arm", "change", "ci_low")] == [
+        whole[name] for name in ("n_arm", "change", "ci_low")
+    ]
     assert "left out: detached seed 7, ends before T + 0.1 S (last row at 57)" in row["reasons"]
     detail = effects_detail(analysed([*runs, short]))
     out = detail.filter(kind="excluded").row(0, named=True)
@@ -152,8 +154,11 @@ def test_a_short_run_is_left_out_and_listed():
 
 
 def test_a_run_that_ends_exactly_at_the_reach_counts():
-    just = Run("7", 50, {"reward": [(s, 1.0 * s) for s in range(0, 61, 3)]})
-    assert one_task([*_arms(4, 4), just]).row(0, named=True)["n_arm"] == 5
+    late = task(100, "walk")
+    arms = [replace(run, detach_step=87 if run.detach_step else None) for run in _arms(4, 4, every=1)]
+    ends = {last: Run("7", 87, {"reward": [(s, 1.0 * s) for s in range(last + 1)]}) for last in (96, 97)}
+    n_arms = {last: one_task([*arms, run], study(late)).row(0, named=True)["n_arm"] for last, run in ends.items()}
+    assert n_arms == {96: 4, 97: 5}
 
 
 def test_rows_that_are_not_finite_are_left_out_and_counted():
@@ -190,7 +195,8 @@ def test_runs_that_all_give_the_same_number_allow_no_test():
 def test_the_onset_needs_rows_at_every_step_of_the_design():
     rule = DetachRule(ratio_key="r", randomised=Randomised(0.02, 0.7))
     randomised = study(Task(name="walk", total_steps=100, detach=rule))
-    row = one_task(_lines(4), randomised).row(0, named=True)
+    runs = [replace(run, detach_step=at) for run, at in zip(_lines(4), (20, 35, 50, 65), strict=True)]
+    row = one_task(runs, randomised).row(0, named=True)
     assert (row["design"], row["verdict"]) == ("onset", "cannot say")
     assert "another step of the design" in row["reasons"]
 
@@ -207,7 +213,7 @@ def test_holm_runs_over_every_claim_of_the_study(expect, verdict):
                 f"{i}",
                 at,
                 {
-                    k: [(s, float(i) if s <= 50 else v[i] if at else 10.0 * (i + 1)) for s in range(0, 101, 10)]
+                    k: [(s, i + s / 1e3 if s <= 50 else v[i] if at else 10.0 * (i + 1)) for s in range(0, 101, 10)]
                     for k, v in points.items()
                 },
             )

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from lib.effects import Check, checklist, claim, effects_detail
-from lib.effects.checklist import rivals
 from lib.effects.detail_table import DETAIL
+from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskRuns, analyse_runs
 from lib.study import DetachRule, Evidence, Metric, Signal, Task
 from tests.support.effects_kit import LOSS, REWARD, Run, analysed, history, steps_run, study, task, treatments
@@ -114,7 +114,7 @@ def test_the_gap_is_a_ratio_of_ratios():
     runs = []
     for i in range(3):
         for at, after in ((50, 3.0 + 0.1 * i), (None, 6.0)):
-            train = [(s, 1.0 + i) for s in range(0, 101, 5)]
+            train = [(s, (1.0 + i) * (1 + s / 1e3 if s <= 20 else 1.0)) for s in range(0, 101, 5)]
             val = [(s, (1.0 + i) * (2.0 if s <= 50 else after)) for s in range(0, 101, 10)]
             runs.append(Run(f"{i}", at, {"train/x": train, "val/x": val}))
     frame = _task(runs, _gap_study()).gap
@@ -274,7 +274,8 @@ def test_a_signal_that_disagrees_fails_its_check(signal):
         ({"noise_until": 45}, [("noise_until", (45.0,), True)]),
         ({"noise_until": 61}, []),
         ({"lr": {"warmup": [10, 55]}}, [("lr.warmup", (55.0,), True)]),
-        ({"batch_size": 50}, []),
+        ({"batch_size": 49}, []),
+        ({"batch_size": 50}, [("batch_size", (50.0,), True)]),
         ({"detach_step": 50}, []),
         ({"decay_steps": True, "steps": 100}, []),
     ],

@@ -26,6 +26,7 @@ def test_settings_are_flat_and_numbers_are_numbers():
         "env.id": "ALE/Pong-v5",
         "steps": 1000,
         "x": None,
+        "flag": True,
     }
     assert settings(config) == {
         "algo.lr": 0.001,
@@ -35,6 +36,7 @@ def test_settings_are_flat_and_numbers_are_numbers():
         "env.id": "ALE/Pong-v5",
         "steps": 1000.0,
         "x": None,
+        "flag": True,
     }
 
 

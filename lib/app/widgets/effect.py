@@ -34,7 +34,7 @@ def windows(study: Study) -> Evidence | None:
         after = st.number_input("After", 0.01, None, length, key=widget_keys.AFTER, bind="query-params", disabled=whole)
         label, lag = "Settling lag left out after the detach", float(declared.settle)
         settle = st.number_input(label, 0.0, None, lag, key=widget_keys.SETTLE, bind="query-params")
-    chosen = Evidence(before=before, after="rest" if whole else after, settle=settle)
+    chosen = replace(declared, before=before, after="rest" if whole else after, settle=settle)
     if chosen == declared:
         return None
     st.badge("exploratory: window changed after looking", icon=":material/search:", color="orange")

@@ -9,7 +9,7 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
 from lib.effects.compare.fork_pairs import Pair
-from lib.effects.compare.units import RunRows, Unit, Windows
+from lib.effects.compare.units import RunRows, Unit
 from lib.formatting import number, percent
 from lib.study import Metric
 
@@ -22,12 +22,22 @@ SMALL_BASE = 0.1  # of the metric's range: a percent change of less than this is
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A run that is not counted for a metric, and why."""
+    """A run that is not counted for a metric, and why; `ended_early` where it stopped before the others."""
 
     run_id: str
     seed: str
     arm: str
     reason: str
+    ended_early: bool = False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition that a comparison fails: what the checklist calls it, the reason, and whether a verdict needs it."""
+
+    check: str
+    reason: str
+    needed: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ class Comparison:
     d (with `control_values` beside them). `interval` is None where none may be shown; `p` is None where no test may be
     read. `refusal` says why there is no verdict, empty where there may be one. `end` is E, the last step that counts,
     `half_width` the h of jumps, both in environment steps. `span` is the scale of the estimate: the distance of the
-    5 and 95% quantiles of the rows of its runs up to E, 1 for a log metric.
+    5 and 95% quantiles of the rows of its runs up to E, 1 for a log metric. `gates` are the conditions that it
+    fails: those that are needed take its p and its verdict, never its estimate and interval.
     """
 
     metric: Metric
@@ -62,6 +73,7 @@ class Comparison:
     p_floor: float | None = None
     refusal: str = ""
     caveats: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
 
     @property
     def runs(self) -> tuple[Unit, ...]:
@@ -109,23 +121,9 @@ def change(metric: Metric, value: float) -> float | None:
     return math.expm1(value) if metric.scale == "log" else value
 
 
-def too_short(runs: Sequence[RunRows], window: Windows) -> tuple[list[RunRows], list[Exclusion]]:
-    """The runs whose metric goes on for long enough beyond their detach, and those that end before."""
-    long, short = [], []
-    for run in runs:
-        if run.last < 0:
-            short.append(Exclusion(run.run_id, run.seed, run.arm, "logs no usable row"))
-        elif run.last < run.detach_step + window.reach:
-            reason = f"ends before T + 0.1 S (last row at {run.last:,})"
-            short.append(Exclusion(run.run_id, run.seed, run.arm, reason))
-        else:
-            long.append(run)
-    return long, short
-
-
 def end_of(runs: Sequence[RunRows]) -> float:
-    """E, the smallest last step among the runs; NaN where there is none."""
-    return min((run.last for run in runs), default=math.nan)
+    """E, the smallest end among the runs; NaN where there is none."""
+    return min((run.end for run in runs), default=math.nan)
 
 
 def span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:

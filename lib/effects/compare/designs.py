@@ -1,113 +1,84 @@
 """One metric of one arm, compared by the design its data allow: fork pairs, arms, a randomised onset or the jump."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import median_low
 
 import numpy as np
 
 from lib.effects.compare import comparison as result
 from lib.effects.compare import estimators
-from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion
-from lib.effects.compare.fork_pairs import Pair, fork_pairs
+from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion, Gate
+from lib.effects.compare.fork_pairs import Pair
+from lib.effects.compare.gates import STEPS_DRAWN, gates_of_ends, gates_of_settings, with_gates
 from lib.effects.compare.jumps import jump, onset
-from lib.effects.compare.units import WHOLE, Rows, RunRows, Unit, Windows, measure, run_rows, windows
-from lib.runs import History, Treatment, arms_of
-from lib.study import Evidence, Metric, Study, Task
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """A task's runs and raw rows, read once: what every comparison of the task is made from.
-
-    `rows` has steps and values by run and metric, `window` are the windows to look at and `pairs` the fork pairs of each
-    detached arm.
-    """
-
-    study: Study
-    task: Task
-    treated: tuple[Treatment, ...]
-    rows: Rows
-    window: Windows
-    pairs: Mapping[str, tuple[Pair, ...]]
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The detached arms."""
-        return detached_arms(self.treated)
-
-    def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
-        """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
-        runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
-        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
-
-    def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
-        """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
-        runs = [(t, steps.get(t.run_id, default)) for t in self.treated if t.is_control]
-        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
-
-    def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
-        """The rows behind a unit of a comparison."""
-        return run_rows(self.rows, metric, unit, unit.detach_step)
-
-
-def _order(run: RunRows) -> tuple[str, str]:
-    return run.seed, run.run_id
-
-
-def detached_arms(treated: Sequence[Treatment]) -> tuple[str, ...]:
-    """The arms of the runs that were detached."""
-    return arms_of([t for t in treated if t.detach_step is not None])
-
-
-def task_data(study: Study, task: Task, history: History, treated: Sequence[Treatment], evidence: Evidence) -> TaskData:
-    """Read what a task's comparisons need.
-
-    Parameters
-    ----------
-    history : raw rows; other runs' rows do no harm.
-    treated : the treatments of this task's runs.
-    evidence : the windows to look at.
-    """
-    keys = [metric.key for metric in study.metrics]
-    rows = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
-    pairs = {
-        arm: fork_pairs(rows, keys, [t for t in treated if t.arm == arm or t.is_control])
-        for arm in detached_arms(treated)
-    }
-    return TaskData(study, task, tuple(treated), rows, windows(task, evidence), pairs)
+from lib.effects.compare.task_data import TaskData
+from lib.effects.compare.units import RunRows, Unit, Windows, measure
+from lib.formatting import listing
+from lib.runs import WHOLE, replicates
+from lib.study import CONTROL, Metric
 
 
 def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
     """Compare one metric of one arm by its design: onset, fork pairs, difference in differences, or the jump."""
-    if data.task.detach.randomised:
-        return onset(data.task, metric, arm, data.arm_rows(metric, arm), data.window)
+    ends = data.compared_runs(metric, arm)
+    comparison = _by_design(data, metric, arm, ends.whole)
+    cut = _by_design(data, metric, arm, (*ends.whole, *ends.early)) if ends.early else None
+    others = [run for run in data.uncounted if run.arm in (arm, CONTROL)]
+    comparison = replace(
+        comparison,
+        excluded=(*others, *ends.excluded, *comparison.excluded),
+        caveats=(*comparison.caveats, *_replicate_notes(data, comparison)),
+    )
+    gates = [*gates_of_ends(comparison, cut, data.treated), *gates_of_settings(data.differences(comparison))]
+    if reason := data.not_drawn(arm):
+        gates.append(
+            Gate(STEPS_DRAWN, f"no onset test, for the detach steps do not look drawn: {reason}", needed=False)
+        )
+    return with_gates(comparison, gates)
+
+
+def _by_design(data: TaskData, metric: Metric, arm: str, runs: Sequence[RunRows]) -> Comparison:
+    """The comparison of these runs, up to where the first of them ends."""
+    detached = [run for run in runs if run.arm == arm]
+    if data.has_onset(arm):
+        return onset(data.task, metric, arm, detached, data.window)
     if not any(t.is_control for t in data.treated):
-        return jump(metric, arm, data.arm_rows(metric, arm), data.window)
-    steps = sorted(t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None)
-    middle = steps[(len(steps) - 1) // 2]
-    pairs = data.pairs[arm]
-    runs, short = result.too_short(data.arm_rows(metric, arm), data.window)
-    counterparts = {p.control: p.detach_step for p in pairs}
-    controls, short_controls = result.too_short(data.control_rows(metric, counterparts, middle), data.window)
-    excluded = short + short_controls
-    long_enough = {run.run_id for run in (*runs, *controls)}
-    whole = [p for p in pairs if p.detached in long_enough and p.control in long_enough]
-    if len(whole) >= FORK_PAIRS:
-        return _fork(metric, arm, [*runs, *controls], whole, data.window, excluded)
-    comparison = _did(metric, arm, runs, controls, data.window, excluded)
-    if steps[0] != steps[-1] and comparison.design == "did":
+        return jump(metric, arm, detached, data.window)
+    ids = {run.run_id for run in runs}
+    pairs = [p for p in data.pairs[arm] if p.detached in ids and p.control in ids]
+    if len(pairs) >= FORK_PAIRS:
+        return _fork(metric, arm, runs, pairs, data.window)
+    controls = [run for run in runs if run.arm != arm]
+    comparison = _did(metric, arm, detached, controls, data.window)
+    steps = sorted({t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None})
+    if len(steps) > 1 and comparison.design == "did":
+        middle = median_low(t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None)
         note = f"the runs' detach steps differ: controls without a pair are cut at {middle:,}"
         return replace(comparison, caveats=(*comparison.caveats, note))
     return comparison
 
 
+def _replicate_notes(data: TaskData, comparison: Comparison) -> Iterator[str]:
+    """The runs of one seed that count as runs of their own, by arm and seed."""
+    ids = {unit.run_id for unit in comparison.runs}
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for t in replicates([t for t in data.treated if t.run_id in ids]):
+        seeds.setdefault((t.arm, t.seed), []).append(t.run_id)
+    for (arm, seed), run_ids in seeds.items():
+        yield f"{arm} seed {seed} counts {len(run_ids)} times (runs {listing(run_ids)})"
+
+
 def compare_jumps(data: TaskData, comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Each comparison's detached runs alone, by their jumps; a comparison that is one already is not made again."""
-    jumps = [
-        c if c.design == "jump" else jump(c.metric, c.arm, data.arm_rows(c.metric, c.arm), data.window)
-        for c in comparisons
-    ]
+    jumps = [c if c.design == "jump" else jump(c.metric, c.arm, _detached(data, c), data.window) for c in comparisons]
     return [c for c in jumps if c.values]
+
+
+def _detached(data: TaskData, comparison: Comparison) -> list[RunRows]:
+    """The detached runs that a comparison could count."""
+    ends = data.compared_runs(comparison.metric, comparison.arm)
+    return [run for run in ends.whole if run.arm == comparison.arm]
 
 
 def _measured(
@@ -123,9 +94,7 @@ def _measured(
     return kept, out
 
 
-def _fork(
-    metric: Metric, arm: str, runs: list[RunRows], pairs: list[Pair], window: Windows, excluded: list[Exclusion]
-) -> Comparison:
+def _fork(metric: Metric, arm: str, runs: Sequence[RunRows], pairs: list[Pair], window: Windows) -> Comparison:
     by_id = {run.run_id: run for run in runs}
     in_pairs = [by_id[run_id] for p in pairs for run_id in (p.detached, p.control)]
     end = result.end_of(in_pairs)
@@ -146,7 +115,7 @@ def _fork(
         tuple(controls),
         tuple(pairs),
         unpaired,
-        tuple(excluded + empty),
+        tuple(empty),
         end,
         values=tuple(t.after - c.after for t, c in zip(treated, controls, strict=True)),
         p_floor=estimators.label_floor([(len(pairs), 0)]) if pairs else None,
@@ -156,9 +125,7 @@ def _fork(
     return result.over_runs(comparison, "pairs")
 
 
-def _did(
-    metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows], window: Windows, excluded: list[Exclusion]
-) -> Comparison:
+def _did(metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows], window: Windows) -> Comparison:
     end = result.end_of([*runs, *controls])
     units, empty = _measured(runs, window, end, need_before=True)
     control_units, empty_controls = _measured(controls, window, end, need_before=True)
@@ -171,7 +138,7 @@ def _did(
         _did_method(len(d_t), len(d_c)),
         tuple(units),
         tuple(control_units),
-        excluded=tuple(excluded + empty + empty_controls),
+        excluded=(*empty, *empty_controls),
         end=end,
         values=tuple(d_t),
         control_values=tuple(d_c),

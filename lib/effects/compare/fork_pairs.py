@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import product
 
 import numpy as np
 
 from lib.effects.compare.units import Rows
-from lib.runs import Treatment
+from lib.runs import Treatment, is_telling
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class Pair:
 
 
 def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) -> tuple[Pair, ...]:
-    """Runs of two arms whose metrics are equal at every step strictly below the detach.
+    """Runs of two arms that are one run up to the detach.
+
+    Their metrics are equal at every step strictly below it, and either W&B says that one is a fork of the other, or both
+    forks of one run at the same step, or enough rows are equal to say it.
 
     Parameters
     ----------
@@ -37,36 +41,48 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
 
     Returns
     -------
-    At most one pair per detached run and per control: of several controls that match, the one of the same seed, else the
-    first by seed. Runs that logged nothing below the detach pair with none.
+    At most one pair per detached run and per control: of several controls that match, the one of the same seed, then
+    that of the same lineage, else the first by seed.
     """
     runs = sorted(treated, key=lambda t: (t.seed, t.run_id))
-    free = {t.run_id: t for t in runs if t.is_control}
     fingerprint = cache(partial(_fingerprint, rows, keys))
-    alike = {}
-    for run in (t for t in runs if t.detach_step is not None):
-        history = fingerprint(run.run_id, run.detach_step or 0)
-        alike[run.run_id] = [c for c in free if history and history == fingerprint(c, run.detach_step or 0)]
-    pairs: dict[str, Pair] = {}
-    for by_seed in (True, False):  # pairs of one seed first, so that no other run takes their control
-        for run in (t for t in runs if t.run_id in alike and t.run_id not in pairs):
-            controls = [c for c in alike[run.run_id] if c in free and (free[c].seed == run.seed or not by_seed)]
-            if controls:
-                pairs[run.run_id] = Pair(run.run_id, controls[0], run.detach_step or 0, run.seed)
-                del free[controls[0]]
-    return tuple(sorted(pairs.values(), key=lambda p: (p.seed, p.detached)))
+    candidates = []
+    for run, control in product((t for t in runs if t.detach_step is not None), (t for t in runs if t.is_control)):
+        step = run.detach_step or 0
+        history, kin = fingerprint(run.run_id, step), are_kin(run, control)
+        if (kin or history.is_telling) and history == fingerprint(control.run_id, step):
+            candidates.append((run.seed != control.seed, not kin, Pair(run.run_id, control.run_id, step, run.seed)))
+    pairs: list[Pair] = []
+    for _, _, pair in sorted(candidates, key=lambda candidate: candidate[:2]):  # stable: then by seed
+        if all(pair.detached != other.detached and pair.control != other.control for other in pairs):
+            pairs.append(pair)
+    return tuple(sorted(pairs, key=lambda p: (p.seed, p.detached)))
 
 
-def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> str:
-    """A digest of every row of the metrics strictly below a step; empty where there is none."""
-    digest, count = hashlib.blake2b(digest_size=16), 0
+def are_kin(run: Treatment, other: Treatment) -> bool:
+    """Whether W&B says that a run is a fork of another, or that both are forks of one run at the same step."""
+    points = (run.branch_point, other.branch_point)
+    is_parent = any(point and point.run_id == t.run_id for point, t in zip(points, (other, run), strict=True))
+    return is_parent or (points[0] is not None and points[0] == points[1])
+
+
+@dataclass(frozen=True)
+class _History:
+    """A digest of every row of some metrics below a step, and whether two runs with the same must be one."""
+
+    digest: str
+    is_telling: bool
+
+
+def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> _History:
+    digest, telling = hashlib.blake2b(digest_size=16), False
     for key in sorted(keys):
         steps, values = rows[run_id, key]
         early = steps < before
         plain = np.where(np.isnan(values[early]), np.nan, values[early]) + 0.0  # one NaN, and no -0.0
-        count += len(plain)
+        telling = telling or is_telling(plain)
         if len(plain):
             digest.update(f"{key}\0{len(plain)}\0".encode())
             digest.update(steps[early].tobytes())
             digest.update(plain.tobytes())
-    return digest.hexdigest() if count else ""
+    return _History(digest.hexdigest(), telling)

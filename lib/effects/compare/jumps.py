@@ -1,6 +1,7 @@
 """Designs without a control arm: the local jump at the detach, and the test of a randomised detach step."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
 
@@ -8,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.effects.compare import estimators
-from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, span, too_short
+from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, span
 from lib.effects.compare.units import RunRows, Windows, measure
+from lib.formatting import listing, plural
 from lib.study import Metric, Task
 
 SIDE_POINTS = 5  # rows per side that each run's jump needs
 HALF_WIDTH, NARROW = 0.1, 0.05  # h as a fraction of the total steps
+SPREAD = 0.2  # of the total steps: drawn detach steps lie farther apart than that
 MANY = 4  # runs from which h is the narrow one: a curve that bends at the detach passes for a jump
 
 
@@ -26,11 +29,11 @@ def half_width(total: int, n: int) -> float:
     return (NARROW if n >= MANY else HALF_WIDTH) * total
 
 
-def jump(metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comparison:
+def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows) -> Comparison:
     """The mean over runs of the local jump at their detach, by t."""
-    runs, excluded = too_short(runs, window)
     if not runs:
-        return _nothing(metric, arm, excluded, window)
+        return _nothing(metric, arm, window)
+    excluded: list[Exclusion] = []
     end, half = end_of(runs), half_width(window.total, len(runs))
     sizes = [jump_of(run, run.detach_step, half) for run in runs]
     fewest = [min(rows) for _, rows in sizes]
@@ -56,9 +59,8 @@ def jump(metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comp
     return over_runs(comparison, "runs")
 
 
-def _nothing(metric: Metric, arm: str, excluded: list[Exclusion], window: Windows) -> Comparison:
-    half = half_width(window.total, 0)
-    return Comparison(metric, arm, "", "none", "", excluded=tuple(excluded), half_width=half, refusal="no run counts")
+def _nothing(metric: Metric, arm: str, window: Windows) -> Comparison:
+    return Comparison(metric, arm, "", "none", "", half_width=half_width(window.total, 0), refusal="no run counts")
 
 
 def _sparse(fewest: int, half: float) -> str:
@@ -73,14 +75,14 @@ def jump_of(run: RunRows, step: float, half: float) -> tuple[float, tuple[int, i
     return size, (int(counts[0, 0]), int(counts[0, 1]))
 
 
-def onset(task: Task, metric: Metric, arm: str, runs: list[RunRows], window: Windows) -> Comparison:
+def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows) -> Comparison:
     """The mean jump at randomised detach steps, against the same at steps redrawn from the design.
 
     p is the permutation's, exact for any curves; the interval is the t one of the runs' jumps. A verdict needs both.
     """
-    runs, excluded = too_short(runs, window)
     if not runs:
-        return replace(_nothing(metric, arm, excluded, window), p_floor=1 / (estimators.DRAWS + 1))
+        return replace(_nothing(metric, arm, window), p_floor=1 / (estimators.DRAWS + 1))
+    excluded: list[Exclusion] = []
     end, half = end_of(runs), half_width(window.total, len(runs))
     kept, values, redrawn = [], [], []
     for run, steps in zip(runs, redrawn_steps(task, len(runs)).T, strict=True):
@@ -113,6 +115,25 @@ def onset(task: Task, metric: Metric, arm: str, runs: list[RunRows], window: Win
     if comparison.refusal:
         return comparison
     return replace(comparison, p=estimators.onset_p(comparison.estimate, np.mean(redrawn, axis=0)))
+
+
+def not_drawn(task: Task, steps: Sequence[int]) -> str:
+    """Why a task's detach steps cannot be draws from its uniform design; empty where they can.
+
+    Drawn steps lie inside the design, most of them differ, and they spread: all at one step of a schedule, say, would let
+    any change of the curves there pass for their effect.
+    """
+    design = task.detach.randomised
+    low, high = (bound * task.total_steps for bound in ((design.low, design.high) if design else (0, 1)))
+    outside = [step for step in steps if not low - 1 <= step <= high + 1]  # a drawn step may have been rounded
+    if outside:
+        return f"{listing(f'{step:,}' for step in sorted(set(outside)))} lies outside the design's {low:,.0f} to {high:,.0f}"
+    if 2 * len(set(steps)) < len(steps):
+        return f"{len(steps)} runs have only {plural(len(set(steps)), 'detach step')}"
+    spread = max(steps) - min(steps)
+    if spread <= SPREAD * task.total_steps:
+        return f"the detach steps are only {spread:,} steps apart"
+    return ""
 
 
 def redrawn_steps(task: Task, runs: int) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
 REACH = 0.1
-#: A comparison that ends before this fraction of the total steps carries a caveat.
-WHOLE = 0.95
+#: A metric whose last row lies more than so many of its own spacings before its run's end is short.
+SPACINGS = 2
 
 Rows = Mapping[tuple[str, str], tuple[np.ndarray, ...]]  # by run and metric: steps and values
 
@@ -57,13 +57,16 @@ class RunRows:
     """One run's usable rows of a metric, sorted by step, beside its detach step T (a control's is its counterpart's).
 
     `raw` are the values as logged; of a log metric (`log`) only those above 0. `not_finite` and `not_positive` count the
-    rows left out.
+    rows left out. `end` is where the run ends for this metric: at its last row of any kind, or, where the metric is short,
+    at the metric's own last row.
     """
 
     run_id: str
     seed: str
     arm: str
+    state: str
     detach_step: int
+    end: int
     steps: NDArray[np.int64]
     raw: NDArray[np.float64]
     log: bool = False
@@ -87,7 +90,7 @@ class RunRows:
         return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
 
 
-def run_rows(rows: Rows, metric: Metric, run: "Treatment | Unit", detach_step: int) -> RunRows:
+def run_rows(rows: Rows, metric: Metric, run: Treatment, detach_step: int) -> RunRows:
     """A run's usable rows of a metric; empty where it logged none."""
     steps, values = rows[run.run_id, metric.key]
     log = metric.scale == "log"
@@ -96,7 +99,19 @@ def run_rows(rows: Rows, metric: Metric, run: "Treatment | Unit", detach_step: i
     lost = int((~finite).sum()), int((finite & ~usable).sum())
     if any(lost):
         steps, values = steps[usable], values[usable]
-    return RunRows(run.run_id, run.seed, run.arm, detach_step, steps, values, log, *lost)
+    end = metric_end(steps, run.last_step)
+    return RunRows(run.run_id, run.seed, run.arm, run.state, detach_step, end, steps, values, log, *lost)
+
+
+def metric_end(steps: NDArray[np.int64], run_end: int | None) -> int:
+    """The step at which a run ends for a metric that has usable rows at these steps; -1 where it has none."""
+    if not len(steps):
+        return -1
+    last = int(steps[-1])
+    if run_end is None or last >= run_end:
+        return last
+    spacing = float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
+    return last if last < run_end - SPACINGS * spacing else run_end
 
 
 @dataclass(frozen=True)

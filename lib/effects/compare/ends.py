@@ -1,0 +1,41 @@
+"""Which runs of a comparison go on for long enough, and which ended early or are still running."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lib.effects.compare.comparison import Exclusion
+from lib.effects.compare.units import RunRows, Windows
+from lib.runs import RUNNING, WHOLE, common_end
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The runs of a comparison by their ends.
+
+    `whole` are compared; `early` ended before them but could be compared up to their own end; `excluded` says why a run is
+    not compared, also of those that ended early.
+    """
+
+    whole: tuple[RunRows, ...]
+    early: tuple[RunRows, ...]
+    excluded: tuple[Exclusion, ...]
+
+
+def by_ends(runs: Sequence[RunRows], window: Windows) -> Ends:
+    """Sort the runs of both arms: those that end before 0.95 of their common end, or too soon after the detach, are out."""
+    logged = [run for run in runs if run.last >= 0]
+    whole = WHOLE * common_end([(run.end, run.state) for run in logged], window.total)
+    excluded = [Exclusion(run.run_id, run.seed, run.arm, "logs no usable row") for run in runs if run.last < 0]
+    kept, early = [], []
+    for run in logged:
+        is_short, is_running = run.end < whole, run.state == RUNNING
+        reaches = run.end >= run.detach_step + window.reach
+        if not is_short and reaches:
+            kept.append(run)
+            continue
+        if is_short and reaches and not is_running:
+            early.append(run)
+        reason = "still running" if is_short and is_running else "ended early" if reaches else "ends before T + 0.1 S"
+        text = f"{reason} (last row at {run.last:,})"
+        excluded.append(Exclusion(run.run_id, run.seed, run.arm, text, is_short and not is_running))
+    return Ends(tuple(kept), tuple(early), tuple(excluded))

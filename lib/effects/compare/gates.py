@@ -1,0 +1,55 @@
+"""The conditions of a verdict that a comparison may fail, whatever its p."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from lib.effects.compare.comparison import Comparison, Gate
+from lib.effects.compare.confounders import Difference
+from lib.formatting import plural
+from lib.runs import RUNNING, Treatment
+from lib.study import CONTROL
+
+#: What the checklist calls the conditions.
+STEPS_DRAWN, SAME_SETTINGS = "Detach steps drawn", "Same settings"
+RUNS_FINISHED, RUNS_TO_THE_END = "Runs finished", "Runs to the end"
+
+
+def with_gates(comparison: Comparison, gates: Iterable[Gate]) -> Comparison:
+    """The comparison with the conditions that it fails; one that a verdict needs takes its p."""
+    gates = tuple(gates)
+    caveats = (*(gate.reason for gate in gates if not gate.needed), *comparison.caveats)
+    reasons = [gate.reason for gate in gates if gate.needed]
+    comparison = replace(comparison, caveats=caveats, gates=gates)
+    if not reasons:
+        return comparison
+    return replace(comparison, p=None, refusal="; ".join(filter(None, (comparison.refusal, *reasons))))
+
+
+def gates_of_ends(comparison: Comparison, cut: Comparison | None, treated: Sequence[Treatment]) -> Iterator[Gate]:
+    """What running runs and runs that ended early forbid.
+
+    Parameters
+    ----------
+    cut : the comparison with the runs that ended early, up to where the first of them ends; None where none did.
+    treated : the treatments of the task's runs, for their states.
+    """
+    ids = {unit.run_id for unit in comparison.runs}
+    running = sum(t.run_id in ids and t.state == RUNNING for t in treated)
+    if running:
+        yield Gate(RUNS_FINISHED, f"{plural(running, 'run')} {'is' if running == 1 else 'are'} still running")
+    early = [run.arm == CONTROL for run in comparison.excluded if run.ended_early]
+    controls, detached = sum(early), len(early) - sum(early)
+    if controls != detached and comparison.design in ("fork", "did"):
+        counts = f"{detached} detached, {controls} control"
+        reason = f"runs ended early in unequal numbers ({counts}): what stops a run may be what was done to it"
+        yield Gate(RUNS_TO_THE_END, reason)
+    if cut and not math.isnan(cut.estimate) and cut.estimate * comparison.estimate < 0:
+        reason = f"cut at step {cut.end:,.0f}, with the runs that ended early, the change has the other sign"
+        yield Gate(RUNS_TO_THE_END, reason)
+
+
+def gates_of_settings(differences: Iterable[Difference]) -> Iterator[Gate]:
+    """What settings that differ between the arms forbid: a number or a boolean takes the verdict, a text does not."""
+    for difference in differences:
+        yield Gate(SAME_SETTINGS, difference.text, needed=not difference.is_text)

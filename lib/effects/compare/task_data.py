@@ -1,0 +1,116 @@
+"""A task's runs and raw rows, read once: what every comparison of the task is made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any
+
+from lib.effects.compare.comparison import Comparison, Exclusion
+from lib.effects.compare.confounders import Difference, Settings, differences, treatment_keys
+from lib.effects.compare.ends import Ends, by_ends
+from lib.effects.compare.fork_pairs import Pair, fork_pairs
+from lib.effects.compare.jumps import not_drawn
+from lib.effects.compare.units import Rows, RunRows, Unit, Windows, run_rows, windows
+from lib.runs import History, Treatment, arms_of, counted, mark_duplicates, settings, uncounted
+from lib.study import Evidence, Metric, Study, Task
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task's counted runs and their raw rows, read once: what every comparison of the task is made from.
+
+    `uncounted` are the other runs: copies, superseded and left out by declaration. `rows` has steps and values by run and
+    metric, `settings` what each run's config says, `window` are the windows to look at and `pairs` the fork pairs of each
+    detached arm.
+    """
+
+    study: Study
+    task: Task
+    treated: tuple[Treatment, ...]
+    uncounted: tuple[Exclusion, ...]
+    rows: Rows
+    settings: Settings
+    window: Windows
+    pairs: Mapping[str, tuple[Pair, ...]]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The detached arms."""
+        return detached_arms(self.treated)
+
+    def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
+        """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
+        runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
+        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
+
+    def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
+        """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
+        runs = [(t, steps.get(t.run_id, default)) for t in self.treated if t.is_control]
+        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
+
+    def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
+        """The rows behind a unit of a comparison."""
+        run = next(t for t in self.treated if t.run_id == unit.run_id)
+        return run_rows(self.rows, metric, run, unit.detach_step)
+
+    def compared_runs(self, metric: Metric, arm: str) -> Ends:
+        """The runs of an arm and of its controls, each control beside its pair's detach step or the arm's middle one."""
+        steps = sorted(t.detach_step for t in self.treated if t.arm == arm and t.detach_step is not None)
+        counterparts = {p.control: p.detach_step for p in self.pairs[arm]}
+        controls = [] if self.has_onset(arm) else self.control_rows(metric, counterparts, median_low(steps))
+        return by_ends([*self.arm_rows(metric, arm), *controls], self.window)
+
+    def differences(self, comparison: Comparison) -> list[Difference]:
+        """What the arms of a comparison differ in besides the treatment."""
+        arms = [{unit.run_id for unit in units} for units in (comparison.units, comparison.controls)]
+        runs = [t for t in self.treated if t.run_id in arms[0] | arms[1]]
+        ignore = treatment_keys(self.study, self.task, self.settings, runs)
+        return differences(self.settings, arms[0], arms[1], ignore)
+
+    def not_drawn(self, arm: str) -> str:
+        """Why the detach steps of an arm are no random draws, where the study says so; empty where they can be."""
+        steps = [t.detach_step for t in self.treated if t.arm == arm and t.detach_step is not None]
+        return not_drawn(self.task, steps) if self.task.detach.randomised else ""
+
+    def has_onset(self, arm: str) -> bool:
+        """Whether an arm's detach steps were drawn at random."""
+        return self.task.detach.randomised is not None and not self.not_drawn(arm)
+
+
+def _order(run: RunRows) -> tuple[str, str]:
+    return run.seed, run.run_id
+
+
+def detached_arms(treated: Sequence[Treatment]) -> tuple[str, ...]:
+    """The arms of the runs that were detached."""
+    return arms_of([t for t in treated if t.detach_step is not None])
+
+
+def task_data(
+    study: Study,
+    task: Task,
+    history: History,
+    treated: Sequence[Treatment],
+    configs: Mapping[str, Mapping[str, Any]],
+    evidence: Evidence,
+) -> TaskData:
+    """Read what a task's comparisons need.
+
+    Parameters
+    ----------
+    history : raw rows; other runs' rows do no harm.
+    treated : the treatments of this task's runs.
+    configs : of the runs, by id; a run without one has no settings.
+    evidence : the windows to look at.
+    """
+    keys = [metric.key for metric in study.metrics]
+    rows = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
+    few_first = sorted(keys, key=lambda key: sum(len(rows[t.run_id, key][0]) for t in treated))
+    marked = mark_duplicates(study, task, treated, configs, lambda *of: rows[of], few_first)
+    reasons, runs = uncounted(marked), counted(marked)
+    excluded = (Exclusion(t.run_id, t.seed, t.arm, reasons[t.run_id]) for t in marked if t.run_id in reasons)
+    of_runs = {t.run_id: settings(configs.get(t.run_id, {})) for t in runs}
+    pairs = {
+        arm: fork_pairs(rows, keys, [t for t in runs if t.arm == arm or t.is_control]) for arm in detached_arms(runs)
+    }
+    return TaskData(study, task, runs, tuple(excluded), rows, of_runs, windows(task, evidence), pairs)
