@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from lib.runs import Manifest
+from lib.runs import Manifest, missing_keys
 from lib.sources import Progress, Request, Unreachable, fetch
 from lib.study import InputError, Study, load_study
 
@@ -76,7 +76,7 @@ def _formats(text: str) -> tuple[str, ...]:
 
 def _fetch(study: Study, options: argparse.Namespace) -> int:
     manifest = fetch(study, _request(study, refresh=options.refresh))
-    _say_problems(manifest)
+    _say_problems(study, manifest)
     if options.json:
         print(manifest.to_json(), flush=True)
     else:
@@ -118,7 +118,7 @@ def _fetched_or_stored(study: Study) -> Manifest:
             raise
         _say(f"{error} Using what is stored, fetched at {found.fetched_at}.")
         manifest = found
-    _say_problems(manifest)
+    _say_problems(study, manifest)
     return manifest
 
 
@@ -132,9 +132,9 @@ def _request(study: Study, refresh: bool = False) -> Request:
     return Request(key=key, refresh=refresh, progress=_show)
 
 
-def _say_problems(manifest: Manifest) -> None:
-    for problem in manifest.problems:
-        _say(f"Warning: {problem.message}")
+def _say_problems(study: Study, manifest: Manifest) -> None:
+    for message in (*(problem.message for problem in manifest.problems), *missing_keys(study, manifest)):
+        _say(f"Warning: {message}")
 
 
 def _show(progress: Progress) -> None:

@@ -8,15 +8,13 @@ from lib.app.widgets.share import download
 from lib.app.widgets.tables import table
 from lib.report import methods
 from lib.report import table as as_csv
-from lib.runs import never_logged
+from lib.runs import fork_text
 
 current = page_frame.require_runs()
 study = current.study
 runs = cached_results.runs(current)
 links = {run.id: run.url for run in current.manifest.runs}
-
-for sentence in never_logged(study, current.manifest):
-    st.warning(sentence, icon=":material/warning:")
+forks = {run.id: fork_text(run).removeprefix("fork of ") for run in current.manifest.runs}
 
 with_warnings = runs.filter(pl.col("warnings") != "").height
 left_out = runs.filter(pl.col("run_id").is_in(current.view.left_out)).height
@@ -27,10 +25,11 @@ with st.container(horizontal=True):
     st.metric("Left out", left_out, border=True, height=card)
 
 shown = runs.with_columns(
-    pl.col("run_id").replace_strict(links, default="").alias("W&B"), pl.col("warnings").str.replace_all("; ", "\n")
+    pl.col("run_id").replace_strict(forks, default="").alias("fork of"),
+    pl.col("run_id").replace_strict(links, default="").alias("W&B"),
+    pl.col("warnings").str.replace_all("; ", "\n"),
 )
-if not any(links.values()):
-    shown = shown.drop("W&B")
+shown = shown.drop(name for name, texts in {"fork of": forks, "W&B": links}.items() if not any(texts.values()))
 picked = table(
     shown,
     key=widget_keys.RUNS_TABLE,

@@ -62,4 +62,4 @@ def _step_of_signal(evidence: Evidence, name: str) -> tuple[int | None, Finding]
     if len(first) == 1 and (step := first.pop()) is not None:
         where = f"the first step at which {evidence.key(SIGNAL)} is 0 in each of its runs"
         return step, Finding(what, f"{step:,}", where, assumed=True)
-    return None, Finding(what, "", "nothing says: every run counts as never detached", assumed=True)
+    return None, Finding(what, "", "nothing says: the arm of every run is unknown", assumed=True)

@@ -12,9 +12,13 @@ AGGREGATES = {"mean": "mean", "iqm": "interquartile mean", "median": "median"}
 
 DETACH = (
     "A run's detach step comes from its config where the study names the keys and the run has them, else from the study "
-    "file; where the two differ, config wins and the run carries a warning. A logged signal, such as the encoder's "
-    "learning rate, only checks it: it agrees when the step lies between the signal's last row above its resting value "
-    "and its first row at it. A run whose ratio is null or 0 was never detached: the control arm."
+    "file; where the two differ, config wins and the run carries a warning. A run whose ratio or step is null or 0, or "
+    "missing where others have it, was never detached: the control arm. So is one whose encoder was left alone, by the "
+    "study's conditions; one whose encoder was changed but not frozen is an arm of its own. A logged signal, such as the "
+    "encoder's learning rate, checks this: it agrees when the step lies between the signal's last row above its resting "
+    "value and its first row at it, less than 5% of training apart; in a control it must not change around the steps of "
+    "the others. Where nothing else says anything it gives the step: the last row above. A run of which nothing says "
+    "whether it was detached is in the arm `unknown`: drawn, never compared."
 )
 
 EFFECTS = (

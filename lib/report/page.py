@@ -12,7 +12,7 @@ from lib.report.figures import GRID_STEM
 from lib.report.provenance import provenance
 from lib.report.results import Results
 from lib.report.tables import effects_table, html_table
-from lib.runs import never_logged, of_task
+from lib.runs import missing_keys, of_task
 from lib.study import to_toml, without_folders
 
 
@@ -59,7 +59,7 @@ def claim_lines(results: Results) -> list[str]:
 def warnings(results: Results) -> list[str]:
     """What a reader must know before the results: missing parts, silent metrics, runs left out."""
     lines = [problem.message for problem in results.manifest.problems]
-    lines += never_logged(results.study, results.manifest)
+    lines += missing_keys(results.study, results.manifest)
     for key, clocks in results.data.clocks.items():
         lines += notes(results.study.task(key), of_task(results.treated, key), clocks)
     lines += results.data.warnings

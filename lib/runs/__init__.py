@@ -1,8 +1,8 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
+from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, treatments
 from lib.runs.atomic import ASIDE, Staged, StoreError, put, stage, store_errors
 from lib.runs.configs import Setting, key_words, settings
-from lib.runs.detach import Treatment, anchor, arm_place, arms_of, of_task, treatments
 from lib.runs.duplicates import (
     RUNNING,
     WHOLE,
@@ -16,11 +16,12 @@ from lib.runs.duplicates import (
     uncounted,
 )
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
+from lib.runs.missing_keys import missing_keys
 from lib.runs.model import SCHEMA_VERSION, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
-from lib.runs.runs_table import config_differences, never_logged, runs_table, unusable_points
+from lib.runs.runs_table import config_differences, fork_text, runs_table, unusable_points
 from lib.runs.schema import HISTORY, Points, points_of
 from lib.runs.store import Usage, clear, project_folder, store_root, usage, writing

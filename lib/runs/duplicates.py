@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lib.runs.arms import Treatment, of_task, treatments
 from lib.runs.configs import settings
-from lib.runs.detach import Treatment, of_task, treatments
 from lib.runs.model import Duplicate, Manifest
 from lib.study import Study, Task, config_value
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 import polars as pl
 
-from lib.runs.detach import Treatment, of_task
+from lib.runs.arms import Treatment, of_task
 from lib.runs.duplicates import counted, marked_treatments, replicates, uncounted
 from lib.runs.model import Manifest, Run
 from lib.study import Study, Task, flat_config, value_text
@@ -43,7 +43,8 @@ def runs_table(study: Study, manifest: Manifest, left_out: Collection[str] = ())
 
 def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
     """What is amiss with one run, a short sentence each."""
-    warnings = list(run.warnings)
+    fork = fork_text(run)
+    warnings = [*([fork] if fork else []), *run.warnings]
     if run.last_step is None:
         return [*warnings, "no history"]
     if run.state and run.state != "finished":
@@ -58,10 +59,10 @@ def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
     return warnings
 
 
-def never_logged(study: Study, manifest: Manifest) -> list[str]:
-    """Metrics of the study that no run logged, a sentence each."""
-    silent = [m.key for m in study.metrics if not any(run.rows.get(m.key) for run in manifest.runs)]
-    return [f"No run logged '{key}': check the metric's key." for key in silent]
+def fork_text(run: Run) -> str:
+    """`fork of a1 at step 500`; empty for a run that is no fork of another."""
+    branch = run.branch_point
+    return f"fork of {branch.run_id} at step {branch.step:,}" if branch and branch.run_id != run.id else ""
 
 
 def unusable_points(study: Study, manifest: Manifest) -> pl.DataFrame:

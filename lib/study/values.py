@@ -89,7 +89,8 @@ def value_text(value: object) -> str:
 
     Whole numbers have no point, true and false small letters: 2.0, "2" and "2.0" are `2`, "0.50" is `0.5`.
     """
-    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
+    value = _flag(value)
+    if isinstance(value, bool):
         return str(value).lower()
     number = as_number(value)
     if number is None or not isfinite(number):
@@ -101,5 +102,10 @@ def value_text(value: object) -> str:
 
 def same_value(first: object, second: object) -> bool:
     """Whether two config values are the same: as numbers where both are (0 is "0.0" and false), else as text."""
-    numbers = as_number(first), as_number(second)
+    numbers = as_number(_flag(first)), as_number(_flag(second))
     return numbers[0] == numbers[1] if None not in numbers else value_text(first) == value_text(second)
+
+
+def _flag(value: object) -> object:
+    """True and false where they arrive as text, in whatever letters."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value

@@ -80,5 +80,7 @@ def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
 
     monkeypatch.setattr(cached_results, "analysis", nothing)
     at = visit(page)
-    assert at.info[0].value.startswith("No run of this study was detached: there is nothing to compare.")
+    assert at.info[0].value.startswith(
+        "No run of this study is known to have been detached: there is nothing to compare."
+    )
     assert [link.proto.label for link in at.get("page_link")][:2] == ["Look at the runs", "Change the detach rule"]

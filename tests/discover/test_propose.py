@@ -159,7 +159,7 @@ def test_the_learning_rates_ratio_counts_what_remains_where_it_is_scaled_to_noth
     assert not finding(found, "enc_lr_step_ratio counts").assumed
     assert preview(found.study, looked(frozen, halved)).select("run", "arm", "detach step").rows() == [
         ("a", "detached", 700),
-        ("b", "control", None),
+        ("b", "detached enc_lr_step_scale 0.5", 700),
     ]
 
 
@@ -277,7 +277,7 @@ def test_a_detach_step_seen_in_the_signal_alone_is_assumed():
 
 def test_nothing_says_when_the_encoder_was_detached():
     found = propose(looked(run()))
-    assert finding(found, "detach step of walk").where == "nothing says: every run counts as never detached"
+    assert finding(found, "detach step of walk").where == "nothing says: the arm of every run is unknown"
     assert finding(found, "detach step of walk").assumed
     beyond = propose(looked(run()), Choices(detach_steps={"walk": 5000}))
     assert beyond.questions == ("The detach step of walk is beyond its 1,000 total steps: correct one of them.",)

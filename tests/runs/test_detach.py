@@ -1,316 +1,261 @@
-"""Where each run was detached: every form of the rule, the signal that checks it, the arms it makes."""
+"""Where each run was detached, by its config and the typed step: every form of the rule."""
 
 import math
-from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lib.runs import Run, Treatment, anchor, arms_of, of_task, treatments
-from lib.runs.detach import detach_step
-from lib.study import DetachRule, Signal, Task
-from lib.study.model import Arms, Randomised
-from tests.support.frames import manifest, series, study, treatment
+from lib.runs import Run
+from lib.runs.detach import Detach, run_detach
+from lib.study import DetachRule, Task
 
 TOTAL = 100_000
-LR = Signal("train/encoder_lr")
 
 
-def said(rule: DetachRule, **config):
-    return detach_step(rule, config, TOTAL)
+def told(rule: DetachRule, *others, sweep="", **config) -> Detach:
+    """What a run of this config says beside others of the task."""
+    task = Task("task", TOTAL, sweep_id=("d",), control_sweep_id=("c",), detach=rule)
+    keys = {key for some in (config, *others) for key in some}
+    return run_detach(task, Run("a", config=config, sweep_id=sweep), keys)
 
 
-# ---- the step ------------------------------------------------------------------------------------------------------
+def at(step, *warnings, **more) -> Detach:
+    return Detach(step, "config", warnings=warnings, **more)
 
 
-def test_a_typed_step_is_every_runs():
-    assert said(DetachRule(step=50_000)) == (50_000, "typed", [])
-    assert said(DetachRule()) == (None, "", [])
+NEVER, UNKNOWN = at(None), Detach()
+
+
+def typed(step=50_000, reason="") -> Detach:
+    return Detach(step, "typed", reason=reason)
+
+
+# ---- ratio, step and total -----------------------------------------------------------------------------------------
+
+
+def test_a_typed_step_is_every_runs_and_without_a_rule_nothing_is_known():
+    assert told(DetachRule(step=50_000)) == typed()
+    assert told(DetachRule()) == UNKNOWN
 
 
 def test_a_ratio_counts_what_has_elapsed_or_what_remains():
-    assert said(DetachRule(ratio_key="r"), r=0.2) == (20_000, "config", [])
-    assert said(DetachRule(ratio_key="r", ratio_counts="remaining"), r=0.2) == (80_000, "config", [])
-    assert said(DetachRule(ratio_key="r", ratio_counts="remaining"), r=0.9) == (10_000, "config", [])
-    assert said(DetachRule(ratio_key="r"), r=1) == (100_000, "config", [])
-    assert said(DetachRule(ratio_key="r", ratio_counts="remaining"), r=1) == (0, "config", [])
+    assert told(DetachRule(ratio_key="r"), r=0.2) == at(20_000)
+    assert told(DetachRule(ratio_key="r", ratio_counts="remaining"), r=0.2) == at(80_000)
+    assert told(DetachRule(ratio_key="r", ratio_counts="remaining"), r="0.9") == at(10_000)
+    assert told(DetachRule(ratio_key="r"), r=1) == at(100_000)
+    assert told(DetachRule(ratio_key="r", ratio_counts="remaining"), r=1) == at(0)
 
 
 @pytest.mark.parametrize("counts", ["elapsed", "remaining"])
 @pytest.mark.parametrize("step", [None, 50_000])
-def test_a_ratio_of_null_or_zero_is_the_control_arm(counts, step):
-    rule = DetachRule(step=step, ratio_key="r", ratio_counts=counts)
-    assert said(rule, r=None) == (None, "config", [])
-    assert said(rule, r=0) == (None, "config", [])
-    assert said(rule, r=0.0) == (None, "config", [])
+@pytest.mark.parametrize("value", [None, 0, 0.0, -0.0, "0", "0.0", "None", "null", False, "false"])
+def test_a_ratio_or_step_of_null_or_zero_is_never_detached(counts, step, value):
+    assert told(DetachRule(step=step, ratio_key="k", ratio_counts=counts), k=value) == NEVER
+    assert told(DetachRule(step=step, detach_step_key="k"), k=value) == NEVER
 
 
-def test_a_missing_ratio_is_the_typed_step_or_the_control_arm():
-    assert said(DetachRule(ratio_key="r")) == (None, "", [])
-    assert said(DetachRule(step=50_000, ratio_key="r")) == (50_000, "typed", [])
+@pytest.mark.parametrize("setting", ["ratio_key", "detach_step_key"])
+def test_a_missing_key_is_the_typed_step_or_control_where_others_have_it_or_unknown(setting):
+    rule = {setting: "k"}
+    assert told(DetachRule(**rule)) == UNKNOWN
+    assert told(DetachRule(**rule), {"other": 1}) == UNKNOWN
+    assert told(DetachRule(**rule), {"k": 0.5}) == NEVER
+    assert told(DetachRule(step=50_000, **rule)) == typed()
+    assert told(DetachRule(step=50_000, **rule), {"k": 0.5}) == typed()
+
+
+def test_runs_of_the_controls_sweep_are_never_detached_where_config_does_not_say_otherwise():
+    rule = DetachRule(step=50_000, ratio_key="r")
+    assert told(rule, sweep="d") == typed()
+    assert told(rule, sweep="c") == typed(None)
+    assert told(DetachRule(), sweep="c") == typed(None)
+    assert told(rule, sweep="c", r=0.2).step == 20_000
+    assert told(rule, sweep="c", r="half") == typed(None, "r is 'half', not a fraction")
 
 
 def test_config_wins_over_the_typed_step_and_says_so():
     rule = DetachRule(step=50_000, ratio_key="r")
-    assert said(rule, r=0.5) == (50_000, "config", [])
-    assert said(rule, r=0.25) == (
-        25_000,
-        "config",
-        ["typed detach step 50,000 but config says 25,000: config is used"],
-    )
+    assert told(rule, r=0.5) == at(50_000)
+    assert told(rule, r=0.25) == at(25_000, "typed detach step 50,000 but config says 25,000: config is used")
 
 
-@pytest.mark.parametrize("ratio", ["half", 1.5, -0.5, True, math.nan, [0.5]])
-def test_a_ratio_that_is_none_falls_back_and_says_so(ratio):
-    assert said(DetachRule(step=50_000, ratio_key="r"), r=ratio) == (
-        50_000,
-        "typed",
-        [f"r is {ratio!r}, not a fraction: the typed step is used"],
-    )
-    assert said(DetachRule(ratio_key="r"), r=ratio) == (
-        None,
-        "",
-        [f"r is {ratio!r}, not a fraction: the run counts as never detached"],
-    )
+@pytest.mark.parametrize(
+    "ratio", ["half", "", 1.5, -0.5, "-0.5", True, "true", math.nan, "NaN", math.inf, [0.5], {"r": 1}]
+)
+def test_a_ratio_that_is_none_leaves_the_typed_step_or_nothing(ratio):
+    reason = f"r is {ratio!r}, not a fraction" + (" (detach_step_key reads steps)" if ratio == 1.5 else "")
+    assert told(DetachRule(step=50_000, ratio_key="r"), r=ratio) == typed(reason=reason)
+    assert told(DetachRule(ratio_key="r"), r=ratio) == Detach(reason=reason)
 
 
-def test_the_total_comes_from_config_where_the_study_names_it():
+@pytest.mark.parametrize("step", [500, 500.0, "500", "5e2"])
+def test_a_config_may_hold_the_step_itself(step):
+    assert told(DetachRule(detach_step_key="freeze.at"), freeze={"at": step}) == at(500)
+    assert told(DetachRule(step=500, detach_step_key="freeze.at"), freeze={"at": step}) == at(500)
+    assert told(DetachRule(detach_step_key="k"), k=TOTAL) == at(TOTAL)
+
+
+@pytest.mark.parametrize(
+    "step", [TOTAL + 1, "1e9", -1, "-500", 500.5, "0.5", True, "soon", math.nan, math.inf, [500], {}]
+)
+def test_a_step_beyond_training_negative_fractional_or_unreadable_leaves_the_typed_step_or_nothing(step):
+    reason = f"k is {step!r}, not a step of 100,000"
+    assert told(DetachRule(detach_step_key="k"), k=step) == Detach(reason=reason)
+    assert told(DetachRule(step=50_000, detach_step_key="k"), k=step) == typed(reason=reason)
+
+
+def test_of_ratio_and_step_the_one_that_a_run_has_counts_and_the_step_where_they_differ():
+    rule = DetachRule(ratio_key="r", detach_step_key="k")
+    assert told(rule, k=30_000) == at(30_000)
+    assert told(rule, r=0.2) == at(20_000)
+    assert told(rule, r=0.3, k=30_000) == at(30_000)
+    assert told(rule, r=0, k=None) == NEVER
+    assert told(rule, r=0.2, k=30_000) == at(30_000, "k is 30000 but r is 0.2: k is used")
+    assert told(rule, r=0.2, k=0) == at(None, "k is 0 but r is 0.2: k is used")
+    assert told(rule, r="half", k=30_000) == at(30_000, "k is 30000 but r is 'half': k is used")
+    assert told(rule, r=0.2, k="soon").reason == "k is 'soon', not a step of 100,000"
+    assert told(rule, r=0.2, k=None) == at(20_000)
+    assert told(rule, r=None, k=30_000) == at(30_000)
+    assert told(rule, {"r": 0.2}) == NEVER
+
+
+@pytest.mark.parametrize("total", [100_000, 1e5, "1e5", "100000"])
+def test_the_total_comes_from_config_where_the_study_names_it(total):
     rule = DetachRule(ratio_key="r", total_steps_key="steps")
-    assert said(rule, r=0.5, steps=100_000) == (50_000, "config", [])
-    assert said(rule, r=0.5, steps=200_000) == (
-        100_000,
-        "config",
-        ["steps is 200,000 but the study says 100,000: config is used"],
+    assert told(rule, r=0.5, steps=total) == at(50_000)
+    assert told(rule, r=0.5, steps=2 * int(float(total))) == at(
+        100_000, "steps is 200,000 but the study says 100,000: config is used"
     )
+    by_step = DetachRule(detach_step_key="k", total_steps_key="steps")
+    assert told(by_step, k=150_000, steps="2e5").step == 150_000
 
 
-@pytest.mark.parametrize("total", [None, "1e5", 0, -5, True, math.nan, math.inf])
+@pytest.mark.parametrize("total", [None, "many", 0, -5, True, math.nan, math.inf])
 def test_a_total_that_is_none_is_the_studys(total):
     rule = DetachRule(ratio_key="r", total_steps_key="steps")
-    assert said(rule, r=0.5, steps=total) == (
-        50_000,
-        "config",
-        [f"steps is {total!r}: the study's 100,000 steps are used"],
-    )
-    assert said(rule, r=0.5)[2] == ["steps is None: the study's 100,000 steps are used"]
+    assert told(rule, r=0.5, steps=total) == at(50_000, f"steps is {total!r}: the study's 100,000 steps are used")
+    missing = "steps is not in its config: the study's 100,000 steps are used"
+    assert told(rule, {"steps": 100_000}, r=0.5) == at(50_000, missing)
+    assert told(rule, r=0.5) == at(50_000)
 
 
-def test_a_ratio_counts_only_where_the_encoder_was_frozen():
-    rule = DetachRule(ratio_key="r", ratio_counts="remaining", frozen_when={"scale": 0.0, "mode": "freeze"})
-    assert said(rule, r=0.25, scale=0, mode="freeze") == (75_000, "config", [])
-    assert said(rule, r=0.25, scale=0.1, mode="freeze") == (
-        None,
-        "config",
-        ["scale is 0.1, so the encoder was never frozen"],
-    )
-    assert said(rule, r=0.25, mode="freeze")[::2] == (
-        None,
-        ["scale is not in its config: the run counts as never detached"],
-    )
-    assert said(rule, r=0, scale=0.1) == (None, "config", [])
+def test_a_long_value_is_cut_in_a_warning():
+    assert len(told(DetachRule(ratio_key="r"), r=list(range(1000))).reason) < 80
 
 
-# ---- the signal ----------------------------------------------------------------------------------------------------
+# ---- frozen or not -------------------------------------------------------------------------------------------------
 
 
-def checked(tmp_path, points, rule=None, last=TOTAL, **config):
-    """The one treatment of a run that logged its learning rate so."""
-    rule = rule or DetachRule(step=50_000, ratio_key="r", signal=LR)
-    run = Run("a", config=config, last_step=last)
-    found = treatments(
-        study(rule), manifest(tmp_path, [(run, [*series("a", LR.key, points), ("a", None, last, None)])])
-    )
-    assert len(found) == 1
-    return found[0].signal, found[0].warnings
+def frozen(wanted=0.0, unchanged=None, **more) -> DetachRule:
+    return DetachRule(ratio_key="r", frozen_when={"scale": wanted}, unchanged_when=unchanged or (), **more)
 
 
-HIGH = [(0, 3e-4), (40_000, 3e-4)]
+@pytest.mark.parametrize("value", [0, 0.0, "0", "0.0", False])
+def test_an_encoder_is_frozen_by_a_number_in_any_form(value):
+    assert told(frozen(), r=0.25, scale=value) == at(25_000)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1", "1.0", True])
+def test_a_scale_of_one_is_left_alone(value):
+    text = f"scale is {value!r}, so the encoder was never frozen"
+    assert told(frozen(), r=0.25, scale=value) == at(None, text)
+    assert told(frozen(step=50_000), r=0.25, scale=value) == at(None, text)
 
 
 @pytest.mark.parametrize(
-    "points",
-    [
-        [*HIGH, (60_000, 0.0)],
-        [*HIGH, (50_000, 3e-4), (50_500, 0.0)],
-        [*HIGH, (50_000, 0.0)],
-        [(0, 0.0), (500, 3e-4), (60_000, 0.0), (99_000, 0.0)],
-        [*HIGH, (45_000, math.nan), (60_000, 0.0)],
-        [*HIGH, (60_000, -1.0)],
-    ],
-    ids=["between", "above at T", "at rest at T", "warm-up from rest", "NaN is no row", "below rest is at rest"],
+    ("value", "name"), [(0.1, "0.1"), ("0.10", "0.1"), (2, "2"), (-1, "-1"), ("slow", "slow"), (1e-9, "1e-09")]
 )
-def test_a_signal_that_falls_at_the_detach_agrees(tmp_path, points):
-    assert checked(tmp_path, points) == ("agrees", ())
+def test_any_other_value_is_a_change_at_the_same_step(value, name):
+    assert told(frozen(), r=0.25, scale=value) == at(25_000, change=f"scale {name}")
+    assert told(frozen(ratio_counts="remaining"), r=0.25, scale=value) == at(75_000, change=f"scale {name}")
+
+
+def test_a_change_is_named_by_the_last_part_of_its_key():
+    rule = DetachRule(detach_step_key="k", frozen_when={"algo.enc.lr_scale": 0.0})
+    assert told(rule, k=500, algo={"enc": {"lr_scale": "0.1"}}) == at(500, change="lr_scale 0.1")
+
+
+def test_what_is_left_alone_may_be_named():
+    rule = frozen("freeze", {"scale": "none"})
+    assert told(rule, r=0.5, scale="freeze") == at(50_000)
+    assert told(rule, r=0.5, scale="none") == at(None, "scale is 'none', so the encoder was never frozen")
+    assert told(rule, r=0.5, scale="slow") == at(50_000, change="scale slow")
+    assert told(rule, r=0.5, scale=1) == at(50_000, change="scale 1")
+    assert told(frozen(0.0, {"scale": 0.5}), r=0.5, scale="0.50").step is None
+    elsewhere = frozen(0.0, {"mode": "off"})
+    assert told(elsewhere, r=0.5, scale=0.3, mode="off").step is None
+    assert told(elsewhere, r=0.5, scale=0.3, mode="on").change == "scale 0.3"
 
 
 @pytest.mark.parametrize(
-    ("points", "warning"),
-    [
-        ([*HIGH, (45_000, 0.0)], "falls to 0 between 40,000 and 45,000"),
-        ([*HIGH, (55_000, 3e-4), (60_000, 0.0)], "falls to 0 between 55,000 and 60,000"),
-        ([(500, 0.0), (60_000, 0.0)], "falls to 0 by 500"),
-        ([*HIGH, (60_000, 3e-4)], "never falls to 0"),
-        ([*HIGH, (60_000, 0.0), (70_000, 3e-4)], "never falls to 0"),
-    ],
-    ids=["too early", "too late", "at rest from the start", "never", "only for a while"],
+    ("flag", "other"), [(True, False), (True, 0), (True, "false"), (False, True), (1, 0), ("true", "False")]
 )
-def test_a_signal_that_falls_elsewhere_disagrees(tmp_path, points, warning):
-    assert checked(tmp_path, points) == ("disagrees", (f"detach step 50,000, but train/encoder_lr {warning}",))
+def test_the_opposite_of_a_flag_is_left_alone(flag, other):
+    assert told(frozen(flag), r=0.5, scale=flag) == at(50_000)
+    assert told(frozen(flag), r=0.5, scale=other).source == "config"
+    assert told(frozen(flag), r=0.5, scale=other).step is None
 
 
-def test_a_signal_is_not_blamed_for_what_it_did_not_log(tmp_path):
-    nothing = "train/encoder_lr is not logged: the detach cannot be checked"
-    after = "train/encoder_lr is not logged after detach step 50,000: the detach cannot be checked"
-    assert checked(tmp_path / "a", []) == ("not logged", (nothing,))
-    assert checked(tmp_path / "b", [(10, math.nan)]) == ("not logged", (nothing,))
-    assert checked(tmp_path / "c", HIGH) == ("not logged", (after,))
+def test_several_conditions_must_all_be_met():
+    rule = DetachRule(ratio_key="r", frozen_when={"scale": 0.0, "mode": "freeze"}, unchanged_when={"mode": "off"})
+    assert told(rule, r=0.5, scale=0, mode="freeze") == at(50_000)
+    assert told(rule, r=0.5, scale=1, mode="freeze").step is None
+    assert told(rule, r=0.5, scale=0.1, mode="off").step is None
+    assert told(rule, r=0.5, scale=0.1, mode="freeze") == at(50_000, change="scale 0.1")
+    assert told(rule, r=0.5, scale=1, mode="slow") == at(50_000, change="mode slow, scale 1")
 
 
-def test_a_run_that_has_not_come_to_its_detach_is_not_blamed(tmp_path):
-    assert checked(tmp_path / "a", HIGH, last=40_000) == ("not reached", ())
-    assert checked(tmp_path / "b", [*HIGH, (50_000, 3e-4)], last=50_000) == ("not reached", ())
-
-
-def test_a_control_whose_encoder_stops_learning_disagrees(tmp_path):
-    assert checked(tmp_path / "a", HIGH, r=0) == ("agrees", ())
-    assert checked(tmp_path / "b", [*HIGH, (60_000, 0.0)], r=0) == (
-        "disagrees",
-        ("never detached by its config, but train/encoder_lr falls to 0 by 60,000",),
+def test_a_condition_holds_at_the_typed_step_too():
+    rule = frozen(step=50_000)
+    assert told(rule, scale=0) == typed()
+    assert told(rule, scale=1).step is None
+    assert told(rule, scale=0.1) == Detach(50_000, "typed", change="scale 0.1")
+    assert told(rule, r="half", scale=0.1) == Detach(
+        50_000, "typed", change="scale 0.1", reason="r is 'half', not a fraction"
     )
+    assert told(rule) == typed(reason="scale is not in its config")
 
 
-def test_a_signal_may_rest_elsewhere_than_at_zero(tmp_path):
-    rule = DetachRule(step=50_000, signal=Signal(LR.key, falls_to=1e-6))
-    assert checked(tmp_path / "a", [*HIGH, (50_500, 1e-6)], rule) == ("agrees", ())
-    assert checked(tmp_path / "b", [*HIGH, (60_000, 2e-6)], rule) == (
-        "disagrees",
-        ("detach step 50,000, but train/encoder_lr never falls to 1e-06",),
-    )
+def test_without_a_readable_condition_the_typed_step_counts_or_nothing():
+    missing = "scale is not in its config"
+    assert told(frozen(), r=0.25) == Detach(reason=missing)
+    assert told(frozen(step=50_000), r=0.25) == typed(reason=missing)
+    for value in (None, "None", math.nan, "NaN", [0.0], {"a": 0}):
+        assert told(frozen(), r=0.25, scale=value) == Detach(reason=f"scale is {value!r}")
+    assert told(frozen(), r=0) == NEVER
+    assert told(frozen(), r=0, scale=0.1) == NEVER
 
 
-def test_a_study_without_a_signal_checks_nothing(tmp_path):
-    assert checked(tmp_path, HIGH, DetachRule(step=50_000)) == ("", ())
+# ---- whatever the form ---------------------------------------------------------------------------------------------
+
+numbers = st.integers(-2, 120_000) | st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0, 1.5]) | st.floats(-1, 2)
+values = numbers | st.sampled_from([None, True, "half", "freeze"])
 
 
-# ---- the arms ------------------------------------------------------------------------------------------------------
+@given(st.dictionaries(st.sampled_from(["r", "k", "steps", "scale"]), values), st.data())
+def test_a_detach_is_the_same_from_text_and_nested_configs(config, data):
+    """The step, the arm and what is known: only messages quote a value as it is written."""
 
+    def nested(key, value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and data.draw(st.booleans()):
+            value = repr(value)
+        return {key: value} if data.draw(st.booleans()) else {key.split(".")[0]: {key.split(".")[1]: value}}
 
-def placed(tmp_path, asked, *configs, left_out=()):
-    """(run, arm, detach step, ratio) of runs a, b, c, ... with these configs, in order."""
-    runs = [(Run(chr(97 + i), config=config, last_step=TOTAL), []) for i, config in enumerate(configs)]
-    found = treatments(asked, manifest(tmp_path, runs), left_out)
-    return [(t.run_id, t.arm, t.detach_step, t.ratio) for t in found]
-
-
-BY_RATIO = DetachRule(ratio_key="r")
-
-
-def test_one_ratio_is_the_detached_arm(tmp_path):
-    assert placed(tmp_path, study(BY_RATIO), {"r": 0.5}, {"r": 0}, {"r": 0.5}) == [
-        ("a", "detached", 50_000, 0.5),
-        ("c", "detached", 50_000, 0.5),
-        ("b", "control", None, None),
-    ]
-
-
-def test_several_ratios_are_arms_of_their_own(tmp_path):
-    assert placed(tmp_path, study(BY_RATIO), {"r": 0.5}, {"r": None}, {"r": 0.2}, {"r": 1 / 3}) == [
-        ("c", "detached 0.2", 20_000, 0.2),
-        ("d", "detached 0.3333", 33_333, 0.33333),
-        ("a", "detached 0.5", 50_000, 0.5),
-        ("b", "control", None, None),
-    ]
-
-
-def test_what_remains_is_named_by_what_has_elapsed(tmp_path):
-    rule = DetachRule(ratio_key="r", ratio_counts="remaining")
-    assert placed(tmp_path, study(rule), {"r": 0.75}, {"r": 0.5}) == [
-        ("a", "detached 0.25", 25_000, 0.25),
-        ("b", "detached 0.5", 50_000, 0.5),
-    ]
-
-
-def test_a_randomised_design_is_one_arm(tmp_path):
-    rule = DetachRule(ratio_key="r", randomised=Randomised(0.3, 0.7))
-    assert placed(tmp_path, study(rule), {"r": 0.31}, {"r": 0.62}) == [
-        ("a", "detached", 31_000, 0.31),
-        ("b", "detached", 62_000, 0.62),
-    ]
-
-
-def test_leaving_a_run_out_renames_no_arm(tmp_path):
-    assert placed(tmp_path, study(BY_RATIO), {"r": 0.5}, {"r": 0.2}, {"r": 0}, left_out={"b"}) == [
-        ("a", "detached 0.5", 50_000, 0.5),
-        ("c", "control", None, None),
-    ]
-
-
-def test_arms_may_be_told_apart_by_any_config_key(tmp_path):
-    asked = study(DetachRule(step=50_000, ratio_key="r"), arms=Arms("how", {"true": "hard", "0.5": "soft", "2": "two"}))
-    configs = [{"how": True}, {"how": 0.5}, {"how": 2.0}, {"how": "odd"}, {}, {"how": True, "r": 0}, {"how": 1234567.5}]
-    assert [arm for _, arm, _, _ in sorted(placed(tmp_path, asked, *configs))] == [
-        "hard",
-        "soft",
-        "two",
-        "detached odd",
-        "detached",
-        "control",
-        "detached 1234567.5",
-    ]
-
-
-def test_the_whole_treatment_of_a_run(tmp_path):
-    rule = DetachRule(step=40_000, ratio_key="r", signal=LR)
-    run = Run("abc", state="running", config={"seed": 3, "r": 0.5})
-    points = series("abc", LR.key, [(0, 1.0), (50_000, 1.0), (51_000, 0.0)])
-    assert treatments(study(rule), manifest(tmp_path, [(run, points)])) == (
-        Treatment(
-            run_id="abc",
-            task="task",
-            arm="detached",
-            seed="3",
-            detach_step=50_000,
-            detach_source="config",
-            ratio=0.5,
-            signal="agrees",
-            last_step=51_000,
-            state="running",
-            warnings=("typed detach step 40,000 but config says 50,000: config is used",),
+    rule = DetachRule(
+        ratio_key="a.r", detach_step_key="b.k", total_steps_key="c.steps", frozen_when={"d.scale": 0.0}, step=data.draw(
+            st.sampled_from([None, 50_000])
         ),
-    )
-
-
-def test_seeds_are_text_whole_numbers_without_a_point_and_in_order(tmp_path):
-    seeds = [10, 2.0, "x", None, "--1", -1, "²"]
-    runs = [(Run(f"r{i}", config={"seed": seed}), []) for i, seed in enumerate(seeds)]
-    found = treatments(study(DetachRule(step=5)), manifest(tmp_path, runs))
-    assert [(t.seed, t.run_id) for t in found] == [
-        ("-1", "r5"),
-        ("--1", "r4"),
-        ("r3", "r3"),
-        ("x", "r2"),
-        ("²", "r6"),
-        ("2", "r1"),
-        ("10", "r0"),
-    ]
-
-
-def test_a_run_may_belong_to_several_tasks_and_tasks_keep_their_order(tmp_path):
-    asked = study(DetachRule(step=50_000))
-    asked = replace(asked, tasks=(Task("z", TOTAL, detach=DetachRule(step=9)), asked.tasks[0]))
-    runs = [(Run("a", tasks=("task", "z")), []), (Run("b", tasks=("task",)), [])]
-    found = treatments(asked, manifest(tmp_path, runs))
-    assert [(t.task, t.run_id, t.detach_step) for t in found] == [
-        ("z", "a", 9),
-        ("task", "a", 50_000),
-        ("task", "b", 50_000),
-    ]
-    assert [t.run_id for t in of_task(found, "task")] == ["a", "b"]
-
-
-def test_arms_and_the_step_they_share():
-    a, b = treatment("a", at=50), treatment("b", at=50)
-    control, late = treatment("c", "control"), treatment("d", "detached 0.8", at=80)
-    unknown = treatment("e", "unknown", at=None)
-    assert arms_of([unknown, control, late, a]) == ("detached", "detached 0.8", "control", "unknown")
-    assert [t.is_control for t in (a, control, late, unknown)] == [False, True, False, False]
-    assert (anchor([a, b, control]), anchor([a, late]), anchor([control]), anchor([])) == (50, 0, 0, 0)
+    )  # fmt: skip
+    places = {"r": "a.r", "k": "b.k", "steps": "c.steps", "scale": "d.scale"}
+    flat = {places[key]: value for key, value in config.items()}
+    other = {}
+    for key, value in flat.items():
+        other |= nested(key, value)
+    task = Task("task", TOTAL, detach=rule)
+    first, second = (run_detach(task, Run("a", config=some), set(places.values())) for some in (flat, other))
+    assert (first.step, first.source, first.change) == (second.step, second.source, second.change)
+    assert bool(first.reason) == bool(second.reason)
+    assert len(first.warnings) == len(second.warnings)
+    if first.step is None and first.source == "config":
+        assert config.get("r") in (None, 0) or config.get("k") in (None, 0) or config.get("scale") == 1

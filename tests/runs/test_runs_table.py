@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from lib.runs import Drop, Run, config_differences, never_logged, runs_table, unusable_points
+from lib.runs import BranchPoint, Drop, Run, config_differences, missing_keys, runs_table, unusable_points
 from lib.runs.runs_table import run_warnings
 from lib.study import DetachRule, Evidence, Signal, Task
 from tests.support.frames import EVAL, LOSS, REWARD, manifest, series, study
@@ -30,7 +30,7 @@ def test_one_row_a_run(tmp_path):
     )
     table = runs_table(STUDY, runs)
     assert table.columns == [*COLUMNS, f"rows:{REWARD.key}", f"rows:{LOSS.key}", "warnings"]
-    not_fraction = "r is 'x', not a fraction: the run counts as never detached"
+    not_fraction = "r is 'x', not a fraction: its arm is unknown"
     assert table.rows() == [
         ("task", "detached", "a", "1", "finished", 100, 50, "config", 2, 1, ""),
         ("task", "detached", "d", "4", "running", None, 50, "config", 0, 0, "no history"),
@@ -38,7 +38,7 @@ def test_one_row_a_run(tmp_path):
             *("task", "control", "b", "2", "crashed", 94, None, "config", 2, 1),
             "state crashed; short: ends at 94 of 100 steps",
         ),
-        ("task", "control", "c", "3", "finished", 96, None, "", 1, 0, f"{not_fraction}; never logged loss"),
+        ("task", "unknown", "c", "3", "finished", 96, None, "", 1, 0, f"{not_fraction}; never logged loss"),
     ]
 
 
@@ -117,8 +117,8 @@ def test_without_runs_the_table_has_its_columns(tmp_path):
 
 def test_metrics_that_no_run_logged(tmp_path):
     asked = study(BY_RATIO, metrics=(REWARD, EVAL, LOSS))
-    runs = manifest(tmp_path, [(Run("a"), full("a")), (Run("b"), [])])
-    assert never_logged(asked, runs) == ["No run logged 'eval/episode_reward': check the metric's key."]
+    runs = manifest(tmp_path, [(Run("a", config={"seed": 1, "r": 0}), full("a")), (Run("b"), [])])
+    assert missing_keys(asked, runs) == ["No run logged 'eval/episode_reward': check the metric's key."]
 
 
 def test_values_that_no_curve_can_show_are_counted(tmp_path):
@@ -131,6 +131,16 @@ def test_values_that_no_curve_can_show_are_counted(tmp_path):
         ("a", "loss", "not positive on a log metric", 2),
         ("a", "train/episode_reward", "not finite", 2),
     ]
+
+
+def test_a_fork_says_where_it_began_and_a_rewound_run_is_none(tmp_path):
+    forks = {"b": BranchPoint("a", 1500), "c": BranchPoint("c", 50)}
+    runs = manifest(
+        tmp_path, [(Run(run, config={"seed": run, "r": 0}, branch_point=forks.get(run)), []) for run in "abc"]
+    )
+    assert [w.split("; ")[0] for w in runs_table(STUDY, runs).sort("run_id")["warnings"]] == [
+        "no history", "fork of a at step 1,500", "no history"
+    ]  # fmt: skip
 
 
 def test_config_differences_beyond_what_is_meant_to_differ(tmp_path):

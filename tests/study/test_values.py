@@ -114,3 +114,4 @@ def test_values_that_differ(a, b):
 def test_a_flag_is_a_number():
     assert same_value(True, 1)
     assert same_value(False, "0.0")
+    assert same_value("True", 1)

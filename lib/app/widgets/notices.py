@@ -1,8 +1,10 @@
-"""Short notices of events, shown once."""
+"""Notices: of events, shown once, and of keys that no run has."""
 
 import streamlit as st
 
+from lib import runs
 from lib.app.session import fetching
+from lib.app.session.current import Current
 from lib.app.session.state import session_state
 from lib.runs import Manifest
 from lib.study import Study
@@ -19,6 +21,12 @@ def show() -> None:
     for text, icon in state.notices:
         st.toast(text, icon=icon)
     state.notices = []
+
+
+def missing_keys(current: Current) -> None:
+    """Say which keys the study names and no run has."""
+    for sentence in runs.missing_keys(current.study, current.manifest):
+        st.warning(sentence, icon=":material/warning:")
 
 
 def fetch_ended(study: Study, manifest: Manifest) -> None:

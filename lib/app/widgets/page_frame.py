@@ -3,6 +3,7 @@
 import streamlit as st
 
 from lib.app.session.current import Current, opened_study
+from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_panel, problems
 
 
@@ -24,14 +25,15 @@ def require_runs() -> Current:
     if opened.current is None or not opened.current.manifest.runs:
         st.stop()
     problems(opened.study, opened.current.manifest)
+    notices.missing_keys(opened.current)
     return opened.current
 
 
 def nothing_detached() -> None:
     """Say that no run was detached, and where to look at what the study takes for a detach."""
     st.info(
-        "No run of this study was detached: there is nothing to compare. The Runs page says each run's detach step and its "
-        "source; the Study page has the rule.",
+        "No run of this study is known to have been detached: there is nothing to compare. The Runs page says each run's "
+        "detach step and its source; the Study page has the rule.",
         icon=":material/info:",
     )
     with st.container(horizontal=True):

@@ -13,9 +13,10 @@ from lib.app.widgets import notices
 from lib.app.widgets import share as share_widgets
 from lib.app.widgets.fetching import fetch_button
 from lib.app.widgets.tables import table
+from lib.formatting import listing
 from lib.runs import Manifest, clear
 from lib.sources import server_of
-from lib.study import DetachRule, InputError, Study, text_message, to_toml
+from lib.study import DetachRule, InputError, Study, text_message, to_toml, value_text
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -87,13 +88,18 @@ def question(study: Study) -> None:
 def rule_text(rule: DetachRule) -> str:
     """A detach rule in words."""
     parts = [f"typed {rule.step:,}"] if rule.step else []
+    if rule.detach_step_key:
+        parts.append(f"config {rule.detach_step_key}")
     if rule.ratio_key:
         parts.append(f"config {rule.ratio_key} ({rule.ratio_counts})")
+    for name, conditions in {"frozen": rule.frozen_when, "left alone": rule.unchanged_when}.items():
+        if conditions:
+            parts.append(f"{name} where {listing(f'{key} is {value_text(value)}' for key, value in conditions)}")
     if rule.signal:
-        parts.append(f"checked by {rule.signal.key}")
+        parts.append(f"checked by {rule.signal.key}" if parts else f"read from {rule.signal.key}")
     if rule.randomised:
         parts.append(f"randomised {rule.randomised.low:g} to {rule.randomised.high:g}")
-    return ", ".join(parts) or "none: every run counts as never detached"
+    return ", ".join(parts) or "none: the arm of every run is unknown"
 
 
 def stored(study: Study) -> None:

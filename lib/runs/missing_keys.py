@@ -1,0 +1,46 @@
+"""Keys that a study names and no run has: most often they are mistyped."""
+
+from collections.abc import Sequence
+
+from lib.formatting import listing
+from lib.runs.model import Manifest, Run
+from lib.study import Study, Task, has_config_key
+
+_NO_CONTROL = "no run is called control for want of it"
+#: What is done without a key, by the setting that names it.
+_WITHOUT = {
+    "seed_key": "the id of a run stands for its seed",
+    "total_steps_key": "the study's total steps are used",
+    "ratio_key": _NO_CONTROL,
+    "detach_step_key": _NO_CONTROL,
+    "frozen_when": _NO_CONTROL,
+    "unchanged_when": _NO_CONTROL,
+    "[arms] key": "arms are named by their detach steps",
+    "[arms] also": "it is no part of the treatment",
+}
+
+
+def missing_config_keys(study: Study, task: Task, runs: Sequence[Run]) -> dict[str, str]:
+    """The config keys that the study names and none of a task's runs has, each with the setting that names it."""
+    named: dict[str, str] = {}
+    for setting, key in study.config_keys(task):
+        named.setdefault(key, setting)
+    return {
+        key: setting
+        for key, setting in named.items()
+        if runs and not any(has_config_key(run.config, key) for run in runs)
+    }
+
+
+def missing_keys(study: Study, manifest: Manifest) -> list[str]:
+    """Metrics and config keys that the study names and no run has, a sentence each."""
+    silent = [m.key for m in study.metrics if not any(run.rows.get(m.key) for run in manifest.runs)]
+    tasks: dict[tuple[str, str], list[Task]] = {}
+    for task in study.tasks:
+        for missing in missing_config_keys(study, task, manifest.of_task(task.key)).items():
+            tasks.setdefault(missing, []).append(task)
+    lines = [f"No run logged '{key}': check the metric's key." for key in silent]
+    for (key, setting), lacking in tasks.items():
+        of = "" if len(lacking) == len(study.tasks) else f" of {listing(task.title for task in lacking)}"
+        lines.append(f"No run{of} has '{key}' in its config: check {setting}; {_WITHOUT[setting]}.")
+    return lines

@@ -1,0 +1,345 @@
+"""The arm of each run: its name, what is never pooled or called control, and what its warnings say."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.runs import Manifest, Run, Treatment, anchor, arms_of, missing_keys, of_task, treatments
+from lib.study import DetachRule, Signal, Task
+from lib.study.model import Arms, Randomised
+from tests.support.frames import manifest, series, study, treatment
+
+TOTAL = 100_000
+BY_RATIO = DetachRule(ratio_key="r")
+
+
+def treated(tmp_path, asked, *configs, left_out=()):
+    """The treatments of runs a, b, c, ... with these configs."""
+    runs = [(Run(chr(97 + i), config={"seed": i, **config}, last_step=TOTAL), []) for i, config in enumerate(configs)]
+    return treatments(asked, manifest(tmp_path, runs), left_out)
+
+
+def placed(tmp_path, asked, *configs, left_out=()):
+    """(run, arm, detach step, ratio) of these runs, in order."""
+    return [(t.run_id, t.arm, t.detach_step, t.ratio) for t in treated(tmp_path, asked, *configs, left_out=left_out)]
+
+
+def arms(tmp_path, asked, *configs):
+    """The arms of runs a, b, c, ... with these configs."""
+    return [t.arm for t in sorted(treated(tmp_path, asked, *configs), key=lambda t: t.run_id)]
+
+
+# ---- by ratio ------------------------------------------------------------------------------------------------------
+
+
+def test_one_ratio_is_the_detached_arm(tmp_path):
+    assert placed(tmp_path, study(BY_RATIO), {"r": 0.5}, {"r": 0}, {"r": 0.5}) == [
+        ("a", "detached", 50_000, 0.5),
+        ("c", "detached", 50_000, 0.5),
+        ("b", "control", None, None),
+    ]
+
+
+def test_several_ratios_are_arms_of_their_own(tmp_path):
+    assert placed(tmp_path, study(BY_RATIO), {"r": 0.5}, {"r": None}, {"r": 0.2}, {"r": 1 / 3}) == [
+        ("c", "detached 0.2", 20_000, 0.2),
+        ("d", "detached 0.3333", 33_333, 0.33333),
+        ("a", "detached 0.5", 50_000, 0.5),
+        ("b", "control", None, None),
+    ]
+
+
+def test_what_remains_is_named_by_what_has_elapsed(tmp_path):
+    rule = DetachRule(ratio_key="r", ratio_counts="remaining")
+    assert placed(tmp_path, study(rule), {"r": 0.75}, {"r": "0.50"}) == [
+        ("a", "detached 0.25", 25_000, 0.25),
+        ("b", "detached 0.5", 50_000, 0.5),
+    ]
+
+
+def test_steps_in_config_are_named_by_their_ratio(tmp_path):
+    rule = DetachRule(detach_step_key="k", total_steps_key="steps")
+    configs = {"k": 20_000}, {"k": "5e4"}, {"k": 0}, {}, {"k": 200_001}
+    assert placed(tmp_path, study(rule), *configs) == [
+        ("a", "detached 0.2", 20_000, 0.2),
+        ("b", "detached 0.5", 50_000, 0.5),
+        ("c", "control", None, None),
+        ("d", "control", None, None),
+        ("e", "unknown", None, None),
+    ]
+
+
+def test_a_randomised_design_is_one_arm(tmp_path):
+    by_ratio = DetachRule(ratio_key="r", randomised=Randomised(0.3, 0.7))
+    assert placed(tmp_path / "a", study(by_ratio), {"r": 0.31}, {"r": "0.62"}) == [
+        ("a", "detached", 31_000, 0.31),
+        ("b", "detached", 62_000, 0.62),
+    ]
+    by_step = DetachRule(detach_step_key="k", randomised=Randomised(0.3, 0.7))
+    found = treated(tmp_path / "b", study(by_step), {"k": 31_000}, {"k": 62_000})
+    assert [(t.arm, t.detach_step, t.warnings) for t in found] == [("detached", 31_000, ()), ("detached", 62_000, ())]
+
+
+def test_leaving_a_run_out_renames_no_arm(tmp_path):
+    assert placed(tmp_path, study(BY_RATIO), {"r": 0.5}, {"r": 0.2}, {"r": 0}, left_out={"b"}) == [
+        ("a", "detached 0.5", 50_000, 0.5),
+        ("c", "control", None, None),
+    ]
+
+
+# ---- changes that are no freeze --------------------------------------------------------------------------------------
+
+SCALED = DetachRule(ratio_key="r", frozen_when={"algo.scale": 0.0})
+
+
+def scaled(scale, r=0.5):
+    return {"r": r, "algo": {"scale": scale}}
+
+
+def test_another_scale_is_a_treatment_and_never_a_control(tmp_path):
+    configs = scaled(0.0), scaled("0.1"), scaled(0.10), scaled(1), scaled(None), scaled(0.1, r=0)
+    assert placed(tmp_path, study(SCALED), *configs) == [
+        ("a", "detached", 50_000, 0.5),
+        ("b", "detached scale 0.1", 50_000, 0.5),
+        ("c", "detached scale 0.1", 50_000, 0.5),
+        ("d", "control", None, None),
+        ("f", "control", None, None),
+        ("e", "unknown", None, None),
+    ]
+
+
+def test_the_ratio_and_the_change_both_name_an_arm(tmp_path):
+    found = arms(tmp_path, study(SCALED), scaled(0), scaled(0, 0.2), scaled(0.1), scaled(0.1, 0.2))
+    assert found == ["detached 0.5", "detached 0.2", "detached 0.5 scale 0.1", "detached 0.2 scale 0.1"]
+
+
+def test_a_change_stays_apart_in_arms_of_another_key_and_is_named_by_its_own(tmp_path):
+    configs = [{**scaled(scale), "how": "x"} for scale in (0, 0.1)]
+    assert arms(tmp_path / "a", study(SCALED, arms=Arms("how", {"x": "hard"})), *configs) == ["hard", "hard scale 0.1"]
+    by_scale = study(SCALED, arms=Arms("algo.scale", {"0": "frozen", "0.10": "tenth"}))
+    assert arms(tmp_path / "b", by_scale, *configs, scaled(0.3)) == ["frozen", "tenth", "detached 0.3"]
+
+
+# ---- by a key of the study -------------------------------------------------------------------------------------------
+
+
+def test_arms_may_be_told_apart_by_any_config_key(tmp_path):
+    labels = {"true": "hard", "0.5": "soft", "2": "two"}
+    asked = study(DetachRule(step=50_000, ratio_key="r"), arms=Arms("algo.how", labels))
+    values = [True, 0.5, "0.50", 2.0, "2", "odd", None, 1234567.5]
+    configs = [{"algo": {"how": value}} for value in values] + [{}, {"algo": {"how": True}, "r": 0}]
+    assert arms(tmp_path, asked, *configs) == [
+        "hard",
+        "soft",
+        "soft",
+        "two",
+        "two",
+        "detached odd",
+        "detached without algo.how",
+        "detached 1234567.5",
+        "detached without algo.how",
+        "control",
+    ]
+
+
+def test_where_no_run_has_the_key_of_the_arms_they_are_told_apart_by_ratio_and_it_is_said(tmp_path):
+    asked = study(BY_RATIO, arms=Arms("varient", {"x": "early"}))
+    found = treated(tmp_path, asked, {"r": 0.2, "variant": "x"}, {"r": "0.5", "variant": "x"})
+    assert [t.arm for t in found] == ["detached 0.2", "detached 0.5"]
+    assert {t.warnings for t in found} == {("no run has varient in its config: check [arms] key",)}
+
+
+def test_a_label_that_puts_several_detach_steps_into_one_arm_is_said(tmp_path):
+    asked = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
+    found = treated(tmp_path, asked, {"r": 0.2, "how": "x"}, {"r": 0.25, "how": "x"}, {"r": 0.5, "how": "y"})
+    text = ("its arm has 2 detach steps: 20,000 and 25,000",)
+    assert [(t.arm, t.warnings) for t in found] == [("detached y", ()), ("early", text), ("early", text)]
+
+
+# ---- keys that no run has --------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_no_run_has_makes_no_control_and_every_run_says_it(tmp_path):
+    asked = study(DetachRule(ratio_key="ration"), seed_key="sed")
+    found = treated(tmp_path, asked, {"ratio": 0.5}, {"ratio": 0})
+    assert [(t.arm, t.detach_source, t.seed) for t in found] == [("unknown", "", "a"), ("unknown", "", "b")]
+    assert {t.warnings for t in found} == {
+        (
+            "nothing says whether it was detached: its arm is unknown",
+            "no run has ration in its config: check ratio_key",
+            "sed is not in its config: its id stands for the seed",
+        )
+    }
+
+
+def test_with_a_typed_step_such_runs_are_detached_there_and_still_say_it(tmp_path):
+    found = treated(tmp_path, study(DetachRule(step=50_000, ratio_key="ration")), {"ratio": 0})[0]
+    assert (found.arm, found.detach_source) == ("detached", "typed")
+    assert found.warnings == ("no run has ration in its config: check ratio_key",)
+
+
+def test_a_missing_condition_makes_no_control(tmp_path):
+    rule = DetachRule(ratio_key="r", frozen_when={"scael": 0.0})
+    assert arms(tmp_path, study(rule), {"r": 0.5, "scale": 0.0}, {"r": 0.5, "scale": 1.0}, {"r": 0}) == [
+        "unknown", "unknown", "control"
+    ]  # fmt: skip
+
+
+NAMED = DetachRule(
+    ratio_key="r", detach_step_key="k", total_steps_key="steps", frozen_when={"scale": 0.0},
+    unchanged_when={"scale": 1.0, "mode": "off"},
+)  # fmt: skip
+
+
+def test_every_key_that_no_run_has_is_a_sentence(tmp_path):
+    asked = study(NAMED, seed_key="s", arms=Arms("arm", also=("batch",)), metrics=())
+    runs = manifest(tmp_path, [(Run("a", config={"other": 1}), []), (Run("b"), [])])
+    assert missing_keys(asked, runs) == [
+        "No run has 's' in its config: check seed_key; the id of a run stands for its seed.",
+        "No run has 'steps' in its config: check total_steps_key; the study's total steps are used.",
+        "No run has 'r' in its config: check ratio_key; no run is called control for want of it.",
+        "No run has 'k' in its config: check detach_step_key; no run is called control for want of it.",
+        "No run has 'scale' in its config: check frozen_when; no run is called control for want of it.",
+        "No run has 'mode' in its config: check unchanged_when; no run is called control for want of it.",
+        "No run has 'arm' in its config: check [arms] key; arms are named by their detach steps.",
+        "No run has 'batch' in its config: check [arms] also; it is no part of the treatment.",
+    ]
+    config = {"s": None, "steps": 1, "r": 0, "k": None, "scale": 1, "mode": "on", "arm": "x", "batch": 1}
+    assert missing_keys(asked, manifest(tmp_path / "all", [(Run("a", config=config), []), (Run("b"), [])])) == []
+    nested = study(replace(BY_RATIO, ratio_key="algo.r"), metrics=())
+    assert (
+        missing_keys(nested, manifest(tmp_path / "n", [(Run("a", config={"seed": 1, "algo": {"r": None}}), [])])) == []
+    )
+
+
+def test_a_key_is_looked_for_task_by_task(tmp_path):
+    asked = study(BY_RATIO, metrics=())
+    asked = replace(
+        asked, tasks=(*asked.tasks, Task("walk", TOTAL, display_name="Walk", detach=BY_RATIO), Task("none", 9))
+    )
+    runs = [(Run("a", config={"seed": 1, "r": 0.5}), []), (Run("b", config={"seed": 1}, tasks=("walk",)), [])]
+    assert missing_keys(asked, manifest(tmp_path, runs)) == [
+        "No run of Walk has 'r' in its config: check ratio_key; no run is called control for want of it."
+    ]
+
+
+# ---- the whole -------------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_treatment_of_a_run(tmp_path):
+    rule = DetachRule(step=40_000, ratio_key="r", signal=Signal("train/encoder_lr"))
+    run = Run("abc", state="running", config={"seed": "3", "r": "0.5"})
+    points = series("abc", "train/encoder_lr", [(0, 1.0), (50_000, 1.0), (51_000, 0.0)])
+    assert treatments(study(rule), manifest(tmp_path, [(run, points)])) == (
+        Treatment(
+            run_id="abc",
+            task="task",
+            arm="detached",
+            seed="3",
+            detach_step=50_000,
+            detach_source="config",
+            ratio=0.5,
+            signal="agrees",
+            last_step=51_000,
+            state="running",
+            warnings=("typed detach step 40,000 but config says 50,000: config is used",),
+        ),
+    )
+
+
+def test_seeds_are_text_whole_numbers_without_a_point_and_in_order(tmp_path):
+    seeds = [10, 2.0, "x", None, "--1", -1, "²", "3.0"]
+    runs = [(Run(f"r{i}", config={"run": {"seed": seed}}), []) for i, seed in enumerate(seeds)]
+    found = treatments(study(DetachRule(step=5), seed_key="run.seed"), manifest(tmp_path, runs))
+    assert [(t.seed, t.run_id) for t in found] == [
+        ("-1", "r5"),
+        ("--1", "r4"),
+        ("r3", "r3"),
+        ("x", "r2"),
+        ("²", "r6"),
+        ("2", "r1"),
+        ("3", "r7"),
+        ("10", "r0"),
+    ]
+    assert {t.run_id: t.warnings for t in found if t.warnings} == {
+        "r3": ("run.seed is not in its config: its id stands for the seed",)
+    }
+
+
+def test_a_run_may_belong_to_several_tasks_and_tasks_keep_their_order(tmp_path):
+    asked = study(DetachRule(step=50_000))
+    asked = replace(asked, tasks=(Task("z", TOTAL, detach=DetachRule(step=9)), asked.tasks[0]))
+    runs = [(Run("a", tasks=("task", "z")), []), (Run("b", tasks=("task",)), [])]
+    found = treatments(asked, manifest(tmp_path, runs))
+    assert [(t.task, t.run_id, t.detach_step) for t in found] == [
+        ("z", "a", 9),
+        ("task", "a", 50_000),
+        ("task", "b", 50_000),
+    ]
+    assert [t.run_id for t in of_task(found, "task")] == ["a", "b"]
+
+
+def test_arms_and_the_step_they_share():
+    a, b = treatment("a", at=50), treatment("b", at=50)
+    control, late = treatment("c", "control"), treatment("d", "detached 0.8", at=80)
+    unknown = treatment("e", "unknown", at=None)
+    assert arms_of([unknown, control, late, a]) == ("detached", "detached 0.8", "control", "unknown")
+    assert [t.is_control for t in (a, control, late, unknown)] == [False, True, False, False]
+    assert (anchor([a, b, control]), anchor([a, late]), anchor([control]), anchor([])) == (50, 0, 0, 0)
+
+
+EMPTY = Manifest("kit", {}, "", "", ())
+PLACES = {
+    "seed": "seed",
+    "r": "algo.detach.r",
+    "k": "algo.k",
+    "steps": "train.steps",
+    "scale": "algo.scale",
+    "how": "how",
+}
+ASKED = study(
+    DetachRule(
+        ratio_key=PLACES["r"], detach_step_key=PLACES["k"], total_steps_key=PLACES["steps"],
+        frozen_when={PLACES["scale"]: 0.0},
+    ),
+)  # fmt: skip
+configs = st.fixed_dictionaries(
+    {"seed": st.integers(0, 3)},
+    optional={
+        "r": st.sampled_from([None, 0, 0.2, 0.5, 1, 1.5]),
+        "k": st.sampled_from([None, 0, 20_000, 50_000, 0.5]),
+        "steps": st.sampled_from([100_000, 200_000]),
+        "scale": st.sampled_from([0.0, 0.1, 1, None]),
+        "how": st.sampled_from([0.5, 2, "odd", True]),
+    },
+)
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+@settings(deadline=None)
+@given(some=st.lists(configs, min_size=1, max_size=4), data=st.data())
+def test_arms_are_the_same_from_text_and_nested_configs(by_key, some, data):
+    def written(config):
+        nested = {}
+        for key, value in config.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            value = str(value) if number and data.draw(st.booleans()) else value
+            *tables, last = PLACES[key].split(".") if data.draw(st.booleans()) else [PLACES[key]]
+            place = nested
+            for table in tables:
+                place = place.setdefault(table, {})
+            place[last] = value
+        return nested
+
+    asked = replace(ASKED, arms=Arms("how", {"0.5": "half"})) if by_key else ASKED
+    plain = [{PLACES[key]: value for key, value in config.items()} for config in some]
+    first, second = (
+        treatments(
+            asked, replace(EMPTY, runs=tuple(Run(str(i), config=c, tasks=("task",)) for i, c in enumerate(form)))
+        )
+        for form in (plain, [written(config) for config in some])
+    )
+    assert [replace(t, warnings=()) for t in first] == [replace(t, warnings=()) for t in second]
+    assert [len(t.warnings) for t in first] == [len(t.warnings) for t in second]
