@@ -11,7 +11,8 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 
 from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, project_folder, put, read_run, writing
 from lib.sources.cloud.client import Client, no_key_message, server_of
+from lib.sources.cloud.forks import Ancestors, with_fork_stamps
+from lib.sources.cloud.history import Download, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
@@ -55,7 +58,8 @@ def fetch(study: Study, request: Request) -> Manifest:
     request.progress(Progress(0, 0, f"Asking {server} for the runs"))
     http = HttpClient(server, request.key, 4 * WORKERS)
     try:
-        runs = _list_runs(study, Client(http, source.entity, source.project, Deadline(request.deadline, cancelled)))
+        client = Client(http, source.entity, source.project, Deadline(request.deadline, cancelled))
+        runs = with_fork_stamps(_list_runs(study, client))
         base = _folder(study, server, request.key)
         store = RunStore(base / run_folder(study.step_key), study, request.refresh)
         with writing(base, f"{source.entity}/{source.project}", request.cancelled):
@@ -174,11 +178,13 @@ class _Fetch:
     store: RunStore
     http: HttpClient
     cancelled: Callable[[], bool]
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
 
     def manifest(self, listed: Sequence[Run], before: Manifest | None) -> Manifest:
         """Update every run that is asked for, and describe all of them."""
         study, only, fetched_at = self.study, self.request.only, now_utc()
-        updated, failures = self._update([run for run in listed if not only or run.id in only])
+        with closing(self._ancestors(listed)) as ancestors:
+            updated, failures = self._update([run for run in listed if not only or run.id in only], ancestors)
         runs, problems = [], list[Problem]()
         for listing in listed:
             run = updated.get(listing.id) or self.store.without_fetch(listing)
@@ -197,14 +203,30 @@ class _Fetch:
         }  # fmt: skip
         return Manifest(study.name, source, fetched_at, str(self.store.folder), tuple(runs), tuple(problems))
 
-    def _update(self, runs: Sequence[Run]) -> tuple[dict[str, Run], dict[str, str]]:
+    def _ancestors(self, listed: Sequence[Run]) -> Ancestors:
+        """The ancestors of forks; whatever is asked for them has a deadline of its own."""
+        source = self.study.source
+
+        def client() -> Client:
+            return Client(self.http, source.entity, source.project, self._deadline())
+
+        def download(run: Run, columns: Sequence[str]) -> AbstractContextManager[Download]:
+            path = RunPath(source.entity, source.project, run.id)
+            return read_history(self.http, self.budget, path, columns, self._deadline(), run.last_step)
+
+        return Ancestors(listed, client, download, self.store.folder)
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self.request.deadline, self.cancelled)
+
+    def _update(self, runs: Sequence[Run], ancestors: Ancestors) -> tuple[dict[str, Run], dict[str, str]]:
         """The updated runs by id, and why the others could not be updated."""
-        updated, failures, budget = dict[str, Run](), dict[str, str](), MemoryBudget()
+        updated, failures = dict[str, Run](), dict[str, str]()
         todo, pending = iter(runs), dict[Future[Run], str]()
         while len(updated) + len(failures) < len(runs):
             for run in islice(todo, WORKERS - len(pending)):
-                deadline = Deadline(self.request.deadline, self.cancelled)
-                pending[in_background(RunUpdate(self.http, self.store, run, deadline, budget))] = run.id
+                update = RunUpdate(self.http, self.store, run, self._deadline(), self.budget, ancestors)
+                pending[in_background(update)] = run.id
             if self.request.cancelled():
                 return updated, failures | {
                     run.id: "the fetch was stopped" for run in runs if run.id not in {*updated, *failures}

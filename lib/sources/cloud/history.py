@@ -1,10 +1,12 @@
 """The history of one run on a W&B server: the columns asked for, from its Parquet exports and its live rows."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cmp_to_key, partial
+from functools import partial
+from math import inf
 from typing import Any
 
 import polars as pl
@@ -79,23 +81,25 @@ class Download:
     exported: int
     notes: tuple[str, ...]
 
-    def decode(self) -> RawHistory:
-        """The rows as numbers: the parts in the order of their steps, then the live rows."""
-        frames, bad = [], dict[str, int]()
+    def decode(self, until: float = inf) -> RawHistory:
+        """The rows as numbers, in the order logged: the parts, then the live rows; none beyond a `_step`."""
+        frames, bad = [], Counter[str]()
+        first = self.since.step if self.since else -inf
         for table in self.tables:
             part = pl.DataFrame(pl.from_arrow(table))
-            numbers, lost = numeric(_from_step(part, self.since))
+            numbers, lost = numeric(_between(part, first, until))
             frames.append(numbers)
-            _add(bad, numeric(_from_step(part, self.since, after=True))[1] if self.since else lost)
-        frames.sort(key=cmp_to_key(_logged_before))
-        if self.live or not frames:
-            first = self.since.step if self.since else None
-            new = [row for row in self.live if first is None or row.get(STEP, first) > first]
-            _add(bad, raw_frame(new, self.columns)[1])
-            frames.append(_without_exported(raw_frame(self.live, self.columns)[0], frames))
+            # Of the row at the checkpoint nothing is counted again.
+            bad.update(numeric(_between(part, first + 1, until))[1] if self.since else lost)
+        frames = _in_order_logged(frames)
+        live = [row for row in self.live if row.get(STEP, first) <= until]
+        if live or not frames:
+            new = [row for row in live if row.get(STEP, first) > first] if self.since else live
+            bad.update(raw_frame(new, self.columns)[1])
+            frames.append(_without_copies(raw_frame(live, self.columns)[0], frames))
         frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
         columns = [column for column in self.columns if column in frame.columns]
-        return RawHistory(frame.select(columns), bad, self.total, self.exported, self.notes)
+        return RawHistory(frame.select(columns), dict(bad), self.total, self.exported, self.notes)
 
 
 @dataclass(frozen=True)
@@ -162,41 +166,53 @@ class _Reader:
         return rows
 
 
-def _add(counts: dict[str, int], more: dict[str, int]) -> None:
-    for key, count in more.items():
-        counts[key] = counts.get(key, 0) + count
-
-
-def _from_step(frame: pl.DataFrame, since: Checkpoint | None, after: bool = False) -> pl.DataFrame:
-    if since is None or STEP not in frame.columns:
+def _between(frame: pl.DataFrame, first: float, last: float) -> pl.DataFrame:
+    """The rows from one `_step` to another."""
+    if STEP not in frame.columns or (first, last) == (-inf, inf):
         return frame
-    step = pl.col(STEP).cast(pl.Float64, strict=False)
-    return frame.filter(step > since.step if after else step >= since.step)
+    return frame.filter(pl.col(STEP).cast(pl.Float64, strict=False).is_between(first, last))
 
 
-def _logged_before(one: pl.DataFrame, other: pl.DataFrame) -> int:
-    """What orders the parts, which the server gives in any order: their steps, and times where these overlap."""
-    (first, last), (first_other, last_other) = _range(one, STEP), _range(other, STEP)
-    if last < first_other or last_other < first:
-        return -1 if last < first_other else 1
-    time, time_other = _range(one, TIMESTAMP), _range(other, TIMESTAMP)
-    return (time > time_other) - (time < time_other)
+def _in_order_logged(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The parts, which the server gives in any order: those of one job of the run after the other.
+
+    A job's parts follow each other by `_step`. A part that begins where every job has been already is the first one of
+    a later job: the run was rewound. Rows that an earlier part holds as well are left out of a later job.
+    """
+    jobs: list[list[pl.DataFrame]] = []
+    for part in sorted(parts, key=_place):
+        first = _place(part)[0]
+        ends = [_ends(job[-1], STEP)[1] for job in jobs]
+        before = [end for end in ends if end < first]
+        if before:
+            jobs[ends.index(max(before))].append(part)
+        else:
+            jobs.append([part])
+    ordered: list[pl.DataFrame] = []
+    for place, job in enumerate(jobs):
+        ordered += [_without_copies(part, ordered) for part in job] if place else job
+    return ordered
 
 
-def _range(frame: pl.DataFrame, column: str) -> tuple[float, float]:
-    """The lowest and the highest value of a column, infinite where it has none."""
-    if column not in frame.columns or frame[column].null_count() == len(frame):
-        return (float("inf"), float("inf"))
-    return (frame[column].min(), frame[column].max())  # type: ignore[return-value]
+def _place(part: pl.DataFrame) -> tuple[float, float, float]:
+    """What sorts parts: their first `_step`, then their first time, then their last `_step`."""
+    first, last = _ends(part, STEP)
+    return first, _ends(part, TIMESTAMP)[0], last
 
 
-def _without_exported(live: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """The live rows that no part holds: a row may have been exported between two requests."""
+def _ends(part: pl.DataFrame, column: str) -> tuple[float, float]:
+    """The first and the last value of a column, infinity where it has none."""
+    values = part[column].drop_nulls() if column in part.columns else pl.Series([], dtype=pl.Float64)
+    return (values[0], values[-1]) if len(values) else (inf, inf)
+
+
+def _without_copies(rows: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The rows that no part holds: a row may lie in two parts, or have been exported between two requests."""
     same = [STEP, TIMESTAMP]
     exported = [part.select(same) for part in parts if set(same) <= set(part.columns)]
-    return (
-        live.join(pl.concat(exported), on=same, how="anti", maintain_order="left") if exported and len(live) else live
-    )
+    if not exported or not len(rows) or not set(same) <= set(rows.columns):
+        return rows
+    return rows.join(pl.concat(exported), on=same, how="anti", maintain_order="left")
 
 
 @contextmanager

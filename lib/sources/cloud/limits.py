@@ -4,11 +4,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 #: What the runs under way may hold of their exports together, in bytes.
 MEMORY = 96 << 20
@@ -191,3 +191,22 @@ def together(calls: Sequence[Callable[[], T]], at_once: int = 4) -> list[T]:
         wait(futures)
         results += [future.result() for future in futures]
     return results
+
+
+class Once(Generic[T]):
+    """Results that several threads need: each is made by the first that asks, for which the others wait."""
+
+    def __init__(self) -> None:
+        self._lock, self._results = threading.Lock(), dict[Hashable, Future[T]]()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make` under this key, or what it raised."""
+        with self._lock:
+            is_first = key not in self._results
+            result = self._results.setdefault(key, Future())
+        if is_first:
+            try:
+                result.set_result(make())
+            except BaseException as error:  # noqa: BLE001 - handed on to all who ask
+                result.set_exception(error)
+        return result.result()

@@ -2,9 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,16 +26,17 @@ from lib.runs import (
     stage,
     stage_run,
 )
+from lib.sources.cloud.forks import ENDED, AncestorRows, Ancestors, Ancestry, AncestryText, SharedDownload, run_rows
 from lib.sources.cloud.history import Checkpoint, Download, RawHistory, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
-from lib.sources.cloud.limits import Deadline, MemoryBudget, computed
+from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, computed
 from lib.sources.cloud.parquet import STEP
 from lib.study import Study
 
-#: States after which a run logs no more unless it is resumed.
-ENDED = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
 #: Ties the raw rows of a run that goes on to its stored history.
 _RAW = "raw"
+#: Which rows of a fork's ancestors are not in its stored history, and why.
+_MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,17 @@ class RunStore:
         """The raw rows of a run that goes on."""
         return self.folder.parent / "raw" / self.folder.name / run_file_name(run.id)
 
-    def read(self, run: Run) -> tuple[Run | None, str, str]:
-        """What is stored of a run, or None; its token; and what is wrong with its file."""
+    def read(self, run: Run) -> tuple[Run | None, dict[str, str], str]:
+        """What is stored of a run, or None; what `RunUpdate` wrote beside it; and what is wrong with its file."""
         path = self.folder / run_file_name(run.id)
         if not path.exists():
-            return None, "", ""
+            return None, {}, ""
         try:
             stored, extra = read_extra(path)
         except StoreError:
-            return None, "", "its stored file was damaged and has been fetched anew"
+            return None, {}, "its stored file was damaged and has been fetched anew"
         # Files of earlier versions keep the stamp beside the run.
-        return replace(stored, stamp=stored.stamp or extra.get("stamp", "")), extra.get(_RAW, ""), ""
+        return replace(stored, stamp=stored.stamp or extra.get("stamp", "")), extra, ""
 
     def without_fetch(self, run: Run) -> Run:
         """A listed run with what the store has of its history."""
@@ -84,15 +86,17 @@ def _relisted(stored: Run, run: Run) -> Run:
         url=run.url,
         created_at=run.created_at,
         keys=run.keys,
+        branch_point=run.branch_point,
     )
 
 
 @dataclass(frozen=True)
 class _Written:
-    """A run whose files are written aside."""
+    """A run whose files are written aside; why it is not whole, where another try may help."""
 
     run: Run
     files: tuple[Staged, ...]
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ class RunUpdate:
     store: RunStore
     run: Run
     deadline: Deadline
-    budget: MemoryBudget = field(default_factory=MemoryBudget)
+    budget: MemoryBudget
+    ancestors: Ancestors
 
     def __call__(self) -> Run:
         """Bring the file up to date and describe the run; nothing is asked where nothing can have changed.
@@ -111,50 +116,83 @@ class RunUpdate:
         Raises
         ------
         Failed, Stopped
-            What is stored stays as it was.
+            What is stored stays as it was; but a fork whose ancestors cannot be read is stored with its own rows.
         StoreError
             Where the store cannot be written.
         """
         study, run = self.store.study, self.run
-        stored, token, damage = self.store.read(run)
+        stored, extra, damage = self.store.read(run)
+        # A fork that lacks rows which may come another time has no stamp.
+        whole = stored is not None and bool(stored.stamp) and stored.branch_point == run.branch_point
         written = None
-        if stored and not self.store.refresh and stored.step_key == study.step_key:
+        if stored and whole and not self.store.refresh and stored.step_key == study.step_key:
             missing = [key for key in study.history_keys if key not in stored.fetched]
             unchanged = stored.stamp == run.stamp and run.state in ENDED
             if unchanged and not missing:
                 return replace(_relisted(stored, run), fetched_at=now_utc())
             if unchanged:
                 written = self._more_metrics(stored, missing)
-            elif not missing and (rows := self._raw_rows(token)) is not None:
-                written = self._more_rows(stored, rows)
+            elif not missing and (rows := self._raw_rows(extra.get(_RAW, ""))) is not None:
+                written = self._more_rows(stored, *rows)
         if written is None:
             keys = tuple(dict.fromkeys([*study.history_keys, *(stored.fetched if stored else ())]))
-            with self._read(keys) as download:
-                written = computed(lambda: self._write(download.decode(), keys, damage))
+            written = self._all_rows(keys, damage, has_ancestors=whole and not extra.get(_MISSING))
         # Waiting for the disk takes no memory.
         for file in written.files:
             file.settle()
+        if written.failure:
+            raise Failed(written.failure)
         return written.run
 
-    def _read(self, keys: Sequence[str], since: Checkpoint | None = None) -> AbstractContextManager[Download]:
+    def _all_rows(self, keys: tuple[str, ...], damage: str, has_ancestors: bool) -> _Written:
+        """The whole history. A stored fork that has its ancestors' rows does not lose them."""
+        ancestry = self.ancestors.of(self.run, self._columns(keys), self.deadline)
+        if ancestry.text.missing and has_ancestors:
+            raise Failed(ancestry.text.missing)
+        with self._read(keys) as download:
+            return computed(lambda: self._write(download.decode(), self._ancestor_rows(ancestry, keys), keys, damage))
+
+    def _ancestor_rows(self, ancestry: Ancestry, keys: Sequence[str]) -> AncestorRows:
+        return ancestry.decode(keys, self.store.study.step_key)
+
+    def _columns(self, keys: Sequence[str]) -> list[str]:
+        return [*self.store.study.step_key, *keys]
+
+    @contextmanager
+    def _read(self, keys: Sequence[str], since: Checkpoint | None = None) -> Iterator[Download | SharedDownload]:
+        columns = self._columns(keys)
+        if since is None and self.ancestors.has_fork(self.run):
+            yield self.ancestors.download(self.run, columns)
+            return
         source = self.store.study.source
         path = RunPath(source.entity, source.project, self.run.id)
-        columns = [*self.store.study.step_key, *keys]
-        return read_history(self.client, self.budget, path, columns, self.deadline, self.run.last_step, since)
+        with read_history(
+            self.client, self.budget, path, columns, self.deadline, self.run.last_step, since
+        ) as download:
+            yield download
 
-    def _write(self, history: RawHistory, keys: Sequence[str], damage: str = "") -> _Written:
+    def _write(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str], damage: str = "") -> _Written:
         """Put the run's history in the store, and its raw rows where more may join them."""
-        points, drops = normalise(history.frame, keys, self.store.study.step_key, history.bad)
-        warnings = (*history.notes, *((damage,) if damage else ()))
+        points, drops = self._points(own, ancestors, keys)
+        warnings = (*ancestors.text.notes, *own.notes, *((damage,) if damage else ()))
         if not points:
             warnings += ("the run has no history",)
         elif not any(p.metric in self.store.study.history_keys for p in points):
             warnings += ("the run logged none of the study's metrics",)
         self.deadline.check_wanted()
         token = "" if self.run.state in ENDED else secrets.token_hex(8)
-        raw = self._stage_raw_rows(history, token)
-        written = self._stage(points, drops, keys, warnings, token)
+        raw = self._stage_raw_rows(own, ancestors, token)
+        written = self._stage(points, drops, keys, warnings, ancestors.text, token)
         return replace(written, files=(*raw, *written.files))
+
+    def _points(
+        self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str]
+    ) -> tuple[list[Points], tuple[Drop, ...]]:
+        """The points of the run's rows, and what was left out."""
+        step_keys = self.store.study.step_key
+        rows, superseded = run_rows(self.run, own.frame, ancestors.frame, keys, step_keys)
+        points, drops = normalise(rows, keys, step_keys, Counter(own.bad) + Counter(ancestors.bad))
+        return points, (*superseded, *drops)
 
     def _stage(
         self,
@@ -162,22 +200,37 @@ class RunUpdate:
         drops: Sequence[Drop],
         keys: Sequence[str],
         warnings: tuple[str, ...],
+        ancestry: AncestryText,
         token: str = "",
     ) -> _Written:
         run = describe(replace(self.run, last_values={}), points, drops, keys, self.store.study.step_key)
-        run = replace(run, warnings=warnings, fetched_at=now_utc())
-        run, file = stage_run(self.store.folder, run, points, {_RAW: token})
-        return _Written(run, (file,))
+        run = replace(run, warnings=warnings, fetched_at=now_utc(), stamp="" if ancestry.failure else run.stamp)
+        run, file = stage_run(self.store.folder, run, points, {_RAW: token, _MISSING: ancestry.missing})
+        return _Written(run, (file,), ancestry.failure)
 
     # ---- a metric more -------------------------------------------------------------------------------------------
 
-    def _more_metrics(self, stored: Run, missing: list[str]) -> _Written:
-        """The stored history with metrics that the study did not name before: only these are read."""
-        with self._read(missing) as download:
-            return computed(lambda: self._joined_metrics(stored, missing, download.decode()))
+    def _more_metrics(self, stored: Run, missing: list[str]) -> _Written | None:
+        """The stored history with metrics that the study did not name before: only these are read.
 
-    def _joined_metrics(self, stored: Run, missing: list[str], history: RawHistory) -> _Written:
-        more, drops = normalise(history.frame, missing, self.store.study.step_key, history.bad)
+        None where rows are superseded: which these are takes all metrics to tell.
+        """
+        if _superseded(stored.drops):
+            return None
+        ancestry = self.ancestors.of(self.run, self._columns(missing), self.deadline)
+        if ancestry.text.failure:
+            raise Failed(ancestry.text.failure)
+        with self._read(missing) as download:
+            return computed(
+                lambda: self._joined_metrics(stored, missing, download.decode(), self._ancestor_rows(ancestry, missing))
+            )
+
+    def _joined_metrics(
+        self, stored: Run, missing: list[str], own: RawHistory, ancestors: AncestorRows
+    ) -> _Written | None:
+        more, drops = self._points(own, ancestors, missing)
+        if _superseded(drops):
+            return None
         old = points_of(pl.read_parquet(self.store.folder / stored.file, schema=HISTORY))
         new = [p for p in more if p.metric is not None]
         points = [*(p for p in old if p.metric is not None), *new]
@@ -186,11 +239,12 @@ class RunUpdate:
         bare = [p.frame.filter(~pl.col("step").is_in(steps.implode())) for p in old if p.metric is None]
         points += [Points(None, frame) for frame in bare if len(frame)]
         self.deadline.check_wanted()
-        return self._stage(points, (*stored.drops, *drops), (*stored.fetched, *missing), stored.warnings)
+        keys = (*stored.fetched, *missing)
+        return self._stage(points, (*stored.drops, *drops), keys, stored.warnings, ancestors.text)
 
     # ---- a run that goes on --------------------------------------------------------------------------------------
 
-    def _more_rows(self, stored: Run, before: RawHistory) -> _Written | None:
+    def _more_rows(self, stored: Run, before: RawHistory, ancestors: AncestorRows) -> _Written | None:
         """The history with the rows since the last stored one; None where older rows have changed as well."""
         last = before.frame[STEP].max() if STEP in before.frame.columns else None
         if last is None:
@@ -198,17 +252,20 @@ class RunUpdate:
         since = Checkpoint(int(last), before.exported)  # type: ignore[arg-type]
         with self._read(stored.fetched, since) as download:
             joined = computed(lambda: _joined(before, download.decode(), since))
-            return computed(lambda: self._write(joined, stored.fetched)) if joined else None
+            return computed(lambda: self._write(joined, ancestors, stored.fetched)) if joined else None
 
-    def _stage_raw_rows(self, history: RawHistory, token: str) -> tuple[Staged, ...]:
+    def _stage_raw_rows(self, own: RawHistory, ancestors: AncestorRows, token: str) -> tuple[Staged, ...]:
+        """The raw rows of a run that goes on, those of its ancestors first."""
         path = self.store.raw_file(self.run)
         if not token:
             path.unlink(missing_ok=True)
             return ()
-        meta = {_RAW: token, "bad": json.dumps(history.bad), "exported": str(history.exported)}
-        return (stage(path, lambda aside: history.frame.write_parquet(aside, compression="lz4", metadata=meta)),)
+        meta = {_RAW: token, "bad": json.dumps(own.bad), "exported": str(own.exported)}
+        meta["ancestors"] = json.dumps([len(ancestors.frame), ancestors.bad, asdict(ancestors.text)])
+        frame = pl.concat([ancestors.frame, own.frame], how="diagonal") if len(ancestors.frame) else own.frame
+        return (stage(path, lambda aside: frame.write_parquet(aside, compression="lz4", metadata=meta)),)
 
-    def _raw_rows(self, token: str) -> RawHistory | None:
+    def _raw_rows(self, token: str) -> tuple[RawHistory, AncestorRows] | None:
         """The raw rows that belong to the stored history, where they are there and whole."""
         path = self.store.raw_file(self.run)
         try:
@@ -216,19 +273,25 @@ class RunUpdate:
             if not token or meta.get(_RAW) != token:
                 return None
             frame = pl.read_parquet(path)
-            return RawHistory(frame, json.loads(meta["bad"]), len(frame), int(meta["exported"]))
+            count, bad, text = json.loads(meta["ancestors"])
+            own = frame[count:]
+            ancestors = AncestorRows(frame[:count], bad, AncestryText(tuple(text["notes"]), text["missing"]))
+            return RawHistory(own, json.loads(meta["bad"]), len(own), int(meta["exported"])), ancestors
         except (OSError, pl.exceptions.PolarsError, KeyError, ValueError):
             return None
 
 
+def _superseded(drops: Sequence[Drop]) -> bool:
+    return any(drop.reason.startswith("superseded") for drop in drops)
+
+
 def _joined(before: RawHistory, new: RawHistory, since: Checkpoint) -> RawHistory | None:
-    """The stored rows and the new ones; None where together they are not all that the server holds."""
-    below = pl.col(STEP) < since.step
-    settled = before.frame.filter(below)
-    if new.exported == since.exported:
-        exports, live = before.frame.head(since.exported), before.frame.slice(since.exported)
-        settled = pl.concat([exports, live.filter(below)])
-    if len(settled) + len(new.frame) != new.total:
+    """The stored rows and the new ones; None where together they are not all that the server holds, in its order."""
+    count = since.exported if new.exported == since.exported else 0
+    exports, others = before.frame.head(count), before.frame.slice(count)
+    is_settled = others[STEP] < since.step
+    if not is_settled.is_sorted(descending=True) or count + is_settled.sum() + len(new.frame) != new.total:
         return None
-    bad = {key: before.bad.get(key, 0) + new.bad.get(key, 0) for key in {*before.bad, *new.bad}}
-    return replace(new, frame=pl.concat([settled, new.frame], how="diagonal"), bad=bad)
+    frames = [exports, others.filter(is_settled), new.frame]
+    bad = Counter(before.bad) + Counter(new.bad)
+    return replace(new, frame=pl.concat(frames, how="diagonal"), bad=dict(bad))
