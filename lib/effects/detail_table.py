@@ -34,6 +34,9 @@ DETAIL = pl.Schema(
     | {"note": pl.String}
 )
 Row = dict[str, Any]
+#: Relabelling runs and pooling the arms' variances ask for equal spreads, which only equal arms do without (measured in
+#: benchmarks/calibration.py).
+UNEQUAL_ARMS = "refused: with arms of unequal size it takes a difference in spread for an effect"
 
 
 def effects_detail(analysis: StudyAnalysis) -> pl.DataFrame:
@@ -111,12 +114,14 @@ def sensitivity(comparison: Comparison) -> Iterator[Row]:
         yield from _unpaired(comparison)
     if comparison.design == "did":
         floor = estimators.label_floor([(n_t, n_c)])
-        if min(n_t, n_c) >= FEWEST_LABELS:
-            p = float(estimators.label_p([comparison.values], [comparison.control_values]))
-            yield _permutation(comparison, "label permutation", floor, p=p)
-        else:
+        if min(n_t, n_c) < FEWEST_LABELS:
             note = _refused(floor, f"{FEWEST_LABELS} runs in both arms", min(n_t, n_c))
             yield _permutation(comparison, "label permutation", floor, note=note)
+        elif n_t != n_c:
+            yield _permutation(comparison, "label permutation", floor, note=UNEQUAL_ARMS)
+        else:
+            p = float(estimators.label_p([comparison.values], [comparison.control_values]))
+            yield _permutation(comparison, "label permutation", floor, p=p)
     if comparison.design in ("fork", "did"):
         yield _ancova(comparison)
 
@@ -137,6 +142,8 @@ def _ancova(comparison: Comparison) -> Row:
     arms = (comparison.units, comparison.controls)
     if min(map(len, arms)) < FEWEST:
         return row | {"note": f"refused: needs {FEWEST} runs in both arms"}
+    if len(arms[0]) != len(arms[1]):
+        return row | {"note": UNEQUAL_ARMS}
     before_t, after_t, before_c, after_c = [
         level for units in arms for level in ([u.before for u in units], [u.after for u in units])
     ]
@@ -175,5 +182,10 @@ def _across_rows(across: Across) -> Iterator[Row]:
         "n": across.n_arm + across.n_control,
         "p_value": across.stratified_p,
         "p_floor": across.p_floor,
-        "note": "refused: its smallest p is above .05" if across.stratified_p is None else None,
+        "note": _across_note(across) if across.stratified_p is None else None,
     }
+
+
+def _across_note(across: Across) -> str:
+    is_coarse = across.p_floor is not None and across.p_floor > estimators.ALPHA
+    return "refused: its smallest p is above .05" if is_coarse else UNEQUAL_ARMS

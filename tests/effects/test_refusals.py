@@ -95,6 +95,26 @@ def test_the_interval_of_unequal_arms_by_hand():
     assert row["ci_high"] - row["change"] == pytest.approx(4.302652729911275 * math.sqrt(1 / 3 + 0.875 / 6))
 
 
+@pytest.mark.parametrize(("n_t", "n_c"), [(5, 5), (6, 5), (4, 8)])
+def test_checks_that_ask_for_equal_spreads_ask_for_equal_arms(n_t, n_c):
+    detail = effects_detail(analysed(_arms(n_t, n_c))).filter(kind="sensitivity")
+    assert detail["name"].to_list() == ["label permutation", "ANCOVA"]
+    assert [p is not None for p in detail["p_value"]] == [n_t == n_c] * 2
+    refusal = "refused: with arms of unequal size it takes a difference in spread for an effect"
+    assert detail["note"].to_list() == [None if n_t == n_c else refusal] * 2
+
+
+def test_labels_within_tasks_ask_for_equal_arms():
+    two = study(task(key="walk"), task(key="run"))
+    for sizes, note in (
+        ((3, 3), None),
+        ((6, 5), "refused: with arms of unequal size it takes a difference in spread for an effect"),
+    ):
+        detail = effects_detail(analysed({"walk": _arms(3, 3), "run": _arms(*sizes)}, two)).filter(task="*")
+        assert detail.select("name", "note").rows() == [("labels within tasks", note)]
+        assert (detail["p_value"].item() is None) == (note is not None)
+
+
 def test_two_runs_in_the_smaller_arm_allow_no_verdict():
     row = one_task(_arms(2, 5)).row(0, named=True)
     assert (row["p_value"], row["verdict"]) == (None, "cannot say")

@@ -33,7 +33,7 @@ class Across:
 
     `design` is `fork` where every task has fork pairs, `did` where some compare arms, and `jump` where none has a control
     arm. `stratified_p` is that of relabelling runs, or flipping the signs of pairs, within their tasks; None where its
-    floor is above .05, and for jumps, which have no labels.
+    floor is above .05 or a task's arms are of unequal size, and for jumps, which have no labels.
     """
 
     metric: Metric
@@ -103,8 +103,9 @@ def combine(parts: Sequence[Part]) -> Across:
     )
     if across.design == "jump":
         return across
-    floor = estimators.label_floor([(len(t), len(c)) for t, c in zip(treated, control, strict=True)])
-    stratified_p = float(estimators.label_p(treated, control)) if floor <= estimators.ALPHA else None
+    sizes = [(len(t), len(c)) for t, c in zip(treated, control, strict=True)]
+    floor, is_even = estimators.label_floor(sizes), all(n_c in (0, n_t) for n_t, n_c in sizes)
+    stratified_p = float(estimators.label_p(treated, control)) if is_even and floor <= estimators.ALPHA else None
     return replace(across, stratified_p=stratified_p, p_floor=floor)
 
 
