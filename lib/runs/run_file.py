@@ -20,6 +20,8 @@ from lib.runs.model import Run, run_from
 from lib.runs.reader import LAYOUT
 from lib.runs.schema import Points
 
+#: Characters of a run id in its file's name: file systems take 255 bytes with what is added to it.
+_LONGEST_NAME = 120
 _META, _EXTRA, _CHECKSUM = "run", "extra", "crc32"
 #: The footer of a file holds its checksum: that of the file with this in the checksum's place. It covers the footer
 #: too, which the checksums that Parquet has for its pages do not.
@@ -39,7 +41,7 @@ _DAMAGE = (OSError, pl.exceptions.PolarsError, pa.ArrowException, KeyError, Valu
 
 def run_file_name(run_id: str) -> str:
     """The name of a run's file: its id, made safe for a folder."""
-    safe = file_name(run_id)
+    safe = file_name(run_id)[:_LONGEST_NAME]
     mark = "" if safe == run_id else f"-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
     return f"{safe}{mark}.parquet"
 

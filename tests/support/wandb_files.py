@@ -10,6 +10,8 @@ from typing import Any
 from wandb.proto.wandb_internal_pb2 import Record
 
 REAL = Path(__file__).parents[1] / "data" / "wandb"
+#: Small runs of the real client: resumed, rewound, forked, and of one id in two projects.
+LINEAGE = Path(__file__).parents[1] / "data" / "lineage"
 HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
 BLOCK = 32 * 1024
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
@@ -38,9 +40,19 @@ def log_bytes(messages: Sequence[bytes]) -> bytes:
     return data
 
 
-def run_message(run_id: str = "r1", config: dict[str, Any] | None = None, **fields: str) -> bytes:
+def run_message(
+    run_id: str = "r1",
+    config: dict[str, Any] | None = None,
+    start: int = 0,
+    branch: tuple[str, float] | None = None,
+    **fields: str | bool,
+) -> bytes:
+    """A run's first record; `start` in seconds, `branch` the run and the `_step` that it branches from."""
     record = Record()
     record.run.run_id = run_id
+    record.run.start_time.seconds = start
+    if branch:
+        record.run.branch_point.run, record.run.branch_point.value = branch
     for name, value in fields.items():
         setattr(record.run, name, value)
     for key, value in (config or {}).items():
