@@ -1,13 +1,13 @@
 """Tiny studies for the tests of effects: runs written as numbers, with everything else filled in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 import polars as pl
 
 from lib.effects.study_analysis import StudyAnalysis, TaskRuns, analyse_runs
-from lib.runs import HISTORY, History, Treatment
+from lib.runs import HISTORY, BranchPoint, History, Treatment
 from lib.study import CONTROL, DETACHED, DetachRule, Evidence, Metric, Source, Study, Task
 
 REWARD = Metric("reward", "reward", "increase")
@@ -18,16 +18,32 @@ Points = Mapping[str, Sequence[tuple[int, float]]]
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its seed, its detach step (None: control) and its points by metric."""
+    """One run: its seed, its detach step (None: control) and its points by metric.
+
+    `again` tells runs of one seed and arm apart; `end` is its last step where it logged more than its points.
+    """
 
     seed: str
     detach_step: int | None
     points: Points
     arm: str = ""
+    again: str = ""
+    state: str = "finished"
+    config: Mapping[str, object] = field(default_factory=dict)
+    branch_point: BranchPoint | None = None
+    end: int | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.seed}-{self.arm or self.detach_step}"
+        return f"{self.seed}-{self.arm or self.detach_step}{self.again}"
+
+    @property
+    def last_step(self) -> int | None:
+        return self.end or max((s for p in self.points.values() for s, _ in p), default=None)
+
+    def upto(self, end: int, **changes) -> "Run":
+        """The same run, cut at a step."""
+        return replace(self, points={k: [p for p in v if p[0] <= end] for k, v in self.points.items()}, **changes)
 
 
 def task(total: int = 100, key: str = "walk", **detach) -> Task:
@@ -59,8 +75,9 @@ def treatments(runs: Sequence[Run], key: str = "walk") -> tuple[Treatment, ...]:
             detach_source="" if run.detach_step is None else "typed",
             ratio=None if run.detach_step is None else run.detach_step / 100,
             signal="",
-            last_step=max((s for p in run.points.values() for s, _ in p), default=None),
-            state="finished",
+            last_step=run.last_step,
+            state=run.state,
+            branch_point=run.branch_point,
         )
         for run in runs
     )
@@ -76,7 +93,7 @@ def analysed(
     of = of or study()
     by_task = runs if isinstance(runs, Mapping) else {of.tasks[0].key: runs}
     tasks = {
-        key: TaskRuns(history(some), treatments(some, key), **({"configs": {}} | options))
+        key: TaskRuns(history(some), treatments(some, key), **({"configs": {r.name: r.config for r in some}} | options))
         for key, some in by_task.items()
     }
     return analyse_runs(of, tasks, evidence)
