@@ -34,19 +34,21 @@ def scientific(value: float, digits: int = 3, sign: str = "") -> str:
 def numbers(values: Sequence[float], sign: str = "") -> list[str]:
     """An estimate and the ends of its interval, all with the same decimals: 10.10, 9.85, 10.35.
 
-    Three significant digits of the largest, and two of half the distance between the smallest and the largest.
+    Three significant digits of the estimate, but two at least and four at most of half the interval's width.
 
     Parameters
     ----------
-    values : finite.
+    values : finite, the estimate first; it may be alone.
     sign : "+" to write the sign of positive values too.
     """
-    largest, half = max(map(abs, values)), (max(values) - min(values)) / 2
-    exponent = _exponent(largest)
-    decimals = max(2 - exponent, 1 - _exponent(half) if half else 0, 0)
+    largest = max(map(abs, values))
+    decimals = 2 - _exponent(values[0])
+    if half := (max(values) - min(values)) / 2:
+        decimals = max(min(decimals, 3 - _exponent(half)), 1 - _exponent(half))
     if 0 < largest < 1e-3:
-        return [f"{v / 10.0**exponent:{sign}z.{decimals + exponent}f}e{exponent}" for v in values]
-    return [f"{v:{sign}z,.{decimals}f}" for v in values]
+        exponent = _exponent(largest)
+        return [f"{v / 10.0**exponent:{sign}z.{max(decimals + exponent, 0)}f}e{exponent}" for v in values]
+    return [f"{v:{sign}z,.{max(decimals, 0)}f}" for v in values]
 
 
 def _exponent(value: float) -> int:
@@ -61,6 +63,11 @@ def percent(share: float, digits: int = 3, sign: str = "") -> str:
 def plural(count: int, noun: str) -> str:
     """A count with its noun: 1 run, 2 runs."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def is_or_are(count: int) -> str:
+    """The verb of a count: 1 run is, 2 runs are."""
+    return "is" if count == 1 else "are"
 
 
 def listing(names: Iterable[str], last: str = "and") -> str:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lib.formatting import file_name, listing, number, numbers, one_line, percent, plural, scientific, slug
+from lib.formatting import file_name, is_or_are, listing, number, numbers, one_line, percent, plural, scientific, slug
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,11 @@ def test_a_number_has_the_digits_and_the_sign_asked_for():
         ((2, -0.484, 4.484), ["2.00", "-0.48", "4.48"]),
         ((104.2, 103.9, 104.5), ["104.20", "103.90", "104.50"]),
         ((12_345.6, 12_111.1, 12_580.2), ["12,346", "12,111", "12,580"]),
-        ((-0.001, -5.2, 5.2), ["0.00", "-5.20", "5.20"]),
-        ((0.00123, -5.2, 5.2), ["0.00", "-5.20", "5.20"]),
+        ((-0.0001, -5.2, 5.2), ["0.000", "-5.200", "5.200"]),
+        ((-5.25, -17.7, 7.2), ["-5.25", "-17.70", "7.20"]),
+        ((0.00123, -5.2, 5.2), ["0.001", "-5.200", "5.200"]),
+        ((-5.25,), ["-5.25"]),
+        ((1.2e-5,), ["1.20e-5"]),
         ((3.2e-5, 1e-5, 5.4e-5), ["3.20e-5", "1.00e-5", "5.40e-5"]),
     ],
 )
@@ -53,6 +56,10 @@ def test_a_share_is_a_percentage():
 
 def test_a_count_agrees_with_its_noun():
     assert [plural(n, "run") for n in (0, 1, 2, 1200)] == ["0 runs", "1 run", "2 runs", "1,200 runs"]
+
+
+def test_a_verb_agrees_with_its_count():
+    assert [is_or_are(n) for n in (0, 1, 2)] == ["are", "is", "are"]
 
 
 def test_names_are_listed_as_in_a_sentence():

@@ -7,7 +7,7 @@ from typing import Any
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.units import windows
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN
-from lib.formatting import number, percent
+from lib.formatting import number, numbers, plural
 from lib.runs import Treatment
 from lib.study import DETACHED, Metric, Study
 
@@ -49,30 +49,29 @@ def _action(row: Row, study: Study, treated: Sequence[Treatment]) -> str:
 
 def _basis(row: Row, study: Study) -> str:
     """Runs, design and window: `6 fork pairs, window: ...`."""
-    n, against = row["n_arm"], f"{row['n_arm']} detached against {row['n_control']} control runs"
+    n, controls = row["n_arm"], plural(row["n_control"] or 0, "control run")
+    counts = {"fork": plural(n, "fork pair"), "did": f"{n} detached against {controls}"}
+    runs = counts.get(row["design"], plural(n, "run"))
     if row["task"] == ALL_TASKS:
-        runs = {"fork": f"{n} fork pairs", "jump": f"{n} runs"}.get(row["design"], against)
         return f"{runs}, {(row['method'] or '').partition(', ')[0]}"
     window = windows(study.task(row["task"]), study.evidence)
     texts = {
-        "fork": f"{n} fork pairs, window: {window.after_text()}",
-        "did": f"{against}, difference in differences, window: {window.text()}",
-        "jump": f"{n} runs, {row['method']}",
-        "onset": f"{n} runs with randomised detach steps, permutation p = {row['p_value'] or 1:.2g}",
+        "fork": f"{runs}, window: {window.after_text()}",
+        "did": f"{runs}, difference in differences, window: {window.text()}",
+        "jump": f"{runs}, {row['method']}",
+        "onset": f"{runs} with randomised detach steps, permutation p = {row['p_value'] or 1:.2g}",
     }
     return texts.get(row["design"], "")
 
 
 def _supported(row: Row, metric: Metric, action: str, basis: str) -> str:
-    change, low, high = row["change"], row["ci_low"], row["ci_high"]
-    size = _amount(row, metric, abs(change))
-    interval = _interval(row, metric, *((low, high) if change > 0 else (-high, -low)))
+    size, interval = _numbers(row, metric)
     if row["design"] == "jump":
         return (
-            f"{metric.name} {'rose' if change > 0 else 'fell'} at once by {size} at the detach ({interval}, {basis}): "
-            "without a control arm this is a jump at that step, not the effect of detaching."
+            f"{metric.name} {'rose' if row['change'] > 0 else 'fell'} at once by {size} at the detach ({interval}, {basis}): "
+            "without a control arm this is a jump at that step, which may have other causes."
         )
-    return f"{action} {'raised' if change > 0 else 'lowered'} {metric.name} by {size} ({interval}, {basis})."
+    return f"{action} {'raised' if row['change'] > 0 else 'lowered'} {metric.name} by {size} ({interval}, {basis})."
 
 
 def _contradicted(row: Row, metric: Metric, action: str, basis: str) -> str:
@@ -81,39 +80,48 @@ def _contradicted(row: Row, metric: Metric, action: str, basis: str) -> str:
 
 
 def _not_shown(row: Row, metric: Metric, action: str, basis: str) -> str:
-    change = _amount(row, metric, row["change"], "+")
-    support = f"{_interval(row, metric, row['ci_low'], row['ci_high'], '+')}, {basis}"
+    change, interval = _numbers(row, metric, "+")
     if row["design"] == "jump":
-        return f"no jump of {metric.name} at the detach was shown: it was {change} ({support})."
+        return f"no jump of {metric.name} at the detach was shown: it was {change} ({interval}, {basis})."
     wish = "raise" if metric.expect == "increase" else "lower"
-    return f"{action} was not shown to {wish} {metric.name}: the change was {change} ({support})."
+    return f"{action} was not shown to {wish} {metric.name}: the change was {change} ({interval}, {basis})."
 
 
 def _cannot_say(row: Row, metric: Metric, action: str, basis: str) -> str:
-    numbers = ""
-    if row["change"] is not None:
-        interval = "" if row["ci_low"] is None else f", {_interval(row, metric, row['ci_low'], row['ci_high'], '+')}"
-        numbers = f" (observed: {_amount(row, metric, row['change'], '+')}{interval})"
-    return f"it cannot be said whether {action} changed {metric.name}{numbers}."
+    observed = "" if row["change"] is None else f" (observed: {', '.join(filter(None, _numbers(row, metric, '+')))})"
+    if row["design"] == "jump":
+        return f"it cannot be said whether {metric.name} jumped at the detach{observed}."
+    return f"it cannot be said whether {action} changed {metric.name}{observed}."
 
 
 _SENTENCES = {CONTRADICTED: _contradicted, NOT_SHOWN: _not_shown, CANNOT_SAY: _cannot_say}
 
 
-def _amount(row: Row, metric: Metric, change: float, sign: str = "") -> str:
-    """A change with what it is measured in, where that needs a word."""
+def _numbers(row: Row, metric: Metric, sign: str = "") -> tuple[str, str]:
+    """The change with what it is measured in, and its interval (empty without one), in one precision.
+
+    Without a sign, where a verb says the direction, they are sizes: those of a fall are turned round.
+    """
+    values = [row["change"]] if row["ci_low"] is None else [row["change"], row["ci_low"], row["ci_high"]]
+    if not sign and row["change"] < 0:
+        values = [-value for value in (values[0], *reversed(values[1:]))]
+    is_share = metric.scale == "log" or row["task"] == ALL_TASKS
+    texts = numbers([100 * value for value in values], sign) if is_share else numbers(values, sign)
+    change, *ends = [f"{text}%" for text in texts] if is_share else texts
+    return change + _measure(row, metric, sign), f"95% CI {' to '.join(ends)}" if ends else ""
+
+
+def _measure(row: Row, metric: Metric, sign: str) -> str:
+    """What a change of a linear metric is a part of: `, 14.5% lower than the control's level`."""
     if metric.scale == "log":
-        return percent(change, sign=sign)
+        return ""
     if row["task"] == ALL_TASKS:
-        return f"{percent(change, sign=sign)} of the metric's range"
+        return " of the metric's range"
+    if row["change_pct"] is None:
+        return ""
     base = "the control's level" if row["design"] == "fork" else "the level before"
-    share = "" if row["change_pct"] is None else f", {number(abs(row['change_pct']))}% of {base}"
-    return f"{number(change, sign=sign)}{share}"
-
-
-def _interval(row: Row, metric: Metric, low: float, high: float, sign: str = "") -> str:
-    text = percent if metric.scale == "log" or row["task"] == ALL_TASKS else number
-    return f"95% CI {text(low, sign=sign)} to {text(high, sign=sign)}"
+    relation = f" {'higher' if row['change'] > 0 else 'lower'} than" if sign and row["change"] else " of"
+    return f", {number(abs(row['change_pct']))}%{relation} {base}"
 
 
 #: Reasons that the sentence says by itself, or that are about a column of the table.

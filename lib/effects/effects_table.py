@@ -9,7 +9,7 @@ import polars as pl
 from lib.effects.compare.across_tasks import ALL_TASKS, Across
 from lib.effects.compare.comparison import Comparison, change, level, mean
 from lib.effects.multiple_testing import holm_family
-from lib.formatting import plural
+from lib.formatting import is_or_are, plural
 from lib.runs import Treatment
 from lib.study import UNKNOWN
 
@@ -23,7 +23,7 @@ EFFECTS = pl.Schema(
 )
 
 
-NO_CONTROL = "no control arm: a jump at the detach is not yet its effect"
+NO_CONTROL = "no control arm: a jump at the detach may have other causes"
 
 
 def effects_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -96,10 +96,10 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
     notes = {
         NO_CONTROL: comparison.design == "jump",
         **dict.fromkeys((*comparison.caveats, *_left_out(comparison)), True),
-        f"the logged signal disagrees with the detach step in {doubted} runs": doubted,
-        f"{plural(unknown, 'run')} of unknown arm {'is' if unknown == 1 else 'are'} not compared": unknown,
-        f"{not_finite} rows that are not finite are left out": not_finite,
-        f"{not_positive} rows at or below 0 have no logarithm and are left out": not_positive,
+        f"the logged signal disagrees with the detach step in {plural(doubted, 'run')}": doubted,
+        f"{plural(unknown, 'run')} of unknown arm {is_or_are(unknown)} not compared": unknown,
+        f"{plural(not_finite, 'row')} that {is_or_are(not_finite)} not finite {is_or_are(not_finite)} left out": not_finite,
+        f"{plural(not_positive, 'row')} at or below 0, without a logarithm, {is_or_are(not_positive)} left out": not_positive,
     }
     return [note for note, holds in notes.items() if holds]
 

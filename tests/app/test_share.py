@@ -92,7 +92,7 @@ def test_link_claim_and_citation_of_the_demo(opened):
     names = opened.selectbox(key="share_claim").options
     assert names[2] == "Acrobot Swingup: Train Consistency Loss (supported)"
     fine(opened.selectbox(key="share_claim").select_index(2).run())
-    assert "lowered Train Consistency Loss by 29%" in copied(opened)[1]
+    assert "lowered Train Consistency Loss by 29.0%" in copied(opened)[1]
     fine(opened.button_group(key="share_citation").select("BibTeX").run())
     assert copied(opened)[2].startswith("@misc{demo_2026,\n")
 

@@ -145,7 +145,7 @@ def test_unpaired_runs_are_listed():
     analysis = analysed(runs)
     assert effects_detail(analysis).filter(kind="unpaired")["run_id"].to_list() == ["9-None"]
     row = analysis.effects.row(0, named=True)
-    assert (row["n_control"], row["reasons"].split("; ")[-1]) == (3, "1 runs without a fork pair are not in it")
+    assert (row["n_control"], row["reasons"].split("; ")[-1]) == (3, "1 run without a fork pair is not in it")
 
 
 def test_claims_say_what_was_found():
@@ -155,8 +155,8 @@ def test_claims_say_what_was_found():
         for at in (50, None)
     ]
     assert _claim(better) == (
-        "On walk, detaching the encoder at 50 steps raised reward by 10.1, 50.5% of the control's level "
-        "(95% CI 9.85 to 10.3, 3 fork pairs, window: every step after the detach)."
+        "On walk, detaching the encoder at 50 steps raised reward by 10.10, 50.5% of the control's level "
+        "(95% CI 9.85 to 10.35, 3 fork pairs, window: every step after the detach)."
     )
     worse = study(metrics=[Metric("reward", "reward", "decrease", label="Reward")])
     assert _claim(better, worse).endswith("window: every step after the detach); it was expected to fall.")
@@ -176,8 +176,8 @@ def test_claims_turn_the_interval_of_a_fall():
 
 def test_claims_never_say_no_effect():
     assert _claim(_forks()) == (
-        "On walk, detaching the encoder at 50 steps was not shown to raise reward: the change was +2, 10% of the "
-        "control's level (95% CI -0.484 to +4.48, 3 fork pairs, window: every step after the detach). "
+        "On walk, detaching the encoder at 50 steps was not shown to raise reward: the change was +2.00, 10% higher than the "
+        "control's level (95% CI -0.48 to +4.48, 3 fork pairs, window: every step after the detach). "
         "Reason: the 95% interval includes 0."
     )
 
@@ -185,18 +185,48 @@ def test_claims_never_say_no_effect():
 def test_a_jump_is_never_called_an_effect():
     sentence = _claim(_lines(4, jump=20))
     assert sentence.startswith("On walk, reward rose at once by 21.5")
-    assert "without a control arm this is a jump at that step, not the effect of detaching." in sentence
-    assert "detaching the encoder" not in sentence
+    assert "without a control arm this is a jump at that step, which may have other causes." in sentence
+    assert all(word not in sentence for word in ("detaching the encoder", "effect", "helped", "supported"))
 
 
 def test_claims_that_cannot_be_made_say_why():
     assert _claim(_lines(1)) == (
-        "On walk, it cannot be said whether detaching the encoder at 50 steps changed reward (observed: +2, 4.44% of the "
-        "level before). Reason: n = 1: too few runs for any inference (+2); no control arm: a jump at the detach is not "
-        "yet its effect."
-    ).replace("; no control arm: a jump at the detach is not yet its effect", "")
+        "On walk, it cannot be said whether reward jumped at the detach (observed: +2.00, 4.44% higher than the level "
+        "before). Reason: n = 1: too few runs for any inference (+2)."
+    )
     sentence = _claim(_forks(), evidence=Evidence(settle=0.1))
+    assert "it cannot be said whether detaching the encoder at 50 steps changed reward (observed: " in sentence
     assert "Reason: exploratory: window changed after looking" in sentence
+
+
+def test_a_fall_keeps_its_sign():
+    # differences -5, -5.25 and -5.5 of levels 30, 35 and 40; with a wider spread the interval includes 0
+    def falls(spread):
+        levels = [(30.0 + 5 * i, 30.0 + 5 * i - 5.25 + spread * (i - 1)) for i in range(3)]
+        return [
+            steps_run(f"{i}", at, 1.0 + i, after if at else control)
+            for i, (control, after) in enumerate(levels)
+            for at in (50, None)
+        ]
+
+    assert (
+        "was not shown to raise reward: the change was -5.25, 15% lower than the control's level (95% CI -"
+        in _claim(falls(5.0))
+    )
+    assert _claim(falls(0.25)) == (
+        "On walk, detaching the encoder at 50 steps lowered reward by 5.25, 15% of the control's level (95% CI 4.63 to "
+        "5.87, 3 fork pairs, window: every step after the detach); it was expected to rise."
+    )
+
+
+def test_counts_of_one_are_singular():
+    runs = [steps_run(f"{i}", 50, 10.0 + i, 20.0 + 3 * i) for i in range(3)] + [steps_run("9", None, 50.0, 51.0)]
+    assert "3 detached against 1 control run" not in _claim(runs)
+    broken = Run("0", 50, {"reward": [*_lines()[0].points["reward"], (102, math.nan)]})
+    sentence = _claim([broken, *_lines()[1:]])
+    assert (
+        "; 1 row that is not finite is left out" in sentence or "Note: 1 row that is not finite is left out" in sentence
+    )
 
 
 def test_power_hints_follow_the_noncentral_t():

@@ -115,7 +115,8 @@ def _has_effect(comparison: Comparison) -> bool:
 
 def _has_jump(comparison: Comparison) -> bool:
     """Two runs are enough: it is the tasks together that give the degrees of freedom."""
-    return comparison.design in _JUMPS and comparison.interval is not None and comparison.span > 0
+    gated = any(gate.needed for gate in comparison.gates)
+    return comparison.design in _JUMPS and comparison.interval is not None and not gated and comparison.span > 0
 
 
 def _method(comparisons: Sequence[Comparison], designs: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from lib.effects.compare.gates import STEPS_DRAWN, gates_of_ends, gates_of_setti
 from lib.effects.compare.jumps import jump, onset
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, Unit, Windows, measure
-from lib.formatting import listing
+from lib.formatting import is_or_are, listing, plural
 from lib.runs import WHOLE, replicates
 from lib.study import CONTROL, Metric
 
@@ -104,7 +104,8 @@ def _fork(metric: Metric, arm: str, runs: Sequence[RunRows], pairs: list[Pair], 
     paired = {run_id for p in pairs for run_id in (p.detached, p.control)}
     unpaired = tuple(run.run_id for run in runs if run.run_id not in paired)
     treated, controls = [units[p.detached] for p in pairs], [units[p.control] for p in pairs]
-    note = (f"{len(unpaired)} runs without a fork pair are not in it",) if unpaired else ()
+    alone = len(unpaired)
+    note = (f"{plural(alone, 'run')} without a fork pair {is_or_are(alone)} not in it",) if unpaired else ()
     comparison = Comparison(
         metric,
         arm,

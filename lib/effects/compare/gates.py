@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lib.effects.compare.comparison import Comparison, Gate
 from lib.effects.compare.confounders import Difference
-from lib.formatting import plural
+from lib.formatting import is_or_are, plural
 from lib.runs import RUNNING, Treatment
 from lib.study import CONTROL
 
@@ -37,7 +37,7 @@ def gates_of_ends(comparison: Comparison, cut: Comparison | None, treated: Seque
     ids = {unit.run_id for unit in comparison.runs}
     running = sum(t.run_id in ids and t.state == RUNNING for t in treated)
     if running:
-        yield Gate(RUNS_FINISHED, f"{plural(running, 'run')} {'is' if running == 1 else 'are'} still running")
+        yield Gate(RUNS_FINISHED, f"{plural(running, 'run')} {is_or_are(running)} still running")
     early = [run.arm == CONTROL for run in comparison.excluded if run.ended_early]
     controls, detached = sum(early), len(early) - sum(early)
     if controls != detached and comparison.design in ("fork", "did"):
