@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import floor
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -73,7 +74,7 @@ def fetch(study: Study, request: Request) -> Manifest:
             problems += [Problem(message, run_id=run.id) for message in _missing_rows(local_run, ancestors)]
     request.progress(Progress(len(local.runs), len(local.runs), "done"))
     if not runs and not request.cancelled():
-        why = problems or missing_tasks(study, [])
+        why = problems or missing_tasks(study, [], reader.others)
         raise SourceError(f"{root} gives no run: {why[0].message}")
     problems += missing_tasks(study, runs)
     return Manifest(
@@ -88,13 +89,17 @@ def fetch(study: Study, request: Request) -> Manifest:
 
 @dataclass
 class _Reader:
-    """Reads the runs of a folder for a study, from the store where their files are unchanged."""
+    """Reads the runs of a folder for a study, from the store where their files are unchanged.
+
+    `others` are the configs of the runs that belong to none of its tasks.
+    """
 
     study: Study
     refresh: bool
     folder: Path
     local: LocalRuns
     parents: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = field(default_factory=dict)
+    others: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self, local_run: LocalRun) -> Run | None:
         """The run of these files; None where it belongs to no task."""
@@ -107,13 +112,15 @@ class _Reader:
         else:
             logs = local_run.read()
             run = replace(local_run.described(logs), stamp=stamp, fetched_at=_now())
-            if not tasks_of(self.study, run):
-                return None
-            # What another study asked of the run stays in its file, which that study may still be reading.
-            keys = tuple(dict.fromkeys((*self.study.history_keys, *(stored.fetched if stored else ()))))
-            run = self._write(run, local_run, logs, ancestors, keys)
+            if tasks_of(self.study, run):
+                # What another study asked of the run stays in its file, which that study may still be reading.
+                keys = tuple(dict.fromkeys((*self.study.history_keys, *(stored.fetched if stored else ()))))
+                run = self._write(run, local_run, logs, ancestors, keys)
         tasks = tasks_of(self.study, run)
-        return replace(run, tasks=tasks, branch_point=_branch_point(local_run, ancestors)) if tasks else None
+        if not tasks:
+            self.others.append(run.config)
+            return None
+        return replace(run, tasks=tasks, branch_point=_branch_point(local_run, ancestors))
 
     def _write(
         self, run: Run, local_run: LocalRun, logs: Sequence[Log], ancestors: Sequence[LocalRun], keys: tuple[str, ...]

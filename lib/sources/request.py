@@ -1,12 +1,13 @@
 """What a fetch is asked for, how it reports progress, and the errors of sources."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from lib.runs import Problem, Run
-from lib.study import InputError, Study
+from lib.study import InputError, Study, has_config_key
 
 
 class SourceError(InputError):
@@ -41,8 +42,15 @@ class Request:
     cancelled: Callable[[], bool] = lambda: False
 
 
-def missing_tasks(study: Study, runs: Sequence[Run]) -> list[Problem]:
-    """A problem for every task of the study to which no run belongs."""
+def missing_tasks(study: Study, runs: Sequence[Run], others: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
+    """A problem for every task of the study to which no run belongs.
+
+    Parameters
+    ----------
+    others : the configs of the runs that belong to no task.
+    """
+    if others and not runs and not any(has_config_key(config, study.task_key) for config in others):
+        return [Problem(f"No run has '{study.task_key}' in its config: check task_key.")]
     problems = []
     for task in study.tasks:
         if not any(task.key in run.tasks for run in runs):

@@ -307,6 +307,8 @@ def test_each_mistake_is_one_sentence(server):
     )
     assert wrong(server, tasks=TASK.replace("s1", "bare")).startswith("No run of task 'walk' in sweep bare")
     assert wrong(server, tasks=TASK.replace("s1", "empty")).startswith("No run of task 'walk' in sweep empty")
+    with pytest.raises(SourceError, match=r"^No run has 'env\.id' in its config: check task_key\.$"):
+        fetch(replace(study(server), task_key="env.id"), Request(key=KEY))
     assert "There is no W&B key" in wrong(server, key=None) and "WANDB_API_KEY" in wrong(server, key=None)
     assert "does not accept this key" in wrong(server, key="b" * 40)
     assert "does not accept this key" in wrong(server, key="short")

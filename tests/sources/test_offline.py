@@ -229,6 +229,9 @@ def test_what_cannot_be_given_is_one_sentence(tmp_path):
     assert refused(asked(foreign)) == (
         f"{foreign} gives no run: No run of task 't': check the task's name and sweep_id."
     )
+    assert refused(replace(asked(foreign), task_key="env.id")) == (
+        f"{foreign} gives no run: No run has 'env.id' in its config: check task_key."
+    )
     assert refused(asked(broken)) == f"{broken} gives no run: run-r1.wandb is not a W&B run log (it is empty)."
 
 

@@ -132,7 +132,8 @@ def _list_runs(study: Study, client: Client) -> list[Run]:
                     tasks = listed[run.id].tasks if run.id in listed else ()
                     listed[run.id] = replace(run, tasks=tuple(dict.fromkeys((*tasks, task.key))))
     if not listed:
-        raise SourceError(" ".join(problem.message for problem in missing_tasks(study, [])))
+        others = [run.config for runs in listings.values() for run in runs]
+        raise SourceError(" ".join(problem.message for problem in missing_tasks(study, [], others)))
     return list(listed.values())
 
 
