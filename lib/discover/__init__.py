@@ -6,4 +6,5 @@ from lib.discover.inspection import inspect_bundle, inspect_folder, inspect_serv
 from lib.discover.key_names import Suggestion
 from lib.discover.model import Inspection
 from lib.discover.pasted_text import parse_addresses
-from lib.discover.propose import Proposal, arms, preview, propose
+from lib.discover.preview import arms, preview
+from lib.discover.propose import Proposal, propose

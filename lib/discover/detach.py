@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lib.discover.evidence import Evidence, spread
-from lib.discover.find_keys import DETACH_STEP, RATIO, SIGNAL, TOTAL, Finding, number_of
+from lib.discover.find_keys import DETACH_STEP, RATIO, SIGNAL, TOTAL, Finding, is_null, number_of
 from lib.discover.frozen_when import FreezeConditions
 from lib.discover.ratio_reading import Counts
 from lib.formatting import plural
@@ -34,15 +34,14 @@ def detach_rule(
         )
         lacking = sum(not has_config_key(run.config, key) for run in runs)
         values = [config_value(run.config, key) for run in runs]
-        textual = sum(value is not None and number_of(value) is None for value in values)
+        textual = sum(not is_null(value) and number_of(value) is None for value in values)
         where = f"config {key}"
         where += f"; {plural(lacking, 'run')} without it taken as never detached" if lacking else ""
         where += f"; no number in {plural(textual, 'run')}" if textual else ""
         return rule, [Finding(what, spread(values), where, assumed=bool(lacking or textual))], []
     if typed:
         return DetachRule(typed, signal=signal), [Finding(f"detach step of {name}", f"{typed:,}", "typed by you")], []
-    step, finding = _step_of_signal(evidence, name)
-    return DetachRule(step, signal=signal), [finding], []
+    return DetachRule(signal=signal), [_by_signal(evidence, name)], []
 
 
 def _key_that_says(evidence: Evidence, runs: Sequence[Run]) -> str:
@@ -55,11 +54,11 @@ def _key_that_says(evidence: Evidence, runs: Sequence[Run]) -> str:
     return next((key for key, says_one in keys if says_one), keys[0][0] if keys else "")
 
 
-def _step_of_signal(evidence: Evidence, name: str) -> tuple[int | None, Finding]:
-    """The step at which the signal of all runs of a task falls to 0, where that is one."""
-    what, falls = f"detach step of {name}", [evidence.fall(run) for run in evidence.runs(name)]
-    first = {fall and fall[1] for fall in falls}
-    if len(first) == 1 and (step := first.pop()) is not None:
-        where = f"the first step at which {evidence.key(SIGNAL)} is 0 in each of its runs"
-        return step, Finding(what, f"{step:,}", where, assumed=True)
-    return None, Finding(what, "", "nothing says: the arm of every run is unknown", assumed=True)
+def _by_signal(evidence: Evidence, name: str) -> Finding:
+    """That the signal says when the runs of a task detach, for nothing else does; or that nothing says it."""
+    what, signal = f"detach step of {name}", evidence.key(SIGNAL)
+    if not signal:
+        return Finding(what, "", "nothing says: the arm of every run is unknown", assumed=True)
+    is_seen = bool(evidence.inspection.signal_parts)
+    when = "in each of its runs" if is_seen else "once the runs are fetched; until then their arm is unknown"
+    return Finding(what, "where the signal falls", f"the logged {signal}, {when}", assumed=True)

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from lib.discover.find_keys import SIGNAL, STEP, TASK, TOTAL, Choices, Finding, logged_keys, number_of, total_steps_of
+from lib.discover.find_keys import (
+    SIGNAL,
+    STEP,
+    TASK,
+    TOTAL,
+    Choices,
+    Finding,
+    is_null,
+    logged_keys,
+    number_of,
+    total_steps_of,
+)
 from lib.discover.model import Inspection
 from lib.discover.step_keys import counters
 from lib.formatting import plural
@@ -106,7 +117,7 @@ class Evidence:
 def value_text(value: object) -> str:
     """A config value as a reader sees it, text numbers as numbers."""
     number = number_of(value)
-    return f"{number:g}" if number is not None else "missing or null" if value is None else str(value)
+    return f"{number:g}" if number is not None else "missing or null" if is_null(value) else str(value)
 
 
 def spread(values: Sequence[object]) -> str:

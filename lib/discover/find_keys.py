@@ -71,6 +71,11 @@ def number_of(value: object) -> float | None:
     return number if number is not None and abs(number) <= _EXACT else None
 
 
+def is_null(value: object) -> bool:
+    """Whether a config value is null, as such or as the text that a sweep's YAML makes of it."""
+    return value is None or (isinstance(value, str) and value.lower() in {"none", "null"})
+
+
 def truth_of(value: object) -> bool | None:
     """The truth value that a config holds, as true and false or as text; None where it is none."""
     return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, bool | str) else None
@@ -169,12 +174,12 @@ def _fits_total(value: object, run: Run) -> bool:
 
 def _fits_ratio(value: object, _: Run) -> bool:
     number = number_of(value)
-    return value is None or (number is not None and 0 <= number <= 1)
+    return is_null(value) or (number is not None and 0 <= number <= 1)
 
 
 def _fits_step(value: object, _: Run) -> bool:
     number = number_of(value)
-    return value is None or (number is not None and number >= 0 and number % 1 == 0)
+    return is_null(value) or (number is not None and number >= 0 and number % 1 == 0)
 
 
 _CONFIG = {

@@ -12,7 +12,8 @@ from lib.discover import key_names
 from lib.discover.address import WandbAddress
 from lib.discover.find_keys import DETACH_STEP, RATIO, find_keys
 from lib.discover.model import Inspection
-from lib.runs import Run
+from lib.discover.step_keys import named_counters
+from lib.runs import Run, RunPart, raw_frame
 from lib.sources import (
     DEFAULT_SERVER,
     STEP,
@@ -194,6 +195,7 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
     until, notes, runs = time.monotonic() + deadline, [], []
     lowest: dict[str, float] = {}
     falls: dict[str, tuple[int | None, int]] = {}
+    parts: dict[str, tuple[RunPart, ...]] = {}
     local = LocalRuns(path)
     notes += local.messages
     for done, local_run in enumerate(local.runs):
@@ -214,17 +216,25 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
         run = local_run.described(logs)
         runs.append(replace(run, last_values=last_values))
         if signal := _signal_of(run):
-            _note_fall(
-                falls,
-                run.id,
-                ((row[STEP], row[signal]) for row in rows if signal in row and isinstance(row[STEP], int)),
-            )
+            logged = ((row[STEP], row[signal]) for row in rows if signal in row and isinstance(row[STEP], int))
+            _note_fall(falls, run.id, logged)
+            columns = [STEP, *named_counters(run.keys), signal]
+            parts[run.id] = tuple(RunPart(raw_frame(log.rows, columns)[0], log.rewound_to) for log in logs)
     if not runs:
         raise SourceError(
             notes[0] if notes else f"{path} holds no .wandb file: name a folder with wandb run directories."
         )
     source = Source(kind="offline", path=str(path.resolve()))
-    return Inspection(source, path.resolve().name, tuple(runs), lowest, whole=True, falls=falls, notes=tuple(notes))
+    return Inspection(
+        source,
+        path.resolve().name,
+        tuple(runs),
+        lowest,
+        whole=True,
+        falls=falls,
+        notes=tuple(notes),
+        signal_parts=parts,
+    )
 
 
 def inspect_bundle(path: Path) -> Inspection:
@@ -240,14 +250,28 @@ def inspect_bundle(path: Path) -> Inspection:
     points = manifest.history().lazy().filter(pl.col("metric").is_not_null(), pl.col("value").is_finite())
     lowest = dict(points.group_by("metric").agg(pl.col("value").min()).collect().iter_rows())
     falls: dict[str, tuple[int | None, int]] = {}
+    parts: dict[str, tuple[RunPart, ...]] = {}
     runs = []
     for run in manifest.runs:
         runs.append(replace(run, keys=tuple(sorted(run.rows)), tasks=()))
         if signal := _signal_of(runs[-1]):
-            rows = manifest.history([run]).lazy().filter(pl.col("metric") == signal).sort("step")
-            _note_fall(falls, run.id, rows.select("step", "value").collect().iter_rows())
+            steps, values = manifest.history([run]).series(run.id, signal)
+            _note_fall(falls, run.id, zip(steps, values, strict=True))
+            rows = pl.DataFrame(
+                {run.step_key[0]: steps, signal: values}, schema_overrides={run.step_key[0]: pl.Float64}
+            )
+            parts[run.id] = (RunPart(rows),)
     notes = tuple(problem.message for problem in manifest.problems)
-    return Inspection(study.source, study.title, tuple(runs), lowest, whole=True, falls=falls, notes=notes)
+    return Inspection(
+        study.source,
+        study.title,
+        tuple(runs),
+        lowest,
+        whole=True,
+        falls=falls,
+        notes=notes,
+        signal_parts=parts,
+    )
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

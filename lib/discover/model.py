@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lib.runs import Run
+from lib.runs import Run, RunPart
 from lib.study import Source
 
 
@@ -15,6 +15,7 @@ class Inspection:
 
     `lowest` is by key the lowest value seen: of every logged value where `whole`, else of the runs' last values.
     `falls` is by run the last step at which the signal was above 0 (None: never) and the first one at 0 afterwards.
+    `signal_parts` are by run the raw rows of the signal with every key that may be the step, where they were read.
     `group` is the group that was asked for. `notes` are sentences about what was taken and what could not be seen.
     """
 
@@ -26,6 +27,7 @@ class Inspection:
     falls: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     group: str = ""
+    signal_parts: Mapping[str, tuple[RunPart, ...]] = field(default_factory=dict, compare=False)
 
     @cached_property
     def configs(self) -> tuple[dict[str, Any], ...]:

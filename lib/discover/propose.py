@@ -5,8 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 
-import polars as pl
-
 from lib.discover import key_names
 from lib.discover.choose_metrics import choose_metrics
 from lib.discover.detach import detach_rule
@@ -14,10 +12,9 @@ from lib.discover.evidence import Evidence
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL, Choices, Finding, find_keys
 from lib.discover.frozen_when import FreezeConditions, freeze_conditions
 from lib.discover.model import Inspection
+from lib.discover.preview import preview
 from lib.discover.ratio_reading import Counts, ratio_counts
 from lib.formatting import file_name, plural
-from lib.runs import Manifest, treatments
-from lib.sources import tasks_of
 from lib.study import CONTROL, InputError, Study, Task
 
 #: A finished run whose last step is less than this part of its total steps likely counts something else.
@@ -181,30 +178,3 @@ def _control_sweeps(study: Study, chosen: Collection[str]) -> list[Finding]:
         for task in study.tasks
         if task.control_sweep_id
     ]
-
-
-# ---- the preview -------------------------------------------------------------------------------------------------
-
-
-def preview(study: Study, inspection: Inspection) -> pl.DataFrame:
-    """The runs of a study with their arms and detach steps: one row per run and task."""
-    unsigned = replace(study, tasks=tuple(replace(t, detach=replace(t.detach, signal=None)) for t in study.tasks))
-    runs = [replace(run, tasks=tasks_of(study, run)) for run in inspection.runs]
-    manifest = Manifest(study.name, {}, "", "", tuple(run for run in runs if run.tasks))
-    rows = [
-        (t.task, t.arm, t.seed, t.run_id, t.state, t.detach_step, t.detach_source, t.last_step, "; ".join(t.warnings))
-        for t in treatments(unsigned, manifest)
-    ]
-    columns = ["task", "arm", "seed", "run", "state", "detach step", "detach from", "last step", "warnings"]
-    types = dict.fromkeys(columns, pl.String) | {"detach step": pl.Int64, "last step": pl.Int64}
-    return pl.DataFrame(rows, schema=types, orient="row")
-
-
-def arms(preview: pl.DataFrame) -> pl.DataFrame:
-    """The preview by task and arm: runs, their seeds, and the detach steps."""
-    steps = pl.col("detach step").drop_nulls().unique().sort().cast(pl.String).str.join(", ")
-    return preview.group_by("task", "arm", maintain_order=True).agg(
-        pl.len().alias("runs"),
-        pl.col("seed").unique(maintain_order=True).str.join(", ").alias("seeds"),
-        steps.alias("detach step"),
-    )

@@ -76,7 +76,7 @@ def test_from_a_sweep_address_to_curves(server):
     at = list_runs(give_key(at))
     arms = table(at, "seeds")
     assert arms.to_dict("records") == [
-        {"task": "acrobot-swingup", "arm": "control", "runs": 2, "seeds": "1, 2", "detach step": ""}
+        {"task": "acrobot-swingup", "arm": "unknown", "runs": 2, "seeds": "1, 2", "detach step": ""}
     ]
     assert server.count("RunParquetHistory", "GET") == 0
     fine(at.number_input(key="build1_acrobot-swingup_step_None").set_value(50_000).run())

@@ -82,14 +82,15 @@ def test_numbers_that_arrive_as_text_are_numbers():
         run("a", steps="1e3", seed="1", detach_encoder_ratio="0.5"),
         run("b", steps="1e3", seed=1.0, detach_encoder_ratio="0.0"),
         run("c", steps="1000", seed="2", detach_encoder_ratio="None"),
+        run("d", steps=1000, seed="2", detach_encoder_ratio="half"),
     ]
     keys = find_keys(looked(*runs))
     assert (keys[TOTAL].value, keys[RATIO].value, keys[SEED].value) == ("steps", "detach_encoder_ratio", "seed")
-    assert keys[SEED].where == "config of 3 of 3 runs"
+    assert keys[SEED].where == "config of 4 of 4 runs"
     proposal = propose(looked(*runs))
     assert proposal.study.tasks[0].total_steps == 1000
     detach = finding(proposal, "detach of walk")
-    assert detach.value == "0 (1 run), 0.5 (1 run), None (1 run)"
+    assert detach.value == "0 (1 run), 0.5 (1 run), half (1 run), missing or null (1 run)"
     assert (detach.where, detach.assumed) == ("config detach_encoder_ratio; no number in 1 run", True)
 
 

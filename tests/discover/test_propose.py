@@ -18,7 +18,7 @@ from lib.discover import (
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
 from lib.discover.key_names import family_of, label_of, suggest, title_of
 from lib.runs import Run
-from lib.study import DetachRule, InputError, Metric, load_study, parse_study, to_toml
+from lib.study import DetachRule, InputError, Metric, Signal, load_study, parse_study, to_toml
 from tests.support.discover_kit import finding, looked, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,11 +268,12 @@ def test_a_step_is_read_where_the_ratio_says_of_no_run_that_it_detaches():
     assert propose(looked(*both)).study.tasks[0].detach.ratio_key == "detach_encoder_ratio"
 
 
-def test_a_detach_step_seen_in_the_signal_alone_is_assumed():
-    seen = looked(run(keys=["train/loss", "encoder_lr"]), falls={"r": (450, 500)})
-    found = propose(seen)
-    assert found.study.tasks[0].detach.step == 500
-    assert finding(found, "detach step of walk").assumed
+def test_the_signal_gives_the_detach_step_where_nothing_else_says_it():
+    proposal = propose(looked(run(keys=["train/loss", "encoder_lr"])))
+    assert proposal.study.tasks[0].detach == DetachRule(signal=Signal("encoder_lr"))
+    step = finding(proposal, "detach step of walk")
+    assert (step.value, step.status) == ("where the signal falls", "assumed")
+    assert step.where == "the logged encoder_lr, once the runs are fetched; until then their arm is unknown"
 
 
 def test_nothing_says_when_the_encoder_was_detached():
