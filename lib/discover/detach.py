@@ -1,6 +1,7 @@
 """The detach rule of a task, proposed from configs and the logged signal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lib.discover.evidence import Evidence, spread
 from lib.discover.find_keys import DETACH_STEP, RATIO, SIGNAL, TOTAL, Finding, is_null, number_of
@@ -13,35 +14,40 @@ from lib.study import DetachRule, Signal, config_value, has_config_key
 
 def detach_rule(
     evidence: Evidence, name: str, counts: Counts, conditions: FreezeConditions
-) -> tuple[DetachRule, list[Finding], list[str]]:
+) -> tuple[DetachRule, Finding]:
     """The detach rule of one task: a ratio or a step in its configs, else what the user or the signal says."""
-    runs, what = evidence.runs(name), f"detach of {name}"
-    signal = Signal(evidence.key(SIGNAL)) if evidence.key(SIGNAL) else None
-    typed = evidence.choices.detach_steps.get(name)
-    keys = [condition for condition, _ in conditions.frozen_when]
+    runs, typed = evidence.runs(name), evidence.choices.detach_steps.get(name)
+    keys = [key for key, _ in conditions.frozen_when]
     if not any(has_config_key(run.config, key) for key in keys for run in runs):
         conditions = FreezeConditions()
-    if key := _key_that_says(evidence, runs):
-        rule = DetachRule(
-            step=typed,
-            total_steps_key=evidence.key(TOTAL) if key == evidence.key(RATIO) and evidence.totals(name) else "",
-            ratio_key=key if key == evidence.key(RATIO) else "",
-            ratio_counts=counts,
-            frozen_when=conditions.frozen_when,
-            signal=signal,
-            detach_step_key="" if key == evidence.key(RATIO) else key,
-            unchanged_when=conditions.unchanged_when,
-        )
-        lacking = sum(not has_config_key(run.config, key) for run in runs)
-        values = [config_value(run.config, key) for run in runs]
-        textual = sum(not is_null(value) and number_of(value) is None for value in values)
-        where = f"config {key}"
-        where += f"; {plural(lacking, 'run')} without it taken as never detached" if lacking else ""
-        where += f"; no number in {plural(textual, 'run')}" if textual else ""
-        return rule, [Finding(what, spread(values), where, assumed=bool(lacking or textual))], []
+    rule = DetachRule(
+        step=typed,
+        frozen_when=conditions.frozen_when,
+        unchanged_when=conditions.unchanged_when,
+        signal=Signal(evidence.key(SIGNAL)) if evidence.key(SIGNAL) else None,
+    )
+    key = _key_that_says(evidence, runs)
+    if key and key == evidence.key(RATIO):
+        total_key = evidence.key(TOTAL) if evidence.totals(name) else ""
+        rule = replace(rule, total_steps_key=total_key, ratio_key=key, ratio_counts=counts)
+    elif key:
+        rule = replace(rule, detach_step_key=key)
+    if key:
+        return rule, _by_config(runs, name, key)
     if typed:
-        return DetachRule(typed, signal=signal), [Finding(f"detach step of {name}", f"{typed:,}", "typed by you")], []
-    return DetachRule(signal=signal), [_by_signal(evidence, name)], []
+        return rule, Finding(f"detach step of {name}", f"{typed:,}", "typed by you")
+    return rule, _by_signal(evidence, name)
+
+
+def _by_config(runs: Sequence[Run], name: str, key: str) -> Finding:
+    """What the configs of a task's runs say of their detach."""
+    lacking = sum(not has_config_key(run.config, key) for run in runs)
+    values = [config_value(run.config, key) for run in runs]
+    textual = sum(not is_null(value) and number_of(value) is None for value in values)
+    where = f"config {key}"
+    where += f"; {plural(lacking, 'run')} without it taken as never detached" if lacking else ""
+    where += f"; no number in {plural(textual, 'run')}" if textual else ""
+    return Finding(f"detach of {name}", spread(values), where, assumed=bool(lacking or textual))
 
 
 def _key_that_says(evidence: Evidence, runs: Sequence[Run]) -> str:

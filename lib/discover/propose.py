@@ -128,9 +128,9 @@ def _task(
     runs = evidence.runs(name)
     total, of_total = evidence.total_steps(name)
     questions = [] if total else [f"How many steps does {name} train for? Neither config nor history says: type it."]
-    rule, of_rule, more = detach_rule(evidence, name, counts, conditions)
+    rule, of_rule = detach_rule(evidence, name, counts, conditions)
     if rule.step and rule.step > max(1, total):
-        more = [*more, f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."]
+        questions.append(f"The detach step of {name} is beyond its {total:,} total steps: correct one of them.")
     group = evidence.inspection.group
     sweeps = tuple(sorted({run.sweep_id for run in runs}))
     whole = "" not in sweeps and not group
@@ -150,7 +150,7 @@ def _task(
         total_steps=total or 1,
         detach=rule,
     )
-    return task, [of_total, of_sweeps, *of_rule], questions + more
+    return task, [of_total, of_sweeps, of_rule], questions
 
 
 def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collection[str]) -> Study:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.discover import Inspection, arms, inspect_bundle, inspect_folder, preview, propose
+from lib.discover import Choices, Inspection, arms, inspect_bundle, inspect_folder, preview, propose
 from lib.runs import treatments
 from lib.sources import Request, fetch, write_bundle
 from lib.study import Study, parse_study, to_toml
@@ -100,6 +100,19 @@ def test_a_nested_freeze_step_that_some_runs_lack(tmp_path):
         ("b", "control", None),
         ("c", "control", None),
     ]
+
+
+def test_a_flag_beside_a_typed_step(tmp_path):
+    for name, flag in (("a", True), ("b", False)):
+        config = {"task": "walk", "seed": 1, "total_steps": 1000, "agent": {"freeze_encoder": flag}}
+        write(tmp_path, name, config, without(rows(), "optim/encoder_lr"))
+    inspection = inspect_folder(tmp_path)
+    study = propose(inspection, Choices(unchanged="False", detach_steps={"walk": 500})).study
+    assert (
+        previewed(study, inspection)
+        == reported(study)
+        == [("a", "detached", 500, "typed"), ("b", "control", None, "config")]
+    )
 
 
 @pytest.mark.parametrize("scale", [1, 20])
