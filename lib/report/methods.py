@@ -42,9 +42,10 @@ VERDICTS = (
 
 AUDIT = (
     "Every run of the study is listed with what is known about it. A run that ends before 95% of its task's total steps is "
-    "called short. Values that are no numbers are dropped and counted; of a step logged twice the row with the latest "
-    "timestamp is kept. NaN and infinities stay in the history and are left out of curves and effects. A run left out "
-    "here is left out of every chart, table and export, and the page's address says so."
+    "called short. Values that are no numbers are dropped and counted, as are rows that a resumed or rewound run went back "
+    "behind; of a step logged twice the row logged last is kept. NaN and infinities stay in the history and are left out "
+    "of curves and effects. A run left out here is left out of every chart, table and export, and the page's address says "
+    "so."
 )
 
 

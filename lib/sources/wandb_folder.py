@@ -10,7 +10,7 @@ from typing import Any
 from lib.runs import Run
 from lib.sources.request import SourceError
 from lib.sources.wandb_log import STEP, Log, read_head, read_log
-from lib.study import as_number
+from lib.study import as_number, plain_value
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class LocalRun:
             id=self.id,
             name=_last((log.name for log in logs if log.name != self.run_id), self.run_id),
             state=logs[-1].state,
-            config=config,
+            config=plain_value(config),
             sweep_id=_last(log.sweep_id for log in logs),
             group=_last(log.group for log in logs),
             created_at=_iso(min((log.start for log in logs if any(log.start)), default=(0, 0))[0]),

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,8 +19,6 @@ _MAGIC = b":W&B"
 _BLOCK = 32 * 1024
 #: The first record of a run is among the first; a longer config is read with the whole file.
 _HEAD = 256 * 1024
-#: Values nested deeper are kept as text: nobody logs such, and what handles values goes down as deep.
-_DEPTH = 50
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
@@ -181,24 +178,9 @@ def _key(item: Any) -> str:
 def _value(text: str) -> Any:
     """The value that a JSON text stands for; the text itself where it is none that can be handled."""
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return text
-    if isinstance(value, dict | list) and _depth(text) > _DEPTH:
-        return text
-    if r"\ud" in text.lower():
-        # Half of a pair of surrogates is no character: no file can hold it.
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return value
-
-
-def _depth(text: str) -> int:
-    """How deep a JSON text is nested, at most: brackets within its strings count too."""
-    deepest = depth = 0
-    for sign in re.findall(r"[\[\]{}]", text):
-        depth += 1 if sign in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _update(config: dict[str, Any], change: Any) -> None:
