@@ -16,7 +16,7 @@ if effects.is_empty():
 st.header("What can be claimed", anchor=False)
 effect.forest(current, evidence)
 effect.claims(current, effects)
-with st.expander("The effects as a table", icon=":material/table:"):
+with st.expander("The claims as a table", icon=":material/table:"):
     effect.effect_table(effects)
 
 st.header("One task", anchor=False)
@@ -30,4 +30,4 @@ with halves.cell():
 with halves.cell():
     effect.event_time(current)
 
-page_frame.explanation(f"{methods.EFFECTS}\n\n{methods.VERDICTS}")
+page_frame.explanation(f"{methods.EFFECTS}\n\n{methods.verdicts_text(effects)}")

@@ -23,5 +23,5 @@ for task in study.tasks:
     overview.charts(current, task)
 
 page_frame.explanation(
-    f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.VERDICTS}\n\n{methods.DETACH}"
+    f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.verdicts_text(effects)}\n\n{methods.DETACH}"
 )

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.multiple_testing import family_text, holm_by_family
 from lib.formatting import listing
@@ -58,3 +60,9 @@ def shown_verdict(row: Mapping[str, Any]) -> str:
     """The verdict as readers see it: without a control arm a change at the detach is a jump, whichever way, and no effect."""
     is_jump = row["design"] == "jump" and row["verdict"] in (SUPPORTED, CONTRADICTED)
     return JUMP_SHOWN if is_jump else str(row["verdict"])
+
+
+def with_shown_verdicts(effects: pl.DataFrame) -> pl.DataFrame:
+    """Rows of effects.csv with the verdicts that readers see."""
+    verdict = pl.struct("design", "verdict").map_elements(shown_verdict, return_dtype=pl.String)
+    return effects.with_columns(verdict.alias("verdict"))

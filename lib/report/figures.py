@@ -12,7 +12,7 @@ from altair.utils import schemapi
 from lib import charts
 from lib.charts import ChartSpec, Layout, detach_marks, family_metrics
 from lib.curves import COLUMNS, View
-from lib.effects import TaskAnalysis
+from lib.effects import TaskAnalysis, with_shown_verdicts
 from lib.formatting import listing, slug
 from lib.report.figure_data import FigureData
 from lib.runs import of_task
@@ -181,17 +181,18 @@ def claims_figure(effects: pl.DataFrame, study: Study) -> Figure | None:
     """Every claim on one axis; None where there is none."""
     if effects.is_empty():
         return None
-    text = charts.forest_text(effects, study)
+    shown = with_shown_verdicts(effects)
+    text = charts.forest_text(shown, study)
     return Figure(
         "All claims", "claims", study.title, text, text, lambda: effects,
-        lambda **options: charts.forest_chart(effects, study, **options),
+        lambda **options: charts.forest_chart(shown, study, **options),
     )  # fmt: skip
 
 
 def quadrant_figure(
     per_run: pl.DataFrame, study: Study, reward: Metric | None = None, loss: Metric | None = None
 ) -> Figure | None:
-    """Reward effect against loss effect, a point per seed and task; None where no run has both.
+    """The change of a reward against that of a loss, a point per seed and task; None where no run has both.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def quadrant_figure(
     points = charts.quadrant_points(per_run, reward.key, loss.key)
     if points.is_empty():
         return None
-    axes = f"{reward.name}: effect (%)", f"{loss.name}: effect (%)"
+    axes = f"{reward.name}: change (%)", f"{loss.name}: change (%)"
     text = charts.quadrant_text(points, reward.name, loss.name)
     return Figure(
         "Reward against loss", "reward_against_loss", study.title, text, text, lambda: points,

@@ -1,5 +1,7 @@
 """How each number is computed, in words, for the pages and the report."""
 
+import polars as pl
+
 from lib.curves import View
 
 SPREADS = {
@@ -28,23 +30,30 @@ EFFECTS = (
     "pairs (runs whose histories are the same up to the detach) a paired t interval, otherwise a difference in differences "
     "with Welch's interval (arms too unequal for it: the same standard error with the smaller arm's n - 1 degrees of "
     "freedom). With randomised detach steps it is an exact onset test. Without either, only the jump at the detach is "
-    "tested, and nothing causal is said. Across tasks it is the mean of the tasks' effects, or of their jumps where none "
+    "tested, and nothing causal is said. Across tasks it is the mean of the tasks' changes, or of their jumps where none "
     "has a control arm, each in units of its task's range. One seed gets no inference, two get no verdict. Holm's "
     "correction runs in families, each of which is wrong in at most 5% of studies: the claims across tasks, and the claims "
-    "of all tasks together, for primary and for secondary metrics apart. A guardrail claims no effect."
+    "of all tasks together, for primary and for secondary metrics apart. A guardrail gets no verdict."
 )
 
-VERDICTS = (
+_EFFECT_VERDICTS = (
     "**supported**: the interval excludes 0 in the expected direction, every gate passed and Holm's p is below 0.05. "
-    '**contradicted**: the same, in the other direction. **not shown**: neither; this is never "no effect". '
-    "**cannot say**: the data do not allow an answer; the reason is given."
+    "**contradicted**: the same, in the other direction. "
+)
+_JUMP_VERDICT = (
+    "**jump shown**: without a control arm, the interval of the jump at the detach excludes 0 in either direction, every "
+    "gate passed and Holm's p is below 0.05; nothing says what caused it. "
+)
+_OTHER_VERDICTS = (
+    "**not shown**: neither; this never says that nothing happened. **cannot say**: the data do not allow an answer; the "
+    "reason is given."
 )
 
 AUDIT = (
     "Every run of the study is listed with what is known about it. A run that ends before 95% of its task's total steps is "
     "called short. Values that are no numbers are dropped and counted, as are rows that a resumed or rewound run went back "
     "behind; of a step logged twice the row logged last is kept. NaN and infinities stay in the history and are left out "
-    "of curves and effects. A run left out here is left out of every chart, table and export, and the page's address says "
+    "of curves and claims. A run left out here is left out of every chart, table and export, and the page's address says "
     "so."
 )
 
@@ -54,6 +63,13 @@ SOURCES = (
     "only what is new. A key that you enter is kept in this session's memory and sent to the server named beside it, "
     "nowhere else; a study that you open yourself never uses this deployment's key."
 )
+
+
+def verdicts_text(effects: pl.DataFrame) -> str:
+    """What the verdicts of these claims mean; `effects` has the columns of effects.csv."""
+    jumps = effects["design"] == "jump"
+    compared = "" if jumps.all() and len(jumps) else _EFFECT_VERDICTS
+    return compared + (_JUMP_VERDICT if jumps.any() else "") + _OTHER_VERDICTS
 
 
 def curves_text(view: View) -> str:

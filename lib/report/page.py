@@ -31,7 +31,7 @@ def report_page(results: Results) -> str:
         methods={
             "curves": methods.curves_text(results.view),
             "effects": methods.EFFECTS,
-            "verdicts": methods.VERDICTS.replace("**", ""),
+            "verdicts": methods.verdicts_text(results.effects).replace("**", ""),
             "detach": methods.DETACH,
             "audit": methods.AUDIT,
         },

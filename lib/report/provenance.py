@@ -92,7 +92,7 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     left = f", {len(view.left_out)} left out" if view.left_out else ""
     settings = f"{view.aggregate} over seeds, band: {spread}, {window}, {grid}{_also(view)}"
     if effects:
-        settings = "Effects from raw rows, in the windows that the study declares"
+        settings = "Claims from raw rows, in the windows that the study declares"
     return (
         f"{study.title}. {plural(len(kept), 'run')}{left}, fetched {manifest.fetched_at}. {settings}. "
         f"altair {version('altair')}, polars {version('polars')}."

@@ -5,7 +5,7 @@ import re
 import polars as pl
 from markupsafe import Markup, escape
 
-from lib.effects import ALL_TASKS
+from lib.effects import ALL_TASKS, with_shown_verdicts
 from lib.formatting import number
 from lib.study import Study
 
@@ -18,7 +18,7 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     pairs = pl.when(pl.col("design") == "fork").then(pl.format("{} fork pairs", "n_arm"))
     runs = pairs.when(pl.col("n_control") > 0).then(pl.format("{} against {}", "n_arm", "n_control"))
     arm = ["arm"] if effects["arm"].n_unique() > 1 else []
-    return effects.select(
+    return with_shown_verdicts(effects).select(
         pl.col("task").replace(titles),
         pl.col("metric").replace(names),
         *arm,

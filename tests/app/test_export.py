@@ -184,8 +184,8 @@ def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo
     assert "hours since each" in json.loads(figure(shown, "Acrobot Swingup: loss").sidecar())["text"]
     claims = json.loads(figure(shown, "All claims").sidecar())
     assert set(claims["settings"]) == {"left_out", "evidence"}
-    assert "Effects from raw rows, in the windows that the study declares. altair" in claims["text"]
-    assert "Effects from raw rows" in figure(shown, "Seed by seed").file(**look).decode()
+    assert "Claims from raw rows, in the windows that the study declares. altair" in claims["text"]
+    assert "Claims from raw rows" in figure(shown, "Seed by seed").file(**look).decode()
 
 
 @pytest.fixture

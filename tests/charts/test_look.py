@@ -16,6 +16,7 @@ from lib.charts import (
     slope_chart,
 )
 from lib.charts.detach_rule import DetachMark
+from lib.charts.effects.forest import VERDICTS
 from lib.curves import View
 from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
@@ -49,12 +50,16 @@ def jump():
     return jump_chart(rows, fits, STUDY, TASK, LOSS)
 
 
+def claim(verdict):
+    return of_one(EFFECTS, verdict=verdict, change=0.1, ci_low=0.0, ci_high=0.2)
+
+
 CHARTS = {
     "curves": plotted(both(), "reward", rules=ONE, interactive=False, seeds=RUNS, raw=RUNS, baselines=BASELINES),
     "runs": plotted(both(), "reward", rules=SEVERAL, interactive=False, seeds=RUNS, coloring=COLORING),
     "pointer": plotted(both(), "reward", seeds=RUNS, coloring=COLORING, baselines=BASELINES),
     "families": plotted(both(), "reward", "loss", rules=ONE),
-    "forest": forest_chart(of_one(EFFECTS, verdict="supported", change=0.1, ci_low=0.0, ci_high=0.2), STUDY),
+    "forest": forest_chart(pl.concat(claim(verdict) for verdict in VERDICTS), STUDY),
     "slope": slope_chart(of_one(PER_RUN, before=1.0, after=2.0), STUDY, TASK, LOSS),
     "quadrant": quadrant_chart(
         pl.DataFrame({"task": [TASK.key], "seed": ["1"], "reward": [1.0], "loss": [-1.0]}), STUDY
@@ -156,8 +161,8 @@ LOOKS = {
         "means": "line color=#d62728 strokeWidth=4",
     },
     "quadrant": {
-        "no_reward_effect": "rule color=#888888",
-        "no_loss_effect": "rule color=#888888",
+        "no_reward_change": "rule color=#888888",
+        "no_loss_change": "rule color=#888888",
         "corner_0": "text style=quiet_text",
         "corner_1": "text style=quiet_text",
         "corner_2": "text style=quiet_text",
@@ -204,8 +209,8 @@ SCALES = [
     ("curves", "reward_n_strip", "opacity", [0, 1], [0.08, 0.6]),
     ("runs", "reward_runs", "stroke", ["0.1", "missing"], ["#56B4E9", "#888888"]),
     (
-        "forest", "estimate", "color", ["supported", "contradicted", "not shown", "cannot say"],
-        ["#0072B2", "#D55E00", "#888888", "#BBBBBB"],
+        "forest", "estimate", "color", ["supported", "contradicted", "jump shown", "not shown", "cannot say"],
+        ["#0072B2", "#D55E00", "#CC79A7", "#888888", "#BBBBBB"],
     ),
     ("quadrant", "seeds", "color", ["Acrobot Swingup"], ["#0072B2"]),
     ("event time", "line", "color", ["Acrobot Swingup"], ["#0072B2"]),

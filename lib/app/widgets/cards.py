@@ -5,13 +5,15 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
+from lib.effects import JUMP_SHOWN, shown_verdict
 from lib.formatting import number
 from lib.study import Metric, Study
 
-Color = Literal["green", "red", "gray", "orange"]
+Color = Literal["green", "red", "blue", "gray", "orange"]
 VERDICT_COLORS: dict[str, Color] = {
     "supported": "green",
     "contradicted": "red",
+    JUMP_SHOWN: "blue",
     "not shown": "gray",
     "cannot say": "orange",
 }
@@ -19,7 +21,7 @@ VERDICT_COLORS: dict[str, Color] = {
 _COMPARISONS = {"fork": "change vs control", "did": "change vs control", "none": "nothing to compare"}
 _JUMP = "jump at the detach"
 #: Colours of a change that was shown; any other is grey, whatever its sign.
-_CHANGE_COLORS: dict[str, Color] = {"supported": "green", "contradicted": "red"}
+_CHANGE_COLORS: dict[str, Color] = {"supported": "green", "contradicted": "red", JUMP_SHOWN: "blue"}
 #: Pixels of a card's number with its change: fixed, so that nothing moves on drawing, and cards without a change align.
 _CARD = 103
 
@@ -33,7 +35,7 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
             metric = study.metric(row["metric"])
             label = f"{metric.name}, {row['arm']}" if has_arms else metric.name
             with st.container(gap="xsmall"):
-                color = _CHANGE_COLORS.get(row["verdict"], "gray")
+                color = _CHANGE_COLORS.get(shown_verdict(row), "gray")
                 st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color, height=_CARD)
                 st.caption(
                     f"{_COMPARISONS.get(row['design'], _JUMP)}  \nbefore {number(row['before'])}, n = {_counts(row)}"
@@ -43,7 +45,8 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
 
 def verdict_badge(row: dict[str, Any], text: str = "") -> None:
     """The verdict of a row of effects, with its reasons, or a text in their place, on hover."""
-    st.badge(row["verdict"], color=VERDICT_COLORS[row["verdict"]], help=text or row["reasons"] or None)
+    verdict = shown_verdict(row)
+    st.badge(verdict, color=VERDICT_COLORS[verdict], help=text or row["reasons"] or None)
 
 
 def _delta(row: dict[str, Any], metric: Metric) -> str | None:

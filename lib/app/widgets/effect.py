@@ -10,7 +10,7 @@ from lib.app.session.current import Current
 from lib.app.widgets import cards, charts
 from lib.app.widgets.tables import numbers, table
 from lib.curves import Axis
-from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim
+from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, with_shown_verdicts
 from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure
@@ -65,7 +65,7 @@ def _draw(figure: Figure) -> None:
 
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
-    """The hypothesis in one picture: reward effect against loss effect, a point per seed and task."""
+    """The hypothesis in one picture: the change of a reward against that of a loss, a point per seed and task."""
     study = current.study
     rewards, losses = study.family("reward"), study.family("loss")
     if not rewards or not losses:
@@ -76,7 +76,7 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
         loss = metric_picker(losses, "Loss", widget_keys.QUADRANT_LOSS, first=losses[0])
     figure = cached_effects.quadrant_figure(current, evidence, reward.key, loss.key)
     if figure is None:
-        st.caption("No run has an effect in percent on both metrics.")
+        st.caption("No run has a change in percent of both metrics.")
     else:
         _draw(figure)
 
@@ -103,21 +103,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     with halves.cell():
         _draw(figures[SEEDS])
     with halves.cell():
-        columns = [
-            "seed",
-            "arm",
-            "before",
-            "after",
-            "change",
-            "effect",
-            "effect_pct",
-            "detach_step",
-            "pair",
-            "run_id",
-            "rows_before",
-            "rows_after",
-        ]
-        numbers(runs.select(columns), f"Every run's {metric.name} before and after the detach")
+        numbers(_run_columns(task_analysis, runs), f"Every run's {metric.name} before and after the detach")
     if PAIRS in figures:
         st.subheader(PAIRS, anchor=False)
         _draw(figures[PAIRS])
@@ -133,6 +119,14 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
         for figure in figures.values():
             if figure.name.startswith(PRETENDED):
                 _draw(figure)
+
+
+def _run_columns(task: TaskAnalysis, runs: pl.DataFrame) -> pl.DataFrame:
+    """What is shown of every run; without a control arm what its claim rests on is called a jump."""
+    columns = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair"]
+    shown = runs.select(*columns, "run_id", "rows_before", "rows_after")
+    is_jump = {c.design for c in task.comparisons} <= {"jump", "none"}
+    return shown.rename({"effect": "jump", "effect_pct": "jump_pct"}) if is_jump else shown
 
 
 def _mark(check: Check) -> str:
@@ -193,5 +187,5 @@ def event_time(current: Current) -> None:
 
 
 def effect_table(effects: pl.DataFrame) -> None:
-    """The effect table, four significant digits; the export has them all."""
-    numbers(effects, "The effect of the detach on every metric, task and arm")
+    """The claims as a table, four significant digits; the export has them all."""
+    numbers(with_shown_verdicts(effects), "The change of every metric, task and arm, with its verdict")

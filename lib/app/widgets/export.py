@@ -33,7 +33,7 @@ def _figure(current: Current) -> None:
     if name in stems:
         figure: FigureDownload | None = downloads.of_curves(current, stems[name])
     else:
-        st.caption("Effects are drawn in the windows that the study declares.")
+        st.caption("Claims are drawn in the windows that the study declares.")
         figure = _evidence(current) if name == EVIDENCE else downloads.of_study(current, name)
     if figure is None:
         st.info("Nothing to draw: no run counts before and after a detach. The Runs page says why.")

@@ -1,7 +1,5 @@
 """Parts of the Overview page."""
 
-from typing import Literal
-
 import polars as pl
 import streamlit as st
 
@@ -12,7 +10,7 @@ from lib.app.widgets import charts as charts_widgets
 from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
 from lib.study import FAMILIES, Study, Task
 
-_COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+_COLORS: dict[str, cards.Color] = {
     **cards.VERDICT_COLORS,
     PARTLY: "green",
     PARTLY_NOT: "red",

@@ -10,7 +10,13 @@ from lib.charts.spec import ChartSpec, Size, layered
 from lib.study import Study
 
 #: Colours by what may be said, told apart by every kind of colour vision; good and bad are not green and red.
-VERDICTS = {"supported": "#0072B2", "contradicted": "#D55E00", "not shown": "#888888", "cannot say": "#BBBBBB"}
+VERDICTS = {
+    "supported": "#0072B2",
+    "contradicted": "#D55E00",
+    "jump shown": "#CC79A7",
+    "not shown": "#888888",
+    "cannot say": "#BBBBBB",
+}
 #: Pixels of the claims' legend, and of their axis with its title.
 AROUND = 130
 
@@ -75,7 +81,7 @@ def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> C
 
     Parameters
     ----------
-    effects : columns of effects.csv.
+    effects : columns of effects.csv, with the verdicts that readers see.
     size : without a width it is for a page, whose chart says its whole height, so that the page can keep it free.
 
     Returns
@@ -98,14 +104,15 @@ def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> C
 
 
 _CLAIM_TOOLTIPS = [
-    alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="effect"), alt.Tooltip("note:N", title="why"),
+    alt.Tooltip("label:N", title="claim"), alt.Tooltip("text:N", title="change"), alt.Tooltip("note:N", title="why"),
 ]  # fmt: skip
 
 
 def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
     """The line of no change, and an interval and an estimate per claim in the colour of its verdict."""
     across = alt.Scale(domain=[-reach, reach], nice=False)
-    verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
+    colors = {verdict: color for verdict, color in VERDICTS.items() if verdict in set(rows["verdict"])}
+    verdicts = alt.Scale(domain=list(colors), range=list(colors.values()))
     columns = alt.ExprRef("width < 420 ? 2 : 4")
     legend = alt.Legend(title=None, orient="top", symbolType="circle", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)

@@ -1,4 +1,4 @@
-"""Reward effect against loss effect, one point per seed and task."""
+"""The change of a reward against that of a loss, one point per seed and task."""
 
 from typing import Any, Unpack
 
@@ -7,6 +7,7 @@ import polars as pl
 
 from lib.charts import style, thinning
 from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
+from lib.formatting import plural
 from lib.study import Study
 
 
@@ -34,8 +35,8 @@ def quadrant_points(per_run: pl.DataFrame, reward: str, loss: str) -> pl.DataFra
 def quadrant_chart(
     points: pl.DataFrame,
     study: Study,
-    reward: str = "Reward effect (%)",
-    loss: str = "Loss effect (%)",
+    reward: str = "Reward: change (%)",
+    loss: str = "Loss: change (%)",
     **size: Unpack[Size],
 ) -> ChartSpec:
     """The hypothesis in one picture: each seed's effect on the reward against its effect on the loss.
@@ -73,8 +74,8 @@ def quadrant_chart(
             ],
         )
     )  # fmt: skip
-    across = alt.Chart(ONE_ROW, name="no_reward_effect").mark_rule(color=style.QUIET, aria=False)
-    down = alt.Chart(ONE_ROW, name="no_loss_effect").mark_rule(color=style.QUIET, aria=False)
+    across = alt.Chart(ONE_ROW, name="no_reward_change").mark_rule(color=style.QUIET, aria=False)
+    down = alt.Chart(ONE_ROW, name="no_loss_change").mark_rule(color=style.QUIET, aria=False)
     layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
     return layered(layers, **({"height": 420} | size))
 
@@ -83,7 +84,7 @@ def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
     """The takeaway of `quadrant_chart`: how many seeds lie in the hypothesised corner."""
     whole = points.drop_nulls(["reward", "loss"])
     there = whole.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
-    return f"The effect is a higher {reward} and a lower {loss} in {there} of {whole.height} detached runs."
+    return f"A higher {reward} and a lower {loss} in {there} of {plural(whole.height, 'detached run')}."
 
 
 def _quadrant_names() -> list[alt.Chart]:

@@ -1,0 +1,107 @@
+"""A study without a control arm: its changes are jumps in every text, colour and chart, and nothing is called an effect."""
+
+import io
+import re
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lib.curves import View
+from lib.report import report_page, study_results
+from lib.sources import fetch
+from lib.study import Study
+from tests.support.app_kit import charts, server_state, visit  # noqa: F401 - a fixture
+from tests.support.bundle_kit import Asked, bundle, run
+
+#: Names of files and of the page are no statements.
+NAMES = re.compile(r"effects(_detail)?\.(csv|parquet)|detach_effect|Detach effect")
+CAUSAL = re.compile(r"\w*effects?\b|\bhelped\b|\bsupported\b|\bcontradicted\b", re.IGNORECASE)
+
+
+def causal_words(text: str) -> list[str]:
+    return CAUSAL.findall(NAMES.sub("", text))
+
+
+def page_text(at: AppTest) -> str:
+    """Everything that the page's body sends to the browser, charts and tables with their rows."""
+    texts = []
+    for element in at.main:
+        proto = getattr(element, "proto", None)
+        charts = [pl.read_ipc_stream(io.BytesIO(d.data.data)).write_csv() for d in getattr(proto, "datasets", [])]
+        table = [element.value.to_csv()] if element.type == "dataframe" else []
+        texts += [str(proto), *charts, *table]
+    return "\n".join(texts)
+
+
+@pytest.fixture
+def detached_only(tmp_path) -> Study:
+    """Four detached runs: a reward that rises and a loss that falls at the detach, and one that falls against the wish."""
+    return bundle(tmp_path, Asked().study(), [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)])
+
+
+@pytest.fixture
+def two_tasks(tmp_path) -> Study:
+    """The same in two tasks, over which jumps are pooled."""
+    walk = Asked().task
+    runs = [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)]
+    others = [replace(one, id=f"b{one.id}", config={**one.config, "task": "hop"}) for one in runs]
+    study = Asked().study(tasks=(walk, replace(walk, name="hop")))
+    return bundle(tmp_path, study, [*runs, *others])
+
+
+def badges(at: AppTest) -> list[str]:
+    return [m.value for m in at.main.markdown if re.match(r":\w+-badge\[", m.value)]
+
+
+def test_the_overview_shows_jumps(detached_only):
+    at = visit("overview", own=detached_only)
+    assert badges(at) == [":blue-badge[jump shown]", ":blue-badge[jump shown]"]
+    assert [m.value for m in at.markdown if m.value.startswith("**")][:2] == [
+        "**Rewards** :gray-badge[descriptive] Without a control arm, jumps at the detach: Eval Reward jumped up on 1 task.",
+        "**Losses** :gray-badge[descriptive] Without a control arm, jumps at the detach: Consistency Loss jumped down on 1 task.",
+    ]
+    names = type(at.metric[0].proto).MetricColor.Name
+    assert [names(metric.proto.color) for metric in at.metric[:2]] == ["BLUE", "BLUE"]
+    assert causal_words(page_text(at)) == []
+
+
+def test_the_claims_are_about_jumps(detached_only):
+    at = visit("detach_effect", own=detached_only)
+    assert badges(at) == [":blue-badge[jump shown]", ":blue-badge[jump shown]"]
+    forest = charts(at)[0]
+    assert forest.rows("estimate")["verdict"].to_list() == ["jump shown", "jump shown"]
+    assert forest.layers["estimate"]["encoding"]["color"]["scale"] == {"domain": ["jump shown"], "range": ["#CC79A7"]}
+    assert forest.alt == "2 claims: 2 jump shown."
+    text = page_text(at)
+    # The claims, a table's cell and a chart's row are among what is searched.
+    assert all(part in text for part in ("rose at once by", "jump_pct", "walk · Eval Reward"))
+    assert causal_words(text) == []
+
+
+def test_the_report_shows_jumps(detached_only):
+    page = report_page(study_results(detached_only, fetch(detached_only), View()))
+    assert page.count('<td class="">jump shown</td>') == 2
+    text = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    assert causal_words(text) == []
+
+
+def test_with_a_control_arm_the_words_are_those_of_effects(tmp_path):
+    runs = [run(seed, ratio, 10.0) for seed in (1, 2, 3, 4) for ratio in (0.5, 0.0)]
+    at = visit("detach_effect", own=bundle(tmp_path, Asked().study(), runs))
+    assert badges(at) == [":green-badge[supported]", ":green-badge[supported]"]
+    assert "jump shown" not in page_text(at)
+
+
+@pytest.mark.parametrize("page", ["overview", "detach_effect"])
+def test_jumps_pooled_over_tasks_are_jumps(two_tasks, page):
+    at = visit(page, own=two_tasks)
+    assert set(badges(at)) == {":blue-badge[jump shown]"}
+    assert causal_words(page_text(at)) == []
+
+
+def test_the_report_of_two_tasks_shows_jumps(two_tasks):
+    page = report_page(study_results(two_tasks, fetch(two_tasks), View()))
+    assert page.count('<td class="">jump shown</td>') == 6
+    assert causal_words(re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)) == []
