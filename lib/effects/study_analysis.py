@@ -11,7 +11,7 @@ from lib.effects.chart_data import jump_fit_table, pair_difference_table, per_ru
 from lib.effects.compare.across_tasks import Across, Part, across_tasks
 from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.confounders import Settings
-from lib.effects.compare.designs import compare, compare_jumps
+from lib.effects.compare.designs import across_part, compare, compare_jumps
 from lib.effects.compare.task_data import task_data
 from lib.effects.compare.units import Windows
 from lib.effects.effects_table import across_row, effects_frame, task_rows
@@ -40,7 +40,7 @@ class TaskAnalysis:
     """One task's comparisons and what charts draw of them; no raw rows.
 
     `treated` are the runs that are counted, `settings` what their configs say, `set_aside` the ids of runs set aside by hand.
-    `comparisons` are in the order of the study's metrics and the task's arms.
+    `comparisons` are in the order of the study's metrics and the task's arms, and `parts` the same as they enter across tasks.
     The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim).
     """
 
@@ -51,6 +51,7 @@ class TaskAnalysis:
     set_aside: tuple[str, ...]
     window: Windows
     comparisons: tuple[Comparison, ...]
+    parts: tuple[Part, ...]
     per_run: pl.DataFrame
     differences: pl.DataFrame
     fits: pl.DataFrame
@@ -109,7 +110,7 @@ def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence
     windows = evidence or study.evidence
     by_hand = sorted({run_id for runs in tasks.values() for run_id in runs.set_aside})
     analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)
-    across = across_tasks(study, [Part(a.task.key, c) for a in analyses for c in a.comparisons])
+    across = across_tasks(study, [part for analysis in analyses for part in analysis.parts])
     rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
     rows += map(across_row, across)
     effects = effects_frame(judge(rows, exploratory(windows != study.evidence, by_hand)))
@@ -131,6 +132,7 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         tuple(runs.set_aside),
         data.window,
         tuple(comparisons),
+        tuple(Part(task.key, across_part(data, c)) for c in comparisons),
         per_run_table(task.key, comparisons),
         pair_difference_table(data, comparisons),
         jump_fit_table(data, jumps),

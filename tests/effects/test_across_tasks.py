@@ -1,6 +1,7 @@
 """One effect, or one jump, over several tasks."""
 
 import math
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -119,6 +120,30 @@ def test_detached_runs_alone_give_a_jump_across_tasks():
     sentence = claim(row, TWO)
     assert sentence.startswith("Across 2 tasks, reward rose at once by ")
     assert "effect" not in sentence and "detaching the encoder" not in sentence
+
+
+def test_a_jump_across_tasks_has_the_h_of_many_runs():
+    # level up to 44 and from 57 on, a straight line between: no jump within 5 steps, 12 and more over 10
+    def bent(jumps):
+        return [
+            Run(f"{i}", 50, {"reward": [(s, min(max(s, 44), 56) + (jump if s > 50 else 0)) for s in range(101)]})
+            for i, jump in enumerate(jumps)
+        ]
+
+    runs = {"walk": bent([2.0, 3.0, 4.0]), "run": bent([2.0, 3.0, 4.0])}
+    across, alone = analysed(runs, TWO).effects.sort("task").head(2).iter_rows(named=True)
+    rows = np.concatenate([[v for _, v in run.points["reward"]] for run in runs["walk"]])
+    low, high = np.quantile(rows, (0.05, 0.95))
+    assert across["change"] == pytest.approx(3.0 / (high - low))
+    assert "h = 5% of its steps" in across["method"]
+    assert alone["change"] > 4
+
+
+def test_a_running_run_bars_the_jump_across_tasks_too():
+    runs = {"walk": _lines([5.0, 6.0, 7.0]), "run": _lines([6.0, 7.0, 8.0])}
+    runs["walk"][0] = replace(runs["walk"][0], state="running")
+    row = _across(runs, TWO)
+    assert (row["p_value"], row["verdict"]) == (None, "cannot say")
 
 
 def test_two_runs_of_a_task_are_enough_for_a_jump_across_tasks():

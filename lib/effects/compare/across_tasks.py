@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison
+from lib.effects.compare.jumps import NARROW
 from lib.formatting import listing, plural
 from lib.study import Metric, Study
 
@@ -16,7 +17,7 @@ from lib.study import Metric, Study
 ALL_TASKS = "*"
 
 _EFFECTS = {"fork": "the difference of fork pairs", "did": "the difference in differences"}
-_JUMPS = {"jump": "the local jump at the detach"}
+_JUMPS = {"jump": f"the local jump at the detach (h = {NARROW:.0%} of its steps)"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lib.effects.compare import estimators
 from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion, Gate
 from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.gates import STEPS_DRAWN, gates_of_ends, gates_of_settings, with_gates
-from lib.effects.compare.jumps import jump, onset
+from lib.effects.compare.jumps import NARROW, jump, onset
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, Unit, Windows, measure
 from lib.formatting import is_or_are, listing, plural
@@ -73,6 +73,15 @@ def compare_jumps(data: TaskData, comparisons: Sequence[Comparison]) -> list[Com
     """Each comparison's detached runs alone, by their jumps; a comparison that is one already is not made again."""
     jumps = [c if c.design == "jump" else jump(c.metric, c.arm, _detached(data, c), data.window) for c in comparisons]
     return [c for c in jumps if c.values]
+
+
+def across_part(data: TaskData, comparison: Comparison) -> Comparison:
+    """A comparison as it enters across tasks: a jump by the narrow h, for tasks together have many runs."""
+    half = NARROW * data.window.total
+    if comparison.design != "jump" or comparison.half_width == half or len(data.study.tasks) < 2:
+        return comparison
+    narrow = jump(comparison.metric, comparison.arm, _detached(data, comparison), data.window, half)
+    return replace(narrow, gates=comparison.gates)
 
 
 def _detached(data: TaskData, comparison: Comparison) -> list[RunRows]:

@@ -29,12 +29,17 @@ def half_width(total: int, n: int) -> float:
     return (NARROW if n >= MANY else HALF_WIDTH) * total
 
 
-def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows) -> Comparison:
-    """The mean over runs of the local jump at their detach, by t."""
+def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, half: float | None = None) -> Comparison:
+    """The mean over runs of the local jump at their detach, by t.
+
+    Parameters
+    ----------
+    half : h in environment steps; where it is None, the one for so many runs.
+    """
     if not runs:
         return _nothing(metric, arm, window)
     excluded: list[Exclusion] = []
-    end, half = end_of(runs), half_width(window.total, len(runs))
+    end, half = end_of(runs), half or half_width(window.total, len(runs))
     sizes = [jump_of(run, run.detach_step, half) for run in runs]
     fewest = [min(rows) for _, rows in sizes]
     comparison = Comparison(
