@@ -36,11 +36,14 @@ def _place(row: Row, study: Study) -> str:
 
 
 def _action(row: Row, study: Study, treated: Sequence[Treatment]) -> str:
-    """What was done: `detaching the encoder at 50,000 steps`."""
-    action = "detaching the encoder" + ("" if row["arm"] == DETACHED else f" (arm '{row['arm']}')")
+    """What was done: `detaching the encoder at 50,000 steps`, `changing the encoder (enc_lr_step_scale 0.1) at …`."""
+    runs = [t for t in treated if t.arm == row["arm"] and row["task"] in (t.task, ALL_TASKS)]
+    change = next((t.change for t in runs if t.change), "")
+    action = f"changing the encoder ({change})" if change else "detaching the encoder"
+    if row["arm"] not in (DETACHED, f"{DETACHED} {change}"):
+        action += f" (arm '{row['arm']}')"
     if row["task"] == ALL_TASKS:
         return action
-    runs = [t for t in treated if (t.task, t.arm) == (row["task"], row["arm"])]
     typed = study.task(row["task"]).detach.step
     steps = {t.detach_step for t in runs if t.detach_step is not None} or ({typed} if typed is not None else set())
     ends = " to ".join(f"{step:,}" for step in sorted({min(steps), max(steps)})) if steps else ""

@@ -18,7 +18,8 @@ class Treatment:
 
     `detach_step` is T in environment steps, None in the arms `control` and `unknown`; `detach_source` says who knows it
     (`typed`, `config`, `signal`, or empty in the arm `unknown`); `ratio` is the elapsed fraction of training at T; `signal`
-    is what the logged signal says of it, a word of `lib.runs.signals`, or empty where it checks nothing. `branch_point` is
+    is what the logged signal says of it, a word of `lib.runs.signals`, or empty where it checks nothing; `change` is what
+    happened at T where the encoder was not frozen (`enc_lr_step_scale 0.1`). `branch_point` is
     that of a fork. `duplicates` and `reason_left_out` (as the study declares it) come from `lib.runs.duplicates`.
     """
 
@@ -32,6 +33,7 @@ class Treatment:
     signal: str
     last_step: int | None
     state: str
+    change: str = ""
     warnings: tuple[str, ...] = ()
     branch_point: BranchPoint | None = None
     duplicates: tuple[Duplicate, ...] = ()
@@ -87,6 +89,7 @@ def _of_task(study: Study, manifest: Manifest, task: Task) -> list[Treatment]:
                 signal=check.word,
                 last_step=run.last_step,
                 state=run.state,
+                change=detach.change,
                 warnings=tuple(text for text in texts if text),
                 branch_point=run.branch_point,
             )

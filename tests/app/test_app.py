@@ -8,7 +8,11 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
 from lib.app.session import current, fetching
+from lib.sources import bundled_study, fetch, write_bundle
+from lib.study import parse_study
 from tests.support.app_kit import PAGES, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.frames import SMALL
+from tests.support.wandb_files import row_message, run_message, write_run
 from tests.support.wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -161,6 +165,18 @@ def test_leave_a_run_out_and_bring_it_back():
     assert at.sidebar.multiselect(key="out").value == []
     go(at, "losses")
     assert _most(at, first["arm"]) == 6
+
+
+def test_a_fork_names_its_parent_on_the_runs_page(tmp_path):
+    logged = [row_message({"_step": step, "eval/episode_reward": float(step)}) for step in range(0, 101, 10)]
+    config = {"task": "acrobot-swingup", "seed": 1}
+    write_run(tmp_path / "w", [run_message("a", config), *logged], "a")
+    write_run(tmp_path / "w", [run_message("b", config, branch=("a", 50)), *logged[6:]], "b")
+    offline = parse_study(SMALL.replace('"wandb"', f'"{tmp_path / "w"}"'))
+    write_bundle(offline, fetch(offline), tmp_path / "forks.zip")
+    runs = visit("runs", bundled_study(tmp_path / "forks.zip")).dataframe[0].value
+    assert dict(zip(runs["run_id"], runs["fork of"], strict=True)) == {"a": "", "b": "a at step 50"}
+    assert "fork of" not in visit("runs").dataframe[0].value.columns
 
 
 def _button(at: AppTest, label: str):

@@ -7,6 +7,7 @@ import pytest
 
 from lib.curves import View, study_curves
 from lib.report import study_results, write_report
+from lib.report.page import claim_lines
 from lib.runs import of_task, treatments
 from lib.sources import fetch
 from lib.study import DetachRule, Task
@@ -52,6 +53,35 @@ def test_arms_by_another_key_than_the_detach(tmp_path):
     study, manifest = _opened(tmp_path, runs, arms=Arms("lr", (("0.001", "fast"),)))
     assert [(t.seed, t.arm) for t in treatments(study, manifest)] == [
         ("3", "detached 0.0003"), ("1", "fast"), ("2", "fast"), ("1", "control"), ("2", "control"), ("3", "control"),
+    ]  # fmt: skip
+
+
+def test_a_learning_rate_cut_to_a_tenth_is_compared_with_the_runs_left_alone_and_never_with_the_frozen(tmp_path):
+    rule = DetachRule(total_steps_key="steps", ratio_key="ratio", frozen_when=(("opt.scale", 0.0),))
+    asked = Asked(task=Task("walk", TOTAL, detach=rule))
+    arms = {0.0: 10.0, "0.1": 4.0}
+    cut = [replace(run(i, 0.5, lift, opt={"scale": s}), id=f"{i}-{s}") for s, lift in arms.items() for i in (1, 2, 3)]
+    alone = [replace(run(i, 0.0, opt={"scale": 1}), id=f"{i}-c") for i in (1, 2, 3)]
+    alone = [replace(r, config={**r.config, "ratio": 0.5}) for r in alone]
+    study = bundle(tmp_path / "a", asked.study(), cut + alone)
+    found = study_results(study, fetch(study), View())
+    rows = (
+        found.effects.filter(metric=REWARD.key)
+        .select("arm", "control", "design", "n_arm", "n_control", "change")
+        .rows()
+    )
+    assert rows == [
+        ("detached", "control", "fork", 3, 3, pytest.approx(10.2)),
+        ("detached scale 0.1", "control", "fork", 3, 3, pytest.approx(4.2)),
+    ]
+    claims = [line for line in claim_lines(found) if "Eval Reward" in line]
+    assert [line.split(" at 500 steps")[0] for line in claims] == [
+        "On walk, detaching the encoder", "On walk, changing the encoder (scale 0.1)"
+    ]  # fmt: skip
+    without = bundle(tmp_path / "b", asked.study(), cut)
+    results = study_results(without, fetch(without), View())
+    assert results.effects.select("arm", "control", "design").unique(maintain_order=True).rows() == [
+        ("detached", None, "jump"), ("detached scale 0.1", None, "jump")
     ]  # fmt: skip
 
 
