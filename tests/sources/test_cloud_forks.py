@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 import wandb
 
-from lib.runs import BranchPoint, Drop, points_of, write_run
+from lib.runs import BranchPoint, Drop, Problem, points_of, write_run
+from lib.sources import Request, stored
 from lib.sources.cloud import http
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, FakeRun, Fault, WandbServer
@@ -160,7 +161,6 @@ def test_rows_of_a_parent_beyond_the_branch_point_are_not_counted(server):
 def test_forks_that_name_each_other_come_to_an_end(server):
     server.add(PLACE, fork("a", "b", 5), fork("b", "a", 3))
     manifest = bring(study(server))
-    assert manifest.whole
     assert points(manifest, "a") == points(manifest, "b") == constant(-1.0, 4, 9)
 
 
@@ -172,8 +172,11 @@ def test_a_fork_whose_parent_is_gone_keeps_its_own_rows_and_says_so(server):
     for requests in (2, 1):
         server.forget()
         manifest = bring(study(server))
-        assert manifest.whole and points(manifest, "f") == constant(-1.0, 6, 9)
-        assert manifest.runs[0].warnings == (f"its rows up to step 5, those of run p, are missing: {ABSENT}",)
+        missing = f"its rows up to step 5, those of run p, are missing: {ABSENT}"
+        assert points(manifest, "f") == constant(-1.0, 6, 9)
+        assert manifest.runs[0].warnings == (missing,)
+        assert manifest.problems == (Problem(f"Run f: {missing}.", run_id="f"),)
+        assert stored(study(server), Request(key=KEY)).problems == manifest.problems
         assert server.count("Runs") == requests
     server.add(PLACE, walk("p", sweep="another"))
     assert points(bring(study(server), refresh=True), "f") == doubles(5) | constant(-1.0, 6, 9)
@@ -194,11 +197,11 @@ def test_a_fork_whose_parent_may_not_be_read_keeps_its_own_rows_and_says_so(serv
     server.add(PLACE, walk("p", sweep="another"), fork("f", "p", 5), fork("g", "p", 7))
     server.faults = [Fault("refuse", op, "p", times=99)]
     manifest = bring(study(server))
-    assert manifest.whole
     assert points(manifest, "f") == constant(-1.0, 6, 9) and points(manifest, "g") == constant(-1.0, 8, 9)
-    assert manifest.runs[0].warnings == (
-        "its rows up to step 5, those of run p, are missing: the server refused it (403)",
-    )
+    missing = "its rows up to step 5, those of run p, are missing: the server refused it (403)"
+    assert manifest.runs[0].warnings == (missing,)
+    assert manifest.problems[0] == Problem(f"Run f: {missing}.", run_id="f")
+    assert [problem.run_id for problem in manifest.problems] == ["f", "g"]
 
 
 @pytest.mark.parametrize("kind", ["status", "silence"])
@@ -321,7 +324,7 @@ def test_a_metric_more_of_a_fork_whose_parent_is_gone_is_its_own(server):
     server.add(PLACE, walk("f", rows(6, 9, extra=1.0), branch_point=("p", 5)))
     bring(study(server))
     manifest = bring(study(server, ("loss", "extra")))
-    assert manifest.whole and points(manifest, "f", "extra") == constant(1.0, 6, 9)
+    assert points(manifest, "f", "extra") == constant(1.0, 6, 9)
     assert manifest.runs[0].warnings == (f"its rows up to step 5, those of run p, are missing: {ABSENT}",)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, project_folder, put, read_run, writing
 from lib.sources.cloud.client import Client, no_key_message, server_of
-from lib.sources.cloud.forks import Ancestors, with_fork_stamps
+from lib.sources.cloud.forks import Ancestors, fork_point, with_fork_stamps
 from lib.sources.cloud.history import Download, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
@@ -188,13 +188,15 @@ class _Fetch:
             updated, failures = self._update([run for run in listed if not only or run.id in only], ancestors)
         runs, problems = [], list[Problem]()
         for listing in listed:
-            run = updated.get(listing.id) or self.store.without_fetch(listing)
+            run, missing = updated.get(listing.id) or (self.store.without_fetch(listing), "")
+            if missing:
+                problems.append(Problem(f"Run {run.id}: {missing}.", run_id=run.id))
             if reason := failures.get(run.id):
                 kept = f"what was fetched at {run.fetched_at} is used" if run.file else "nothing of it is stored yet"
                 message = f"Run {run.id} was not brought up to date ({reason}): {kept}; fetch it again."
                 problems.append(Problem(message, run_id=run.id))
                 run = replace(run, warnings=(*run.warnings, message))
-            runs.append(replace(run, tasks=listing.tasks))
+            runs.append(replace(run, tasks=listing.tasks, branch_point=fork_point(run)))
         if only and before:
             ids = {run.id for run in listed} - {*only}
             problems += [problem for problem in before.problems if problem.run_id in ids]
@@ -220,10 +222,10 @@ class _Fetch:
     def _deadline(self) -> Deadline:
         return Deadline(self.request.deadline, self.cancelled)
 
-    def _update(self, runs: Sequence[Run], ancestors: Ancestors) -> tuple[dict[str, Run], dict[str, str]]:
-        """The updated runs by id, and why the others could not be updated."""
-        updated, failures = dict[str, Run](), dict[str, str]()
-        todo, pending = iter(runs), dict[Future[Run], str]()
+    def _update(self, runs: Sequence[Run], ancestors: Ancestors) -> tuple[dict[str, tuple[Run, str]], dict[str, str]]:
+        """What the updates return by run id, and why the other runs could not be updated."""
+        updated, failures = dict[str, tuple[Run, str]](), dict[str, str]()
+        todo, pending = iter(runs), dict[Future[tuple[Run, str]], str]()
         while len(updated) + len(failures) < len(runs):
             for run in islice(todo, WORKERS - len(pending)):
                 update = RunUpdate(self.http, self.store, run, self._deadline(), self.budget, ancestors)

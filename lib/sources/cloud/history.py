@@ -174,45 +174,43 @@ def _between(frame: pl.DataFrame, first: float, last: float) -> pl.DataFrame:
 
 
 def _in_order_logged(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """The parts, which the server gives in any order: those of one job of the run after the other.
+    """The parts, which the server gives in any order, by `_step`; a run that was rewound logged some steps twice.
 
-    A job's parts follow each other by `_step`. A part that begins where every job has been already is the first one of
-    a later job: the run was rewound. Rows that an earlier part holds as well are left out of a later job.
+    The next part is the one that goes on from what the run had reached, or an earlier one that goes back behind it:
+    then time tells, of these alone. Rows that two parts hold are left out of the later one.
     """
-    jobs: list[list[pl.DataFrame]] = []
-    for part in sorted(parts, key=_place):
-        first = _place(part)[0]
-        ends = [_ends(job[-1], STEP)[1] for job in jobs]
-        before = [end for end in ends if end < first]
-        if before:
-            jobs[ends.index(max(before))].append(part)
-        else:
-            jobs.append([part])
-    ordered: list[pl.DataFrame] = []
-    for place, job in enumerate(jobs):
-        ordered += [_without_copies(part, ordered) for part in job] if place else job
+    left, ordered, reached = sorted(parts, key=lambda part: _first(part, STEP)), list[pl.DataFrame](), -inf
+    while left:
+        behind = sum(_first(part, STEP) <= reached for part in left)
+        times = [_first(part, TIMESTAMP) for part in left[: behind + 1]]
+        part = left.pop(times.index(min(times)))
+        ordered.append(_without_copies(part, ordered) if behind else part)
+        reached = max(reached, _limits(part)[1])
     return ordered
 
 
-def _place(part: pl.DataFrame) -> tuple[float, float, float]:
-    """What sorts parts: their first `_step`, then their first time, then their last `_step`."""
-    first, last = _ends(part, STEP)
-    return first, _ends(part, TIMESTAMP)[0], last
-
-
-def _ends(part: pl.DataFrame, column: str) -> tuple[float, float]:
-    """The first and the last value of a column, infinity where it has none."""
+def _first(part: pl.DataFrame, column: str) -> float:
+    """The first value of a column, infinity where it has none."""
     values = part[column].drop_nulls() if column in part.columns else pl.Series([], dtype=pl.Float64)
-    return (values[0], values[-1]) if len(values) else (inf, inf)
+    return float(values[0]) if len(values) else inf
 
 
 def _without_copies(rows: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The rows that no part holds: a row may lie in two parts, or have been exported between two requests."""
-    same = [STEP, TIMESTAMP]
-    exported = [part.select(same) for part in parts if set(same) <= set(part.columns)]
-    if not exported or not len(rows) or not set(same) <= set(rows.columns):
+    first = _limits(rows)[0]
+    exported = [part.filter(pl.col(STEP) >= first) for part in parts if STEP in part.columns]
+    if not any(map(len, exported)):
         return rows
-    return rows.join(pl.concat(exported), on=same, how="anti", maintain_order="left")
+    both = pl.concat([rows.clear(), *exported], how="diagonal")
+    missing = [pl.lit(None, dtype=pl.Float64).alias(column) for column in both.columns if column not in rows.columns]
+    others = rows.with_columns(missing).join(both, on=both.columns, how="anti", nulls_equal=True, maintain_order="left")
+    return others.select(rows.columns)
+
+
+def _limits(rows: pl.DataFrame) -> tuple[float, float]:
+    """The lowest and the highest `_step`, infinities where there is none."""
+    step = rows[STEP].drop_nulls() if STEP in rows.columns else pl.Series([], dtype=pl.Float64)
+    return (float(step.min()), float(step.max())) if len(step) else (inf, -inf)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -92,11 +92,11 @@ def _relisted(stored: Run, run: Run) -> Run:
 
 @dataclass(frozen=True)
 class _Written:
-    """A run whose files are written aside; why it is not whole, where another try may help."""
+    """A run whose files are written aside, and what there is to say of its ancestors."""
 
     run: Run
     files: tuple[Staged, ...]
-    failure: str = ""
+    ancestry: AncestryText
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,13 @@ class RunUpdate:
     budget: MemoryBudget
     ancestors: Ancestors
 
-    def __call__(self) -> Run:
-        """Bring the file up to date and describe the run; nothing is asked where nothing can have changed.
+    def __call__(self) -> tuple[Run, str]:
+        """Bring the file up to date; nothing is asked where nothing can have changed.
+
+        Returns
+        -------
+        run : as it is stored.
+        missing : which rows of a fork cannot be had, or nothing.
 
         Raises
         ------
@@ -129,7 +134,7 @@ class RunUpdate:
             missing = [key for key in study.history_keys if key not in stored.fetched]
             unchanged = stored.stamp == run.stamp and run.state in ENDED
             if unchanged and not missing:
-                return replace(_relisted(stored, run), fetched_at=now_utc())
+                return replace(_relisted(stored, run), fetched_at=now_utc()), extra.get(_MISSING, "")
             if unchanged:
                 written = self._more_metrics(stored, missing)
             elif not missing and (rows := self._raw_rows(extra.get(_RAW, ""))) is not None:
@@ -140,9 +145,9 @@ class RunUpdate:
         # Waiting for the disk takes no memory.
         for file in written.files:
             file.settle()
-        if written.failure:
-            raise Failed(written.failure)
-        return written.run
+        if written.ancestry.failure:
+            raise Failed(written.ancestry.failure)
+        return written.run, written.ancestry.missing
 
     def _all_rows(self, keys: tuple[str, ...], damage: str, has_ancestors: bool) -> _Written:
         """The whole history. A stored fork that has its ancestors' rows does not lose them."""
@@ -206,7 +211,7 @@ class RunUpdate:
         run = describe(replace(self.run, last_values={}), points, drops, keys, self.store.study.step_key)
         run = replace(run, warnings=warnings, fetched_at=now_utc(), stamp="" if ancestry.failure else run.stamp)
         run, file = stage_run(self.store.folder, run, points, {_RAW: token, _MISSING: ancestry.missing})
-        return _Written(run, (file,), ancestry.failure)
+        return _Written(run, (file,), ancestry)
 
     # ---- a metric more -------------------------------------------------------------------------------------------
 
