@@ -93,9 +93,11 @@ def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
     unknown = sum(t.arm == UNKNOWN for t in treated)
     not_finite = sum(u.not_finite for u in comparison.runs)
     not_positive = sum(u.not_positive for u in comparison.runs)
+    steps = {u.detach_step for u in comparison.units}
     notes = {
         NO_CONTROL: comparison.design == "jump",
         **dict.fromkeys((*comparison.caveats, *_left_out(comparison)), True),
+        f"its runs have {len(steps)} detach steps": len(steps) > 1 and comparison.design in ("fork", "jump"),
         f"the logged signal disagrees with the detach step in {plural(doubted, 'run')}": doubted,
         f"{plural(unknown, 'run')} of unknown arm {is_or_are(unknown)} not compared": unknown,
         f"{plural(not_finite, 'row')} that {is_or_are(not_finite)} not finite {is_or_are(not_finite)} left out": not_finite,

@@ -139,8 +139,8 @@ def _arm_names(
         name = f"{DETACHED} {texts[run.id]}" if by_ratio else DETACHED
         if arms:
             value = config_value(run.config, arms.key)
-            text = f"without {arms.key}" if value is None else value_text(value)
-            name = labels.get(text, f"{DETACHED} {text[:LONG]}")
+            text = value_text(value)
+            name = f"{name} without {arms.key}" if value is None else labels.get(text, f"{DETACHED} {text[:LONG]}")
         names[run.id] = f"{name} {detach.change}" if detach.change and not is_change_named else name
     return names
 

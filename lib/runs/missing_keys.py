@@ -33,14 +33,33 @@ def missing_config_keys(study: Study, task: Task, runs: Sequence[Run]) -> dict[s
 
 
 def missing_keys(study: Study, manifest: Manifest) -> list[str]:
-    """Metrics and config keys that the study names and no run has, a sentence each."""
-    silent = [m.key for m in study.metrics if not any(run.rows.get(m.key) for run in manifest.runs)]
+    """Keys that the study names and no run has, logged ones and those of configs, a sentence each."""
     tasks: dict[tuple[str, str], list[Task]] = {}
     for task in study.tasks:
-        for missing in missing_config_keys(study, task, manifest.of_task(task.key)).items():
-            tasks.setdefault(missing, []).append(task)
-    lines = [f"No run logged '{key}': check the metric's key." for key in silent]
-    for (key, setting), lacking in tasks.items():
+        runs = manifest.of_task(task.key)
+        signal = task.detach.signal
+        if signal and runs and not any(run.rows.get(signal.key) for run in runs):
+            tasks.setdefault(("logged", signal.key), []).append(task)
+        for key, setting in missing_config_keys(study, task, runs).items():
+            tasks.setdefault((setting, key), []).append(task)
+    lines = _silent_metrics(study, manifest)
+    for (setting, key), lacking in tasks.items():
         of = "" if len(lacking) == len(study.tasks) else f" of {listing(task.title for task in lacking)}"
-        lines.append(f"No run{of} has '{key}' in its config: check {setting}; {_WITHOUT[setting]}.")
+        if setting == "logged":
+            lines.append(f"No run{of} logged '{key}': check detach.signal; no detach can be checked.")
+        else:
+            lines.append(f"No run{of} has '{key}' in its config: check {setting}; {_WITHOUT[setting]}.")
     return lines
+
+
+def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:
+    """Metrics without a row in any run, a sentence each; those that lack but a step say so together."""
+    silent = [m.key for m in study.metrics if not any(run.rows.get(m.key) for run in manifest.runs)]
+    logged = {key for run in manifest.runs for key in run.keys}
+    if logged.isdisjoint(silent) or any(key.startswith("_") or key in logged for key in study.step_key):
+        return [f"No run logged '{key}': check the metric's key." for key in silent]
+    steps = listing((f"'{key}'" for key in study.step_key), "or")
+    return [
+        f"No run logged {steps}: check step_key.",
+        *(f"No run logged '{key}': check the metric's key." for key in silent if key not in logged),
+    ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lib.runs import Manifest, Run, Treatment, anchor, arms_of, missing_keys, of_task, treatments
 from lib.study import DetachRule, Signal, Task
 from lib.study.model import Arms, Randomised
-from tests.support.frames import manifest, series, study, treatment
+from tests.support.frames import LOSS, REWARD, manifest, series, study, treatment
 
 TOTAL = 100_000
 BY_RATIO = DetachRule(ratio_key="r")
@@ -151,6 +151,17 @@ def test_where_no_run_has_the_key_of_the_arms_they_are_told_apart_by_ratio_and_i
     assert {t.warnings for t in found} == {("no run has varient in its config: check [arms] key",)}
 
 
+def test_runs_that_lack_the_key_of_the_arms_are_apart_from_others_and_by_ratio(tmp_path):
+    asked = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
+    configs = {"r": 0.2, "how": "x"}, {"r": 0.2}, {"r": 0.5, "how": None}, {"r": 0}
+    assert arms(tmp_path, asked, *configs) == [
+        "early",
+        "detached 0.2 without how",
+        "detached 0.5 without how",
+        "control",
+    ]
+
+
 def test_a_label_that_puts_several_detach_steps_into_one_arm_is_said(tmp_path):
     asked = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
     found = treated(tmp_path, asked, {"r": 0.2, "how": "x"}, {"r": 0.25, "how": "x"}, {"r": 0.5, "how": "y"})
@@ -212,6 +223,19 @@ def test_every_key_that_no_run_has_is_a_sentence(tmp_path):
     assert (
         missing_keys(nested, manifest(tmp_path / "n", [(Run("a", config={"seed": 1, "algo": {"r": None}}), [])])) == []
     )
+
+
+def test_logged_keys_that_no_run_has_are_sentences(tmp_path):
+    asked = study(replace(BY_RATIO, signal=Signal("enc_lrr")), metrics=(REWARD, LOSS), step_key=("env_stepp", "frame"))
+    told = Run("a", config={"seed": 1, "r": 0}, keys=("env_step", REWARD.key))
+    signal = "No run logged 'enc_lrr': check detach.signal; no detach can be checked."
+    loss = "No run logged 'loss': check the metric's key."
+    none = manifest(tmp_path / "none", [(told, [])])
+    assert missing_keys(asked, none) == ["No run logged 'env_stepp' or 'frame': check step_key.", loss, signal]
+    reward = f"No run logged '{REWARD.key}': check the metric's key."
+    assert missing_keys(replace(asked, step_key=("_step",)), none) == [reward, loss, signal]
+    some = manifest(tmp_path / "some", [(told, [("a", REWARD.key, 1, 2.0), ("a", "enc_lrr", 1, 0.1)])])
+    assert missing_keys(asked, some) == [loss]
 
 
 def test_a_key_is_looked_for_task_by_task(tmp_path):

@@ -6,6 +6,7 @@ from lib import runs
 from lib.app.session import fetching
 from lib.app.session.current import Current
 from lib.app.session.state import session_state
+from lib.app.widgets.markdown import escaped_label
 from lib.runs import Manifest
 from lib.study import Study
 
@@ -26,7 +27,7 @@ def show() -> None:
 def missing_keys(current: Current) -> None:
     """Say which keys the study names and no run has."""
     for sentence in runs.missing_keys(current.study, current.manifest):
-        st.warning(sentence, icon=":material/warning:")
+        st.warning(escaped_label(sentence), icon=":material/warning:")
 
 
 def fetch_ended(study: Study, manifest: Manifest) -> None:
