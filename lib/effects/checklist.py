@@ -1,10 +1,10 @@
 """Can I claim this? The conditions of a claim, each with what would mend it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lib.effects.compare.across_tasks import ALL_TASKS
-from lib.effects.compare.comparison import FEWEST, FORK_PAIRS
+from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison
 from lib.effects.compare.estimators import welch_fails
 from lib.effects.compare.gates import RUNS_FINISHED, RUNS_TO_THE_END, SAME_SETTINGS, STEPS_DRAWN
 from lib.effects.compare.jumps import SIDE_POINTS
@@ -114,11 +114,25 @@ def _points(task: TaskAnalysis) -> Check:
         )
     if empty:
         return Check(name, False, f"No usable rows on both sides for {names}.", "Log the metric before and after.")
-    units = [u for c in comparisons for u in c.runs]
-    if not units:
+    if not comparisons:
         return Check(name, False, "Nothing was logged on both sides of a detach.", "Log the metrics before and after.")
-    before, after = min(u.n_before for u in units), min(u.n_after for u in units)
-    return Check(name, True, f"Every run has at least {before} rows before and {after} after in the windows.")
+    return Check(name, True, f"Every run has at least {listing(_fewest_rows(comparisons))}.")
+
+
+def _fewest_rows(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """The fewest rows of a run where each design looks: pairs differ after the detach only, jumps are made near it."""
+    units = {design: [u for c in comparisons if c.design == design for u in c.runs] for design in ("fork", "did")}
+    if pairs := units["fork"]:
+        yield f"{plural(min(u.n_after for u in pairs), 'row')} after the detach, which is where fork pairs differ"
+    if runs := units["did"]:
+        before, after = min(u.n_before for u in runs), min(u.n_after for u in runs)
+        yield f"{plural(before, 'row')} before and {after} after the detach in the windows"
+    by_half: dict[float, list[int]] = {}
+    for c in comparisons:
+        if c.design in ("jump", "onset"):
+            by_half.setdefault(c.half_width, []).append(c.near_rows)
+    for half, rows in by_half.items():
+        yield f"{plural(min(rows), 'row')} a side within {half:,.0f} steps of the detach"
 
 
 def _window(task: TaskAnalysis) -> Check:
@@ -153,7 +167,10 @@ def _sentence(reasons: Iterable[str]) -> str:
 
 
 def _counted(task: TaskAnalysis) -> Check:
-    out = sorted({f"seed {e.seed} of {e.arm} ({e.reason})" for c in task.comparisons for e in c.excluded})
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for run in (run for c in task.comparisons for run in c.excluded):
+        reasons.setdefault((run.seed, run.arm, run.run_id), []).append(run.reason)
+    out = [f"seed {run[0]} of {run[1]} ({', '.join(dict.fromkeys(why))})" for run, why in sorted(reasons.items())]
     twice = [f"{r.run_id} (seed {r.seed} of {r.arm})" for r in replicates(task.treated)]
     texts = [f"Not counted for some metric: {'; '.join(out)}."] if out else []
     texts += [f"Counted as runs of their own, with a seed that is not: {'; '.join(twice)}."] if twice else []
@@ -228,8 +245,8 @@ def _families(task: TaskAnalysis) -> Check:
     texts = "; ".join(family_text(family) for family in families if family)
     text = f"Holm's correction, at most 5% wrong in each family: {texts}."
     guardrails = listing(m.name for m in study.metrics if m.role == GUARDRAIL)
-    note = f" Guardrails claim no effect: {guardrails}." if guardrails else ""
-    return Check("Claims corrected", True, (text if texts else "No metric claims an effect.") + note, needed=False)
+    note = f" Guardrails get no verdict: {guardrails}." if guardrails else ""
+    return Check("Claims corrected", True, (text if texts else "No metric gets a verdict.") + note, needed=False)
 
 
 def _capitalised(text: str) -> str:

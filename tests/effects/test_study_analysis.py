@@ -268,7 +268,7 @@ def test_the_checklist_says_which_claims_are_corrected_together():
     two = analysed({"walk": _forks(), "run": _forks()}, study(task(), task(key="run"), metrics=[REWARD, *roles]))
     assert _check("Claims corrected", two.tasks[0]).text == (
         "Holm's correction, at most 5% wrong in each family: the primary claims of all tasks; the secondary claims of all "
-        "tasks; the primary claims across tasks; the secondary claims across tasks. Guardrails claim no effect: guardrail."
+        "tasks; the primary claims across tasks; the secondary claims across tasks. Guardrails get no verdict: guardrail."
     )
 
 
@@ -277,6 +277,27 @@ def test_the_points_check_says_how_often_to_log():
     points = _check("Points per side", _task(sparse))
     assert not points.passed
     assert "Log at least every 2 steps" in points.remedy
+
+
+def test_the_points_check_quotes_the_rows_of_its_design():
+    # every 10 steps: 40 and 50 lie in the window before the detach, 60 to 100 in the one after
+    assert _check("Points per side", _task(_forks())).text == (
+        "Every run has at least 5 rows after the detach, which is where fork pairs differ."
+    )
+    assert _check("Points per side", _task(_arms())).text == (
+        "Every run has at least 2 rows before and 5 after the detach in the windows."
+    )
+    # every step: 41 to 51 and 52 to 60 lie within 10 steps of the detach, its own row before it
+    assert _check("Points per side", _task(_lines())).text == (
+        "Every run has at least 10 rows a side within 10 steps of the detach."
+    )
+
+
+def test_a_run_left_out_for_two_metrics_is_named_once():
+    runs = [Run(r.seed, r.detach_step, dict.fromkeys(("reward", "other"), r.points["reward"])) for r in _arms()]
+    short = Run("9", 50, {"reward": [(s, 1.0) for s in range(0, 59, 2)], "other": [(s, 1.0) for s in range(0, 56, 5)]})
+    text = _check("Runs counted", _task([*runs, short], study(metrics=[REWARD, replace(REWARD, key="other")]))).text
+    assert text.count("seed 9 of detached") == 1
 
 
 def test_short_and_left_out_runs_fail_their_checks():

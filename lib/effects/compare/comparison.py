@@ -47,7 +47,8 @@ class Comparison:
     `values` are the numbers that the estimate is the mean of: a pair's difference, a run's jump, or the detached runs'
     d (with `control_values` beside them). `interval` is None where none may be shown; `p` is None where no test may be
     read. `refusal` says why there is no verdict, empty where there may be one. `end` is E, the last step that counts,
-    `half_width` the h of jumps, both in environment steps. `span` is the scale of the estimate: the distance of the
+    `half_width` the h of jumps, both in environment steps;
+    `near_rows` are the fewest rows a side within h that a jump rests on. `span` is the scale of the estimate: the distance of the
     5 and 95% quantiles of the rows of its runs up to E, 1 for a log metric. `gates` are the conditions that it
     fails: those that are needed take its p and its verdict, never its estimate and interval.
     """
@@ -64,6 +65,7 @@ class Comparison:
     excluded: tuple[Exclusion, ...] = ()
     end: float = math.nan
     half_width: float = math.nan
+    near_rows: int = 0
     span: float = math.nan
     values: tuple[float, ...] = ()
     control_values: tuple[float, ...] = ()

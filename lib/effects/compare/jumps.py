@@ -60,7 +60,14 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
     dense = [rows >= SIDE_POINTS for rows in fewest]
     units, values = compress(comparison.units, dense), compress((size for size, _ in sizes), dense)
     scale = span(metric, [*compress(runs, dense)], end)
-    comparison = replace(comparison, units=tuple(units), excluded=tuple(excluded), values=tuple(values), span=scale)
+    comparison = replace(
+        comparison,
+        units=tuple(units),
+        excluded=tuple(excluded),
+        values=tuple(values),
+        span=scale,
+        near_rows=min(compress(fewest, dense)),
+    )
     return over_runs(comparison, "runs")
 
 
@@ -89,7 +96,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         return replace(_nothing(metric, arm, window), p_floor=1 / (estimators.DRAWS + 1))
     excluded: list[Exclusion] = []
     end, half = end_of(runs), half_width(window.total, len(runs))
-    kept, values, redrawn = [], [], []
+    kept, values, redrawn, near = [], [], [], []
     for run, steps in zip(runs, redrawn_steps(task, len(runs)).T, strict=True):
         size, rows = jump_of(run, run.detach_step, half)
         jumps, counts = estimators.local_jumps(run.steps, run.values, steps, half)
@@ -101,6 +108,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         kept.append(run)
         values.append(size)
         redrawn.append(jumps)
+        near.append(fewest)
     comparison = Comparison(
         metric,
         arm,
@@ -111,6 +119,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         excluded=tuple(excluded),
         end=end,
         half_width=half,
+        near_rows=min(near, default=0),
         values=tuple(values),
         p_floor=1 / (estimators.DRAWS + 1),
     )
