@@ -33,7 +33,10 @@ def missing_config_keys(study: Study, task: Task, runs: Sequence[Run]) -> dict[s
 
 
 def missing_keys(study: Study, manifest: Manifest) -> list[str]:
-    """Keys that the study names and no run has, logged ones and those of configs, a sentence each."""
+    """Keys that the study names and no run has, logged ones and those of configs, a sentence each.
+
+    What is among the manifest's problems is not said again.
+    """
     tasks: dict[tuple[str, str], list[Task]] = {}
     for task in study.tasks:
         runs = manifest.of_task(task.key)
@@ -49,7 +52,8 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
             lines.append(f"No run{of} logged '{key}': check detach.signal; no detach can be checked.")
         else:
             lines.append(f"No run{of} has '{key}' in its config: check {setting}; {_WITHOUT[setting]}.")
-    return lines
+    known = {problem.message for problem in manifest.problems}
+    return [line for line in lines if line not in known]
 
 
 def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:

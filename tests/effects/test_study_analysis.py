@@ -310,13 +310,14 @@ def test_short_and_left_out_runs_fail_their_checks():
     assert not counted.passed and not whole.passed
 
 
-@pytest.mark.parametrize("signal", ["agrees", "disagrees", "not logged"])
-def test_a_signal_that_disagrees_fails_its_check(signal):
+@pytest.mark.parametrize("signal", ["agrees", "disagrees", "not logged", "not reached", "too sparse", "changes", ""])
+def test_a_signal_that_does_not_agree_fails_its_check(signal):
     walk = Task(name="walk", total_steps=100, detach=DetachRule(step=50, signal=Signal("lr")))
     treated = [replace(t, signal=signal) for t in treatments(_forks())]
     runs = TaskRuns(history(_forks()), treated, configs={})
     check = _check("Detach seen", analyse_runs(study(walk), {"walk": runs}).tasks[0])
-    assert check.passed == (signal == "agrees")
+    assert check.passed == (signal in ("agrees", ""))
+    assert signal or check.text == "The detach steps are read from lr itself."
 
 
 @pytest.mark.parametrize(

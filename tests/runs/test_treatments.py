@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.runs import Manifest, Run, Treatment, anchor, arms_of, missing_keys, of_task, treatments
+from lib.runs import Manifest, Problem, Run, Treatment, anchor, arms_of, missing_keys, of_task, treatments
 from lib.study import DetachRule, Signal, Task
 from lib.study.model import Arms, Randomised
 from tests.support.frames import LOSS, REWARD, manifest, series, study, treatment
@@ -234,6 +234,8 @@ def test_logged_keys_that_no_run_has_are_sentences(tmp_path):
     assert missing_keys(asked, none) == ["No run logged 'env_stepp' or 'frame': check step_key.", loss, signal]
     reward = f"No run logged '{REWARD.key}': check the metric's key."
     assert missing_keys(replace(asked, step_key=("_step",)), none) == [reward, loss, signal]
+    known = replace(none, problems=(Problem(loss),))
+    assert missing_keys(replace(asked, step_key=("_step",)), known) == [reward, signal]
     some = manifest(tmp_path / "some", [(told, [("a", REWARD.key, 1, 2.0), ("a", "enc_lrr", 1, 0.1)])])
     assert missing_keys(asked, some) == [loss]
 

@@ -327,7 +327,7 @@ def test_a_run_without_history_and_a_metric_without_run_are_said(server):
     server.add(PLACE, walk("a"), walk("b", []))
     manifest = bring(study(server, ("loss", "typo")))
     assert manifest.runs[1].warnings == ("the run has no history",)
-    assert [p.message for p in manifest.problems] == ["No run logged 'typo': check the metric's key in the study."]
+    assert [p.message for p in manifest.problems] == ["No run logged 'typo': check the metric's key."]
 
 
 def test_the_address_comes_from_the_environment_then_the_study(monkeypatch):

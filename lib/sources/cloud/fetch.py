@@ -164,7 +164,7 @@ def _unlogged_metrics(study: Study, runs: Sequence[Run]) -> list[Problem]:
     if not any(run.file for run in runs):
         return []
     keys = [metric.key for metric in study.metrics if not any(run.rows.get(metric.key) for run in runs)]
-    return [Problem(f"No run logged '{key}': check the metric's key in the study.") for key in keys]
+    return [Problem(f"No run logged '{key}': check the metric's key.") for key in keys]
 
 
 # ---- their histories ---------------------------------------------------------------------------------------------
