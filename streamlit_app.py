@@ -7,6 +7,7 @@ import streamlit as st
 
 from lib.app.session.current import keep_opened, open_chosen
 from lib.app.widgets import export, fetching, notices, pickers, share, view_settings
+from lib.app.widgets.markdown import escaped
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -74,7 +75,7 @@ if study is not None and current is not None:
 notices.show()
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.title(study.title if study is not None and page.url_path == "" else page.title, anchor=False)
+    st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
     if opened.current is not None:
         with st.container(horizontal=True, width="content"):
             share.share(opened)

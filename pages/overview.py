@@ -3,19 +3,20 @@ import streamlit as st
 
 from lib.app.session import cached_results
 from lib.app.widgets import cards, charts, overview, page_frame
+from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
 current = page_frame.require_runs()
 study = current.study
 
 if study.hypothesis:
-    st.markdown(f"*Hypothesis:* {study.hypothesis}")
+    st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
 
 charts.axis_notes(current)
 effects = cached_results.analysis(current, None).effects
 overview.answer(study, effects)
 for task in study.tasks:
-    st.header(task.title, anchor=False)
+    st.header(escaped(task.title), anchor=False)
     rows = effects.filter(pl.col("task") == task.key)
     if rows.is_empty():
         st.caption("No detached run of this task: nothing to compare.")

@@ -3,6 +3,7 @@ import streamlit as st
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.widgets import page_frame
+from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.share import download
 from lib.app.widgets.tables import table
@@ -13,7 +14,7 @@ from lib.runs import fork_text
 current = page_frame.require_runs()
 study = current.study
 runs = cached_results.runs(current)
-links = {run.id: run.url for run in current.manifest.runs}
+links = {run.id: run.url if is_web_address(run.url) else "" for run in current.manifest.runs}
 forks = {run.id: fork_text(run).removeprefix("fork of ") for run in current.manifest.runs}
 
 with_warnings = runs.filter(pl.col("warnings") != "").height
@@ -67,6 +68,6 @@ if any(differing.values()):
     st.header("Config differences beyond seed and detach", anchor=False)
     for title, differences in differing.items():
         for key, values in differences.items():
-            st.markdown(f"- **{title}**: `{key}` is {', '.join(values)}")
+            st.markdown(f"- **{escaped(title)}**: {escaped(key)} is {escaped(', '.join(values))}")
 
 page_frame.explanation(f"{methods.AUDIT}\n\n{methods.DETACH}")

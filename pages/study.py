@@ -3,6 +3,7 @@ import streamlit as st
 from lib.app.session.current import opened_study
 from lib.app.widgets import edit, fetching, new_study, page_frame
 from lib.app.widgets import study as study_widgets
+from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import add_metric
 from lib.report import methods
 from lib.study import to_toml, without_folders
@@ -10,9 +11,9 @@ from lib.study import to_toml, without_folders
 opened = opened_study()
 study, manifest = opened.study, opened.manifest
 if opened.message:
-    st.error(opened.message, icon=":material/error:")
+    st.error(escaped(opened.message), icon=":material/error:")
 if study is not None:
-    st.header(study.title, anchor=False)
+    st.header(escaped(study.title), anchor=False)
     fetching.fetch_panel(study, manifest)
     if manifest is not None:
         fetching.problems(study, manifest)

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest, app_test
 from lib.app.session import current, fetching
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import parse_study
-from tests.support.app_kit import PAGES, charts, fill, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PAGES, charts, fill, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
 from tests.support.wandb_server import KEY, WandbServer
@@ -278,7 +278,7 @@ def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
     fine(at.button(key="first_fetch").click().run())
     _until_fetched(at)
     assert len(at.error) == 1
-    assert cloud.url in at.error[0].value
+    assert cloud.url in plain(at.error[0].value)
     assert "key" in at.error[0].value
     assert "b" * 8 not in at.error[0].value
     assert "\n" not in at.error[0].value

@@ -3,7 +3,7 @@
 from streamlit.testing.v1 import AppTest
 
 from lib.study import Study
-from tests.support.app_kit import charts, fine, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import charts, fine, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 
@@ -105,7 +105,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
     assert {" lowered " in said or " raised " in said for said in sentences(at)} == {False}
     gate = checks(at)["Window declared"]
     assert gate.startswith("fail: Exploratory: window changed after looking: ")
-    assert "Go back to the declared window, or declare this one in [evidence] and test it on new runs." in gate
+    assert "Go back to the declared window, or declare this one in [evidence] and test it on new runs." in plain(gate)
     again = visit("detach_effect", settle="0.1")
     assert sentences(again) == sentences(at)
     fine(again.number_input(key="settle").set_value(0.0).run())

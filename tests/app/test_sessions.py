@@ -210,14 +210,14 @@ def test_a_shipped_study_that_changes_is_read_anew(studies, monkeypatch):
 
 
 def test_a_file_that_could_not_be_read_once_is_not_left_out_for_all(studies, monkeypatch):
-    read = Path.read_bytes
+    opens = Path.open
 
-    def fails_on_one_run(path: Path) -> bytes:
+    def fails_on_one_run(path: Path, *options, **more):
         if path.name == "acro0001-s1-control.parquet":
             raise OSError(5, "Input/output error")
-        return read(path)
+        return opens(path, *options, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", fails_on_one_run)
+        patched.setattr(Path, "open", fails_on_one_run)
         assert runs_of_demo(monkeypatch, "first") == "31 runs, 3 tasks"
     assert runs_of_demo(monkeypatch, "second") == "32 runs, 3 tasks"

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import polars as pl
@@ -71,6 +72,11 @@ def unopened(page: str = "overview", own: Study | None = None, **query: str) -> 
 def visit(page: str = "overview", own: Study | None = None, **query: str) -> AppTest:
     """The app at this page and query, as the visitor's first view of it."""
     return fine(unopened(page, own, **query).run())
+
+
+def plain(markdown: str) -> str:
+    """The text that a reader sees of Markdown whose signs are escaped."""
+    return re.sub(r"\\([^\w\s])", r"\1", markdown)
 
 
 def view_of(at: AppTest) -> View:

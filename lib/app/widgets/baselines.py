@@ -5,7 +5,7 @@ import streamlit as st
 from lib.app.session import studies, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import pickers
-from lib.app.widgets.markdown import escaped_label
+from lib.app.widgets.markdown import escaped
 from lib.study import InputError
 
 
@@ -23,7 +23,7 @@ def baselines(current: Current) -> None:
             # Its value is part of the key, so that removing what was added shows the study's own again.
             key = f"{widget_keys.BASELINE_SCALE}_{task.key}_{baseline.name}_{baseline.step_scale}"
             st.number_input(
-                f"{escaped_label(baseline.name)}: environment steps per step of the file",
+                f"{escaped(baseline.name)}: environment steps per step of the file",
                 0.001,
                 None,
                 float(baseline.step_scale),
@@ -38,7 +38,7 @@ def baselines(current: Current) -> None:
             try:
                 studies.add_baseline(current.study, task, file.name, file.getvalue())
             except InputError as error:
-                st.error(str(error), icon=":material/error:")
+                st.error(escaped(str(error)), icon=":material/error:")
             else:
                 st.rerun()
         if studies.added_baselines(current.study):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
+from lib.app.widgets.markdown import escaped
 from lib.effects import JUMP_SHOWN, shown_verdict
 from lib.formatting import number
 from lib.study import Metric, Study
@@ -36,7 +37,7 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
             label = f"{metric.name}, {row['arm']}" if has_arms else metric.name
             with st.container(gap="xsmall"):
                 color = _CHANGE_COLORS.get(shown_verdict(row), "gray")
-                st.metric(label, number(row["after"]), _delta(row, metric), delta_color=color, height=_CARD)
+                st.metric(escaped(label), number(row["after"]), _delta(row, metric), delta_color=color, height=_CARD)
                 st.caption(
                     f"{_COMPARISONS.get(row['design'], _JUMP)}  \nbefore {number(row['before'])}, n = {_counts(row)}"
                 )
@@ -46,7 +47,7 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
 def verdict_badge(row: dict[str, Any], text: str = "") -> None:
     """The verdict of a row of effects, with its reasons, or a text in their place, on hover."""
     verdict = shown_verdict(row)
-    st.badge(verdict, color=VERDICT_COLORS[verdict], help=text or row["reasons"] or None)
+    st.badge(verdict, color=VERDICT_COLORS[verdict], help=escaped(text or row["reasons"] or "") or None)
 
 
 def _delta(row: dict[str, Any], metric: Metric) -> str | None:

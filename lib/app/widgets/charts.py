@@ -24,13 +24,13 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
         # A new range is a new chart: the brush that chose it is gone.
         render_chart(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
     for name in missing:
-        st.caption(f"No run of {task.title} logged a {name} metric of this study.")
+        st.caption(escaped(f"No run of {task.title} logged a {name} metric of this study."))
 
 
 def axis_notes(current: Current) -> None:
     """What the view's x axis cannot show."""
     if sentences := cached_results.axis_notes(current):
-        st.info("  \n".join(sentences), icon=":material/schedule:")
+        st.info("  \n".join(map(escaped, sentences)), icon=":material/schedule:")
 
 
 def render_chart(chart: ChartSpec, key: str, brush: bool = False) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from lib.app.session import studies, widget_keys
+from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
 from lib.app.widgets.study import open_buttons, open_with
 from lib.discover import Suggestion
@@ -47,7 +48,7 @@ def _tasks(study: Study, prefix: str) -> tuple[list[Task], bool]:
     tasks, is_valid = list[Task](), True
     for task in study.tasks:
         with st.container(border=True):
-            st.caption(f"Task {task.key}")
+            st.caption(escaped(f"Task {task.key}"))
             changed, messages = _task(task, [other.title for other in tasks], f"{prefix}_{task.key}")
         tasks.append(changed)
         is_valid = is_valid and not messages
@@ -82,5 +83,5 @@ def _task(task: Task, other_titles: list[str], prefix: str) -> tuple[Task, dict[
     messages = task_messages(changed, other_titles)
     for field, column in {"display_name": left, "detach_step": right, "smoothing_steps": window}.items():
         if field in messages:
-            column.error(messages[field])
+            column.error(escaped(messages[field]))
     return changed, messages

@@ -8,6 +8,7 @@ import streamlit as st
 from lib.app.session import cached_effects, cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import cards, charts
+from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import numbers, table
 from lib.curves import Axis
 from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, with_shown_verdicts
@@ -45,7 +46,7 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     """The sentence of every claim, to copy, with a tab per task."""
     study = current.study
     tasks = effects["task"].unique(maintain_order=True).to_list()
-    tabs = st.tabs(["Across tasks" if task == ALL_TASKS else study.task(task).title for task in tasks])
+    tabs = st.tabs(["Across tasks" if task == ALL_TASKS else escaped(study.task(task).title) for task in tasks])
     for tab, task in zip(tabs, tasks, strict=True):
         for row in effects.filter(pl.col("task") == task).iter_rows(named=True):
             with tab, st.container(gap="xsmall"):
@@ -61,7 +62,7 @@ def forest(current: Current, evidence: Evidence | None) -> None:
 
 def _draw(figure: Figure) -> None:
     charts.render_chart(figure.page_chart, figure.name)
-    st.caption(figure.caption)
+    st.caption(escaped(figure.caption))
 
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
@@ -96,7 +97,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     metric = metric_picker(current.study.metrics, "Metric", widget_keys.EFFECT_METRIC, first=current.study.metrics[0])
     runs = task_analysis.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
-        st.caption(f"No run of {task.title} counts for {metric.name}: the checklist says why.")
+        st.caption(escaped(f"No run of {task.title} counts for {metric.name}: the checklist says why."))
         return
     figures = cached_effects.metric_figures(current, task.key, metric.key, evidence)
     halves = st.grid(2, min_column_width=320)
@@ -108,7 +109,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
         st.subheader(PAIRS, anchor=False)
         _draw(figures[PAIRS])
     if JUMP not in figures:
-        st.caption(f"No local fit of {metric.name}: fewer than five points on a side of the detach.")
+        st.caption(escaped(f"No local fit of {metric.name}: fewer than five points on a side of the detach."))
         return
     halves = st.grid(2, min_column_width=320)
     with halves.cell():
@@ -139,7 +140,8 @@ def checklist(task: TaskAnalysis) -> None:
     """Can I claim this? Every condition with pass or fail and what would mend it; how many seeds would show an effect."""
     st.subheader("Can I claim this?", anchor=False)
     lines = [
-        f"{_mark(check)} **{check.name}**: {check.text}" + (f" *{check.remedy}*" if check.remedy else "")
+        f"{_mark(check)} **{check.name}**: {escaped(check.text)}"
+        + (f" *{escaped(check.remedy)}*" if check.remedy else "")
         for check in conditions(task)
     ]
     st.markdown("  \n".join(lines))
@@ -181,7 +183,7 @@ def event_time(current: Current) -> None:
     view = replace(current.view, x=_SINCE[unit], grid="aligned")
     figure = cached_effects.event_figure(current.with_view(view), metric.key, tuple(arms))
     if figure is None:
-        st.caption(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach.")
+        st.caption(escaped(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach."))
     else:
         _draw(figure)
 

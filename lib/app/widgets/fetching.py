@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from lib.app.session import access, fetching, widget_keys
+from lib.app.widgets.markdown import escaped
 from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
@@ -18,6 +19,10 @@ _SOURCES = {
     "offline": ("local wandb folder", ":material/folder:"),
     "bundle": ("bundle", ":material/inventory_2:"),
 }
+
+
+#: Problems that the page lists one by one.
+_LISTED = 20
 
 
 def freshness(study: Study, manifest: Manifest | None) -> None:
@@ -32,7 +37,7 @@ def freshness(study: Study, manifest: Manifest | None) -> None:
         # A bundle does not age: it says when it was made.
         is_bundle = study.source.kind == "bundle"
         when = manifest.fetched_at[:10] if is_bundle else age(manifest.fetched_at)
-        st.badge(when, icon=":material/schedule:", color="gray")
+        st.badge(escaped(when), icon=":material/schedule:", color="gray")
         if running := sum(run.state == "running" for run in manifest.runs):
             st.badge(f"{running} running", icon=":material/play_circle:", color="green")
         if manifest.problems:
@@ -57,7 +62,7 @@ def live(study: Study, manifest: Manifest) -> None:
 def _follow(study: Study) -> None:
     job = fetching.job_of(study)
     if job and job.is_running:
-        st.caption(f"Refreshing: {job.progress.message}")
+        st.caption(escaped(f"Refreshing: {job.progress.message}"))
         return
     if job and job.is_quiet and not job.is_announced:
         job.is_announced = True
@@ -84,7 +89,9 @@ def problems(study: Study, manifest: Manifest) -> None:
     """What keeps the study from being whole, with a retry for those runs alone."""
     if not manifest.problems:
         return
-    lines = "\n".join(f"- {problem.message}" for problem in manifest.problems)
+    lines = "\n".join(f"- {escaped(problem.message)}" for problem in manifest.problems[:_LISTED])
+    if (more := len(manifest.problems) - _LISTED) > 0:
+        lines += f"\n- And {more:,} more."
     st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
     run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
     if run_ids:
@@ -100,10 +107,11 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     if job and job.is_running and not job.is_quiet:
         _progress(study)
     elif job and job.error:
-        st.error(job.error, icon=":material/error:")
+        st.error(escaped(job.error), icon=":material/error:")
     if manifest is None and not (job and job.is_running):
         st.info(
-            f"Nothing of **{study.title}** is stored yet. Fetching reads {_where(study)} and keeps the histories on disk.",
+            f"Nothing of **{escaped(study.title)}** is stored yet. "
+            f"Fetching reads {_where(study)} and keeps the histories on disk.",
             icon=":material/cloud_download:",
         )
         fetch_button(study, "Fetch runs", widget_keys.FIRST_FETCH)
@@ -113,7 +121,7 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
 
 def _where(study: Study) -> str:
     source = study.source
-    return f"`{source.entity}/{source.project}` on W&B" if source.kind == "wandb" else f"`{source.path}`"
+    return f"{escaped(f'{source.entity}/{source.project}')} on W&B" if source.kind == "wandb" else escaped(source.path)
 
 
 def fetch_button(study: Study, label: str, key: str, refresh: bool = False) -> None:
@@ -133,5 +141,5 @@ def _progress(study: Study) -> None:
     progress = job.progress
     share = progress.done / progress.total if progress.total else 0.0
     text = f"{progress.done} of {progress.total} runs: {progress.message}" if progress.total else progress.message
-    st.progress(min(share, 1.0), text=text)
+    st.progress(min(share, 1.0), text=escaped(text))
     st.button("Stop", key=widget_keys.STOP_FETCH, icon=":material/stop_circle:", on_click=job.stop)

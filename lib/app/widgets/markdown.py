@@ -1,13 +1,43 @@
-"""Text of others inside Markdown."""
+"""Text of others where Streamlit reads Markdown: it is shown as it is."""
 
 import re
+from pathlib import Path
+
+from lib.app.session.access import is_hosted
+from lib.formatting import one_line
+from lib.runs import store_root
+
+#: The longest text of others on a page, in signs.
+_LONGEST = 2_000
+_ROOT = Path(__file__).parents[3]
+
+
+#: Signs that Markdown, or Streamlit's additions to it, read as more than themselves, where they do.
+_SIGNS = re.compile(
+    r"[\\`*\[\]$~<]"  # code, emphasis, links, images, mathematics, tags
+    r"|(?<!\w)_|_(?!\w)"  # emphasis; within a word it is none
+    r"|:(?=[\w+/-])"  # :red[colours], :material/icons:, :emoji: and http://
+    r"|&(?=#?\w+;)|@(?=\w)|(?<=www)\."  # entities and addresses
+    r"|^[-+#>]|(?<=^\d)[.)]"  # blocks
+)
 
 
 def escaped(text: str) -> str:
-    """The text as Markdown that shows it, and does nothing else."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|$~<>:&-])", r"\\\1", text)
+    """The text as Markdown that shows it in one line, and does nothing else.
+
+    As few signs as possible are escaped: a screen reader says the backslashes of a control's label.
+    """
+    return _SIGNS.sub(r"\\\g<0>", _plain(text))
 
 
-def escaped_label(text: str) -> str:
-    """The same for a control's label: with as few backslashes as possible, since a screen reader says them."""
-    return re.sub(r"[\\`*\[\]$~<>:|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+def _plain(text: str) -> str:
+    """One line, without the folders of a serving machine."""
+    if is_hosted():
+        for folder, name in ((store_root(), "the store"), (_ROOT, "the app")):
+            text = text.replace(str(folder), name)
+    return one_line(text, _LONGEST)
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a link of others leads to a page of the web: `javascript:` and `data:` run in the visitor's own."""
+    return re.match(r"https?://[^\s/]", url) is not None

@@ -9,7 +9,7 @@ import streamlit as st
 
 from lib.app.session import access, studies, uploads, widget_keys
 from lib.app.session.state import session_state
-from lib.app.widgets.markdown import escaped, escaped_label
+from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
 from lib.app.widgets.study import key_form, open_buttons, open_with
 from lib.app.widgets.tables import table
@@ -224,7 +224,7 @@ def _choose_detach(draft: Proposal, choices: Choices, prefix: str) -> Choices:
 def _choose_steps(label: str, task: str, finding: Finding, proposed: int | None, key: str) -> dict[str, int]:
     """The environment steps by task where the user typed others than proposed, else nothing."""
     # The key changes with what is proposed, so that a new proposal shows.
-    label = escaped_label(f"{label} of {task}")
+    label = escaped(f"{label} of {task}")
     steps = st.number_input(label, min_value=1, value=proposed, step=1000, key=f"{key}_{proposed}")
     _badge(finding if steps == proposed else _TYPED)
     return {} if steps is None or steps == proposed else {task: steps}
@@ -234,7 +234,7 @@ def _choose_controls(task: Task, key: str) -> list[str]:
     """The sweeps of a task that no config tells apart whose runs were never detached."""
     if len(task.sweeps) < 2:
         return []
-    label = escaped_label(f"Sweeps of {task.name} that were never detached")
+    label = escaped(f"Sweeps of {task.name} that were never detached")
     return st.multiselect(label, task.sweeps, key=key, placeholder="none", max_selections=len(task.sweeps) - 1)
 
 
@@ -243,7 +243,7 @@ def _choose_reading(finding: Finding | None, key: str) -> str | None:
     if finding is None:
         return None
     proposed = None if finding.ask else finding.value
-    label = f"{escaped_label(finding.what.removesuffix(' counts'))} counts the part of training that is"
+    label = f"{escaped(finding.what.removesuffix(' counts'))} counts the part of training that is"
     reading = st.segmented_control(label, ["elapsed", "remaining"], default=proposed, key=key)
     if reading in (None, proposed):
         _badge(finding)
@@ -259,7 +259,7 @@ def _choose_unchanged(draft: Proposal, prefix: str) -> str | None:
         return None
     key = finding.what.removeprefix("unchanged ")
     value = st.selectbox(
-        f"Value of {escaped_label(key)} that leaves a run alone, besides 1",
+        f"Value of {escaped(key)} that leaves a run alone, besides 1",
         [*finding.options, ""],
         index=None,
         key=f"{prefix}_{key}_unchanged",

@@ -6,7 +6,7 @@ from lib import runs
 from lib.app.session import fetching
 from lib.app.session.current import Current
 from lib.app.session.state import session_state
-from lib.app.widgets.markdown import escaped_label
+from lib.app.widgets.markdown import escaped
 from lib.runs import Manifest
 from lib.study import Study
 
@@ -20,7 +20,7 @@ def show() -> None:
     """Show the notices that wait."""
     state = session_state()
     for text, icon in state.notices:
-        st.toast(text, icon=icon)
+        st.toast(escaped(text), icon=icon)
     state.notices = []
 
 

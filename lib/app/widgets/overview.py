@@ -7,6 +7,7 @@ from lib.app.session import widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import cards, page_frame
 from lib.app.widgets import charts as charts_widgets
+from lib.app.widgets.markdown import escaped
 from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
 from lib.study import FAMILIES, Study, Task
 
@@ -29,7 +30,7 @@ def answer(study: Study, effects: pl.DataFrame) -> None:
     with st.container(border=True, gap="small"):
         for family in families:
             badge = f":{_COLORS[family.verdict]}-badge[{family.verdict}]"
-            st.markdown(f"**{_TITLES[family.family]}** {badge} {family.text}")
+            st.markdown(f"**{_TITLES[family.family]}** {badge} {escaped(family.text)}")
         with st.container(horizontal=True):
             st.page_link("pages/detach_effect.py", label="Every claim, with its evidence", help="")
             st.page_link("pages/study.py", label="Open your own runs", icon=":material/add_circle:", help="")
@@ -45,7 +46,7 @@ def charts(current: Current, task: Task) -> None:
                     f"pages/{_TITLES[family].lower()}.py",
                     label=f"{_TITLES[family]}: full chart",
                     icon=":material/open_in_full:",
-                    help=f"{_TITLES[family]} of {task.title} alone",
+                    help=escaped(f"{_TITLES[family]} of {task.title} alone"),
                     query_params={widget_keys.FOCUS: task.title},
                 )
         charts_widgets.families(current, task, *families, height=120 + 220 * len(families))

@@ -5,6 +5,7 @@ import streamlit as st
 from lib.app.session.current import Current, opened_study
 from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_panel, problems
+from lib.app.widgets.markdown import escaped
 
 
 def explanation(text: str) -> None:
@@ -17,7 +18,7 @@ def require_runs() -> Current:
     """The current study with its runs; where there are none, say what to do and stop the page."""
     opened = opened_study()
     if opened.message:
-        st.error(opened.message, icon=":material/error:")
+        st.error(escaped(opened.message), icon=":material/error:")
     if opened.study is None:
         st.page_link("pages/study.py", label="Open another study", icon=":material/science:")
         st.stop()

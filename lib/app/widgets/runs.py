@@ -8,6 +8,7 @@ from lib import runs
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import notices
+from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.tables import table
 from lib.formatting import plural
 from lib.study import Task
@@ -27,8 +28,8 @@ def leave_out(run_ids: Sequence[str], out: bool) -> None:
 def raw_points(current: Current, run_id: str) -> None:
     """A run's raw points, metric by metric, as logged."""
     run = next(run for run in current.manifest.runs if run.id == run_id)
-    with st.expander(f"Raw points of {run.name or run.id}", expanded=True):
-        if run.url:
+    with st.expander(escaped(f"Raw points of {run.name or run.id}"), expanded=True):
+        if is_web_address(run.url):
             st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
         table(cached_results.points(current, run_id), alt=f"Every logged point of run {run.id}")
 

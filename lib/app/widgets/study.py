@@ -12,8 +12,9 @@ from lib.app.session.state import session_state
 from lib.app.widgets import notices
 from lib.app.widgets import share as share_widgets
 from lib.app.widgets.fetching import fetch_button
+from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
-from lib.formatting import listing
+from lib.formatting import listing, plural
 from lib.runs import Manifest, clear
 from lib.sources import server_of
 from lib.study import DetachRule, InputError, Study, text_message, to_toml, value_text
@@ -32,7 +33,7 @@ def source(study: Study, manifest: Manifest | None) -> None:
         label = "Give up on a run after so many seconds"
         st.number_input(label, 5, value=fetching.DEADLINE, key=widget_keys.DEADLINE, persist_state="session")
     if manifest is not None:
-        st.caption(f"{len(manifest.runs)} runs, fetched {manifest.fetched_at} (UTC).")
+        st.caption(escaped(f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at} (UTC)."))
 
 
 def _address(study: Study) -> str:
@@ -76,7 +77,7 @@ def question(study: Study) -> None:
     """The question of the study, every default included."""
     st.subheader("What is being asked", anchor=False)
     if study.hypothesis:
-        st.markdown(f"*Hypothesis:* {study.hypothesis}")
+        st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
     metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
     tasks = [(t.title, t.name, ", ".join(t.sweeps), t.total_steps, t.window, rule_text(t.detach)) for t in study.tasks]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
@@ -110,7 +111,7 @@ def stored(study: Study) -> None:
     st.subheader("Stored", anchor=False)
     for usage in folders:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"`{usage.project}`: {usage.runs} runs, {usage.bytes / 1024**2:.1f} MB")
+            st.markdown(f"{escaped(usage.project)}: {plural(usage.runs, 'run')}, {usage.bytes / 1024**2:.1f} MB")
             if st.button("Clear", key=f"clear_{usage.folder.name}", icon=":material/delete:"):
                 clear(usage.folder)
                 fetching.forget_fetch(study)
@@ -140,7 +141,7 @@ def another() -> None:
         )
         message, line = text_message(text) if text else ("", None)
         if message:
-            st.error(message if line is None else f"Line {line}. {message}", icon=":material/error:")
+            st.error(escaped(message if line is None else f"Line {line}. {message}"), icon=":material/error:")
             if line is not None:
                 st.code(text.splitlines()[line - 1], language="toml")
         if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
@@ -177,7 +178,7 @@ def open_with(opening: Callable[[], str], fetch: bool = False) -> None:
     try:
         name = opening()
     except InputError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escaped(str(error)), icon=":material/error:")
         return
     study = studies.study_named(name)
     if fetch:
