@@ -27,7 +27,7 @@ def show() -> None:
 def missing_keys(current: Current) -> None:
     """Say which keys the study names and no run has."""
     for sentence in runs.missing_keys(current.study, current.manifest):
-        st.warning(escaped_label(sentence), icon=":material/warning:")
+        st.warning(escaped(sentence), icon=":material/warning:")
 
 
 def fetch_ended(study: Study, manifest: Manifest) -> None:
