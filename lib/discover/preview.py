@@ -8,7 +8,7 @@ from lib.discover.find_keys import number_of
 from lib.discover.model import Inspection
 from lib.runs import HISTORY, History, Manifest, Run, join_parts, normalise, treatments
 from lib.sources import tasks_of
-from lib.study import Study
+from lib.study import UNKNOWN, Study
 
 _COLUMNS = ("task", "arm", "seed", "run", "state", "detach step", "detach from", "last step", "warnings")
 
@@ -16,21 +16,22 @@ _COLUMNS = ("task", "arm", "seed", "run", "state", "detach step", "detach from",
 def preview(study: Study, inspection: Inspection) -> pl.DataFrame:
     """The runs of a study with their arms and detach steps: one row per run and task.
 
-    A signal counts where its rows were seen. On a server they are not: runs of which only it says anything are unknown
-    until they are fetched.
+    Where only a signal says when a run was detached, it counts if its rows were seen. On a server they are not: such runs
+    are unknown until they are fetched.
     """
     runs = [replace(run, tasks=tasks_of(study, run), last_step=_last_step(study, run)) for run in inspection.runs]
-    runs = [run for run in runs if run.tasks]
-    signals = {run.id: seen for run in runs if (seen := _signal_rows(study, inspection, run)) is not None}
-    if not signals:
-        study = replace(study, tasks=tuple(replace(t, detach=replace(t.detach, signal=None)) for t in study.tasks))
-    listing = _Listing(study.name, {}, "", "", tuple(runs), signals=History(signals))
-    rows = [
+    listing = _Listing(study.name, {}, "", "", tuple(run for run in runs if run.tasks))
+    unsigned = replace(study, tasks=tuple(replace(t, detach=replace(t.detach, signal=None)) for t in study.tasks))
+    treated = treatments(unsigned, listing)
+    if any(t.arm == UNKNOWN for t in treated):
+        seen = {run.id: rows for run in listing.runs if (rows := _signal_rows(study, inspection, run)) is not None}
+        treated = treatments(study, replace(listing, signals=History(seen))) if seen else treated
+    cells = [
         (t.task, t.arm, t.seed, t.run_id, t.state, t.detach_step, t.detach_source, t.last_step, "; ".join(t.warnings))
-        for t in treatments(study, listing)
+        for t in treated
     ]
     types = dict.fromkeys(_COLUMNS, pl.String) | {"detach step": pl.Int64, "last step": pl.Int64}
-    return pl.DataFrame(rows, schema=types, orient="row")
+    return pl.DataFrame(cells, schema=types, orient="row")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lib.discover import inspect_bundle, inspect_folder, inspect_server, server_
 from lib.discover.address import WandbAddress
 from lib.runs import store
 from lib.sources import SourceError, Unreachable, fetch, write_bundle
-from lib.study import load_study
+from lib.study import load_study, parse_study
 from tests.support.app_kit import (  # noqa: F401 - a fixture
     PROJECT,
     ROOT,
@@ -113,6 +113,23 @@ def test_the_original_notebooks_two_sweeps_are_pasted_as_the_client_prints_them(
     }
     assert opened.metrics == original.metrics
     assert [e.value for e in wait(at).error] == []
+
+
+@pytest.mark.server
+def test_one_of_two_sweeps_is_named_as_the_control(server):
+    for sweep in ("half", "never"):
+        for seed in (1, 2):
+            rows = [{"_step": step, "eval/return": float(step)} for step in (500, 1000)]
+            config = {"task": "walk", "seed": seed, "steps": 1000}
+            server.add("team/p", FakeRun(f"{sweep}{seed}", rows=rows, config=config, sweep=sweep))
+    at = list_runs(give_key(paste(f"{server.url}/team/p/sweeps/half\n{server.url}/team/p/sweeps/never")))
+    assert table(at, "seeds")["arm"].tolist() == ["unknown"]
+    fine(at.number_input(key="build1_walk_step_None").set_value(500).run())
+    fine(at.multiselect(key="build1_walk_controls").select("never").run())
+    arms = table(at, "seeds")[["arm", "runs", "detach step"]]
+    assert arms.to_numpy().tolist() == [["detached", 2, "500"], ["control", 2, ""]]
+    (task,) = parse_study(at.code[-1].value).tasks
+    assert (task.sweep_id, task.control_sweep_id) == (("half",), ("never",))
 
 
 @pytest.mark.server

@@ -354,17 +354,26 @@ def test_tasks_and_metrics_that_read_alike_are_told_apart():
 
 
 VALUE = some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=3) | some.just({"a": [1]})
-CONFIG = some.dictionaries(
-    some.sampled_from(["task", "env", "seed", "steps", "detach_encoder_ratio", "detach_step", "enc_lr_step_ratio"]),
-    VALUE,
-)
+NUMBER_TEXT = some.sampled_from(["0", "0.5", "1e3", "none", "nan", "Infinity", "true"])
+CONFIG = some.recursive(
+    VALUE | NUMBER_TEXT,
+    lambda inner: some.dictionaries(
+        some.sampled_from([
+            "task", "env", "id", "seed", "steps", "detach_encoder_ratio", "detach_step", "enc_lr_step_ratio",
+            "enc_lr_step_scale", "freeze_encoder", "freeze_encoder_at", "algo", "env.id",
+        ]),
+        inner,
+    ),
+    max_leaves=12,
+).filter(lambda config: isinstance(config, dict))  # fmt: skip
+LOGGED = some.dictionaries(some.sampled_from(["global_step", "train/loss", "env/frames"]), some.floats())
 
 
-@given(some.lists(CONFIG, min_size=1, max_size=4), some.none() | some.integers(0, 10**6))
-def test_any_configs_give_a_valid_study_or_one_sentence(configs, last):
+@given(some.lists(CONFIG, min_size=1, max_size=4), some.none() | some.integers(0, 10**6), LOGGED)
+def test_any_configs_give_a_valid_study_or_one_sentence(configs, last, logged):
+    keys = ("train/loss", "train_loss", "optim/encoder_lr", *logged)
     runs = [
-        Run(f"r{i}", config=config, keys=("train/loss", "train_loss"), last_step=last)
-        for i, config in enumerate(configs)
+        Run(f"r{i}", config=config, keys=keys, last_step=last, last_values=logged) for i, config in enumerate(configs)
     ]
     seen = looked(*runs)
     try:

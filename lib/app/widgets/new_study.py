@@ -217,7 +217,13 @@ def _choose_detach(draft: Proposal, choices: Choices, prefix: str) -> Choices:
                 st.caption(f"Detach of {escaped(task.name)}: {escaped(rule.value)}")
                 _badge(rule)
     return replace(
-        choices, ratio_counts=counts, unchanged=unchanged, tasks=tasks, total_steps=totals, detach_steps=steps
+        choices,
+        ratio_counts=counts,
+        unchanged=unchanged,
+        tasks=tasks,
+        total_steps=totals,
+        detach_steps=steps,
+        control_sweeps=controls,
     )
 
 
