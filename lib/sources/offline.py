@@ -137,11 +137,15 @@ class _Reader:
             (self.folder / run_file_name(other)).unlink(missing_ok=True)
         return run
 
+    def _columns(self, keys: Sequence[str]) -> list[str]:
+        """The columns of raw rows: what tells the steps and times, and the keys asked for."""
+        return list(dict.fromkeys([STEP, *self.study.step_key, TIMESTAMP, *keys]))
+
     def _own_rows(
         self, local_run: LocalRun, logs: Sequence[Log], keys: tuple[str, ...]
     ) -> tuple[pl.DataFrame, dict[str, int], tuple[Drop, ...]]:
         """The rows of a run's files, joined; by key what was no number; and what was superseded."""
-        columns = list(dict.fromkeys([STEP, *self.study.step_key, TIMESTAMP, *keys]))
+        columns = self._columns(keys)
         parts, bad = [], dict[str, int]()
         for log in logs:
             frame, lost = raw_frame(log.rows, columns)
@@ -153,7 +157,7 @@ class _Reader:
     def _rows_of_parent(self, parent: LocalRun, keys: tuple[str, ...]) -> pl.DataFrame:
         """A parent's own rows, read once for all of its forks."""
         if (parent.id, keys) not in self.parents:
-            self.parents[parent.id, keys] = self._own_rows(parent, parent.read(), keys)[0]
+            self.parents[parent.id, keys] = self._own_rows(parent, parent.read(self._columns(keys)), keys)[0]
         return self.parents[parent.id, keys]
 
 

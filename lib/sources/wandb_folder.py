@@ -1,6 +1,6 @@
 """The runs of a folder of `.wandb` files: which files are one run, in which order, and whose fork it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -31,8 +31,8 @@ class LocalRun:
     rewound_to: float | None = None
     other_ids: tuple[str, ...] = ()
 
-    def read(self) -> list[Log]:
-        """The logs of the files in order, each once; the last one's damages are those of all.
+    def read(self, keys: Collection[str] | None = None) -> list[Log]:
+        """The logs of the files in order, each once, with these keys decoded; the last one's damages are those of all.
 
         A file that cannot be read is damage as long as another can.
 
@@ -45,7 +45,7 @@ class LocalRun:
         failures: list[str] = []
         for file in _without_copies(self.files):
             try:
-                logs.append(read_log(file))
+                logs.append(read_log(file, keys))
             except SourceError as error:
                 failures.append(str(error))
             except OSError as error:
@@ -70,7 +70,7 @@ class LocalRun:
             sweep_id=_last(log.sweep_id for log in logs),
             group=_last(log.group for log in logs),
             created_at=_iso(min((log.start for log in logs if any(log.start)), default=(0, 0))[0]),
-            keys=tuple(sorted({key for row in rows for key in row if not key.startswith("_")})),
+            keys=tuple(sorted({key for log in logs for key in log.keys if not key.startswith("_")})),
             last_step=max(
                 (row[STEP] for row in rows if isinstance(row[STEP], int) and row[STEP] < 2**53), default=None
             ),

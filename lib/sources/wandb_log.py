@@ -4,7 +4,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Log:
     """What one `.wandb` file holds: its run's description, its history rows, and what could not be read.
 
     `start` is the time at which the file was begun, in seconds and nanoseconds; `resumes` whether it says that it goes on
-    with a run; `branch` the run and the `_step` that it branches from.
+    with a run; `branch` the run and the `_step` that it branches from; `keys` every key that was logged.
     """
 
     run_id: str = ""
@@ -41,6 +41,7 @@ class Log:
     branch: tuple[str, float] | None = None
     state: str = "running"
     config: dict[str, Any] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
     rows: list[dict[str, Any]] = field(default_factory=list)
     damages: list[str] = field(default_factory=list)
 
@@ -56,8 +57,12 @@ class Log:
         return self.branch[1] if self.branch and self.branch[0] == self.run_id else None
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path, keys: Collection[str] | None = None) -> Log:
     """Read what is whole in a `.wandb` file; `Log.damages` says what was not.
+
+    Parameters
+    ----------
+    keys : the keys of the history to decode, which takes most of the time; all by default.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def read_log(path: Path) -> Log:
         Where the file is not a W&B log at all, or holds no run.
     """
     log = Log()
-    for _ in _read(path, path.read_bytes(), log):
+    for _ in _read(path, path.read_bytes(), log, keys):
         pass
     if not log.run_id:
         raise SourceError(f"{path.name} holds no run: it was cut before the first record was written.")
@@ -77,13 +82,13 @@ def read_head(path: Path) -> Log:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     log = Log()
-    for _ in _read(path, head, log):
+    for _ in _read(path, head, log, ()):
         if log.run_id:
             return log
     return read_log(path)
 
 
-def _read(path: Path, data: bytes, log: Log) -> Iterator[None]:
+def _read(path: Path, data: bytes, log: Log, keys: Collection[str] | None) -> Iterator[None]:
     """Add the records of a file to the log, one at a time."""
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
@@ -101,7 +106,7 @@ def _read(path: Path, data: bytes, log: Log) -> Iterator[None]:
         except DecodeError:
             log.damages.append(f"{path.name}: A record of {len(message)} bytes could not be decoded and was left out.")
             continue
-        _take(log, record)
+        _take(log, record, keys)
         yield
 
 
@@ -148,7 +153,7 @@ def _records(data: bytes) -> Iterator[tuple[bytes | None, str]]:
         yield None, f"The file ends inside a record: its last {len(parts)} bytes were left out."
 
 
-def _take(log: Log, record: Any) -> None:
+def _take(log: Log, record: Any, keys: Collection[str] | None) -> None:
     """Add one record to the log."""
     kind = record.WhichOneof("record_type")
     if kind == "run":
@@ -164,7 +169,9 @@ def _take(log: Log, record: Any) -> None:
     elif kind == "config":
         _update(log.config, record.config)
     elif kind == "history":
-        row = {_key(item): _value(item.value_json) for item in record.history.item}
+        texts = {_key(item): item.value_json for item in record.history.item}
+        log.keys.update(texts)
+        row = {key: _value(text) for key, text in texts.items() if keys is None or key in keys}
         row.setdefault(STEP, record.history.step.num)
         log.rows.append(row)
     elif kind == "exit":

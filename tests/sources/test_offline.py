@@ -242,7 +242,7 @@ def test_a_run_is_read_once_and_again_when_it_changed_or_is_asked_to(tmp_path, m
     path = write_run(tmp_path / "w", [start(), logged(1, 1.0), exit_message()])
     read: list[str] = []
     real = wandb_folder.read_log
-    monkeypatch.setattr(wandb_folder, "read_log", lambda file: read.append(file.name) or real(file))
+    monkeypatch.setattr(wandb_folder, "read_log", lambda file, keys: read.append(file.name) or real(file, keys))
     study = asked(tmp_path / "w")
     first = fetch(study)
     assert (len(read), fetch(study).runs == first.runs, len(read)) == (1, True, 1)

@@ -161,6 +161,15 @@ def test_values_come_as_they_were_logged(tmp_path):
     assert row == {"x": "not json", "h": {"_type": "histogram"}, "_step": 7}
 
 
+def test_only_the_keys_asked_for_are_decoded(tmp_path):
+    data = log_bytes(
+        [run_message(), row_message({"_step": 3, "a": 1.0, "b": "x", "c": None}), row_message({"d": 1}, 4)]
+    )
+    log = read_log(written(tmp_path, data), ["_step", "a"])
+    assert log.rows == [{"_step": 3, "a": 1.0}, {"_step": 4}]
+    assert log.keys == {"_step", "a", "b", "c", "d"}
+
+
 def test_config_changes_are_followed_and_the_clients_own_part_left_out(tmp_path):
     from wandb.proto.wandb_internal_pb2 import Record
 
