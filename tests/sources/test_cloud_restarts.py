@@ -1,6 +1,9 @@
 """Runs of a server that went back: resumed from a checkpoint, rewound with or without a trace; and beside other sources."""
 
+import itertools
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -8,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib.runs import Drop, Manifest
+from lib.runs import Drop, Manifest, Points
+from lib.runs import write_run as write_stored
 from lib.sources import Request, bundled_study, fetch, write_bundle
 from lib.study import Study, parse_study
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
@@ -18,6 +22,8 @@ from tests.support.wandb_server import FakeRun, WandbServer
 pytestmark = pytest.mark.server
 
 GLOBAL = 'step_key = "global_step"'
+#: A run of its own for each example: what is stored of another one may have its stamp.
+NAMES = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +173,10 @@ def test_any_cutting_of_a_restarted_run_into_parts_and_live_rows_gives_back_the_
     jobs, counts = data.draw(restarted(with_wandb_step))
     logged = [row for rows in jobs for row in rows]
     starts = [sum(map(len, jobs[:place])) for place in range(len(jobs))]
-    # Where `_step` repeats a part is of one job: of two that begin alike nothing but a clock tells which is the later.
-    cuts = sorted({*data.draw(st.lists(st.integers(0, len(logged)), max_size=4)), 0}) if with_wandb_step else starts
+    # Where `_step` repeats a part is of one job, for its rows lie in the order of their steps.
+    cuts = sorted(
+        {0, *data.draw(st.lists(st.integers(0, len(logged)), max_size=4)), *(() if with_wandb_step else starts)}
+    )
     pieces = [logged[start:end] for start, end in zip(cuts, [*cuts[1:], len(logged)], strict=True)]
     pieces = [piece for piece in pieces if piece]
     live = pieces.pop() if data.draw(st.booleans()) else []
@@ -188,7 +196,7 @@ def test_a_restarted_run_fetched_while_it_goes_on_is_the_run_fetched_at_once(ser
     server.projects = {}
     asked = study(server, heading=GLOBAL)
     exported = data.draw(st.integers(0, len(logged)))
-    grown = walk("a", [], state="running", heartbeat=str(data.draw(st.integers())))
+    grown = walk(f"r{next(NAMES)}", [], state="running")
     server.add(PLACE, grown)
     for seen in sorted(data.draw(st.lists(st.integers(0, len(logged)), max_size=3))):
         grown.live = logged[:seen]
@@ -199,10 +207,22 @@ def test_a_restarted_run_fetched_while_it_goes_on_is_the_run_fetched_at_once(ser
     bring(asked)
     grown.state = data.draw(st.sampled_from(["running", "finished"]))
     manifest = bring(asked)
-    assert points(manifest, "a") == counts
+    assert points(manifest, grown.id) == counts
     anew = bring(asked, refresh=True)
     assert anew.history().lazy().collect().equals(manifest.history().lazy().collect())
     assert anew.runs[0].drops == manifest.runs[0].drops
+
+
+def test_a_run_that_an_earlier_version_stored_with_its_superseded_rows_is_read_again(server):
+    server.add(PLACE, walk("a", [*job(0, 80, 1.0), *job(61, 70, 2.0, wandb_step=81)]))
+    before = bring(study(server, heading=GLOBAL))
+    run = replace(before.runs[0], drops=(Drop("loss", "repeated step", 10),))
+    wrong = pl.DataFrame({"step": [0], "value": [9.0], "time": [0.0]})
+    write_stored(Path(before.folder), run, [Points("loss", wrong)])
+    for requests in (1, 0):
+        server.forget()
+        assert points(bring(study(server, heading=GLOBAL)), "a") == constant(1.0, 0, 60) | constant(2.0, 61, 70)
+        assert server.count("RunParquetHistory") == requests
 
 
 # ---- the same rows from every source -----------------------------------------------------------------------------

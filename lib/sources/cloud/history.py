@@ -179,7 +179,8 @@ def _in_order_logged(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     The next part is the one that goes on from what the run had reached, or an earlier one that goes back behind it:
     then time tells, of these alone. Rows that two parts hold are left out of the later one.
     """
-    left, ordered, reached = sorted(parts, key=lambda part: _first(part, STEP)), list[pl.DataFrame](), -inf
+    left = sorted(parts, key=lambda part: (_first(part, STEP), _first(part, TIMESTAMP)))
+    ordered, reached = list[pl.DataFrame](), -inf
     while left:
         behind = sum(_first(part, STEP) <= reached for part in left)
         times = [_first(part, TIMESTAMP) for part in left[: behind + 1]]

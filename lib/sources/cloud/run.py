@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -128,7 +128,9 @@ class RunUpdate:
         study, run = self.store.study, self.run
         stored, extra, damage = self.store.read(run)
         # A fork that lacks rows which may come another time has no stamp.
-        whole = stored is not None and bool(stored.stamp) and stored.branch_point == run.branch_point
+        whole = False
+        if stored and stored.stamp and not _is_outdated(stored, extra):
+            whole = stored.branch_point == run.branch_point
         written = None
         if stored and whole and not self.store.refresh and stored.step_key == study.step_key:
             missing = [key for key in study.history_keys if key not in stored.fetched]
@@ -284,6 +286,11 @@ class RunUpdate:
             return RawHistory(own, json.loads(meta["bad"]), len(own), int(meta["exported"])), ancestors
         except (OSError, pl.exceptions.PolarsError, KeyError, ValueError):
             return None
+
+
+def _is_outdated(stored: Run, extra: Mapping[str, str]) -> bool:
+    """Whether an earlier version stored the run, and it may hold rows that a restart superseded: these repeat steps."""
+    return _MISSING not in extra and any(drop.reason == "repeated step" for drop in stored.drops)
 
 
 def _superseded(drops: Sequence[Drop]) -> bool:
