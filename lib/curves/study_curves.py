@@ -51,9 +51,9 @@ def raw_curves(
     return seed_curves(history, task, smoothed, treated, replace(view, smooth=False))
 
 
-def task_bins(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
-    """The bins of one task: what its curves need of the history, whatever their aggregate, band and arms."""
-    return _of_task(bins, study, manifest, task, view)
+def task_bins(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+    """The bins of one task's runs: what its curves need of the history, whatever their aggregate, band and arms."""
+    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
 
 
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:

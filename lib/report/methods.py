@@ -24,16 +24,17 @@ DETACH = (
 )
 
 EFFECTS = (
-    "Runs are the sample, never rows or episodes. Each run gives one number before the detach and one after it: the mean of"
-    " its raw rows (never binned, never smoothed) in the declared windows, on log values for log metrics. A row logged "
-    "exactly at the detach step counts as before. With a control arm the change is a difference between arms: over fork "
-    "pairs (runs whose histories are the same up to the detach) a paired t interval, otherwise a difference in differences "
-    "with Welch's interval (arms too unequal for it: the same standard error with the smaller arm's n - 1 degrees of "
-    "freedom). With randomised detach steps it is an exact onset test. Without either, only the jump at the detach is "
-    "tested, and nothing causal is said. Across tasks it is the mean of the tasks' changes, or of their jumps where none "
-    "has a control arm, each in units of its task's range. One seed gets no inference, two get no verdict. Holm's "
-    "correction runs in families, each of which is wrong in at most 5% of studies: the claims across tasks, and the claims "
-    "of all tasks together, for primary and for secondary metrics apart. A guardrail gets no verdict."
+    "Runs are the sample, never rows or episodes, and no run counts twice: copies and runs that a rerun superseded are left "
+    "out, and so is what ends before 95% of the common end; each is listed. Each run gives one number before the detach and "
+    "one after it: the mean of its raw rows (never binned, never smoothed) in the declared windows, on log values for log "
+    "metrics. A row logged exactly at the detach step counts as before. With a control arm the change is a difference "
+    "between arms: over fork pairs (runs that are one run up to the detach) a paired t interval, otherwise a difference in "
+    "differences with Welch's interval (arms too unequal for it: the same standard error with the smaller arm's n - 1 "
+    "degrees of freedom). With randomised detach steps it is an exact onset test. Without either, only the jump at the "
+    "detach is tested, and nothing causal is said. Across tasks it is the mean of the tasks' changes, or of their jumps "
+    "where none has a control arm, each in units of its task's range. One seed gets no inference, two get no verdict. "
+    "Holm's correction runs in families, each of which is wrong in at most 5% of studies: the claims across tasks, and the "
+    "claims of all tasks together, for primary and for secondary metrics apart. A guardrail gets no verdict."
 )
 
 _EFFECT_VERDICTS = (

@@ -1,4 +1,4 @@
-"""Keys that a study names and no run has: most often they are mistyped."""
+"""Keys and run ids that a study names and no run has: most often they are mistyped."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def missing_config_keys(study: Study, task: Task, runs: Sequence[Run]) -> dict[s
 
 
 def missing_keys(study: Study, manifest: Manifest) -> list[str]:
-    """Keys that the study names and no run has, logged ones and those of configs, a sentence each.
+    """Keys and runs to leave out that the study names and no run has or is, a sentence each.
 
     What is among the manifest's problems is not said again.
     """
@@ -45,7 +45,10 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
             tasks.setdefault(("logged", signal.key), []).append(task)
         for key, setting in missing_config_keys(study, task, runs).items():
             tasks.setdefault((setting, key), []).append(task)
+    ids = {run.id for run in manifest.runs}
+    absent = [run_id for run_id, _ in study.evidence.leave_out if run_id not in ids]
     lines = _silent_metrics(study, manifest)
+    lines += [f"No run has the id '{run_id}': check [evidence] leave_out." for run_id in absent]
     for (setting, key), lacking in tasks.items():
         of = "" if len(lacking) == len(study.tasks) else f" of {listing(task.title for task in lacking)}"
         if setting == "logged":

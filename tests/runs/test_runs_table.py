@@ -119,6 +119,8 @@ def test_metrics_that_no_run_logged(tmp_path):
     asked = study(BY_RATIO, metrics=(REWARD, EVAL, LOSS))
     runs = manifest(tmp_path, [(Run("a", config={"seed": 1, "r": 0}), full("a")), (Run("b"), [])])
     assert missing_keys(asked, runs) == ["No run logged 'eval/episode_reward': check the metric's key."]
+    declared = replace(asked, evidence=Evidence(leave_out=(("a", "the sensor broke"), ("x", "a typing error"))))
+    assert missing_keys(declared, runs)[1:] == ["No run has the id 'x': check [evidence] leave_out."]
 
 
 def test_values_that_no_curve_can_show_are_counted(tmp_path):

@@ -56,7 +56,8 @@ def keys_to_color_by(current: Current) -> tuple[str, ...]:
 @cached(ungrouped)
 def bins(current: Current, task: str) -> pl.DataFrame:
     """The bins of one task, which serve every aggregate: as `lib.curves.task_bins` gives them."""
-    return task_bins(current.study, current.manifest, current.study.task(task), current.view)
+    treated = of_task(current.treated, task)
+    return task_bins(current.study, current.manifest, current.study.task(task), treated, current.view)
 
 
 @cached(ungrouped)
