@@ -1,4 +1,4 @@
-"""What keys' names say, and the study proposed from runs."""
+"""The study proposed from runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,59 +16,11 @@ from lib.discover import (
     propose,
 )
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
-from lib.discover.key_names import family_of, label_of, suggest, title_of
 from lib.runs import Run
-from lib.study import DetachRule, InputError, Metric, Signal, load_study, parse_study, to_toml
+from lib.study import DetachRule, InputError, Signal, load_study, parse_study, to_toml
 from tests.support.discover_kit import finding, looked, run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# ---- names -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("key", "label", "family"),
-    [
-        ("train/consistency_loss", "Train Consistency Loss", "loss"),
-        ("train/reward_loss", "Train Reward Loss", "loss"),
-        ("rollout/ep_rew_mean", "Rollout Ep Rew Mean", "reward"),
-        ("eval/successRate", "Eval Success Rate", "reward"),
-        ("charts/episodic_return", "Charts Episodic Return", "reward"),
-        ("td_error", "TD Error", "loss"),
-        ("glossary", "Glossary", None),
-        ("//", "//", None),
-    ],
-)
-def test_labels_and_families(key, label, family):
-    assert label_of(key) == label
-    assert family_of(key) == family
-
-
-def test_titles_of_tasks():
-    assert title_of("humanoid_h1-balance_simple-v0") == "Humanoid H1 Balance Simple"
-    assert title_of("acrobot-swingup") == "Acrobot Swingup"
-
-
-def test_the_original_notebooks_metrics_are_proposed_as_it_draws_them():
-    study = load_study("detach_encoder")
-    assert [suggest(m.key).metric for m in study.metrics] == list(study.metrics)
-    assert not suggest("train/consistency_loss").assumed
-
-
-@pytest.mark.parametrize(
-    ("lowest", "whole", "scale", "assumed"),
-    [(0.1, True, "log", False), (0.1, False, "log", True), (None, False, "log", True), (-2.0, False, "linear", False)],
-)
-def test_a_loss_is_log_where_its_values_are_positive(lowest, whole, scale, assumed):
-    found = suggest("train/actor_loss", lowest, whole)
-    assert found.metric == Metric("train/actor_loss", "loss", "decrease", "Train Actor Loss", scale)
-    assert found.assumed == assumed
-
-
-def test_a_name_that_tells_nothing_is_assumed():
-    assert suggest("train/entropy").assumed
-    assert suggest("train/entropy").why == "its name tells no family"
-
 
 # ---- runs --------------------------------------------------------------------------------------------------------
 
