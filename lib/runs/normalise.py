@@ -103,7 +103,7 @@ def _sound_steps(step: pl.Series) -> pl.Series | None:
         return None
     steps = step.to_numpy()
     ends = steps[[0, -1]]
-    if not np.isfinite(ends).all() or np.abs(ends).max() >= 2**53 or not (np.diff(steps) > 0).all():
+    if not np.isfinite(ends).all() or np.abs(ends).max() >= 2**53 or not (steps[1:] > steps[:-1]).all():
         return None
     # Between two such ends, each beyond the last: none is a NaN or infinite.
     whole = steps.astype(np.int64)

@@ -107,6 +107,13 @@ def test_rows_out_of_order_come_sorted():
     ]
 
 
+@pytest.mark.filterwarnings("error")
+def test_steps_without_end_between_others_are_counted():
+    history, dropped = read([{"_step": step, "m": 1.0} for step in (1, "Infinity", "Infinity", 2)])
+    assert history == [("m", 1, 1.0, None), ("m", 2, 1.0, None)]
+    assert dropped == {("m", "step is not a whole number"): 2}
+
+
 def test_steps_that_are_not_whole_or_not_there_are_counted():
     steps = [1, 1.5, "NaN", "Infinity", None, "x", 2.0, 2**60]
     history, dropped = read([{"_step": step, "m": 1.0} for step in steps])

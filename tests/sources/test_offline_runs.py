@@ -283,6 +283,14 @@ def test_a_history_stored_before_files_were_joined_is_read_again(tmp_path):
     assert values(fetch(study(tmp_path))) == {1: 1.0, 2: 2.0}
 
 
+def test_numbers_that_were_logged_as_text_are_numbers(tmp_path):
+    rows = [row_message({"_step": step, EVAL.key: value}) for step, value in enumerate(["1e3", "-.5", "NaN", "x"])]
+    write_run(tmp_path, [start(), *rows])
+    (run,) = fetch(study(tmp_path)).runs
+    assert [values(fetch(study(tmp_path)))[step] for step in (0, 1)] == [1000.0, -0.5]
+    assert (run.rows, drops(run)) == ({EVAL.key: 3}, [(EVAL.key, "not a number", 1)])
+
+
 # ---- values that no run should have ----------------------------------------------------------------------------------
 
 
