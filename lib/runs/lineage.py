@@ -74,6 +74,8 @@ def drop_restarts(
     at steps that it had passed. Evaluations make no restart: they may come late. Earlier rows whose study step is at or
     beyond the restart's first are superseded. Parameters and results are those of `join_parts`, `rows` one frame.
     """
+    if all(rows[key].drop_nulls().is_sorted() for key in step_keys if key in rows.columns):
+        return rows, ()
     steps = _Steps(rows, metrics, step_keys)
     restarts = [restart for metric in steps.key_of for restart in _restarts(steps, metric)]
     places = np.unique([restart.place for restart in restarts])
