@@ -15,9 +15,10 @@ current = page_frame.require_runs()
 study = current.study
 runs = cached_results.runs(current)
 links = {run.id: run.url if is_web_address(run.url) else "" for run in current.manifest.runs}
-forks = {run.id: fork_text(run).removeprefix("fork of ") for run in current.manifest.runs}
+forks = {run.id: fork_text(run) for run in current.manifest.runs}
+fork = pl.col("run_id").replace_strict(forks, default="")
 
-with_warnings = runs.filter(pl.col("warnings") != "").height
+with_warnings = runs.filter(pl.col("warnings") != "", pl.col("warnings") != fork).height
 left_out = runs.filter(pl.col("run_id").is_in(current.view.left_out)).height
 card = 108  # pixels: fixed, so that nothing moves when it is drawn
 with st.container(horizontal=True):
@@ -26,11 +27,14 @@ with st.container(horizontal=True):
     st.metric("Left out", left_out, border=True, height=card)
 
 shown = runs.with_columns(
-    pl.col("run_id").replace_strict(forks, default="").alias("fork of"),
+    fork.str.strip_prefix("fork of ").alias("fork of"),
     pl.col("run_id").replace_strict(links, default="").alias("W&B"),
     pl.col("warnings").str.replace_all("; ", "\n"),
 )
 shown = shown.drop(name for name, texts in {"fork of": forks, "W&B": links}.items() if not any(texts.values()))
+# What is amiss is read before the numbers of rows.
+rows = [name for name in shown.columns if name.startswith("rows:")]
+shown = shown.select(pl.exclude("warnings", *rows), "warnings", *rows)
 picked = table(
     shown,
     key=widget_keys.RUNS_TABLE,

@@ -13,7 +13,8 @@ import polars as pl
 from lib.curves import wall_time
 from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import View
-from lib.runs import History, Treatment, anchor, counted
+from lib.formatting import listing, plural
+from lib.runs import History, Treatment, anchor, counted, uncounted
 from lib.study import Metric, Task
 
 Steps = TypeVar("Steps", pl.Expr, np.ndarray)
@@ -63,6 +64,17 @@ def kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
     """The runs without those left out; on the exact grid copies and superseded runs stay, as in the original notebook."""
     chosen = [t for t in treated if t.run_id not in view.left_out]
     return tuple(t for t in chosen if not t.reason_left_out) if view.grid == "exact" else counted(chosen)
+
+
+def runs_not_drawn(task: Task, treated: Sequence[Treatment], view: View) -> str:
+    """A sentence on the runs of a task that no curve shows although nobody left them out in the view; else ""."""
+    chosen = [t for t in treated if t.run_id not in view.left_out]
+    ids = {t.run_id for t in kept(chosen, view)}
+    reasons = {run_id: reason for run_id, reason in uncounted(chosen).items() if run_id not in ids}
+    if not reasons:
+        return ""
+    runs = listing(f"{run_id} ({reason})" for run_id, reason in reasons.items())
+    return f"{task.title}: {plural(len(reasons), 'run')} not drawn: {runs}."
 
 
 def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:

@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from lib.charts import Background, Coloring, coloring
-from lib.curves import Clocks, View, kept, study_baselines, study_curves, study_raw, study_seeds, task_clocks
+from lib.curves import (
+    Clocks,
+    View,
+    kept,
+    runs_not_drawn,
+    study_baselines,
+    study_curves,
+    study_raw,
+    study_seeds,
+    task_clocks,
+)
 from lib.runs import Manifest, Treatment, marked_treatments, of_task, treatments
 from lib.study import Study
 
@@ -17,7 +27,7 @@ class FigureData:
 
     `curves` as `lib.curves.study_curves` gives them, `baselines` as `study_baselines`; `seeds`, each run's own curve, and
     `raw`, the same before smoothing (None where the view draws none); `coloring` of the runs and `clocks`, where x is
-    wall time, are by task. `warnings` say what of the baselines is not drawn, or perhaps in the wrong place.
+    wall time, are by task. `warnings` say which runs and rows of baselines are not drawn, and what may stand at a wrong step.
     """
 
     study: Study
@@ -44,8 +54,10 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
     BaselineError
         Where a baseline cannot be read or drawn.
     """
-    treated = kept(marked_treatments(study, manifest), view)
-    warnings: list[str] = []
+    marked = marked_treatments(study, manifest)
+    treated = kept(marked, view)
+    omissions = [runs_not_drawn(task, of_task(marked, task.key), view) for task in study.tasks]
+    warnings = [sentence for sentence in omissions if sentence]
     return FigureData(
         study=study,
         view=view,

@@ -8,6 +8,8 @@ from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets.markdown import escaped
 from lib.charts import QUIET_ON, ChartSpec, text_styles
+from lib.curves import runs_not_drawn
+from lib.runs import of_task
 from lib.study import Task
 
 
@@ -19,6 +21,8 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     """
     if "reward" in names and (messages := cached_results.baselines(current, task.key)[1]):
         st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
+    if sentence := runs_not_drawn(task, of_task(current.treated, task.key), current.view):
+        st.caption(escaped(sentence))
     chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
