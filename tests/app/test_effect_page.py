@@ -89,7 +89,7 @@ def test_a_run_set_aside_is_on_the_checklist():
     at = visit("detach_effect", out="acro0001-s1-detached")
     assert checks(at)["Runs set aside"] == (
         "fail: Exploratory: run acro0001-s1-detached set aside by hand. *Take them in again, or declare them with a reason in "
-        "[evidence] leave_out and test on new runs.*"
+        "\\[evidence\\] leave_out and test on new runs.*"
     )
     assert set(verdicts(at)) == {"cannot say"}
     assert checks(at)["Control arm"] == "pass: 6 runs were never detached, 5 of them fork pairs with a detached run."
