@@ -1,7 +1,7 @@
 """From a history to effects, verdicts and claims."""
 
 from lib.effects.checklist import Check, checklist
-from lib.effects.claim_sentences import claim
+from lib.effects.claim_sentences import change_texts, claim
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.detail_table import effects_detail
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse

@@ -105,13 +105,24 @@ def _numbers(row: Row, metric: Metric, sign: str = "") -> tuple[str, str]:
 
     Without a sign, where a verb says the direction, they are sizes: those of a fall are turned round.
     """
+    change, *ends = change_texts(row, metric, sign)
+    return change + _measure(row, metric, sign), f"95% CI {' to '.join(ends)}" if ends else ""
+
+
+def change_texts(row: Row, metric: Metric, sign: str = "+") -> list[str]:
+    """A row's change and the ends of its interval, where it has one, in one precision: in percent where they are shares.
+
+    Parameters
+    ----------
+    row : columns of `lib.effects.effects_table.EFFECTS` with a change.
+    sign : "+" for signed numbers; empty for sizes, where those of a fall are turned round.
+    """
     values = [row["change"]] if row["ci_low"] is None else [row["change"], row["ci_low"], row["ci_high"]]
     if not sign and row["change"] < 0:
         values = [-value for value in (values[0], *reversed(values[1:]))]
-    is_share = metric.scale == "log" or row["task"] == ALL_TASKS
-    texts = numbers([100 * value for value in values], sign) if is_share else numbers(values, sign)
-    change, *ends = [f"{text}%" for text in texts] if is_share else texts
-    return change + _measure(row, metric, sign), f"95% CI {' to '.join(ends)}" if ends else ""
+    if metric.scale == "log" or row["task"] == ALL_TASKS:
+        return [f"{text}%" for text in numbers([100 * value for value in values], sign)]
+    return numbers(values, sign)
 
 
 def _measure(row: Row, metric: Metric, sign: str) -> str:

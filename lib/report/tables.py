@@ -6,7 +6,7 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from lib.effects import ALL_TASKS, with_shown_verdicts
-from lib.formatting import number
+from lib.formatting import number, numbers
 from lib.study import Study
 
 
@@ -14,7 +14,7 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
     titles = {task.key: task.title for task in study.tasks} | {ALL_TASKS: "across tasks"}
     names = {metric.key: metric.name for metric in study.metrics}
-    interval = pl.format("{} to {}", *(pl.col(c).round_sig_figs(3) for c in ("ci_low", "ci_high")))
+    changes = [_change(*row) for row in effects.select("change", "ci_low", "ci_high").iter_rows()]
     pairs = pl.when(pl.col("design") == "fork").then(pl.format("{} fork pairs", "n_arm"))
     runs = pairs.when(pl.col("n_control") > 0).then(pl.format("{} against {}", "n_arm", "n_control"))
     arm = ["arm"] if effects["arm"].n_unique() > 1 else []
@@ -25,13 +25,21 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
         runs.otherwise(pl.col("n_arm").cast(pl.String)).alias("runs"),
         "before",
         "after",
-        "change",
-        interval.alias("95% CI"),
+        pl.Series("change", [change for change, _ in changes], pl.String),
+        pl.Series("95% CI", [interval for _, interval in changes], pl.String),
         pl.col("p_value").alias("p"),
         pl.col("p_holm").alias("p, Holm"),
         "verdict",
         "reasons",
     )
+
+
+def _change(change: float | None, low: float | None, high: float | None) -> tuple[str | None, str | None]:
+    """A change and its interval in one precision."""
+    if change is None or low is None or high is None:
+        return None if change is None else number(change), None
+    estimate, *ends = numbers([change, low, high])
+    return estimate, " to ".join(ends)
 
 
 def html_table(frame: pl.DataFrame) -> Markup:

@@ -117,6 +117,32 @@ def test_welch_fails_where_arms_are_unequal():
     assert [est.welch_fails(*sizes) for sizes in (*fails, *passes)] == [True] * len(fails) + [False] * len(passes)
 
 
+SPREADS = ((1, 1), (1, 2), (2, 1), (1, 4), (4, 1))
+
+
+def _tails(n_t, n_c, test, studies=40_000):
+    """The largest share of null studies with p < .0025 over the spreads of the arms, values normal."""
+    rng = np.random.default_rng(n_t * 100 + n_c)
+    t, c = rng.normal(size=(studies, n_t)), rng.normal(size=(studies, n_c))
+    return max(float((test(a * t, b * c) < 0.0025).mean()) for a, b in SPREADS)
+
+
+def _scipys_welch(t, c):
+    return stats.ttest_ind(t, c, axis=-1, equal_var=False).pvalue
+
+
+@pytest.mark.parametrize(("n_t", "n_c"), [(3, 3), (7, 5), (10, 6), (12, 6)])
+def test_welch_passes_where_its_tail_is_at_most_twice_what_it_says(n_t, n_c):
+    assert _tails(n_t, n_c, _scipys_welch) < 2 * 0.0025 + 3 * math.sqrt(0.005 / 40_000)
+    assert not est.welch_fails(n_t, n_c)
+
+
+@pytest.mark.parametrize(("n_t", "n_c"), [(4, 3), (6, 3), (8, 3), (12, 4)])
+def test_the_smaller_arms_degrees_of_freedom_hold_the_tail_that_welch_does_not(n_t, n_c):
+    assert _tails(n_t, n_c, _scipys_welch) > 2.5 * 0.0025
+    assert _tails(n_t, n_c, lambda t, c: est.difference(t, c).p) < 0.0025
+
+
 @pytest.mark.parametrize(("n_t", "n_c"), [(10, 6), (5, 5), (6, 12)])
 def test_the_difference_of_arms_of_like_sizes_is_scipys_welch(n_t, n_c):
     rng = np.random.default_rng(n_t)

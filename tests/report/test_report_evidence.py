@@ -60,9 +60,9 @@ def test_the_table_of_effects_is_in_words():
     rows = [row | numbers | {"design": "fork"}, row | numbers | {"task": "*", "design": "did"}, row | {"n_arm": 1}]
     frame = pl.DataFrame([dict.fromkeys(EFFECTS) | r for r in rows], schema=EFFECTS, orient="row")
     found = effects_table(frame, study(task(), metrics=[REWARD]))
-    assert found.select("task", "metric", "runs", "95% CI").rows() == [
-        ("walk", "reward", "3 fork pairs", "-1.23 to 3.23"),
-        ("across tasks", "reward", "3 against 3", "-1.23 to 3.23"),
-        ("walk", "reward", "1", None),
+    assert found.select("task", "metric", "runs", "change", "95% CI").rows() == [
+        ("walk", "reward", "3 fork pairs", "1.00", "-1.23 to 3.23"),
+        ("across tasks", "reward", "3 against 3", "1.00", "-1.23 to 3.23"),
+        ("walk", "reward", "1", None, None),
     ]
     assert "arm" not in found.columns

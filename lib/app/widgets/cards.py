@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app.widgets.markdown import escaped
-from lib.effects import JUMP_SHOWN, shown_verdict
+from lib.effects import JUMP_SHOWN, change_texts, shown_verdict
 from lib.formatting import number
 from lib.study import Metric, Study
 
@@ -41,7 +41,7 @@ def effect_cards(study: Study, rows: pl.DataFrame) -> None:
                 st.caption(
                     f"{_COMPARISONS.get(row['design'], _JUMP)}  \nbefore {number(row['before'])}, n = {_counts(row)}"
                 )
-                verdict_badge(row, _card_help(row))
+                verdict_badge(row, _card_help(row, metric))
 
 
 def verdict_badge(row: dict[str, Any], text: str = "") -> None:
@@ -51,13 +51,11 @@ def verdict_badge(row: dict[str, Any], text: str = "") -> None:
 
 
 def _delta(row: dict[str, Any], metric: Metric) -> str | None:
-    if row["change"] is None:
-        return None
-    return f"{100 * row['change']:+.1f}%" if metric.scale == "log" else f"{row['change']:+.3g}"
+    return None if row["change"] is None else change_texts(row, metric)[0]
 
 
-def _card_help(row: dict[str, Any]) -> str:
-    interval = "no interval" if row["ci_low"] is None else f"95% CI {number(row['ci_low'])} to {number(row['ci_high'])}"
+def _card_help(row: dict[str, Any], metric: Metric) -> str:
+    interval = "no interval" if row["ci_low"] is None else f"95% CI {' to '.join(change_texts(row, metric)[1:])}"
     return f"{row['method'] or row['design']}: {interval}. {row['reasons'] or ''}"
 
 
