@@ -41,9 +41,9 @@ RATIO = "No run has 'algo.ration' in its config: check ratio_key; no run is call
 @pytest.fixture
 def study_file(tmp_path):
     """A study of runs whose nested config holds ratios as text, with a slip in two keys."""
-    for name, ratio in (("a", "0.5"), ("b", "0.50"), ("c", "0"), ("d", None)):
+    for level, (name, ratio) in enumerate((("a", "0.5"), ("b", "0.50"), ("c", "0"), ("d", None))):
         config = {"task": "walk", "run": {"seed": "1"}, "algo": {"ratio": ratio}}
-        rows = [row_message({"_step": step, "eval/episode_reward": step / 10}) for step in range(0, 101, 5)]
+        rows = [row_message({"_step": step, "eval/episode_reward": level + step / 10}) for step in range(0, 101, 5)]
         write_run(tmp_path / "runs", [run_message(name, config), *rows, exit_message()], name)
     file = tmp_path / "typo.toml"
     file.write_text(STUDY)
