@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.hardening.cases import WrongNumbers
 from benchmarks.hardening.files import points_of, said, use
 from benchmarks.hardening.mutations import ODD_VALUES, damaged, damaged_tree
-from lib.discover import inspect_server, parse_address, propose
+from lib.discover import inspect_server, parse_addresses, propose
 from lib.sources import Request, fetch
 from lib.study import Study, parse_study
 from tests.support.wandb_server import KEY, FakeRun, WandbServer, _Handler
@@ -63,9 +63,7 @@ class HostileServer(WandbServer):
         self.RequestHandlerClass = _HostileHandler
         self.rng, self.operation = rng, rng.choice((*OPERATIONS, "GET"))
         for seed in (1, 2, 3):
-            rows = [
-                {"_step": s, "_timestamp": 1e9 + s, "reward": s + seed / 10, "loss": 2.0 - s / 200} for s in range(101)
-            ]
+            rows = rows_of(seed)
             config = {"task": "walk", "seed": seed, "ratio": 0.5 * (seed % 2)}
             run = FakeRun(
                 f"r{seed}",
@@ -84,18 +82,7 @@ class HostileServer(WandbServer):
         if way < 4:
             return status, json.dumps(damaged_tree(json.loads(body), rng, rng.choice((1, 1, 2, 5)))).encode()
         if way == 4:
-            shapes = (
-                [],
-                None,
-                "text",
-                {"errors": "x"},
-                {"errors": []},
-                {"data": []},
-                {"data": None},
-                {"data": {"project": []}},
-                3,
-            )
-            return status, json.dumps(rng.choice(shapes)).encode()
+            return status, json.dumps(rng.choice(_SHAPES)).encode()
         if way == 5:
             return rng.choice((200, 204, 301, 304, 400, 404, 418)), body
         if way == 6:
@@ -119,7 +106,7 @@ def hostile_answer(seed: int, folder: Path) -> str:
     rng = random.Random(seed)
     with HostileServer(rng) as server:
         if rng.random() < 0.25:
-            address = parse_address(f"{server.url}/team/walks/sweeps/s1")
+            address = parse_addresses(f"{server.url}/team/walks/sweeps/s1")
             propose(inspect_server(address, KEY, 4 * DEADLINE))
             return ""
         study = study_of(server.url)
@@ -315,7 +302,7 @@ def slow_server(seed: int, folder: Path) -> str:
         start = time.monotonic()
         try:
             if seed % 2:
-                inspect_server(parse_address(f"{server.url}/team/walks/sweeps/s1"), KEY, DEADLINE)
+                inspect_server(parse_addresses(f"{server.url}/team/walks/sweeps/s1"), KEY, DEADLINE)
                 return ""
             manifest = fetch(study_of(server.url), Request(key=KEY, deadline=DEADLINE))
             if not manifest.problems:
