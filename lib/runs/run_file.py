@@ -36,7 +36,16 @@ _FORMAT: dict[str, Any] = {
     "store_schema": False,
 }
 _ROWS = 1 << 20
-_DAMAGE = (OSError, pl.exceptions.PolarsError, pa.ArrowException, KeyError, ValueError, TypeError)
+_DAMAGE = (
+    OSError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    pa.ArrowException,
+    KeyError,
+    ValueError,
+    TypeError,
+    RecursionError,
+)
 
 
 def run_file_name(run_id: str) -> str:

@@ -43,9 +43,11 @@ def project_folder(server: str, key: str, project: str) -> Path:
 
     The identity is a keyed hash of server and key under a salt that stays in the store: the key cannot be read back.
     """
-    safe = file_name(project)[-60:]
-    digest = hashlib.sha256(project.encode()).hexdigest()[:8]
-    return _identity_folder(server, key) / f"{safe}-{digest}"
+    return _identity_folder(server, key) / _folder_name(project)
+
+
+def _folder_name(project: str) -> str:
+    return f"{file_name(project)[-60:]}-{hashlib.sha256(project.encode()).hexdigest()[:8]}"
 
 
 def _identity_folder(server: str, key: str) -> Path:
@@ -93,7 +95,7 @@ def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: 
     try:
         for leftover in folder.rglob(f"{ASIDE}*"):
             leftover.unlink(missing_ok=True)
-        if not (folder / _ABOUT).exists():
+        if _project(folder) != project:
             (folder / _ABOUT).write_bytes(json.dumps({"project": project}).encode())
         yield
     finally:
@@ -119,10 +121,12 @@ def _usage_of(folder: Path) -> Usage:
 
 
 def _project(folder: Path) -> str:
+    """The project whose runs a folder holds, which gives the folder its name; the name where it is not told."""
     try:
-        return str(json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["project"])
-    except (OSError, ValueError, KeyError, TypeError):
+        project = str(json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["project"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return folder.name
+    return project if folder.name == _folder_name(project) else folder.name
 
 
 def clear(folder: Path) -> None:
@@ -138,7 +142,7 @@ def clear(folder: Path) -> None:
         raise StoreError(f"{folder} is not a folder of the store.")
     if not folder.is_dir():
         return
-    with writing(folder, folder.name), store_errors(folder):
+    with writing(folder, _project(folder)), store_errors(folder):
         for item in folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)

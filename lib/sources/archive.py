@@ -61,9 +61,10 @@ def unpacked(path: Path, anew: bool = False) -> Path:
             folder = _bundles() / hashlib.file_digest(file, "sha256").hexdigest()[:32]
             if anew:
                 shutil.rmtree(folder, ignore_errors=True)
-            if not (folder / MANIFEST).exists():
-                _check_list(path)
-                with zipfile.ZipFile(file) as archive:
+            _check_list(path)
+            with zipfile.ZipFile(file) as archive:
+                if not _is_unpacked(archive, folder):
+                    shutil.rmtree(folder, ignore_errors=True)
                     _unpack(path.name, archive, folder)
     except FileNotFoundError:
         raise SourceError(f"There is no bundle at {path}.") from None
@@ -94,6 +95,13 @@ def _check_list(path: Path) -> None:
     _, _, _, _, count, size, _, _ = _END.unpack_from(tail, place)
     if count > MAX_FILES or size > _MAX_LIST:
         raise SourceError(f"{path.name} holds more than {MAX_FILES:,} files: too many for a bundle.")
+
+
+def _is_unpacked(archive: zipfile.ZipFile, folder: Path) -> bool:
+    """Whether a folder holds what the .zip does. The manifest has checksums of the runs' files: these are not read here."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix != ".parquet"}
+    members = [member for member in archive.infolist() if member.filename in names and not member.is_dir()]
+    return MANIFEST in names and all(zlib.crc32((folder / m.filename).read_bytes()) == m.CRC for m in members)
 
 
 def _unpack(name: str, archive: zipfile.ZipFile, folder: Path) -> None:

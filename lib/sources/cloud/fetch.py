@@ -64,7 +64,7 @@ def fetch(study: Study, request: Request) -> Manifest:
         store = RunStore(base / run_folder(study.step_key), study, request.refresh)
         with writing(base, f"{source.entity}/{source.project}", request.cancelled):
             manifest = _Fetch(study, request, store, http, cancelled).manifest(runs, _stored_manifest(base, study))
-            put(_manifest_file(base, study), manifest.to_json().encode())
+            _store_manifest(base, study, manifest)
         return manifest
     except Stopped:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
@@ -108,11 +108,26 @@ def _manifest_file(base: Path, study: Study) -> Path:
     return base / "studies" / f"{safe}-{hashlib.sha256(study.name.encode()).hexdigest()[:8]}.json"
 
 
+def _store_manifest(base: Path, study: Study, manifest: Manifest) -> None:
+    """Keep the manifest, its last line a checksum of those before."""
+    text = manifest.to_json()
+    put(_manifest_file(base, study), f"{text}\n{_checksum(text)}".encode())
+
+
 def _stored_manifest(base: Path, study: Study) -> Manifest | None:
+    """The manifest that was kept; None where there is none, or it is not what was written."""
     try:
-        return manifest_from(_manifest_file(base, study).read_text(encoding="utf-8"), base / run_folder(study.step_key))
-    except (OSError, ValueError):
+        text, _, checksum = _manifest_file(base, study).read_text(encoding="utf-8").rpartition("\n")
+        # An earlier version wrote no checksum: its last line closes the manifest.
+        if checksum not in (_checksum(text), "}"):
+            return None
+        return manifest_from(text if checksum != "}" else text + checksum, base / run_folder(study.step_key))
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 # ---- which runs --------------------------------------------------------------------------------------------------

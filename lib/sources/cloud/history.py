@@ -82,7 +82,19 @@ class Download:
     notes: tuple[str, ...]
 
     def decode(self, until: float = inf) -> RawHistory:
-        """The rows as numbers, in the order logged: the parts, then the live rows; none beyond a `_step`."""
+        """The rows as numbers, in the order logged: the parts, then the live rows; none beyond a `_step`.
+
+        Raises
+        ------
+        Failed
+            Where a part holds what polars cannot read. It panics at some.
+        """
+        try:
+            return self._decoded(until)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            raise Failed("an export is damaged") from None
+
+    def _decoded(self, until: float) -> RawHistory:
         frames, bad = [], Counter[str]()
         first = self.since.step if self.since else -inf
         for table in self.tables:

@@ -1,7 +1,7 @@
 """One run between the server and the store: which rows are missing, and how new rows join the stored ones."""
 
+import hashlib
 import json
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, computed
 from lib.sources.cloud.parquet import STEP
 from lib.study import Study
 
-#: Ties the raw rows of a run that goes on to its stored history.
+#: The checksum of the raw rows of a run that goes on, which ties them to its stored history.
 _RAW = "raw"
 #: Which rows of a fork's ancestors are not in its stored history, and why.
 _MISSING = "missing"
@@ -187,9 +187,9 @@ class RunUpdate:
         elif not any(p.metric in self.store.study.history_keys for p in points):
             warnings += ("the run logged none of the study's metrics",)
         self.deadline.check_wanted()
-        token = "" if self.run.state in ENDED else secrets.token_hex(8)
-        raw = self._stage_raw_rows(own, ancestors, token)
-        written = self._stage(points, drops, keys, warnings, ancestors.text, token)
+        raw = self._stage_raw_rows(own, ancestors)
+        checksum = _checksum(raw[0].aside) if raw else ""
+        written = self._stage(points, drops, keys, warnings, ancestors.text, checksum)
         return replace(written, files=(*raw, *written.files))
 
     def _points(
@@ -208,11 +208,11 @@ class RunUpdate:
         keys: Sequence[str],
         warnings: tuple[str, ...],
         ancestry: AncestryText,
-        token: str = "",
+        raw: str = "",
     ) -> _Written:
         run = describe(replace(self.run, last_values={}), points, drops, keys, self.store.study.step_key)
         run = replace(run, warnings=warnings, fetched_at=now_utc(), stamp="" if ancestry.failure else run.stamp)
-        run, file = stage_run(self.store.folder, run, points, {_RAW: token, _MISSING: ancestry.missing})
+        run, file = stage_run(self.store.folder, run, points, {_RAW: raw, _MISSING: ancestry.missing})
         return _Written(run, (file,), ancestry)
 
     # ---- a metric more -------------------------------------------------------------------------------------------
@@ -261,31 +261,35 @@ class RunUpdate:
             joined = computed(lambda: _joined(before, download.decode(), since))
             return computed(lambda: self._write(joined, ancestors, stored.fetched)) if joined else None
 
-    def _stage_raw_rows(self, own: RawHistory, ancestors: AncestorRows, token: str) -> tuple[Staged, ...]:
+    def _stage_raw_rows(self, own: RawHistory, ancestors: AncestorRows) -> tuple[Staged, ...]:
         """The raw rows of a run that goes on, those of its ancestors first."""
         path = self.store.raw_file(self.run)
-        if not token:
+        if self.run.state in ENDED:
             path.unlink(missing_ok=True)
             return ()
-        meta = {_RAW: token, "bad": json.dumps(own.bad), "exported": str(own.exported)}
+        meta = {"bad": json.dumps(own.bad), "exported": str(own.exported)}
         meta["ancestors"] = json.dumps([len(ancestors.frame), ancestors.bad, asdict(ancestors.text)])
         frame = pl.concat([ancestors.frame, own.frame], how="diagonal") if len(ancestors.frame) else own.frame
         return (stage(path, lambda aside: frame.write_parquet(aside, compression="lz4", metadata=meta)),)
 
-    def _raw_rows(self, token: str) -> tuple[RawHistory, AncestorRows] | None:
+    def _raw_rows(self, checksum: str) -> tuple[RawHistory, AncestorRows] | None:
         """The raw rows that belong to the stored history, where they are there and whole."""
         path = self.store.raw_file(self.run)
         try:
-            meta = pl.read_parquet_metadata(path)
-            if not token or meta.get(_RAW) != token:
+            if not checksum or _checksum(path) != checksum:
                 return None
-            frame = pl.read_parquet(path)
+            meta, frame = pl.read_parquet_metadata(path), pl.read_parquet(path)
             count, bad, text = json.loads(meta["ancestors"])
             own = frame[count:]
             ancestors = AncestorRows(frame[:count], bad, AncestryText(tuple(text["notes"]), text["missing"]))
             return RawHistory(own, json.loads(meta["bad"]), len(own), int(meta["exported"])), ancestors
         except (OSError, pl.exceptions.PolarsError, KeyError, ValueError):
             return None
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_outdated(stored: Run, extra: Mapping[str, str]) -> bool:
