@@ -14,6 +14,7 @@ Choices, all on a scale where training takes 1 and a good policy earns about 1:
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,9 @@ class Effect:
         """The share of the effect in force at time u."""
         since = np.clip(u - np.asarray(detach), 0, None)
         return 1 - np.exp(-since / _GRADUAL) if self.gradual else (since > 0).astype(float)
+
+
+NULL = Effect()
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,18 @@ def arms(
     values = both.curve + noise(both.noise, rng)
     treated, control = values[:, :n_t], values[:, n_t:]
     return treated + effect_of(effect, both.level[:, :n_t], rng), control
+
+
+@cache
+def mean_curve(family: str) -> Array:
+    """The mean noise-free curve (rows,) over the population of runs."""
+    rng = np.random.default_rng(98)
+    return np.mean([truth(family, (5_000,), rng).curve.mean(axis=0) for _ in range(20)], axis=0)
+
+
+def spread_out(family: str, rows: Array, factor: float) -> Array:
+    """Runs so many times as far from the mean curve: their mean stays, the spread of what is made of them is `factor` of it."""
+    return rows if factor == 1 else mean_curve(family) + factor * (rows - mean_curve(family))
 
 
 def forks(family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator) -> tuple[Array, Array]:

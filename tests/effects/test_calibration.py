@@ -3,7 +3,9 @@
 import polars as pl
 import pytest
 
-from benchmarks.calibration import LARGE, NULL, Cell, load_results, run_cell
+from benchmarks.calibration import STUDIES as STUDIES_OF_A_CELL
+from benchmarks.calibration import run_cell
+from benchmarks.calibration_cells import LARGE, NULL, Cell, load_results
 from benchmarks.calibration_report import failures
 from benchmarks.simulated import FAMILIES, STRESS
 from lib.effects.compare.jumps import half_width
@@ -11,9 +13,9 @@ from lib.effects.compare.jumps import half_width
 STUDIES = 600  # the standard error of 5% is 0.9 points: 2.3 to 7.7 is three of them
 
 
-def _by_method(design, family, n_t, n_c=None, effect=NULL):
+def _by_method(design, family, n_t, n_c=None, effect=NULL, spread=1.0):
     n_c = n_t if n_c is None else n_c
-    return {row["method"]: row for row in run_cell(Cell(design, family, n_t, n_c, effect), STUDIES)}
+    return {row["method"]: row for row in run_cell(Cell(design, family, n_t, n_c, effect, spread), STUDIES)}
 
 
 @pytest.mark.parametrize("family", ["saturating", "sigmoid"])
@@ -38,8 +40,10 @@ def test_arms_are_calibrated_and_their_rows_are_not():
 
 
 def test_welch_of_unequal_arms_is_refused_for_a_reason():
-    assert not _by_method("did", "saturating", 16, 2)["DiD, Welch"]["offered"]
-    assert _by_method("did", "saturating", 16, 2)["DiD, Welch"]["found"] > 0.077
+    rates = _by_method("did", "saturating", 16, 3, spread=0.5)
+    assert [name for name, row in rates.items() if row["offered"]] == ["DiD, Welch, the smaller arm's df"]
+    assert rates["DiD, Welch"]["found"] > 0.06 > rates["DiD, Welch, the smaller arm's df"]["found"]
+    assert rates["DiD, label permutation"]["found"] > 0.1 < rates["ANCOVA"]["found"]
 
 
 def test_the_jump_is_calibrated_where_before_and_after_are_not():
@@ -79,7 +83,7 @@ def test_true_effects_are_found_and_covered():
 def test_the_committed_results_meet_the_bar():
     results = load_results()
     whole = results.filter(pl.col("effect") == 0)
-    assert whole["studies"].min() >= 8_000
+    assert whole["studies"].min() >= STUDIES_OF_A_CELL
     assert set(whole["family"]) == {*FAMILIES, STRESS, "mixed"}
     assert set(whole["n_t"]) >= {2, 3, 5, 8, 16}
     assert failures(results).rows() == []
