@@ -17,8 +17,9 @@ def detach_rule(
 ) -> tuple[DetachRule, Finding]:
     """The detach rule of one task: a ratio or a step in its configs, else what the user or the signal says."""
     runs, typed = evidence.runs(name), evidence.choices.detach_steps.get(name)
-    keys = [key for key, _ in conditions.frozen_when]
-    if not any(has_config_key(run.config, key) for key in keys for run in runs):
+    key = _key_that_says(evidence, runs)
+    flags = [flag for flag, _ in conditions.frozen_when]
+    if not (key or typed) or not any(has_config_key(run.config, flag) for flag in flags for run in runs):
         conditions = FreezeConditions()
     rule = DetachRule(
         step=typed,
@@ -26,7 +27,6 @@ def detach_rule(
         unchanged_when=conditions.unchanged_when,
         signal=Signal(evidence.key(SIGNAL)) if evidence.key(SIGNAL) else None,
     )
-    key = _key_that_says(evidence, runs)
     if key and key == evidence.key(RATIO):
         total_key = evidence.key(TOTAL) if evidence.totals(name) else ""
         rule = replace(rule, total_steps_key=total_key, ratio_key=key, ratio_counts=counts)

@@ -14,8 +14,7 @@ from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY, exploratory
 from lib.formatting import listing, plural
-from lib.runs import WHOLE, replicates
-from lib.study import UNKNOWN
+from lib.runs import WHOLE, replicates, unknown_arms
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,9 @@ def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
 
 
 def _arms(task: TaskAnalysis) -> Check | None:
-    unknown = [t.run_id for t in task.treated if t.arm == UNKNOWN]
-    if not unknown:
+    text = unknown_arms(task.task, task.treated)
+    if not text:
         return None
-    were = "was" if len(unknown) == 1 else "were"
-    text = f"Nothing says whether {plural(len(unknown), 'run')} {were} detached: {', '.join(unknown)}."
     remedy = (
         "Name the config key that says it, or type the detach step; the Runs page says what is amiss with each run."
     )

@@ -17,7 +17,7 @@ from lib.curves import (
     study_seeds,
     task_clocks,
 )
-from lib.runs import Manifest, Treatment, marked_treatments, of_task, treatments
+from lib.runs import Manifest, Treatment, marked_treatments, of_task, treatments, unknown_arms
 from lib.study import Study
 
 
@@ -27,7 +27,8 @@ class FigureData:
 
     `curves` as `lib.curves.study_curves` gives them, `baselines` as `study_baselines`; `seeds`, each run's own curve, and
     `raw`, the same before smoothing (None where the view draws none); `coloring` of the runs and `clocks`, where x is
-    wall time, are by task. `warnings` say which runs and rows of baselines are not drawn, and what may stand at a wrong step.
+    wall time, are by task. `warnings` say which runs and rows of baselines are not drawn, of which runs nobody knows the
+    arm, and what may stand at a wrong step.
     """
 
     study: Study
@@ -57,6 +58,7 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
     marked = marked_treatments(study, manifest)
     treated = kept(marked, view)
     omissions = [runs_not_drawn(task, of_task(marked, task.key), view) for task in study.tasks]
+    omissions += [unknown_arms(task, of_task(marked, task.key)) for task in study.tasks]
     warnings = [sentence for sentence in omissions if sentence]
     return FigureData(
         study=study,

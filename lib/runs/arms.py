@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lib.formatting import listing
+from lib.formatting import listing, plural
 from lib.runs.detach import LONG, Detach, run_detach, run_total
 from lib.runs.missing_keys import missing_config_keys
 from lib.runs.model import BranchPoint, Duplicate, Manifest, Run
@@ -172,6 +172,15 @@ def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
 def arms_of(treated: Sequence[Treatment]) -> tuple[str, ...]:
     """The arms present: detached ones, the control, unknown."""
     return tuple(sorted({t.arm for t in treated}, key=arm_place))
+
+
+def unknown_arms(task: Task, treated: Sequence[Treatment]) -> str:
+    """A sentence on the runs of a task whose arm is unknown; empty where there are none."""
+    unknown = [t.run_id for t in treated if t.arm == UNKNOWN]
+    if not unknown:
+        return ""
+    runs, were = plural(len(unknown), "run"), "was" if len(unknown) == 1 else "were"
+    return f"Nothing says whether {runs} of {task.title} {were} detached: {listing(unknown)}."
 
 
 def arm_place(arm: str) -> tuple[int, str]:

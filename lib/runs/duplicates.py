@@ -11,7 +11,7 @@ import numpy as np
 from lib.runs.arms import Treatment, of_task, treatments
 from lib.runs.configs import settings
 from lib.runs.model import Duplicate, Manifest
-from lib.study import Study, Task, config_value
+from lib.study import UNKNOWN, Study, Task, config_value
 
 #: A run that ends before this share of the common end ended early.
 WHOLE = 0.95
@@ -60,10 +60,11 @@ def mark_duplicates(
     reasons = dict(study.evidence.leave_out)
     ends = [(t.last_step or 0, t.state) for t in treated if t.run_id not in reasons]
     whole = WHOLE * common_end(ends, task.total_steps)
-    seeds = {t.run_id: t.seed for t in treated if _has_seed(study, configs.get(t.run_id, {}))}
+    # Runs of unknown arm are never compared: none of them counts for a seed.
+    seeds = {t.run_id: t.seed for t in treated if t.arm != UNKNOWN and _has_seed(study, configs.get(t.run_id, {}))}
     duplicates = {}
     for _, group in groupby(sorted(treated, key=_place), key=_place):
-        runs = sorted(group, key=_longest_first)
+        runs = _longest_first([*group], keys, series)
         for i, run in enumerate(runs):
             copies = [other.run_id for other in runs[:i] if _is_copy(run.run_id, other.run_id, keys, series)]
             same_seed = [t for t in runs if t is not run and t.run_id in seeds and t.seed == seeds.get(run.run_id)]
@@ -78,8 +79,13 @@ def _place(treatment: Treatment) -> tuple[str, int]:
     return treatment.arm, -1 if treatment.detach_step is None else treatment.detach_step
 
 
-def _longest_first(treatment: Treatment) -> tuple[int, bool, str]:
-    return -(treatment.last_step or 0), treatment.state != "finished", treatment.run_id
+def _longest_first(treated: list[Treatment], keys: Sequence[str], series: Series) -> list[Treatment]:
+    """The runs in the order in which a copy counts: the last to end, of those the one with the most rows of a metric."""
+    if len(treated) < 2:
+        return treated
+    by_key = ({t.run_id: len(series(t.run_id, key)[0]) for t in treated} for key in keys)
+    rows = next((counts for counts in by_key if any(counts.values())), {})
+    return sorted(treated, key=lambda t: (-(t.last_step or 0), -rows.get(t.run_id, 0), t.state != "finished", t.run_id))
 
 
 def _has_seed(study: Study, config: Mapping[str, Any]) -> bool:

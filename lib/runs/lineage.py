@@ -212,5 +212,6 @@ def _drops(steps: _Steps, masks: Mapping[str, np.ndarray], first_steps: np.ndarr
     counts = {metric: int((mask & steps.logged[metric]).sum()) for metric, mask in masks.items()}
     told = [f"{step:,.0f}" for step in first_steps[:_TOLD]]
     more = [f"{len(first_steps) - _TOLD:,} more"] if len(first_steps) > _TOLD else []
-    reason = f"superseded: the run went back to step {listing([*told, *more])}"
+    what = "step" if len(first_steps) == 1 else "steps"
+    reason = f"superseded: the run went back to {what} {listing([*told, *more])}"
     return tuple(Drop(metric, reason, count) for metric, count in counts.items() if count)

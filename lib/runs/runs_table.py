@@ -45,16 +45,17 @@ def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
     """What is amiss with one run, a short sentence each."""
     fork = fork_text(run)
     warnings = [*([fork] if fork else []), *run.warnings]
-    if run.last_step is None:
-        return [*warnings, "no history"]
-    if run.state and run.state != "finished":
-        warnings.append(f"state {run.state}")
-    if run.last_step < SHORT * task.total_steps:
-        warnings.append(f"short: ends at {run.last_step:,} of {task.total_steps:,} steps")
-    missing = [m.key for m in study.metrics if not run.rows.get(m.key)]
-    if missing:
-        warnings.append(f"never logged {', '.join(missing)}")
     keys = study.history_keys
+    if run.last_step is None:
+        warnings.append("no history")
+    else:
+        if run.state and run.state != "finished":
+            warnings.append(f"state {run.state}")
+        if run.last_step < SHORT * task.total_steps:
+            warnings.append(f"short: ends at {run.last_step:,} of {task.total_steps:,} steps")
+        missing = [m.key for m in study.metrics if not run.rows.get(m.key)]
+        if missing:
+            warnings.append(f"never logged {', '.join(missing)}")
     warnings += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops if drop.metric in keys]
     return warnings
 

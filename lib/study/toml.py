@@ -181,8 +181,8 @@ def _task_contradictions(task: Task) -> Iterator[str]:
     rule, where = task.detach, f"task '{task.key}'"
     if rule.step and rule.step > task.total_steps:
         yield f"{where}: detach step {rule.step:,} is beyond total_steps {task.total_steps:,}."
-    if rule.frozen_when and not (rule.ratio_key or rule.detach_step_key):
-        yield f"{where}: detach.frozen_when needs ratio_key or detach_step_key."
+    if rule.frozen_when and not (rule.step or rule.ratio_key or rule.detach_step_key):
+        yield f"{where}: detach.frozen_when needs step, ratio_key or detach_step_key."
     if rule.unchanged_when and not rule.frozen_when:
         yield f"{where}: detach.unchanged_when needs frozen_when, beside which it says what was left alone."
     if rule.randomised and not (rule.ratio_key or rule.detach_step_key):

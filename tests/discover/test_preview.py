@@ -113,6 +113,11 @@ def test_a_flag_beside_a_typed_step(tmp_path):
         == reported(study)
         == [("a", "detached", 500, "typed"), ("b", "control", None, "config")]
     )
+    assert parse_study(to_toml(study)) == study
+    # Without a step the flag has nothing to say, and the study is one all the same.
+    study = propose(inspection, Choices(unchanged="False")).study
+    assert parse_study(to_toml(study)) == study
+    assert reported(study) == [("a", "unknown", None, ""), ("b", "unknown", None, "")]
 
 
 @pytest.mark.parametrize("scale", [1, 20])

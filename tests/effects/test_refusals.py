@@ -46,7 +46,9 @@ def test_runs_of_unknown_arm_are_no_control_arm_and_pair_with_none():
     assert {(c.design, c.pairs, c.controls) for c in task_analysis.comparisons} == {("jump", (), ())}
     checks = {check.name: check for check in checklist(task_analysis)}
     assert checks["Control arm"].text.startswith("No run was left without a detach")
-    assert checks["Arms known"].text == ("Nothing says whether 3 runs were detached: 0-unknown, 1-unknown, 2-unknown.")
+    assert checks["Arms known"].text == (
+        "Nothing says whether 3 runs of walk were detached: 0-unknown, 1-unknown and 2-unknown."
+    )
     assert "Arms known" not in {check.name for check in checklist(analysed(_lines(3)).tasks[0])}
 
 

@@ -36,6 +36,7 @@ detach = { ratio_key = "algo.ration" }
 """
 SEED = "No run has 'run.sed' in its config: check seed_key; the id of a run stands for its seed."
 RATIO = "No run has 'algo.ration' in its config: check ratio_key; no run is called control for want of it."
+UNKNOWN = "Nothing says whether 4 runs of walk were detached: a, b, c and d."
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def report(file, capsys):
 
 def test_a_slip_in_a_key_is_said_everywhere_and_compares_nothing(study_file, capsys):
     warnings, out = report(study_file, capsys)
-    assert warnings == [SEED, RATIO]
+    assert warnings == [SEED, RATIO, UNKNOWN]
     runs = pl.read_csv(out / "runs.csv")
     assert runs.select("arm", "run_id", "seed", "detach_step", "detach_source").rows() == [
         ("unknown", name, name, None, "") for name in "abcd"

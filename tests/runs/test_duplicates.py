@@ -52,6 +52,13 @@ def test_the_longest_copy_counts():
     assert reasons(run("a", RISING[:6]), run("b", RISING), run("c", RISING[:8])).keys() == {"a", "c"}
 
 
+def test_of_copies_that_end_together_the_one_with_the_most_rows_counts():
+    whole, config, points = run("b", RISING)
+    steps, values = points[EVAL.key]
+    late = {**points, EVAL.key: (steps[5:], values[5:])}
+    assert reasons((replace(whole, run_id="a"), config, late), (whole, config, points)) == {"a": "copy of run b"}
+
+
 def test_a_copy_counts_where_its_original_is_set_aside():
     runs = marked(run("a", RISING), run("b", RISING), run("c", RISING))
     assert [t.run_id for t in counted(runs[1:])] == ["b"]
@@ -143,6 +150,13 @@ def test_runs_of_one_seed_that_differ_are_replicates():
     assert replicates(counted(marked(a, run("b", RISING, seed="1")))) == ()
     unseeded = [(replace(t, seed="1"), {}, points) for t, _, points in (a, b)]
     assert replicates(counted(marked(*unseeded))) == ()
+
+
+def test_runs_of_unknown_arm_are_no_replicates():
+    runs = [
+        run(name, values, arm="unknown", at=None, seed="1") for name, values in (("a", RISING), ("b", RISING[::-1]))
+    ]
+    assert replicates(marked(*runs)) == ()
 
 
 def test_what_the_study_declares_is_left_out():

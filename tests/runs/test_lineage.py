@@ -30,7 +30,8 @@ def steps(rows, key="_step"):
 
 
 def superseded(count, step, metric="train/loss"):
-    return Drop(metric, f"superseded: the run went back to step {step}", count)
+    what = "steps" if "and" in str(step) else "step"
+    return Drop(metric, f"superseded: the run went back to {what} {step}", count)
 
 
 # ---- files of one run ----------------------------------------------------------------------------------------------

@@ -140,8 +140,8 @@ MISTAKES = {
     swap("= 50_000", "= 100_001"): (
         "s.toml: task 'acrobot-swingup': detach step 100,001 is beyond total_steps 100,000."
     ),
-    SMALL
-    + "frozen_when = { a = 1 }\n": "s.toml: task 'acrobot-swingup': detach.frozen_when needs ratio_key or detach_step_key.",
+    SMALL.replace("step = 50_000\n", "")
+    + "frozen_when = { a = 1 }\n": "s.toml: task 'acrobot-swingup': detach.frozen_when needs step, ratio_key or detach_step_key.",
     SMALL + "randomised = { low = 0.1, high = 0.2 }\n": (
         "s.toml: task 'acrobot-swingup': detach.randomised needs ratio_key or detach_step_key, where each run's draw is read."
     ),
