@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from math import isnan
 from typing import Any
 
 from lib.study import as_number, flat_config
@@ -27,6 +28,8 @@ _PLACES = {
 _PLACES |= {"url", "uri", "uuid", "pid", "port", "device", "cwd", "timestamp", "user", "username", "tags", "notes"}
 #: What a `name`, an `id` or a `group` is of where it names a run and no part of its training.
 _OWNERS = {"run", "exp", "experiment", "job", "sweep", "project", "entity", "group", "trial", "display", "log", "slurm"}
+#: Texts that a sweep's YAML makes of true, false and null.
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "none": None}
 _PATH = re.compile(r"(?:/|\.{1,2}/|~|[A-Za-z]:[\\/])")
 
 
@@ -40,7 +43,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, Setting]:
 
     Returns
     -------
-    Values by dotted key, those of nested tables and lists one by one; text numbers as numbers. Keys of run names, paths,
+    Values by dotted key, those of nested tables and lists one by one; numbers, flags and null as such where they arrive as
+    text, and NaN, which equals nothing, as text. Keys of run names, paths,
     hosts and W&B itself are left out, and so are texts that are paths.
     """
     return {
@@ -61,7 +65,10 @@ def _values(tree: object, key: str) -> Iterator[tuple[str, Setting]]:
         yield key, tree
     else:
         number, text = as_number(tree), str(tree)
-        yield key, {"true": True, "false": False}.get(text.lower(), text) if number is None else number
+        if number is not None and isnan(number):
+            yield key, "nan"
+        else:
+            yield key, _WORDS.get(text.lower(), text) if number is None else number
 
 
 def _tells_runs_apart(key: str) -> bool:

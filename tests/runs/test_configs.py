@@ -40,6 +40,13 @@ def test_settings_are_flat_and_numbers_are_numbers():
     }
 
 
+def test_null_and_nan_are_one_value_however_they_arrive():
+    first = {"freeze": None, "clip": float("nan"), "on": False}
+    same = {"freeze": None, "clip": "nan", "on": False}
+    assert settings(first) == settings({"freeze": "null", "clip": "NaN", "on": "False"}) == same
+    assert settings({"freeze": "None"}) == {"freeze": None}
+
+
 @pytest.mark.parametrize(
     "config",
     [
