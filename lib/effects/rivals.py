@@ -39,9 +39,10 @@ _STEMS = (
     "unfreez",
     "reset",
 )
-#: A schedule as text: `linear(1.0, 0.1, 500000)`, `[50000, 75000]`.
-_CALL = re.compile(r"\w*\s*[(\[].*[)\]]", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])")
+_DIGITS = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = re.compile(rf"(?<![\w.]){_DIGITS}(?![\w.])")
+#: A schedule as text: `linear(1.0, 0.1, 500000)`, `[50000, 75000]`, `50000, 75000`.
+_SCHEDULE = re.compile(rf"\w*\s*[(\[].*[)\]]|{_DIGITS}(?:[,;\s]\s*{_DIGITS})+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -97,4 +98,4 @@ def _numbers_near(key: str, value: Setting, steps: list[int], total: int) -> Ite
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(number) for number in _NUMBER.findall(text)] if _CALL.fullmatch(text.strip()) else []
+    return [float(number) for number in _NUMBER.findall(text)] if _SCHEDULE.fullmatch(text.strip()) else []
