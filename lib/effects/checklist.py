@@ -65,7 +65,8 @@ def _control(task: TaskAnalysis) -> Check:
         )
     pairs = max((len(c.pairs) for c in task.comparisons), default=0)
     forks = f"{pairs} of them fork pairs with a detached run" if pairs >= FORK_PAIRS else "no fork pairs"
-    return Check(name, True, f"{controls} runs were never detached, {forks}.")
+    were = "was" if controls == 1 else "were"
+    return Check(name, True, f"{plural(controls, 'run')} {were} never detached, {forks}.")
 
 
 def _drawn(task: TaskAnalysis) -> Check | None:
@@ -73,7 +74,7 @@ def _drawn(task: TaskAnalysis) -> Check | None:
         return None
     if failed := _failed(task, STEPS_DRAWN):
         remedy = "Draw each run's step anew from the design, or take `randomised` out of the study file."
-        return Check(STEPS_DRAWN, False, _sentence(failed), remedy)
+        return Check(STEPS_DRAWN, False, _sentence(failed), remedy, needed=False)
     return Check(STEPS_DRAWN, True, "The detach steps lie inside the design and spread over it.")
 
 
@@ -110,7 +111,8 @@ def _points(task: TaskAnalysis) -> Check:
             f"Log at least every {every:,.0f} steps around the detach, or add a control arm, which needs fewer rows.",
         )
     if empty:
-        return Check(name, False, f"No usable rows on both sides for {names}.", "Log the metric before and after.")
+        remedy = "Log the metric before and after the detach, in runs that go on to the end."
+        return Check(name, False, f"No run of an arm counts for {names}.", remedy)
     if not comparisons:
         return Check(name, False, "Nothing was logged on both sides of a detach.", "Log the metrics before and after.")
     return Check(name, True, f"Every run has at least {listing(_fewest_rows(comparisons))}.")
@@ -151,7 +153,8 @@ def _same_settings(task: TaskAnalysis) -> Check | None:
     if not gates:
         return Check(SAME_SETTINGS, True, "The arms differ in no setting but the treatment.")
     remedy = "Train both arms with the same settings; name a key that belongs to the treatment in [arms] also."
-    return Check(SAME_SETTINGS, False, _sentence(_failed(task, SAME_SETTINGS)), remedy, any(g.needed for g in gates))
+    text = f"{'; '.join(_failed(task, SAME_SETTINGS))}."  # it begins with a key, as config writes it
+    return Check(SAME_SETTINGS, False, text, remedy, any(g.needed for g in gates))
 
 
 def _failed(task: TaskAnalysis, check: str) -> list[str]:
@@ -168,7 +171,9 @@ def _counted(task: TaskAnalysis) -> Check:
     for run in (run for c in task.comparisons for run in c.excluded):
         reasons.setdefault((run.seed, run.arm, run.run_id), []).append(run.reason)
     out = [f"seed {run[0]} of {run[1]} ({', '.join(dict.fromkeys(why))})" for run, why in sorted(reasons.items())]
-    twice = [f"{r.run_id} (seed {r.seed} of {r.arm})" for r in replicates(task.treated)]
+    compared = {unit.run_id for c in task.comparisons for unit in c.runs}
+    replicate_runs = replicates([t for t in task.treated if t.run_id in compared])
+    twice = [f"{r.run_id} (seed {r.seed} of {r.arm})" for r in replicate_runs]
     texts = [f"Not counted for some metric: {'; '.join(out)}."] if out else []
     texts += [f"Counted as runs of their own, with a seed that is not: {'; '.join(twice)}."] if twice else []
     if not texts:

@@ -70,8 +70,9 @@ def _basis(row: Row, study: Study) -> str:
 def _supported(row: Row, metric: Metric, action: str, basis: str) -> str:
     size, interval = _numbers(row, metric)
     if row["design"] == "jump":
+        verb, comma = "rose" if row["change"] > 0 else "fell", "," if ", " in size else ""
         return (
-            f"{metric.name} {'rose' if row['change'] > 0 else 'fell'} at once by {size} at the detach ({interval}, {basis}): "
+            f"{metric.name} {verb} at once by {size}{comma} at the detach ({interval}, {basis}): "
             "without a control arm this is a jump at that step, which may have other causes."
         )
     return f"{action} {'raised' if row['change'] > 0 else 'lowered'} {metric.name} by {size} ({interval}, {basis})."

@@ -97,7 +97,7 @@ def test_a_task_of_pairs_and_one_of_arms_by_hand():
 def test_pairs_that_give_no_test_leave_their_task_out():
     row = _across({"walk": _pairs([0.5] * 3), "run": _pairs([0.5, 0.6, 0.8])}, LOSSES)
     assert (row["design"], row["verdict"]) == ("none", "cannot say")
-    assert "walk is not in it (every run gives the same number: no spread to judge by)" in row["reasons"]
+    assert "walk is not in it (all pairs give the same number: no spread to judge by)" in row["reasons"]
 
 
 def test_detached_runs_alone_give_a_jump_across_tasks():

@@ -113,6 +113,26 @@ def test_an_early_end_in_one_arm_takes_the_verdict_and_keeps_the_numbers():
     assert check.remedy.startswith("Rerun what ended early")
 
 
+def test_an_arm_that_ended_early_as_a_whole_says_so_and_asks_for_longer_runs():
+    runs = [run.upto(70) if run.detach_step else run for run in _arms()]
+    row = _row(runs)
+    assert (row["design"], row["n_arm"], row["verdict"]) == ("none", 0, "cannot say")
+    assert row["reasons"].startswith(
+        "no run of the arm counts; runs ended early in unequal numbers (4 detached, 0 control): "
+    )
+    assert "left out: detached seeds 0, 1, 2, 3, ended early (last row at 70)" in row["reasons"]
+    check = _check(runs, "Runs to the end")
+    assert (check.passed, check.needed) == (False, True)
+    assert _check(runs, "Points per side").text == "No run of an arm counts for reward."
+
+
+def test_a_run_that_is_still_running_is_called_no_run_of_its_own():
+    runs = [replace(r, config={"seed": int(r.seed)}) for r in _arms()]
+    again = replace(steps_run("0", 50, 11.5, 22.0).upto(70), again="b", state="running", config={"seed": 0})
+    text = _check([*runs, again], "Runs counted").text
+    assert text == "Not counted for some metric: seed 0 of detached (still running (last row at 70))."
+
+
 def test_early_ends_in_equal_numbers_keep_the_verdict():
     crashed = [
         replace(steps_run("7", at, 12.0, after).upto(80), state="crashed") for at, after in ((50, 25.0), (None, 13.0))

@@ -207,11 +207,18 @@ def test_rows_without_a_logarithm_are_left_out_and_counted():
     assert "2 rows at or below 0, without a logarithm, are left out" in row["reasons"]
 
 
-def test_runs_that_all_give_the_same_number_allow_no_test():
+def test_pairs_that_give_the_same_number_allow_no_test():
     runs = [steps_run(f"{i}", at, float(i), 5.0) for i in range(3) for at in (50, None)]
     row = one_task(runs).row(0, named=True)
     assert (row["change"], row["p_value"], row["verdict"]) == (0.0, None, "cannot say")
-    assert row["reasons"].startswith("every run gives the same number")
+    assert row["reasons"].startswith("all pairs give the same number")
+
+
+def test_pairs_that_all_differ_by_the_same_show_the_change_and_allow_no_test():
+    runs = [steps_run(f"{i}", at, float(i), 40.0 + i + (30 if at else 0)) for i in range(4) for at in (50, None)]
+    row = one_task(runs).row(0, named=True)
+    assert [row[n] for n in ("design", "n_arm", "change", "ci_low", "verdict")] == ["fork", 4, 30.0, None, "cannot say"]
+    assert row["reasons"] == "all pairs give the same number: no spread to judge by"
 
 
 def test_the_onset_needs_rows_at_every_step_of_the_design():

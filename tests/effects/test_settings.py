@@ -57,7 +57,7 @@ def test_a_number_or_flag_that_differs_takes_the_verdict(make, detached, control
     assert [row[n] for n in ("design", "change", "ci_low")] == [same[n] for n in ("design", "change", "ci_low")]
     assert row["reasons"].startswith(reason)
     check = _check(make(detached, control))
-    assert (check.passed, check.needed) == (False, True)
+    assert (check.passed, check.needed, check.text) == (False, True, f"{reason}.")
     assert "[arms] also" in check.remedy
     assert _check(make(detached, detached)).passed
 
@@ -161,3 +161,16 @@ def test_the_treatment_is_no_rival_of_itself():
     assert rivals(task) == []
     alone = analysed(_arms({"freeze_at": 50}, {})[:4]).tasks[0]
     assert [r.key for r in rivals(alone)] == ["freeze_at"]
+
+
+@pytest.mark.parametrize("never", [None, "null", "None", 0, "0", False, "false"])
+def test_a_key_that_holds_the_detach_step_and_nothing_in_controls_is_the_treatment(never):
+    assert (
+        _check(_arms({"freeze_at": "50"}, {"freeze_at": never})).text
+        == "The arms differ in no setting but the treatment."
+    )
+    assert _check(_arms({"freeze_at": "50"}, {"freeze_at": never}), "Rival schedules").passed
+
+
+def test_a_value_that_is_no_number_in_both_arms_is_the_same():
+    assert _row(_arms({"clip": float("nan")}, {"clip": float("nan")}))["verdict"] == "supported"

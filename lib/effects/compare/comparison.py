@@ -146,17 +146,17 @@ def over_runs(comparison: Comparison, what: str) -> Comparison:
     numbers = listed(comparison.metric, values)
     if n < 2:
         return replace(comparison, refusal=f"n = {n}: too few {what} for any inference ({numbers})")
-    comparison = judged(comparison, lambda: estimators.mean_t(values))
+    comparison = judged(comparison, what, lambda: estimators.mean_t(values))
     if n < FEWEST and not comparison.refusal:
         return replace(comparison, p=None, refusal=f"n = {n}: too few {what} for a verdict ({numbers})")
     return comparison
 
 
-def judged(comparison: Comparison, test: Callable[[], Estimate]) -> Comparison:
-    """The comparison with its interval and p; refused where the runs do not differ at all."""
+def judged(comparison: Comparison, what: str, test: Callable[[], Estimate]) -> Comparison:
+    """The comparison with its interval and p; refused where its runs or pairs (`what`) do not differ at all."""
     arms = [values for values in (comparison.values, comparison.control_values) if values]
     if max(map(np.ptp, arms)) <= 1e-12 * max(abs(v) for values in arms for v in values):
-        return replace(comparison, refusal="every run gives the same number: no spread to judge by")
+        return replace(comparison, refusal=f"all {what} give the same number: no spread to judge by")
     estimate = test()
     return replace(comparison, interval=(float(estimate.low), float(estimate.high)), p=float(estimate.p))
 

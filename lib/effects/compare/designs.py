@@ -166,11 +166,11 @@ def _did(metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows],
     )
     if refusal := _refuse_small(comparison):
         return replace(comparison, refusal=refusal)
-    return result.judged(comparison, lambda: estimators.difference(d_t, d_c))
+    return result.judged(comparison, "runs", lambda: estimators.difference(d_t, d_c))
 
 
 def _did_method(n_t: int, n_c: int) -> str:
-    if not estimators.welch_fails(n_t, n_c):
+    if min(n_t, n_c) < FEWEST or not estimators.welch_fails(n_t, n_c):
         return "difference in differences: Welch t on each run's d"
     df = f"df = {min(n_t, n_c) - 1}, the smaller arm's n - 1"
     return f"difference in differences: t on each run's d with Welch's standard error, {df}"

@@ -40,7 +40,8 @@ def gates_of_ends(comparison: Comparison, cut: Comparison | None, treated: Seque
         yield Gate(RUNS_FINISHED, f"{plural(running, 'run')} {is_or_are(running)} still running")
     early = [run.arm == CONTROL for run in comparison.excluded if run.ended_early]
     controls, detached = sum(early), len(early) - sum(early)
-    if controls != detached and comparison.design in ("fork", "did"):
+    has_control_arm = any(t.is_control for t in treated)
+    if controls != detached and has_control_arm and comparison.design != "onset":
         counts = f"{detached} detached, {controls} control"
         reason = f"runs ended early in unequal numbers ({counts}): what stops a run may be what was done to it"
         yield Gate(RUNS_TO_THE_END, reason)
