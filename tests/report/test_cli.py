@@ -3,12 +3,9 @@
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -111,41 +108,6 @@ def test_a_reader_that_leaves_early_is_no_error():
     running.stdout.close()
     assert running.wait(timeout=120) == 141
     assert running.stderr.read() == ""
-
-
-def hung_reader(pipe: Path) -> int:
-    """The writing end of a pipe that somebody has begun to read, and waits for."""
-    for _ in range(600):
-        with suppress(OSError):  # no reader yet
-            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        time.sleep(0.1)
-    raise AssertionError(f"nobody reads {pipe}")
-
-
-def interrupted(running: subprocess.Popen[str]) -> tuple[str, str]:
-    """What a process says that is sent Ctrl-C, again where that came just before a call that waits."""
-    for _ in range(5):
-        running.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            return running.communicate(timeout=5)
-    running.kill()
-    raise AssertionError("Ctrl-C does not stop it")
-
-
-@pytest.mark.server
-def test_ctrl_c_stops_with_one_line(tmp_path):
-    write_run(tmp_path / "w", [run_message("r1", {"task": "acrobot-swingup"})], "r1")
-    pipe = tmp_path / "w" / "offline-run-x-r2" / "run-r2.wandb"
-    pipe.parent.mkdir()
-    os.mkfifo(pipe)  # reading it waits for a writer, as a disk that hangs would
-    running = process("fetch", study_file(tmp_path, "w"))
-    assert running.stderr.readline() == "[0/2] offline-run-20260101_000000-r1\n"
-    assert running.stderr.readline() == "[1/2] offline-run-x-r2\n"
-    writer = hung_reader(pipe)
-    time.sleep(0.5)  # the reading call itself has begun
-    out, err = interrupted(running)
-    os.close(writer)
-    assert (running.returncode, out, err) == (130, "", "Stopped; what had come is kept.\n")
 
 
 # ---- bad input -----------------------------------------------------------------------------------------------------

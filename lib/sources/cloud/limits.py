@@ -122,16 +122,17 @@ class _DaemonPool:
 
     def __init__(self, size: int) -> None:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        # `_idle` is the threads that wait for a call less the calls that wait for a thread: below 0 when all are busy.
         self._lock, self._unstarted, self._idle = threading.Lock(), size, 0
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
         future: Future[T] = Future()
         with self._lock:
-            if self._idle > 0:
-                self._idle -= 1
-            elif self._unstarted > 0:
+            if self._idle <= 0 and self._unstarted > 0:
                 self._unstarted -= 1
                 threading.Thread(target=self._work, daemon=True).start()
+            else:
+                self._idle -= 1
         self._calls.put((future, call))
         return future
 
