@@ -43,4 +43,4 @@ def filled(text: str, tables: dict[str, str]) -> str:
         table = next(table for title, table in tables.items() if title.startswith(mark[1]))
         return f"<!-- table: {mark[1]} -->\n\n{table}\n"
 
-    return re.sub(r"<!-- table: (.+?) -->\n\n(?:\|.*\n)*", below, text)
+    return re.sub(r"<!-- table: (.+?) -->\n+(?:\|.*\n)*", below, text)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.verdict_power      writes benchmarks/results/verdict_power.csv
 
-Every study has one reward that rises by 25% at the detach, at once, and goes through `analyse_runs`. It counts where its claim is
+Every study has one reward that rises by 25% at the detach, and goes through `analyse_runs`. It counts where its claim is
 `supported`; with several tasks that is the claim across them. `verdict_power_before.csv` is the same on an earlier code:
 
     git worktree add --detach ../before f133715
