@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("study", metavar="STUDY", help="a name in studies/ or the path of a TOML file")
         command.set_defaults(run=run)
+        command.add_argument(
+            "--trust-server",
+            type=_server,
+            metavar="URL",
+            help="send your W&B key to this server, which the study names, over plain http too",
+        )
         if name == "fetch":
             command.add_argument("--refresh", action="store_true", help="ignore what is stored")
             command.add_argument("--json", action="store_true", help="print the manifest on stdout")
@@ -74,8 +80,17 @@ def _formats(text: str) -> tuple[str, ...]:
     return chosen
 
 
+def _server(text: str) -> str:
+    from lib.sources import server_address
+
+    try:
+        return server_address(text, "the address")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _fetch(study: Study, options: argparse.Namespace) -> int:
-    manifest = fetch(study, _request(study, refresh=options.refresh))
+    manifest = fetch(study, _request(study, options.trust_server, options.refresh))
     _say_problems(study, manifest)
     if options.json:
         print(manifest.to_json(), flush=True)
@@ -89,7 +104,7 @@ def _report(study: Study, options: argparse.Namespace) -> int:
     from lib.report import check_folder, write_report
 
     check_folder(options.out)
-    manifest = _fetched_or_stored(study)
+    manifest = _fetched_or_stored(study, options.trust_server)
     written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     _say(f"{len(written)} files are in {options.out}.")
     return 0
@@ -100,14 +115,14 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
     from lib.sources import write_bundle
 
     check_folder(options.out.parent if options.out.suffix.lower() == ".zip" else options.out)
-    manifest = _fetched_or_stored(study)
+    manifest = _fetched_or_stored(study, options.trust_server)
     write_bundle(study, manifest, options.out)
     _say(f"{len(manifest.runs)} runs are in {options.out}.")
     return 0
 
 
-def _fetched_or_stored(study: Study) -> Manifest:
-    request = _request(study)
+def _fetched_or_stored(study: Study, trusted: str | None) -> Manifest:
+    request = _request(study, trusted)
     try:
         manifest = fetch(study, request)
     except Unreachable as error:
@@ -122,13 +137,13 @@ def _fetched_or_stored(study: Study) -> Manifest:
     return manifest
 
 
-def _request(study: Study, refresh: bool = False) -> Request:
-    """The command line is its user's own: the environment's key serves any study file."""
+def _request(study: Study, trusted: str | None, refresh: bool = False) -> Request:
+    """The request with the user's own key, where that may go to the study's server."""
     key = None
     if study.source.kind == "wandb":
         from lib.sources import resolve_key, server_of
 
-        key = resolve_key(server_of(study))
+        key = resolve_key(server_of(study), trusted)
     return Request(key=key, refresh=refresh, progress=_show)
 
 

@@ -119,7 +119,7 @@ def test_the_environments_key_is_not_sent_to_a_server_that_only_the_study_names(
     done = command("fetch", str(study), server="")
     assert done.code == 2
     assert done.err == (
-        f"There is no W&B key for {server.url}, which only the study names: WANDB_API_KEY is not sent to it. "
-        f"If you trust this server, set WANDB_BASE_URL={server.url} or run `wandb login --host={server.url}`.\n"
+        f"WANDB_API_KEY is not sent to {server.url}, which only the study names: if you trust that server, "
+        f"add --trust-server {server.url}, or enter a key for it on the Study page.\n"
     )
     assert server.hits == []

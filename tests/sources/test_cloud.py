@@ -10,7 +10,7 @@ import pytest
 import wandb
 
 from lib.runs import Drop, points_of, write_run
-from lib.sources import Progress, Request, SourceError, Unreachable, fetch, resolve_key, server_of, stored
+from lib.sources import Progress, Request, SourceError, Unreachable, fetch, stored
 from tests.support.cloud_kit import PLACE, TASK, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, FakeRun, WandbServer
 
@@ -328,33 +328,6 @@ def test_a_run_without_history_and_a_metric_without_run_are_said(server):
     manifest = bring(study(server, ("loss", "typo")))
     assert manifest.runs[1].warnings == ("the run has no history",)
     assert [p.message for p in manifest.problems] == ["No run logged 'typo': check the metric's key."]
-
-
-def test_the_address_comes_from_the_environment_then_the_study(monkeypatch):
-    asked = study("https://wandb.example.com/")
-    assert server_of(asked) == "https://wandb.example.com"
-    monkeypatch.setenv("WANDB_BASE_URL", "http://localhost:8080/")
-    assert server_of(asked) == "http://localhost:8080"
-    monkeypatch.setenv("WANDB_BASE_URL", "file:///etc")
-    with pytest.raises(SourceError, match="not the address of a W&B server"):
-        server_of(asked)
-
-
-def test_the_users_own_key_is_the_environments_or_the_logins(monkeypatch, tmp_path):
-    assert resolve_key("https://wandb.example.com") is None
-    netrc = tmp_path / "netrc"
-    netrc.write_text(f"machine wandb.example.com\n  login user\n  password {'c' * 40}\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    assert resolve_key("https://wandb.example.com") == "c" * 40
-    assert resolve_key("https://other.example.com") is None
-    monkeypatch.setenv("WANDB_API_KEY", "d" * 40)
-    assert resolve_key("https://api.wandb.ai") == "d" * 40
-    assert resolve_key("https://wandb.example.com") == "c" * 40
-    assert resolve_key("https://other.example.com") is None
-    monkeypatch.setenv("WANDB_BASE_URL", "https://other.example.com/")
-    assert resolve_key("https://other.example.com") == "d" * 40
-    assert resolve_key("https://api.wandb.ai") is None
 
 
 def test_a_run_whose_id_is_no_file_name_is_kept_apart(server):

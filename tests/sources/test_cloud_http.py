@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 import sys
 import threading
 import time
@@ -133,42 +132,6 @@ def test_a_redirect_is_followed_without_the_key(server, client):
 def test_endless_redirects_wrong_ranges_and_odd_addresses_are_refused(client, path, message):
     with pytest.raises(Failed, match=message):
         read(client, path)
-
-
-def public(*hosts: str):
-    """Name resolution under which these hosts are on the internet and all others on this machine."""
-    resolve = socket.getaddrinfo
-
-    def getaddrinfo(host, port, *args, **options):
-        if port is None and host in hosts:
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 0))]
-        return resolve(host, port, *args, **options)
-
-    return getaddrinfo
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "http://127.0.0.1:{port}/file",
-        "//127.0.0.1:{port}/file",
-        "http://[::ffff:127.0.0.1]:{port}/file",
-        "http://169.254.169.254/latest/meta-data",
-        "http://10.0.0.1/file",
-        "http://[fd00::1]/file",
-        "http://0.0.0.0:{port}/file",
-    ],
-)
-def test_a_public_server_cannot_make_us_ask_a_private_address(server, monkeypatch, location):
-    monkeypatch.setattr(socket, "getaddrinfo", public("localhost"))
-    server.location = location.format(port=server.server_port)
-    client = HttpClient(f"http://localhost:{server.server_port}", KEY, 4)
-    for path in ("/away", server.location):
-        with pytest.raises(Failed, match="inside a private network"):
-            read(client, path)
-    assert [path for path, *_ in server.requests] == ["/away"]
-    assert read(client, "/onward") == CONTENT[1000:101_000]
-    client.close()
 
 
 def test_a_download_that_breaks_off_is_tried_again(server, client):

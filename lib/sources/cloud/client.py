@@ -1,7 +1,6 @@
-"""A project on a W&B server: its address, the user's key for it, its runs and sweeps. Histories are read elsewhere."""
+"""A project on a W&B server: its runs and sweeps. Histories are read elsewhere."""
 
 import json
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,18 +14,9 @@ from lib.runs import BranchPoint, Run
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Expired, Failed, Refused, within
 from lib.sources.request import SourceError, Unreachable
-from lib.study import Study, as_number
+from lib.study import as_number
 
 PER_PAGE = 200
-DEFAULT_SERVER = "https://api.wandb.ai"
-NO_KEY = (
-    "There is no W&B key for {server}: set WANDB_API_KEY, run `wandb login`, or enter a key on the Study page "
-    "(it is kept for the session only)."
-)
-KEY_OF_ANOTHER_SERVER = (
-    "There is no W&B key for {server}, which only the study names: WANDB_API_KEY is not sent to it. "
-    "If you trust this server, set WANDB_BASE_URL={server} or run `wandb login --host={server}`."
-)
 #: The names and fields of W&B's own client (wandb.apis.public.runs), which servers of every age answer.
 _RUNS = """query Runs($project: String!, $entity: String!, $cursor: String, $perPage: Int = 50, $order: String,
     $filters: JSONString) {
@@ -75,61 +65,27 @@ class _Page(BaseModel):
     pageInfo: dict[str, Any]
 
 
-def server_of(study: Study) -> str:
-    """The server that the study's runs are on: WANDB_BASE_URL, else what the study names, else W&B's own.
-
-    Raises
-    ------
-    SourceError
-        Where that is no web address.
-    """
-    named = os.environ.get("WANDB_BASE_URL") or study.source.base_url or DEFAULT_SERVER
-    parts = urlsplit(named)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SourceError(f"'{named}' is not the address of a W&B server: it must start with https:// (or http://).")
-    return named.rstrip("/")
-
-
-def _environment_server() -> str:
-    """The server that WANDB_API_KEY belongs to."""
-    return (os.environ.get("WANDB_BASE_URL") or DEFAULT_SERVER).rstrip("/")
-
-
-def no_key_message(server: str) -> str:
-    """Why there is no key for this server, and what to do."""
-    withheld = bool(os.environ.get("WANDB_API_KEY")) and server != _environment_server()
-    return (KEY_OF_ANOTHER_SERVER if withheld else NO_KEY).format(server=server)
-
-
-def resolve_key(server: str) -> str | None:
-    """The user's own key for a server: WANDB_API_KEY, else their W&B login (netrc, as W&B's client reads it).
-
-    WANDB_API_KEY belongs to the server of WANDB_BASE_URL, or to W&B's own where that is not set. A server that only a
-    study file names does not get it: a stranger's study file could otherwise collect the key.
-    """
-    key = os.environ.get("WANDB_API_KEY")
-    if key and server == _environment_server():
-        return key.strip()
-    from wandb.errors import AuthenticationError
-    from wandb.sdk.lib.wbauth import read_netrc_auth
-
-    try:
-        return read_netrc_auth(host=server)
-    except AuthenticationError:
-        raise SourceError(f"The W&B login stored for {server} is not a key: run `wandb login` again.") from None
-
-
-def check_port_open(server: str, deadline: Deadline) -> None:
+def check_port_open(http: HttpClient, deadline: Deadline) -> None:
     """See that somebody listens, so that a wrong address is told at once and not after the retries of a request."""
-    parts = urlsplit(server)
+    parts = urlsplit(http.server)
     if parts.scheme in getproxies():
         return
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+    def connect() -> None:
+        error: OSError | None = None
+        for address in http.addresses.of(parts.hostname or ""):
+            try:
+                return socket.create_connection((address, port), deadline.timeout[0]).close()
+            except OSError as failure:
+                error = failure
+        raise error or OSError()
+
     try:
-        within(deadline, lambda: socket.create_connection((parts.hostname, port), deadline.timeout[0]).close())
+        within(deadline, connect)
     except OSError as error:
         raise Unreachable(
-            f"{server} cannot be reached ({error.strerror or 'no answer'}): check the network and WANDB_BASE_URL."
+            f"{http.server} cannot be reached ({error.strerror or 'no answer'}): check the network and WANDB_BASE_URL."
         ) from None
 
 
@@ -145,7 +101,7 @@ class Client:
     def __init__(self, http: HttpClient, entity: str, project: str, deadline: Deadline) -> None:
         self._http, self._entity, self._project, self._deadline = http, entity, project, deadline
         with self._sentences():
-            check_port_open(http.server, deadline)
+            check_port_open(http, deadline)
 
     def runs(self, filters: Mapping[str, Any]) -> list[Run]:
         """Every run of the project that passes the filter (in W&B's own language), oldest first."""

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, project_folder, put, read_run, writing
-from lib.sources.cloud.client import Client, no_key_message, server_of
+from lib.sources.cloud.client import Client
 from lib.sources.cloud.forks import Ancestors, fork_point, with_fork_stamps
 from lib.sources.cloud.history import Download, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.keys import no_key_message
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
+from lib.sources.cloud.server_address import server_of
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, stored_tasks_of
 from lib.study import Study, Task
 

@@ -1,24 +1,22 @@
 """Requests to a W&B server and to the signed URLs of its exports: retries within one deadline, safe redirects."""
 
 import base64
-import ipaddress
 import json
 import logging
 import mmap
 import re
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from lib.sources.cloud.connections import HostAddresses, PinnedAdapter
 from lib.sources.cloud.limits import Deadline, Failed, Refused, within
 
 #: Seconds before each further try of a request that failed; a server that says how long wins.
@@ -77,9 +75,10 @@ class HttpClient:
         # No login of ~/.netrc goes anywhere; the proxies and certificates of the environment come by `_environment`.
         self._session.trust_env = False
         self._environment = cache(_environment)
-        self._is_private = cache(_is_private)
+        self.addresses = HostAddresses(server)
+        self._check_host = cache(self.addresses.check)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=connections))
+            self._session.mount(scheme, PinnedAdapter(self.addresses, pool_connections=4, pool_maxsize=connections))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -163,13 +162,8 @@ class HttpClient:
             raise Failed("the server named an export that is no web address") from None
         if parts.scheme not in {"http", "https"} or not host:
             raise Failed("the server named an export that is no web address")
-        if self._is_public and self._is_private(host):
-            raise Failed("the server named an export inside a private network")
+        self._check_host(host)
         return address
-
-    @cached_property
-    def _is_public(self) -> bool:
-        return not self._is_private(urlsplit(self.server).hostname or "")
 
     @contextmanager
     def _answer(
@@ -193,15 +187,6 @@ class HttpClient:
 def _environment(host: str) -> dict[str, Any]:
     """The proxies and certificates that `requests` finds for the user."""
     return dict(requests.Session().merge_environment_settings(host, {}, None, None, None))
-
-
-def _is_private(host: str) -> bool:
-    """Whether a host has an address on this machine or inside a private network; False where it has none."""
-    try:
-        addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return False
-    return not all(ipaddress.ip_address(address).is_global for address in addresses)
 
 
 def _retried(ask: Callable[[], T], deadline: Deadline) -> T:
