@@ -205,22 +205,22 @@ def _node(name: str) -> dict[str, Any]:
     }
 
 
-def _listing(names: list[str], cursor: str, more: bool) -> bytes:
+def listing(names: list[str], cursor: str, more: bool) -> bytes:
     edges = [{"node": _node(name), "cursor": cursor} for name in names]
     page = {"edges": edges, "pageInfo": {"hasNextPage": more, "endCursor": cursor}}
     return json.dumps({"data": {"project": {"runs": page, "run": None, "sweep": {"id": "x"}}}}).encode()
 
 
-def _of_run(**fields: Any) -> bytes:
+def of_run(**fields: Any) -> bytes:
     return json.dumps({"data": {"project": {"run": fields}}}).encode()
 
 
-def _listed(answer: Callable[[_Script, Any], None]) -> Callable[[_Script, Any], None]:
+def listed(answer: Callable[[_Script, Any], None]) -> Callable[[_Script, Any], None]:
     """The listing is right; everything after it is answered so."""
 
     def behaviour(handler: _Script, body: Any) -> None:
         if body and "query Runs" in body.get("query", ""):
-            handler.reply(_listing(["r1"], "1", False))
+            handler.reply(listing(["r1"], "1", False))
         else:
             answer(handler, body)
 
@@ -232,9 +232,9 @@ def _exports(url_of: Callable[[_Script], list[str]], get: Callable[[_Script], No
         if body is None:
             get(handler)
         else:
-            handler.reply(_of_run(parquetHistory={"parquetUrls": url_of(handler), "liveData": []}))
+            handler.reply(of_run(parquetHistory={"parquetUrls": url_of(handler), "liveData": []}))
 
-    return _listed(answer)
+    return listed(answer)
 
 
 def _own(handler: _Script) -> list[str]:
@@ -247,15 +247,15 @@ def _zeros(size: int = 1) -> Iterator[bytes]:
 
 def _endless_rows(handler: _Script, body: Any) -> None:
     if "parquetHistory" in body["query"]:
-        handler.reply(_of_run(parquetHistory={"parquetUrls": [], "liveData": [{"_step": s} for s in range(101)]}))
+        handler.reply(of_run(parquetHistory={"parquetUrls": [], "liveData": [{"_step": s} for s in range(101)]}))
     else:
         low = int(body["variables"].get("minStep") or 0)
-        handler.reply(_of_run(history=[json.dumps({"_step": low, "reward": 1.0})] * 50))
+        handler.reply(of_run(history=[json.dumps({"_step": low, "reward": 1.0})] * 50))
 
 
 def _endless_pages(handler: _Script, _body: Any) -> None:
     number = next(handler.server.counter)
-    handler.reply(_listing([f"r{number}-{i}" for i in range(200)], str(number), True))
+    handler.reply(listing([f"r{number}-{i}" for i in range(200)], str(number), True))
 
 
 def _gzip_bomb(handler: _Script) -> None:
@@ -274,8 +274,8 @@ BEHAVIOURS: dict[str, Callable[[_Script, Any], None]] = {
     "listing a byte a second": lambda handler, _: handler.drip(_zeros(), 0.3),
     "listing endless and fast": lambda handler, _: handler.drip(_zeros(1 << 20), 0.0, 10**15),
     "pages without end": _endless_pages,
-    "one cursor repeated": lambda handler, _: handler.reply(_listing(["r1"], "same", True)),
-    "empty pages without end": lambda handler, _: handler.reply(_listing([], str(next(handler.server.counter)), True)),
+    "one cursor repeated": lambda handler, _: handler.reply(listing(["r1"], "same", True)),
+    "empty pages without end": lambda handler, _: handler.reply(listing([], str(next(handler.server.counter)), True)),
     "retry after years": lambda handler, _: handler.reply(b"", 429, Retry_After="999999999"),
     "retry after nonsense": lambda handler, _: handler.reply(b"", 503, Retry_After="9" * 400),
     "retry after a date": lambda handler, _: handler.reply(b"", 503, Retry_After="Fri, 31 Dec 2199 23:59:59 GMT"),
@@ -288,8 +288,8 @@ BEHAVIOURS: dict[str, Callable[[_Script, Any], None]] = {
     "export retries for ever": _exports(_own, lambda handler: handler.reply(b"", 429, Retry_After="999999999")),
     "export a gzip bomb": _exports(_own, _gzip_bomb),
     "a thousand exports": _exports(lambda handler: _own(handler) * 1000, lambda handler: handler.drip(_zeros(), 0.3)),
-    "rows without end": _listed(_endless_rows),
-    "rows a byte a second": _listed(lambda handler, _: handler.drip(_zeros(), 0.3)),
+    "rows without end": listed(_endless_rows),
+    "rows a byte a second": listed(lambda handler, _: handler.drip(_zeros(), 0.3)),
 }  # fmt: skip
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
 
-from pydantic import BaseModel
-
 from lib.runs import BranchPoint, Run
+from lib.sources.cloud.answers import MAX_RUNS, Node, Runs, Sweep, answer_of
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Expired, Failed, Refused, within
 from lib.sources.request import SourceError, Unreachable
@@ -35,34 +34,6 @@ _RUNS = """query Runs($project: String!, $entity: String!, $cursor: String, $per
 _SWEEP = """query GetSweep($name: String!, $project: String, $entity: String) {
   project(name: $project, entityName: $entity) { sweep(sweepName: $name) { id } }
 }"""
-
-
-class _Node(BaseModel):
-    """A run as the server lists it."""
-
-    name: str
-    displayName: str | None = None
-    sweepName: str | None = None
-    state: str | None = None
-    group: str | None = None
-    config: str | dict[str, Any] | None = None
-    summaryMetrics: str | dict[str, Any] | None = None
-    createdAt: str | None = None
-    heartbeatAt: str | None = None
-    historyLineCount: int | None = None
-    historyKeys: dict[str, Any] | None = None
-
-
-class _Edge(BaseModel):
-    node: _Node
-    cursor: str = ""
-
-
-class _Page(BaseModel):
-    """A page of the listing."""
-
-    edges: list[_Edge]
-    pageInfo: dict[str, Any]
 
 
 def check_port_open(http: HttpClient, deadline: Deadline) -> None:
@@ -109,19 +80,21 @@ class Client:
         runs, cursor, more = dict[str, Run](), "", True
         with self._sentences():
             while more:
-                page = _Page.model_validate(self._query(_RUNS, {**variables, "cursor": cursor or None}).get("runs"))
+                page = answer_of(Runs, self._query(_RUNS, {**variables, "cursor": cursor or None})).runs
                 runs |= {edge.node.name: self._run(edge.node) for edge in page.edges}
                 last = page.edges[-1].cursor if page.edges else ""
-                more = bool(page.pageInfo.get("hasNextPage") and page.edges)
+                more = bool(page.pageInfo.hasNextPage and page.edges)
                 if more and last == cursor:
                     raise Failed("the server repeats a page of its runs")
+                if len(runs) > MAX_RUNS:
+                    raise Failed(f"it lists more than {MAX_RUNS:,}: name sweeps or a group")
                 cursor = last
         return list(runs.values())
 
     def has_sweep(self, sweep: str) -> bool:
         """Whether the project has the sweep."""
         with self._sentences():
-            return self._query(_SWEEP, {"name": sweep}).get("sweep") is not None
+            return answer_of(Sweep, self._query(_SWEEP, {"name": sweep})).sweep is not None
 
     def _query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """What a query says of the project."""
@@ -131,13 +104,13 @@ class Client:
             raise Refused(404)
         return project
 
-    def _run(self, node: _Node) -> Run:
+    def _run(self, node: Node) -> Run:
         """The run as the listing describes it: `last_step` and `keys` are the server's, no history is read."""
-        history = node.historyKeys or {}
-        last_step = history.get("lastStep")
+        keys = (node.historyKeys.keys or {}) if node.historyKeys else {}
+        last_step = node.historyKeys.lastStep if node.historyKeys else None
         stamp = [node.state, node.historyLineCount, last_step, node.heartbeatAt]
         path = "/".join(quote(part, safe="") for part in (self._entity, self._project, "runs", node.name))
-        config = {key: _value(entry) for key, entry in _tree(node.config).items()}
+        config = {key: _value(entry) for key, entry in node.config.items()}
         return Run(
             id=node.name,
             name=node.displayName or node.name,
@@ -147,11 +120,11 @@ class Client:
             group=node.group or "",
             url=f"{_pages(self._http.server)}/{path}",
             created_at=node.createdAt or "",
-            last_step=last_step if isinstance(last_step, int) and last_step >= 0 else None,
-            keys=tuple(sorted(history.get("keys") or ())),
+            last_step=last_step if last_step is not None and last_step >= 0 else None,
+            keys=tuple(sorted(keys)),
             branch_point=_branch_point(config.get("_wandb")),
             stamp=json.dumps(stamp),
-            last_values={k: float(v) for k, v in _tree(node.summaryMetrics).items() if type(v) in (int, float)},
+            last_values={k: float(v) for k, v in node.summaryMetrics.items() if type(v) in (int, float)},
         )
 
     @contextmanager
@@ -163,7 +136,7 @@ class Client:
         except Expired:
             message = f"{server} did not answer within {self._deadline.seconds:g} s: try again later."
             raise Unreachable(message) from None
-        except (Failed, ValueError, RecursionError) as error:
+        except Failed as error:
             status = error.status if isinstance(error, Refused) else 0
             if status == 404:
                 message = (
@@ -176,15 +149,8 @@ class Client:
                     "or enter another key on the Study page."
                 )
             else:
-                reason = error if isinstance(error, Failed) else "its answer is not one of a W&B server"
-                message = f"{server} could not list the runs of {project}: {reason}."
+                message = f"{server} could not list the runs of {project}: {error}."
             raise SourceError(message) from None
-
-
-def _tree(value: str | dict[str, Any] | None) -> dict[str, Any]:
-    """A JSON object that the server sends as text."""
-    tree = json.loads(value, strict=False) if isinstance(value, str) else value
-    return tree if isinstance(tree, dict) else {}
 
 
 def _value(entry: Any) -> Any:

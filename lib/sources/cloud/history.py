@@ -1,8 +1,7 @@
 """The history of one run on a W&B server: the columns asked for, from its Parquet exports and its live rows."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from lib.runs import TIMESTAMP, numeric, raw_frame
+from lib.sources.cloud.answers import MAX_ROWS, Exports, Rows, answer_of
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Refused, together
 from lib.sources.cloud.parquet import STEP, ExportPart, RemoteFile
@@ -104,9 +104,9 @@ class Download:
             # Of the row at the checkpoint nothing is counted again.
             bad.update(numeric(_between(part, first + 1, until))[1] if self.since else lost)
         frames = _in_order_logged(frames)
-        live = [row for row in self.live if row.get(STEP, first) <= until]
+        live = [row for row in self.live if _step(row, first) <= until]
         if live or not frames:
-            new = [row for row in live if row.get(STEP, first) > first] if self.since else live
+            new = [row for row in live if _step(row, first) > first] if self.since else live
             bad.update(raw_frame(new, self.columns)[1])
             frames.append(_without_copies(raw_frame(live, self.columns)[0], frames))
         frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
@@ -128,8 +128,10 @@ class _Reader:
     def read(self, stack: ExitStack, budget: MemoryBudget) -> Download:
         """The download; the stack holds the files and the memory that they take."""
         exports = self._exports()
-        parts = together([partial(self._part, url, stack) for url in exports.urls])
+        parts = together([partial(self._part, url, stack, len(exports.urls)) for url in exports.urls])
         exported = sum(part.rows for part in parts)
+        if (rows := exported + len(exports.live)) > MAX_ROWS:
+            raise Failed(f"it holds {rows:,} rows, more than {MAX_ROWS:,}")
         unread = [] if self.since and self.since.exported == exported else parts
         memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
         stack.enter_context(budget.reserve(memory, self.deadline))
@@ -139,22 +141,25 @@ class _Reader:
         notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
         return Download(self.columns, self.since, tables, live, exported + len(exports.live), exported, notes)
 
-    def _query(self, query: str, **variables: Any) -> dict[str, Any]:
+    def _query(self, query: str, **variables: Any) -> Any:
         """What a query says of the run."""
         names = {"entity": self.path.entity, "project": self.path.project}
-        data = self.client.graphql(query, names | variables, self.deadline)
-        run = (data.get("project") or {}).get("run")
+        project = self.client.graphql(query, names | variables, self.deadline).get("project")
+        run = project.get("run") if isinstance(project, dict) else None
         if run is None:
             raise Failed("the server does not hold it any more")
-        return dict(run)
+        return run
 
     def _exports(self) -> _Exports:
-        history = self._query(_EXPORTS, runName=self.path.run, liveKeys=[STEP]).get("parquetHistory") or {}
-        live = [row[STEP] for row in history.get("liveData") or [] if row.get(STEP) is not None]
-        return _Exports(tuple(history.get("parquetUrls") or ()), tuple(sorted(int(step) for step in live)))
+        run = self._query(_EXPORTS, runName=self.path.run, liveKeys=[STEP])
+        history = answer_of(Exports, run).parquetHistory
+        if history is None:
+            return _Exports((), ())
+        live = [row.step for row in history.liveData or [] if row.step is not None]
+        return _Exports(tuple(history.parquetUrls or ()), tuple(sorted(live)))
 
-    def _part(self, url: str, stack: ExitStack) -> ExportPart:
-        part = ExportPart(RemoteFile(self.client, url, self.deadline))
+    def _part(self, url: str, stack: ExitStack, count: int) -> ExportPart:
+        part = ExportPart(RemoteFile(self.client, url, self.deadline, count))
         stack.callback(part.close)
         return part
 
@@ -167,8 +172,7 @@ class _Reader:
             low, high = spans.pop()
             # Rows of one step may repeat, so that a page may hold more of them than it has steps.
             window = {"minStep": low, "maxStep": high, "pageSize": 2 * (high - low) + 1000}
-            page = self._query(_PAGE, run=self.path.run, **window).get("history") or []
-            page = [json.loads(row) for row in page]
+            page = answer_of(Rows, self._query(_PAGE, run=self.path.run, **window)).history or []
             inside = [step for step in steps if low <= step < high]
             middle = inside[len(inside) // 2] if inside else low
             if page and low < middle and not {*inside} <= {row.get(STEP) for row in page}:
@@ -176,6 +180,12 @@ class _Reader:
             else:
                 rows += page
         return rows
+
+
+def _step(row: Mapping[str, Any], default: float) -> float:
+    """The `_step` of a live row, a default where it has none."""
+    step = row.get(STEP)
+    return default if step is None else float(step)
 
 
 def _between(frame: pl.DataFrame, first: float, last: float) -> pl.DataFrame:

@@ -23,6 +23,8 @@ from lib.sources.cloud.limits import Deadline, Failed, Refused, within
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE = 30.0
 _CHUNK = 1 << 18
+#: The most bytes, unpacked, of an answer of JSON, of a file that comes whole, and of a part of one.
+_LONGEST_ANSWER, _LARGEST_FILE, _LONGEST_RANGE = 64 << 20, 512 << 20, 256 << 20
 _REDIRECTS = 4
 
 _FAILURES = (
@@ -99,13 +101,13 @@ class HttpClient:
         def ask() -> dict[str, Any]:
             with self._answer("POST", f"{self.server}/graphql", headers, deadline, body) as response:
                 _accept(response)
-                text = b"".join(_chunks(response, deadline))
+                text = b"".join(_chunks(response, deadline, _LONGEST_ANSWER))
             try:
                 answer = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise _Again("the answer was no JSON") from None
             if not isinstance(answer, dict) or not isinstance(answer.get("data") or {}, dict):
-                raise Failed("the server's answer is not one of a W&B server")
+                raise Failed("its answer is not one of a W&B server")
             if answer.get("errors") and not answer.get("data"):
                 raise Failed(f"the server said: {self._without_key(_message(answer['errors']))[:200]}")
             return answer.get("data") or {}
@@ -129,7 +131,7 @@ class HttpClient:
                 _accept(response)
                 # The file has no name, so that nothing is left of it whatever happens.
                 whole = tempfile.TemporaryFile()  # noqa: SIM115
-                for chunk in _chunks(response, deadline):
+                for chunk in _chunks(response, deadline, _LARGEST_FILE):
                     whole.write(chunk)
                 return FileRange(0, memoryview(b""), whole.tell(), whole)
 
@@ -222,28 +224,35 @@ def _accept(response: requests.Response) -> None:
 def _message(errors: Any) -> str:
     """The text of the first error of a GraphQL answer."""
     first = errors[0] if isinstance(errors, list) and errors else errors
-    return str(first.get("message", "") if isinstance(first, dict) else first)
+    text = str(first.get("message", "") if isinstance(first, dict) else first)
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-def _chunks(response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
-    """The body as it arrives: a server that sends a byte a second is left at the deadline."""
+def _chunks(response: requests.Response, deadline: Deadline, limit: int) -> Iterator[bytes]:
+    """The body as it arrives: a server that sends a byte a second is left at the deadline, one without end at a limit."""
+    size = 0
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         deadline.check()
+        size += len(chunk)
+        if size > limit:
+            raise Failed(f"the server's answer is larger than {limit >> 20} MB")
         yield chunk
 
 
 def _range(response: requests.Response, span: str, deadline: Deadline) -> FileRange:
     """The range that was asked for, whole."""
-    answered = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+    answered = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", ""))
     if answered is None:
         raise Failed("the server does not say which part of the file it sent")
     start, last, size = (int(number) for number in answered.groups())
     if (start, last) != _bounds(span, size):
         # Some proxies cap what one answer holds.
         raise Failed("the server sent another part of the file than it was asked for")
+    if last + 1 - start > _LONGEST_RANGE:
+        raise Failed(f"an export needs more than {_LONGEST_RANGE >> 20} MB at a time")
     # Memory of its own, which goes back to the system: the heaps of many threads would keep what they once got.
     data, filled = memoryview(mmap.mmap(-1, last + 1 - start)), 0
-    for chunk in _chunks(response, deadline):
+    for chunk in _chunks(response, deadline, _LONGEST_RANGE + _CHUNK):
         data[filled : filled + len(chunk)] = chunk[: len(data) - filled]
         filled += len(chunk)
         if filled >= len(data):

@@ -15,8 +15,8 @@ from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, program_ends
 
 STEP = "_step"
-#: What is read of a file's end at first: the footer of most files.
-_TAIL = 1 << 17
+#: What is read of a file's end at first, the footer of most files; and what is kept of the ends of a run's files together.
+_TAIL, _TAILS = 1 << 17, 8 << 20
 #: The largest gap that is read through to save a request, in bytes.
 _LARGEST_GAP = 4 << 20
 _LONGEST_RANGE = 64 << 20
@@ -29,12 +29,16 @@ class RemoteFile(io.RawIOBase):
 
     Every read is one request, but for the end of the file, which is kept. Where the server serves no ranges the whole
     file is downloaded once.
+
+    Parameters
+    ----------
+    count : how many such files are read together.
     """
 
-    def __init__(self, client: HttpClient, url: str, deadline: Deadline) -> None:
+    def __init__(self, client: HttpClient, url: str, deadline: Deadline, count: int = 1) -> None:
         self._client, self._url, self._deadline = client, url, deadline
         self._position, self._lock = threading.local(), threading.Lock()
-        self._end = client.read(url, f"bytes=-{_TAIL}", deadline)
+        self._end = client.read(url, f"bytes=-{min(_TAIL, _TAILS // count)}", deadline)
         self._whole = self._end.whole
         self.size = self._end.size
 
@@ -124,7 +128,9 @@ class ExportPart:
         # The larger the part of a file that is wanted, the less it costs to read on: half a dozen columns of 30 take two
         # requests, of 150 a tenth of the bytes, whatever their size.
         self._gap = min(_LARGEST_GAP, int(wanted * (1 + 3 * wanted / self._file.size)))
-        return self._file.size + sum(int(chunk.total_uncompressed_size) for chunk in chunks)
+        # What repeats takes little space in a file, and 8 bytes a row once it is read.
+        decoded = 8 * len(self._columns) * sum(group.num_rows for group in groups)
+        return self._file.size + max(decoded, sum(int(chunk.total_uncompressed_size) for chunk in chunks))
 
     def _indices(self, group: Any) -> list[int]:
         """The columns of a file that hold the chosen ones: a column of tables has several, below its name."""

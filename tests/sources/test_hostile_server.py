@@ -1,0 +1,120 @@
+"""Answers of the wrong shape, of the wrong types or without end: one sentence each, and the other runs come."""
+
+import json
+
+import pytest
+
+from benchmarks.hardening.servers import listed, listing, of_run, running
+from lib.sources import Deadline, Request, SourceError, fetch
+from lib.sources.cloud.answers import Exports, Rows, Runs, answer_of
+from lib.sources.cloud.client import Client
+from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.limits import Failed
+from tests.support.cloud_kit import study
+from tests.support.wandb_server import KEY
+
+pytestmark = pytest.mark.server
+
+
+def manifest_of(behaviour, deadline=5.0):
+    with running(behaviour) as server:
+        return fetch(study(server.url), Request(key=KEY, deadline=deadline))
+
+
+def page(**fields):
+    return {"runs": {"edges": [{"node": {"name": "a"} | fields, "cursor": "1"}], "pageInfo": {}}}
+
+
+def the_node(**fields):
+    return answer_of(Runs, page(**fields)).runs.edges[0].node
+
+
+@pytest.mark.parametrize(
+    "tree", [None, [], "text", 3, {"runs": None}, {"runs": []}, {"runs": {"edges": [{}], "pageInfo": {}}}]
+)
+def test_a_page_of_another_shape_is_none(tree):
+    with pytest.raises(Failed, match="its answer is not one of a W&B server"):
+        answer_of(Runs, tree)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": None},
+        {"name": ""},
+        {"name": "a\nb"},
+        {"name": "\ud800"},
+        {"state": []},
+        {"config": "{"},
+        {"config": "[" * 9000},
+    ],
+)
+def test_a_run_of_other_types_is_none(fields):
+    with pytest.raises(Failed):
+        the_node(**fields)
+
+
+def test_texts_of_a_run_are_one_line_without_half_surrogates():
+    run = the_node(
+        displayName="a\nb\x00", group="g\ud800", config=json.dumps({"seed": {"value": "\ud800"}, "n": 10**40})
+    )
+    assert (run.displayName, run.group) == ("a b", "g���")
+    assert run.config == {"seed": {"value": "���"}, "n": 1e40}
+
+
+@pytest.mark.parametrize(
+    ("step", "read"), [(7, 7), (7.0, 7), ("7", 7), (10**40, None), (None, None), (True, None), (1.5, None)]
+)
+def test_a_last_step_is_a_step_or_nothing(step, read):
+    assert the_node(historyKeys={"keys": {}, "lastStep": step}).historyKeys.lastStep == read
+
+
+def test_live_steps_that_are_none_are_left_out():
+    tree = {"parquetHistory": {"parquetUrls": [], "liveData": [{"_step": 1}, {"_step": None}, {"_step": "x"}, {}]}}
+    assert [row.step for row in answer_of(Exports, tree).parquetHistory.liveData] == [1, None, None, None]
+
+
+@pytest.mark.parametrize("url", ["", " ", "http://h/\ud800", "http://h/é", "http://h/\n", None, 3])
+def test_an_address_of_an_export_is_one(url):
+    with pytest.raises(Failed):
+        answer_of(Exports, {"parquetHistory": {"parquetUrls": [url]}})
+
+
+@pytest.mark.parametrize("row", ["", "[]", "3", "null", "{", "[" * 9000, "9" * 5000, None])
+def test_a_row_is_a_json_object(row):
+    with pytest.raises(Failed):
+        answer_of(Rows, {"history": [row]})
+
+
+def test_more_exports_or_rows_than_a_run_has_are_refused():
+    urls = ["http://127.0.0.1/x"] * 2001
+    many = listed(lambda handler, _: handler.reply(of_run(parquetHistory={"parquetUrls": urls, "liveData": []})))
+    (problem, *_) = manifest_of(many).problems
+    assert "its answer is not one of a W&B server" in problem.message
+
+
+def test_a_listing_without_end_is_refused_at_twenty_thousand_runs():
+    def endless(handler, _):
+        number = next(handler.server.counter)
+        handler.reply(listing([f"r{number}-{i}" for i in range(2000)], str(number), True))
+
+    with (
+        running(endless) as server,
+        pytest.raises(SourceError, match=r"it lists more than 20,000: name sweeps or a group"),
+    ):
+        Client(HttpClient(server.url, KEY, 1), "e", "p", Deadline(60)).runs({})
+
+
+def test_an_answer_without_end_is_left_at_its_limit():
+    endless, message = iter(lambda: b"0" * (1 << 20), b""), "the server's answer is larger than 64 MB"
+    with running(lambda handler, _: handler.drip(endless, 0.0)) as server, pytest.raises(SourceError, match=message):
+        Client(HttpClient(server.url, KEY, 1), "e", "p", Deadline(60)).runs({})
+
+
+def test_lines_of_a_server_s_error_are_one():
+    body = json.dumps({"errors": [{"message": "a\nb\x1b[31m"}], "data": None}).encode()
+    with (
+        running(lambda handler, _: handler.reply(body)) as server,
+        pytest.raises(SourceError, match=r"the server said: a b \[31m\."),
+    ):
+        Client(HttpClient(server.url, KEY, 1), "e", "p", Deadline(5)).runs({})
