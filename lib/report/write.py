@@ -10,7 +10,7 @@ from lib.curves import View
 from lib.report.page import claims, report_page
 from lib.report.render import render
 from lib.report.results import Results, study_results
-from lib.runs import Manifest, StoreError, put
+from lib.runs import Manifest, StoreError, put, remove_leftovers
 from lib.study import NUMBER_PATTERN, Study
 
 TABLES = ("curves", "effects", "effects_detail", "runs")
@@ -18,7 +18,7 @@ TABLE_FORMATS = ("csv", "parquet")
 
 
 def check_folder(out: Path) -> None:
-    """Make the output folder and see that it can be written, before any long work.
+    """Make the output folder and see that it can be written, before any long work; remove what killed writers left.
 
     Raises
     ------
@@ -30,6 +30,7 @@ def check_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+        remove_leftovers(out.glob(".*"))
     except OSError as error:
         raise StoreError(f"{out} cannot be written ({error.strerror}): choose another folder with --out.") from None
 

@@ -2,15 +2,25 @@
 
 import errno
 import os
+import platform
+import re
+import secrets
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.study import InputError
 
 ASIDE = ".aside-"
+#: The name of what is written aside tells the machine and the process: another one knows whether its writer is gone.
+_MACHINE, _PROCESS = re.sub(r"[^A-Za-z0-9]", "_", platform.node()), secrets.token_hex(4)
+_OWNER = re.compile(re.escape(ASIDE) + r"([A-Za-z0-9_]*)-([0-9]{1,9})-([0-9a-f]{8})-")
+#: Nobody writes for so many seconds.
+_LONGEST_WRITE = 24 * 3600.0
 
 
 class StoreError(InputError):
@@ -56,11 +66,44 @@ class Staged:
                 self.aside.unlink(missing_ok=True)
 
 
+def aside_prefix() -> str:
+    """How the names of this process's files and folders aside begin."""
+    return f"{ASIDE}{_MACHINE}-{os.getpid()}-{_PROCESS}-"
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove those of some paths that writers left aside when they were killed."""
+    for path in paths:
+        with suppress(OSError):
+            if _is_left(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a path is one aside to which nobody writes any more."""
+    owner = _OWNER.match(path.name)
+    if not path.name.startswith(ASIDE):
+        return False
+    if time.time() - path.stat().st_mtime > _LONGEST_WRITE:
+        return True
+    if owner is None or owner[1] != _MACHINE:
+        return False
+    if int(owner[2]) == os.getpid():
+        return owner[3] != _PROCESS
+    try:
+        os.kill(int(owner[2]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def stage(path: Path, write: Callable[[Path], object]) -> Staged:
     """Let `write` fill a file aside; StoreError as in `Staged.settle`."""
     with store_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=ASIDE)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=aside_prefix())
         os.close(handle)
         aside = Path(name)
         try:

@@ -16,7 +16,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from lib.formatting import file_name
-from lib.runs.atomic import ASIDE, StoreError, store_errors
+from lib.runs.atomic import ASIDE, StoreError, aside_prefix, store_errors
 from lib.runs.model import SCHEMA_VERSION
 
 _LOCK, _ABOUT = ".lock", "about.json"
@@ -64,7 +64,7 @@ def _salt(root: Path) -> bytes:
     with store_errors(root):
         if not path.exists():
             root.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=root, prefix=ASIDE)
+            handle, name = tempfile.mkstemp(dir=root, prefix=aside_prefix())
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(32))
             try:

@@ -1,6 +1,6 @@
 """Where runs come from: a W&B server, a folder of .wandb files or a bundle, all behind `fetch`."""
 
-from lib.sources.bundle import bundled_study, write_bundle
+from lib.sources.bundle import bundled_study, write_bundle, zipped_bundle
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.fetch import stored
 from lib.sources.cloud.history import RunPath, read_history

@@ -11,7 +11,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from lib.runs import ASIDE, remove_old, store_errors, store_root
+from lib.runs import aside_prefix, remove_old, store_errors, store_root
 from lib.sources.request import SourceError
 from lib.study import MAX_STUDY, InputError, check_file
 
@@ -111,7 +111,7 @@ def _unpack(name: str, archive: zipfile.ZipFile, folder: Path) -> None:
     wanted = [members[n] for n in (MANIFEST, STUDY_FILE, *_named(archive.read(members[MANIFEST]))) if n in members]
     with store_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=ASIDE))
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=aside_prefix()))
     try:
         for member in wanted:
             target = aside / member.filename

@@ -90,12 +90,16 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
     StoreError
         Where it cannot be written, or a run's stored file is gone or damaged.
     """
-    files = _contents(study, manifest)
     if out.suffix.lower() == ".zip":
-        put(out, _zipped(files), shared=True)
+        put(out, zipped_bundle(study, manifest), shared=True)
         return
-    for name, content in files.items():
+    for name, content in _contents(study, manifest).items():
         put(out / name, content, shared=True)
+
+
+def zipped_bundle(study: Study, manifest: Manifest) -> bytes:
+    """The study and its runs as a .zip; the errors of `write_bundle`."""
+    return _zipped(_contents(study, manifest))
 
 
 def _contents(study: Study, manifest: Manifest) -> dict[str, bytes]:

@@ -76,7 +76,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     if not runs and not request.cancelled():
         why = problems or missing_tasks(study, [], reader.others)
         raise SourceError(f"{root} gives no run: {why[0].message}")
-    problems += missing_tasks(study, runs)
+    problems += [*reader.problems, *missing_tasks(study, runs)]
     return Manifest(
         study=study.name,
         source={"kind": "offline", "path": root.name},
@@ -91,13 +91,15 @@ def fetch(study: Study, request: Request) -> Manifest:
 class _Reader:
     """Reads the runs of a folder for a study, from the store where their files are unchanged.
 
-    `others` are the configs of the runs that belong to none of its tasks.
+    `problems` are the runs that could not be stored as their files are now; `others` the configs of the runs that belong to
+    none of its tasks.
     """
 
     study: Study
     refresh: bool
     folder: Path
     local: LocalRuns
+    problems: list[Problem] = field(default_factory=list)
     parents: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = field(default_factory=dict)
     others: list[dict[str, Any]] = field(default_factory=list)
 
@@ -115,7 +117,14 @@ class _Reader:
             if tasks_of(self.study, run):
                 # What another study asked of the run stays in its file, which that study may still be reading.
                 keys = tuple(dict.fromkeys((*self.study.history_keys, *(stored.fetched if stored else ()))))
-                run = self._write(run, local_run, logs, ancestors, keys)
+                try:
+                    run = self._write(run, local_run, logs, ancestors, keys)
+                except StoreError as error:
+                    if stored is None:
+                        raise
+                    message = f"Run {stored.id}: {error} What was read at {stored.fetched_at} is used."
+                    self.problems.append(Problem(message, run_id=stored.id))
+                    run = stored
         tasks = tasks_of(self.study, run)
         if not tasks:
             self.others.append(run.config)

@@ -1,9 +1,7 @@
 """Files that the app offers for download, built on click."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import polars as pl
 
@@ -22,7 +20,7 @@ from lib.report import (
     with_font,
 )
 from lib.runs import arms_of
-from lib.sources import write_bundle
+from lib.sources import zipped_bundle
 from lib.study import Metric, Task
 
 CLAIMS, QUADRANT, EVIDENCE = "All claims", "Reward against loss", "Evidence of one metric"
@@ -94,10 +92,7 @@ def event_view(view: View) -> View:
 
 def bundle_bytes(current: Current) -> bytes:
     """The study and its runs as a .zip."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "study.zip"
-        write_bundle(current.study, current.manifest, path)
-        return path.read_bytes()
+    return zipped_bundle(current.study, current.manifest)
 
 
 def result_frame(current: Current, name: str) -> pl.DataFrame:

@@ -39,8 +39,8 @@ WORKERS = 24
 def fetch(study: Study, request: Request) -> Manifest:
     """Bring the store up to date with the server.
 
-    A run that fails keeps what is stored of it and is a `Problem` of the manifest; so is a task without runs. A fetch
-    that is stopped returns the runs that were read.
+    A run that fails keeps what is stored of it and is a `Problem` of the manifest; so is a task without runs, and a store
+    that can be read but not written. A fetch that is stopped returns the runs that were read.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     SourceError
         No key, a key that is not accepted, no such project or sweep, no run of any task; one sentence each.
     StoreError
-        Where the store cannot be written.
+        Where the store cannot be written and holds nothing of the study.
     """
     server = server_of(study)
     if not request.key:
@@ -68,6 +68,12 @@ def fetch(study: Study, request: Request) -> Manifest:
             manifest = _Fetch(study, request, store, http, cancelled).manifest(runs, _stored_manifest(base, study))
             _store_manifest(base, study, manifest)
         return manifest
+    except StoreError as error:
+        left = None if request.cancelled() else stored(study, request)
+        if left is None:
+            raise
+        message = f"{error} What the server holds now was not stored: what was fetched at {left.fetched_at} is used."
+        return replace(left, problems=(Problem(message), *left.problems))
     except Stopped:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
     finally:
