@@ -140,7 +140,7 @@ def _hostile_messages(rng: random.Random) -> list[bytes]:
             messages.insert(at, _raw_config(rng.choice(("task", "seed", "ratio", "x", "_wandb")), _odd_json(rng)))
         elif way == 3:
             record = wandb_files.Record()
-            record.ParseFromString(messages[0])
+            record.ParseFromString(_messages(1)[0])
             record.run.start_time.seconds = rng.choice((-(2**40), 2**40, 2**62, 253402300800))
             messages[0] = record.SerializeToString()
         elif way == 4:

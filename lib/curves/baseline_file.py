@@ -3,27 +3,29 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from lib.formatting import listing, plural
-from lib.study import InputError, as_number
+from lib.study import InputError, as_number, read_file
 
 #: Columns of a baseline file; others are ignored.
 FILE = ("step", "reward", "seed")
 ROWS = pl.Schema({"step": pl.Int64, "reward": pl.Float64, "seed": pl.String})
-MAX_BYTES = 20 * 1024**2
+MAX_BYTES, MAX_COLUMNS, MAX_ROWS = 20 * 1024**2, 200, 1_000_000
 #: The header is one of these first lines, below a title or comments.
 _HEADER_LINES = 20
 _SEPARATORS = (",", ";", "\t")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 #: How programs write a missing value.
 _MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
-_NUMERIC = re.compile(r"[+-]?[0-9., ]+(?:[eE][+-]?[0-9]+)?")
+_NUMERIC = r"[+-]?[0-9., ]+(?:[eE][+-]?[0-9]+)?"
 #: Thousands in groups of three, by the decimal mark.
 _GROUPED = {
     ".": re.compile(r"[+-]?[0-9]{1,3}(?:[, ][0-9]{3})+(?:\.[0-9]*)?"),
@@ -45,10 +47,16 @@ class _Row(NamedTuple):
     fault: str = ""
 
 
+_TEXTS = pl.Schema({"line": pl.Int64, "step": pl.String, "reward": pl.String, "seed": pl.String, "fault": pl.String})
+_ROWS_AT_ONCE = 100_000
+
+
 def file_bytes(path: Path) -> bytes:
     """What a baseline file holds; BaselineError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_file(path, MAX_BYTES)
+    except InputError as error:
+        raise BaselineError(f"The baseline {error}") from None
     except FileNotFoundError:
         raise BaselineError(f"There is no baseline at {path}.") from None
     except (OSError, ValueError) as error:
@@ -79,27 +87,31 @@ def read_baseline(
     Raises
     ------
     BaselineError
-        Where the file is too large or no CSV, lacks a column, or no reward in it can be read.
+        Where the file is too large (in bytes, rows or columns) or no CSV, lacks a column, or no reward in it can be read.
     """
     if len(content) > MAX_BYTES:
         raise BaselineError(f"{name} is larger than {MAX_BYTES // 1024**2} MB: a baseline is a small file.")
     rows, separator = _rows(_text(content, name), name)
-    mark = _decimal_mark([text for row in rows for text in (row.step, row.reward)], separator)
-    has_seeds = any(row.seed for row in rows)
-    values, faults = [], []
-    for row in rows:
-        step, reward = step_scale * _number(row.step, mark), _number(row.reward, mark)
-        if fault := row.fault or _fault(row, step, reward, has_seeds):
-            faults.append(f"line {row.line}: {fault}")
-        else:
-            values.append((round(step), reward, _seed(row.seed)))
-    if not values:
-        raise BaselineError(f"{name}, {faults[0]}." if faults else f"{name} holds no row below its header.")
-    if all(isnan(reward) for _, reward, _ in values):
+    mark = _decimal_mark(pl.concat([rows["step"], rows["reward"]]), separator)
+    with np.errstate(over="ignore"):
+        step, reward = step_scale * _numbers(rows["step"], mark), _numbers(rows["reward"], mark)
+    has_seeds = rows["seed"].ne("").any()
+    is_left_out = _left_out(rows, step, reward, has_seeds)
+    fault = ""
+    if is_left_out.any():
+        place = int(np.argmax(is_left_out))
+        row = _Row(*rows.row(place))
+        fault = f"line {row.line}: {row.fault or _fault(row, float(step[place]), float(reward[place]), has_seeds)}"
+    kept = ~is_left_out
+    if not kept.any():
+        raise BaselineError(f"{name}, {fault}." if fault else f"{name} holds no row below its header.")
+    if np.isnan(reward[kept]).all():
         raise BaselineError(f"{name} holds no reward: every cell of that column is empty.")
-    if faults:
-        warn(f"{name}: {len(faults):,} of {plural(len(rows), 'row')} left out; {faults[0]}.")
-    return pl.DataFrame(values, schema=ROWS, orient="row")
+    if fault:
+        warn(f"{name}: {is_left_out.sum():,} of {plural(len(rows), 'row')} left out; {fault}.")
+    seeds = rows["seed"].filter(kept)
+    seeds = seeds.replace_strict({text: _seed(text) for text in seeds.unique()}, return_dtype=pl.String)
+    return pl.DataFrame([np.rint(step[kept]).astype(np.int64), reward[kept], seeds], schema=ROWS)
 
 
 def _text(content: bytes, name: str) -> str:
@@ -111,30 +123,48 @@ def _text(content: bytes, name: str) -> str:
         text = "" if utf_16 else content.decode("latin-1")
     if not text.strip() or "\0" in text:
         raise BaselineError(f"{name} is not a CSV file of the columns {', '.join(FILE)}.")
+    if max(text.count("\n"), text.count("\r")) > MAX_ROWS + _HEADER_LINES:
+        raise BaselineError(f"{name} has more than {MAX_ROWS:,} rows: thin it out.")
     return text
 
 
-def _rows(text: str, name: str) -> tuple[list[_Row], str]:
-    """Every line below the header but blank ones and comments, and what separates its cells."""
-    lines = list(io.StringIO(text, newline=None))
-    header, names, separator = _header(lines, name)
+def _rows(text: str, name: str) -> tuple[pl.DataFrame, str]:
+    """Every line below the header but blank ones and comments, as columns like `_Row`, and what separates its cells."""
+    lines = io.StringIO(text, newline=None)
+    first = list(islice(lines, _HEADER_LINES))
+    header, names, separator = _header(first, name)
     at = [names.index(column) for column in FILE]
     rows = (
-        _row(number, _cells(line, separator), at, len(names))
-        for number, line in enumerate(lines[header + 1 :], start=header + 2)
+        _row(number, line, separator, at, len(names))
+        for number, line in enumerate(chain(first[header + 1 :], lines), start=header + 2)
         if not line.startswith("#") or line.upper().startswith("#N/A")
     )
-    return [row for row in rows if row.fault or row.step or row.reward], separator
+    rows = (row for row in rows if row.fault or row.step or row.reward)
+    frames = [pl.DataFrame(schema=_TEXTS)]
+    # A part after the other: as Python's texts they take ten times the memory.
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        frames.append(pl.DataFrame(part, schema=_TEXTS, orient="row"))
+    return pl.concat(frames), separator
 
 
-def _row(line: int, cells: list[str] | None, at: Sequence[int], width: int) -> _Row:
-    """One line by its cells (None where they cannot be told apart) and the places of step, reward and seed."""
+def _left_out(rows: pl.DataFrame, step: np.ndarray, reward: np.ndarray, has_seeds: bool) -> np.ndarray:
+    """By row, whether `_fault` or the row itself says what is wrong with it."""
+    has_reward = rows["reward"].ne("").to_numpy()
+    is_wrong = rows["fault"].ne("").to_numpy() | ~((step >= 0) & (step <= 2**53)) | (has_reward & ~np.isfinite(reward))
+    return np.asarray(is_wrong | (has_seeds & has_reward & rows["seed"].eq("").to_numpy()))
+
+
+def _row(number: int, line: str, separator: str, at: Sequence[int], width: int) -> _Row:
+    """One line by the places of step, reward and seed."""
+    if len(line) > MAX_COLUMNS and (count := line.count(separator)) >= MAX_COLUMNS:
+        return _Row(number, "", "", "", f"it has {count + 1:,} cells below a header of {width}")
+    cells = _cells(line, separator)
     if cells is None:
-        return _Row(line, "", "", "", "its quotation marks do not match")
+        return _Row(number, "", "", "", "its quotation marks do not match")
     if len(cells) > width and any(map(_clean, cells[width:])):
-        return _Row(line, "", "", "", f"it has {len(cells)} cells below a header of {width}")
+        return _Row(number, "", "", "", f"it has {len(cells)} cells below a header of {width}")
     step, reward, seed = (_clean(cells[i]) if i < len(cells) else "" for i in at)
-    return _Row(line, step, reward, seed)
+    return _Row(number, step, reward, seed)
 
 
 def _cells(line: str, separator: str) -> list[str] | None:
@@ -160,12 +190,15 @@ def _header(lines: Sequence[str], name: str) -> tuple[int, list[str], str]:
         (number, names, separator)
         for number, line in enumerate(lines[:_HEADER_LINES])
         for separator in _SEPARATORS
-        if any(names := [_clean(cell).lower() for cell in _cells(line.lstrip("# "), separator) or []])
+        if line.count(separator) < MAX_COLUMNS
+        and any(names := [_clean(cell).lower() for cell in _cells(line.lstrip("# "), separator) or []])
     ]
     # Where no line has all columns, the first that has most of them is what was meant.
     best = max(candidates, key=lambda header: sum(column in header[1] for column in FILE), default=None)
     names = best[1] if best else []
     missing = [column for column in FILE if column not in names]
+    if missing and any(line.count(separator) >= MAX_COLUMNS for line in lines for separator in _SEPARATORS):
+        raise BaselineError(f"{name} has more than {MAX_COLUMNS} columns: keep {listing(FILE)}.")
     if best is None or missing:
         raise BaselineError(
             f"{name} has no column {listing(missing, 'or')}: a baseline is a CSV file of the columns {', '.join(FILE)}"
@@ -183,12 +216,24 @@ def _hint(names: Sequence[str]) -> str:
     return ", with a row per step and seed; this is a chart of W&B with a column per run" if is_chart else ""
 
 
-def _decimal_mark(texts: Iterable[str], separator: str) -> str:
+def _decimal_mark(texts: pl.Series, separator: str) -> str:
     """Point or comma. Where both readings are open, a file separated by semicolons has a comma."""
-    numeric = [text for text in texts if ("," in text or "." in text) and _NUMERIC.fullmatch(text)]
-    comma = any("," in text and (separator == ";" or not _GROUPED["."].fullmatch(text)) for text in numeric)
-    point = any("." in text and not _GROUPED[","].fullmatch(text) for text in numeric)
+    numeric = texts.filter(texts.str.contains("[.,]") & texts.str.contains(f"^(?:{_NUMERIC})$"))
+    grouped = {mark: numeric.str.contains(f"^(?:{pattern.pattern})$") for mark, pattern in _GROUPED.items()}
+    has_comma = numeric.str.contains(",", literal=True)
+    comma = (has_comma if separator == ";" else has_comma & ~grouped["."]).any()
+    point = (numeric.str.contains(".", literal=True) & ~grouped[","]).any()
     return "," if comma and not point else "."
+
+
+def _numbers(texts: pl.Series, mark: str) -> np.ndarray:
+    """The numbers that cells write, as `_number` reads them: most are plain, and quickly read all together."""
+    plain = texts.str.contains(rf"^[+-]?[0-9]+(?:[{mark}][0-9]*)?(?:[eE][+-]?[0-9]+)?$")
+    values = texts.set(~plain, None).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    others = values.is_null() & texts.ne("")
+    numbers = values.fill_null(nan).to_numpy().copy()
+    numbers[others.to_numpy()] = [_number(text, mark) for text in texts.filter(others)]
+    return numbers
 
 
 def _number(text: str, mark: str) -> float:
