@@ -30,6 +30,7 @@ from lib.sources import (
     bundled_study,
     fetch,
     read_history,
+    server_address,
     server_of,
 )
 from lib.study import Source, Study, as_number, config_number
@@ -59,7 +60,7 @@ def server_at(address: WandbAddress) -> str:
         Where the deployment reads another server than the address names.
     """
     server = server_of(study_at(_source_at(address)))
-    if address.server and server != address.server:
+    if address.server and server != server_address(address.server, "The address"):
         raise SourceError(
             f"This deployment reads {server} (WANDB_BASE_URL), so it cannot open a place on {address.server}."
         )

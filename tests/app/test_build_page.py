@@ -44,7 +44,7 @@ def paste(address: str) -> AppTest:
 
 def give_key(at: AppTest, key: str = KEY) -> AppTest:
     """The visitor's own key, typed into the proposal's form."""
-    field = next(w for w in at.text_input if w.label.startswith("W&B API key"))
+    field = next(w for w in at.text_input if w.label.startswith("Key for "))
     field.input(key)
     return fine(next(b for b in at.button if b.label == "Use this key").click().run())
 

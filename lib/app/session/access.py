@@ -1,5 +1,6 @@
-"""Whose W&B key may be used for a study, and which local files a study may name."""
+"""Whose W&B key may be used for a study, and which servers and local files a study may name."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from streamlit.errors import StreamlitSecretNotFoundError
 
 from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.state import session_state
-from lib.sources import resolve_key, server_of
+from lib.formatting import listing
+from lib.sources import DEFAULT_SERVER, SourceError, resolve_key, server_address, server_of
 from lib.study import STUDIES, Study, StudyError, load_study, shipped_studies, with_absolute_paths
 
 NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
@@ -80,16 +82,56 @@ def _shipped_baselines() -> set[str]:
     return paths
 
 
+def server_for(study: Study) -> str:
+    """The server that the study's runs are on; SourceError where that is none, or may not be asked."""
+    secret("WANDB_BASE_URL")
+    server = server_of(study)
+    check_server(server)
+    return server
+
+
+def check_server(server: str) -> None:
+    """Refuse a server that the deployment does not allow: by default a hosted one allows W&B's own alone.
+
+    Raises
+    ------
+    SourceError
+        Where it is neither one of `[deployment] servers` in the secrets nor the server of WANDB_BASE_URL.
+    """
+    servers = (secret("deployment") or {}).get("servers", [DEFAULT_SERVER] if is_hosted() else None)
+    if servers is None or os.environ.get("WANDB_BASE_URL"):
+        return
+    allowed = [server_address(str(text), "[deployment] servers") for text in servers]
+    if server not in allowed:
+        raise SourceError(f"This deployment does not read {server}: it reads {listing(allowed) or 'no W&B server'}.")
+
+
+def check_source(study: Study) -> None:
+    """Refuse a study whose source may not be read here.
+
+    Raises
+    ------
+    InputError
+        Where it names a local path, or a server, that this deployment does not open.
+    """
+    if not may_name_paths(study):
+        raise StudyError(NO_PATHS)
+    if study.source.kind == "wandb":
+        server_for(study)
+
+
 def key_for(study: Study) -> str | None:
-    """The W&B key that may be used for this study.
+    """The W&B key that may be used for this study, None where there is none or its server may not be asked.
 
     The visitor's own key for that server comes first. The deployer's key (secrets, environment, W&B login) serves only
     the shipped studies.
     """
     if study.source.kind != "wandb":
         return None
-    secret("WANDB_API_KEY")
-    server = server_of(study)
+    try:
+        server = server_for(study)
+    except SourceError:
+        return None
     return own_key(server) or (resolve_key(server) if is_shipped(study) else None)
 
 

@@ -5,13 +5,13 @@ import hashlib
 import streamlit as st
 
 from lib.app.session import widget_keys
-from lib.app.session.access import NO_PATHS, is_hosted, is_public, key_for, may_name_paths, own_key, shipped_study
+from lib.app.session.access import check_source, is_hosted, is_public, key_for, own_key, server_for, shipped_study
 from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.job import FetchResult, Job, StudyFetches
 from lib.app.session.state import session_state
 from lib.runs import Manifest, Usage, usage
-from lib.sources import Request, fetch, server_of, stored
-from lib.study import STUDIES, Study, StudyError
+from lib.sources import Request, fetch, stored
+from lib.study import STUDIES, Study
 
 DEADLINE = 60
 
@@ -69,10 +69,9 @@ def fetch_result(study: Study) -> FetchResult | None:
     Raises
     ------
     InputError
-        Where a local source cannot be read, or the study may not name a local path.
+        Where a local source cannot be read, or the study may not name its local path or its server.
     """
-    if not may_name_paths(study):
-        raise StudyError(NO_PATHS)
+    check_source(study)
     if is_public(study):
         files = STUDIES / f"{study.name}.toml", study.source_path / "manifest.json", study.source_path
         result = _public_result(study.name, file_stamp(*files))
@@ -124,5 +123,8 @@ def stored_usage(study: Study) -> tuple[Usage, ...]:
         return ()
     if study.source.kind == "offline":
         return () if is_hosted() else usage("offline", "")
-    key, server = key_for(study), server_of(study)
-    return usage(server, key) if key and (own_key(server) or not is_hosted()) else ()
+    key = key_for(study)
+    if not key:
+        return ()
+    server = server_for(study)
+    return usage(server, key) if own_key(server) or not is_hosted() else ()

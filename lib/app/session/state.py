@@ -20,14 +20,14 @@ KEY = "session"
 class SessionState:
     """One visitor's session.
 
-    `api_keys` are by server, `own_studies` and `added_baselines` (with the ids of their tasks) by the study's name, and
-    `fetches` by study and identity. `readable` are the local paths that came with the visitor's uploads, which lie in
-    `uploads`. `next_study` is chosen on the next run. `opened` is what the frame opened for the page, and `has_frame`
-    whether it did so in this run. `inspection` is what was last listed to propose a study from, and `inspections` how
-    many there were.
+    `api_keys` are by server, and no representation shows them; `own_studies` and `added_baselines` (with the ids of
+    their tasks) are by the study's name, and `fetches` by study and identity. `readable` are the local paths that came
+    with the visitor's uploads, which lie in `uploads`. `next_study` is chosen on the next run. `opened` is what the
+    frame opened for the page, and `has_frame` whether it did so in this run. `inspection` is what was last listed to
+    propose a study from, and `inspections` how many there were.
     """
 
-    api_keys: dict[str, str] = field(default_factory=dict)
+    api_keys: dict[str, str] = field(default_factory=dict, repr=False)
     readable: set[str] = field(default_factory=set)
     uploads: Path | None = None
     own_studies: dict[str, Study] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from lib.app.session import uploads, widget_keys
-from lib.app.session.access import NO_PATHS, may_name_paths, shipped_study
+from lib.app.session.access import check_source, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, read_baseline
 from lib.sources import bundled_study
@@ -27,10 +27,9 @@ def open_study(study: Study) -> str:
 
 
 def open_text(text: str) -> str:
-    """Open the text of a study file; StudyError where it is not one, or names a local path it may not."""
+    """Open the text of a study file; InputError where it is not one, or names a path or a server that it may not."""
     study = parse_study(text, "The study file")
-    if not may_name_paths(study):
-        raise StudyError(NO_PATHS)
+    check_source(study)
     return open_study(study)
 
 

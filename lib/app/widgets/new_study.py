@@ -77,6 +77,7 @@ def _ask_address() -> None:
     try:
         addresses = parse_addresses(text)
         server = server_at(addresses[0])
+        access.check_server(server)
     except InputError as error:
         _error(error)
         return

@@ -16,16 +16,21 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
 from lib.runs import Manifest, clear
-from lib.sources import server_of
 from lib.study import DetachRule, InputError, Study, text_message, to_toml, value_text
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
     """Where the runs come from, the key for it, and the buttons that fetch."""
     st.subheader("Source", anchor=False)
-    st.markdown(_address(study))
     if study.source.kind == "wandb":
-        _key(study)
+        try:
+            server = access.server_for(study)
+        except InputError:
+            return  # The page says why.
+        st.markdown(_project(study, server))
+        _key(study, server)
+    else:
+        st.markdown(_place(study))
     if study.source.kind != "bundle":
         with st.container(horizontal=True):
             fetch_button(study, "Fetch what is new", widget_keys.FETCH_NEW)
@@ -36,37 +41,43 @@ def source(study: Study, manifest: Manifest | None) -> None:
         st.caption(escaped(f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at} (UTC)."))
 
 
-def _address(study: Study) -> str:
-    """The source of the runs, in a sentence."""
-    kind, path = study.source.kind, study.source.path
-    if kind == "wandb":
-        sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
-        return f"W&B project `{study.source.entity}/{study.source.project}` on {server_of(study)}; sweeps: {sweeps}."
-    if kind == "offline":
+def _project(study: Study, server: str) -> str:
+    """The project and the sweeps of the runs, in a sentence."""
+    sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
+    return f"W&B project `{study.source.entity}/{study.source.project}` on {escaped(server)}; sweeps: {sweeps}."
+
+
+def _place(study: Study) -> str:
+    """The folder or the bundle of the runs, in a sentence."""
+    path = study.source.path
+    if study.source.kind == "offline":
         return f"Local wandb folder `{path}`."
     return f"Bundle `{path if access.is_shipped(study) else 'that you opened'}`."
 
 
-def _key(study: Study) -> None:
+def _key(study: Study, server: str) -> None:
     """The key that is used for the study's server, and the visitor's own."""
-    server = server_of(study)
     if not access.own_key(server) and access.key_for(study):
         st.badge("this deployment's key is in use", icon=":material/key:", color="blue")
     key_form(server, "key_form")
 
 
 def key_form(server: str, name: str) -> None:
-    """A visitor's own key for a server: kept in this session's memory, never shown again."""
+    """A visitor's own key for a server: kept in this session's memory, never shown again, sent to no other server."""
+    # What is typed for one server never becomes the text of another one's field.
+    shown, name = escaped(server.removeprefix("https://")), f"{name}_{server}"
     if access.own_key(server):
-        st.badge("your key is in use", icon=":material/key:", color="green")
+        st.badge(f"your key for {shown} is in use", icon=":material/key:", color="green")
         forget = partial(access.remember_key, server, "")
         st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
         return
     with st.form(name, border=True, clear_on_submit=True):
         key = st.text_input(
-            f"W&B API key for {server}",
+            f"Key for {shown}",
             type="password",
-            help="Kept in this browser session only: not stored, not in the address, not shown to anyone else.",
+            key=f"{name}_text",
+            help="Your W&B API key. It is sent to this server alone and kept in this browser session only: not stored, "
+            "not in the address, not shown to anyone else.",
         )
         if st.form_submit_button("Use this key", icon=":material/key:"):
             access.remember_key(server, key.strip())
