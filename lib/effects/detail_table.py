@@ -54,7 +54,7 @@ def _task_rows(task: TaskAnalysis) -> Iterator[Row]:
             run = {"run_id": out.run_id, "seed": out.seed, "run_arm": out.arm}
             yield claim | run | {"kind": "excluded", "name": "excluded", "note": out.reason}
         for run_id in comparison.unpaired:
-            note = "no run shares its history"
+            note = "no run that is compared shares its history"
             yield claim | {"run_id": run_id, "kind": "unpaired", "name": "unpaired", "note": note}
         for row in sensitivity(comparison):
             yield claim | row

@@ -143,7 +143,8 @@ def test_effects_detail_holds_every_number_once():
 def test_unpaired_runs_are_listed():
     runs = [*_forks(), steps_run("9", None, 77.0, 78.0)]
     analysis = analysed(runs)
-    assert effects_detail(analysis).filter(kind="unpaired")["run_id"].to_list() == ["9-None"]
+    unpaired = effects_detail(analysis).filter(kind="unpaired").select("run_id", "note").rows()
+    assert unpaired == [("9-None", "no run that is compared shares its history")]
     row = analysis.effects.row(0, named=True)
     assert (row["n_control"], row["reasons"].split("; ")[-1]) == (3, "1 run without a fork pair is not in it")
 
