@@ -9,7 +9,7 @@ from typing import Any
 
 from lib.runs import Run
 from lib.sources.request import SourceError
-from lib.sources.wandb_log import STEP, Log, read_head, read_log
+from lib.sources.wandb_log import STEP, Log, log_content, read_head, read_log
 from lib.study import as_number, plain_value
 
 
@@ -221,8 +221,8 @@ def _without_copies(files: Sequence[Path]) -> list[Path]:
     unread = []
     for path in files:
         try:
-            content = path.read_bytes()
-        except OSError:
+            content = log_content(path)
+        except (SourceError, OSError):
             unread.append(path)
             continue
         if not any(content and other.startswith(content) for _, other in kept):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.sources.request import SourceError
+from lib.study import InputError, check_file, read_file
 
 STEP = "_step"
 _HEADER = 7
@@ -19,6 +20,8 @@ _MAGIC = b":W&B"
 _BLOCK = 32 * 1024
 #: The first record of a run is among the first; a longer config is read with the whole file.
 _HEAD = 256 * 1024
+#: The most bytes of a file and rows of a run.
+MAX_BYTES, MAX_ROWS = 512 << 20, 10_000_000
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
@@ -67,18 +70,31 @@ def read_log(path: Path, keys: Collection[str] | None = None) -> Log:
     Raises
     ------
     SourceError
-        Where the file is not a W&B log at all, or holds no run.
+        Where the file is not a W&B log at all, or holds no run or too much.
     """
     log = Log()
-    for _ in _read(path, path.read_bytes(), log, keys):
-        pass
+    for _ in _read(path, log_content(path), log, keys):
+        if len(log.rows) > MAX_ROWS:
+            raise SourceError(f"{path.name} holds more than {MAX_ROWS:,} rows: it was not read.")
     if not log.run_id:
         raise SourceError(f"{path.name} holds no run: it was cut before the first record was written.")
     return log
 
 
+def log_content(path: Path) -> bytes:
+    """The bytes of a regular file; SourceError where it is none, or too large."""
+    try:
+        return read_file(path, MAX_BYTES)
+    except InputError as error:
+        raise SourceError(str(error)) from None
+
+
 def read_head(path: Path) -> Log:
     """Read a `.wandb` file as far as the first record that names its run; errors as in `read_log`."""
+    try:
+        check_file(path, MAX_BYTES)
+    except InputError as error:
+        raise SourceError(str(error)) from None
     with path.open("rb") as file:
         head = file.read(_HEAD)
     log = Log()

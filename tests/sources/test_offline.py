@@ -194,7 +194,7 @@ def test_a_file_that_is_no_run_is_a_problem_beside_the_others(tmp_path):
     assert [r.id for r in manifest.runs] == ["r1"]
     assert manifest.problems == (
         Problem("run-r2.wandb is not a W&B run log (it does not start with ':W&B')."),
-        Problem("run-r3.wandb cannot be read (Is a directory)."),
+        Problem("run-r3.wandb is not a file: name a regular file, not a folder, a pipe or a device."),
     )
 
 
