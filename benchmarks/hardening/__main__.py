@@ -25,7 +25,7 @@ KINDS = (
     Kind("mutated study files", study_file, 5000),
     Kind("mutated bundles", bundle_file, 2000),
     Kind("mutated baseline CSVs", baseline_csv, 5000),
-    Kind("small uploads that grow", growing_file, 8, 60.0, is_alone=True),
+    Kind("small uploads that grow", growing_file, 8, 240.0, is_alone=True),
     Kind("hostile server answers", hostile_answer, 600, 25.0),
     Kind("slow or endless servers", slow_server, 2 * len(BEHAVIOURS), 25.0, is_alone=True),
     Kind("fetches killed", killed_fetch, 30, 60.0),

@@ -8,7 +8,7 @@ import polars as pl
 from lib.curves.aggregate import aligned_curves
 from lib.curves.baseline_file import BaselineError, file_bytes, read_baseline
 from lib.curves.view_settings import View
-from lib.runs import HISTORY, History, Treatment, anchor, of_task
+from lib.runs import HISTORY, LARGEST, History, Treatment, anchor, of_task
 from lib.study import Baseline, Metric, Study, Task
 
 #: One row per bin of a baseline: its mean over seeds with the view's spread; bounds are null where one seed is left.
@@ -46,7 +46,7 @@ def baseline_curve(
     -------
     Columns as `BASELINES`, by step. It is never smoothed.
     """
-    kept = rows.filter(pl.col("step") <= task.total_steps, pl.col("reward").is_finite())
+    kept = rows.filter(pl.col("step") <= task.total_steps, pl.col("reward").abs() <= LARGEST)
     if kept.is_empty():
         raise BaselineError(
             f"The baseline {baseline.name} has no row within the {task.total_steps:,} steps of {task.title}."

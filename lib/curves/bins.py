@@ -14,7 +14,7 @@ from lib.curves import wall_time
 from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import View
 from lib.formatting import listing, plural
-from lib.runs import History, Treatment, anchor, counted, uncounted
+from lib.runs import History, Treatment, anchor, counted, is_finite, is_positive, uncounted
 from lib.study import Metric, Task
 
 Steps = TypeVar("Steps", pl.Expr, np.ndarray)
@@ -150,9 +150,9 @@ class _Grid:
         columns = ("step", "value", "time") if self.view.x == "wall" else ("step", "value")
         step, value, *time = self.history.series(run["run_id"], self.metric.key, columns)
         hours = wall_time.elapsed(step, time[0], self.began.get(run["run_id"])) if time else None
-        drawable = np.isfinite(value)
+        drawable = is_finite(value)
         if self.metric.scale == "log":
-            drawable &= value > 0
+            drawable &= is_positive(value)
         if (time and hours is None) or not drawable.any():
             return None
         if not drawable.all():

@@ -23,5 +23,5 @@ from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.runs_table import config_differences, fork_text, runs_table, unusable_points
-from lib.runs.schema import HISTORY, Points, points_of
+from lib.runs.schema import HISTORY, LARGEST, Points, is_finite, is_positive, points_of
 from lib.runs.store import Usage, clear, project_folder, store_root, usage, writing

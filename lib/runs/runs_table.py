@@ -7,6 +7,7 @@ import polars as pl
 from lib.runs.arms import Treatment, of_task
 from lib.runs.duplicates import counted, marked_treatments, replicates, uncounted
 from lib.runs.model import Manifest, Run
+from lib.runs.schema import LARGEST
 from lib.study import Study, Task, flat_config, value_text
 
 #: A run that ends before this share of the plan is called short.
@@ -69,13 +70,14 @@ def fork_text(run: Run) -> str:
 def unusable_points(study: Study, manifest: Manifest) -> pl.DataFrame:
     """Points that no curve can show: columns run_id, metric, reason, count.
 
-    NaN and infinities on any metric, and values that are not positive on a log metric.
+    NaN and infinities on any metric, and values that are not positive on a log metric; what is as good as infinite or
+    nothing (`LARGEST`) counts as such.
     """
     logged = [m.key for m in study.metrics if m.scale == "log"]
     reason = (
-        pl.when(~pl.col("value").is_finite())
+        pl.when(~(pl.col("value").abs() <= LARGEST))
         .then(pl.lit("not finite"))
-        .when(pl.col("metric").is_in(logged) & (pl.col("value") <= 0))
+        .when(pl.col("metric").is_in(logged) & (pl.col("value") < 1 / LARGEST))
         .then(pl.lit("not positive on a log metric"))
     )
     return (

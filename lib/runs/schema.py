@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+#: Values beyond this, or in logarithms below its inverse, count as infinite: what is computed of them would be, such as
+#: a sum of their squares.
+LARGEST = 1e150
 
 #: One row per logged point. A logged step at which none of the study's keys was logged is one row whose metric, value
 #: and time are null: the history keeps every step that a run logged. Steps are environment steps, times seconds.
@@ -31,3 +37,13 @@ def points_of(history: pl.DataFrame) -> list[Points]:
         Points(rows["metric"][0], rows.select("step", "value", "time").sort("step", maintain_order=True))
         for rows in history.partition_by("metric", maintain_order=True)
     ]
+
+
+def is_finite(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """By value, whether it is finite, and can be computed with."""
+    return np.abs(values) <= LARGEST
+
+
+def is_positive(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """By value, whether it has a logarithm that can be computed with."""
+    return values >= 1 / LARGEST

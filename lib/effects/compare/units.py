@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.runs import Treatment
+from lib.runs import Treatment, is_finite, is_positive
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -94,8 +94,8 @@ def run_rows(rows: Rows, metric: Metric, run: Treatment, detach_step: int) -> Ru
     """A run's usable rows of a metric; empty where it logged none."""
     steps, values = rows[run.run_id, metric.key]
     log = metric.scale == "log"
-    finite = np.isfinite(values)
-    usable = finite & (values > 0) if log else finite
+    finite = is_finite(values)
+    usable = finite & is_positive(values) if log else finite
     lost = int((~finite).sum()), int((finite & ~usable).sum())
     if any(lost):
         steps, values = steps[usable], values[usable]

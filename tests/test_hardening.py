@@ -1,0 +1,28 @@
+"""A sample of every kind of damaged, hostile or endless input; `python -m benchmarks.hardening` tries thousands."""
+
+import pytest
+
+from benchmarks.hardening.__main__ import KINDS
+from benchmarks.hardening.cases import try_all
+
+pytestmark = [pytest.mark.slow, pytest.mark.server]
+
+#: By kind, the seeds of the sample: of those whose cases have a process of their own only a few.
+SAMPLE = {
+    "mutated .wandb files": range(30),
+    "mutated study files": range(40),
+    "mutated bundles": range(20),
+    "mutated baseline CSVs": range(40),
+    "small uploads that grow": (0, 4),
+    "hostile server answers": range(20),
+    "slow or endless servers": (4, 25),
+    "fetches killed": range(1),
+    "bits flipped in the store": range(20),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_input_is_read_or_refused_in_a_line(kind):
+    tally = try_all(kind, list(SAMPLE[kind.name]), processes=1)
+    assert [(outcome.seed, outcome.kind, outcome.message) for outcome in tally.bad] == []
+    assert len(tally.outcomes) == len(SAMPLE[kind.name])
