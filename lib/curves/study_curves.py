@@ -10,7 +10,7 @@ from lib.curves.bins import bins
 from lib.curves.notebook_arithmetic import exact_curves
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
-from lib.runs import History, Manifest, Treatment, marked_task, of_task, treatments
+from lib.runs import History, Manifest, Treatment, marked_task, task_treatments
 from lib.study import Metric, Study, Task
 
 Query = Callable[[History, Task, Sequence[Metric], Sequence[Treatment], View], pl.DataFrame]
@@ -87,5 +87,5 @@ def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.
 
 def task_clocks(study: Study, manifest: Manifest, task: Task) -> Clocks:
     """The wall times of one task's runs, those left out included."""
-    treated = of_task(treatments(study, manifest), task.key)
+    treated = task_treatments(study, manifest, task)
     return clocks(manifest.history(manifest.of_task(task.key)), treated, study.metrics)

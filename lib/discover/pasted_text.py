@@ -10,6 +10,8 @@ from lib.study import InputError
 #: A link ends where white space, a quote, a table's bar or the next link begins.
 _LINK = re.compile(r"https?://(?:(?!https?://)[^\s<>\"`|])+", re.IGNORECASE)
 _AGENT = re.compile(r"\bwandb\s+agent\b(.*)", re.IGNORECASE)
+#: What code that reads a sweep names: `api.sweep("entity/project/sweep")`.
+_CALL = re.compile(r"\bapi(?:\(\))?\.(?:sweep|runs)\(\s*(?:path\s*=\s*)?[\"']([^\"']+)[\"']", re.IGNORECASE)
 _LIST_MARK = re.compile(r"^(?:[-*•]|\d+[.)])\s+")
 #: entity/project, or a sweep or run of it, on a line of its own: only the project's name may hold spaces.
 _PLACE = re.compile(r"[^\s/]+/[^/]+(?:/(?:(?:sweeps|runs|groups)/)?[^\s/]+)?/?")
@@ -21,8 +23,9 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 def parse_addresses(text: str) -> tuple[WandbAddress, ...]:
     """The places in one project that a pasted text names, each once.
 
-    Links, `wandb agent entity/project/sweep`, what the wandb client prints and the short forms are understood on any
-    line, with prose around them. A project's page beside pages of its sweeps, runs or group adds nothing to them.
+    Links, `wandb agent entity/project/sweep`, calls of W&B's API, what the wandb client prints and the short forms are
+    understood on any line, with prose around them. A project's page beside pages of its sweeps, runs or group adds
+    nothing to them.
 
     Raises
     ------
@@ -53,6 +56,9 @@ def _of_line(line: str, is_only: bool) -> Iterator[WandbAddress]:
     if agent := _AGENT.search(line):
         paths = [word for word in agent[1].split() if "/" in word]
         yield parse_address(_trimmed(paths[-1] if paths else agent[1].strip()))
+        return
+    if calls := _CALL.findall(line):
+        yield from map(parse_address, calls)
         return
     if line.lower().startswith("wandb:"):
         return

@@ -17,7 +17,7 @@ from lib.curves import (
     study_seeds,
     task_clocks,
 )
-from lib.runs import Manifest, Treatment, marked_treatments, of_task, treatments, unknown_arms
+from lib.runs import Manifest, Treatment, marked_treatments, of_task, task_treatments, unknown_arms
 from lib.study import Study
 
 
@@ -76,6 +76,7 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
 
 def _study_coloring(study: Study, manifest: Manifest, view: View) -> dict[str, Coloring]:
     """What the runs are coloured by, by task; empty where the view colours none. Runs left out count."""
-    treated = treatments(study, manifest)
-    by_task = {task.key: coloring(manifest, of_task(treated, task.key), view.color_by) for task in study.tasks}
+    if not view.color_by:
+        return {}
+    by_task = {t.key: coloring(manifest, task_treatments(study, manifest, t), view.color_by) for t in study.tasks}
     return {task: colors for task, colors in by_task.items() if colors}

@@ -1,6 +1,6 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
-from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, treatments, unknown_arms
+from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_treatments, treatments, unknown_arms
 from lib.runs.atomic import Staged, StoreError, aside_prefix, put, remove_leftovers, stage, store_errors
 from lib.runs.configs import Setting, key_words, settings
 from lib.runs.duplicates import (

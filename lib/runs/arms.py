@@ -52,14 +52,13 @@ def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ())
     ----------
     left_out : ids of runs that the user set aside.
     """
-    treated: list[Treatment] = []
-    for task in study.tasks:
-        # Runs set aside still count when arms are named, so that leaving one out renames nothing.
-        treated += sorted(_of_task(study, manifest, task), key=_order)
+    # Runs set aside still count when arms are named, so that leaving one out renames nothing.
+    treated = (t for task in study.tasks for t in task_treatments(study, manifest, task))
     return tuple(t for t in treated if t.run_id not in left_out)
 
 
-def _of_task(study: Study, manifest: Manifest, task: Task) -> list[Treatment]:
+def task_treatments(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment, ...]:
+    """The same for the runs of one task."""
     runs = manifest.of_task(task.key)
     missing = missing_config_keys(study, task, runs)
     keys = {key for _, key in study.config_keys(task)} - missing.keys()
@@ -94,7 +93,7 @@ def _of_task(study: Study, manifest: Manifest, task: Task) -> list[Treatment]:
                 branch_point=run.branch_point,
             )
         )
-    return treated
+    return tuple(sorted(treated, key=_order))
 
 
 def _reason(task: Task, detach: Detach) -> str:

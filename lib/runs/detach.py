@@ -63,8 +63,10 @@ def run_detach(task: Task, run: Run, keys: Collection[str]) -> Detach:
     reading, warnings = _reading(rule, run.config, total)
     if reading is None:
         typed = _typed(task, run)
-        others_say = rule.ratio_key in keys or rule.detach_step_key in keys
-        detach = Detach(source="config") if others_say and not typed.source else typed
+        lacking = next((key for key in (rule.detach_step_key, rule.ratio_key) if key in keys), "")
+        if lacking and typed.step:
+            typed = replace(typed, reason=f"{lacking} is not in its config")
+        detach = Detach(source="config") if lacking and not typed.source else typed
     elif reading.reason:
         detach = _typed(task, run, reading.reason)
     else:

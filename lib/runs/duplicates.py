@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.runs.arms import Treatment, of_task, treatments
+from lib.runs.arms import Treatment, task_treatments
 from lib.runs.configs import settings
 from lib.runs.model import Duplicate, Manifest
 from lib.study import UNKNOWN, Study, Task, config_value
@@ -115,17 +115,12 @@ def _same_seed(run: Treatment, other: Treatment, configs: Mapping[str, Mapping[s
 
 def marked_treatments(study: Study, manifest: Manifest) -> tuple[Treatment, ...]:
     """Every run's treatment with its duplicates, in the order of `treatments`."""
-    treated = treatments(study, manifest)
-    return tuple(t for task in study.tasks for t in _mark_task(study, manifest, task, of_task(treated, task.key)))
+    return tuple(t for task in study.tasks for t in marked_task(study, manifest, task))
 
 
 def marked_task(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment, ...]:
     """The same for the runs of one task."""
-    return _mark_task(study, manifest, task, of_task(treatments(study, manifest), task.key))
-
-
-def _mark_task(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment]) -> tuple[Treatment, ...]:
-    runs = manifest.of_task(task.key)
+    runs, treated = manifest.of_task(task.key), task_treatments(study, manifest, task)
     keys = sorted((m.key for m in study.metrics), key=lambda key: sum(run.rows.get(key, 0) for run in runs))
     configs = {run.id: run.config for run in runs}
     return mark_duplicates(study, task, treated, configs, cache(manifest.history(runs).series), keys)

@@ -149,6 +149,8 @@ def test_pasted_texts(text, places):
         "- me/p/a1,",
         "the sweep is me/p/a1.",
         '"me/p/a1"',
+        'sweep = wandb.Api().sweep("me/p/a1")',
+        "runs = api.sweep('me/p/sweeps/a1').runs",
     ],
 )
 def test_short_forms_in_commands_and_prose(text):

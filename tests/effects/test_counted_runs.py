@@ -313,6 +313,7 @@ def test_the_same_seed_is_preferred():
         ((30, 30, 30, 50, 50, 50), "6 runs have only 2 detach steps"),
         ((40, 45, 50, 55, 58, 60), "the detach steps are only 20 steps apart"),
         ((30, 40, 50, 60, 70, 80), "80 lies outside the design's 30 to 70"),
+        ((20, 40, 50, 60, 70, 80), "20 and 80 lie outside the design's 30 to 70"),
     ],
 )
 def test_only_steps_that_look_drawn_get_the_onset_test(steps, reason):

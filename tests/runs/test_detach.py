@@ -62,7 +62,7 @@ def test_a_missing_key_is_the_typed_step_or_control_where_others_have_it_or_unkn
     assert told(DetachRule(**rule), {"other": 1}) == UNKNOWN
     assert told(DetachRule(**rule), {"k": 0.5}) == NEVER
     assert told(DetachRule(step=50_000, **rule)) == typed()
-    assert told(DetachRule(step=50_000, **rule), {"k": 0.5}) == typed()
+    assert told(DetachRule(step=50_000, **rule), {"k": 0.5}) == typed(reason="k is not in its config")
 
 
 def test_runs_of_the_controls_sweep_are_never_detached_where_config_does_not_say_otherwise():

@@ -141,7 +141,8 @@ def not_drawn(task: Task, steps: Sequence[int]) -> str:
     low, high = (bound * task.total_steps for bound in ((design.low, design.high) if design else (0, 1)))
     outside = [step for step in steps if not low - 1 <= step <= high + 1]  # a drawn step may have been rounded
     if outside:
-        return f"{listing(f'{step:,}' for step in sorted(set(outside)))} lies outside the design's {low:,.0f} to {high:,.0f}"
+        steps_outside, lie = sorted(set(outside)), "lies" if len(set(outside)) == 1 else "lie"
+        return f"{listing(f'{s:,}' for s in steps_outside)} {lie} outside the design's {low:,.0f} to {high:,.0f}"
     if 2 * len(set(steps)) < len(steps):
         return f"{len(steps)} runs have only {plural(len(set(steps)), 'detach step')}"
     spread = max(steps) - min(steps)
