@@ -2,23 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from google.protobuf.message import Message
 
-from lib.runs import Problem
-from lib.sources import bundled_study, fetch, write_bundle
+from lib.sources import bundled_study
 from lib.study import Study
 from tests.support.app_kit import PAGES, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import LOSS, REWARD, Asked, bundle, run
+from tests.support.hostile import hostile_bundle
 
-#: Opens an image, a link, mathematics, a colour, an icon, emphasis and a tag, were it read as Markdown.
-HOSTILE = "![x](http://127.0.0.1:1/x.png) $x$ :red[r] :material/skull: *e* `c` <b>b</b> [l](javascript:1)"
 #: What is left of it where it is escaped: each sign of Markdown behind a backslash.
-RAW = re.compile(
-    r"(?<!\\)!\[x|(?<!\\)\$x|(?<!\\):red|(?<!\\):material/skull|(?<!\\)\*e|(?<!\\)`c|(?<!\\)<b>|(?<!\\)\[l"
-)
+RAW = re.compile(r"(?<!\\)!\[x|(?<!\\)\$x|(?<!\\):red|:material/skull|(?<!\\)\*e|(?<!\\)`c|(?<!\\)<b>|(?<!\\)\[l")
 #: Fields of Streamlit's messages that the browser shows as plain text, or that are no text for readers at all.
 PLAIN = {
     ("Selectbox", "options"), ("MultiSelect", "options"), ("TextInput", "default"), ("TextInput", "value"),
@@ -29,24 +23,8 @@ PLAIN = {
 
 @pytest.fixture
 def study(tmp_path) -> Study:
-    """A study of which everything that its author, its runs or its server name is hostile."""
-    metrics = (replace(REWARD, label=f"R {HOSTILE}"), replace(LOSS, label=f"L {HOSTILE}"))
-    kit = Asked(metrics=metrics, task=replace(Asked().task, display_name=f"T {HOSTILE}"))
-    more = {"odd": HOSTILE, f"k{HOSTILE}": 1}
-    runs = [run(seed, ratio, 10.0, **(more if seed == 1 else {})) for seed in (1, 2, 3) for ratio in (0.5, 0.0)]
-    runs = [
-        replace(r, id=f"{r.id} {HOSTILE}", config=r.config | {"seed": f"{r.config['seed']} {HOSTILE}"}) for r in runs
-    ]
-    asked = kit.study(title=f"S {HOSTILE}", hypothesis=f"H {HOSTILE}")
-    opened = bundle(tmp_path, asked, runs)
-    manifest = fetch(opened)
-    problems = (Problem(f"P {HOSTILE}", task="walk"), Problem(f"Q {HOSTILE}", run_id=manifest.runs[0].id))
-    told = tuple(
-        replace(r, warnings=(f"W {HOSTILE}",), name=HOSTILE, state=f"x{HOSTILE}", url="javascript:alert(1)")
-        for r in manifest.runs
-    )
-    write_bundle(opened, replace(manifest, runs=told, problems=problems), tmp_path / "hostile.zip")
-    return bundled_study(tmp_path / "hostile.zip")
+    """The hostile study, opened."""
+    return bundled_study(hostile_bundle(tmp_path))
 
 
 def texts(message: Message) -> Iterator[tuple[str, str, str]]:

@@ -76,7 +76,7 @@ def visit(page: str = "overview", own: Study | None = None, **query: str) -> App
 
 def plain(markdown: str) -> str:
     """The text that a reader sees of Markdown whose signs are escaped."""
-    return re.sub(r"\\([^\w\s])", r"\1", markdown)
+    return re.sub(r"\\([^\w\s])", r"\1", markdown).replace("\u2060", "")
 
 
 def view_of(at: AppTest) -> View:

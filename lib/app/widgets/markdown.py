@@ -16,10 +16,14 @@ _ROOT = Path(__file__).parents[3]
 _SIGNS = re.compile(
     r"[\\`*\[\]$~<]"  # code, emphasis, links, images, mathematics, tags
     r"|(?<!\w)_|_(?!\w)"  # emphasis; within a word it is none
-    r"|:(?=[\w+/-])"  # :red[colours], :material/icons:, :emoji: and http://
-    r"|&(?=#?\w+;)|@(?=\w)|(?<=www)\."  # entities and addresses
+    r"|:(?=[\w+-])"  # :red[colours]
+    r"|&(?=#?\w+;)"  # entities
     r"|^[-+#>]|(?<=^\d)[.)]"  # blocks
 )
+#: Beginnings of icons, emoji and addresses, which are replaced wherever they stand, escaped or not: only a sign without
+#: width within them keeps them as they are.
+_REPLACED = re.compile(r":(?=(?:material/)?[\w+-]+:)|(?<=https):(?=//)|(?<=http):(?=//)|(?<=www)(?=\.)|@(?=\w)")
+_NO_WIDTH = "\u2060"
 
 
 def escaped(text: str) -> str:
@@ -27,7 +31,7 @@ def escaped(text: str) -> str:
 
     As few signs as possible are escaped: a screen reader says the backslashes of a control's label.
     """
-    return _SIGNS.sub(r"\\\g<0>", _plain(text))
+    return _SIGNS.sub(r"\\\g<0>", _REPLACED.sub(rf"\g<0>{_NO_WIDTH}", _plain(text)))
 
 
 def _plain(text: str) -> str:
