@@ -1,6 +1,7 @@
 """Answers of the wrong shape, of the wrong types or without end: one sentence each, and the other runs come."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -118,3 +119,32 @@ def test_lines_of_a_server_s_error_are_one():
         pytest.raises(SourceError, match=r"the server said: a b \[31m\."),
     ):
         Client(HttpClient(server.url, KEY, 1), "e", "p", Deadline(5)).runs({})
+
+
+def test_long_answers_beside_each_other_are_read_one_at_a_time():
+    body = json.dumps({"data": {"project": {"runs": {"edges": [], "pageInfo": {}}}}, "more": "x" * (5 << 20)}).encode()
+    with running(lambda handler, _: handler.reply(body)) as server:
+        http = HttpClient(server.url, KEY, 4)
+        client = Client(http, "e", "p", Deadline(20))
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(client.runs, [{}] * 4)) == [[]] * 4
+        assert http._long_answer.acquire(blocking=False)
+
+
+def test_a_footer_that_says_it_is_longer_than_any_is_damage():
+    size = 1 << 40
+    footer = (64 << 20).to_bytes(4, "little") + b"PAR1"
+
+    def answer(handler, body):
+        if body is None:
+            first, last = size - (1 << 17), size - 1
+            handler.send_response(206)
+            handler.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+            handler.send_header("Content-Length", str(1 << 17))
+            handler.end_headers()
+            handler.wfile.write(bytes((1 << 17) - 8) + footer)
+        else:
+            urls = [f"{handler.server.url}/file.parquet"]
+            handler.reply(of_run(parquetHistory={"parquetUrls": urls, "liveData": []}))
+
+    assert "an export is damaged" in " ".join(problem.message for problem in manifest_of(listed(answer)).problems)

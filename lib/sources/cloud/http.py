@@ -6,8 +6,9 @@ import logging
 import mmap
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any, TypeVar
@@ -22,9 +23,11 @@ from lib.sources.cloud.limits import Deadline, Failed, Refused, within
 #: Seconds before each further try of a request that failed; a server that says how long wins.
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE = 30.0
-_CHUNK = 1 << 18
+_CHUNK, _TICK = 1 << 18, 0.05
 #: The most bytes, unpacked, of an answer of JSON, of a file that comes whole, and of a part of one.
 _LONGEST_ANSWER, _LARGEST_FILE, _LONGEST_RANGE = 64 << 20, 512 << 20, 256 << 20
+#: An answer of JSON beyond this is read while no other such one is.
+_LONG_ANSWER = 4 << 20
 _REDIRECTS = 4
 
 _FAILURES = (
@@ -73,6 +76,7 @@ class HttpClient:
     def __init__(self, server: str, key: str, connections: int) -> None:
         self.server, self._key = server, key
         self._login = base64.b64encode(f"api:{key}".encode()).decode()
+        self._long_answer = threading.Lock()
         self._session = requests.Session()
         # No login of ~/.netrc goes anywhere; the proxies and certificates of the environment come by `_environment`.
         self._session.trust_env = False
@@ -99,13 +103,10 @@ class HttpClient:
         headers = {"Authorization": f"Basic {self._login}", "Content-Type": "application/json"}
 
         def ask() -> dict[str, Any]:
-            with self._answer("POST", f"{self.server}/graphql", headers, deadline, body) as response:
+            with ExitStack() as stack:
+                response = stack.enter_context(self._answer("POST", f"{self.server}/graphql", headers, deadline, body))
                 _accept(response)
-                text = b"".join(_chunks(response, deadline, _LONGEST_ANSWER))
-            try:
-                answer = json.loads(text)
-            except (ValueError, RecursionError):
-                raise _Again("the answer was no JSON") from None
+                answer = _tree(self._text(response, deadline, stack))
             if not isinstance(answer, dict) or not isinstance(answer.get("data") or {}, dict):
                 raise Failed("its answer is not one of a W&B server")
             if answer.get("errors") and not answer.get("data"):
@@ -136,6 +137,17 @@ class HttpClient:
                 return FileRange(0, memoryview(b""), whole.tell(), whole)
 
         return _retried(ask, deadline)
+
+    def _text(self, response: requests.Response, deadline: Deadline, stack: ExitStack) -> bytes:
+        """The body of an answer; of long ones, which take memory, one at a time until the stack unwinds."""
+        text = bytearray()
+        for chunk in _chunks(response, deadline, _LONGEST_ANSWER):
+            if len(text) <= _LONG_ANSWER < len(text) + len(chunk):
+                while not self._long_answer.acquire(timeout=_TICK):
+                    deadline.check()
+                stack.callback(self._long_answer.release)
+            text += chunk
+        return bytes(text)
 
     def _without_key(self, message: str) -> str:
         """The message without the key. It is cut afterwards: half a key is still a secret."""
@@ -219,6 +231,14 @@ def _accept(response: requests.Response) -> None:
         raise Refused(status)
     if status != 200:
         raise Failed(f"the server answered {status}")
+
+
+def _tree(text: bytes) -> Any:
+    """The value of an answer of JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _Again("the answer was no JSON") from None
 
 
 def _message(errors: Any) -> str:

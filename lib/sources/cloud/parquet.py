@@ -20,6 +20,7 @@ _TAIL, _TAILS = 1 << 17, 8 << 20
 #: The largest gap that is read through to save a request, in bytes.
 _LARGEST_GAP = 4 << 20
 _LONGEST_RANGE = 64 << 20
+_LONGEST_FOOTER = 16 << 20
 #: Files that Arrow reads at the same time.
 _READERS = 32
 
@@ -41,6 +42,8 @@ class RemoteFile(io.RawIOBase):
         self._end = client.read(url, f"bytes=-{min(_TAIL, _TAILS // count)}", deadline)
         self._whole = self._end.whole
         self.size = self._end.size
+        #: The most bytes of one read: those of a footer until it is known what else there is.
+        self.longest_read = _LONGEST_FOOTER
 
     @property
     def downloaded_whole(self) -> bool:
@@ -66,6 +69,8 @@ class RemoteFile(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes | memoryview:  # noqa: D102
         start = self.tell()
         stop = self.size if size is None or size < 0 else min(start + size, self.size)
+        if stop - start > self.longest_read:
+            raise OSError("a read of this size")
         # Arrow may have given up on a file of which its other threads still read ranges.
         with _counted():
             data = self._bytes(start, stop) if start < stop else b""
@@ -128,6 +133,7 @@ class ExportPart:
         # The larger the part of a file that is wanted, the less it costs to read on: half a dozen columns of 30 take two
         # requests, of 150 a tenth of the bytes, whatever their size.
         self._gap = min(_LARGEST_GAP, int(wanted * (1 + 3 * wanted / self._file.size)))
+        self._file.longest_read = max(_LONGEST_RANGE, wanted)
         # What repeats takes little space in a file, and 8 bytes a row once it is read.
         decoded = 8 * len(self._columns) * sum(group.num_rows for group in groups)
         return self._file.size + max(decoded, sum(int(chunk.total_uncompressed_size) for chunk in chunks))
