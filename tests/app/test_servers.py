@@ -1,14 +1,21 @@
 """The servers of the app: whose key goes to which, and which ones a hosted deployment asks. A second server counts."""
 
+import io
+import json
+import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app.session.state import KEY as KEY_OF_STATE
 from lib.app.session.state import SessionState
-from lib.study import STUDIES, Study, to_toml
+from lib.sources import fetch as fetch_runs
+from lib.sources import write_bundle
+from lib.study import STUDIES, Study, Task, load_study, to_toml, with_source
 from tests.support.app_kit import fine, plain, server_state, unopened  # noqa: F401 - a fixture
 from tests.support.cloud_kit import PLACE, study, walk
 from tests.support.wandb_server import KEY, WandbServer
@@ -108,6 +115,14 @@ def test_the_deployments_key_is_not_sent_over_plain_http(monkeypatch):
     assert plain(field(at).label) == "Key for http://lab.example"
 
 
+def test_a_login_that_is_no_key_is_one_sentence():
+    netrc = Path(os.environ["NETRC"])
+    netrc.write_text("machine api.wandb.ai\n  login user\n  password short\n")
+    netrc.chmod(0o600)
+    at = fetch(page(study="detach_encoder"))
+    assert errors(at) == ["The W&B login stored for https://api.wandb.ai is not a key: run `wandb login` again."]
+
+
 # ---- hosted --------------------------------------------------------------------------------------------------------
 
 HOSTED = {"hosted": True}
@@ -149,6 +164,32 @@ def test_a_hosted_deployment_refuses_an_uploaded_study_of_another_server(servers
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
     assert errors(at) == [f"This deployment does not read {other.url}: it reads https://api.wandb.ai."]
     assert other.hits == []
+
+
+def test_a_bundle_that_names_a_server_is_read_from_its_own_files(servers, tmp_path):
+    _, other = servers
+    demo = load_study("demo")
+    folder = tmp_path / "bundle"
+    write_bundle(demo, fetch_runs(demo), folder)
+    named = with_source(demo, study(other).source)
+    (folder / "study.toml").write_text(to_toml(replace(named, name="theirs", tasks=without_baselines(named))))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["source"] = {"kind": "wandb", "entity": "team", "project": "walks", "server": other.url}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        for file in folder.rglob("*"):
+            files.write(file, file.relative_to(folder))
+    at = page(deployment=HOSTED)
+    at.file_uploader(key="study_upload").upload("theirs.zip", archive.getvalue(), "application/zip")
+    fine(at.run())
+    fine(next(b for b in at.button if b.label == "Open the file").click().run())
+    opened = at.session_state[KEY_OF_STATE].own_studies["theirs"]
+    assert (opened.source.kind, opened.source.base_url, errors(at), other.hits) == ("bundle", "", [], [])
+
+
+def without_baselines(study: Study) -> tuple[Task, ...]:
+    return tuple(replace(task, baselines=()) for task in study.tasks)
 
 
 def test_a_study_that_was_open_before_a_server_was_refused_asks_nothing(servers):

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from lib.sources import Deadline, Failed, HttpClient, SourceError
+from lib.sources.cloud import http
 from lib.sources.cloud.connections import HostAddresses, _is_public
 from lib.sources.cloud.limits import Expired
 from tests.support.cloud_kit import PLACE, bring, points, study, walk
@@ -107,6 +108,26 @@ def test_a_public_server_cannot_make_us_ask_a_private_address(server, internet, 
             read(client, url)
     assert internet.asked == [(PUBLIC, server.server_port)]
     assert [path for _, path in server.requests] == ["/away"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://public.example\\@127.0.0.1:{port}/file", "http://127.0.0.1:{port}\\@public.example/file",
+        "http://127.0.0.1:{port}#@public.example/file", "http://public.example@@127.0.0.1:{port}/file",
+        "http://127.0.0.1%2f.public.example:{port}/file", "http://%31%32%37.0.0.1:{port}/file", "\\\\127.0.0.1:{port}/file",
+        "http:127.0.0.1:{port}/file", "http:///127.0.0.1:{port}/file", "http://127\uff0e0\uff0e0\uff0e1:{port}/file",
+        "http://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3:{port}/file", "http://127.0.0.1:{port}:80/file",
+    ],
+)  # fmt: skip
+def test_an_address_that_two_libraries_read_differently_leads_nowhere_inside(
+    server, internet, client_of, monkeypatch, location
+):
+    monkeypatch.setattr(http, "PAUSES", ())
+    internet.names = {"public.example": [PUBLIC]}
+    with suppress(Failed):
+        read(client_of("public.example"), location.format(port=server.server_port))
+    assert {address for address, _ in internet.asked} <= {PUBLIC}
 
 
 def test_open_ports_inside_cannot_be_told_from_closed_ones(server, internet, client_of):

@@ -121,7 +121,7 @@ def check_source(study: Study) -> None:
 
 
 def key_for(study: Study) -> str | None:
-    """The W&B key that may be used for this study, None where there is none or its server may not be asked.
+    """The W&B key that may be used for this study, None where there is none; a fetch then says why.
 
     The visitor's own key for that server comes first. The deployer's key (secrets, environment, W&B login) serves only
     the shipped studies.
@@ -130,9 +130,9 @@ def key_for(study: Study) -> str | None:
         return None
     try:
         server = server_for(study)
+        return own_key(server) or (resolve_key(server) if is_shipped(study) else None)
     except SourceError:
         return None
-    return own_key(server) or (resolve_key(server) if is_shipped(study) else None)
 
 
 def remember_key(server: str, key: str) -> None:
