@@ -173,6 +173,22 @@ def test_the_next_address_of_a_host_is_asked_where_the_first_does_not_answer(ser
     assert internet.asked == [("127.0.0.2", server.server_port), ("127.0.0.1", server.server_port)]
 
 
+def test_no_address_inside_is_asked_of_a_proxy_and_none_of_this_machine(server, internet, client_of, monkeypatch):
+    internet.names = {"public.example": [PUBLIC]}
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("no_proxy", "")
+    client = client_of("public.example")
+    with pytest.raises(Failed, match=INSIDE):
+        read(client, "http://169.254.169.254/file")
+    assert server.requests == []
+    # A proxy may find a host that this machine cannot look up.
+    assert read(client, "http://elsewhere.example/file") == b"data"
+    assert [path for _, path in server.requests] == ["http://elsewhere.example/file"]
+    # A key over plain http stays on this machine.
+    assert read(client_of("localhost"), "/file") == read(client_of("127.0.0.1"), "/file") == b"data"
+    assert [path for _, path in server.requests[1:]] == ["/file", "/file"]
+
+
 @pytest.mark.parametrize("host", ["x" * 64 + ".example", "a..example"])
 def test_what_is_no_name_of_a_host_has_no_address(host):
     with pytest.raises(OSError, match="no name of a host"):

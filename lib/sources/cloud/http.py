@@ -19,6 +19,7 @@ import urllib3
 
 from lib.sources.cloud.connections import HostAddresses, PinnedAdapter
 from lib.sources.cloud.limits import Deadline, Failed, Refused, within
+from lib.sources.cloud.server_address import is_private_line
 
 #: Seconds before each further try of a request that failed; a server that says how long wins.
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -199,8 +200,9 @@ class HttpClient:
 
 
 def _environment(host: str) -> dict[str, Any]:
-    """The proxies and certificates that `requests` finds for the user."""
-    return dict(requests.Session().merge_environment_settings(host, {}, None, None, None))
+    """The proxies and certificates that `requests` finds for the user; what is for this machine goes to no proxy."""
+    settings = dict(requests.Session().merge_environment_settings(host, {}, None, None, None))
+    return settings | {"proxies": {}} if host.startswith("http://") and is_private_line(host) else settings
 
 
 def _retried(ask: Callable[[], T], deadline: Deadline) -> T:
