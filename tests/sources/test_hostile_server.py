@@ -1,18 +1,23 @@
 """Answers of the wrong shape, of the wrong types or without end: one sentence each, and the other runs come."""
 
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.hardening.cases import peak_memory
 from benchmarks.hardening.servers import listed, listing, of_run, running
+from lib.runs import Drop
 from lib.sources import Deadline, Request, SourceError, fetch
 from lib.sources.cloud.answers import Exports, Rows, Runs, answer_of
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Failed
-from tests.support.cloud_kit import study
-from tests.support.wandb_server import KEY
+from tests.support.cloud_kit import PLACE, study, walk
+from tests.support.wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.server
 
@@ -148,3 +153,23 @@ def test_a_footer_that_says_it_is_longer_than_any_is_damage():
             handler.reply(of_run(parquetHistory={"parquetUrls": urls, "liveData": []}))
 
     assert "an export is damaged" in " ".join(problem.message for problem in manifest_of(listed(answer)).problems)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_a_text_that_every_row_repeats_is_read_once(kind):
+    count = 100_000
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["y" * 50_000], kind))
+    numbers = pa.array(["1.5", "NaN"] * (count // 2), kind)
+    files = []
+    for column in (texts, numbers):
+        files.append(io.BytesIO())
+        pq.write_table(pa.table({"_step": range(count), "loss": column}), files[-1], store_schema=False)
+    with WandbServer() as server:
+        server.add(PLACE, *(walk(name, [], parts=[file.getvalue()]) for name, file in zip("ab", files, strict=True)))
+        peak_memory()
+        before = peak_memory()
+        manifest = fetch(study(server), Request(key=KEY))
+    assert peak_memory() - before < 300, "MB; as texts the rows take 5 GB"
+    by_id = {run.id: run for run in manifest.runs}
+    assert by_id["a"].drops == (Drop("loss", "not a number", count),)
+    assert by_id["b"].rows == {"loss": count}

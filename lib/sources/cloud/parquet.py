@@ -21,6 +21,8 @@ _TAIL, _TAILS = 1 << 17, 8 << 20
 _LARGEST_GAP = 4 << 20
 _LONGEST_RANGE = 64 << 20
 _LONGEST_FOOTER = 16 << 20
+#: Characters of a number that is written as text.
+_LONGEST_NUMBER = 64
 #: Files that Arrow reads at the same time.
 _READERS = 32
 
@@ -124,6 +126,9 @@ class ExportPart:
         import pyarrow.dataset as ds
 
         self._columns = [name for name in columns if name in self._schema.names]
+        if texts := [name for name in self._columns if _is_text(self._schema.field(name).type)]:
+            with _arrow_reads():
+                self._fragment = _format(*texts).make_fragment(self._file)
         if from_step is not None and STEP in self._columns and pa.types.is_integer(self._schema.field(STEP).type):
             with _arrow_reads():
                 self._fragment = self._fragment.subset(ds.field(STEP) >= from_step, schema=self._schema)
@@ -157,7 +162,7 @@ class ExportPart:
             )
             table.validate(full=True)
             # What else the file says of its columns may be damaged, and nobody needs it.
-            return pa.Table.from_arrays(table.columns, names=table.column_names)
+            return pa.Table.from_arrays([_short_texts(column) for column in table.columns], names=table.column_names)
 
     def close(self) -> None:
         """Let the file go."""
@@ -166,12 +171,31 @@ class ExportPart:
 
 
 @cache
-def _format() -> Any:
+def _format(*texts: str) -> Any:
+    """How Arrow reads a file; of columns of texts each text once, however many rows repeat it."""
     import pyarrow.dataset as ds
 
     # These threads do nothing but wait for servers.
     pa.set_io_thread_count(max(pa.io_thread_count(), _READERS))
-    return ds.ParquetFileFormat()
+    return ds.ParquetFileFormat(dictionary_columns={*texts})
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
+
+
+def _short_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of which each text was read once, with its texts; long ones, which no number is, are made short."""
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return column
+    chunks = []
+    for chunk in column.chunks:
+        texts = chunk.dictionary
+        texts = pc.if_else(pc.less_equal(pc.binary_length(texts), _LONGEST_NUMBER), texts, "text")
+        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, texts).dictionary_decode())
+    return pa.chunked_array(chunks, column.type.value_type)
 
 
 #: One entry per read of a remote file, and per call of Arrow that may read one.
