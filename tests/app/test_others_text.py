@@ -6,9 +6,12 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.message import Message
 
+from lib.app.session import access, widget_keys
+from lib.app.session.state import KEY
+from lib.runs import put, store_root
 from lib.sources import bundled_study
 from lib.study import Study
-from tests.support.app_kit import PAGES, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PAGES, fine, server_state, unopened, visit  # noqa: F401 - a fixture
 from tests.support.hostile import hostile_bundle
 
 #: What is left of it where it is escaped: each sign of Markdown behind a backslash.
@@ -23,8 +26,10 @@ PLAIN = {
 
 @pytest.fixture
 def study(tmp_path) -> Study:
-    """The hostile study, opened."""
-    return bundled_study(hostile_bundle(tmp_path))
+    """The hostile study, opened as an upload is."""
+    path = store_root() / "uploads" / "mine.zip"
+    put(path, hostile_bundle(tmp_path).read_bytes())
+    return bundled_study(path)
 
 
 def texts(message: Message) -> Iterator[tuple[str, str, str]]:
@@ -55,3 +60,19 @@ def test_no_page_reads_texts_of_others_as_markdown(study, page):
     assert {
         (kind, field, text) for kind, field, text in shown if RAW.search(text) and (kind, field) not in PLAIN
     } == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_hosted_app_shows_no_path_of_its_machine(study, page, monkeypatch, isolated_folders, tmp_path):
+    monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
+    at = unopened(page, own=study)
+    at.session_state[KEY].readable.add(study.source.path)
+    fine(at.run())
+    if page == "study":
+        fine(next(button for button in at.button if button.label == "Edit a copy").click().run())
+        assert 'path = "store:uploads/mine.zip"' in at.text_area(key=widget_keys.STUDY_TEXT).value
+        fine(next(button for button in at.button if button.label == "Check and open").click().run())
+        assert [error.value for error in at.error] == []
+        assert at.session_state[KEY].own_studies["kit"].source == study.source
+    paths = str(isolated_folders), str(tmp_path)
+    assert [text for _, _, text in page_texts(at._tree) if any(path in text for path in paths)] == []

@@ -6,11 +6,22 @@ from pathlib import Path
 import streamlit as st
 
 from lib.app.session import uploads, widget_keys
-from lib.app.session.access import check_source, shipped_study
+from lib.app.session.access import check_source, is_hosted, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, read_baseline
+from lib.runs import store_root
 from lib.sources import bundled_study
-from lib.study import MAX_STUDY, Baseline, Study, StudyError, Task, parse_study, shipped_studies, with_baselines
+from lib.study import (
+    MAX_STUDY,
+    Baseline,
+    Study,
+    StudyError,
+    Task,
+    parse_study,
+    shipped_studies,
+    to_toml,
+    with_baselines,
+)
 
 
 def study_names() -> list[str]:
@@ -26,8 +37,20 @@ def open_study(study: Study) -> str:
     return study.name
 
 
+#: How the editor names a file of the store where strangers look: no path of the serving machine is shown.
+_STORE = "store:"
+
+
+def editable_text(study: Study) -> str:
+    """The study as text for the editor, which `open_text` opens again."""
+    text = to_toml(study)
+    return text.replace(f'"{store_root().resolve()}/', f'"{_STORE}') if is_hosted() else text
+
+
 def open_text(text: str) -> str:
     """Open the text of a study file; InputError where it is not one, or names a path or a server that it may not."""
+    if is_hosted():
+        text = text.replace(f'"{_STORE}', f'"{store_root().resolve()}/')
     study = parse_study(text, "The study file")
     check_source(study)
     return open_study(study)

@@ -16,7 +16,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
 from lib.runs import Manifest, clear
-from lib.study import DetachRule, InputError, Study, text_message, to_toml, value_text
+from lib.study import DetachRule, InputError, Study, text_message, value_text
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -161,7 +161,7 @@ def another() -> None:
 
 def edit(study: Study) -> None:
     """Put the study's text into the editor."""
-    st.session_state[widget_keys.STUDY_TEXT] = to_toml(study)
+    st.session_state[widget_keys.STUDY_TEXT] = studies.editable_text(study)
 
 
 def open_buttons(study: Study, label: str, prefix: str, missing: str = "") -> bool:
