@@ -1,6 +1,6 @@
 """Try damaged, hostile and endless inputs of every kind.
 
-python -m benchmarks.hardening                 # about 15 minutes on two cores; writes benchmarks/results/hardening.md
+python -m benchmarks.hardening                 # about 12 minutes on two cores; writes benchmarks/results/hardening.md
 python -m benchmarks.hardening --share 0.01    # a hundredth of the cases, nothing written
 python -m benchmarks.hardening --kinds bundles --seeds 17 18    # these cases alone
 
