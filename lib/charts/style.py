@@ -30,6 +30,15 @@ def metric_label(metric: Metric, task: Task, view: View) -> str:
     return f"{metric.name} (MA {view.window or task.window:,})"
 
 
+def tooltip_title(name: str) -> str:
+    """The title of a tooltip's line.
+
+    Vega's tooltip loads the image whose address stands under `image`, and shows `title` as a heading: a sign without
+    width makes a name of others neither.
+    """
+    return f"{name}\u2060" if name in {"image", "title"} else name
+
+
 def line_width(metric: Metric) -> int:
     """Evaluations are drawn thicker than everything else."""
     return 3 if "eval" in metric.key else 2

@@ -33,7 +33,7 @@ from lib.sources import (
     server_address,
     server_of,
 )
-from lib.study import Source, Study, as_number, config_number
+from lib.study import Source, Study, as_number, config_number, is_folder
 
 DEADLINE = 45.0
 #: Of so many runs the signal is read, to tell what a ratio counts.
@@ -191,7 +191,7 @@ def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
     SourceError
         Where there is no such folder or no run in it.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         raise SourceError(f"{path} is not a folder: name one that holds wandb run directories.")
     until, notes, runs = time.monotonic() + deadline, [], []
     lowest: dict[str, float] = {}

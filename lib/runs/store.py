@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from lib.formatting import file_name
 from lib.runs.atomic import ASIDE, StoreError, aside_prefix, store_errors
 from lib.runs.model import SCHEMA_VERSION
+from lib.study import written_path
 
 _LOCK, _ABOUT = ".lock", "about.json"
 
@@ -35,7 +36,7 @@ class Usage:
 def store_root() -> Path:
     """The store's folder: `DETACH_STORE`, or the platform's user cache folder."""
     named = os.environ.get("DETACH_STORE")
-    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("detach-encoder-study"))
+    return written_path(named) if named else Path(platformdirs.user_cache_dir("detach-encoder-study"))
 
 
 def project_folder(server: str, key: str, project: str) -> Path:

@@ -1,5 +1,6 @@
 """Fetch the runs of a study from its source."""
 
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -28,4 +29,5 @@ def fetch(study: Study, request: Request | None = None) -> Manifest:
 @cache
 def _clean(store: Path) -> None:
     """Remove what killed programs left in the store, once in the life of this one."""
-    remove_leftovers(store.rglob(".*"))
+    with suppress(OSError):
+        remove_leftovers(store.rglob(".*"))

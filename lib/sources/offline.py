@@ -32,7 +32,7 @@ from lib.runs import (
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, tasks_of
 from lib.sources.wandb_folder import LocalRun, LocalRuns
 from lib.sources.wandb_log import STEP, Log
-from lib.study import Study
+from lib.study import Study, is_folder
 
 
 def fetch(study: Study, request: Request) -> Manifest:
@@ -46,7 +46,7 @@ def fetch(study: Study, request: Request) -> Manifest:
         Where the folder is missing or holds no run that can be read and belongs to a task of the study.
     """
     root = study.source_path
-    if not root.is_dir():
+    if not is_folder(root):
         raise SourceError(f"{root} is not a folder: source.path must name one that holds wandb run directories.")
     local = LocalRuns(root)
     if not local.runs and not local.messages:

@@ -2,7 +2,7 @@
 
 from lib.study.edits import task_messages, text_message, with_edits
 from lib.study.errors import InputError, StudyError
-from lib.study.files import check_file, read_file
+from lib.study.files import check_file, is_folder, read_file, written_path
 from lib.study.model import (
     CONTROL,
     DETACHED,

@@ -1,5 +1,6 @@
-"""Read a file that somebody named: a regular one, and none that is too large."""
+"""Paths that somebody wrote, and the files that they name: regular ones, and none that is too large."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise InputError(f"{path.name} is larger than {_size(limit)}: it was not read.")
     return content
+
+
+def written_path(text: str) -> Path:
+    """A path as somebody wrote it: `~` is the home folder; `~somebody`, who is no user here, stays as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - that of pathlib raises an error
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path that somebody wrote names a folder; one too long to be a path names none."""
+    return os.path.isdir(path)  # noqa: PTH112 - that of pathlib raises an error
 
 
 def _size(limit: int) -> str:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lib.formatting import slug
+from lib.study.files import written_path
 from lib.study.values import config_value
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -304,7 +305,4 @@ class Study(Heading):
 
     def at(self, path: str) -> Path:
         """A path that the study names; relative ones start at the study file's folder."""
-        try:
-            return Path(self.folder) / Path(path).expanduser()
-        except RuntimeError:  # ~somebody, who is no user here
-            return Path(self.folder) / path
+        return Path(self.folder) / written_path(path)

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from lib.formatting import listing, one_line
 from lib.study.errors import InputError, StudyError
-from lib.study.files import read_file
+from lib.study.files import read_file, written_path
 from lib.study.messages import first_message, first_place
 from lib.study.model import (
     CONTROL,
@@ -79,15 +79,14 @@ def load_study(name_or_path: str) -> Study:
     StudyError
         Where there is no such study, or the file is not a valid one.
     """
-    path = Path(name_or_path)
+    path = written_path(name_or_path)
     if name_or_path in shipped_studies():
         path = STUDIES / f"{name_or_path}.toml"
     try:
-        path = path.expanduser()
         text = read_file(path, MAX_STUDY).decode()
     except InputError as error:
         raise StudyError(str(error) if name_or_path else _not_readable("", error)) from None
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise StudyError(_not_readable(one_line(name_or_path), error)) from None
     return parse_study(text, str(path), str(path.resolve().parent))
 

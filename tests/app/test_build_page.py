@@ -306,6 +306,15 @@ def test_a_folder_without_runs_says_so_on_the_page(tmp_path):
     assert "holds no .wandb file" in at.error[0].value.replace("\\", "")
 
 
+@pytest.mark.parametrize("path", ["~nosuchuser/wandb", "x" * 5000])
+def test_a_path_that_is_none_is_told_on_the_page(path):
+    at = visit("study")
+    fine(at.button_group(key="build_kind").select("wandb folder").run())
+    fine(at.text_input(key="build_folder").input(path).run())
+    list_runs(at)
+    assert "is not a folder" in at.error[0].value
+
+
 def test_a_bundle_is_proposed_and_opened():
     demo = load_study("demo")
     demo = replace(demo, tasks=demo.tasks[:2])

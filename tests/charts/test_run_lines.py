@@ -1,11 +1,13 @@
 """Every run's own line in the colour of its value, and the points behind smoothed lines."""
 
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from lib.charts import Background, Coloring, color_keys, coloring, curves_text, grid
+from lib.charts.curves.pointer import tooltip_titles
 from lib.charts.curves.run_lines import COLORS, RAMP, value_colors
 from lib.charts.run_colors import coloring_text
 from lib.charts.style import QUIET
@@ -220,3 +222,14 @@ def test_raw_points_are_drawn_only_behind_something_smoothed():
     assert not View(raw=True, smooth=False).draws_raw
     assert not View().draws_raw
     assert View(color_by="seed").draws_runs
+
+
+@pytest.mark.parametrize("key", ["image", "title"])
+def test_no_tooltip_loads_an_image_or_shows_a_heading_that_a_key_or_label_names(key):
+    address = "https://stranger.example/x.png"
+    tips = layer(chart(Coloring(key, {"a": address, "b": "y"}, order=(address, "y"))), "hover_run")["encoding"][
+        "tooltip"
+    ]
+    assert [tip["title"] for tip in tips if "title" in tip] == ["run", f"{key}\u2060"]
+    curve, style = SimpleNamespace(arm="detached", metric=EVAL), SimpleNamespace(label=lambda metric: key)
+    assert tooltip_titles([curve], style) == (f"{key}\u2060",)

@@ -36,6 +36,27 @@ def test_a_device_is_no_source(path):
         bundled_study(study(path).source_path)
 
 
+@pytest.mark.parametrize("path", ["x" * 5000, "a/" * 3000, "~nosuchuser", "~nosuchuser/wandb"])
+def test_a_path_that_is_none_is_no_source(path):
+    with pytest.raises(SourceError, match="is not a folder"):
+        fetch(study(path))
+    with pytest.raises(SourceError, match=r"There is no bundle|cannot be read \(File name too long\)"):
+        bundled_study(study(path).source_path)
+
+
+def test_a_store_that_cannot_be_named_is_told(folder, monkeypatch):
+    monkeypatch.setenv("DETACH_STORE", "x" * 5000)
+    with pytest.raises(SourceError, match="File name too long"):
+        fetch(study(folder))
+
+
+def test_a_store_of_nobody_is_a_folder_of_that_name(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("DETACH_STORE", "~nosuchuser/store")
+    monkeypatch.chdir(tmp_path)
+    assert [run.id for run in fetch(study(folder)).runs] == ["whole"]
+    assert (tmp_path / "~nosuchuser/store/salt").is_file()
+
+
 def test_a_pipe_among_the_files_is_a_problem_and_the_other_runs_come(folder):
     os.mkfifo(folder / "run-x.wandb")
     manifest = fetch(study(folder))

@@ -411,4 +411,4 @@ def test_files_that_cannot_be_read(tmp_path):
     assert unreadable(str(binary / "x.toml")) == f"{binary / 'x.toml'} cannot be read (Not a directory)."
     assert unreadable("x" * 5_000) == f"{'x' * 100}…{'x' * 50} cannot be read (File name too long)."
     assert unreadable("a\0b") == "a\ufffdb cannot be read (embedded null byte)."
-    assert unreadable("~nobody-of-that-name/x.toml").startswith("~nobody-of-that-name/x.toml cannot be read (")
+    assert unreadable("~nobody/x.toml").startswith("There is no study '~nobody/x.toml': ")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 import streamlit as st
@@ -36,7 +35,7 @@ from lib.discover import (
     suggestions,
 )
 from lib.formatting import listing
-from lib.study import InputError, Metric, Source, Task, to_toml
+from lib.study import InputError, Metric, Source, Task, to_toml, written_path
 
 _KINDS = {"W&B address": "wandb", "wandb folder": "offline", "Bundle (.zip)": "bundle"}
 #: Of the keys that are not taken for one reason so many are named.
@@ -95,7 +94,7 @@ def _ask_folder() -> None:
     text = st.text_input(
         "Folder with wandb run directories", key=widget_keys.BUILD_FOLDER, placeholder="~/project/wandb"
     )
-    _list_button(":material/folder_open:", lambda: inspect_folder(Path(text).expanduser()), disabled=not text)
+    _list_button(":material/folder_open:", lambda: inspect_folder(written_path(text)), disabled=not text)
 
 
 def _ask_bundle() -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from lib.charts.curves.series_style import BY_VALUE, SeriesStyle
 from lib.charts.curves.tables import Curve, middle_spacing
-from lib.charts.style import QUIET
+from lib.charts.style import QUIET, tooltip_title
 from lib.formatting import MISSING
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -82,7 +82,9 @@ def tooltip_titles(curves: Sequence[Curve], style: SeriesStyle) -> tuple[str, ..
     """What the tooltip calls each series; the arm comes first, for a page cuts long names off at their end."""
     several = len({curve.arm for curve in curves}) > 1
     names = [style.label(curve.metric) for curve in curves]
-    return tuple(f"{curve.arm}: {name}" if several else name for curve, name in zip(curves, names, strict=True))
+    return tuple(
+        f"{curve.arm}: {name}" if several else tooltip_title(name) for curve, name in zip(curves, names, strict=True)
+    )
 
 
 def hover_layers(

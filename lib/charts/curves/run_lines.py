@@ -10,7 +10,7 @@ import polars as pl
 from lib.charts.curves.series_style import Colors, SeriesStyle
 from lib.charts.curves.tables import run_table
 from lib.charts.run_colors import ARM, MISSING, SEED, Coloring
-from lib.charts.style import QUIET
+from lib.charts.style import QUIET, tooltip_title
 from lib.study import UNKNOWN
 
 ROWS = 2400
@@ -77,7 +77,8 @@ def run_pointer(table: pl.DataFrame, colors: Colors, style: SeriesStyle, x: alt.
     ]
     if colors.key not in (SEED, ARM):
         scaled = colors.scale is not None
-        value = alt.Tooltip("by:Q" if scaled else "by:N", format=".6~g" if scaled else alt.Undefined, title=colors.key)
+        field, form = ("by:Q", ".6~g") if scaled else ("by:N", alt.Undefined)
+        value = alt.Tooltip(field, format=form, title=tooltip_title(colors.key))
         tooltips.insert(2, value)
     return (
         alt.Chart(table, name=style.name("hover_run"))
