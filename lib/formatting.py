@@ -5,6 +5,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 MISSING = "–"
+#: Signs that Markdown reads as more than themselves, where it does.
+_SIGNS = re.compile(
+    r"[\\`*\[\]$~<]"  # code, emphasis, links, images, mathematics, tags
+    r"|(?<!\w)_|_(?!\w)"  # emphasis; within a word it is none
+    r"|&(?=#?\w+;)"  # entities
+    r"|^[-+#>]|(?<=^\d)[.)]"  # blocks
+)
 
 
 def number(value: float | None, digits: int = 3, sign: str = "") -> str:
@@ -90,3 +97,11 @@ def one_line(text: str, length: int = 200) -> str:
     """Somebody else's text as one line of at most so many signs: what is no space and cannot be printed is replaced."""
     plain = "".join(" " if sign.isspace() else sign if sign.isprintable() else "\ufffd" for sign in text)
     return plain if len(plain) <= length else f"{plain[: length // 2]}…{plain[-length // 4 :]}"
+
+
+def markdown_text(text: str) -> str:
+    """A line of somebody else's text as Markdown that shows it as it is.
+
+    As few signs as possible are escaped: a screen reader says the backslashes of a control's label.
+    """
+    return _SIGNS.sub(r"\\\g<0>", text)

@@ -6,6 +6,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from lib.curves import notes
 from lib.effects import claim
+from lib.formatting import markdown_text, one_line
 from lib.report import methods
 from lib.report.evidence import drawing, evidence, overview
 from lib.report.figures import GRID_STEM
@@ -41,14 +42,18 @@ def report_page(results: Results) -> str:
 
 
 def claims(results: Results) -> str:
-    """The claims as Markdown, with what they rest on."""
-    lines = [f"# {results.study.title}", ""]
+    """The claims as Markdown, with what they rest on; names in them load no image and are no markup."""
+    lines = [f"# {_line(results.study.title)}", ""]
     if results.study.hypothesis:
-        lines += [f"Hypothesis: {results.study.hypothesis}", ""]
-    lines += [f"- {line}" for line in claim_lines(results)]
+        lines += [f"Hypothesis: {_line(results.study.hypothesis)}", ""]
+    lines += [f"- {_line(line)}" for line in claim_lines(results)]
     lines += ["", "## Provenance", ""]
-    lines += [f"- {name}: {value}" for name, value in provenance(results)]
+    lines += [f"- {name}: {_line(value)}" for name, value in provenance(results)]
     return "\n".join(lines) + "\n"
+
+
+def _line(text: str) -> str:
+    return markdown_text(one_line(text, len(text)))
 
 
 def claim_lines(results: Results) -> list[str]:

@@ -54,7 +54,7 @@ def test_a_store_of_nobody_is_a_folder_of_that_name(folder, monkeypatch, tmp_pat
     monkeypatch.setenv("DETACH_STORE", "~nosuchuser/store")
     monkeypatch.chdir(tmp_path)
     assert [run.id for run in fetch(study(folder)).runs] == ["whole"]
-    assert (tmp_path / "~nosuchuser/store/salt").is_file()
+    assert (tmp_path / "~nosuchuser/store").is_dir()
 
 
 def test_a_pipe_among_the_files_is_a_problem_and_the_other_runs_come(folder):

@@ -4,34 +4,23 @@ import re
 from pathlib import Path
 
 from lib.app.session.access import is_hosted
-from lib.formatting import one_line
+from lib.formatting import markdown_text, one_line
 from lib.runs import store_root
 
 #: The longest text of others on a page, in signs.
 _LONGEST = 2_000
 _ROOT = Path(__file__).parents[3]
 
-
-#: Signs that Markdown, or Streamlit's additions to it, read as more than themselves, where they do.
-_SIGNS = re.compile(
-    r"[\\`*\[\]$~<]"  # code, emphasis, links, images, mathematics, tags
-    r"|(?<!\w)_|_(?!\w)"  # emphasis; within a word it is none
-    r"|:(?=[\w+-])"  # :red[colours]
-    r"|&(?=#?\w+;)"  # entities
-    r"|^[-+#>]|(?<=^\d)[.)]"  # blocks
-)
 #: Beginnings of icons, emoji and addresses, which are replaced wherever they stand, escaped or not: only a sign without
 #: width within them keeps them as they are.
 _REPLACED = re.compile(r":(?=(?:material/)?[\w+-]+:)|(?<=https):(?=//)|(?<=http):(?=//)|(?<=www)(?=\.)|@(?=\w)")
 _NO_WIDTH = "\u2060"
+_COLOUR = re.compile(r":(?=[\w+-])")  # :red[colours]
 
 
 def escaped(text: str) -> str:
-    """The text as Markdown that shows it in one line, and does nothing else.
-
-    As few signs as possible are escaped: a screen reader says the backslashes of a control's label.
-    """
-    return _SIGNS.sub(r"\\\g<0>", _REPLACED.sub(rf"\g<0>{_NO_WIDTH}", _plain(text)))
+    """The text as Markdown that shows it in one line, and does nothing else."""
+    return _COLOUR.sub(r"\\:", markdown_text(_REPLACED.sub(rf"\g<0>{_NO_WIDTH}", _plain(text))))
 
 
 def _plain(text: str) -> str:
