@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 
 import pytest
 import streamlit as st
@@ -9,7 +10,11 @@ import streamlit as st
 from lib.app.session.state import KEY
 from lib.app.session.studies import open_upload
 from lib.app.session.uploads import keep_upload
-from lib.study import MAX_STUDY, StudyError
+from lib.runs import put, store_root
+from lib.sources import bundled_study
+from lib.study import MAX_STUDY, Study, StudyError
+from tests.support.app_kit import charts, fine, go, visit
+from tests.support.hostile import hostile_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +51,25 @@ def test_uploads_of_yesterday_go_with_the_next():
 def test_a_long_study_file_is_refused():
     with pytest.raises(StudyError, match=r"^a.toml is larger than 1 MB: a study file is a short text\.$"):
         open_upload("a.toml", b"#" * (MAX_STUDY + 1))
+
+
+def test_an_open_bundle_is_unpacked_again_where_its_folder_made_room_for_another(tmp_path):
+    study = opened_bundle(tmp_path)
+    at = visit("study", own=study)
+    shutil.rmtree(store_root() / "bundles")
+    assert len(charts(go(at, "losses"))) == 1
+
+
+def test_an_upload_that_is_gone_is_told(tmp_path):
+    study = opened_bundle(tmp_path)
+    at = visit("losses", own=study)
+    study.source_path.unlink()
+    shutil.rmtree(store_root() / "bundles")
+    assert "There is no bundle at" in fine(at.run()).error[0].value
+
+
+def opened_bundle(folder) -> Study:
+    """A study opened as an upload is."""
+    path = store_root() / "uploads" / "mine.zip"
+    put(path, hostile_bundle(folder).read_bytes())
+    return bundled_study(path)

@@ -1,6 +1,7 @@
 """The runs of studies: fetched in the background for this session alone; of the shipped bundle, read once for all."""
 
 import hashlib
+from pathlib import Path
 
 import streamlit as st
 
@@ -81,6 +82,10 @@ def fetch_result(study: Study) -> FetchResult | None:
     key = key_for(study)
     fetches = _fetches(study, key)
     job = fetches.job
+    shown = fetches.shown[1] if fetches.shown else None
+    if shown and study.source.kind == "bundle" and not Path(shown.manifest.folder).is_dir():
+        # What the bundle was unpacked to made room for another's: it is unpacked again.
+        fetches.generation += 1
     # Read once: the fetch may end at any moment, and its runs must not be taken for shown then.
     fetches.was_running = job is not None and job.is_running
     if fetches.shown and (fetches.shown[0] == fetches.generation or fetches.was_running or (job and job.error)):
