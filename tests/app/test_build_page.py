@@ -27,7 +27,7 @@ from tests.support.app_kit import (  # noqa: F401 - a fixture
 )
 from tests.support.wandb_server import KEY, FakeRun, WandbServer
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 
 
 @pytest.fixture

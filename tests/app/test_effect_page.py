@@ -1,10 +1,13 @@
 """The Detach effect page: what it claims on the demo, and everything that it refuses to say."""
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.study import Study
 from tests.support.app_kit import charts, fine, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
+
+pytestmark = pytest.mark.slow
 
 
 def effect_page(study: Study, **query: str) -> AppTest:

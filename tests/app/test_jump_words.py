@@ -15,6 +15,8 @@ from lib.study import Study
 from tests.support.app_kit import charts, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
+pytestmark = pytest.mark.slow
+
 #: Names of files and of the page are no statements.
 NAMES = re.compile(r"effects(_detail)?\.(csv|parquet)|detach_effect|Detach effect")
 CAUSAL = re.compile(r"\w*effects?\b|\bhelped\b|\bsupported\b|\bcontradicted\b", re.IGNORECASE)

@@ -12,6 +12,8 @@ from lib.study import Evidence
 from tests.support.app_kit import fine, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
+pytestmark = pytest.mark.slow
+
 NOT_DRAWN = "walk: 2 runs not drawn: twin (copy of run r1-0.5) and r2-0.5 (left out by declaration: sensor fault)."
 
 

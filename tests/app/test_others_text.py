@@ -14,6 +14,8 @@ from lib.study import Study
 from tests.support.app_kit import PAGES, fine, server_state, unopened, visit  # noqa: F401 - a fixture
 from tests.support.hostile import hostile_bundle
 
+pytestmark = pytest.mark.slow
+
 #: What is left of it where it is escaped: each sign of Markdown behind a backslash.
 RAW = re.compile(r"(?<!\\)!\[x|(?<!\\)\$x|(?<!\\):red|:material/skull|(?<!\\)\*e|(?<!\\)`c|(?<!\\)<b>|(?<!\\)\[l")
 #: Fields of Streamlit's messages that the browser shows as plain text, or that are no text for readers at all.

@@ -7,7 +7,7 @@ from lib.effects import StudyAnalysis
 from lib.effects.effects_table import EFFECTS
 from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 
 
 def test_the_answer_comes_first_and_says_what_the_verdicts_say():

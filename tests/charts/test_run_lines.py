@@ -20,6 +20,8 @@ from lib.study import CONTROL, Metric, Task
 from tests.support.chart_frames import EVAL, STUDY, TASK, TRAIN, both, layer, marks, plotted, rows, svg, valid
 from tests.support.frames import history, series, study, treatment
 
+pytestmark = pytest.mark.slow
+
 KIT = study()
 
 

@@ -52,6 +52,7 @@ def test_two_seeds_logging_y_is_x_at_offset_steps_give_a_monotone_mean_of_two_ev
     assert frame["mean"].is_sorted()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 999), st.integers(1, 2_000))
 def test_whatever_the_offset_and_spacing_the_mean_of_y_is_x_is_monotone(offset, spacing):

@@ -15,6 +15,8 @@ from benchmarks.simulated_studies import Correlated, Mix, Plan
 from benchmarks.study_tables import ANY_VERDICT, MESSY, POWER, POWER_BEFORE, error
 from lib.effects.multiple_testing import holm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("mix", MIXES, ids=lambda mix: mix.name)
 def test_arrays_give_what_the_app_gives(mix):

@@ -341,6 +341,7 @@ def test_figures_in_the_formats_asked_for(tmp_path):
     assert (out / "acrobot_swingup_reward.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+@pytest.mark.slow
 def test_a_baseline_with_missing_values_is_drawn_and_what_is_left_out_is_said(tmp_path, capsys):
     (tmp_path / "b.csv").write_text(",step,reward,seed\n0,0,1.0,1\n1,50000,,1\n2,,3,1\n,,,\n\n3,200000,4,1\n")
     text = SMALL + '[[tasks.baselines]]\npath = "b.csv"\nlabel = "TD-MPC2"\n'

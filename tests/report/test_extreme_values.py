@@ -12,6 +12,8 @@ from lib.runs import treatments
 from lib.sources import fetch
 from tests.support.bundle_kit import LOSS, REWARD, Asked, Given, bundle, run
 
+pytestmark = pytest.mark.slow
+
 EXTREMES = {
     "large": (1e308, -1e308, 1.7976931348623157e308),
     "infinite": (float("inf"), float("-inf"), float("nan")),

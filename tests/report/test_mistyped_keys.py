@@ -14,6 +14,8 @@ from tests.support.app_kit import server_state, visit  # noqa: F401
 from tests.support.bundle_kit import Asked, bundle, run
 from tests.support.wandb_files import exit_message, row_message, run_message, write_run
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 [study]
 name = "typo"

@@ -13,6 +13,8 @@ from lib.sources import fetch
 from lib.study import load_study
 from tests.support.effects_kit import REWARD, study, task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def text(demo_report) -> str:

@@ -53,6 +53,7 @@ def logs(draw: st.DrawFn) -> dict[str, list]:
     return runs
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
