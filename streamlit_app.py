@@ -55,7 +55,14 @@ PAGES = [
         title="Study",
         icon=":material/science:",
         url_path="study",
-        help="What is being asked and where the runs come from: open, fetch, store and share a study.",
+        help="What is being asked and where the runs come from: fetch, edit, store and share the open study.",
+    ),
+    st.Page(
+        "pages/new_study.py",
+        title="New study",
+        icon=":material/add_circle:",
+        url_path="new_study",
+        help="From the address of a sweep, a folder or a file to a study that is open.",
     ),
 ]
 

@@ -2,7 +2,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app.session import cached_results
-from lib.app.widgets import cards, charts, overview, page_frame
+from lib.app.widgets import answer, cards, charts, overview, page_frame
 from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
@@ -14,7 +14,7 @@ if study.hypothesis:
 
 charts.axis_notes(current)
 effects = cached_results.analysis(current, None).effects
-overview.answer(study, effects)
+answer.answer(study, effects)
 for task in study.tasks:
     st.header(escaped(task.title), anchor=False)
     rows = effects.filter(pl.col("task") == task.key)

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from lib.app.session.current import opened_study
-from lib.app.widgets import edit, fetching, new_study, page_frame
+from lib.app.widgets import edit, fetching, page_frame
 from lib.app.widgets import study as study_widgets
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import add_metric
@@ -27,7 +27,6 @@ if study is not None:
     edit.form(study)
     study_widgets.stored(study)
     study_widgets.share(opened)
-new_study.build()
-study_widgets.another()
+    study_widgets.editor()
 
 page_frame.explanation(methods.SOURCES)

@@ -14,7 +14,8 @@ Axis = Literal["steps", "percent", "since", "since_percent", "wall"]
 class View:
     """How curves are drawn: the one settings object of every view, table and export.
 
-    `window` is in environment steps (None: each task's own); `arms` empty means all; `left_out` are run ids;
+    `window` is in environment steps (None: each task's own); `arms`, `tasks` (ids)
+    and `metrics` (keys) empty mean all; `left_out` are run ids;
     `x` is steps, percent of training, either of them since the detach, or hours of wall time; `span` is the range of x
     that is drawn (None: all of it). `log_reward` and `log_loss` choose the axis of a family (None: as its metrics'
     scales say). `seeds` draws every run's own curve, `color_by` does so in the colour of its seed, its arm or its
@@ -28,6 +29,8 @@ class View:
     window: int | None = None
     grid: Literal["aligned", "exact"] = "aligned"
     arms: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     seeds: bool = False
     x: Axis = "steps"

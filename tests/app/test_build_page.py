@@ -38,7 +38,7 @@ def server():
 
 def paste(address: str) -> AppTest:
     """The Study page with an address pasted."""
-    at = visit("study")
+    at = visit("new_study")
     return fine(at.text_area(key="build_place").input(address).run())
 
 
@@ -85,8 +85,7 @@ def test_from_a_sweep_address_to_curves(server):
     fine(at.button(key="build1_open").click().run())
     assert at.sidebar.selectbox(key="study").value == "tdmpc2-tdmpc2_nqfufp3t"
     assert [e.value for e in at.error] == []
-    wait(at)
-    go(at, "rewards")
+    wait(go(at, "rewards"))
     (chart,) = charts(at)
     assert chart.legend == ["Train Episode Reward (MA 1,000)", "Eval Episode Reward"]
     assert chart.arms == ["detached"]
@@ -294,12 +293,12 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
 
 def test_hosted_deployments_offer_no_folder(monkeypatch):
     monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
-    at = visit("study")
+    at = visit("new_study")
     assert at.button_group(key="build_kind").options == ["W&B address", "Bundle (.zip)"]
 
 
 def test_a_folder_without_runs_says_so_on_the_page(tmp_path):
-    at = visit("study")
+    at = visit("new_study")
     fine(at.button_group(key="build_kind").select("wandb folder").run())
     fine(at.text_input(key="build_folder").input(str(tmp_path)).run())
     list_runs(at)
@@ -308,7 +307,7 @@ def test_a_folder_without_runs_says_so_on_the_page(tmp_path):
 
 @pytest.mark.parametrize("path", ["~nosuchuser/wandb", "x" * 5000])
 def test_a_path_that_is_none_is_told_on_the_page(path):
-    at = visit("study")
+    at = visit("new_study")
     fine(at.button_group(key="build_kind").select("wandb folder").run())
     fine(at.text_input(key="build_folder").input(path).run())
     list_runs(at)
@@ -320,7 +319,7 @@ def test_a_bundle_is_proposed_and_opened():
     demo = replace(demo, tasks=demo.tasks[:2])
     path = store.store_root() / "demo.zip"
     write_bundle(demo, fetch(demo), path)
-    at = visit("study")
+    at = visit("new_study")
     fine(at.button_group(key="build_kind").select("Bundle (.zip)").run())
     fine(at.file_uploader(key="build_bundle").upload("demo.zip", path.read_bytes(), "application/zip").run())
     list_runs(at)

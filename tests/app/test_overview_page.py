@@ -41,7 +41,7 @@ def test_a_change_that_was_not_shown_has_no_colour_of_success_or_failure():
 def test_every_cell_leads_to_its_full_chart():
     at = visit("overview")
     links = [(link.proto.page, link.proto.query_string) for link in at.get("page_link")]
-    assert links[:2] == [("detach_effect", ""), ("study", "")]
+    assert links[:2] == [("detach_effect", ""), ("new_study", "")]
     assert links[2:6] == [
         ("rewards", "only=Acrobot+Swingup"),
         ("losses", "only=Acrobot+Swingup"),

@@ -16,7 +16,7 @@ from lib.app.session.state import SessionState
 from lib.sources import fetch as fetch_runs
 from lib.sources import write_bundle
 from lib.study import STUDIES, Study, Task, load_study, to_toml, with_source
-from tests.support.app_kit import fine, plain, server_state, unopened  # noqa: F401 - a fixture
+from tests.support.app_kit import fine, go, plain, server_state, unopened  # noqa: F401 - a fixture
 from tests.support.cloud_kit import PLACE, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -150,7 +150,7 @@ def test_a_deployment_reads_the_servers_that_it_allows(servers, deployment, allo
     assert errors(pasted) == refusal
     assert ("study" in pasted.session_state[KEY_OF_STATE].own_studies) == (not refusal)
     at = page(deployment=deployment)
-    fine(at.text_area(key="build_place").input(f"{other.url}/team/walks/sweeps/s1").run())
+    fine(go(at, "new_study").text_area(key="build_place").input(f"{other.url}/team/walks/sweeps/s1").run())
     assert errors(at) == refusal
     assert any(w.label.startswith("Key for ") for w in at.text_input) == (not refusal)
     assert other.hits == []
@@ -159,7 +159,9 @@ def test_a_deployment_reads_the_servers_that_it_allows(servers, deployment, allo
 def test_a_hosted_deployment_refuses_an_uploaded_study_of_another_server(servers):
     _, other = servers
     at = page(deployment=HOSTED)
-    at.file_uploader(key="study_upload").upload("mine.toml", to_toml(study(other)).encode(), "application/toml")
+    go(at, "new_study").file_uploader(key="study_upload").upload(
+        "mine.toml", to_toml(study(other)).encode(), "application/toml"
+    )
     fine(at.run())
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
     assert errors(at) == [f"This deployment does not read {other.url}: it reads https://api.wandb.ai."]
@@ -181,7 +183,7 @@ def test_a_bundle_that_names_a_server_is_read_from_its_own_files(servers, tmp_pa
         for file in folder.rglob("*"):
             files.write(file, file.relative_to(folder))
     at = page(deployment=HOSTED)
-    at.file_uploader(key="study_upload").upload("theirs.zip", archive.getvalue(), "application/zip")
+    go(at, "new_study").file_uploader(key="study_upload").upload("theirs.zip", archive.getvalue(), "application/zip")
     fine(at.run())
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
     opened = at.session_state[KEY_OF_STATE].own_studies["theirs"]
@@ -229,7 +231,7 @@ def test_an_address_that_is_none_is_one_sentence_in_the_app(base_url):
     [error] = errors(at)
     assert error.startswith("base_url ") and "secret" not in error and len(error) < 200
     at = page()
-    fine(at.text_area(key="build_place").input(f"{base_url}/team/walks").run())
+    fine(go(at, "new_study").text_area(key="build_place").input(f"{base_url}/team/walks").run())
     assert "secret" not in "".join(errors(at))
     assert all(len(error) < 250 for error in errors(at))
 

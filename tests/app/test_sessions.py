@@ -112,7 +112,7 @@ def test_an_upload_is_seen_in_its_session_alone(demo, monkeypatch, tmp_path):
     bundle(tmp_path)
     entries = shared()
     visitor(monkeypatch, "second")
-    at = visit("study")
+    at = visit("new_study")
     fine(
         at.file_uploader(key="study_upload")
         .upload("own.zip", (tmp_path / "own.zip").read_bytes(), "application/zip")

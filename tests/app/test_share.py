@@ -12,7 +12,7 @@ from lib.report import bibtex, citation, view_link
 from lib.runs import Manifest, Run, store_root
 from lib.sources import fetch, write_bundle
 from lib.study import Baseline, Source, load_study, parse_study, to_toml
-from tests.support.app_kit import ROOT, fine, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import ROOT, fine, go, server_state, visit  # noqa: F401 - a fixture
 from tests.support.chart_frames import STUDY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
@@ -134,13 +134,13 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_pa
     behind = Baseline(str(tmp_path / "curve.csv"))
     mine = replace(demo, name="mine", tasks=(replace(demo.tasks[0], baselines=(behind,)), *demo.tasks[1:]))
     write_bundle(mine, fetch(demo), tmp_path / "mine.zip")
-    at = visit("study")
+    at = visit("new_study")
     content = (tmp_path / "mine.zip").read_bytes()
     fine(at.file_uploader(key="study_upload").upload("mine.zip", content, "application/zip").run())
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
     at.session_state["share"] = True
-    fine(at.run())
+    go(at, "study")
     for key in ("share_toml", "study_toml"):
         assert parse_study(offered[key]).source.path == "mine.zip"
         assert "curve" in offered[key]
@@ -151,7 +151,7 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_pa
 def test_a_study_of_this_session_says_that_its_link_opens_nowhere_else(opened):
     assert "Opens this page with these settings. No key is in it." in [c.value for c in opened.caption]
     mine = replace(load_study("demo"), name="mine", source=Source(kind="bundle", path=str(ROOT / "data" / "demo")))
-    at = visit("study")
+    at = visit("new_study")
     fine(at.text_area(key="study_text").input(to_toml(mine)).run())
     fine(next(b for b in at.button if b.label == "Check and open").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"

@@ -178,7 +178,7 @@ def paste(visitor: Visitor, address: str) -> None:
 def assert_refused(visitor: Visitor, address: str, cloud: Cloud) -> None:
     """A visitor without a key, or with the key of another account, sees nothing of a private project."""
     before = cloud.wandb.count()
-    visitor.open("study")
+    visitor.open("new_study")
     paste(visitor, address)
     expect(visitor.page.get_by_text("Only your own key is used for a place that you bring.")).to_be_visible()
     expect(visitor.page.get_by_role("button", name="List the runs")).to_have_count(0)
@@ -195,7 +195,7 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
     address = f"{cloud.wandb.url}/{PRIVATE}/sweeps/{TASKS[1][1]}"
     with Visitor(chrome, cloud.app) as stranger, Visitor(chrome, cloud.app, color_scheme="dark") as visitor:
         assert_refused(stranger, address, cloud)
-        visitor.open("study")
+        visitor.open("new_study")
         paste(visitor, address)
         use_key(visitor, BUILDS)
         cloud.wandb.forget()
@@ -215,6 +215,7 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         visitor.settled()
         press(visitor, "Open this study")
         visitor.until_query("study", f"secret_{TASKS[1][1]}")
+        visitor.follow("Study")
         visitor.page.get_by_text("3 runs, fetched").wait_for()
         visitor.follow("Rewards")
         assert visitor.charts().count() == 1

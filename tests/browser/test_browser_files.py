@@ -148,11 +148,12 @@ def test_a_bundle_is_opened_by_another_visitor(visitor, another_visitor, tmp_pat
         assert {"manifest.json", "study.toml"} <= set(archive.namelist())
     path = tmp_path / name
     path.write_bytes(content)
-    another_visitor.open("study")
+    another_visitor.open("new_study")
     another_visitor.page.locator("input[type=file]").last.set_input_files(path)
     another_visitor.page.get_by_role("button", name="Open the file").click()
     another_visitor.until_query("study", "demo-own")
     another_visitor.settled()
+    another_visitor.follow("Study")
     expect(another_visitor.page.get_by_text("Bundle that you opened.")).to_be_visible()
     another_visitor.follow("Overview")
     visitor.follow("Overview")
@@ -162,7 +163,7 @@ def test_a_bundle_is_opened_by_another_visitor(visitor, another_visitor, tmp_pat
 
 
 def test_a_mistake_in_a_study_file_is_one_clear_sentence(visitor):
-    visitor.open("study")
+    visitor.open("new_study")
     file = {"name": "mine.toml", "mimeType": "application/toml", "buffer": STUDY.encode()}
     visitor.page.locator("input[type=file]").last.set_input_files(file)
     visitor.page.get_by_role("button", name="Open the file").click()
@@ -174,5 +175,6 @@ def test_a_mistake_in_a_study_file_is_one_clear_sentence(visitor):
     visitor.page.get_by_role("button", name="Check and open").click()
     visitor.until_query("study", "mine")
     visitor.settled()
+    visitor.follow("Study")
     expect(visitor.page.get_by_role("heading", level=2)).to_have_text("Mine")
     expect(alert.filter(has_text="Nothing of Mine is stored yet")).to_be_visible()

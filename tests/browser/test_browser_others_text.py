@@ -9,12 +9,13 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_hostile_bundle_loads_nothing_on_any_page(visitor, tmp_path):
-    visitor.open("study")
+    visitor.open("new_study")
     page = visitor.page
     page.locator("input[type=file]").last.set_input_files(hostile_bundle(tmp_path))
     page.get_by_role("button", name="Open the file").click()
     visitor.until_query("study", "kit")
     visitor.settled()
+    visitor.follow("Study")
     text = page.get_by_role("heading", level=2).inner_text()
     assert text.replace("\u2060", "") == f"S {HOSTILE}"
     for title in TITLES.values():

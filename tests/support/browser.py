@@ -26,6 +26,7 @@ TITLES = {
     "detach_effect": "Detach effect",
     "runs": "Runs",
     "study": "Study",
+    "new_study": "New study",
 }
 FLAGS = (
     "--no-sandbox",

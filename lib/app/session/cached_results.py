@@ -44,7 +44,9 @@ def ungrouped(view: View) -> View:
 
 def aggregates_only(view: View) -> View:
     """The view without what is drawn beside the curves."""
-    return replace(view, seeds=False, color_by="", raw=False, span=None, log_reward=False, log_loss=None)
+    return replace(
+        view, seeds=False, color_by="", raw=False, span=None, tasks=(), metrics=(), log_reward=False, log_loss=None
+    )
 
 
 @cached(no_settings)

@@ -14,7 +14,7 @@ from lib.app.session.state import session_state
 from lib.app.session.studies import study_named, with_added
 from lib.curves import View, kept
 from lib.runs import Manifest, Treatment, marked_treatments, of_task
-from lib.study import STUDIES, InputError, Study
+from lib.study import STUDIES, InputError, Study, part_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Current:
     stamp: str
     is_public: bool
     view: View = field(default_factory=View)
+
+    @cached_property
+    def visible_study(self) -> Study:
+        """The tasks and metrics that pages and exports show; everything is analysed, whatever is shown."""
+        return part_of(self.study, self.view.tasks, self.view.metrics)
 
     @cached_property
     def cache_key(self) -> str:

@@ -45,7 +45,7 @@ _TYPED = Finding("", "typed", "typed by you")
 
 def build() -> None:
     """Ask where runs are, list them, let the proposal be corrected, open it."""
-    st.subheader("Propose a study from its runs", anchor=False)
+    st.header("Propose a study from its runs", anchor=False)
     st.caption("The runs are listed, not fetched: you see what was found and what is assumed before a study is opened.")
     has_folders = access.may_name_paths(study_at(Source(kind="offline", path="/")))
     kinds = [label for label, kind in _KINDS.items() if kind != "offline" or has_folders]

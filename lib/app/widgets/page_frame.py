@@ -20,7 +20,7 @@ def require_runs() -> Current:
     if opened.message:
         st.error(escaped(opened.message), icon=":material/error:")
     if opened.study is None:
-        st.page_link("pages/study.py", label="Open another study", icon=":material/science:")
+        st.page_link("pages/new_study.py", label="Open another study", icon=":material/science:")
         st.stop()
     fetch_panel(opened.study, opened.manifest)
     if opened.current is None or not opened.current.manifest.runs:

@@ -136,16 +136,20 @@ def share(opened: Opened) -> None:
     share_widgets.files(opened, "study")
 
 
-def another() -> None:
-    """Open a study file or a bundle, or write one here; what is wrong is said beside it."""
-    st.subheader("Open another study", anchor=False)
-    # Whatever comes and goes here, the editor below stays where it is, and open.
+def open_file() -> None:
+    """Open a study file or a bundle."""
+    st.header("Open a file", anchor=False)
+    # Whatever comes and goes here, what is below stays where it is, and open.
     with st.container():
         files = st.file_uploader(
             "A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key=widget_keys.STUDY_UPLOAD
         )
         if files is not None and st.button("Open the file", icon=":material/folder_open:"):
             open_with(lambda: studies.open_upload(files.name, files.getvalue()))
+
+
+def editor() -> None:
+    """Write or change the text of a study file; what is wrong is said beside it."""
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area(
             "Study file", key=widget_keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…'

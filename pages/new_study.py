@@ -1,0 +1,11 @@
+from lib.app.session.current import opened_study
+from lib.app.widgets import new_study, page_frame
+from lib.app.widgets import study as study_widgets
+from lib.report import methods
+
+opened_study()
+new_study.build()
+study_widgets.open_file()
+study_widgets.editor()
+
+page_frame.explanation(methods.SOURCES)
