@@ -4,8 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lib.effects.compare import equivalence
 from lib.effects.compare.across_tasks import ALL_TASKS
+from lib.effects.compare.equivalence import margin_text
 from lib.effects.compare.units import windows
+from lib.effects.multiple_testing import GUARDRAIL
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN
 from lib.formatting import number, numbers, plural
 from lib.runs import Treatment
@@ -24,8 +27,10 @@ def claim(row: Row, study: Study, treated: Sequence[Treatment] = ()) -> str:
     """
     metric = study.metric(row["metric"])
     sentence = _SENTENCES.get(row["verdict"], _supported)
+    if metric.role == GUARDRAIL and (metric.margin or metric.margin_abs):
+        sentence = _guardrail
     text = sentence(row, metric, _action(row, study, treated), _basis(row, study))
-    return f"{_place(row, study)}, {text}{_caveats(row)}"
+    return f"{_place(row, study)}, {text}{_margin(row, metric)}{_caveats(row)}"
 
 
 def _place(row: Row, study: Study) -> str:
@@ -92,13 +97,46 @@ def _not_shown(row: Row, metric: Metric, action: str, basis: str) -> str:
 
 
 def _cannot_say(row: Row, metric: Metric, action: str, basis: str) -> str:
-    observed = "" if row["change"] is None else f" (observed: {', '.join(filter(None, _numbers(row, metric, '+')))})"
+    observed = _observed(row, metric)
     if row["design"] == "jump":
         return f"it cannot be said whether {metric.name} jumped at the detach{observed}."
     return f"it cannot be said whether {action} changed {metric.name}{observed}."
 
 
+def _observed(row: Row, metric: Metric) -> str:
+    return "" if row["change"] is None else f" (observed: {', '.join(filter(None, _numbers(row, metric, '+')))})"
+
+
 _SENTENCES = {CONTRADICTED: _contradicted, NOT_SHOWN: _not_shown, CANNOT_SAY: _cannot_say}
+
+
+def _guardrail(row: Row, metric: Metric, action: str, basis: str) -> str:
+    """Whether a metric that must not get worse did."""
+    margin = margin_text(metric)
+    if row["equivalence"] is None:
+        return f"it cannot be said whether {action} left {metric.name} no worse than {margin}{_observed(row, metric)}."
+    change, interval = _numbers(row, metric, "+")
+    words = {
+        equivalence.NO_WORSE: f"left {metric.name} no worse than {margin}",
+        equivalence.WORSE: f"made {metric.name} worse by more than {margin}",
+        equivalence.NOT_SHOWN: f"was not shown to leave {metric.name} no worse than {margin}",
+    }
+    return f"{action} {words[row['equivalence']]}: the change was {change} ({interval}, {basis})."
+
+
+def _margin(row: Row, metric: Metric) -> str:
+    """What the margin adds to the sentence of an effect."""
+    if row["equivalence"] is None:
+        return ""
+    margin = margin_text(metric)
+    words = {
+        equivalence.EQUIVALENT: f"The change is within {margin} either way: equivalent.",
+        equivalence.NO_WORSE: f"{metric.name} is no worse than {margin}.",
+        equivalence.WORSE: f"{metric.name} is worse by more than {margin}.",
+        equivalence.NOT_SHOWN: f"That {metric.name} is no worse than {margin} was not shown.",
+    }
+    looked = " (The margin was set after looking.)" if metric.margin_after_looking else ""
+    return ("" if metric.role == GUARDRAIL else f" {words[row['equivalence']]}") + looked
 
 
 def _numbers(row: Row, metric: Metric, sign: str = "") -> tuple[str, str]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from lib.effects.compare.across_tasks import ALL_TASKS, Across
 from lib.effects.compare.comparison import Comparison, change, level, mean
+from lib.effects.compare.equivalence import margin_test
 from lib.effects.multiple_testing import holm_family
 from lib.formatting import is_or_are, plural
 from lib.runs import Treatment
@@ -19,7 +20,9 @@ EFFECTS = pl.Schema(
     | dict.fromkeys(("n_arm", "n_control"), pl.Int64)
     | dict.fromkeys(("before", "after", "change", "change_pct", "ci_low", "ci_high"), pl.Float64)
     | dict.fromkeys(("p_value", "p_holm", "p_floor"), pl.Float64)
-    | dict.fromkeys(("method", "expectation", "verdict", "reasons", "role", "holm_family"), pl.String)
+    | dict.fromkeys(("method", "expectation", "verdict", "reasons", "role"), pl.String)
+    | {"margin": pl.Float64}
+    | dict.fromkeys(("equivalence", "holm_family"), pl.String)
 )
 
 
@@ -64,6 +67,7 @@ def across_row(across: Across) -> dict[str, Any]:
 
 def _result(task: str, result: Comparison | Across) -> dict[str, Any]:
     low, high = result.interval or (math.nan, math.nan)
+    test = margin_test(result)
     return {
         "task": task,
         "metric": result.metric.key,
@@ -78,6 +82,8 @@ def _result(task: str, result: Comparison | Across) -> dict[str, Any]:
         "method": result.method,
         "expectation": result.metric.expect,
         "role": result.metric.role,
+        "margin": test.margin,
+        "margin_test": test,
         "holm_family": holm_family(task, result.metric),
     }
 

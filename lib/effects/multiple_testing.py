@@ -19,6 +19,11 @@ def holm_family(task: str, metric: Metric) -> str | None:
     return f"{'across' if task == ALL_TASKS else 'tasks'}:{metric.role}"
 
 
+def margin_family(task: str, role: str) -> str:
+    """Which claims are corrected together when they are held against their margins."""
+    return f"margin:{'across' if task == ALL_TASKS else 'tasks'}:{role}"
+
+
 def family_text(family: str) -> str:
     """A family in words: `the primary claims across tasks`."""
     level, role = family.split(":")

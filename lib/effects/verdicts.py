@@ -5,8 +5,10 @@ from typing import Any
 
 import polars as pl
 
+from lib.effects.compare import equivalence
+from lib.effects.compare.equivalence import MarginTest
 from lib.effects.compare.estimators import ALPHA
-from lib.effects.multiple_testing import family_text, holm_by_family
+from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_by_family, margin_family
 from lib.formatting import listing
 
 EXPLORATORY = "exploratory: window changed after looking"
@@ -26,17 +28,44 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
 
     Parameters
     ----------
-    rows : columns of `lib.effects.effects_table.EFFECTS`.
+    rows : columns of `lib.effects.effects_table.EFFECTS`, and `margin_test`, which ends here.
     exploratory : what was changed after looking, so that no claim gets a verdict; empty where nothing was.
     """
-    claims = list(rows)
+    claims = [dict(row) for row in rows]
+    answers = _equivalences(claims, [row.pop("margin_test", MarginTest()) for row in claims], exploratory)
     adjusted = holm_by_family([row["p_value"] for row in claims], [row["holm_family"] for row in claims])
     judged = []
-    for claim, p_holm in zip(claims, adjusted, strict=True):
+    for claim, p_holm, (answer, note) in zip(claims, adjusted, answers, strict=True):
         word, reason = (CANNOT_SAY, exploratory) if exploratory else verdict(claim, p_holm)
-        reasons = "; ".join(part for part in (reason, claim["reasons"]) if part)
-        judged.append({**claim, "p_holm": p_holm, "verdict": word, "reasons": reasons})
+        reasons = "; ".join(part for part in (reason, claim["reasons"], note) if part)
+        judged.append({**claim, "p_holm": p_holm, "verdict": word, "equivalence": answer, "reasons": reasons})
     return judged
+
+
+def _equivalences(
+    claims: Sequence[Mapping[str, Any]], tests: Sequence[MarginTest], exploratory: str
+) -> list[tuple[str | None, str]]:
+    """Each claim's answer to its margin, None where there is none, and why where that needs a word."""
+    families = [margin_family(claim["task"], claim["role"]) for claim in claims]
+    no_worse = holm_by_family([test.no_worse_p for test in tests], families)
+    equivalent = holm_by_family([test.equivalent_p for test in tests], families)
+    return [
+        (None if exploratory else _equivalence(claim, test, *p), test.reason)
+        for claim, test, *p in zip(claims, tests, no_worse, equivalent, strict=True)
+    ]
+
+
+def _equivalence(
+    claim: Mapping[str, Any], test: MarginTest, no_worse: float | None, equivalent: float | None
+) -> str | None:
+    """What Holm's p of both tests allow to be said: a guardrail must not get worse, and is never called equivalent."""
+    if no_worse is None or equivalent is None:
+        return None
+    if test.is_worse:
+        return equivalence.WORSE
+    if equivalent < ALPHA and claim["role"] != GUARDRAIL:
+        return equivalence.EQUIVALENT
+    return equivalence.NO_WORSE if no_worse < ALPHA else equivalence.NOT_SHOWN
 
 
 def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:

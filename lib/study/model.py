@@ -31,7 +31,12 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 @dataclass(frozen=True, config=STRICT)
 class Metric:
-    """A logged key with its label, family, expected direction and scale."""
+    """A logged key with its label, family, expected direction and scale.
+
+    `margin` is the largest change that does not matter, as a fraction of what a change is a percent of (log metrics: a
+    ratio minus 1); `margin_abs` is the same in the metric's unit. `margin_after_looking` says that it was first entered
+    when runs were in.
+    """
 
     key: Name
     family: Family
@@ -41,6 +46,9 @@ class Metric:
     color: Color = ""
     smooth: bool | None = None
     role: Literal["primary", "secondary", "guardrail"] = "primary"
+    margin: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    margin_abs: Annotated[Number, Field(gt=0)] | None = None
+    margin_after_looking: bool = False
 
     @property
     def name(self) -> str:

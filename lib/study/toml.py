@@ -162,9 +162,19 @@ def _source_contradictions(source: Source) -> Iterator[str]:
 
 def _metric_contradictions(metrics: Sequence[Metric]) -> Iterator[str]:
     yield from (f"metric '{key}' is named twice." for key in _repeated([m.key for m in metrics]))
+    for metric in metrics:
+        yield from _margin_contradictions(metric)
     for name in _repeated([m.name for m in {m.key: m for m in metrics}.values()]):
         keys = listing(repr(m.key) for m in metrics if m.name == name)
         yield f"metrics {keys} have the same label '{name}': give one of them a label of its own."
+
+
+def _margin_contradictions(metric: Metric) -> Iterator[str]:
+    where = f"metric '{metric.key}'"
+    if metric.margin is not None and metric.margin_abs is not None:
+        yield f"{where}: margin is a fraction and margin_abs in the metric's unit: give one of them."
+    if metric.margin_abs is not None and metric.scale == "log":
+        yield f"{where}: changes of a log metric are ratios: give margin instead of margin_abs."
 
 
 def _name_contradictions(tasks: Sequence[Task]) -> Iterator[str]:

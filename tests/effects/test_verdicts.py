@@ -16,7 +16,7 @@ def _metric(role="primary"):
 def _row(p, task="walk", role="primary", low=1.0, high=3.0, expectation="increase"):
     family = holm_family(task, _metric(role))
     numbers = {"ci_low": low, "ci_high": high, "p_value": p}
-    return numbers | {"holm_family": family, "expectation": expectation, "reasons": ""}
+    return numbers | {"task": task, "role": role, "holm_family": family, "expectation": expectation, "reasons": ""}
 
 
 def test_claims_across_tasks_and_of_tasks_are_families_by_role():

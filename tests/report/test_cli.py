@@ -27,7 +27,7 @@ CURVES = ["task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper"]
 EFFECTS = [
     *("task", "metric", "arm", "control", "design", "n_arm", "n_control", "before", "after", "change", "change_pct"),
     *("ci_low", "ci_high", "p_value", "p_holm", "p_floor", "method", "expectation", "verdict", "reasons"),
-    *("role", "holm_family"),
+    *("role", "margin", "equivalence", "holm_family"),
 ]
 RUNS = ["task", "arm", "run_id", "seed", "state", "last_step", "detach_step", "detach_source"]
 

@@ -47,6 +47,7 @@ class Across:
     n_control: int = 0
     estimate: float = math.nan
     interval: tuple[float, float] | None = None
+    df: float = math.nan
     p: float | None = None
     stratified_p: float | None = None
     p_floor: float | None = None
@@ -99,6 +100,7 @@ def combine(parts: Sequence[Part]) -> Across:
         sum(len(c.controls) for c in comparisons),
         float(estimate.value),
         (float(estimate.low), float(estimate.high)),
+        float(estimate.df),
         float(estimate.p),
         caveats=out,
     )

@@ -45,12 +45,12 @@ class Comparison:
     """One metric of one arm, compared: numbers on the metric's own scale (logs for a log metric), no raw rows.
 
     `values` are the numbers that the estimate is the mean of: a pair's difference, a run's jump, or the detached runs'
-    d (with `control_values` beside them). `interval` is None where none may be shown; `p` is None where no test may be
-    read. `refusal` says why there is no verdict, empty where there may be one. `end` is E, the last step that counts,
-    `half_width` the h of jumps, both in environment steps;
-    `near_rows` are the fewest rows a side within h that a jump rests on. `span` is the scale of the estimate: the distance of the
-    5 and 95% quantiles of the rows of its runs up to E, 1 for a log metric. `gates` are the conditions that it
-    fails: those that are needed take its p and its verdict, never its estimate and interval.
+    d (with `control_values` beside them). `interval` is None where none may be shown, `df` its degrees of freedom; `p`
+    is None where no test may be read. `refusal` says why there is no verdict, empty where there may be one. `end` is E,
+    the last step that counts, `half_width` the h of jumps, both in environment steps; `near_rows` are the fewest rows a
+    side within h that a jump rests on. `span` is the scale of the estimate: the distance of the 5 and 95% quantiles of
+    the rows of its runs up to E, 1 for a log metric. `gates` are the conditions that it fails: those that are needed
+    take its p and its verdict, never its estimate and interval.
     """
 
     metric: Metric
@@ -71,6 +71,7 @@ class Comparison:
     control_values: tuple[float, ...] = ()
     estimate: float = math.nan
     interval: tuple[float, float] | None = None
+    df: float = math.nan
     p: float | None = None
     p_floor: float | None = None
     refusal: str = ""
@@ -158,7 +159,9 @@ def judged(comparison: Comparison, what: str, test: Callable[[], Estimate]) -> C
     if max(map(np.ptp, arms)) <= 1e-12 * max(abs(v) for values in arms for v in values):
         return replace(comparison, refusal=f"all {what} give the same number: no spread to judge by")
     estimate = test()
-    return replace(comparison, interval=(float(estimate.low), float(estimate.high)), p=float(estimate.p))
+    return replace(
+        comparison, interval=(float(estimate.low), float(estimate.high)), df=float(estimate.df), p=float(estimate.p)
+    )
 
 
 def listed(metric: Metric, values: Sequence[float]) -> str:

@@ -82,6 +82,24 @@ def from_error(value: Array, error: Array, df: Array) -> Estimate:
     return Estimate(value, value - reach, value + reach, p, df)
 
 
+def above_p(value: ArrayLike, reach: ArrayLike, df: ArrayLike, bound: ArrayLike) -> Array:
+    """The one-sided p of a t test that the effect lies above a bound: small where it does.
+
+    Parameters
+    ----------
+    value, reach, df : an estimate, half the width of its 95% interval, which its standard error follows from, and its
+        degrees of freedom.
+
+    Notes
+    -----
+    Two of them are the two one-sided tests of equivalence (Schuirmann, 1987).
+    """
+    from scipy.special import stdtr, stdtrit
+
+    error = np.asarray(reach) / stdtrit(df, 0.5 + CONFIDENCE / 2)
+    return np.asarray(stdtr(df, (np.asarray(bound) - np.asarray(value)) / error))
+
+
 def ancova(before_t: ArrayLike, after_t: ArrayLike, before_c: ArrayLike, after_c: ArrayLike) -> Estimate:
     """The arm's coefficient tau in after = a + tau arm + b before, with n_t + n_c - 3 degrees of freedom.
 

@@ -1,0 +1,72 @@
+"""Whether a change is too small to matter: two one-sided t tests against a declared margin."""
+
+import math
+from dataclasses import dataclass
+
+from lib.effects.compare import estimators
+from lib.effects.compare.across_tasks import Across
+from lib.effects.compare.comparison import Comparison
+from lib.study import Metric
+
+#: The designs whose estimate is an effect, with an interval of its own.
+_DESIGNS = ("fork", "did")
+
+EQUIVALENT, NO_WORSE, WORSE, NOT_SHOWN = "equivalent", "no worse", "worse", "not shown"
+
+
+@dataclass(frozen=True)
+class MarginTest:
+    """An effect against its margin, before Holm's correction.
+
+    `margin` is on the scale of `change` (the metric's unit, or a ratio minus 1), None where it cannot be had.
+    `no_worse_p` is that of the harmful side alone, `equivalent_p` the larger of both sides', None where there is no
+    test, and `is_worse` whether the whole 95% interval lies beyond the harmful bound. `reason` says why there is no test.
+    """
+
+    margin: float | None = None
+    no_worse_p: float | None = None
+    equivalent_p: float | None = None
+    is_worse: bool = False
+    reason: str = ""
+
+
+def margin_test(result: Comparison | Across) -> MarginTest:
+    """Two one-sided t tests on the design's own estimate, against the metric's margin.
+
+    Notes
+    -----
+    Schuirmann (1987), J. Pharmacokinet. Biopharm. 15:657. The bounds of a log metric are +-log(1 + margin) in logs.
+    """
+    metric = result.metric
+    if metric.margin is None and metric.margin_abs is None:
+        return MarginTest()
+    bound, reason = _bound(result)
+    if bound is None or result.design not in _DESIGNS:
+        return MarginTest(reason=reason or "no equivalence without a control arm")
+    margin = math.expm1(bound) if metric.scale == "log" else bound
+    if result.p is None or result.interval is None:
+        return MarginTest(margin)
+    sign = 1 if metric.expect == "increase" else -1
+    better, reach = sign * result.estimate, (result.interval[1] - result.interval[0]) / 2
+    no_worse_p, no_better_p = (float(estimators.above_p(v, reach, result.df, -bound)) for v in (better, -better))
+    return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), better + reach < -bound)
+
+
+def _bound(result: Comparison | Across) -> tuple[float | None, str]:
+    """The margin on the scale of the estimate, or None and why there is none."""
+    metric = result.metric
+    if metric.scale == "log":
+        return math.log1p(metric.margin or 0.0), ""
+    if isinstance(result, Across):
+        return None, "no equivalence: across tasks a change is in units of the metric's range, which a margin is not"
+    if metric.margin_abs is not None:
+        return metric.margin_abs, ""
+    base, reason = result.base()
+    if base is None:
+        return None, reason and "no equivalence: the margin is a percent of what there is no percent of"
+    return (metric.margin or 0.0) * base, ""
+
+
+def margin_text(metric: Metric) -> str:
+    """The margin as it was declared: `5%`, or `10` in the metric's unit."""
+    return f"{100 * metric.margin:.3g}%" if metric.margin is not None else f"{metric.margin_abs:.4g}"

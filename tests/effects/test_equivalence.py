@@ -1,0 +1,173 @@
+"""Effects against a margin: two one-sided tests, their correction and their words."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from lib.effects import claim
+from lib.effects.compare.comparison import Comparison
+from lib.effects.compare.equivalence import MarginTest, margin_test, margin_text
+from lib.effects.verdicts import judge
+from lib.study import Metric, StudyError, parse_study, to_toml
+from tests.support.effects_kit import one_task, study
+from tests.support.effects_kit import steps_run as run
+
+REWARD = Metric("reward", "reward", "increase", margin_abs=5.0)
+LOSS = Metric("loss", "loss", "decrease", scale="log", margin=0.1)
+
+
+def t2(t: float) -> float:
+    """The upper tail of Student's t with 2 degrees of freedom, in closed form."""
+    return 0.5 - t / (2 * math.sqrt(2 + t * t))
+
+
+def pairs(metric: Metric, estimate: float, error: float) -> Comparison:
+    """Three fork pairs: 2 degrees of freedom, whose t multiplier is 4.3027."""
+    reach = error * 4.302652729911275
+    interval = (estimate - reach, estimate + reach)
+    return Comparison(
+        metric,
+        "detached",
+        "control",
+        "fork",
+        "",
+        values=(0.0,) * 3,
+        estimate=estimate,
+        interval=interval,
+        df=2.0,
+        p=0.5,
+    )
+
+
+def test_both_sides_by_hand():
+    # 1 above 0 with an error of 1: six errors above -5, four below +5
+    test = margin_test(pairs(REWARD, 1.0, 1.0))
+    assert (test.margin, test.is_worse, test.reason) == (5.0, False, "")
+    assert test.no_worse_p == pytest.approx(t2(6))
+    assert test.equivalent_p == pytest.approx(t2(4))
+
+
+def test_the_harmful_side_of_a_loss_is_above():
+    # a log metric: the bounds are +-log(1.1)
+    bound = math.log(1.1)
+    test = margin_test(pairs(LOSS, -0.05, 0.02))
+    assert test.margin == pytest.approx(0.1)
+    assert test.no_worse_p == pytest.approx(t2((bound + 0.05) / 0.02))
+    assert test.equivalent_p == pytest.approx(t2((bound - 0.05) / 0.02))
+
+
+def test_worse_only_where_the_whole_interval_is_beyond_the_harmful_bound():
+    # the interval is the estimate +- 4.3
+    assert not margin_test(pairs(REWARD, -9.0, 1.0)).is_worse
+    assert margin_test(pairs(REWARD, -9.4, 1.0)).is_worse
+    assert not margin_test(pairs(REWARD, 9.4, 1.0)).is_worse
+    assert margin_test(pairs(replace(REWARD, expect="decrease"), 9.4, 1.0)).is_worse
+
+
+def test_what_has_no_test_says_why():
+    assert margin_test(pairs(Metric("r", "reward", "increase"), 1.0, 1.0)) == MarginTest()
+    alone = replace(pairs(REWARD, 1.0, 1.0), design="jump")
+    assert margin_test(alone) == MarginTest(reason="no equivalence without a control arm")
+    assert margin_test(replace(pairs(REWARD, 1.0, 1.0), p=None)) == MarginTest(5.0)
+
+
+def row(no_worse_p, equivalent_p, role="primary", task="walk", is_worse=False):
+    test = MarginTest(5.0, no_worse_p, equivalent_p, is_worse)
+    numbers = {"ci_low": -1.0, "ci_high": 1.0, "p_value": 0.5, "expectation": "increase", "reasons": ""}
+    return numbers | {"task": task, "role": role, "holm_family": None, "margin_test": test}
+
+
+@pytest.mark.parametrize(
+    ("rows", "answers"),
+    [
+        ([row(0.01, 0.02)], ["equivalent"]),
+        ([row(0.01, 0.06)], ["no worse"]),
+        ([row(0.06, 0.06)], ["not shown"]),
+        ([row(0.99, 0.99, is_worse=True)], ["worse"]),
+        # Holm: .02 twice is .04, .03 twice is .06
+        ([row(0.02, 0.03), row(0.9, 0.9)], ["no worse", "not shown"]),
+        ([row(0.01, 0.02, "guardrail")], ["no worse"]),
+        # other roles, and claims across tasks, are families of their own
+        ([row(0.03, 0.03), row(0.03, 0.9, "secondary"), row(0.03, 0.9, task="*")], ["equivalent", "no worse", "no worse"]),
+        ([row(None, None)], [None]),
+    ],
+)  # fmt: skip
+def test_the_answer_to_a_margin(rows, answers):
+    assert [judged["equivalence"] for judged in judge(rows)] == answers
+
+
+def test_what_was_changed_after_looking_is_no_answer():
+    assert judge([row(0.001, 0.001)], "exploratory: a reason")[0]["equivalence"] is None
+
+
+def arms(change: float):
+    """Four runs per arm: controls gain 10 on average, the detached ones `change` more."""
+    runs = [run(f"{i}", 50, 100.0 + i, 110.0 + change + i + gain) for i, gain in enumerate((-1, 0, 0, 1))]
+    return runs + [run(f"c{i}", None, 100.0 + i, 110.0 + i + gain) for i, gain in enumerate((-1, 0, 0, 1))]
+
+
+def claimed(change: float, **fields):
+    of = study(metrics=[Metric("reward", "reward", "increase", label="Reward", **fields)])
+    row = one_task(arms(change), of).row(0, named=True)
+    return row, claim(row, of)
+
+
+def test_a_share_of_the_level_is_the_margin():
+    # each arm's d has variance 2 / 3: the error is sqrt(2 / 12 x 2), df 6; the level before is 101.5
+    row, sentence = claimed(0.0, margin=0.05)
+    assert row["margin"] == pytest.approx(0.05 * 101.5)
+    assert (row["verdict"], row["equivalence"]) == ("not shown", "equivalent")
+    assert "The change is within 5% either way: equivalent." in sentence
+
+
+def test_a_guardrail_is_held_against_its_margin_alone():
+    row, sentence = claimed(-1.0, margin=0.05, role="guardrail")
+    assert (row["verdict"], row["equivalence"]) == ("cannot say", "no worse")
+    assert sentence.startswith(
+        "On walk, detaching the encoder at 50 steps left Reward no worse than 5%: the change was -1"
+    )
+    row, sentence = claimed(-20.0, margin_abs=10.0, role="guardrail", margin_after_looking=True)
+    assert row["equivalence"] == "worse"
+    assert "made Reward worse by more than 10: the change was -20" in sentence
+    assert "The margin was set after looking." in sentence
+
+
+FILE = """
+[study]
+name = "mine"
+title = "Mine"
+[source]
+kind = "bundle"
+path = "."
+[[metrics]]
+key = "reward"
+family = "reward"
+expect = "increase"
+{}
+[[tasks]]
+name = "walk"
+total_steps = 100
+"""
+
+
+def test_a_margin_is_read_and_written():
+    metric = parse_study(FILE.format("margin = 0.05")).metrics[0]
+    assert (metric.margin, metric.margin_abs, margin_text(metric)) == (0.05, None, "5%")
+    of = parse_study(FILE.format("margin_abs = 10.0\nmargin_after_looking = true"))
+    assert parse_study(to_toml(of)) == of
+    assert margin_text(of.metrics[0]) == "10"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("margin = 5.0", "less than 1"),
+        ("margin = 0", "greater than 0"),
+        ("margin = 0.1\nmargin_abs = 2.0", "give one of them"),
+        ('scale = "log"\nmargin_abs = 2.0', "give margin instead of margin_abs"),
+    ],
+)
+def test_a_margin_that_is_none_is_refused(lines, message):
+    with pytest.raises(StudyError, match=message):
+        parse_study(FILE.format(lines))
