@@ -9,8 +9,11 @@ from lib.curves import View
 from lib.runs import arm_place
 from lib.study import CONTROL, UNKNOWN, Metric, Task
 
-#: Okabe and Ito's colours, told apart by every kind of colour vision; for metrics whose study names no colour.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+#: For metrics whose study names no colour: any two differ by 15 (`color_vision.difference`), each from white and from
+#: the dark ground by 3 to 1. A sixth that differed by more than 9 there is none.
+PALETTE = ("#2d6996", "#e1780f", "#1ea5a5", "#a54bff", "#a54b1e")
+#: For treated arms where colour tells arms apart; the control is grey. Any two differ by 10, the control included.
+ARM_PALETTE = ("#a51ec3", "#2da51e", "#c378d2")
 #: Treated arms, in their order; the control arm is dashed, unknown is dotted.
 DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
 CONTROL_DASH = [6, 4]

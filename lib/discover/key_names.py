@@ -46,13 +46,13 @@ STEP = (
 #: Logged keys that fall to 0 where the encoder is frozen.
 SIGNAL = re.compile(r"(^|[/._])(enc(oder)?[/._]?(lr|learning_rate)|(lr|learning_rate)[/._]enc(oder)?)$", re.IGNORECASE)
 
-#: The metrics of the original notebook, with its labels and colours.
+#: The metrics of the original notebook, with its labels.
 ORIGINAL = (
-    Metric("eval/episode_reward", "reward", "increase", "Eval Episode Reward", color="#1f77b4"),
-    Metric("train/episode_reward", "reward", "increase", "Train Episode Reward", color="#2ca02c"),
-    Metric("train/consistency_loss", "loss", "decrease", "Train Consistency Loss", "log", "#d62728"),
-    Metric("validation_all/consistency_loss", "loss", "decrease", "Val (All) Consistency", "log", "#ff7f0e"),
-    Metric("validation_recent/consistency_loss", "loss", "decrease", "Val (Recent) Consistency", "log", "#9467bd"),
+    Metric("eval/episode_reward", "reward", "increase", "Eval Episode Reward"),
+    Metric("train/episode_reward", "reward", "increase", "Train Episode Reward"),
+    Metric("train/consistency_loss", "loss", "decrease", "Train Consistency Loss", "log"),
+    Metric("validation_all/consistency_loss", "loss", "decrease", "Val (All) Consistency", "log"),
+    Metric("validation_recent/consistency_loss", "loss", "decrease", "Val (Recent) Consistency", "log"),
 )
 
 _LOSS = {"consistency", "cost", "error", "errors", "loss", "losses", "mae", "mse", "nll", "regret", "rmse"}

@@ -301,8 +301,8 @@ def test_a_specification_names_tables_by_their_content(families):
 def test_metrics_without_a_color_take_one_that_is_unlike_those_of_the_study():
     colors = metric_colors(STUDY)
     assert colors[EVAL.key] == "#1f77b4"
-    # The palette's own blue would be taken for the one that the study names.
-    assert colors[VAL.key] == "#E69F00"
+    # What is left of the palette is like the blue, the green or the red that the study names.
+    assert colors[VAL.key] == "#a54bff"
     bare = [replace(metric, color="") for metric in STUDY.metrics]
     assert list(metric_colors(replace(STUDY, metrics=tuple(bare))).values()) == list(PALETTE[:4])
 

@@ -210,10 +210,14 @@ SCALES = [
     ("runs", "reward_runs", "stroke", ["0.1", "missing"], ["#56B4E9", "#888888"]),
     (
         "forest", "estimate", "color", ["supported", "contradicted", "jump shown", "not shown", "cannot say"],
-        ["#0072B2", "#D55E00", "#CC79A7", "#888888", "#BBBBBB"],
+        ["#0072B2", "#D55E00", "#d860fc", "#888888", "#888888"],
     ),
-    ("quadrant", "seeds", "color", ["Acrobot Swingup"], ["#0072B2"]),
-    ("event time", "line", "color", ["Acrobot Swingup"], ["#0072B2"]),
+    (
+        "forest", "estimate", "shape", ["supported", "contradicted", "jump shown", "not shown", "cannot say"],
+        ["circle", "diamond", "square", "circle", "circle"],
+    ),
+    ("quadrant", "seeds", "color", ["Acrobot Swingup"], ["#2d6996"]),
+    ("event time", "line", "color", ["Acrobot Swingup"], ["#2d6996"]),
     ("event time", "line", "strokeDash", ["detached"], [[1, 0]]),
 ]  # fmt: skip
 

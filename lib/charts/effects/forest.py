@@ -9,13 +9,13 @@ from lib.charts import style
 from lib.charts.spec import ChartSpec, Size, layered
 from lib.study import Study
 
-#: Colours by what may be said, told apart by every kind of colour vision; good and bad are not green and red.
+#: Colours and shapes by what may be said: good and bad are not green and red, and the last is hollow besides.
 VERDICTS = {
-    "supported": "#0072B2",
-    "contradicted": "#D55E00",
-    "jump shown": "#CC79A7",
-    "not shown": "#888888",
-    "cannot say": "#BBBBBB",
+    "supported": ("#0072B2", "circle"),
+    "contradicted": ("#D55E00", "diamond"),
+    "jump shown": ("#d860fc", "square"),
+    "not shown": (style.QUIET, "circle"),
+    "cannot say": (style.QUIET, "circle"),
 }
 #: Pixels of the claims' legend, and of their axis with its title.
 AROUND = 130
@@ -111,10 +111,10 @@ _CLAIM_TOOLTIPS = [
 def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
     """The line of no change, and an interval and an estimate per claim in the colour of its verdict."""
     across = alt.Scale(domain=[-reach, reach], nice=False)
-    colors = {verdict: color for verdict, color in VERDICTS.items() if verdict in set(rows["verdict"])}
-    verdicts = alt.Scale(domain=list(colors), range=list(colors.values()))
-    columns = alt.ExprRef("width < 420 ? 2 : 4")
-    legend = alt.Legend(title=None, orient="top", symbolType="circle", columns=columns)
+    looks = {verdict: look for verdict, look in VERDICTS.items() if verdict in set(rows["verdict"])}
+    verdicts, shapes = (alt.Scale(domain=list(looks), range=[look[i] for look in looks.values()]) for i in (0, 1))
+    columns = alt.ExprRef(f"width < 420 ? 2 : {len(looks)}")
+    legend = alt.Legend(title=None, orient="top", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
     base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TOOLTIPS)
     # In pieces, so that it crosses no label.
@@ -136,6 +136,7 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
             x=alt.X("pct:Q", title="Change (%)", scale=across),
             color=color,
             fill=alt.Fill("verdict:N", scale=verdicts, legend=legend),
+            shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
             fillOpacity=hollow,
         )
     )
