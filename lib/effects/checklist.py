@@ -8,6 +8,7 @@ from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison
 from lib.effects.compare.estimators import welch_fails
 from lib.effects.compare.gates import RUNS_FINISHED, RUNS_TO_THE_END, SAME_SETTINGS, STEPS_DRAWN
 from lib.effects.compare.jumps import SIDE_POINTS
+from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, size, size_text
 from lib.effects.compare.units import REACH, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.rivals import rivals
@@ -34,7 +35,7 @@ class Check:
 def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
     """The conditions of a task's claims, in the order in which to mend them."""
     first = (_arms, _control, _drawn, _seeds, _points, _same_settings, _window, _counted, _set_aside, _finished)
-    checks = (*first, _whole, _signal, _rivals, _families)
+    checks = (*first, _whole, _planned, _signal, _rivals, _families)
     return tuple(check for make in checks if (check := make(task)) is not None)
 
 
@@ -209,6 +210,22 @@ def _whole(task: TaskAnalysis) -> Check:
     texts += [f"Compared only up to {ends} of {total:,} steps."] if short else []
     remedy = "Rerun what ended early with the same seed and settings: the rerun counts in its place."
     return Check(name, False, " ".join(texts), remedy if failed else "Let the runs finish.", needed=bool(failed))
+
+
+def _planned(task: TaskAnalysis) -> Check | None:
+    planned, compared = task.study.evidence.planned, [c for c in task.comparisons if c.values]
+    if not compared:
+        return None
+    if planned is None:
+        remedy = "Declare it in [evidence] planned before the next runs: looking at every new run finds too much."
+        return Check(PLANNED_SIZE, False, f"{_capitalised(NOT_DECLARED)}.", remedy, needed=False)
+    if failed := _failed(task, PLANNED_SIZE):
+        is_short = any(size(c) < planned for c in compared)
+        remedy = (
+            "The verdict is made at the planned size." if is_short else "Declare the size before the runs are made."
+        )
+        return Check(PLANNED_SIZE, False, _sentence(failed), remedy, needed=is_short)
+    return Check(PLANNED_SIZE, True, f"{_capitalised(size_text(compared[0], planned))}.")
 
 
 def _signal(task: TaskAnalysis) -> Check | None:

@@ -7,6 +7,7 @@ from typing import Any
 from lib.effects.compare import equivalence
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.equivalence import margin_text
+from lib.effects.compare.planned import ANYTIME
 from lib.effects.compare.units import windows
 from lib.effects.multiple_testing import GUARDRAIL
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN
@@ -145,7 +146,8 @@ def _numbers(row: Row, metric: Metric, sign: str = "") -> tuple[str, str]:
     Without a sign, where a verb says the direction, they are sizes: those of a fall are turned round.
     """
     change, *ends = change_texts(row, metric, sign)
-    return change + _measure(row, metric, sign), f"95% CI {' to '.join(ends)}" if ends else ""
+    kind = "anytime-valid 95% CI" if ANYTIME in (row["method"] or "") else "95% CI"
+    return change + _measure(row, metric, sign), f"{kind} {' to '.join(ends)}" if ends else ""
 
 
 def change_texts(row: Row, metric: Metric, sign: str = "+") -> list[str]:

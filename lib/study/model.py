@@ -120,15 +120,16 @@ def text_pairs(value: object) -> object:
 
 @dataclass(frozen=True, config=STRICT)
 class Evidence:
-    """What was declared before looking: the windows, and the runs left out with the reason of each.
+    """What was declared before looking: the windows, the runs left out with the reason of each, and the number of runs.
 
-    Values of a window up to 1 are fractions of the total steps, larger ones steps.
+    Values of a window up to 1 are fractions of the total steps, larger ones steps. `planned` are runs per arm, or pairs.
     """
 
     before: Annotated[Number, Field(gt=0)] = 0.1
     after: Literal["rest"] | Annotated[Number, Field(gt=0)] = "rest"
     settle: Annotated[Number, Field(ge=0)] = 0.0
     leave_out: Annotated[tuple[tuple[str, str], ...], BeforeValidator(text_pairs)] = ()
+    planned: Annotated[int, Field(ge=2)] | None = None
 
 
 def many(value: object) -> object:

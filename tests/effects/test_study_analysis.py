@@ -157,10 +157,12 @@ def test_claims_say_what_was_found():
     ]
     assert _claim(better) == (
         "On walk, detaching the encoder at 50 steps raised reward by 10.10, 50.5% of the control's level "
-        "(95% CI 9.85 to 10.35, 3 fork pairs, window: every step after the detach)."
+        "(95% CI 9.85 to 10.35, 3 fork pairs, window: every step after the detach). Note: sample size not declared."
     )
     worse = study(metrics=[Metric("reward", "reward", "decrease", label="Reward")])
-    assert _claim(better, worse).endswith("window: every step after the detach); it was expected to fall.")
+    assert _claim(better, worse).endswith(
+        "window: every step after the detach); it was expected to fall. Note: sample size not declared."
+    )
 
 
 def test_claims_turn_the_interval_of_a_fall():
@@ -179,7 +181,7 @@ def test_claims_never_say_no_effect():
     assert _claim(_forks()) == (
         "On walk, detaching the encoder at 50 steps was not shown to raise reward: the change was +2.00, 10% higher than the "
         "control's level (95% CI -0.48 to +4.48, 3 fork pairs, window: every step after the detach). "
-        "Reason: the 95% interval includes 0."
+        "Reason: the 95% interval includes 0; sample size not declared."
     )
 
 
@@ -216,7 +218,7 @@ def test_a_fall_keeps_its_sign():
     )
     assert _claim(falls(0.25)) == (
         "On walk, detaching the encoder at 50 steps lowered reward by 5.25, 15% of the control's level (95% CI 4.63 to "
-        "5.87, 3 fork pairs, window: every step after the detach); it was expected to rise."
+        "5.87, 3 fork pairs, window: every step after the detach); it was expected to rise. Note: sample size not declared."
     )
 
 
@@ -249,14 +251,21 @@ def _failed(task_analysis):
 
 
 def test_every_condition_of_a_whole_study_is_met():
-    whole = _task(_forks())
+    whole = analysed(_forks(), study(evidence=Evidence(planned=3))).tasks[0]
     assert _failed(whole) == []
+    assert _check("Planned size", whole).text == "3 of 3 planned pairs."
     assert "3 of them fork pairs" in _check("Control arm", whole).text
 
 
 def test_the_checklist_names_what_is_missing_and_what_would_mend_it():
     few = _task(_lines(2), evidence=Evidence(before=0.3), set_aside=("x",))
-    assert [c.name for c in _failed(few)] == ["Control arm", "Seeds", "Window declared", "Runs set aside"]
+    assert [c.name for c in _failed(few)] == [
+        "Control arm",
+        "Seeds",
+        "Window declared",
+        "Runs set aside",
+        "Planned size",
+    ]
     assert all(c.remedy for c in _failed(few))
     assert _check("Window declared", few).text.startswith("Exploratory: window changed after looking")
 

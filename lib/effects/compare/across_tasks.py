@@ -10,6 +10,7 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.jumps import NARROW
+from lib.effects.compare.planned import PLANNED_SIZE
 from lib.formatting import listing, plural
 from lib.study import Metric, Study
 
@@ -78,12 +79,7 @@ def combine(parts: Sequence[Part]) -> Across:
     designs, used = (_JUMPS, jumps) if len(effects) < 2 and (len(jumps) > 1 or alone) else (_EFFECTS, effects)
     out = tuple(f"{part.task} is not in it ({_reason(part.comparison, designs)})" for part in parts if part not in used)
     if len(used) < 2:
-        need = (
-            "a jump across tasks needs two usable runs"
-            if alone
-            else "an effect across tasks needs a usable control arm"
-        )
-        refusal = f"{need} in at least two of them"
+        refusal = f"{_need(parts, alone)} in at least two of them"
         return Across(metric, arm, "", "none", "", refusal=refusal, caveats=out)
     comparisons = [part.comparison for part in used]
     treated = [np.array(c.values) / c.span for c in comparisons]
@@ -110,6 +106,15 @@ def combine(parts: Sequence[Part]) -> Across:
     floor, is_even = estimators.label_floor(sizes), all(n_c in (0, n_t) for n_t, n_c in sizes)
     stratified_p = float(estimators.label_p(treated, control)) if is_even and floor <= estimators.ALPHA else None
     return replace(across, stratified_p=stratified_p, p_floor=floor)
+
+
+def _need(parts: Sequence[Part], alone: bool) -> str:
+    """What a mean over tasks needs of each."""
+    if any(gate.check == PLANNED_SIZE and gate.needed for part in parts for gate in part.comparison.gates):
+        return "a verdict across tasks needs the planned runs"
+    if alone:
+        return "a jump across tasks needs two usable runs"
+    return "an effect across tasks needs a usable control arm"
 
 
 def _has_effect(comparison: Comparison) -> bool:

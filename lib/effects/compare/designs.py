@@ -12,6 +12,7 @@ from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclu
 from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.gates import STEPS_DRAWN, gates_of_ends, gates_of_settings, with_gates
 from lib.effects.compare.jumps import NARROW, jump, onset
+from lib.effects.compare.planned import before_planned, planned_gate
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, Unit, Windows, measure
 from lib.formatting import is_or_are, listing, plural
@@ -35,7 +36,9 @@ def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
         gates.append(
             Gate(STEPS_DRAWN, f"no onset test, for the detach steps do not look drawn: {reason}", needed=False)
         )
-    return with_gates(comparison, gates)
+    if gate := planned_gate(comparison, data.study.evidence.planned):
+        gates.append(gate)
+    return before_planned(with_gates(comparison, gates))
 
 
 def _by_design(data: TaskData, metric: Metric, arm: str, runs: Sequence[RunRows]) -> Comparison:

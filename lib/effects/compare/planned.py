@@ -1,0 +1,75 @@
+"""Looks before the declared number of runs is there: intervals that hold whenever one looks, and no verdict."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from lib.effects.compare import estimators
+from lib.effects.compare.comparison import Comparison, Gate
+from lib.formatting import plural
+
+#: What the checklist calls the condition.
+PLANNED_SIZE = "Planned size"
+NOT_DECLARED = "sample size not declared"
+#: What `method` says of an interval that holds at every look.
+ANYTIME = "anytime-valid interval"
+
+
+def size(comparison: Comparison) -> int:
+    """The runs that a plan counts: fork pairs, runs in the smaller arm, or the runs of the only arm."""
+    arms = [comparison.values, *([comparison.control_values] if comparison.design == "did" else [])]
+    return min(map(len, arms))
+
+
+def size_text(comparison: Comparison, planned: int) -> str:
+    """How far the runs are: `4 of 6 planned pairs`."""
+    n, unit = size(comparison), "pair" if comparison.design == "fork" else "run"
+    ending = " per arm" if comparison.design == "did" else ""
+    if n > planned:
+        return f"{n} {unit}s{ending}, where {planned} were planned"
+    return f"{n} of {plural(planned, f'planned {unit}')}{ending}"
+
+
+def planned_gate(comparison: Comparison, planned: int | None) -> Gate | None:
+    """The condition of a declared size: fewer runs take the verdict; more, or no declaration, are a caveat."""
+    if comparison.design == "none" or not comparison.values:
+        return None
+    if planned is None:
+        return None if comparison.p is None else Gate(PLANNED_SIZE, NOT_DECLARED, needed=False)
+    if size(comparison) == planned or comparison.design == "onset":  # a plan counts arms or pairs: it has neither
+        return None
+    return Gate(PLANNED_SIZE, size_text(comparison, planned), needed=size(comparison) < planned)
+
+
+def before_planned(comparison: Comparison) -> Comparison:
+    """The comparison with an interval that holds at every look, where its runs are fewer than planned."""
+    is_short = any(gate.check == PLANNED_SIZE and gate.needed for gate in comparison.gates)
+    if not is_short or comparison.interval is None:
+        return comparison
+    reach = float(estimators.anytime_factor(size(comparison))) * _error(comparison)
+    if not math.isfinite(reach):
+        return replace(comparison, interval=None)
+    middle = comparison.estimate
+    return replace(comparison, interval=(middle - reach, middle + reach), method=f"{comparison.method}; {ANYTIME}")
+
+
+def _error(comparison: Comparison) -> float:
+    """The standard error of the estimate."""
+    arms = [values for values in (comparison.values, comparison.control_values) if values]
+    return math.sqrt(sum(float(np.var(values, ddof=1)) / len(values) for values in arms))
+
+
+def reach_at(comparison: Comparison, planned: int) -> float:
+    """Half the width that the 95% interval has about to expect at the planned size, from the spread of the runs so far.
+
+    On the scale of the estimate; NaN where fewer than two runs are there.
+    """
+    from scipy.special import stdtrit
+
+    arms = [values for values in (comparison.values, comparison.control_values) if values]
+    if planned < 2 or not arms or min(map(len, arms)) < 2:
+        return math.nan
+    df = (planned - 1) * len(arms)
+    variance = sum(float(np.var(values, ddof=1)) for values in arms)
+    return float(stdtrit(df, 0.5 + estimators.CONFIDENCE / 2)) * math.sqrt(variance / planned)

@@ -1,0 +1,94 @@
+"""The declared number of runs: intervals before it is reached, and what is said."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.effects import claim
+from lib.effects.compare.estimators import anytime_factor
+from lib.effects.compare.planned import reach_at
+from lib.study import Evidence, StudyError, parse_study, to_toml
+from tests.effects.test_equivalence import FILE
+from tests.support.effects_kit import analysed, study
+from tests.support.effects_kit import steps_run as run
+
+
+def test_the_factor_by_hand():
+    # n = 5: weight 1/6, level (20 sqrt 6)^(2/5), t^2 = 4 (level - 1) / (1 - level / 6)
+    level = (20 * math.sqrt(6)) ** 0.4
+    assert float(anytime_factor(5)) == pytest.approx(math.sqrt(4 * (level - 1) / (1 - level / 6)))
+    assert [float(f) for f in anytime_factor([1, 2, 3, 4])] == [math.inf] * 4
+
+
+@given(st.integers(5, 300))
+def test_a_look_at_every_run_reaches_farther_than_one_look(n):
+    from scipy import stats
+
+    assert float(anytime_factor(n)) > 1.6 * stats.t.ppf(0.975, n - 1)
+
+
+def test_looking_at_every_n_finds_too_little_rather_than_too_much():
+    values = np.random.default_rng(7).normal(size=(4000, 32))
+    has_rejected = np.zeros(4000, dtype=bool)
+    for n in range(5, 33):
+        error = values[:, :n].std(axis=1, ddof=1) / math.sqrt(n)
+        has_rejected |= np.abs(values[:, :n].mean(axis=1)) > anytime_factor(n) * error
+    assert has_rejected.mean() < 0.05
+
+
+def arms(n: int):
+    """Runs per arm whose d are 10 + 0, 1, 0, 1, ... and 0, 1, 0, 1, ...: each arm's variance of d is that of 0 and 1."""
+    gains = [i % 2 for i in range(n)]
+    return [run(f"{arm}{i}", at, 100.0 + i, 100.0 + i + more + gain) for arm, at, more in (("d", 50, 10.0), ("c", None, 0.0))
+            for i, gain in enumerate(gains)]  # fmt: skip
+
+
+def comparison(n: int, planned: int | None):
+    return analysed(arms(n), study(evidence=Evidence(planned=planned)))
+
+
+def test_below_the_planned_size_there_is_an_interval_for_every_look_and_no_verdict():
+    analysis = comparison(6, 8)
+    row = analysis.effects.row(0, named=True)
+    assert (row["verdict"], row["p_value"], row["reasons"]) == ("cannot say", None, "6 of 8 planned runs per arm")
+    # variance of 0, 1, 0, 1, 0, 1 is 0.3: the error is sqrt(0.3 / 6 x 2)
+    reach = float(anytime_factor(6)) * math.sqrt(0.1)
+    assert (row["ci_low"], row["ci_high"]) == (pytest.approx(10 - reach), pytest.approx(10 + reach))
+    assert row["method"].endswith("; anytime-valid interval")
+    assert "anytime-valid 95% CI" in claim(row, analysis.study)
+
+
+def test_four_runs_are_too_few_for_an_interval_before_the_planned_size():
+    row = comparison(4, 8).effects.row(0, named=True)
+    assert (row["change"], row["ci_low"], row["reasons"]) == (10.0, None, "4 of 8 planned runs per arm")
+
+
+@pytest.mark.parametrize(
+    ("planned", "reasons"),
+    [(6, ""), (4, "6 runs per arm, where 4 were planned"), (None, "sample size not declared")],
+)
+def test_at_the_planned_size_the_ordinary_test_is_made(planned, reasons):
+    from scipy import stats
+
+    row = comparison(6, planned).effects.row(0, named=True)
+    assert (row["verdict"], row["reasons"]) == ("supported", reasons)
+    reach = stats.t.ppf(0.975, 10) * math.sqrt(0.1)
+    assert row["ci_high"] == pytest.approx(10 + reach)
+
+
+def test_the_width_to_expect_at_the_planned_size():
+    from scipy import stats
+
+    [six] = comparison(6, 8).tasks[0].comparisons
+    assert reach_at(six, 8) == pytest.approx(stats.t.ppf(0.975, 14) * math.sqrt(2 * 0.3 / 8))
+
+
+def test_the_size_is_read_and_written():
+    of = parse_study(FILE.format("") + "\n[evidence]\nplanned = 6\n")
+    assert of.evidence.planned == 6
+    assert parse_study(to_toml(of)) == of
+    with pytest.raises(StudyError, match="planned"):
+        parse_study(FILE.format("") + "\n[evidence]\nplanned = 1\n")
