@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from lib.app.session.current import keep_opened, open_chosen
-from lib.app.widgets import export, fetching, notices, pickers, share, view_settings
+from lib.app.widgets import banner, export, fetching, notices, pickers, share, view_settings, windows
 from lib.app.widgets.markdown import escaped
 
 ASSETS = Path(__file__).parent / "assets"
@@ -66,6 +66,9 @@ PAGES = [
     ),
 ]
 
+#: The addresses of the pages whose claims follow the evidence windows.
+CLAIMS = ("", "detach_effect")
+
 page = st.navigation(PAGES)
 with st.sidebar:
     opened = open_chosen(pickers.study_picker())
@@ -75,7 +78,8 @@ with st.sidebar:
         if current is not None:
             fetching.live(study, current.manifest)
         view = view_settings.view_settings(current)
-        opened = replace(opened, current=current and current.with_view(view))
+        evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
+        opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
 keep_opened(opened)
 if study is not None and current is not None:
     notices.fetch_ended(study, current.manifest)
@@ -87,4 +91,5 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
         with st.container(horizontal=True, width="content"):
             share.share(opened)
             export.export(opened.current)
+banner.banner(opened)
 page.run()

@@ -7,7 +7,7 @@ from lib.report import methods
 current = page_frame.require_runs()
 study = current.study
 
-evidence = effect.windows(study)
+evidence = current.evidence
 effects = cached_results.analysis(current, evidence).effects
 if effects.is_empty():
     page_frame.nothing_detached()

@@ -13,7 +13,7 @@ if study.hypothesis:
     st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
 
 charts.axis_notes(current)
-effects = cached_results.analysis(current, None).effects
+effects = cached_results.analysis(current, current.evidence).effects
 answer.answer(study, effects)
 for task in study.tasks:
     st.header(escaped(task.title), anchor=False)

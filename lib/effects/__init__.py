@@ -6,4 +6,4 @@ from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.detail_table import effects_detail
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
 from lib.effects.summary import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
-from lib.effects.verdicts import JUMP_SHOWN, shown_verdict, with_shown_verdicts
+from lib.effects.verdicts import EXPLORATORY, JUMP_SHOWN, shown_verdict, with_shown_verdicts

@@ -16,6 +16,7 @@ from lib.report.figures import (
     metric_figures,
     quadrant_figure,
 )
+from lib.report.overrides import absent_text, left_out_text, shown_text
 from lib.report.page import report_page
 from lib.report.presets import PRESETS, with_font
 from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_link

@@ -10,6 +10,7 @@ from lib.formatting import markdown_text, one_line
 from lib.report import methods
 from lib.report.evidence import drawing, evidence, overview
 from lib.report.figures import GRID_STEM
+from lib.report.overrides import left_out_text
 from lib.report.provenance import provenance
 from lib.report.results import Results
 from lib.report.tables import effects_table, html_table
@@ -68,6 +69,5 @@ def warnings(results: Results) -> list[str]:
     for key, clocks in results.data.clocks.items():
         lines += notes(results.study.task(key), of_task(results.treated, key), clocks)
     lines += results.data.warnings
-    if results.view.left_out:
-        lines.append(f"Left out: {', '.join(results.view.left_out)}.")
-    return lines
+    left_out = left_out_text(results.view.left_out)
+    return [*lines, left_out] if left_out else lines

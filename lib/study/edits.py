@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from lib.formatting import plural
 from lib.study.errors import StudyError
 from lib.study.model import Metric, Study, Task
 from lib.study.paths import with_absolute_paths
@@ -57,6 +58,21 @@ def part_of(study: Study, tasks: Collection[str], metrics: Collection[str]) -> S
         tasks=tuple(task for task in study.tasks if task.key in tasks) or study.tasks,
         metrics=tuple(metric for metric in study.metrics if metric.key in metrics) or study.metrics,
     )
+
+
+def changed_parts(study: Study, before: Study) -> list[str]:
+    """What a study says otherwise than before, in a few words each: `title`, `2 metrics`, `evidence windows`."""
+    names = ("title", "hypothesis", "step_key", "task_key", "seed_key", "source", "arms")
+    parts = [name.replace("_", " ") for name in names if getattr(study, name) != getattr(before, name)]
+    for noun in ("metric", "task"):
+        now, then = ({part.key: part for part in getattr(one, f"{noun}s")} for one in (study, before))
+        if count := sum(now.get(key) != then.get(key) for key in now | then):
+            parts.append(plural(count, noun))
+    if replace(study.evidence, leave_out=()) != replace(before.evidence, leave_out=()):
+        parts.append("evidence windows")
+    if study.evidence.leave_out != before.evidence.leave_out:
+        parts.append("runs set aside")
+    return parts
 
 
 def task_messages(task: Task, others: Sequence[str]) -> dict[str, str]:

@@ -102,7 +102,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
     at = visit("detach_effect")
     assert "exploratory" not in " ".join(m.value for m in at.markdown)
     fine(at.number_input(key="settle").set_value(0.1).run())
-    assert any("exploratory: window changed after looking" in m.value for m in at.markdown)
+    assert any("Exploratory: window changed after looking" in m.value for m in at.markdown)
     assert verdicts(at) == ["cannot say"] * 20
     assert {"Reason: exploratory: window changed after looking" in said for said in sentences(at)} == {True}
     assert {" lowered " in said or " raised " in said for said in sentences(at)} == {False}

@@ -14,7 +14,7 @@ from lib.app.session.state import session_state
 from lib.app.session.studies import study_named, with_added
 from lib.curves import View, kept
 from lib.runs import Manifest, Treatment, marked_treatments, of_task
-from lib.study import STUDIES, InputError, Study, part_of
+from lib.study import STUDIES, Evidence, InputError, Study, part_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Current:
     """What a page shows: the study with the baselines added to it, its runs, and how to draw them.
 
     `stamp` changes when the study, its runs or the files of its baselines do; `is_public` says that all sessions may
-    share what is computed of it.
+    share what is computed of it. `evidence` are the windows that claims stand in; None for those that the study declares.
     """
 
     study: Study
@@ -30,6 +30,7 @@ class Current:
     stamp: str
     is_public: bool
     view: View = field(default_factory=View)
+    evidence: Evidence | None = None
 
     @cached_property
     def visible_study(self) -> Study:

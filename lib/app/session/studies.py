@@ -29,10 +29,14 @@ def study_names() -> list[str]:
     return [*shipped_studies(), *session_state().own_studies]
 
 
+#: The end of the name of a copy of a shipped study.
+_COPY = "-own"
+
+
 def open_study(study: Study) -> str:
     """Add a study to this session; the name it is chosen by."""
     if study.name in shipped_studies():
-        study = replace(study, name=f"{study.name}-own")
+        study = replace(study, name=f"{study.name}{_COPY}")
     session_state().own_studies[study.name] = study
     return study.name
 
@@ -122,6 +126,12 @@ def apply_choice() -> None:
 def study_named(name: str) -> Study:
     """The study chosen by that name; StudyError where its file is not valid."""
     return session_state().own_studies.get(name) or shipped_study(name)
+
+
+def shipped_original(study: Study) -> Study | None:
+    """The shipped study that one of this session is an edited copy of."""
+    name = study.name.removesuffix(_COPY)
+    return shipped_study(name) if name != study.name and name in shipped_studies() else None
 
 
 def is_own(study: Study) -> bool:

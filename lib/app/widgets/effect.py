@@ -16,30 +16,9 @@ from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure
 from lib.runs import arms_of
-from lib.study import Evidence, Metric, Study, Task
+from lib.study import Evidence, Metric, Task
 
 _SINCE: dict[str, Axis] = {"steps": "since", "% of training": "since_percent"}
-
-
-def windows(study: Study) -> Evidence | None:
-    """The windows to look at: None for the declared ones; any other is marked as exploratory."""
-    declared = study.evidence
-    rest = declared.after == "rest"
-    with st.popover("Windows", icon=":material/width:", help="Declared before looking, in the study file."):
-        st.caption("Up to 1: a fraction of the training; larger: environment steps.")
-        before = st.number_input(
-            "Before", 0.01, None, float(declared.before), key=widget_keys.BEFORE, bind="query-params"
-        )
-        whole = st.toggle("After: the rest of the training", rest, key=widget_keys.REST, bind="query-params")
-        length = 0.1 if rest else float(declared.after)
-        after = st.number_input("After", 0.01, None, length, key=widget_keys.AFTER, bind="query-params", disabled=whole)
-        label, lag = "Settling lag left out after the detach", float(declared.settle)
-        settle = st.number_input(label, 0.0, None, lag, key=widget_keys.SETTLE, bind="query-params")
-    chosen = replace(declared, before=before, after="rest" if whole else after, settle=settle)
-    if chosen == declared:
-        return None
-    st.badge("exploratory: window changed after looking", icon=":material/search:", color="orange")
-    return chosen
 
 
 def claims(current: Current, effects: pl.DataFrame) -> None:

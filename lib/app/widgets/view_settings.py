@@ -4,6 +4,7 @@ import streamlit as st
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
+from lib.app.session.state import session_state
 from lib.curves import View
 from lib.runs import arms_of
 
@@ -132,8 +133,22 @@ def _arms_and_runs(current: Current | None) -> tuple[tuple[str, ...], tuple[str,
     arms = st.multiselect(
         "Arms", arms_of(current.treated), key=widget_keys.ARMS, bind="query-params", placeholder="all arms"
     )
-    run_ids = sorted({treatment.run_id for treatment in current.treated})
+    run_ids = {treatment.run_id for treatment in current.treated}
     left_out = st.multiselect(
-        "Runs left out", run_ids, key=widget_keys.LEFT_OUT, bind="query-params", placeholder="none", help=_OUT_HELP
+        "Runs left out",
+        sorted({*run_ids, *_absent(current)}),
+        key=widget_keys.LEFT_OUT,
+        bind="query-params",
+        placeholder="none",
+        help=_OUT_HELP,
     )
-    return tuple(arms), tuple(sorted(left_out))
+    return tuple(arms), tuple(sorted(run_ids.intersection(left_out)))
+
+
+def _absent(current: Current) -> list[str]:
+    """Runs to leave out by the address that the study may not have: they stay in it, and the banner says so."""
+    before = session_state().opened
+    if before is not None and before.study is not None and before.study.name != current.study.name:
+        return []
+    chosen: list[str] = st.session_state.get(widget_keys.LEFT_OUT, st.query_params.get_all(widget_keys.LEFT_OUT))
+    return chosen

@@ -1,0 +1,26 @@
+"""The line that says which runs are left out by hand, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import Visitor, assert_untroubled
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_run_left_out_on_the_runs_page_is_said_on_the_overview_and_brought_back_there(visitor: Visitor):
+    page = visitor.open("runs")
+    visitor.click_row(0)
+    page.get_by_role("button", name="Leave out", exact=True).click()
+    sentence = page.get_by_test_id("stMain").get_by_text("1 run left out by hand: acro0001-s1-detached.", exact=True)
+    expect(sentence).to_be_visible()
+    visitor.until_query("out", "acro0001-s1-detached")
+    visitor.follow("Overview")
+    expect(sentence).to_be_visible()
+    # One line, above everything that the page shows.
+    assert (sentence.bounding_box() or {})["height"] < 40
+    page.get_by_role("button", name="Bring back").click()
+    expect(sentence).to_have_count(0)
+    visitor.until_query("out", None)
+    visitor.settled()
+    assert_untroubled(visitor)
