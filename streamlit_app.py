@@ -77,7 +77,7 @@ with st.sidebar:
         fetching.freshness(study, opened.manifest)
         if current is not None:
             fetching.live(study, current.manifest)
-        view = view_settings.view_settings(current)
+        view = view_settings.view_settings(study, current, page.url_path)
         evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
         opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
 keep_opened(opened)

@@ -1,13 +1,13 @@
 import streamlit as st
 
-from lib.app.widgets import baselines, charts, page_frame, pickers
+from lib.app.widgets import baselines, charts, page_frame
 from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
 current = page_frame.require_runs()
 baselines.baselines(current)
 charts.axis_notes(current)
-for task in pickers.focus(current.study):
+for task in current.visible_study.tasks:
     st.header(escaped(task.title), anchor=False)
     charts.families(current, task, "reward", height=460)
 

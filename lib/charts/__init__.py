@@ -11,6 +11,7 @@ from lib.charts.effects.pairs import pairs_chart
 from lib.charts.effects.placebo import placebo_chart, placebo_text
 from lib.charts.effects.quadrant import quadrant_chart, quadrant_points, quadrant_text
 from lib.charts.effects.slope import slope_chart, slope_text
+from lib.charts.metric_colors import with_colors
 from lib.charts.run_colors import Coloring, color_keys, coloring
 from lib.charts.spec import ChartSpec
 from lib.charts.style import QUIET_ON, text_styles

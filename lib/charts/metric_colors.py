@@ -1,6 +1,7 @@
 """A colour for each metric of a study."""
 
 import itertools
+from dataclasses import replace
 
 from lib.charts.color_vision import difference
 from lib.charts.style import PALETTE
@@ -13,3 +14,9 @@ def metric_colors(study: Study) -> dict[str, str]:
     free = sorted(PALETTE, key=lambda color: -min((difference(color, other) for other in named), default=0))
     spare = itertools.cycle(free)
     return {metric.key: metric.color or next(spare) for metric in study.metrics}
+
+
+def with_colors(study: Study) -> Study:
+    """The study with the colour of every metric, so that a part of the study has the same ones."""
+    colors = metric_colors(study)
+    return replace(study, metrics=tuple(replace(metric, color=colors[metric.key]) for metric in study.metrics))

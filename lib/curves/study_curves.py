@@ -11,7 +11,7 @@ from lib.curves.notebook_arithmetic import exact_curves
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
 from lib.runs import History, Manifest, Treatment, marked_task, task_treatments
-from lib.study import Metric, Study, Task
+from lib.study import Metric, Study, Task, part_of
 
 Query = Callable[[History, Task, Sequence[Metric], Sequence[Treatment], View], pl.DataFrame]
 
@@ -58,16 +58,17 @@ def task_bins(study: Study, manifest: Manifest, task: Task, treated: Sequence[Tr
 
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
     """The curves of one task: columns `COLUMNS`."""
-    return _of_task(curves, study, manifest, task, view)
+    treated = marked_task(study, manifest, task)
+    return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
 
 
 def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
-    """The curves of every task: columns `COLUMNS`."""
+    """The curves of the tasks and metrics that the view shows: columns `COLUMNS`."""
     return _of_study(curves, study, manifest, view)
 
 
 def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
-    """Each run's own curve of every task, as `seed_curves` gives them; None where the view draws none."""
+    """Each run's own curve of the same, as `seed_curves` gives them; None where the view draws none."""
     return _of_study(seed_curves, study, manifest, view) if view.draws_runs else None
 
 
@@ -76,13 +77,13 @@ def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | No
     return _of_study(raw_curves, study, manifest, view) if view.draws_raw else None
 
 
-def _of_task(query: Query, study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
-    treated = marked_task(study, manifest, task)
-    return query(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
-
-
 def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
-    return pl.concat(_of_task(query, study, manifest, task, view) for task in study.tasks)
+    """The tasks and metrics that the view shows; which runs are duplicates is told from all metrics."""
+    shown = part_of(study, view.tasks, view.metrics)
+    return pl.concat(
+        query(manifest.history(manifest.of_task(task.key)), task, shown.metrics, marked_task(study, manifest, task), view)
+        for task in shown.tasks
+    )
 
 
 def task_clocks(study: Study, manifest: Manifest, task: Task) -> Clocks:

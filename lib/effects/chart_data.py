@@ -14,6 +14,7 @@ from lib.effects.compare.comparison import Comparison, change, level
 from lib.effects.compare.jumps import SIDE_POINTS, jump_of
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, run_rows
+from lib.effects.effects_table import GAP
 from lib.study import Metric
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm"), pl.String)
@@ -201,7 +202,7 @@ def with_gaps(data: TaskData) -> tuple[TaskData, tuple[Metric, ...]]:
     train_losses = [m for m in losses if m.key.startswith("train/")]
     for train, other in product(train_losses, losses):
         if other not in train_losses and other.key.rsplit("/", 1)[-1] == train.key.rsplit("/", 1)[-1]:
-            gaps.append(Metric(f"{other.key} : {train.key}", "loss", "decrease", scale="log"))
+            gaps.append(Metric(GAP.format(other.key, train.key), "loss", "decrease", scale="log"))
             for t in data.treated:
                 both = (run_rows(data.rows, m, t, t.detach_step or 0) for m in (train, other))
                 rows[t.run_id, gaps[-1].key] = _ratios(*both)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from lib.effects.compare.equivalence import margin_test
 from lib.effects.multiple_testing import holm_family
 from lib.formatting import is_or_are, plural
 from lib.runs import Treatment
-from lib.study import UNKNOWN
+from lib.study import UNKNOWN, Study
 
 #: The columns of effects.csv: one row per task, metric and arm; nulls where something cannot be said.
 EFFECTS = pl.Schema(
@@ -26,12 +27,27 @@ EFFECTS = pl.Schema(
 )
 
 
+#: The key of the gap between two metrics.
+GAP = "{} : {}"
 NO_CONTROL = "no control arm: a jump at the detach may have other causes"
 
 
 def effects_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Rows as a frame of `EFFECTS`."""
     return pl.DataFrame(list(rows), schema=EFFECTS, orient="row")
+
+
+def visible_effects(effects: pl.DataFrame, visible: Study) -> pl.DataFrame:
+    """The rows of effects, or of their details, that are about a part of their study; no number of them changes.
+
+    Rows across tasks are about all tasks of the study: they are shown where all of these are. A gap between two metrics is
+    shown where both are.
+    """
+    tasks, metrics = [task.key for task in visible.tasks], [metric.key for metric in visible.metrics]
+    if set(effects["task"]) <= {*tasks, ALL_TASKS}:
+        tasks.append(ALL_TASKS)
+    metrics += [GAP.format(*both) for both in permutations(metrics, 2)]
+    return effects.filter(pl.col("task").is_in(tasks), pl.col("metric").is_in(metrics))
 
 
 def task_rows(task: str, comparisons: Sequence[Comparison], treated: Sequence[Treatment]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """A study to files: figures, tables, claims and one self-contained page."""
 
-from lib.report.figure_data import FigureData, figure_data
+from lib.report.figure_data import FigureData, figure_data, visible_study
 from lib.report.figures import (
     GRID_STEM,
     JUMP,

@@ -36,25 +36,26 @@ class TaskEvidence:
 
 def overview(results: Results) -> Iterator[Drawing]:
     """The drawings of all claims together."""
-    if figure := claims_figure(results.effects, results.study):
+    if figure := claims_figure(results.effects, results.visible):
         yield drawing(figure, figure.chart(width=WIDE))
-    if figure := quadrant_figure(results.analysis.per_run, results.study):
+    if figure := quadrant_figure(results.analysis.per_run, results.visible):
         yield drawing(figure, figure.chart(width=HALF))
 
 
 def evidence(results: Results) -> Iterator[TaskEvidence]:
     """What the Detach effect page draws of each task in the declared windows, in about `ENOUGH` bytes."""
     budget = ENOUGH
-    for analysis in results.analysis.tasks:
+    for task in results.visible.tasks:
+        analysis = results.analysis.task(task.key)
         drawings: dict[str, tuple[Drawing, ...]] = {}
         left_out = []
-        for metric in analysis.study.metrics:
+        for metric in results.visible.metrics:
             if budget <= 0:
                 left_out.append(metric.name)
             elif of_metric := tuple(_third(figure) for figure in metric_figures(analysis, metric)):
                 drawings[metric.name] = of_metric
                 budget -= sum(len(drawing.svg) for drawing in of_metric)
-        yield TaskEvidence(analysis.task.title, checklist(analysis), drawings, tuple(left_out))
+        yield TaskEvidence(task.title, checklist(analysis), drawings, tuple(left_out))
 
 
 def drawing(figure: Figure, chart: ChartSpec) -> Drawing:

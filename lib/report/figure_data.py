@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from lib.charts import Background, Coloring, coloring
+from lib.charts import Background, Coloring, coloring, with_colors
 from lib.curves import (
     Clocks,
     View,
@@ -18,7 +18,7 @@ from lib.curves import (
     task_clocks,
 )
 from lib.runs import Manifest, Treatment, marked_treatments, of_task, task_treatments, unknown_arms
-from lib.study import Study
+from lib.study import Study, part_of
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,35 @@ class FigureData:
         return Background(self.seeds, self.raw, self.baselines, self.coloring.get(task))
 
 
+def visible_study(study: Study, view: View) -> Study:
+    """The tasks and metrics that a view shows, in the colours that they have in the whole study."""
+    return part_of(with_colors(study), view.tasks, view.metrics) if view.tasks or view.metrics else study
+
+
 def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
-    """Everything that the figures of curves are drawn from.
+    """Everything that the figures of curves are drawn from: of the tasks and metrics that the view shows.
 
     Raises
     ------
     BaselineError
         Where a baseline cannot be read or drawn.
     """
-    marked = marked_treatments(study, manifest)
+    visible = visible_study(study, view)
+    marked = marked_treatments(part_of(study, view.tasks, ()), manifest)
     treated = kept(marked, view)
-    omissions = [runs_not_drawn(task, of_task(marked, task.key), view) for task in study.tasks]
-    omissions += [unknown_arms(task, of_task(marked, task.key)) for task in study.tasks]
+    omissions = [runs_not_drawn(task, of_task(marked, task.key), view) for task in visible.tasks]
+    omissions += [unknown_arms(task, of_task(marked, task.key)) for task in visible.tasks]
     warnings = [sentence for sentence in omissions if sentence]
     return FigureData(
-        study=study,
+        study=visible,
         view=view,
         treated=treated,
         curves=study_curves(study, manifest, view),
-        baselines=study_baselines(study, treated, view, warnings.append),
+        baselines=study_baselines(visible, treated, view, warnings.append),
         seeds=study_seeds(study, manifest, view),
         raw=study_raw(study, manifest, view),
-        coloring=_study_coloring(study, manifest, view),
-        clocks={t.key: task_clocks(study, manifest, t) for t in study.tasks} if view.x == "wall" else {},
+        coloring=_study_coloring(visible, manifest, view),
+        clocks={t.key: task_clocks(study, manifest, t) for t in visible.tasks} if view.x == "wall" else {},
         warnings=warnings,
     )
 

@@ -202,7 +202,8 @@ def quadrant_figure(
     if not rewards or not losses:
         return None
     reward, loss = reward or rewards[-1], loss or losses[0]
-    points = charts.quadrant_points(per_run, reward.key, loss.key)
+    shown = per_run.filter(pl.col("task").is_in([task.key for task in study.tasks]))
+    points = charts.quadrant_points(shown, reward.key, loss.key)
     if points.is_empty():
         return None
     axes = f"{reward.name}: change (%)", f"{loss.name}: change (%)"

@@ -13,7 +13,7 @@ from lib.curves import View
 from lib.formatting import file_name, listing, one_line, plural
 from lib.report.results import Results
 from lib.runs import Manifest
-from lib.study import Study
+from lib.study import Study, part_of
 
 _TOOL = f"computed with Did the detach help? {VERSION}"
 _KINDS = {"wandb": "W&B project", "offline": "local wandb runs", "bundle": "bundle"}
@@ -75,7 +75,7 @@ def _tex(text: str) -> str:
 def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = False) -> str:
     """What a figure rests on, in a sentence: runs, fetch time, settings, versions, ddof.
 
-    Of the view's settings a figure of `effects` has the runs left out alone.
+    Of the view's settings a figure of `effects` has the runs left out, the tasks and the metrics alone.
     """
     kept = [run for run in manifest.runs if run.tasks and run.id not in view.left_out]
     spread = {
@@ -86,7 +86,8 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     }[view.spread]
     window = "not smoothed"
     if view.smooth:
-        steps = sorted({view.smoothing(task) for task in study.tasks})
+        shown = part_of(study, view.tasks, view.metrics)
+        steps = sorted({view.smoothing(task) for task in shown.tasks})
         window = f"train rewards smoothed over {listing((f'{n:,}' for n in steps), 'or')} steps"
     grid = "aligned bins" if view.grid == "aligned" else "exact steps, as the original notebook"
     left = f", {len(view.left_out)} left out" if view.left_out else ""
@@ -94,9 +95,16 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     if effects:
         settings = "Claims from raw rows, in the windows that the study declares"
     return (
-        f"{study.title}. {plural(len(kept), 'run')}{left}, fetched {manifest.fetched_at}. {settings}. "
+        f"{study.title}. {plural(len(kept), 'run')}{left}, fetched {manifest.fetched_at}. {settings}. {_part(study, view)}"
         f"altair {version('altair')}, polars {version('polars')}."
     )
+
+
+def _part(study: Study, view: View) -> str:
+    """What of the study is shown, where that is not all, as a sentence."""
+    counts = [(view.tasks, len(study.tasks), "tasks"), (view.metrics, len(study.metrics), "metrics")]
+    parts = [f"{len(keys)} of {total} {kind}" for keys, total, kind in counts if keys]
+    return f"Shown: {listing(parts)}. " if parts else ""
 
 
 def _also(view: View) -> str:
@@ -114,7 +122,7 @@ def sidecar(study: Study, manifest: Manifest, view: View, effects: bool = False)
     runs = [run.id for run in manifest.runs if run.tasks and run.id not in view.left_out]
     settings: dict[str, Any] = {name: getattr(view, name) for name in View.__dataclass_fields__}
     if effects:
-        settings = {"left_out": view.left_out, "evidence": asdict(study.evidence)}
+        settings = {name: settings[name] for name in ("left_out", "tasks", "metrics")} | {"evidence": asdict(study.evidence)}
     tree = {
         "study": study.name,
         "source": manifest.source,

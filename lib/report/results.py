@@ -6,7 +6,7 @@ from functools import cached_property
 import polars as pl
 
 from lib.curves import View
-from lib.effects import StudyAnalysis, analyse, effects_detail
+from lib.effects import StudyAnalysis, analyse, effects_detail, visible_effects
 from lib.report.figure_data import FigureData, figure_data
 from lib.report.figures import Figure, study_figures
 from lib.runs import Manifest, Treatment, runs_table
@@ -15,7 +15,10 @@ from lib.study import Study
 
 @dataclass(frozen=True)
 class Results:
-    """A study's small collected frames: what the files, the page and the pages of the app show."""
+    """A study's small collected frames: what the files and the page show.
+
+    All of the study is analysed; `effects`, `effects_detail` and what is in `data` are of the tasks and metrics that the view shows.
+    """
 
     study: Study
     manifest: Manifest
@@ -34,14 +37,19 @@ class Results:
         return self.data.view
 
     @property
+    def visible(self) -> Study:
+        """The tasks and metrics that the view shows."""
+        return self.data.study
+
+    @property
     def effects(self) -> pl.DataFrame:
         """One row per claim: columns of effects.csv."""
-        return self.analysis.effects
+        return visible_effects(self.analysis.effects, self.visible)
 
     @property
     def effects_detail(self) -> pl.DataFrame:
         """Everything behind the claims: columns of effects_detail.csv."""
-        return effects_detail(self.analysis)
+        return visible_effects(effects_detail(self.analysis), self.visible)
 
     @property
     def treated(self) -> tuple[Treatment, ...]:

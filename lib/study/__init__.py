@@ -1,6 +1,6 @@
 """What is asked: a study with its tasks, metrics, source and detach rules, and its TOML file."""
 
-from lib.study.edits import changed_parts, part_of, task_messages, text_message, with_edits
+from lib.study.edits import changed_parts, task_messages, text_message, with_edits
 from lib.study.errors import InputError, StudyError
 from lib.study.files import check_file, is_folder, read_file, written_path
 from lib.study.model import (
@@ -17,6 +17,7 @@ from lib.study.model import (
     Study,
     Task,
 )
+from lib.study.parts import keys_of, part_of
 from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
 from lib.study.toml import MAX_STUDY, STUDIES, load_study, parse_study, shipped_studies, to_toml
 from lib.study.values import (

@@ -1,7 +1,7 @@
 """Checks while a study is edited: one sentence for a form field, or for a line of the text."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lib.formatting import plural
@@ -49,15 +49,6 @@ def _written(text: str) -> Iterator[tuple[int, list[str], int | None]]:
             yield number, table, counts.get(table[0])
         elif key := _KEY.match(line):
             yield number, [*table, key[1].strip("\"'")], counts.get(table[0]) if table else None
-
-
-def part_of(study: Study, tasks: Collection[str], metrics: Collection[str]) -> Study:
-    """The study with the tasks of these ids and the metrics of these keys alone; where none is its own, with all."""
-    return replace(
-        study,
-        tasks=tuple(task for task in study.tasks if task.key in tasks) or study.tasks,
-        metrics=tuple(metric for metric in study.metrics if metric.key in metrics) or study.metrics,
-    )
 
 
 def changed_parts(study: Study, before: Study) -> list[str]:

@@ -6,29 +6,30 @@ import polars as pl
 
 from lib import report
 from lib.app.session import cached_results
-from lib.app.session.cached_results import left_out_only
+from lib.app.session.cached_results import of_effects
 from lib.app.session.caches import cached
 from lib.app.session.current import Current
 from lib.report import Figure
+from lib.runs import arms_of
 from lib.study import Evidence
 
 
-@cached(left_out_only)
+@cached(of_effects)
 def claims_figure(current: Current, evidence: Evidence | None = None) -> Figure | None:
     """Every claim on one axis; None where there is none."""
-    return report.claims_figure(cached_results.analysis(current, evidence).effects, current.study)
+    return report.claims_figure(cached_results.effects(current, evidence), current.visible_study)
 
 
-@cached(left_out_only)
+@cached(of_effects)
 def quadrant_figure(current: Current, evidence: Evidence | None = None, *metrics: str) -> Figure | None:
     """Reward effect against loss effect, of two metrics or of the study's own choice; None where no run has both."""
-    study = current.study
+    study = current.visible_study
     return report.quadrant_figure(
         cached_results.analysis(current, evidence).per_run, study, *map(study.metric, metrics)
     )
 
 
-@cached(left_out_only)
+@cached(of_effects)
 def metric_figures(current: Current, task: str, metric: str, evidence: Evidence | None = None) -> Mapping[str, Figure]:
     """What stands behind one metric of a task, by name: seeds, fork pairs, jump, pretended detach steps."""
     analysis = cached_results.analysis(current, evidence).task(task)
@@ -42,8 +43,8 @@ def metric_figures(current: Current, task: str, metric: str, evidence: Evidence 
 
 
 @cached()
-def event_figure(current: Current, metric: str, arms: tuple[str, ...]) -> Figure | None:
+def event_figure(current: Current, metric: str) -> Figure | None:
     """A metric in every task, with a view that counts from the detach; None where no run has a curve there."""
-    study = current.study
+    study, arms = current.visible_study, current.view.arms or arms_of(current.treated)
     curves = pl.concat([cached_results.curves(current, task.key) for task in study.tasks])
     return report.event_figure(curves, study, study.metric(metric), current.view, arms)

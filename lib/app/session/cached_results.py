@@ -21,10 +21,10 @@ from lib.curves import (
     task_clocks,
     task_curves,
 )
-from lib.effects import StudyAnalysis, analyse
+from lib.effects import StudyAnalysis, analyse, visible_effects
 from lib.report import FigureData, curve_figure
 from lib.runs import of_task, runs_table, unusable_points
-from lib.study import Evidence
+from lib.study import Evidence, Study
 
 
 def no_settings(view: View) -> View:
@@ -35,6 +35,11 @@ def no_settings(view: View) -> View:
 def left_out_only(view: View) -> View:
     """The view of what depends on no setting but the runs left out: evidence is the same however curves are drawn."""
     return View(left_out=view.left_out)
+
+
+def of_effects(view: View) -> View:
+    """The view of pictures and tables of effects: they show a part of an analysis that is the same whatever is shown."""
+    return View(left_out=view.left_out, tasks=view.tasks, metrics=view.metrics)
 
 
 def ungrouped(view: View) -> View:
@@ -107,7 +112,7 @@ def axis_notes(current: Current) -> list[str]:
         return []
     return [
         sentence
-        for task in current.study.tasks
+        for task in current.visible_study.tasks
         for sentence in notes(task, current.treated_of(task.key), _clocks(current, task.key))
     ]
 
@@ -132,7 +137,8 @@ def task_chart(
 
     With `brush`, a drag with Shift held is a selection of steps that the page can read.
     """
-    study, view, plotted = current.study, current.view, curves(current, task)
+    study, view = current.visible_study, current.view
+    plotted = _visible(curves(current, task), study)
     logged = {study.metric(key).family for key in plotted["metric"].unique()}
     missing = tuple(family for family in families if family not in logged)
     if len(missing) == len(families):
@@ -144,18 +150,28 @@ def task_chart(
         current.treated_of(task),
         plotted,
         baselines=baselines(current, task)[0] if "reward" in families else None,
-        seeds=seed_curves(current, task) if view.draws_runs else None,
-        raw=raw_curves(current, task) if view.draws_raw else None,
+        seeds=_visible(seed_curves(current, task), study) if view.draws_runs else None,
+        raw=_visible(raw_curves(current, task), study) if view.draws_raw else None,
         coloring={task: colors} if colors else {},
         clocks={task: hours} if hours else {},
     )
     return curve_figure(data, study.task(task), *families).chart(height=height, brush=brush), missing
 
 
+def _visible(curves: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The rows of the metrics of a part of the study."""
+    return curves.filter(pl.col("metric").is_in([metric.key for metric in study.metrics]))
+
+
 @cached(left_out_only)
 def analysis(current: Current, evidence: Evidence | None) -> StudyAnalysis:
     """The study's comparisons and claims, in these windows; None for its own."""
     return analyse(current.study, current.manifest, current.view.left_out, evidence)
+
+
+def effects(current: Current, evidence: Evidence | None = None) -> pl.DataFrame:
+    """The claims that the view shows, in these windows: columns of effects.csv."""
+    return visible_effects(analysis(current, evidence).effects, current.visible_study)
 
 
 @cached(left_out_only)

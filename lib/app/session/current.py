@@ -13,8 +13,9 @@ from lib.app.session.fetching import fetch_result
 from lib.app.session.state import session_state
 from lib.app.session.studies import study_named, with_added
 from lib.curves import View, kept
+from lib.report import visible_study
 from lib.runs import Manifest, Treatment, marked_treatments, of_task
-from lib.study import STUDIES, Evidence, InputError, Study, part_of
+from lib.study import STUDIES, Evidence, InputError, Study
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Current:
     @cached_property
     def visible_study(self) -> Study:
         """The tasks and metrics that pages and exports show; everything is analysed, whatever is shown."""
-        return part_of(self.study, self.view.tasks, self.view.metrics)
+        return visible_study(self.study, self.view)
 
     @cached_property
     def cache_key(self) -> str:

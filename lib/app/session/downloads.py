@@ -7,7 +7,7 @@ import polars as pl
 
 from lib.app.session.cached_effects import claims_figure, event_figure, metric_figures, quadrant_figure
 from lib.app.session.current import Current
-from lib.curves import View, study_curves
+from lib.curves import Axis, View, study_curves
 from lib.report import (
     Figure,
     figure_data,
@@ -19,7 +19,6 @@ from lib.report import (
     study_results,
     with_font,
 )
-from lib.runs import arms_of
 from lib.sources import zipped_bundle
 from lib.study import Metric, Task
 
@@ -76,7 +75,7 @@ def of_metric(current: Current, task: Task, metric: Metric) -> dict[str, FigureD
     figures = metric_figures(current, task.key, metric.key)
     downloads = {name: _effects(current, figure) for name, figure in figures.items()}
     since = current.with_view(event_view(current.view))
-    if event := event_figure(since, metric.key, arms_of(current.treated)):
+    if event := event_figure(since, metric.key):
         downloads[event.name] = replace(_effects(since, event), effects=False)
     return downloads
 
@@ -85,9 +84,9 @@ def _effects(current: Current, figure: Figure) -> FigureDownload:
     return FigureDownload(current, figure.stem, lambda: figure)
 
 
-def event_view(view: View) -> View:
+def event_view(view: View, x: Axis = "since_percent") -> View:
     """The view that event time is drawn with: means and bands of the whole of every task, counted from the detach."""
-    return replace(view, x="since_percent", grid="aligned", span=None, seeds=False, color_by="", raw=False)
+    return replace(view, x=x, grid="aligned", span=None, seeds=False, color_by="", raw=False)
 
 
 def bundle_bytes(current: Current) -> bytes:

@@ -23,7 +23,7 @@ class SessionState:
     `api_keys` are by server, and no representation shows them; `own_studies` and `added_baselines` (with the ids of
     their tasks) are by the study's name, and `fetches` by study and identity. `readable` are the local paths that came
     with the visitor's uploads, which lie in `uploads`. `next_study` is chosen on the next run. `opened` is what the
-    frame opened for the page, and `has_frame` whether it did so in this run. `inspection` is what was last listed to
+    frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the page that runs. `inspection` is what was last listed to
     propose a study from, and `inspections` how many there were.
     """
 
@@ -37,6 +37,7 @@ class SessionState:
     next_study: str | None = None
     opened: "Opened | None" = None
     has_frame: bool = False
+    page: str = ""
     inspection: "Inspection | None" = None
     inspections: int = 0
 

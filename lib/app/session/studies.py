@@ -119,7 +119,7 @@ def apply_choice() -> None:
     if state.next_study is not None:
         st.session_state[widget_keys.STUDY] = state.next_study
         state.next_study = None
-        for key in (widget_keys.LEFT_OUT, widget_keys.ARMS, widget_keys.TASK, widget_keys.FOCUS):
+        for key in widget_keys.OF_STUDY:
             st.session_state.pop(key, None)
 
 

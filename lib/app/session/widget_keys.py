@@ -1,20 +1,32 @@
 """The keys of the app's widgets. Those kept in the page's address are its query parameters, and must not change."""
 
 # ---- in the address
-STUDY, TASK, FOCUS = "study", "task", "only"
+STUDY, TASK = "study", "task"
+#: The tasks (by title) and the metrics (by name) to show; patterns may stand among them.
+TASKS, METRICS = "only", "metrics"
 AGGREGATE, SPREAD, X_AXIS = "aggregate", "spread", "x"
-SMOOTH, WINDOW, RAW = "smooth", "window", "raw"
+WINDOW, RAW = "window", "raw"
 SEEDS, COLOR, EXACT = "seeds", "color", "exact"
 FROM, TO = "from", "to"
 LOG_REWARD, LOG_LOSS = "log_reward", "log_loss"
 ARMS, LEFT_OUT = "arms", "out"
+LAYOUT = "layout"
 BEFORE, REST, AFTER, SETTLE = "before", "rest", "after", "settle"
 QUADRANT_REWARD, QUADRANT_LOSS = "quadrant_reward", "quadrant_loss"
 EFFECT_METRIC, EVENT_METRIC = "effect_metric", "event_metric"
 FOLLOW = "live"
 
+#: What a view is made of: what a study's views with a name keep.
+VIEW = (
+    *(TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW, AGGREGATE, FROM, TO, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT),
+    *(LEFT_OUT, LAYOUT),
+)
+#: Those that name parts of one study.
+OF_STUDY = (TASKS, METRICS, ARMS, LEFT_OUT, TASK)
+
 # ---- in the session only
-EVENT_UNIT, EVENT_ARMS = "event_unit", "event_arms"
+EVENT_UNIT = "event_unit"
+MORE = "more"
 RUNS_TABLE = "runs_table"
 FIRST_FETCH, FETCH_NEW, FETCH_ALL, STOP_FETCH, RETRY = "first_fetch", "fetch_new", "fetch_all", "stop_fetch", "retry"
 DEADLINE = "deadline"

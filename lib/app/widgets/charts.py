@@ -28,7 +28,9 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
         # A new range is a new chart: the brush that chose it is gone.
         render_chart(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
     for name in missing:
-        st.caption(escaped(f"No run of {task.title} logged a {name} metric of this study."))
+        is_shown = bool(current.visible_study.family(name))
+        text = f"No run of {task.title} logged a {name} metric of this study." if is_shown else f"No {name} metric is shown."
+        st.caption(escaped(text))
 
 
 def axis_notes(current: Current) -> None:

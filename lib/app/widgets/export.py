@@ -28,7 +28,7 @@ def export(current: Current) -> None:
 
 
 def _figure(current: Current) -> None:
-    stems = curve_names(current.study)
+    stems = curve_names(current.visible_study)
     name = st.selectbox("Figure", [*stems, CLAIMS, QUADRANT, EVIDENCE], key=widget_keys.EXPORT_FIGURE)
     if name in stems:
         figure: FigureDownload | None = downloads.of_curves(current, stems[name])
@@ -45,8 +45,8 @@ def _figure(current: Current) -> None:
 
 
 def _evidence(current: Current) -> FigureDownload | None:
-    task = pickers.task_choice(current.study, widget_keys.EXPORT_TASK)
-    metrics = {metric.name: metric for metric in current.study.metrics}
+    task = pickers.task_choice(current.visible_study, widget_keys.EXPORT_TASK)
+    metrics = {metric.name: metric for metric in current.visible_study.metrics}
     metric = metrics[st.selectbox("Metric", list(metrics), key=widget_keys.EXPORT_METRIC)]
     figures = downloads.of_metric(current, task, metric)
     return figures[st.selectbox("Drawing", list(figures), key=widget_keys.EXPORT_DRAWING)] if figures else None

@@ -13,7 +13,7 @@ _TITLES = {"reward": "Rewards", "loss": "Losses"}
 
 def charts(current: Current, task: Task) -> None:
     """The families of a task, one below the other over the same steps, and one click to the full chart of each."""
-    families = [family for family in FAMILIES if current.study.family(family)]
+    families = [family for family in FAMILIES if current.visible_study.family(family)]
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="right"):
             for family in families:
@@ -22,6 +22,6 @@ def charts(current: Current, task: Task) -> None:
                     label=f"{_TITLES[family]}: full chart",
                     icon=":material/open_in_full:",
                     help=escaped(f"{_TITLES[family]} of {task.title} alone"),
-                    query_params={widget_keys.FOCUS: task.title},
+                    query_params={widget_keys.TASKS: task.title},
                 )
         charts_widgets.families(current, task, *families, height=120 + 220 * len(families))

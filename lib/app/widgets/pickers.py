@@ -1,11 +1,14 @@
-"""Pickers of study, task and tasks."""
+"""Pickers of study, task, and the tasks and metrics to show."""
+
+from collections.abc import Mapping
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lib.app.session import studies, widget_keys
-from lib.study import Study, Task
-
-_ALL = "All tasks"
+from lib.app.widgets.markdown import escaped
+from lib.formatting import listing
+from lib.study import Study, Task, keys_of
 
 
 def study_picker() -> str:
@@ -26,22 +29,27 @@ def task_picker(study: Study) -> Task:
     ]
 
 
-def focus(study: Study) -> tuple[Task, ...]:
-    """The tasks to draw: all, or the one looked at, kept in the URL; no control where there is only one."""
-    titles = {task.title: task for task in study.tasks}
-    if len(titles) == 1:
-        return study.tasks
-    chosen = st.segmented_control(
-        "Tasks",
-        [_ALL, *titles],
-        default=_ALL,
-        key=widget_keys.FOCUS,
+def part(place: DeltaGenerator, label: str, names: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """The keys of the tasks or metrics to show, by name or by pattern, kept in the URL; none where all are shown.
+
+    No control where there is only one.
+    """
+    if len(names) < 2:
+        return ()
+    kind = label.lower()
+    entries = place.multiselect(
+        label,
+        list(names.values()),
+        key=key,
         bind="query-params",
-        required=True,
-        # Without its label it is as high as its placeholder while the page loads, so that nothing moves.
-        label_visibility="collapsed",
+        accept_new_options=True,
+        placeholder=f"all {kind}",
+        help=f"Choose, or type a pattern of names and keys and press Enter: `val*`. Hidden {kind} are analysed all the same.",
     )
-    return (titles[chosen],) if chosen in titles else study.tasks
+    keys, unmatched = keys_of(entries, names)
+    if unmatched:
+        place.caption(f":orange[No {kind[:-1]} is named {escaped(listing(unmatched, 'or'))}.]")
+    return keys
 
 
 def task_choice(study: Study, key: str) -> Task:

@@ -1,12 +1,35 @@
-"""The view settings in the sidebar."""
+"""The view settings in the sidebar: on each page those that touch it, a few of them open and the rest under "More"."""
+
+from collections.abc import Mapping
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.session.state import session_state
+from lib.app.session.widget_keys import (
+    AGGREGATE,
+    ARMS,
+    COLOR,
+    EXACT,
+    FROM,
+    LEFT_OUT,
+    LOG_LOSS,
+    LOG_REWARD,
+    METRICS,
+    RAW,
+    SEEDS,
+    SPREAD,
+    TASKS,
+    TO,
+    WINDOW,
+    X_AXIS,
+)
+from lib.app.widgets import pickers
 from lib.curves import View
 from lib.runs import arms_of
+from lib.study import FAMILIES, Study
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -17,6 +40,14 @@ _AXES = {
     "% since detach": "since_percent",
     "wall time": "wall",
 }
+#: No smoothing, and each task's own window; any other choice is a number of steps.
+_OFF, _OWN = "off", "own"
+#: No colouring; config keys are no such words.
+_NOTHING = "nothing"
+_WINDOW_HELP = (
+    "The moving average of train rewards, in environment steps. `own` is each task's: 1% of its training, unless the "
+    "study says otherwise."
+)
 _EXACT_HELP = "Exact-step grouping and point-wise smoothing, to check a figure of the original notebook."
 _RAW_HELP = "Each run before smoothing, one value per bin: means of what was logged there."
 _COLOR_HELP = "Draws each run's own line in the colour of its seed, its arm or a config key on which runs differ."
@@ -25,42 +56,117 @@ _RANGE_HELP = (
     "The range of x of every chart and export. Hold Shift and drag over a chart to set it. Dragging, and the wheel with Ctrl "
     "or Cmd, move and zoom one chart, on the Overview the rewards and losses of a task together; a double click undoes that."
 )
-#: No colouring; config keys are no such words.
-_NOTHING = "nothing"
+
+Keys = tuple[str, ...]
+_CURVES: tuple[Keys, Keys] = (
+    (TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW),
+    (AGGREGATE, FROM, TO, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT, LEFT_OUT),
+)
+#: By the path of a page, the settings that touch it: those that stand open, and those under "More".
+_PAGES: Mapping[str, tuple[Keys, Keys]] = {
+    "": _CURVES,
+    "rewards": _CURVES,
+    "losses": _CURVES,
+    "detach_effect": ((TASKS, METRICS, ARMS, SPREAD, WINDOW), (AGGREGATE, LEFT_OUT)),
+    "runs": ((TASKS, METRICS, LEFT_OUT), ()),
+}
+#: By the path of a page, the families that it draws where it draws not all.
+_FAMILIES = {"rewards": ("reward",), "losses": ("loss",)}
+#: What the settings under "More" are at first. FROM and TO are one setting.
+_AT_FIRST: Mapping[str, object] = {
+    AGGREGATE: "mean", FROM: None, SEEDS: False, COLOR: _NOTHING, RAW: False, LOG_REWARD: False, LOG_LOSS: True,
+    EXACT: False, LEFT_OUT: [],
+}  # fmt: skip
+
+Places = Mapping[str, DeltaGenerator]
 
 
-def view_settings(current: Current | None) -> View:
-    """The settings that every view and export shares, kept in the URL."""
-    with st.expander("View", icon=":material/tune:", expanded=True):
-        aggregate = st.selectbox(
-            "Aggregate over seeds", list(_AGGREGATES), key=widget_keys.AGGREGATE, bind="query-params"
-        )
-        spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
-        spread = st.selectbox("Band", spreads, key=widget_keys.SPREAD, bind="query-params")
-        axis = st.selectbox("X axis", list(_AXES), key=widget_keys.X_AXIS, bind="query-params", on_change=_draw_all)
-        smooth = st.toggle("Smooth train rewards", value=True, key=widget_keys.SMOOTH, bind="query-params")
-        window, raw = _smoothing(smooth)
-        seeds = st.toggle("Draw every seed", key=widget_keys.SEEDS, bind="query-params")
-        color_by = _color_by(current)
-        exact = st.toggle("Notebook arithmetic", key=widget_keys.EXACT, bind="query-params", help=_EXACT_HELP)
-        x, span = _AXES[axis], None
-        if exact and x == "wall":
-            st.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
-            # A range in hours is none of steps.
-            x = "steps"
-        else:
-            span = _span()
-        log_reward = st.toggle("Log axis for rewards", key=widget_keys.LOG_REWARD, bind="query-params")
-        log_loss = st.toggle("Log axis for losses", value=True, key=widget_keys.LOG_LOSS, bind="query-params")
-        arms, left_out = _arms_and_runs(current)
+def view_settings(study: Study, current: Current | None, page: str) -> View:
+    """The settings that every view and export shares, kept in the address.
+
+    Every page has them all, so that their values stay and the address keeps them; those that do not touch it are not shown.
+    """
+    _keep_values(page)
+    unseen = st.empty()
+    view = _view(study, current, _places(study, current, page, unseen.container()))
+    unseen.empty()
+    return view
+
+
+def _keep_values(page: str) -> None:
+    """On another page, tell the browser the settings anew: it knows none that the last page did not show."""
+    state = session_state()
+    if state.page != page:
+        state.page = page
+        for key in widget_keys.VIEW:
+            if key in st.session_state:
+                st.session_state[key] = st.session_state[key]
+
+
+def _places(study: Study, current: Current | None, page: str, unseen: DeltaGenerator) -> Places:
+    """Where each setting is drawn."""
+    places = dict.fromkeys(widget_keys.VIEW, unseen)
+    if current is None:
+        return places
+    idle = _idle_keys(study, _FAMILIES.get(page, FAMILIES))
+    first, more = ([key for key in keys if key not in idle] for keys in _PAGES.get(page, ((), ())))
+    if first:
+        places |= dict.fromkeys(first, st.container())
+    if more:
+        changed = sum(_is_changed(key) for key in more if key in _AT_FIRST)
+        label = f"More: {changed} changed" if changed else "More"
+        places |= dict.fromkeys(more, st.expander(label, icon=":material/tune:", key=widget_keys.MORE))
+    return places
+
+
+def _idle_keys(study: Study, families: tuple[str, ...]) -> set[str]:
+    """The settings that change nothing of these families."""
+    metrics = [metric for metric in study.metrics if metric.family in families]
+    there = {metric.family for metric in metrics}
+    smoothing = set() if any(metric.smoothed for metric in metrics) else {WINDOW, RAW}
+    return smoothing | {key for key, family in ((LOG_REWARD, "reward"), (LOG_LOSS, "loss")) if family not in there}
+
+
+def _is_changed(key: str) -> bool:
+    # Before the first run has drawn a setting, its value is in the address alone, unless it is that at first.
+    if key in st.session_state:
+        return bool(st.session_state[key] != _AT_FIRST[key])
+    return key in st.query_params
+
+
+def _view(study: Study, current: Current | None, places: Places) -> View:
+    tasks = pickers.part(places[TASKS], "Tasks", {task.key: task.title for task in study.tasks}, TASKS)
+    metrics = pickers.part(places[METRICS], "Metrics", {metric.key: metric.name for metric in study.metrics}, METRICS)
+    arms = _arms(current, places[ARMS])
+    axis = places[X_AXIS].selectbox("X axis", list(_AXES), key=X_AXIS, bind="query-params", on_change=_draw_all)
+    aggregate = places[AGGREGATE].selectbox(
+        "Aggregate over seeds", list(_AGGREGATES), key=AGGREGATE, bind="query-params"
+    )
+    spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
+    spread = places[SPREAD].selectbox("Band", spreads, key=SPREAD, bind="query-params")
+    window = _window(study, places[WINDOW])
+    span = _span(places[FROM])
+    seeds = _toggle(places, "Draw every seed", SEEDS)
+    color_by = _color_by(current, places[COLOR])
+    raw = _toggle(places, "Raw points behind smoothed", RAW, _RAW_HELP, disabled=window == _OFF)
+    log_reward = _toggle(places, "Log axis for rewards", LOG_REWARD)
+    log_loss = _toggle(places, "Log axis for losses", LOG_LOSS)
+    exact = _toggle(places, "Notebook arithmetic", EXACT, _EXACT_HELP)
+    x = _AXES[axis]
+    if exact and x == "wall":
+        places[X_AXIS].caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
+        # A range in hours is none of steps.
+        x, span = "steps", None
     return View(
         aggregate=_AGGREGATES[aggregate],  # type: ignore[arg-type]
         spread=_SPREADS[spread],  # type: ignore[arg-type]
-        smooth=smooth,
-        window=window,
+        smooth=window != _OFF,
+        window=int(window) if window not in (_OFF, _OWN) else None,
         grid="exact" if exact else "aligned",
         arms=arms,
-        left_out=left_out,
+        tasks=tasks,
+        metrics=metrics,
+        left_out=_left_out(current, places[LEFT_OUT]),
         seeds=seeds,
         x=x,  # type: ignore[arg-type]
         span=span,
@@ -71,78 +177,83 @@ def view_settings(current: Current | None) -> View:
     )
 
 
-def _smoothing(smooth: bool) -> tuple[int | None, bool]:
-    """The smoothing window in environment steps (None: each task's own), and whether raw points are drawn."""
-    is_off, label = not smooth, "Smoothing window (steps)"
-    window = st.number_input(
-        label,
-        1,
-        None,
-        None,
-        step=1000,
-        placeholder="each task's own",
-        key=widget_keys.WINDOW,
-        bind="query-params",
-        disabled=is_off,
+def _toggle(places: Places, label: str, key: str, help: str | None = None, disabled: bool = False) -> bool:
+    at_first = bool(_AT_FIRST[key])
+    return places[key].toggle(label, at_first, key=key, bind="query-params", help=help, disabled=disabled)
+
+
+def _window(study: Study, place: DeltaGenerator) -> str:
+    """The smoothing window: `off`, `own`, or a number of environment steps."""
+    if st.query_params.get("smooth") == "false":
+        # The address of a view that is not smoothed, as it was before there was a slider.
+        del st.query_params["smooth"]
+        st.session_state[WINDOW] = _OFF
+    chosen = str(st.session_state.get(WINDOW, st.query_params.get(WINDOW, "")))
+    windows = {*_round_steps(study), *([int(chosen)] if chosen.isdecimal() and int(chosen) else [])}
+    options = [_OFF, _OWN, *map(str, sorted(windows))]
+    return place.select_slider(
+        "Smoothing (steps)", options, _OWN, key=WINDOW, bind="query-params", help=_WINDOW_HELP
     )
-    raw = st.toggle(
-        "Raw points behind smoothed", key=widget_keys.RAW, bind="query-params", disabled=is_off, help=_RAW_HELP
-    )
-    return window, raw
 
 
-def _color_by(current: Current | None) -> str:
-    """What gives every run's own line its colour; empty where runs have no such lines."""
-    if current is None:
-        return ""
-    options = [_NOTHING, *cached_results.keys_to_color_by(current)]
-    chosen = st.selectbox("Colour every run by", options, key=widget_keys.COLOR, bind="query-params", help=_COLOR_HELP)
-    return "" if chosen == _NOTHING else chosen
+def _round_steps(study: Study) -> list[int]:
+    """Windows of 1, 2 or 5 times a power of ten, from a thousandth of the shortest training to a tenth of the longest."""
+    totals = [task.total_steps for task in study.tasks]
+    steps = [digit * 10**power for power in range(16) for digit in (1, 2, 5)]
+    return [step for step in steps if min(totals) <= 1000 * step and 10 * step <= max(totals)]
 
 
-def _span() -> tuple[float, float] | None:
+def _span(place: DeltaGenerator) -> tuple[float, float] | None:
     """The range of x to draw, typed here or brushed on a chart."""
-    left, right = st.columns(2)
+    left, right = place.columns(2)
     low = left.number_input(
-        "From",
-        value=None,
-        key=widget_keys.FROM,
-        bind="query-params",
-        placeholder="start",
-        format="%g",
-        help=_RANGE_HELP,
+        "From", value=None, key=FROM, bind="query-params", placeholder="start", format="%g", help=_RANGE_HELP
     )
-    high = right.number_input("To", value=None, key=widget_keys.TO, bind="query-params", placeholder="end", format="%g")
+    high = right.number_input("To", value=None, key=TO, bind="query-params", placeholder="end", format="%g")
     if low is None or high is None:
         return None
     if low >= high:
-        st.markdown(":orange[From must be below To: all is drawn.]")
+        place.markdown(":orange[From must be below To: all is drawn.]")
         return None
-    st.button("Draw all again", icon=":material/zoom_out_map:", on_click=_draw_all)
+    place.button("Draw all again", icon=":material/zoom_out_map:", on_click=_draw_all)
     return low, high
 
 
 def _draw_all() -> None:
-    st.session_state[widget_keys.FROM] = st.session_state[widget_keys.TO] = None
+    st.session_state[FROM] = st.session_state[TO] = None
 
 
-def _arms_and_runs(current: Current | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The arms to draw (none: all) and the runs to leave out."""
+def _color_by(current: Current | None, place: DeltaGenerator) -> str:
+    """What gives every run's own line its colour; empty where runs have no such lines."""
     if current is None:
-        return (), ()
-    arms = st.multiselect(
-        "Arms", arms_of(current.treated), key=widget_keys.ARMS, bind="query-params", placeholder="all arms"
-    )
+        return ""
+    options = [_NOTHING, *cached_results.keys_to_color_by(current)]
+    chosen = place.selectbox("Colour every run by", options, key=COLOR, bind="query-params", help=_COLOR_HELP)
+    return "" if chosen == _NOTHING else chosen
+
+
+def _arms(current: Current | None, place: DeltaGenerator) -> tuple[str, ...]:
+    """The arms to draw (none: all); no control where there is only one."""
+    arms = arms_of(current.treated) if current else ()
+    if len(arms) < 2:
+        return ()
+    return tuple(place.multiselect("Arms", arms, key=ARMS, bind="query-params", placeholder="all arms"))
+
+
+def _left_out(current: Current | None, place: DeltaGenerator) -> tuple[str, ...]:
+    """The runs to leave out."""
+    if current is None:
+        return ()
     run_ids = {treatment.run_id for treatment in current.treated}
-    left_out = st.multiselect(
+    chosen = place.multiselect(
         "Runs left out",
         sorted({*run_ids, *_absent(current)}),
-        key=widget_keys.LEFT_OUT,
+        key=LEFT_OUT,
         bind="query-params",
         placeholder="none",
         help=_OUT_HELP,
     )
-    return tuple(arms), tuple(sorted(run_ids.intersection(left_out)))
+    return tuple(sorted(run_ids.intersection(chosen)))
 
 
 def _absent(current: Current) -> list[str]:
@@ -150,5 +261,5 @@ def _absent(current: Current) -> list[str]:
     before = session_state().opened
     if before is not None and before.study is not None and before.study.name != current.study.name:
         return []
-    chosen: list[str] = st.session_state.get(widget_keys.LEFT_OUT, st.query_params.get_all(widget_keys.LEFT_OUT))
+    chosen: list[str] = st.session_state.get(LEFT_OUT, st.query_params.get_all(LEFT_OUT))
     return chosen
