@@ -8,7 +8,7 @@ current = page_frame.require_runs()
 study = current.study
 
 evidence = current.evidence
-effects = cached_results.analysis(current, evidence).effects
+effects = cached_results.effects(current, evidence)
 if effects.is_empty():
     page_frame.nothing_detached()
     st.stop()
@@ -20,7 +20,7 @@ with st.expander("The claims as a table", icon=":material/table:"):
     effect.effect_table(effects)
 
 st.header("One task", anchor=False)
-task = pickers.task_picker(study)
+task = pickers.task_picker(current.visible_study)
 effect.evidence_of_task(current, task, evidence)
 
 st.header("All tasks", anchor=False)

@@ -13,9 +13,9 @@ if study.hypothesis:
     st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
 
 charts.axis_notes(current)
-effects = cached_results.analysis(current, current.evidence).effects
+effects = cached_results.effects(current, current.evidence)
 answer.answer(study, effects)
-for task in study.tasks:
+for task in current.visible_study.tasks:
     st.header(escaped(task.title), anchor=False)
     rows = effects.filter(pl.col("task") == task.key)
     if rows.is_empty():

@@ -12,8 +12,9 @@ from lib.report import table as as_csv
 from lib.runs import fork_text
 
 current = page_frame.require_runs()
-study = current.study
-runs = cached_results.runs(current)
+study, tasks = current.visible_study, current.visible_study.tasks
+every_run = cached_results.runs(current)
+runs = every_run.filter(pl.col("task").is_in([task.key for task in tasks]))
 links = {run.id: run.url if is_web_address(run.url) else "" for run in current.manifest.runs}
 forks = {run.id: fork_text(run) for run in current.manifest.runs}
 fork = pl.col("run_id").replace_strict(forks, default="")
@@ -33,8 +34,9 @@ shown = runs.with_columns(
 )
 shown = shown.drop(name for name, texts in {"fork of": forks, "W&B": links}.items() if not any(texts.values()))
 # What is amiss is read before the numbers of rows.
-rows = [name for name in shown.columns if name.startswith("rows:")]
-shown = shown.select(pl.exclude("warnings", *rows), "warnings", *rows)
+of_rows = [name for name in shown.columns if name.startswith("rows:")]
+rows = [f"rows:{metric.key}" for metric in study.metrics]
+shown = shown.select(pl.exclude("warnings", *of_rows), "warnings", *rows)
 picked = table(
     shown,
     key=widget_keys.RUNS_TABLE,
@@ -56,7 +58,7 @@ with st.container(horizontal=True):
         "Leave out", icon=":material/visibility_off:", disabled=not chosen, on_click=leave_out, args=(chosen, True)
     )
     st.button("Bring back", icon=":material/visibility:", disabled=not chosen, on_click=leave_out, args=(chosen, False))
-    download("runs.csv", lambda: as_csv(runs, "csv"), "runs.csv", ":material/download:")
+    download("runs.csv", lambda: as_csv(every_run, "csv"), "runs.csv", ":material/download:")
 if not chosen:
     st.caption("Select rows to leave runs out, bring them back, or see their raw points.")
 for run_id in dict.fromkeys(chosen):
@@ -67,7 +69,7 @@ if dropped.height:
     st.header("Points no curve can show", anchor=False)
     table(dropped, alt="Points that are not finite or not positive, by run and metric")
 
-differing = {t.title: config_differences(current, t) for t in study.tasks}
+differing = {t.title: config_differences(current, t) for t in tasks}
 if any(differing.values()):
     st.header("Config differences beyond seed and detach", anchor=False)
     for title, differences in differing.items():

@@ -81,7 +81,9 @@ def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.
     """The tasks and metrics that the view shows; which runs are duplicates is told from all metrics."""
     shown = part_of(study, view.tasks, view.metrics)
     return pl.concat(
-        query(manifest.history(manifest.of_task(task.key)), task, shown.metrics, marked_task(study, manifest, task), view)
+        query(
+            manifest.history(manifest.of_task(task.key)), task, shown.metrics, marked_task(study, manifest, task), view
+        )
         for task in shown.tasks
     )
 

@@ -122,7 +122,9 @@ def sidecar(study: Study, manifest: Manifest, view: View, effects: bool = False)
     runs = [run.id for run in manifest.runs if run.tasks and run.id not in view.left_out]
     settings: dict[str, Any] = {name: getattr(view, name) for name in View.__dataclass_fields__}
     if effects:
-        settings = {name: settings[name] for name in ("left_out", "tasks", "metrics")} | {"evidence": asdict(study.evidence)}
+        settings = {name: settings[name] for name in ("left_out", "tasks", "metrics")} | {
+            "evidence": asdict(study.evidence)
+        }
     tree = {
         "study": study.name,
         "source": manifest.source,

@@ -17,7 +17,7 @@ from lib.study import Study
 class Results:
     """A study's small collected frames: what the files and the page show.
 
-    All of the study is analysed; `effects`, `effects_detail` and what is in `data` are of the tasks and metrics that the view shows.
+    All of the study is analysed; `effects`, `effects_detail` and `data` have the tasks and metrics that the view shows.
     """
 
     study: Study

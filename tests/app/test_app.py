@@ -8,9 +8,10 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
 from lib.app.session import current, fetching
+from lib.curves import View
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import parse_study
-from tests.support.app_kit import PAGES, charts, fill, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PAGES, charts, fill, fine, go, plain, server_state, view_of, visit  # noqa: F401 - a fixture
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
 from tests.support.wandb_server import KEY, WandbServer
@@ -50,8 +51,7 @@ def test_page_of_the_demo(page, heading, drawn, metrics, frames):
 def test_first_visit_of_a_server_by_a_link_to_a_page(fresh_server, page):
     at = visit(page, aggregate="median", x="% of training")
     assert [title.value for title in at.title] == [{row[0]: row[1] for row in TABLE}[page]]
-    assert at.sidebar.selectbox(key="aggregate").value == "median"
-    assert at.sidebar.selectbox(key="x").value == "% of training"
+    assert (view_of(at).aggregate, view_of(at).x) == ("median", "percent")
 
 
 def test_settings_survive_a_change_of_page():
@@ -93,11 +93,11 @@ def test_axis():
 def test_smoothing_is_named_in_the_legend():
     at = visit("rewards")
     assert charts(at)[0].legend == ["Train Episode Reward (MA 1,000)", "Eval Episode Reward"]
-    fine(at.sidebar.number_input(key="window").set_value(5_000).run())
+    fine(at.sidebar.select_slider(key="window").set_value("5000").run())
     assert charts(at)[0].legend[0] == "Train Episode Reward (MA 5,000)"
-    fine(at.sidebar.toggle(key="smooth").set_value(False).run())
+    fine(at.sidebar.select_slider(key="window").set_value("off").run())
     assert charts(at)[0].legend[0] == "Train Episode Reward"
-    assert at.sidebar.number_input(key="window").disabled
+    assert at.sidebar.toggle(key="raw").disabled
 
 
 def test_seeds_are_drawn_behind_the_mean():
@@ -134,7 +134,7 @@ def _explanation(at: AppTest) -> str:
 
 @pytest.mark.slow
 def test_every_page_takes_every_setting():
-    query = {"aggregate": "IQM", "spread": "min-max", "x": "% since detach", "smooth": "false", "seeds": "true"}
+    query = {"aggregate": "IQM", "spread": "min-max", "x": "% since detach", "window": "off", "seeds": "true"}
     at = visit("overview", **query)
     for page in PAGES:
         go(at, page)
@@ -197,12 +197,13 @@ def test_runs_left_out_by_the_address():
 
 @pytest.mark.parametrize(
     "query", [{"aggregate": "mode"}, {"spread": "wide"}, {"x": "time"}, {"out": "nobody"}, {"study": "nothing"},
-              {"window": "-5"}, {"window": "many"}, {"arms": "left"}, {"task": "Chess"}, {"smooth": "perhaps"}]
+              {"window": "-5"}, {"window": "many"}, {"arms": "left"}, {"task": "Chess"}, {"smooth": "perhaps"},
+              {"only": "Chess"}, {"metrics": "chess*"}]
 )  # fmt: skip
 def test_an_address_that_means_nothing_shows_the_default(query):
     at = visit("overview", **query)
     assert at.sidebar.selectbox(key="study").value == "demo"
-    assert at.sidebar.selectbox(key="aggregate").value == "mean"
+    assert view_of(at) == View()
     assert [e.value for e in at.error] == []
 
 

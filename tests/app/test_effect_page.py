@@ -185,7 +185,7 @@ def test_arms_are_compared_in_event_time(tmp_path):
     at = _page(tmp_path, [run(seed, ratio, 10.0) for seed in (1, 2, 3) for ratio in (0.5, 0.0)])
     event = charts(at)[-1]
     assert event.layers["line"]["encoding"]["strokeDash"]["scale"]["domain"] == ["detached", "control"]
-    fine(at.multiselect(key="event_arms").set_value(["control"]).run())
+    fine(at.sidebar.multiselect(key="arms").set_value(["control"]).run())
     assert charts(at)[-1].rows("line")["arm"].unique().to_list() == ["control"]
 
 

@@ -183,7 +183,7 @@ def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo
     assert "hours since each" not in figure(shown, "Event time").file(**look).decode()
     assert "hours since each" in json.loads(figure(shown, "Acrobot Swingup: loss").sidecar())["text"]
     claims = json.loads(figure(shown, "All claims").sidecar())
-    assert set(claims["settings"]) == {"left_out", "evidence"}
+    assert set(claims["settings"]) == {"left_out", "tasks", "metrics", "evidence"}
     assert "Claims from raw rows, in the windows that the study declares. altair" in claims["text"]
     assert "Claims from raw rows" in figure(shown, "Seed by seed").file(**look).decode()
 

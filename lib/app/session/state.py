@@ -21,10 +21,11 @@ class SessionState:
     """One visitor's session.
 
     `api_keys` are by server, and no representation shows them; `own_studies` and `added_baselines` (with the ids of
-    their tasks) are by the study's name, and `fetches` by study and identity. `readable` are the local paths that came
-    with the visitor's uploads, which lie in `uploads`. `next_study` is chosen on the next run. `opened` is what the
-    frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the page that runs. `inspection` is what was last listed to
-    propose a study from, and `inspections` how many there were.
+    their tasks) are by the study's name, and `fetches` by study and identity. `readable` are the local paths that
+    came with the visitor's uploads, which lie in `uploads`. `next_study` is chosen on the next run. `opened` is
+    what the frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the
+    page that runs. `inspection` is what was last listed to propose a study from, and `inspections` how many there
+    were.
     """
 
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)

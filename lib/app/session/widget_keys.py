@@ -18,7 +18,23 @@ FOLLOW = "live"
 
 #: What a view is made of: what a study's views with a name keep.
 VIEW = (
-    *(TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW, AGGREGATE, FROM, TO, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT),
+    *(
+        TASKS,
+        METRICS,
+        ARMS,
+        X_AXIS,
+        SPREAD,
+        WINDOW,
+        AGGREGATE,
+        FROM,
+        TO,
+        SEEDS,
+        COLOR,
+        RAW,
+        LOG_REWARD,
+        LOG_LOSS,
+        EXACT,
+    ),
     *(LEFT_OUT, LAYOUT),
 )
 #: Those that name parts of one study.

@@ -29,7 +29,11 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
         render_chart(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
     for name in missing:
         is_shown = bool(current.visible_study.family(name))
-        text = f"No run of {task.title} logged a {name} metric of this study." if is_shown else f"No {name} metric is shown."
+        text = (
+            f"No run of {task.title} logged a {name} metric of this study."
+            if is_shown
+            else f"No {name} metric is shown."
+        )
         st.caption(escaped(text))
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lib.app.session import cached_effects, cached_results, widget_keys
 from lib.app.session.current import Current
+from lib.app.session.downloads import event_view
 from lib.app.widgets import cards, charts
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import numbers, table
@@ -46,7 +47,7 @@ def _draw(figure: Figure) -> None:
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
     """The hypothesis in one picture: the change of a reward against that of a loss, a point per seed and task."""
-    study = current.study
+    study = current.visible_study
     rewards, losses = study.family("reward"), study.family("loss")
     if not rewards or not losses:
         return
@@ -73,7 +74,8 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     task_analysis = cached_results.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
     st.subheader(SEEDS, anchor=False)
-    metric = metric_picker(current.study.metrics, "Metric", widget_keys.EFFECT_METRIC, first=current.study.metrics[0])
+    metrics = current.visible_study.metrics
+    metric = metric_picker(metrics, "Metric", widget_keys.EFFECT_METRIC, first=metrics[0])
     runs = task_analysis.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(escaped(f"No run of {task.title} counts for {metric.name}: the checklist says why."))
@@ -147,21 +149,16 @@ def checklist(task: TaskAnalysis) -> None:
 
 def event_time(current: Current) -> None:
     """Every task on one axis that counts from the detach."""
-    study = current.study
+    study = current.visible_study
     st.subheader("Event time", anchor=False)
     with st.container(horizontal=True):
         metric = metric_picker(study.metrics, "Metric", widget_keys.EVENT_METRIC, first=study.metrics[0])
         unit = st.segmented_control(
             "Since the detach in", list(_SINCE), default="% of training", required=True, key=widget_keys.EVENT_UNIT
         )
-        arms = arms_of(current.treated)
-        if len(arms) > 1:
-            arms = (
-                tuple(st.multiselect("Arms compared", arms, key=widget_keys.EVENT_ARMS, placeholder="all arms")) or arms
-            )
-    view = replace(current.view, x=_SINCE[unit], grid="aligned")
-    figure = cached_effects.event_figure(current.with_view(view), metric.key, tuple(arms))
+    figure = cached_effects.event_figure(current.with_view(event_view(current.view, _SINCE[unit])), metric.key)
     if figure is None:
+        arms = current.view.arms or arms_of(current.treated)
         st.caption(escaped(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach."))
     else:
         _draw(figure)

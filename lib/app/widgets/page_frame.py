@@ -33,7 +33,7 @@ def require_runs() -> Current:
 def nothing_detached() -> None:
     """Say that no run was detached, and where to look at what the study takes for a detach."""
     st.info(
-        "No run of this study is known to have been detached: there is nothing to compare. The Runs page says each run's "
+        "No run shown here is known to have been detached: there is nothing to compare. The Runs page says each run's "
         "detach step and its source; the Study page has the rule.",
         icon=":material/info:",
     )

@@ -37,7 +37,7 @@ def _link(study: Study) -> None:
 
 
 def _claim(current: Current) -> None:
-    study, effects = current.study, cached_results.analysis(current, current.evidence).effects
+    study, effects = current.study, cached_results.effects(current, current.evidence)
     if effects.is_empty():
         return
     rows = effects.to_dicts()

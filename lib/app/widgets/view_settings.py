@@ -191,9 +191,7 @@ def _window(study: Study, place: DeltaGenerator) -> str:
     chosen = str(st.session_state.get(WINDOW, st.query_params.get(WINDOW, "")))
     windows = {*_round_steps(study), *([int(chosen)] if chosen.isdecimal() and int(chosen) else [])}
     options = [_OFF, _OWN, *map(str, sorted(windows))]
-    return place.select_slider(
-        "Smoothing (steps)", options, _OWN, key=WINDOW, bind="query-params", help=_WINDOW_HELP
-    )
+    return place.select_slider("Smoothing (steps)", options, _OWN, key=WINDOW, bind="query-params", help=_WINDOW_HELP)
 
 
 def _round_steps(study: Study) -> list[int]:
