@@ -37,12 +37,15 @@ SETTINGS = {
 }
 
 
+#: Widgets of the sidebar that are no view settings: those of the study and of its evidence windows.
+OTHERS = ("Study", "Follow running runs", "Before", "After: the rest of the training", "After")
+
+
 def labels(block) -> list[str]:
-    """The labels of the widgets in a part of a page, without the picker of the study."""
+    """The labels of the view settings in a part of a page."""
     kinds = ("selectbox", "multiselect", "select_slider", "number_input", "toggle")
-    return sorted(
-        w.label for kind in kinds for w in getattr(block, kind) if w.label not in ("Study", "Follow running runs")
-    )
+    found = [widget.label for kind in kinds for widget in getattr(block, kind)]
+    return sorted(label for label in found if label not in OTHERS and not label.startswith("Settling"))
 
 
 def more(at: AppTest):

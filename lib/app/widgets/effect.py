@@ -1,7 +1,5 @@
 """Parts of the Detach effect page."""
 
-from dataclasses import replace
-
 import polars as pl
 import streamlit as st
 
