@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lib.runs import Manifest, missing_keys
-from lib.sources import Progress, Request, Unreachable, fetch
+from lib.sources import Progress, Request, fetch, fetch_or_stored
 from lib.study import InputError, Study, load_study
 
 FORMATS = ("html", "png", "svg", "pdf", "csv", "parquet")
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--out", required=True, type=Path, metavar="DIR" if name == "report" else "FILE.zip")
         if name == "report":
             command.add_argument("--curves", choices=("aligned", "exact"), default="aligned")
+            command.add_argument("--json", action="store_true", help="print claims.json on stdout")
             command.add_argument("--formats", type=_formats, default=("html", "csv"), metavar=",".join(FORMATS))
     return parser
 
@@ -101,11 +102,13 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
 
 def _report(study: Study, options: argparse.Namespace) -> int:
     from lib.curves import View
-    from lib.report import check_folder, write_report
+    from lib.report import CLAIMS_JSON, check_folder, write_report
 
     check_folder(options.out)
     manifest = _fetched_or_stored(study, options.trust_server)
     written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
+    if options.json:
+        print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"), flush=True)
     _say(f"{len(written)} files are in {options.out}.")
     return 0
 
@@ -122,17 +125,7 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
 
 
 def _fetched_or_stored(study: Study, trusted: str | None) -> Manifest:
-    request = _request(study, trusted)
-    try:
-        manifest = fetch(study, request)
-    except Unreachable as error:
-        from lib.sources import stored
-
-        found = stored(study, request)
-        if found is None:
-            raise
-        _say(f"{error} Using what is stored, fetched at {found.fetched_at}.")
-        manifest = found
+    manifest = fetch_or_stored(study, _request(study, trusted), _say)
     _say_problems(study, manifest)
     return manifest
 

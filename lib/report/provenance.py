@@ -8,12 +8,12 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from lib import VERSION
 from lib.curves import View
 from lib.formatting import file_name, listing, one_line, plural
 from lib.report.results import Results
 from lib.runs import Manifest
 from lib.study import Study, part_of
+from lib.version import VERSION
 
 _TOOL = f"computed with Did the detach help? {VERSION}"
 _KINDS = {"wandb": "W&B project", "offline": "local wandb runs", "bundle": "bundle"}

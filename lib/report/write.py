@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from lib.curves import View
+from lib.report.claims_json import claims_json
 from lib.report.page import claims, report_page
 from lib.report.render import render
 from lib.report.results import Results, study_results
@@ -15,6 +16,7 @@ from lib.study import NUMBER_PATTERN, Study
 
 TABLES = ("curves", "effects", "effects_detail", "runs")
 TABLE_FORMATS = ("csv", "parquet")
+CLAIMS_JSON = "claims.json"
 
 
 def check_folder(out: Path) -> None:
@@ -45,7 +47,7 @@ def write_report(
 ) -> list[Path]:
     """Write the study's files in these formats; the paths written.
 
-    `html` also writes `report.html` and `claims.md`. Every file is put in place whole.
+    `html` also writes `report.html` and `claims.md`; `claims.json` is always written. Every file is put in place whole.
 
     Raises
     ------
@@ -72,6 +74,7 @@ def _files(results: Results, formats: Sequence[str]) -> Iterator[tuple[str, byte
         for kind in formats:
             if kind in TABLE_FORMATS:
                 yield f"{name}.{kind}", table(getattr(results, name), kind)
+    yield CLAIMS_JSON, claims_json(results).encode()
     if "html" in formats:
         yield "claims.md", claims(results).encode()
         yield "report.html", report_page(results).encode()

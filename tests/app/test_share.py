@@ -7,11 +7,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from lib import VERSION
 from lib.report import bibtex, citation, view_link
 from lib.runs import Manifest, Run, store_root
 from lib.sources import fetch, write_bundle
 from lib.study import Baseline, Source, load_study, parse_study, to_toml
+from lib.version import VERSION
 from tests.support.app_kit import ROOT, fine, go, server_state, visit  # noqa: F401 - a fixture
 from tests.support.chart_frames import STUDY
 

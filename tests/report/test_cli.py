@@ -228,7 +228,7 @@ def test_bundle_then_report_from_it(tmp_path, capsys):
     assert_frame_equal(pl.read_csv(direct / "curves.csv"), pl.read_csv(bundled / "curves.csv"), rel_tol=1e-12)
     assert_frame_equal(pl.read_csv(direct / "effects.csv"), pl.read_csv(bundled / "effects.csv"), rel_tol=1e-9)
     assert (direct / "runs.csv").read_bytes() == (bundled / "runs.csv").read_bytes()
-    assert names == ["curves.csv", "effects.csv", "effects_detail.csv", "runs.csv"]
+    assert names == ["claims.json", "curves.csv", "effects.csv", "effects_detail.csv", "runs.csv"]
 
 
 def test_a_bundle_again_is_the_same_bytes(tmp_path):
@@ -258,7 +258,7 @@ def test_report_writes_every_file(demo_report):
     expected |= {f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")}
     found = {p.name for p in demo_report.iterdir()}
     assert expected <= found
-    assert found - expected <= {"claims.md"}
+    assert found - expected == {"claims.md", "claims.json"}
     assert min(p.stat().st_size for p in demo_report.iterdir()) > 1_000
 
 
@@ -336,7 +336,7 @@ def test_figures_in_the_formats_asked_for(tmp_path):
     out = tmp_path / "out"
     assert main(["report", study_file(tmp_path), "--out", str(out), "--formats", "svg, png,parquet,svg"]) == 0
     figures = {f"{name}.{kind}" for name in ("combined_ablation", "acrobot_swingup_reward") for kind in ("svg", "png")}
-    assert {p.name for p in out.iterdir()} == figures | {f"{name}.parquet" for name in TABLES}
+    assert {p.name for p in out.iterdir()} == figures | {f"{name}.parquet" for name in TABLES} | {"claims.json"}
     assert (out / "acrobot_swingup_reward.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert (out / "acrobot_swingup_reward.svg").read_text(encoding="utf-8").startswith("<svg")
 
