@@ -87,7 +87,7 @@ notices.show()
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
-    if opened.current is not None:
+    if opened.current is not None and page.url_path != "new_study":
         with st.container(horizontal=True, width="content"):
             share.share(opened)
             export.export(opened.current)

@@ -4,8 +4,7 @@ from lib.app.widgets import study as study_widgets
 from lib.report import methods
 
 opened_study()
-new_study.build()
-study_widgets.open_file()
+new_study.new_study()
 study_widgets.editor()
 
 page_frame.explanation(methods.SOURCES)

@@ -64,7 +64,8 @@ def _by_signal(evidence: Evidence, name: str) -> Finding:
     """That the signal says when the runs of a task detach, for nothing else does; or that nothing says it."""
     what, signal = f"detach step of {name}", evidence.key(SIGNAL)
     if not signal:
-        return Finding(what, "", "nothing says: the arm of every run is unknown", assumed=True)
+        question = f"At which step was the encoder of {name} detached? Without an answer its runs are in no arm."
+        return Finding(what, "", "nothing says: the arm of every run is unknown", assumed=True, question=question)
     is_seen = bool(evidence.inspection.signal_parts)
     when = "in each of its runs" if is_seen else "once the runs are fetched; until then their arm is unknown"
     return Finding(what, "where the signal falls", f"the logged {signal}, {when}", assumed=True)

@@ -111,7 +111,8 @@ class Evidence:
             last = int(max(ends))
             where = f"the largest last step of its runs{doubt}; no config key says"
             return last, Finding(what, f"{last:,}", where, assumed=True)
-        return 0, Finding(what, "", "neither config nor history says", assumed=True)
+        question = f"How many steps does {task} train for? Neither config nor history says: type it."
+        return 0, Finding(what, "", "neither config nor history says", assumed=True, question=question, is_needed=True)
 
 
 def value_text(value: object) -> str:

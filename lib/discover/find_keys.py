@@ -17,7 +17,8 @@ from lib.study import Metric, as_number, config_value
 class Finding:
     """Something found in the runs, or assumed: what it is, its value, where it was found, and what else it may be.
 
-    `ask` is set where only the user can say. What is not taken is a key that looks like a metric and is none of the study.
+    `question` is asked where only the user can say; the study opens without an answer unless `is_needed`. What is not
+    taken is a key that looks like a metric and is none of the study.
     """
 
     what: str
@@ -25,7 +26,8 @@ class Finding:
     where: str
     assumed: bool = False
     options: tuple[str, ...] = ()
-    ask: bool = False
+    question: str = ""
+    is_needed: bool = False
     is_taken: bool = True
 
     @property

@@ -56,28 +56,29 @@ def _is_part(value: object) -> bool:
     return number is not None and 0 <= number <= 1
 
 
-def freeze_conditions(evidence: Evidence, names: Sequence[str]) -> tuple[FreezeConditions, list[Finding], list[str]]:
-    """When a run was frozen and when it was left alone, and the question where only the user knows.
+def freeze_conditions(evidence: Evidence, names: Sequence[str]) -> tuple[FreezeConditions, list[Finding]]:
+    """When a run was frozen and when it was left alone; a question where only the user knows.
 
     1 leaves a learning rate alone and less of it is a treatment; what another value does only the user can say. So it is
     with a flag: it may be part of the detach, or another choice of the agent.
     """
     freeze = freeze_of(evidence, names)
     if freeze is None:
-        return FreezeConditions(), [], []
+        return FreezeConditions(), []
     key, is_scale = freeze.key, freeze.key != evidence.key(FLAG)
     values = [config_value(run.config, key) for name in names for run in evidence.runs(name)]
     where, chosen = f"config: {spread(values)}", evidence.choices.unchanged
     frozen: _Pairs = ((key, freeze.frozen),)
     if not freeze.others:
-        return FreezeConditions(frozen), [Finding(f"frozen {key}", value_text(freeze.frozen), where)], []
+        return FreezeConditions(frozen), [Finding(f"frozen {key}", value_text(freeze.frozen), where)]
     what, options = f"unchanged {key}", tuple(sorted(freeze.others))
     if chosen is None:
-        finding = Finding(what, "", where, assumed=True, options=options, ask=True)
-        return FreezeConditions(frozen if is_scale else ()), [finding], [_question(key, options, is_scale)]
+        question = _question(key, options, is_scale)
+        finding = Finding(what, "", where, assumed=True, options=options, question=question, is_needed=True)
+        return FreezeConditions(frozen if is_scale else ()), [finding]
     unchanged = tuple((key, value) for text, value in freeze.others.items() if text == chosen)
     conditions = FreezeConditions(frozen if is_scale or unchanged else (), unchanged)
-    return conditions, [Finding(what, chosen, "chosen by you", options=options)], []
+    return conditions, [Finding(what, chosen, "chosen by you", options=options)]
 
 
 def _question(key: str, options: Sequence[str], is_scale: bool) -> str:

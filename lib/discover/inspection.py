@@ -1,7 +1,6 @@
 """The runs at an address, in a folder or in a bundle, with config, keys and state, without their histories."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,19 @@ from lib.discover.address import WandbAddress
 from lib.discover.find_keys import DETACH_STEP, RATIO, find_keys
 from lib.discover.model import Inspection
 from lib.discover.step_keys import named_counters
+from lib.formatting import plural
 from lib.runs import Run, RunPart, raw_frame
 from lib.sources import (
     DEFAULT_SERVER,
     STEP,
     Client,
     Deadline,
+    Expired,
     Failed,
     HttpClient,
     LocalRuns,
     MemoryBudget,
+    Progress,
     Request,
     RunPath,
     SourceError,
@@ -38,6 +40,8 @@ from lib.study import Source, Study, as_number, config_number, is_folder
 DEADLINE = 45.0
 #: Of so many runs the signal is read, to tell what a ratio counts.
 SIGNALS = 4
+
+Report = Callable[[Progress], None]
 
 
 def study_at(source: Source) -> Study:
@@ -71,7 +75,11 @@ def server_at(address: WandbAddress) -> str:
 
 
 def inspect_server(
-    addresses: WandbAddress | Sequence[WandbAddress], key: str, deadline: float = DEADLINE
+    addresses: WandbAddress | Sequence[WandbAddress],
+    key: str,
+    deadline: float = DEADLINE,
+    progress: Report = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Inspection:
     """The runs at addresses in one project of a W&B server: of sweeps, of a run's sweep, of a group, or all.
 
@@ -85,14 +93,20 @@ def inspect_server(
     ------
     Unreachable, SourceError
         One sentence: no answer in time, a key that is not accepted, no such project, sweep, run or group.
+    Stopped
+        Where it was cancelled.
     """
     addresses = [addresses] if isinstance(addresses, WandbAddress) else addresses
-    project, server, until = addresses[0], server_at(addresses[0]), Deadline(deadline)
+    project, server, until = addresses[0], server_at(addresses[0]), Deadline(deadline, cancelled)
+    progress(Progress(0, 0, f"Asking {server.removeprefix('https://')} for the runs"))
     http = HttpClient(server, key, SIGNALS)
     try:
         client = Client(http, project.entity, project.project, until)
         filters, notes = _filters(client, addresses)
-        runs = {run.id: run for name, value in filters for run in _listed(client, project, name, value)}
+        runs: dict[str, Run] = {}
+        for name, value in filters:
+            runs |= {run.id: run for run in _listed(client, project, name, value)}
+            progress(Progress(0, 0, f"Listed {plural(len(runs), 'run')}"))
         falls = _signal_falls(http, project, _undecided(project, [*runs.values()]), until)
     finally:
         http.close()
@@ -183,24 +197,40 @@ def _signal_of(run: Run) -> str:
 # ---- here --------------------------------------------------------------------------------------------------------
 
 
-def inspect_folder(path: Path, deadline: float = DEADLINE) -> Inspection:
+def inspect_folder(
+    path: Path,
+    deadline: float = DEADLINE,
+    progress: Report = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Inspection:
     """The runs in a folder of wandb run directories; a file that cannot be read is a note.
 
     Raises
     ------
     SourceError
-        Where there is no such folder or no run in it.
+        Where there is no such folder or no run in it, or it has too many folders to look through in time.
+    Stopped
+        Where it was cancelled.
     """
     if not is_folder(path):
         raise SourceError(f"{path} is not a folder: name one that holds wandb run directories.")
-    until, notes, runs = time.monotonic() + deadline, [], []
+    until, notes, runs = Deadline(deadline, cancelled), [], []
+    progress(Progress(0, 0, "Looking for .wandb files"))
     lowest: dict[str, float] = {}
     falls: dict[str, tuple[int | None, int]] = {}
     parts: dict[str, tuple[RunPart, ...]] = {}
-    local = LocalRuns(path)
+    try:
+        local = LocalRuns(path, until.check)
+    except Expired:
+        raise SourceError(
+            f"{path} was not looked through within {deadline:g} s: name the folder of the wandb run directories."
+        ) from None
     notes += local.messages
     for done, local_run in enumerate(local.runs):
-        if time.monotonic() > until:
+        progress(Progress(done, len(local.runs), local_run.files[0].parent.name))
+        try:
+            until.check()
+        except Expired:
             notes.append(f"Only {done} of {len(local.runs)} runs were looked at within {deadline:g} s.")
             break
         try:

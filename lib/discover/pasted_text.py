@@ -15,9 +15,17 @@ _CALL = re.compile(r"\bapi(?:\(\))?\.(?:sweep|runs)\(\s*(?:path\s*=\s*)?[\"']([^
 _LIST_MARK = re.compile(r"^(?:[-*•]|\d+[.)])\s+")
 #: entity/project, or a sweep or run of it, on a line of its own: only the project's name may hold spaces.
 _PLACE = re.compile(r"[^\s/]+/[^/]+(?:/(?:(?:sweeps|runs|groups)/)?[^\s/]+)?/?")
+#: A path by how it begins: ~, /, ./, ../ or the letter of a drive; // begins an address.
+_PATH = re.compile(r"~|/(?!/)|\.{1,2}[/\\]|[A-Za-z]:[\\/](?!/)")
 _QUOTES = "<>\"'`“”‘’«»"
 _PUNCTUATION = ".,;:!?*" + _QUOTES
 _CLOSING = {")": "(", "]": "[", "}": "{"}
+
+
+def folder_of(text: str) -> str:
+    """The path of a folder where the pasted text is one, "" where it is none; an address is never a path."""
+    path = text.strip().strip("\"'").strip()
+    return path if _PATH.match(path) else ""
 
 
 def parse_addresses(text: str) -> tuple[WandbAddress, ...]:

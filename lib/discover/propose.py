@@ -23,11 +23,15 @@ _FEW = 0.5
 
 @dataclass(frozen=True)
 class Proposal:
-    """A study, what it rests on, and the questions that only the user can answer before it is opened."""
+    """A study and what it rests on."""
 
     study: Study
     findings: tuple[Finding, ...]
-    questions: tuple[str, ...] = ()
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What only the user can answer, and must before the study is opened."""
+        return tuple(finding.question for finding in self.findings if finding.is_needed)
 
 
 def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
@@ -53,15 +57,13 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
     if not names:
         raise InputError("No task is chosen: choose one, or another config key that names it.")
     metrics, of_metrics = choose_metrics(evidence)
-    counts, of_ratio, questions = ratio_counts(evidence, names)
-    conditions, of_freeze, freeze_questions = freeze_conditions(evidence, names)
-    questions += freeze_questions
+    counts, of_ratio = ratio_counts(evidence, names)
+    conditions, of_freeze = freeze_conditions(evidence, names)
     tasks, of_tasks = [], list[Finding]()
     for name in names:
-        task, findings, more = _task(evidence, name, counts, conditions)
+        task, findings = _task(evidence, name, counts, conditions)
         tasks.append(task)
         of_tasks += findings
-        questions += more
     study = Study(
         name=file_name(choices.title or inspection.title).strip("._").lower()[:60] or "study",
         title=choices.title or inspection.title,
@@ -83,7 +85,7 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         *_control_sweeps(study, choices.control_sweeps),
         *of_metrics,
     ]
-    return Proposal(study, tuple(findings), tuple(questions))
+    return Proposal(study, tuple(findings))
 
 
 def _with_own_ids(tasks: Sequence[Task]) -> tuple[Task, ...]:
@@ -122,15 +124,13 @@ def _short(evidence: Evidence, names: Sequence[str]) -> list[Finding]:
 # ---- one task ----------------------------------------------------------------------------------------------------
 
 
-def _task(
-    evidence: Evidence, name: str, counts: Counts, conditions: FreezeConditions
-) -> tuple[Task, list[Finding], list[str]]:
+def _task(evidence: Evidence, name: str, counts: Counts, conditions: FreezeConditions) -> tuple[Task, list[Finding]]:
     runs = evidence.runs(name)
     total, of_total = evidence.total_steps(name)
-    questions = [] if total else [f"How many steps does {name} train for? Neither config nor history says: type it."]
     rule, of_rule = detach_rule(evidence, name, counts, conditions)
     if rule.step and rule.step > max(1, total):
-        questions.append(f"The detach step of {name} is beyond its {total:,} total steps: correct one of them.")
+        beyond = f"The detach step of {name} is beyond its {total:,} total steps: correct one of them."
+        of_rule = replace(of_rule, question=beyond, is_needed=True)
     group = evidence.inspection.group
     sweeps = tuple(sorted({run.sweep_id for run in runs}))
     whole = "" not in sweeps and not group
@@ -150,7 +150,7 @@ def _task(
         total_steps=total or 1,
         detach=rule,
     )
-    return task, [of_total, of_sweeps, of_rule], questions
+    return task, [of_total, of_sweeps, of_rule]
 
 
 def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collection[str]) -> Study:

@@ -6,10 +6,8 @@ from lib.sources.cloud.fetch import stored
 from lib.sources.cloud.history import RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.keys import resolve_key
-from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped
+from lib.sources.cloud.limits import Deadline, Expired, Failed, MemoryBudget, Stopped
 from lib.sources.cloud.parquet import STEP
 from lib.sources.cloud.server_address import DEFAULT_SERVER, server_address, server_of
 from lib.sources.fetch import fetch, fetch_or_stored
-from lib.sources.request import Progress, Request, SourceError, Unreachable, tasks_of
-from lib.sources.wandb_folder import LocalRuns
-from lib.sources.wandb_log import read_log
+from lib.sources.request import KeyRefused, Progress, Request, SourceError, Unreachable, tasks_of

@@ -14,6 +14,10 @@ class SourceError(InputError):
     """A source that cannot give what the study asks of it."""
 
 
+class KeyRefused(SourceError):
+    """A server that does not accept the key."""
+
+
 class Unreachable(SourceError):
     """A server that does not answer: what is stored may still serve."""
 

@@ -1,6 +1,7 @@
 """The runs of a folder of `.wandb` files: which files are one run, in which order, and whose fork it is."""
 
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -79,11 +80,15 @@ class LocalRun:
 
 
 class LocalRuns:
-    """The runs below a folder, by id, and `messages`: a sentence for each file that is of no run."""
+    """The runs below a folder, by id, and `messages`: a sentence for each file that is of no run.
 
-    def __init__(self, root: Path) -> None:
+    `check` is called at every folder and file: what it raises ends the search.
+    """
+
+    def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         files, unreadable = list[_File](), dict[Path, str]()
-        for path in sorted(root.rglob("*.wandb")):
+        for path in sorted(_log_files(root, check)):
+            check()
             try:
                 files.append(_File(path, _place(path, root), read_head(path)))
             except SourceError as error:
@@ -115,6 +120,13 @@ class LocalRuns:
         same = [r for r in runs if (r.entity, r.project) == (run.entity, run.project)]
         same = same or [r for r in runs if _may_be(r.project, run.project) and _may_be(r.entity, run.entity)]
         return same[0] if len(same) == 1 else None
+
+
+def _log_files(root: Path, check: Callable[[], None]) -> Iterator[Path]:
+    """The files below a folder that are named as logs of runs; links to folders are not followed."""
+    for folder, _, names in os.walk(root):
+        check()
+        yield from (Path(folder, name) for name in names if name.endswith(".wandb"))
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,10 @@ def test_a_deployment_reads_the_servers_that_it_allows(servers, deployment, allo
     assert ("study" in pasted.session_state[KEY_OF_STATE].own_studies) == (not refusal)
     at = page(deployment=deployment)
     fine(go(at, "new_study").text_area(key="build_place").input(f"{other.url}/team/walks/sweeps/s1").run())
+    fine(at.button(key="build_look").click().run())
+    refusal = refusal or [f"Enter a key for {other.url} to see team/walks."]
     assert errors(at) == refusal
-    assert any(w.label.startswith("Key for ") for w in at.text_input) == (not refusal)
+    assert any(w.label.startswith("Key for ") for w in at.text_input) == (allowed == "it")
     assert other.hits == []
 
 

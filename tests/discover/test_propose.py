@@ -85,7 +85,7 @@ def test_the_signal_tells_what_the_ratio_counts():
 def test_nothing_tells_what_the_ratio_counts_so_the_user_is_asked():
     seen = looked(run(detach_encoder_ratio=0.3))
     found = propose(seen)
-    assert finding(found, "detach_encoder_ratio counts").ask
+    assert finding(found, "detach_encoder_ratio counts").is_needed
     assert found.questions == (
         "Does detach_encoder_ratio count the part of training that has elapsed or that remains? At 0.3 (run r) elapsed "
         "detaches at step 300, remaining at step 700.",
@@ -136,7 +136,7 @@ def test_another_value_of_the_scale_is_asked_about(scale, text):
         "are an arm of their own and no control.",
     )
     unchanged = finding(proposal, "unchanged enc_lr_step_scale")
-    assert (unchanged.options, unchanged.ask) == ((text,), True)
+    assert (unchanged.options, unchanged.is_needed) == ((text,), True)
     none = propose(seen, Choices(unchanged=""))
     assert (none.questions, none.study.tasks[0].detach.unchanged_when) == ((), ())
     chosen = propose(seen, Choices(unchanged=text))

@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
 from lib.app.session.caches import cached_for_all, file_stamp
+from lib.app.session.own_machine import is_at_own_machine
 from lib.app.session.state import session_state
 from lib.formatting import listing
 from lib.sources import DEFAULT_SERVER, SourceError, resolve_key, server_address, server_of
@@ -55,6 +56,14 @@ def secret(name: str) -> Any:
 def is_hosted() -> bool:
     """Whether the deployment says that strangers use it: `[deployment] hosted = true` in the secrets."""
     return bool((secret("deployment") or {}).get("hosted", False))
+
+
+def is_own_machine() -> bool:
+    """Whether the visitor is at the machine that runs the app, for themselves alone; what is not certain is no.
+
+    Other accounts of a machine that several people log in to pass for them.
+    """
+    return not is_hosted() and is_at_own_machine()
 
 
 def may_name_paths(study: Study) -> bool:
@@ -124,13 +133,26 @@ def key_for(study: Study) -> str | None:
     """The W&B key that may be used for this study, None where there is none; a fetch then says why.
 
     The visitor's own key for that server comes first. The deployer's key (secrets, environment, W&B login) serves only
-    the shipped studies.
+    the shipped studies; on one's own machine it is one's own, for its server alone.
     """
     if study.source.kind != "wandb":
         return None
     try:
         server = server_for(study)
-        return own_key(server) or (resolve_key(server) if is_shipped(study) else None)
+        return own_key(server) or (resolve_key(server) if is_shipped(study) or is_own_machine() else None)
+    except SourceError:
+        return None
+
+
+def key_at(server: str) -> str | None:
+    """The key that may be used for a place on this server that the visitor brings, None where there is none."""
+    return own_key(server) or machine_key(server)
+
+
+def machine_key(server: str) -> str | None:
+    """The key that W&B's own tools use for this server, where the visitor is at their own machine."""
+    try:
+        return resolve_key(server) if is_own_machine() else None
     except SourceError:
         return None
 

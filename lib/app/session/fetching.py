@@ -37,7 +37,7 @@ def _fetches(study: Study, key: str | None) -> StudyFetches:
     return session_state().fetches.setdefault((study, _identity(key)), StudyFetches())
 
 
-def job_of(study: Study) -> Job | None:
+def job_of(study: Study) -> Job[None] | None:
     """The last fetch of this study in this session, running or ended."""
     return _fetches(study, key_for(study)).job
 
@@ -56,10 +56,17 @@ def start_fetch(study: Study, refresh: bool = False, only: tuple[str, ...] = (),
         return
     fetches.generation += 1
     generation = fetches.generation
-    fetches.job = Job(is_quiet)
+    job = fetches.job = Job("The fetch", is_quiet)
     deadline = float(st.session_state.get(widget_keys.DEADLINE) or DEADLINE)
-    request = Request(key=key, refresh=refresh, only=only, deadline=deadline)
-    fetches.job.start(lambda request: _fetched(study, _identity(key), generation, request), request)
+    request = Request(
+        key=key, refresh=refresh, only=only, deadline=deadline, progress=job.report, cancelled=job.is_stopped
+    )
+
+    def work() -> None:
+        """Bring the runs into the session's cache."""
+        _fetched(study, _identity(key), generation, request)
+
+    job.start(work)
 
 
 def fetch_result(study: Study) -> FetchResult | None:
@@ -104,11 +111,10 @@ def has_just_ended(study: Study) -> bool:
 
 
 def _manifest(study: Study, key: str | None, fetches: StudyFetches) -> Manifest | None:
-    job = fetches.job
-    is_done = job is not None and not fetches.was_running and not job.error
-    if study.source.kind != "wandb" or is_done:
+    job, is_local = fetches.job, study.source.kind != "wandb"
+    if (is_local and job is None) or (job is not None and not fetches.was_running and not job.error):
         return _fetched(study, _identity(key), fetches.generation, Request(key=key))
-    return stored(study, Request(key=key))
+    return None if is_local else stored(study, Request(key=key))
 
 
 def stamp_of(manifest: Manifest) -> str:

@@ -1,19 +1,22 @@
-"""A fetch in a thread of its own, and what a session fetched of one study."""
+"""Work in a thread of its own, and what a session fetched of one study."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from lib.formatting import one_line
 from lib.runs import Manifest
-from lib.sources import Progress, Request
+from lib.sources import Progress, Stopped
 from lib.study import InputError
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,49 +27,65 @@ class FetchResult:
     stamp: str
 
 
-class Job:
-    """A fetch in a thread of its own: its progress, a way to stop it, and how it ended.
+class Job(Generic[T]):
+    """Work in a thread of its own: its progress, a way to stop it, and how it ended.
 
     A quiet one shows no progress on pages. `is_announced` says whether the visitor was told that it ended, or the page
     ran again for it.
+
+    Parameters
+    ----------
+    name : what the work is, for the sentence that says that it ended with an error.
     """
 
-    def __init__(self, is_quiet: bool) -> None:
-        self.is_quiet = is_quiet
+    def __init__(self, name: str, is_quiet: bool = False) -> None:
+        self.name, self.is_quiet = name, is_quiet
         self.progress = Progress(0, 0, "Asking for the list of runs")
+        self.result: T | None = None
         self.error = ""
         self.ended = 0.0
         self.is_announced = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, fetch: Callable[[Request], Manifest], request: Request) -> None:
-        """Begin; the result lands in the session's cache."""
-        request = replace(request, progress=self._report, cancelled=self._stop.is_set)
-        self._thread = threading.Thread(target=self._run, args=(fetch, request), daemon=True)
+    def start(self, work: Callable[[], T]) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         add_script_run_ctx(self._thread, get_script_run_ctx())
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the fetch to end; the runs that are there stay."""
+        """Ask the work to end; what is there stays."""
         self._stop.set()
+
+    def is_stopped(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stop.is_set()
 
     @property
     def is_running(self) -> bool:
-        """Whether the fetch has not ended yet."""
+        """Whether the work has not ended yet."""
         return self._thread is not None and self._thread.is_alive()
 
-    def _report(self, progress: Progress) -> None:
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, so long at most: short work then shows no progress that comes and goes."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def report(self, progress: Progress) -> None:
+        """Say how far the work is."""
         self.progress = progress
 
-    def _run(self, fetch: Callable[[Request], Manifest], request: Request) -> None:
+    def _run(self, work: Callable[[], T]) -> None:
         try:
-            fetch(request)
+            self.result = work()
         except InputError as error:
             self.error = one_line(str(error), 1000)
+        except Stopped:
+            pass
         except BaseException as error:  # noqa: BLE001 - a panic of a library too: the page must not try it again by itself
-            _log.exception("A fetch ended with an error")
-            self.error = f"The fetch ended with an error of this program ({type(error).__name__}); its log says more."
+            _log.exception("%s ended with an error", self.name)
+            self.error = f"{self.name} ended with an error of this program ({type(error).__name__}); its log says more."
         finally:
             self.ended = time.monotonic()
 
@@ -80,6 +99,6 @@ class StudyFetches:
     """
 
     generation: int = 0
-    job: Job | None = None
+    job: Job[None] | None = None
     shown: tuple[int, FetchResult | None] | None = None
     was_running: bool = False

@@ -11,7 +11,7 @@ from lib.study import Baseline, Study
 if TYPE_CHECKING:
     from lib.app.session.current import Opened
     from lib.app.session.job import StudyFetches
-    from lib.discover import Inspection
+    from lib.app.session.listing import Listing
 
 KEY = "session"
 
@@ -24,8 +24,8 @@ class SessionState:
     their tasks) are by the study's name, and `fetches` by study and identity. `readable` are the local paths that
     came with the visitor's uploads, which lie in `uploads`. `next_study` is chosen on the next run. `opened` is
     what the frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the
-    page that runs. `inspection` is what was last listed to propose a study from, and `inspections` how many there
-    were.
+    page that runs. `listing` is what was last listed to propose a study from, and `listings` how many there were.
+    `other_keys` are the servers for which another key is asked for than that of the machine.
     """
 
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -39,8 +39,9 @@ class SessionState:
     opened: "Opened | None" = None
     has_frame: bool = False
     page: str = ""
-    inspection: "Inspection | None" = None
-    inspections: int = 0
+    listing: "Listing | None" = None
+    listings: int = 0
+    other_keys: set[str] = field(default_factory=set)
 
 
 def session_state() -> SessionState:

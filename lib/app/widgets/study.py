@@ -8,7 +8,6 @@ import streamlit as st
 
 from lib.app.session import access, fetching, studies, widget_keys
 from lib.app.session.current import Opened
-from lib.app.session.state import session_state
 from lib.app.widgets import notices
 from lib.app.widgets import share as share_widgets
 from lib.app.widgets.fetching import fetch_button
@@ -136,18 +135,6 @@ def share(opened: Opened) -> None:
     share_widgets.files(opened, "study")
 
 
-def open_file() -> None:
-    """Open a study file or a bundle."""
-    st.header("Open a file", anchor=False)
-    # Whatever comes and goes here, what is below stays where it is, and open.
-    with st.container():
-        files = st.file_uploader(
-            "A study file (.toml) or a bundle (.zip)", type=["toml", "zip"], key=widget_keys.STUDY_UPLOAD
-        )
-        if files is not None and st.button("Open the file", icon=":material/folder_open:"):
-            open_with(lambda: studies.open_upload(files.name, files.getvalue()))
-
-
 def editor() -> None:
     """Write or change the text of a study file; what is wrong is said beside it."""
     with st.expander("Write or edit a study", icon=":material/edit:"):
@@ -196,10 +183,8 @@ def open_with(opening: Callable[[], str], fetch: bool = False) -> None:
         st.error(escaped(str(error)), icon=":material/error:")
         return
     study = studies.study_named(name)
-    if fetch:
-        session_state().inspection = None
-        if study.source.kind == "wandb" and access.key_for(study):
-            fetching.start_fetch(study)
+    if fetch and study.source.kind == "wandb" and access.key_for(study):
+        fetching.start_fetch(study)
     studies.choose(name)
     notices.note(f"Opened {study.title}", ":material/check_circle:")
     st.rerun()

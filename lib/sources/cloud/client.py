@@ -12,7 +12,7 @@ from lib.runs import BranchPoint, Run
 from lib.sources.cloud.answers import MAX_RUNS, Node, Runs, Sweep, answer_of
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Deadline, Expired, Failed, Refused, within
-from lib.sources.request import SourceError, Unreachable
+from lib.sources.request import KeyRefused, SourceError, Unreachable
 from lib.study import as_number
 
 PER_PAGE = 200
@@ -144,10 +144,10 @@ class Client:
                     "[source], or use the key of somebody who may see it."
                 )
             elif status in {401, 403}:
-                message = (
+                raise KeyRefused(
                     f"{server} does not accept this key: check WANDB_API_KEY or your W&B login, "
                     "or enter another key on the Study page."
-                )
+                ) from None
             else:
                 message = f"{server} could not list the runs of {project}: {error}."
             raise SourceError(message) from None

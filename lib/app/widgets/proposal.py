@@ -1,0 +1,101 @@
+"""A proposed study: what was found, what only the user can say, and the button that opens it."""
+
+from functools import partial
+
+import polars as pl
+import streamlit as st
+
+from lib.app.session import studies
+from lib.app.widgets.landing import land
+from lib.app.widgets.markdown import escaped
+from lib.app.widgets.questions import DOUBTS, Answers, Rooms, ask
+from lib.app.widgets.study import edit
+from lib.app.widgets.tables import table
+from lib.discover import Inspection, Proposal, arms, preview, propose, sentence
+from lib.formatting import listing
+from lib.study import InputError, to_toml
+
+#: Of the keys that are not taken for one reason, and of what is assumed, so many are named.
+_SHOWN = 8
+
+
+def proposal(inspection: Inspection, prefix: str) -> None:
+    """The summary, the questions, the button that opens the study, its arms, and everything else under details."""
+    head, asked, opening, found = (st.container() for _ in range(4))
+    with head:
+        _notes(inspection)
+    with opening, st.container(horizontal=True, vertical_alignment="bottom"):
+        title = st.text_input("Title of the study", value=inspection.title, key=f"{prefix}_title")
+        room = st.container(width="content")
+    rooms = Rooms(asked, st.expander("Keys, tasks and steps"), st.expander("Metrics"))
+    try:
+        answers = ask(inspection, title or inspection.title, rooms, prefix)
+        proposed = propose(inspection, answers.choices)
+    except InputError as error:
+        asked.error(escaped(str(error)), icon=":material/error:")
+        return
+    with asked:
+        for question in proposed.questions:
+            if question not in answers.questions:
+                st.error(escaped(question), icon=":material/error:")
+    runs = preview(proposed.study, inspection)
+    head.markdown(f"**{escaped(sentence(proposed.study, runs))}**")
+    with found:
+        table(arms(runs), alt="Runs of the proposed study by task and arm, with their seeds")
+        _assumed(proposed)
+    with rooms.metrics:
+        _not_taken(proposed)
+    _more(proposed, runs, prefix)
+    with room:
+        _open(proposed, answers, prefix)
+
+
+def _notes(inspection: Inspection) -> None:
+    if inspection.notes:
+        notes = inspection.notes if len(inspection.notes) <= _SHOWN else [*inspection.notes[:_SHOWN], "And more."]
+        text = "\n".join(f"- {escaped(note)}" for note in notes) if len(notes) > 1 else escaped(notes[0])
+        st.warning(text, icon=":material/info:")
+
+
+def _open(proposed: Proposal, answers: Answers, prefix: str) -> None:
+    """The button that opens the study, once what must be said was."""
+    missing = "" if answers.is_valid and not proposed.questions else "Answer what is asked above first."
+    icon = ":material/check:"
+    if st.button(
+        "Open the study", f"{prefix}_open", missing or None, type="primary", icon=icon, disabled=bool(missing)
+    ):
+        land(lambda: studies.open_text(to_toml(proposed.study)))
+
+
+def _assumed(proposed: Proposal) -> None:
+    """What nothing in the runs says for sure, where it is not asked above."""
+    findings = [f for f in proposed.findings if f.assumed and f.what not in DOUBTS and not f.question]
+    assumed = [f"{f.what} {f.value}".strip() for f in findings]
+    if assumed:
+        shown = assumed if len(assumed) <= _SHOWN else [*assumed[:_SHOWN], f"{len(assumed) - _SHOWN} more"]
+        st.caption(f"Assumed: {escaped(listing(shown))}.")
+
+
+def _not_taken(proposed: Proposal) -> None:
+    """The logged keys that look like metrics and are none, by reason."""
+    keys_by_reason = dict[str, list[str]]()
+    for finding in proposed.findings:
+        if not finding.is_taken:
+            keys_by_reason.setdefault(finding.where, []).append(finding.value)
+    for reason, keys in keys_by_reason.items():
+        shown = keys if len(keys) <= _SHOWN else [*keys[:_SHOWN], f"{len(keys) - _SHOWN} more"]
+        st.markdown(f":small[Not taken {escaped(reason)}: {escaped(listing(shown))}.]")
+
+
+def _more(proposed: Proposal, runs: pl.DataFrame, prefix: str) -> None:
+    """The runs one by one, what the study rests on, and its file."""
+    with st.expander("Runs"):
+        table(runs, alt="Runs of the proposed study")
+    with st.expander("What the study rests on, and its file"):
+        rows = [(finding.what, finding.value or "none", finding.status, finding.where) for finding in proposed.findings]
+        heads = ["what", "value", "known", "where"]
+        table(pl.DataFrame(rows, schema=heads, orient="row"), alt="What the proposal rests on")
+        st.code(to_toml(proposed.study), language="toml")
+        explanation = "Puts the study file into the editor below."
+        edit_text = partial(edit, proposed.study)
+        st.button("Edit as text", f"{prefix}_text", explanation, icon=":material/code:", on_click=edit_text)
