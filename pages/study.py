@@ -27,6 +27,6 @@ if study is not None:
     edit.form(study)
     study_widgets.stored(study)
     study_widgets.share(opened)
-    study_widgets.editor()
+    study_widgets.editor(study_widgets.open_with)
 
 page_frame.explanation(methods.SOURCES)

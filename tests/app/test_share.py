@@ -156,7 +156,7 @@ def test_a_study_of_this_session_says_that_its_link_opens_nowhere_else(opened):
     fine(next(b for b in at.button if b.label == "Check and open").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
     at.session_state["share"] = True
-    fine(at.run())
+    go(at, "overview")
     assert any("open in your session only" in caption.value for caption in at.caption)
 
 

@@ -48,8 +48,10 @@ def is_fetching(study: Study) -> bool:
     return job is not None and job.is_running
 
 
-def start_fetch(study: Study, refresh: bool = False, only: tuple[str, ...] = (), is_quiet: bool = False) -> None:
-    """Fetch the study in the background, unless that is under way."""
+def start_fetch(
+    study: Study, refresh: bool = False, only: tuple[str, ...] = (), is_quiet: bool = False, wait: float = 0.0
+) -> None:
+    """Fetch the study in the background, unless that is under way, and wait so many seconds for its end."""
     key = key_for(study)
     fetches = _fetches(study, key)
     if fetches.job and fetches.job.is_running:
@@ -67,6 +69,7 @@ def start_fetch(study: Study, refresh: bool = False, only: tuple[str, ...] = (),
         _fetched(study, _identity(key), generation, request)
 
     job.start(work)
+    job.wait(wait)
 
 
 def fetch_result(study: Study) -> FetchResult | None:

@@ -135,8 +135,8 @@ def share(opened: Opened) -> None:
     share_widgets.files(opened, "study")
 
 
-def editor() -> None:
-    """Write or change the text of a study file; what is wrong is said beside it."""
+def editor(open_study: Callable[[Callable[[], str]], None]) -> None:
+    """Write or change the text of a study file, and open it so; what is wrong is said beside it."""
     with st.expander("Write or edit a study", icon=":material/edit:"):
         text = st.text_area(
             "Study file", key=widget_keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…'
@@ -147,7 +147,7 @@ def editor() -> None:
             if line is not None:
                 st.code(text.splitlines()[line - 1], language="toml")
         if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
-            open_with(lambda: studies.open_text(text))
+            open_study(lambda: studies.open_text(text))
 
 
 def edit(study: Study) -> None:
