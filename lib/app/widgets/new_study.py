@@ -13,7 +13,7 @@ from lib.app.widgets.proposal import proposal
 from lib.study import InputError
 
 #: Pixels of what stands between address and button, whatever it is: the button stays under the pointer.
-_KEY_ROOM = 84
+_KEY_ROOM = 92
 
 
 def new_study() -> None:
@@ -42,7 +42,7 @@ def _places() -> None:
     )
     message = ""
     with st.form("build_form", border=False):
-        with st.container(height=_KEY_ROOM, border=False):
+        with st.container(height=_KEY_ROOM, border=False, gap="xsmall"):
             try:
                 server = listing.server_in(text)
             except InputError as error:
@@ -92,9 +92,9 @@ def _key(server: str) -> None:
 
 
 def _key_in_use(sentence: str, other: str, change: Callable[[], None]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/key: {sentence}", width="content")
-        st.form_submit_button(other, key=widget_keys.BUILD_OTHER_KEY, on_click=change)
+    st.markdown(f":small[{sentence}]")
+    icon = ":material/key_off:"
+    st.form_submit_button(other, key=widget_keys.BUILD_OTHER_KEY, type="tertiary", icon=icon, on_click=change)
 
 
 def _find() -> None:
