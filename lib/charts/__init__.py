@@ -1,9 +1,11 @@
 """Frames to Vega-Lite charts. Nothing here computes an effect or a curve."""
 
-from lib.charts.curves.chart import Background, Layout, curves_text, family_chart, family_metrics
+from lib.charts.curves.chart import WIDE, Background, Layout, family_chart
+from lib.charts.curves.contents import curves_text, family_metrics, one_metric_text
 from lib.charts.curves.grid import figure_title, grid
-from lib.charts.curves.tables import shown_range, split
-from lib.charts.detach_rule import detach_marks
+from lib.charts.curves.series_style import LABELLED
+from lib.charts.curves.tables import shown_range, split, x_range
+from lib.charts.detach_rule import detach_marks, is_unfinished
 from lib.charts.effects.event_time import event_time_chart
 from lib.charts.effects.forest import forest_chart, forest_text
 from lib.charts.effects.jump import jump_chart

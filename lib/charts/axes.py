@@ -11,6 +11,7 @@ from lib.curves import View
 from lib.study import Task
 
 HEADROOM = 34  # pixels at the top of a plot that the rule's label has to itself
+MOST_TICKS = 7  # of a log axis
 
 X_TITLES = {
     "steps": "Environment Steps",
@@ -65,14 +66,38 @@ def axis_step(step: float, origin: float, task: Task, view: View) -> float:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Ticks of a log axis over [low, high]: decades, with 2 and 5 or every digit between them where there are few."""
+    """Ticks of a log axis over [low, high], `MOST_TICKS` at most: 1, 2 and 5 of every decade, or decades where they are many.
+
+    Over less than two of these, where a log axis is nearly linear, multiples of a step of 1, 2 or 5 times a power of 10.
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for digits in ((1,), (1, 2, 5), range(1, 10)):
-        ticks = [float(f"{digit}e{e}") for e in range(first, last + 1) for digit in digits]
-        ticks = [t for t in ticks if low <= t <= high]
-        if len(ticks) > 3:
+    for digits, every in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 5), ((1,), 10)):
+        decades = [e for e in range(first, last + 1) if e % every == 0]
+        ticks = [tick for e in decades for digit in digits if low <= (tick := float(f"{digit}e{e}")) <= high]
+        if len(ticks) <= MOST_TICKS:
             break
-    return ticks
+    if len(ticks) > 1:
+        return ticks
+    step = nice_step(high - low)
+    return [float(f"{i * step:.6g}") for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def nice_step(span: float, count: int = 5) -> float:
+    """The least of 1, 2 and 5 times a power of 10 that goes at most `count` times into a positive span."""
+    exponent = math.floor(math.log10(span / count))
+    return next(step for digit in (1, 2, 5, 10) if (step := float(f"{digit}e{exponent}")) * count >= span)
+
+
+def linear_domain(values: pl.Series) -> tuple[float, float]:
+    """The range of these values to the next ticks of a linear axis."""
+    finite = values.filter(values.is_finite())
+    if finite.is_empty():
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())  # type: ignore[arg-type]
+    step = nice_step((high - low) or abs(high) or 1.0, 10)
+    # A quotient like 15.000000000000002 is whole.
+    ends = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return float(f"{ends[0] * step:.6g}"), float(f"{(ends[1] + (ends[0] == ends[1])) * step:.6g}")
 
 
 def log_domain(values: pl.Series) -> tuple[float, float]:
@@ -86,14 +111,15 @@ def log_domain(values: pl.Series) -> tuple[float, float]:
 
 
 def value_axis(
-    title: str,
+    title: str | list[str],
     domain: tuple[float, float] | None,
     gutter: int,
     headroom: int,
     height: int | None,
     area: PlotArea = WHOLE_PLOT,
+    log: bool = True,
 ) -> dict[str, Any]:
-    """Scale, axis and title of a y channel; a domain makes it a log axis with scientific labels (1e-3).
+    """Scale, axis and title of a y channel; with a domain, a log axis has scientific labels (1e-3).
 
     `gutter` and `headroom` are pixels left free at the foot of the area (for the strip of n) and at its top (for
     the rule's label): everything shares one view, so zooming clips and moves it together. `height` is the plot's, or
@@ -102,11 +128,12 @@ def value_axis(
     range_ = [area.above_foot(gutter, height), area.below_top(headroom, height)]
     # Left to itself, the axis of a second family stands on the right and has no lines.
     beside: dict[str, Any] = {} if area == WHOLE_PLOT else {"orient": "left", "grid": True}
-    if domain is None:
-        scale, axis = alt.Scale(zero=False, range=range_), alt.Axis(tickCount=6, **beside)
+    if domain is None or not log:
+        ends: dict[str, Any] = {"domain": list(domain), "nice": False} if domain else {"zero": False}
+        scale, axis = alt.Scale(range=range_, **ends), alt.Axis(tickCount=5, **beside)
     else:
         scale = alt.Scale(type="log", domain=list(domain), range=range_, nice=False)
-        axis = alt.Axis(format=".0e", values=log_ticks(*domain), **beside)
+        axis = alt.Axis(format=".6~e", values=log_ticks(*domain), **beside)
     return {"title": title, "scale": scale, "axis": axis}
 
 

@@ -1,5 +1,7 @@
 """Names, colours, dashes and text styles that all charts share."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,11 +54,20 @@ def arm_order(arms: Sequence[str]) -> list[str]:
     return sorted(set(arms), key=arm_place)
 
 
-def arm_dashes(arms: Sequence[str]) -> list[list[int]]:
-    """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control."""
+def arm_dashes(arms: Sequence[str], solid: bool = False) -> list[list[int]]:
+    """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control.
+
+    With `solid`, where colours tell treated arms apart, for every treated one.
+    """
     treated = [arm for arm in arms if arm not in OWN_DASHES]
-    dashes = {arm: DASHES[i % len(DASHES)] for i, arm in enumerate(treated)} | OWN_DASHES
+    dashes = {arm: DASHES[0 if solid else i % len(DASHES)] for i, arm in enumerate(treated)} | OWN_DASHES
     return [dashes[arm] for arm in arms]
+
+
+def arm_colors(arms: Sequence[str]) -> dict[str, str]:
+    """A colour for each of these (ordered) arms; grey for the control and the unknown one."""
+    treated = itertools.cycle(ARM_PALETTE)
+    return {arm: QUIET if arm in OWN_DASHES else next(treated) for arm in arms}
 
 
 def arm_labels(arms: Sequence[str]) -> dict[str, Any]:
@@ -71,13 +82,21 @@ def family_title(metrics: Sequence[Metric], family: str) -> str:
     return ends.pop() if len(ends) == 1 else family.title()
 
 
-def legend_columns(names: Sequence[str]) -> dict[str, Any]:
-    """What makes a legend of long names a column where a row of them would run out of the chart."""
-    return {
-        "columns": alt.ExprRef(f"width < {230 * len(names)} ? 1 : {len(names)}"),
-        "labelLimit": 260,
-        "rowPadding": 1,
-    }
+def legend_columns(names: Sequence[str], title: str = "") -> alt.ExprRef:
+    """As many columns of a legend as its names have room for beside its title in the width of the chart."""
+    # Its own width changes once it is laid out; that of the page does not. A grid has none: its cells are 400 pixels wide.
+    room = f"(containerSize()[0] ? containerSize()[0] - 70 : width || 400) - {7 * len(title)}"
+    return alt.ExprRef(f"max(1, min({len(names)}, floor(({room}) / {_entry_width(names)})))")
+
+
+def legend_rows(names: Sequence[str], width: int) -> int:
+    """The rows of a legend of these names in a chart of a width in pixels."""
+    return math.ceil(len(names) / max(1, width // _entry_width(names)))
+
+
+def _entry_width(names: Sequence[str]) -> int:
+    """Pixels of an entry of a legend, nearly: its symbol, its name and what is between two."""
+    return 44 + round(6.3 * max(map(len, names), default=0))
 
 
 def text_styles(ground: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import polars as pl
 from altair.utils import schemapi
 
 from lib import charts
-from lib.charts import ChartSpec, Layout, detach_marks, family_metrics
+from lib.charts import ChartSpec, Layout, detach_marks, family_metrics, is_unfinished
 from lib.curves import COLUMNS, View
 from lib.effects import TaskAnalysis, with_shown_verdicts
 from lib.formatting import listing, slug
@@ -110,7 +110,8 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
     """Families of one task, one below the other; axes and nothing along them where it has no curve."""
     study, view, curves = data.study, data.view, data.curves
     logged = tuple(family for family in families if family_metrics(curves, study, task, family)) or families[:1]
-    rules = detach_marks(of_task(data.treated, task.key), data.clocks.get(task.key))
+    treated = of_task(data.treated, task.key)
+    rules = detach_marks(treated, data.clocks.get(task.key))
     title, background = charts.figure_title(curves, study, task, *logged), data.background(task.key)
     return Figure(
         name=_curve_name(task, families),
@@ -122,7 +123,8 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
         ),
         numbers=lambda: _plotted(data, [(task, families)]),
         draw=lambda **options: charts.family_chart(
-            curves, study, task, *logged, view=view, rules=rules, background=background, layout=Layout(**options)
+            curves, study, task, *logged, view=view, rules=rules, background=background, layout=Layout(**options),
+            unfinished=is_unfinished(treated, task),
         ),
         size={"width": 800, "height": 500 * len(logged)},
     )  # fmt: skip
@@ -133,6 +135,7 @@ def grid_figure(data: FigureData) -> Figure:
     study = data.study
     rules = {t.key: detach_marks(of_task(data.treated, t.key), data.clocks.get(t.key)) for t in study.tasks}
     backgrounds = {task.key: data.background(task.key) for task in study.tasks}
+    unfinished = [t.key for t in study.tasks if is_unfinished(of_task(data.treated, t.key), t)]
     return Figure(
         name=GRID_NAME,
         stem=GRID_STEM,
@@ -140,7 +143,9 @@ def grid_figure(data: FigureData) -> Figure:
         caption=study.title,
         description=f"{study.title}: every task and family.",
         numbers=lambda: _plotted(data, list(figure_families(study).values())),
-        draw=lambda title: charts.grid(data.curves, study, view=data.view, rules=rules, backgrounds=backgrounds),
+        draw=lambda title: charts.grid(
+            data.curves, study, view=data.view, rules=rules, backgrounds=backgrounds, unfinished=unfinished
+        ),
         size={},
     )
 
@@ -156,11 +161,11 @@ def _plotted(data: FigureData, plots: Sequence[tuple[Task, Sequence[str]]]) -> p
     """
     in_plots, in_range = pl.lit(False), pl.lit(True)
     for task, families in plots:
-        keys = [metric.key for family in families for metric in data.study.family(family)]
+        keys = [m.key for f in families for m in family_metrics(data.curves, data.study, task, f, data.view)]
         baseline = pl.lit("reward" in families) & (pl.col("drawn") == "baseline")
         of_task = pl.col("task") == task.key
         in_plots |= of_task & (pl.col("metric").is_in(keys) | baseline)
-        if span := charts.shown_range(charts.split(data.curves, task.key), data.view.span):
+        if span := charts.shown_range(charts.x_range(charts.split(data.curves, task.key)), data.view.span):
             in_range &= ~of_task | pl.col("step").is_between(*span)
     rows = [data.curves.with_columns(drawn=pl.lit("curve"))]
     for kind, runs in (("seed", data.seeds), ("raw", data.raw)):

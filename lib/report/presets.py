@@ -7,7 +7,7 @@ from typing import Any
 
 import vl_convert
 
-from lib.charts import QUIET_ON, text_styles
+from lib.charts import LABELLED, QUIET_ON, WIDE, text_styles
 
 PX_PER_INCH, POINTS_PER_INCH = 96, 72
 #: The size in pixels of axis labels that charts are laid out for; a preset's own size scales the whole figure.
@@ -109,9 +109,12 @@ def _fit_single(spec: Spec, width: float | None, height: float | None) -> None:
         width = 800
     if width is not None:
         spec["width"] = round(width, 2)
-        spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+        spec["autosize"] = {"type": "fit-x", "contains": "padding", "resize": True}
         spec["padding"] = 2
         _shorten_rule(spec, width)
+        for param in spec.get("params", ()):
+            if param["name"] == LABELLED:
+                param["value"] = width >= WIDE
     # A height by steps is that of rows of text, which need it whatever the width.
     if height and width and not isinstance(spec.get("height"), dict):
         spec["height"] = round(width * height)

@@ -82,7 +82,7 @@ def _without_pointer(chart: ChartSpec) -> ChartSpec:
         if isinstance(condition, dict) and "value" in condition and '"param"' in json.dumps(condition):
             # What nobody points at looks as it does at first; an empty selection may hold everywhere or nowhere.
             return {"value": node["value"] if condition.get("empty") is False else condition["value"]}
-        return {k: v if k == "data" else still(v) for k, v in node.items() if k != "params"}
+        return {k: v if k == "data" else still(v) for k, v in node.items()}
 
     spec: Spec = still(dict(chart.spec))
     text = json.dumps(spec)
@@ -90,7 +90,8 @@ def _without_pointer(chart: ChartSpec) -> ChartSpec:
 
 
 def _follows(node: Any) -> bool:
-    return isinstance(node, dict) and "_hover_" in str(node.get("name", ""))
+    """Whether a part of a specification is a layer that follows the pointer, or a selection."""
+    return isinstance(node, dict) and ("_hover_" in str(node.get("name", "")) or "select" in node)
 
 
 def _scaled_svg(svg: str, zoom: float) -> str:

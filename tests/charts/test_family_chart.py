@@ -6,15 +6,13 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.charts import curves_text, detach_marks, family_metrics, figure_title, grid, split
-from lib.charts.axes import log_ticks
+from lib.charts import curves_text, family_metrics, figure_title, grid, split
 from lib.charts.curves.tables import x_range
 from lib.charts.detach_rule import DetachMark
 from lib.charts.metric_colors import metric_colors
 from lib.charts.style import CONTROL_DASH, PALETTE, arm_dashes, arm_order, metric_label
 from lib.charts.thinning import downsample
 from lib.curves import View
-from lib.runs import Treatment
 from tests.support.chart_frames import (
     EVAL,
     LOSS,
@@ -57,7 +55,7 @@ def per_run(family: str) -> pl.DataFrame:
 def test_layers_are_flat_and_end_with_the_rule():
     spec = chart(both()).to_dict()
     assert [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]] == [
-        "hover_base", "hover_rule", "band", "line", "n_strip", "n_label", "detach_label", "detach_rule",
+        "hover_base", "hover_rule", "band", "line", "end_labels", "n_strip", "n_label", "detach_label", "detach_rule",
     ]  # fmt: skip
     assert not any("layer" in part for part in spec["layer"])
     assert spec["width"] == "container"
@@ -136,7 +134,7 @@ def test_reward_axis_is_linear_and_loss_axis_log_with_scientific_labels():
     y = layer(chart(both()), "line")["encoding"]["y"]
     assert (y["title"], y["scale"].get("type")) == ("Episode Reward", None)
     loss = layer(chart(both(), "loss"), "line")["encoding"]["y"]
-    assert (loss["title"], loss["scale"]["type"], loss["axis"]["format"]) == ("Consistency Loss", "log", ".0e")
+    assert (loss["title"], loss["scale"]["type"], loss["axis"]["format"]) == ("Consistency Loss", "log", ".6~e")
     assert loss["axis"]["values"] == [5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2]
     assert ">1e-3<" in svg(chart(both(), "loss", width=600))
     assert "type" not in layer(chart(both(), "loss", view=View(log_loss=False)), "line")["encoding"]["y"]["scale"]
@@ -171,73 +169,6 @@ def test_charts_of_a_task_share_its_x_range():
     assert x_range(split(both(), OTHER.key)) is None
 
 
-@pytest.mark.parametrize(
-    ("x", "title", "at"),
-    [
-        ("steps", "Environment Steps", 50),
-        ("percent", "Training (%)", 50),
-        ("since", "Environment Steps Since Detach", 0),
-    ],
-)
-def test_rule_stands_where_the_view_counts_from(x, title, at):
-    one = chart(both(), view=View(x=x))
-    assert layer(one, "detach_rule")["encoding"]["x"]["datum"] == at
-    assert layer(one, "line")["encoding"]["x"]["title"] == title
-
-
-def test_a_randomised_design_draws_a_light_rule_a_step_and_one_label():
-    text = svg(chart(both(), width=600, rules=[DetachMark(s) for s in (30, 45, 60, 70)]))
-    ticks = marks(text, "detach_rule")
-    assert len(ticks) == 4
-    assert len(marks(text, "detach_label")) == 1
-    assert "30 to 70 steps, 4 runs" in text
-    since = layer(chart(both(), view=View(x="since"), rules=[DetachMark(s) for s in (30, 70)]), "detach_rule")
-    assert since["encoding"]["x"]["datum"] == 0
-
-
-def test_the_label_turns_left_where_the_rule_is_at_the_right():
-    assert layer(chart(both()), "detach_label")["mark"]["align"] == "left"
-    assert layer(chart(both(), rules=[DetachMark(90)]), "detach_label")["mark"]["align"] == "right"
-
-
-def test_without_a_detach_there_is_no_rule():
-    names = [part["name"] for part in chart(both(), rules=()).to_dict()["layer"]]
-    assert not any("detach" in name for name in names)
-
-
-def treatment(run, step, source="config", signal="", arm="detached"):
-    return Treatment(run, "a", arm, run, step, source, None, signal, None, "finished")
-
-
-def test_marks_are_one_a_distinct_step_with_who_says_so():
-    treated = [treatment("1", 50, "config", "agrees"), treatment("2", 50, "typed"), treatment("3", None, "")]
-    mark = DetachMark(50, "typed and config, signal agrees", arms=("detached",), runs=2)
-    assert detach_marks(treated) == (mark,)
-    assert [m.step for m in detach_marks([treatment("1", 60), treatment("2", 40)])] == [40, 60]
-    assert detach_marks([treatment("3", None, "")]) == ()
-
-
-def label(treated):
-    """The lines of the rule's label, and where the curves' room begins below it."""
-    one = chart(both(), rules=detach_marks(treated))
-    top = layer(one, "line")["encoding"]["y"]["scale"]["range"][1]
-    return layer(one, "detach_label")["mark"]["text"], top
-
-
-def test_the_label_counts_runs_of_each_step():
-    runs = [treatment(f"{step}{i}", step, arm=f"detached 0.{step // 10}") for step in (30, 50) for i in range(5)]
-    assert label(runs) == (
-        ["Encoder Detached", "detached 0.3: 30 steps, 5 runs", "detached 0.5: 50 steps, 5 runs"], 47,
-    )  # fmt: skip
-    one_arm = [replace(t, arm="detached") for t in runs[:6]]
-    assert label(one_arm)[0] == ["Encoder Detached", "30 steps, 5 runs", "50 steps, 1 run"]
-    shared = [*runs, treatment("x", 50, arm="tenth")]
-    assert label(shared)[0][2] == "detached 0.5 and tenth: 50 steps, 6 runs"
-    assert label(runs[:5]) == (["Encoder Detached", "30 (config)"], 34)
-    many = [treatment(str(i), 30 + i // 2, arm="detached") for i in range(8)]
-    assert label(many) == (["Encoder Detached", "30 to 33 steps, 8 runs"], 34)
-
-
 def test_seeds_and_raw_points_lie_behind_the_means():
     seeds = per_run("reward")
     one = chart(both(("detached",)), seeds=seeds, raw=seeds, width=600)
@@ -249,7 +180,7 @@ def test_seeds_and_raw_points_lie_behind_the_means():
 
 
 def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_x():
-    params = {p["name"]: p for p in chart(both(), brush=True).to_dict()["params"]}
+    params = {p["name"]: p for p in chart(both(), brush=True).to_dict()["params"] if "select" in p}
     assert set(params) == {"zoom", "isolate", "isolate_arm", "range", "hover"}
     assert params["zoom"]["bind"] == "scales"
     assert params["zoom"]["select"]["encodings"] == ["x"]
@@ -263,7 +194,7 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
         assert layer(chart(both()), "hover_base")["data"] == {"sequence": {"start": 0, "stop": 0}}
     assert layer(chart(both()), "line")["encoding"]["strokeDash"]["legend"]["zindex"] == 1
     still = chart(both(), interactive=False).to_dict()
-    assert "params" not in still
+    assert not [p for p in still["params"] if "select" in p]
     assert not any("hover" in part["name"] for part in still["layer"])
 
 
@@ -294,8 +225,8 @@ def test_a_specification_names_tables_by_their_content(families):
     tables = {name: pl.read_ipc_stream(table).rows(named=True) for name, table in one.tables.items()}
     assert one.to_dict() == {**one.spec, "datasets": tables}
     more = chart(both().with_columns(pl.col("mean") + 1), *families, seeds=seeds, height=300)
-    # The means' table, the pointer's and, for reward and loss, the same seeds.
-    assert len(set(more.tables) & set(one.tables)) == 2 * len(families)
+    # Those of the means, of the pointer and of the names at the lines' ends; seeds and n are the same.
+    assert len(set(more.tables) - set(one.tables)) == 1 + 2 * len(families)
 
 
 def test_metrics_without_a_color_take_one_that_is_unlike_those_of_the_study():
@@ -328,7 +259,8 @@ def test_the_legend_says_that_an_unknown_arm_is_not_compared(others):
 def test_a_metric_that_no_run_logged_is_not_drawn():
     frame = both().filter(pl.col("metric") != TRAIN.key)
     assert [m.key for m in family_metrics(frame, STUDY, TASK, "reward")] == [EVAL.key]
-    assert layer(chart(frame), "line")["encoding"]["color"]["scale"]["domain"] == ["Eval Episode Reward"]
+    assert layer(chart(frame), "line")["encoding"]["y"]["title"] == "Eval Episode Reward"
+    assert {row["metric"] for row in rows(chart(frame), "line")} == {"Eval Episode Reward"}
 
 
 def test_thinning_keeps_the_lowest_and_highest_rows_as_they_were():
@@ -347,18 +279,6 @@ def test_thinning_keeps_the_lowest_and_highest_rows_as_they_were():
     assert (700.0, -9.0) in less.select("step", "v").rows()
     assert less.join(frame, on=["s", "step", "v"], how="anti").is_empty()
     assert downsample(frame, ["s"], "v", 1000) is frame
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (1e-3, 1e-2, [1e-3, 2e-3, 5e-3, 1e-2]),
-        (1e-6, 1e-1, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]),
-        (3e-2, 6e-2, [3e-2, 4e-2, 5e-2, 6e-2]),
-    ],
-)
-def test_log_ticks(low, high, ticks):
-    assert log_ticks(low, high) == ticks
 
 
 def test_bytes_stay_small_for_long_curves():

@@ -1,5 +1,7 @@
 """What a curve chart shows beside its curves: one tooltip over every series at a step, and the strip of n."""
 
+from dataclasses import replace
+
 import altair as alt
 import polars as pl
 
@@ -7,7 +9,21 @@ from lib.charts import split
 from lib.charts.curves.pointer import hover_table, hover_text
 from lib.charts.curves.seed_count_strip import stretches
 from lib.charts.detach_rule import DetachMark
-from tests.support.chart_frames import EVAL, LOSS, TASK, TRAIN, VAL, both, curve, layer, marks, plotted, rows, svg
+from tests.support.chart_frames import (
+    EVAL,
+    LOSS,
+    STUDY,
+    TASK,
+    TRAIN,
+    VAL,
+    both,
+    curve,
+    layer,
+    marks,
+    plotted,
+    rows,
+    svg,
+)
 
 RULES = [DetachMark(50, "typed")]
 
@@ -69,30 +85,55 @@ def test_hover_has_one_tooltip_line_a_metric_and_arm():
     ]  # fmt: skip
 
 
-def test_strip_shows_where_seeds_are_missing():
-    frame = curve(EVAL, [1, 1, 1, 1], n=[4, 4, 2, 4], steps=(0.0, 30.0, 60.0, 100.0))
-    found = stretches(list(split(frame, TASK.key).values()), [(EVAL.key, "detached")])
-    assert [(one.step, one.end, one.least, one.most, one.of, one.share) for one in found] == [
-        (0.0, 60.0, 4, 4, 4, 1.0),
-        (60.0, 100.0, 2, 2, 4, 0.5),
-        (100.0, 100.0, 4, 4, 4, 1.0),
-    ]
-    # Another arm went on for longer, and a seed of it logged nothing of this metric.
-    short = curve(EVAL, [1, 1, 1], n=2, steps=(0.0, 20.0, 40.0))
-    more = pl.concat([short, curve(EVAL, [1, 1], arm="control", steps=(0.0, 100.0)), curve(LOSS, [1.0], steps=(0.0,))])
-    order = [(EVAL.key, "control"), (EVAL.key, "detached")]
-    curves = split(more, TASK.key)
-    found = stretches([curves[name] for name in order], order, list(curves.values()))
-    assert [(one.arm, one.end, one.seeds) for one in found] == [
-        ("control", 100.0, "3 of 3"),
-        ("detached", 60.0, "2 of 3"),
+def test_strip_shows_where_seeds_are_missing_and_of_what():
+    frame = pl.concat(
+        [curve(EVAL, [1, 1, 1, 1], n=[4, 4, 2, 4], steps=(0.0, 30.0, 60.0, 100.0)), curve(TRAIN, [1, 1, 1], n=4)]
+    )
+    found = stretches(list(split(frame, TASK.key).values()))
+    assert [(one.step, one.end, one.least, one.of, one.share, one.series) for one in found] == [
+        (0.0, 60.0, 4, 4, 1.0, ()),
+        (60.0, 100.0, 2, 4, 0.5, ((EVAL.key, "detached"),)),
     ]
     strip = chart(frame)
-    assert [row["seeds"] for row in rows(strip, "n_strip")] == ["4 of 4", "2 of 4", "4 of 4"]
+    assert [(row["seeds"], row["series"]) for row in rows(strip, "n_strip")] == [
+        ("all", "every series"),
+        ("2 of 4", "Eval Episode Reward"),
+    ]
     assert layer(strip, "n_label")["encoding"]["text"]["value"] == "n of 4"
+    # It begins in the right half, so it ends where its stretch does.
+    note = layer(strip, "n_note")
+    assert (note["encoding"]["text"]["value"], note["encoding"]["x"]["datum"]) == (
+        "n = 2 of 4: Eval Episode Reward",
+        100,
+    )
+    assert note["mark"]["align"] == "right"
 
 
-def test_strip_is_a_bar_a_series_below_the_curves():
-    text = svg(chart(both(), width=600, height=300))
-    bars = marks(text, "n_strip")
-    assert len(bars) == 4
+def test_strip_counts_an_arm_that_ended_and_none_that_began_late():
+    # One arm went on for longer, and a seed of the other logged nothing of this metric.
+    short = curve(EVAL, [1, 1, 1], n=2, steps=(5.0, 20.0, 40.0))
+    more = pl.concat([short, curve(EVAL, [1, 1], arm="control", steps=(0.0, 100.0)), curve(LOSS, [1.0], steps=(0.0,))])
+    curves = split(more, TASK.key)
+    found = stretches([curves[EVAL.key, arm] for arm in ("control", "detached")], list(curves.values()))
+    # 40 and one and a half of the middle distance, 20, of its steps.
+    assert [(one.step, one.end, one.least, one.of, one.series) for one in found] == [
+        (0.0, 70.0, 2, 3, ((EVAL.key, "detached"),)),
+        (70.0, 100.0, 0, 3, ((EVAL.key, "detached"),)),
+    ]
+
+
+def test_strip_names_two_of_many_series():
+    metrics = [replace(TRAIN, key=f"train{i}/episode_reward", label=f"Train {i}") for i in range(4)]
+    frame = pl.concat([curve(metric, [1, 1, 1], n=[3, 2, 2]) for metric in metrics])
+    strip = plotted(frame, "reward", study=replace(STUDY, metrics=tuple(metrics)))
+    assert rows(strip, "n_strip")[-1]["series"] == "Train 0 (MA 10), Train 1 (MA 10) and 2 more"
+
+
+def test_strip_is_one_bar_below_the_curves_and_says_n_where_nothing_is_missing():
+    one = chart(both(), width=600, height=300)
+    (bar,) = marks(svg(one), "n_strip")
+    assert 'd="M0,294h600v4h-600Z"' in bar
+    assert layer(one, "n_label")["encoding"]["text"]["value"] == "n = 3"
+    assert not any(part["name"].endswith("n_note") for part in one.spec["layer"])
+    arms = pl.concat([curve(EVAL, [1, 2, 3], n=6), curve(EVAL, [1, 2, 3], n=4, arm="control")])
+    assert layer(chart(arms), "n_label")["encoding"]["text"]["value"] == "n = 4 to 6"

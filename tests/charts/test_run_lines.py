@@ -1,12 +1,13 @@
 """Every run's own line in the colour of its value, and the points behind smoothed lines."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from lib.charts import Background, Coloring, color_keys, coloring, curves_text, grid
+from lib.charts import Background, Coloring, color_keys, coloring, curves_text, grid, one_metric_text
 from lib.charts.curves.pointer import tooltip_titles
 from lib.charts.curves.run_lines import COLORS, RAMP, value_colors
 from lib.charts.run_colors import coloring_text
@@ -138,9 +139,17 @@ def test_numbers_have_a_scale_and_missing_ones_a_legend_of_their_own():
     assert not any("missing" in part["name"] for part in narrow.to_dict()["layer"])
 
 
-def test_a_line_is_of_one_run_and_metric():
+def test_a_line_is_of_one_run_and_runs_are_coloured_of_one_metric():
     frame = own(("a", "b", "c"), (TRAIN, EVAL))
-    assert len(marks(svg(chart(LISTED, frame, width=600)), "runs")) == 6
+    one = chart(LISTED, frame, width=600)
+    assert len(marks(svg(one), "runs")) == 3
+    # The first of the study, whatever is drawn last.
+    assert {row["metric"] for row in rows(one, "runs")} == {"Eval Episode Reward"}
+    said = "Coloured by lr, runs are drawn of one metric: Eval Episode Reward. Choose others under Metrics."
+    assert one_metric_text(both(), STUDY, TASK, "reward", view=View(color_by="lr")) == said
+    assert one_metric_text(both(), STUDY, TASK, "reward", view=View()) == ""
+    picked = replace(STUDY, metrics=(TRAIN,))
+    assert one_metric_text(both(), picked, TASK, "reward", view=View(color_by="lr")) == ""
 
 
 def test_a_pointer_on_a_line_is_told_run_seed_and_value():
@@ -197,9 +206,7 @@ def test_every_figure_and_its_footer_and_sidecar_say_the_colours():
 
 def test_without_values_the_runs_are_drawn_as_ever():
     one = plotted(both(), "reward", view=View(seeds=True), seeds=own())
-    assert "config" not in one.spec
     assert layer(one, "seeds")["encoding"]["color"]["field"] == "metric"
-    assert "config" not in grid(both(), STUDY, view=View(), rules={}).spec
     assert (
         "config" in grid(both(), STUDY, view=View(), rules={}, backgrounds={TASK.key: Background(coloring=LISTED)}).spec
     )

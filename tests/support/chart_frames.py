@@ -61,12 +61,15 @@ def both(arms=("detached", "control"), task=TASK) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def plotted(frame: pl.DataFrame, *families: str, study=STUDY, task=TASK, view=None, rules=(), **parts) -> ChartSpec:
+def plotted(
+    frame: pl.DataFrame, *families: str, study=STUDY, task=TASK, view=None, rules=(), unfinished=False, **parts
+) -> ChartSpec:
     """The chart of a task's families; `parts` are fields of its background and its layout."""
     behind = {name: parts.pop(name) for name in Background.__dataclass_fields__ if name in parts}
     return family_chart(
         frame, study, task, *families,
         view=view or View(), rules=rules, background=Background(**behind), layout=Layout(**parts),
+        unfinished=unfinished,
     )  # fmt: skip
 
 

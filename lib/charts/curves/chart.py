@@ -1,32 +1,35 @@
 """The chart of a task: curves with their spread, the detach rule, n at every step."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import altair as alt
-import numpy as np
 import polars as pl
 
 from lib.charts import axes, detach_rule
 from lib.charts.axes import PlotArea
+from lib.charts.curves import end_labels, tables
 from lib.charts.curves import layers as marks
-from lib.charts.curves import tables
+from lib.charts.curves.contents import family_metrics
 from lib.charts.curves.pointer import hover_layers, hover_table, selections, tooltip_titles
 from lib.charts.curves.run_lines import colored_run_tables, run_layers, run_pointer, shared_colors
-from lib.charts.curves.seed_count_strip import STRIP_ROW, strip_layers, strip_table
-from lib.charts.curves.series_style import SeriesStyle, series_style
+from lib.charts.curves.seed_count_strip import STRIP, strip_layers, strip_table
+from lib.charts.curves.series_style import LABELLED, SeriesStyle, series_style
 from lib.charts.curves.tables import Bounds, Curve, Curves
 from lib.charts.detach_rule import Rules
-from lib.charts.run_colors import Coloring, coloring_text
+from lib.charts.run_colors import Coloring
 from lib.charts.spec import ChartSpec, layered
-from lib.charts.style import arm_order, family_title
+from lib.charts.style import arm_order, family_title, legend_rows
 from lib.curves import View
-from lib.formatting import number, scientific
-from lib.study import Metric, Study, Task
+from lib.study import Study, Task
 
-#: Series of a family in whose strip a chart's height is not spent.
-FEW = 6
+#: Rows of a legend above the plot in which a page's height is not spent, what a further one takes, and the width of a
+#: phone's chart, in pixels.
+ROWS, ROW, PHONE = 4, 15, 320
+#: Pixels of a chart that is wide enough for names at the ends of its lines, and of its height that is no plot.
+WIDE, AROUND = 640, 100
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
 STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
 
@@ -69,7 +72,7 @@ class Background:
 class Panel:
     """One family in a chart: a y axis, the series along it, and the table of each layer.
 
-    `n_label` is what the strip says of its series, `bounds` the range of a log axis.
+    `n_label` is what the strip says of its series, `bounds` the range of a log axis, `domain` that of the y axis.
     """
 
     style: SeriesStyle
@@ -78,13 +81,8 @@ class Panel:
     tables: Mapping[str, pl.DataFrame]
     n_label: str
     bounds: Bounds
+    domain: tuple[float, float]
     area: PlotArea = axes.WHOLE_PLOT
-
-
-def family_metrics(curves: pl.DataFrame, study: Study, task: Task, family: str) -> list[Metric]:
-    """The metrics of a family that the task has curves of, train first and eval last."""
-    logged = set(curves.filter(pl.col("task") == task.key)["metric"].unique())
-    return [m for m in study.family(family) if m.key in logged]
 
 
 def family_chart(
@@ -96,10 +94,12 @@ def family_chart(
     rules: Rules = (),
     background: Background | None = None,
     layout: Layout | None = None,
+    unfinished: bool = False,
 ) -> ChartSpec:
     """Families of one task: a line and a band per metric and arm, the detach rule last, n in a strip at the foot.
 
-    Of several families, one lies below the other over the same steps: what zooms one zooms them all.
+    Of several families, one lies below the other over the same steps: what zooms one zooms them all. Colour tells metrics
+    apart and dashes arms; where no family has more than one metric, colour tells arms apart.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ def family_chart(
         curves, so that its charts share one. Its `log` says which families have a log axis; by default those with a
         metric of a log scale.
     rules : where the encoder was detached, in environment steps; see `detach_marks`.
+    unfinished : whether some run has not ended as planned: x then goes to the planned end.
 
     Returns
     -------
@@ -118,32 +119,36 @@ def family_chart(
     """
     background, layout = background or Background(), layout or Layout()
     series = tables.split(curves, task.key)
-    domain = tables.shown_range(series, view.span)
-    metrics = {family: family_metrics(curves, study, task, family) for family in families}
+    whole = detach_rule.planned_range(tables.x_range(series), rules, task, view, unfinished)
+    domain = tables.shown_range(whole, view.span)
+    metrics = {family: family_metrics(curves, study, task, family, view) for family in families}
     families = tuple(family for family in families if metrics[family]) or families[:1]
+    alone = all(len(metrics[family]) == 1 for family in families)
     panels = []
     for family, area in zip(families, axes.plot_areas(len(families)), strict=True):
         style = series_style(
-            study, task, family, view, metrics[family], arm_order([arm for _, arm in series]),
+            study, task, family, view, metrics[family], arm_order([arm for _, arm in series]), alone=alone,
             interactive=layout.interactive, arms_side=_legend_side(rules, domain, task, view), families=len(families),
         )  # fmt: skip
-        panels.append(replace(_panel(series, style, study, view, domain, background, layout), area=area))
+        panels.append(_panel(series, style, study, view, domain, background, layout, area))
     if len(panels) > 1:
         panels = _with_shared_legends(panels, background.coloring)
-    return _chart(panels, task, view, rules, domain, layout)
+    return _chart(_with_end_labels(panels, domain, rules, layout), task, view, rules, domain, layout)
 
 
 def _panel(
-    series: Curves, style: SeriesStyle, study: Study, view: View, domain: Bounds, background: Background, layout: Layout
-) -> Panel:
-    """A family's panel, in the whole plot."""
+    series: Curves, style: SeriesStyle, study: Study, view: View, domain: Bounds, background: Background, layout: Layout,
+    area: PlotArea,
+) -> Panel:  # fmt: skip
+    """A family's panel in its part of the plot."""
     metrics = [study.metric(key) for key in style.keys]
     curves = [series[name] for name in style.order() if name in series]
     baselines = marks.task_baselines(background.baselines, style.task, style.family, domain)
-    bounds, log = None, view.log(style.family)
-    if any(m.scale == "log" for m in metrics) if log is None else log:
-        more = [style.rows(frame)["value"] for frame in (background.seeds, background.raw) if frame is not None]
-        bounds = tables.log_bounds(curves, more + ([] if baselines is None else [baselines["mean"]]))
+    log = view.log(style.family)
+    more = [style.rows(frame)["value"] for frame in (background.seeds, background.raw) if frame is not None]
+    more += [] if baselines is None else [baselines["mean"]]
+    is_log = any(m.scale == "log" for m in metrics) if log is None else log
+    bounds = tables.log_bounds(curves, more) if is_log else None
     data = {} if baselines is None else marks.baseline_tables(baselines, bounds)
     data["curves"] = tables.curve_table(curves, style, bounds)
     if background.raw is not None and (raw := tables.run_table(background.raw, style, tables.RAW_ROWS)).height:
@@ -157,38 +162,74 @@ def _panel(
     n_label = ""
     if style.order():
         data["n_strip"], n_label = strip_table(series, style)
-    return Panel(style, family_title(metrics, style.family), curves, data, n_label, bounds)
+    title = style.labels[0] if style.alone else family_title(metrics, style.family)
+    return Panel(style, title, curves, data, n_label, bounds, bounds or tables.linear_bounds(curves, more), area)
 
 
 def _with_shared_legends(panels: list[Panel], by: Coloring | None) -> list[Panel]:
     """Panels with one legend of all metrics, and one of all values that runs are coloured by."""
     styles = [panel.style for panel in panels]
-    palette = tuple(entry for style in styles for entry in zip(style.labels, style.hues, strict=True))
+    palette = tuple(entry for style in styles for entry in style.entries().items())
     colors = shared_colors([style.coloring for style in styles if style.coloring], by) if by else None
     return [replace(p, style=replace(p.style, palette=palette, coloring=p.style.coloring and colors)) for p in panels]
+
+
+def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: Layout) -> list[Panel]:
+    """Panels whose lines have names at their ends, where all of these fit: else a legend has them."""
+    style = panels[0].style
+    said = style.alone and not style.by_arm
+    if layout.cell or said or (layout.width != "container" and layout.width < WIDE):
+        return panels
+    labelled = []
+    for panel in panels:
+        pixels = (layout.height - AROUND) * (panel.area.bottom - panel.area.top) - panel.area.gap - _gutter(panel)
+        pixels -= detach_rule.headroom(rules if panel is panels[0] else ())
+        table = end_labels.label_table(
+            panel.curves, panel.style, panel.y_title, panel.domain, panel.bounds is not None, domain, pixels
+        )
+        if table is None:
+            return panels
+        labelled.append(
+            replace(panel, style=replace(panel.style, labelled=True), tables={**panel.tables, "end_labels": table})
+        )
+    return labelled
 
 
 def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain: Bounds, layout: Layout) -> ChartSpec:
     """The panels over one x axis, behind them what follows the pointer, in front the detach rule."""
     several, style, height = len(panels) > 1, panels[0].style, layout.height
-    if not layout.cell:
-        # Beyond a few series the strip of n grows the chart: it must not take the room of the curves.
-        height += STRIP_ROW * sum(max(0, len(panel.style.order()) - FEW) for panel in panels if panel.n_label)
+    entries = list(dict(style.palette) or style.entries())
+    if layout.width == "container":
+        # A legend of many rows must not take the room of the curves.
+        height += ROW * max(0, legend_rows(entries, PHONE) - ROWS)
     x = alt.X("step:Q", **axes.step_axis(view, domain, grid=not several))
     layers: list[Any] = _hover(panels, x, _only_step(rules, task, view)) if layout.interactive else []
     for panel in panels:
-        own = _panel_layers(panel, x, layout, headroom=detach_rule.headroom(rules if panel is panels[0] else ()))
+        own = _panel_layers(
+            panel, x, domain, layout, headroom=detach_rule.headroom(rules if panel is panels[0] else ())
+        )
         # A family's layers share its y axis: they are a chart of their own where there are others.
         layers += [own] if several else own
     return layered(
-        [*layers, *detach_rule.rule_layers(rules, task, view, domain, style.prefix)],
-        params=selections(style, layout.brush) if layout.interactive else None,
+        [
+            *layers,
+            *detach_rule.rule_layers(rules, task, view, domain, style.prefix, fitting=layout.width == "container"),
+        ],
+        params=[*_width_param(style, layout), *(selections(style, layout.brush) if layout.interactive else [])] or None,
         width=layout.width,
         height=height,
         title=layout.title,
-        config=STACKED if style.coloring and not layout.cell else None,
+        config=None if layout.cell else STACKED,
         resolve={"scale": {"y": "independent"}} if several else None,
     )
+
+
+def _width_param(style: SeriesStyle, layout: Layout) -> list[dict[str, Any]]:
+    """Whether the chart is wide enough for names at the ends of its lines: they take room, so its own width cannot say."""
+    if not style.labelled:
+        return []
+    says: dict[str, Any] = {"expr": f"(containerSize()[0] || width) >= {WIDE}"}
+    return [{"name": LABELLED} | (says if layout.width == "container" else {"value": True})]
 
 
 def _hover(panels: Sequence[Panel], x: alt.X, split: float | None) -> list[alt.Chart]:
@@ -200,13 +241,25 @@ def _hover(panels: Sequence[Panel], x: alt.X, split: float | None) -> list[alt.C
     return hover_layers(table, titles, logs, x, style.color, style.dash, style.prefix)
 
 
-def _panel_layers(panel: Panel, x: alt.X, layout: Layout, headroom: int) -> list[alt.Chart]:
+def _gutter(panel: Panel) -> int:
+    """Pixels below the curves of a panel that its strip has."""
+    return STRIP if "n_strip" in panel.tables else 0
+
+
+def _panel_layers(panel: Panel, x: alt.X, domain: Bounds, layout: Layout, headroom: int) -> list[alt.Chart]:
     """The layers of one family below its headroom, those with a tooltip of their own last."""
     style, data = panel.style, panel.tables
-    rows = len(style.order()) if "n_strip" in data else 0
     height = layout.height if layout.cell else None
-    gutter = 14 + STRIP_ROW * rows if rows else 0
-    y = axes.value_axis(panel.y_title, panel.bounds, gutter, headroom, height, panel.area)
+    lines = textwrap.wrap(panel.y_title, max(20, int(layout.height * (panel.area.bottom - panel.area.top) / 9)))
+    y = axes.value_axis(
+        lines if len(lines) > 1 else panel.y_title,
+        panel.domain,
+        _gutter(panel),
+        headroom,
+        height,
+        panel.area,
+        panel.bounds is not None,
+    )
     layers = marks.baseline_layers(data, x, y, style.prefix) if "baselines" in data else []
     layers.append(marks.band(data["curves"], style, x, y))
     if "raw" in data:
@@ -216,8 +269,10 @@ def _panel_layers(panel: Panel, x: alt.X, layout: Layout, headroom: int) -> list
     if "seeds" in data:
         layers.append(marks.seeds(data["seeds"], style, x, y))
     layers.append(marks.lines(data["curves"], style, x, y))
-    if rows:
-        layers += strip_layers(data["n_strip"], panel.n_label, rows, style.color, height, style.prefix, panel.area)
+    if "end_labels" in data:
+        layers.append(end_labels.label_layer(data["end_labels"], style, y))
+    if "n_strip" in data:
+        layers += strip_layers(data["n_strip"], panel.n_label, height, style.prefix, domain, panel.area)
     if layout.interactive and "baselines" in data:
         layers.append(marks.baseline_pointer(data["baselines"], x, y, style.prefix))
     if layout.interactive and style.coloring:
@@ -237,42 +292,3 @@ def _only_step(rules: Rules, task: Task, view: View) -> float | None:
     if view.x == "wall" or len({r.step for r in rules}) != 1:
         return None
     return detach_rule.mark_places(rules, task, view)[0]
-
-
-def curves_text(
-    curves: pl.DataFrame,
-    study: Study,
-    task: Task,
-    *families: str,
-    view: View,
-    rules: Rules = (),
-    coloring: Coloring | None = None,
-) -> str:
-    """The takeaway of `family_chart`: each arm's level of each family's last metric at the detach and at the end.
-
-    With several detach steps, or none, or on another axis than that of steps, the levels are the first and the last.
-    """
-    steps = {r.step for r in rules} if view.x == "steps" else set()
-    detach = steps.pop() if len(steps) == 1 else None
-    sentences = [_family_text(curves, study, task, family, detach) for family in families]
-    return " ".join([*sentences, *([coloring_text(coloring)] if coloring else [])])
-
-
-def _family_text(curves: pl.DataFrame, study: Study, task: Task, family: str, detach: float | None) -> str:
-    metrics = family_metrics(curves, study, task, family)
-    if not metrics:
-        return f"{task.title}: nothing of the family {family} was logged."
-    metric, series = metrics[-1], tables.split(curves, task.key)
-    text = scientific if metric.scale == "log" else number
-    changes = []
-    for arm in arm_order([arm for key, arm in series if key == metric.key]):
-        curve = series[metric.key, arm]
-        here = ~np.isnan(curve.mean)
-        step, mean = curve.step[here], curve.mean[here]
-        if not len(mean):
-            continue
-        before = mean[step <= detach] if detach is not None else mean[:1]
-        start, end = (before if len(before) else mean)[-1], mean[-1]
-        changes.append(f"from {text(start)} to {text(end)} ({arm}, n = {curve.n[here].max()})")
-    since = f"the detach at {detach:,.0f} steps" if detach is not None else "the start"
-    return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(changes)}."

@@ -1,11 +1,12 @@
 """Every task and family in one figure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import altair as alt
 import polars as pl
 
-from lib.charts.curves.chart import STACKED, Background, Layout, family_chart, family_metrics
+from lib.charts.curves.chart import STACKED, Background, Layout, family_chart
+from lib.charts.curves.contents import family_metrics
 from lib.charts.detach_rule import Rules
 from lib.charts.spec import ChartSpec, concatenated
 from lib.charts.style import family_title
@@ -26,6 +27,7 @@ def grid(
     view: View,
     rules: Mapping[str, Rules],
     backgrounds: Mapping[str, Background] | None = None,
+    unfinished: Collection[str] = (),
 ) -> ChartSpec:
     """Every task and family in one figure, a row per task, under the study's title: the `combined_ablation` figure.
 
@@ -34,6 +36,7 @@ def grid(
     Parameters
     ----------
     rules, backgrounds : the detach marks, and what lies behind the means, by task key.
+    unfinished : keys of tasks with a run that has not ended as planned.
     """
     backgrounds = backgrounds or {}
     rows = []
@@ -43,13 +46,14 @@ def grid(
             family_chart(
                 curves, study, task, family, view=view, rules=rules.get(task.key, ()), background=backgrounds.get(task.key),
                 layout=Layout(*CELL, figure_title(curves, study, task, family), interactive=False, cell=True),
+                unfinished=task.key in unfinished,
             )
             for family in logged
         ])  # fmt: skip
     return concatenated(
         [row for row in rows if row],
         title=alt.TitleParams(study.title, anchor="middle", fontSize=18),
-        config=STACKED if any(background.coloring for background in backgrounds.values()) else None,
+        config=STACKED,
         resolve={"scale": dict.fromkeys(CHANNELS, "independent")},
     )
 

@@ -10,7 +10,7 @@ import polars as pl
 from lib.charts.curves.series_style import Colors, SeriesStyle
 from lib.charts.curves.tables import run_table
 from lib.charts.run_colors import ARM, MISSING, SEED, Coloring
-from lib.charts.style import QUIET, tooltip_title
+from lib.charts.style import QUIET, legend_columns, tooltip_title
 from lib.study import UNKNOWN
 
 ROWS = 2400
@@ -122,9 +122,7 @@ def _stroke(colors: Colors, style: SeriesStyle) -> alt.Stroke:
         return alt.Stroke("by:Q", scale=scale, title=colors.key, legend=style.legend_of(gradientLength=120))
     shown = [value for value, _ in colors.values]
     scale = alt.Scale(domain=shown, range=[color for _, color in colors.values])
-    each = 45 + 7 * max((len(value) for value in shown), default=0)
-    # In a grid, which has no width of its own, cells are about 400 pixels wide.
-    columns = alt.ExprRef(f"max(1, floor(((width || 400) - {7 * len(colors.key)}) / {each}))")
+    columns = legend_columns(shown, colors.key)
     return alt.Stroke("by:N", scale=scale, title=colors.key, legend=style.legend_of(columns=columns))
 
 

@@ -1,7 +1,8 @@
-"""The strip below a curve chart that shows n at every step."""
+"""The strip below the curves of a family that shows n, the number of seeds, at every step."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import altair as alt
@@ -10,143 +11,187 @@ import polars as pl
 
 from lib.charts.axes import WHOLE_PLOT, PlotArea
 from lib.charts.curves.series_style import SeriesStyle
-from lib.charts.curves.tables import Curve, Curves, middle_spacing
+from lib.charts.curves.tables import Bounds, Curve, Curves, middle_spacing
 from lib.charts.spec import ONE_ROW
-from lib.charts.style import QUIET_TEXT
+from lib.charts.style import QUIET, QUIET_TEXT
 from lib.charts.thinning import decimals
+from lib.formatting import listing
 
-STRIP_ROW = 5  # pixels of a series in the strip of n
+STRIP = 20  # pixels below the curves that the strip has to itself
+BAR = 4  # pixels of its height
 STRIP_SLOTS = 100
+#: Series of the fewest seeds that are named one by one.
+_NAMED = 2
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Steps over which a series has from `least` to `most` seeds of the `of` that its arm has anywhere."""
+    """Steps over which the same series have the fewest seeds: `least` of the `of` that their arm has anywhere.
 
-    metric: str
-    arm: str
-    row: int
+    `series` are these as (metric key, arm); empty where every series has all the seeds of its arm.
+    """
+
     step: float
     end: float
     least: int
-    most: int
     of: int
+    series: tuple[tuple[str, str], ...] = ()
 
     @property
     def share(self) -> float:
         """The share of the seeds that are there."""
-        return (self.least + self.most) / 2 / self.of
-
-    @property
-    def seeds(self) -> str:
-        """The same in words."""
-        return f"{self.least} of {self.of}" if self.least == self.most else f"{self.least} to {self.most} of {self.of}"
+        return self.least / self.of if self.of else 1.0
 
 
-def stretches(curves: Sequence[Curve], order: Sequence[tuple[str, str]], others: Sequence[Curve] = ()) -> list[Stretch]:
-    """Stretches of steps over which a series has the same n; steps are grouped into `STRIP_SLOTS` spans first.
+def stretches(curves: Sequence[Curve], others: Sequence[Curve] = ()) -> list[Stretch]:
+    """Stretches of steps over which n is the same; steps are grouped into `STRIP_SLOTS` spans first.
+
+    A series that starts late has the seeds of its first point until then: nothing is missing that was never logged. One
+    that ends early has none from there on.
 
     Parameters
     ----------
-    order : the series as (metric, arm), those without a curve included: their index is the row.
     others : more curves of the task: an arm has the most seeds that any of its metrics has.
     """
-    steps = np.concatenate([curve.step for curve in curves]) if curves else np.zeros(1)
-    low, high = float(steps.min()), float(steps.max())
-    of = {curve.arm: 0 for curve in curves}
+    curves = [curve for curve in curves if len(curve.along_x().step)]
+    if not curves:
+        return []
+    low, high = (float(end([end(curve.step) for curve in curves])) for end in (np.min, np.max))
+    of: dict[str, int] = {}
     for curve in (*curves, *others):
         of[curve.arm] = max(of.get(curve.arm, 0), int(curve.n.max(initial=0)))
-    bars = []
-    for curve in sorted(curves, key=lambda curve: order.index((curve.metric, curve.arm))):
-        row = order.index((curve.metric, curve.arm))
-        for start, end, least, most in _same_n(curve, low, high):
-            bars.append(Stretch(curve.metric, curve.arm, row, start, end, least, most, of[curve.arm]))
-    return bars
+    counts = {(curve.metric, curve.arm): list(_same_n(curve, low, high)) for curve in curves}
+    starts = sorted(
+        {low, *(at for spans in counts.values() for start, end, _ in spans for at in (start, end))} - {high}
+    )
+    parts = [(start, _fewest(counts, of, start)) for start in starts]
+    bars = [(next(group)[0], fewest) for fewest, group in groupby(parts, key=lambda part: part[1])]
+    ends = [*(start for start, _ in bars[1:]), high]
+    return [Stretch(start, end, *fewest) for (start, fewest), end in zip(bars, ends, strict=True)]
 
 
-def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int, int]]:
-    """First step, end, least and most n of every stretch of a series; the last ends a spacing after the last point."""
+def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, float, int]]:
+    """First step, end and least n of every stretch of a series; the last ends a spacing after the last point."""
     along = curve.along_x()
     step, n = along.step, along.n
-    if not len(step):
-        return
     width = ((high - low) or 1.0) / STRIP_SLOTS
     slot = np.clip(np.floor((step - low) / width), 0, STRIP_SLOTS - 1)
     start = np.flatnonzero(np.diff(slot, prepend=-1))
-    least, most = np.minimum.reduceat(n, start), np.maximum.reduceat(n, start)
-    changed = np.append(True, (least[1:] != least[:-1]) | (most[1:] != most[:-1]))
-    begin = step[start][changed].tolist()
-    end = min(high, float(step[-1]) + (middle_spacing(step) or width))
-    yield from zip(begin, [*begin[1:], end], least[changed].tolist(), most[changed].tolist(), strict=True)
+    least = np.minimum.reduceat(n, start)
+    changed = np.append(True, least[1:] != least[:-1])
+    begin = [low, *step[start][changed].tolist()[1:]]
+    # What is logged every few spans ends no earlier than the others.
+    end = float(step[-1]) + 1.5 * max(middle_spacing(step), width)
+    yield from zip(begin, [*begin[1:], min(high, end)], least[changed].tolist(), strict=True)
+
+
+def _fewest(
+    counts: dict[tuple[str, str], list[tuple[float, float, int]]], of: dict[str, int], at: float
+) -> tuple[int, int, tuple[tuple[str, str], ...]]:
+    """The least n at a step as a share of its arm's, that arm's n, and the series that have it where some have less."""
+    here = {
+        name: next((n for start, end, n in reversed(spans) if start <= at < end), 0) for name, spans in counts.items()
+    }
+    share = {name: n / (of[name[1]] or 1) for name, n in here.items()}
+    first = min(share, key=lambda name: share[name])
+    series = tuple(name for name in here if share[name] == share[first]) if share[first] < 1 else ()
+    return here[first], of[first[1]], series
 
 
 def strip_table(curves: Curves, style: SeriesStyle) -> tuple[pl.DataFrame, str]:
-    """The bars of the strip (metric, arm, step, end, seeds, share, up in pixels), and what the strip is called."""
-    order = style.order()
-    bars = stretches([curves[name] for name in order if name in curves], order, list(curves.values()))
+    """The bars of the strip (step, end, seeds, series, share), and what the strip is called."""
+    bars = stretches([curves[name] for name in style.order() if name in curves], list(curves.values()))
     digits = max(3, decimals(pl.Series([bar.end for bar in bars], dtype=pl.Float64)))
     rows = [
         (
-            style.label(bar.metric), bar.arm, round(bar.step, digits), round(bar.end, digits), bar.seeds,
-            round(bar.share, 3), STRIP_ROW * (len(order) - bar.row) + 2,
+            round(bar.step, digits), round(bar.end, digits), f"{bar.least} of {bar.of}" if bar.series else "all",
+            _series_text(bar, style), round(bar.share, 3),
         )
         for bar in bars
     ]  # fmt: skip
-    schema: dict[str, Any] = {
-        "metric": pl.Enum(style.labels), "arm": pl.Enum(style.arms[::-1]), "step": pl.Float64, "end": pl.Float64,
-        "seeds": pl.String, "share": pl.Float64, "up": pl.Int32,
+    schema = {
+        "step": pl.Float64, "end": pl.Float64, "seeds": pl.String, "series": pl.String, "share": pl.Float64,
     }  # fmt: skip
-    most = {bar.of for bar in bars}
-    return pl.DataFrame(rows, schema=schema, orient="row"), f"n of {most.pop()}" if len(most) == 1 else "n"
+    arms = {arm for _, arm in curves}
+    most = sorted({max(int(curve.n.max(initial=0)) for (_, a), curve in curves.items() if a == arm) for arm in arms})
+    whole = all(not bar.series for bar in bars)
+    count = f"{most[0]} to {most[-1]}" if len(most) > 1 else f"{most[0]}" if most else "0"
+    return pl.DataFrame(rows, schema=schema, orient="row"), f"n = {count}" if whole else f"n of {count}"
+
+
+def _series_text(bar: Stretch, style: SeriesStyle) -> str:
+    """The series with the fewest seeds."""
+    if not bar.series:
+        return "every series"
+    several = (len(style.keys) > 1, len(style.arms) > 1)
+    names = [
+        f"{style.label(key)} ({arm})" if all(several) else style.label(key) if several[0] else arm
+        for key, arm in bar.series
+    ]
+    more = len(names) - _NAMED
+    return listing([*names[:_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
 def strip_layers(
-    bars: pl.DataFrame,
-    label: str,
-    rows: int,
-    color: alt.Color,
-    height: int | None,
-    prefix: str,
-    area: PlotArea = WHOLE_PLOT,
+    bars: pl.DataFrame, label: str, height: int | None, prefix: str, domain: Bounds, area: PlotArea = WHOLE_PLOT
 ) -> list[alt.Chart]:
-    """A bar per series at the foot of its area of the plot, paler where seeds are missing, and the label "n".
+    """One bar at the foot of its area of the plot, paler where seeds are missing, its name, and where the most are missing.
 
-    The bars lie in the same view as the curves (placed in pixels), so they stretch and zoom with it; a
-    concatenated strip would not take its container's width.
+    The bar lies in the same view as the curves (placed in pixels), so it stretches and zooms with it; a concatenated
+    strip would not take its container's width.
 
     Parameters
     ----------
     bars : as `strip_table` gives them.
-    rows : series that have a place in the strip.
     height : of the plot in pixels, or None where the page decides it.
+    domain : the x range.
     """
-    foot = STRIP_ROW * rows
-    bottom = area.foot(height)
+    top, foot = area.above_foot(BAR + 2, height), area.above_foot(2, height)
     tooltips = [
-        alt.Tooltip("metric:N"), alt.Tooltip("arm:N"), alt.Tooltip("seeds:N", title="n"),
+        alt.Tooltip("seeds:N", title="n"), alt.Tooltip("series:N", title="of"),
         alt.Tooltip("step:Q", title="from", format=",.6~g"), alt.Tooltip("end:Q", title="to", format=",.6~g"),
     ]  # fmt: skip
+    # One missing seed of many must be seen.
+    paler = alt.Scale(domain=[0, 0.999, 1], range=[0.05, 0.3, 0.6])
     strip = (
         alt.Chart(bars, name=f"{prefix}_n_strip")
-        .transform_calculate(top=f"{bottom} - datum.up", foot=f"{bottom} - datum.up + 3")
-        .mark_rect(clip=True)
+        .mark_rect(clip=True, color=QUIET)
         .encode(
             x=alt.X("step:Q"),
             x2=alt.X2("end:Q"),
-            y=alt.Y("top:Q", scale=None),
-            y2=alt.Y2("foot:Q"),
-            color=color,
-            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.6]), legend=None),
+            y=alt.YValue(top),
+            y2=alt.Y2Value(foot),
+            opacity=alt.Opacity("share:Q", scale=paler, legend=None),
             tooltip=tooltips,
         )
     )
+    text: dict[str, Any] = {"baseline": "middle", "style": QUIET_TEXT, "fontSize": 10}
     name = (
         alt.Chart(ONE_ROW, name=f"{prefix}_n_label")
-        .mark_text(align="right", baseline="middle", style=QUIET_TEXT, fontSize=10, clip=False)
+        .mark_text(align="right", clip=False, **text)
+        .encode(x=alt.XValue(-6), y=alt.YValue(area.above_foot(BAR / 2 + 2, height)), text=alt.TextValue(label))
+    )
+    return [strip, name, *_fewest_note(bars, height, prefix, domain, area, text)]
+
+
+def _fewest_note(
+    bars: pl.DataFrame, height: int | None, prefix: str, domain: Bounds, area: PlotArea, text: dict[str, Any]
+) -> list[alt.Chart]:
+    """What is missing along the longest of the paler stretches, written above it."""
+    missing = bars.filter(pl.col("share") < 1).sort(pl.col("end") - pl.col("step"), descending=True).head(1)
+    if missing.is_empty() or domain is None:
+        return []
+    (row,) = missing.rows(named=True)
+    right = row["step"] > (domain[0] + domain[1]) / 2
+    share = (row["end" if right else "step"] - domain[0]) / ((domain[1] - domain[0]) or 1)
+    room = alt.ExprRef(f"{share if right else 1 - share:.3g} * (width || 400)")
+    note = (
+        alt.Chart(ONE_ROW, name=f"{prefix}_n_note")
+        .mark_text(align="right" if right else "left", clip=True, limit=room, **text)
         .encode(
-            x=alt.XValue(-6),
-            y=alt.YValue(area.above_foot(foot / 2, height)),
-            text=alt.TextValue(label),
+            x=alt.XDatum(row["end" if right else "step"]),
+            y=alt.YValue(area.above_foot(BAR + 9, height)),
+            text=alt.TextValue(f"n = {row['seeds']}: {row['series']}"),
         )
     )
-    return [strip, name]
+    return [note]

@@ -1,5 +1,6 @@
 """Names, colours, dashes and legends of the series of one curve chart."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,14 +10,20 @@ import altair as alt
 import polars as pl
 
 from lib.charts.metric_colors import metric_colors
-from lib.charts.style import QUIET, arm_dashes, arm_labels, line_width, metric_label
+from lib.charts.style import QUIET, arm_colors, arm_dashes, arm_labels, legend_columns, line_width, metric_label
 from lib.curves import View
 from lib.formatting import slug
 from lib.study import UNKNOWN, Metric, Study, Task
 
 FAINT = 0.08
+#: Signs of an arm's name that fits beside the rule's label on a phone.
+BESIDE = 14
 #: The selection made by a click on a value that runs are coloured by.
 BY_VALUE = "isolate_value"
+#: Pixels of a name in a legend, at most.
+LABEL_LIMIT = "max(120, width - 30)"
+#: The parameter that is true where a chart is wide enough for names at the ends of its lines.
+LABELLED = "labelled"
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,9 @@ class SeriesStyle:
     `thick` are the labels of metrics drawn thicker; `arms_side` is where the arms' legend has room; `coloring` is the
     colours of single runs, if they have any. `sorted` is whether curves go on along x: over wall time they may step back.
     `families` is how many the chart has: they share its rows. `palette` are labels and colours of every metric in it,
-    where it has other families beside this one.
+    where it has other families beside this one. `alone` is whether each family has one metric, which its axis names;
+    `by_arm` whether colour tells arms apart; `labelled` whether lines have names at their ends where the chart is wide
+    enough: a legend has them elsewhere.
     """
 
     task: str
@@ -55,6 +64,9 @@ class SeriesStyle:
     coloring: Colors | None = None
     families: int = 1
     palette: tuple[tuple[str, str], ...] = ()
+    alone: bool = False
+    by_arm: bool = False
+    labelled: bool = False
 
     @property
     def prefix(self) -> str:
@@ -85,14 +97,38 @@ class SeriesStyle:
             .sort("metric", "arm", maintain_order=True)
         )
 
+    def entries(self) -> dict[str, str]:
+        """What colours stand for in this family, each with its colour: arms, or else metrics by their label."""
+        return arm_colors(self.arms) if self.by_arm else dict(zip(self.labels, self.hues, strict=True))
+
+    @property
+    def color_field(self) -> str:
+        """The column that colours stand for."""
+        return "arm" if self.by_arm else "metric"
+
     @cached_property
     def color(self) -> alt.Color:
-        """The colour channel; its legend isolates a metric on click."""
-        labels, hues = zip(*self.palette, strict=True) if self.palette else (self.labels, self.hues)
-        scale = alt.Scale(domain=list(labels), range=list(hues))
-        fitting = "max(1, floor(width / 210))" if self.palette else f"width < {210 * len(labels)} ? 1 : {len(labels)}"
-        columns = alt.ExprRef(fitting)
-        return alt.Color("metric:N", scale=scale, title=None, legend=self._legend(orient="top", columns=columns))
+        """The colour channel; its legend isolates a metric, or an arm, on click."""
+        entries = dict(self.palette) or self.entries()
+        scale = alt.Scale(domain=list(entries), range=list(entries.values()))
+        legend: alt.Legend | None = self._arms_legend() if self.by_arm else None
+        if not self.alone:
+            legend = self._legend(**self._entries_of(list(entries)))
+        return alt.Color(f"{self.color_field}:N", scale=scale, title=None, legend=legend)
+
+    def _entries_of(self, names: Sequence[str]) -> dict[str, Any]:
+        """The columns of a legend, which nobody sees where lines have names at their ends."""
+        options: dict[str, Any] = {"orient": "top", "columns": legend_columns(names)}
+        if self.labelled:
+            # Without any entry a legend has no bounds, and the chart no place: one that is not seen and takes no room.
+            options["values"] = alt.ExprRef(f"{LABELLED} ? {json.dumps(names[:1])} : {json.dumps(names)}")
+            for name, (hidden, shown) in {
+                "symbolType": ("'M0,0'", "'stroke'"),
+                "labelOpacity": (0, 1),
+                "offset": (-14, 4),
+            }.items():
+                options[name] = alt.ExprRef(f"{LABELLED} ? {hidden} : {shown}")
+        return options
 
     def in_order(self) -> dict[str, Any]:
         """Options of a mark that joins points: where a curve may step back, they are not sorted by x."""
@@ -110,18 +146,27 @@ class SeriesStyle:
 
         Two arms fit beside the rule's label, which keeps the legend from running out of a narrow chart.
         """
-        scale = alt.Scale(domain=list(self.arms), range=arm_dashes(self.arms))
-        beside = self.arms_side != "top" and len(self.arms) == 2
-        place: dict[str, Any] = {"orient": "top"}
-        if beside:
+        dashes = arm_dashes(self.arms, solid=self.by_arm)
+        scale = alt.Scale(domain=list(self.arms), range=dashes)
+        is_needed = len(self.arms) > 1 or UNKNOWN in self.arms
+        return alt.StrokeDash("arm:N", scale=scale, title=None, legend=self._arms_legend() if is_needed else None)
+
+    @property
+    def arms_are_beside(self) -> bool:
+        """Whether the legend of arms is beside the rule's label, in the room above the curves."""
+        short = max(map(len, self.arms), default=0) <= BESIDE
+        return self.arms_side != "top" and len(self.arms) == 2 and short and not self.by_arm
+
+    def _arms_legend(self) -> alt.Legend:
+        place = arm_labels(self.arms)
+        if self.arms_are_beside:
             # Two lines of this size fit into the headroom whatever the page's theme pads its legends with.
             # In front of the layer that follows the pointer, or no click would reach it.
             small = {"padding": 0, "rowPadding": 0, "labelFontSize": 11, "symbolSize": 200, "offset": 3, "zindex": 1}
-            place = {"orient": f"top-{self.arms_side}", "columns": 1} | small
-        place |= arm_labels(self.arms)
-        is_needed = len(self.arms) > 1 or UNKNOWN in self.arms
-        show = self._legend(symbolStrokeColor=QUIET, **place) if is_needed else None
-        return alt.StrokeDash("arm:N", scale=scale, title=None, legend=show)
+            return self._legend(symbolStrokeColor=QUIET, orient=f"top-{self.arms_side}", columns=1, **small, **place)
+        if self.by_arm:
+            return self._legend(**place, **self._entries_of(self.arms))
+        return self._legend(symbolStrokeColor=QUIET, orient="top", columns=legend_columns(self.arms), **place)
 
     def legend_of(self, **options: Any) -> alt.Legend:
         """A legend in the look of the others, above the plot."""
@@ -130,7 +175,7 @@ class SeriesStyle:
     def _legend(self, **options: Any) -> alt.Legend:
         common: dict[str, Any] = {
             "direction": "horizontal", "symbolType": "stroke", "symbolSize": 300, "symbolOpacity": 1, "offset": 4,
-            "symbolStrokeWidth": 2.5, "labelLimit": 260, "rowPadding": 1,
+            "symbolStrokeWidth": 2.5, "labelLimit": alt.ExprRef(LABEL_LIMIT), "rowPadding": 1,
         }  # fmt: skip
         return alt.Legend(**common | options)
 
@@ -149,7 +194,8 @@ class SeriesStyle:
 
     def legend_fields(self) -> dict[str, str]:
         """Selections made by a click on a legend entry, and the field they match."""
-        return {"isolate": "metric", "isolate_arm": "arm"} if len(self.arms) > 1 else {"isolate": "metric"}
+        fields = {} if self.by_arm else {"isolate": "metric"}
+        return fields | ({"isolate_arm": "arm"} if len(self.arms) > 1 else {})
 
 
 def series_style(
@@ -163,6 +209,7 @@ def series_style(
     interactive: bool,
     arms_side: str,
     families: int = 1,
+    alone: bool = False,
 ) -> SeriesStyle:
     """The look of one family of one task."""
     labels = {m.key: metric_label(m, task, view) for m in metrics}
@@ -179,4 +226,6 @@ def series_style(
         arms_side=arms_side,
         families=families,
         sorted=view.x != "wall",
+        alone=alone,
+        by_arm=alone and len(arms) > 1 and not view.color_by,
     )

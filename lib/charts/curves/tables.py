@@ -72,9 +72,8 @@ def x_range(curves: Curves) -> tuple[float, float] | None:
     return (0.0 if 0 < low < 0.1 * high else low), high
 
 
-def shown_range(curves: Curves, span: tuple[float, float] | None) -> tuple[float, float] | None:
+def shown_range(whole: tuple[float, float] | None, span: tuple[float, float] | None) -> tuple[float, float] | None:
     """The x range to draw: the view's span where the task has any of it, for tasks of other lengths share a view."""
-    whole = x_range(curves)
     return span if span and (whole is None or (span[0] < whole[1] and whole[0] < span[1])) else whole
 
 
@@ -84,6 +83,12 @@ def log_bounds(curves: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[floa
     columns += [curve.lower[curve.lower > curve.mean / 100] for curve in curves]
     columns += [values.to_numpy() for values in more]
     return axes.log_domain(pl.Series(_joined(columns)))
+
+
+def linear_bounds(curves: Sequence[Curve], more: Sequence[pl.Series]) -> tuple[float, float]:
+    """The y range of a linear axis."""
+    columns = [part[~np.isnan(part)] for curve in curves for part in (curve.mean, curve.lower, curve.upper)]
+    return axes.linear_domain(pl.Series(_joined([*columns, *(values.to_numpy() for values in more)])))
 
 
 def curve_table(curves: Sequence[Curve], style: SeriesStyle, bounds: Bounds) -> pl.DataFrame:

@@ -37,7 +37,7 @@ def event_time_chart(
         scale=alt.Scale(domain=tasks, range=[style.PALETTE[i % len(style.PALETTE)] for i in range(len(tasks))]),
         legend=alt.Legend(
             title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
-            **style.legend_columns(tasks),
+            columns=style.legend_columns(tasks), labelLimit=260, rowPadding=1,
         ),
     )  # fmt: skip
     dash = arm_dash(style.arm_order(table["arm"].to_list()))

@@ -56,7 +56,7 @@ def quadrant_chart(
     shown = whole.with_columns(pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS))
     sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
     scales = {c: alt.Scale(domain=[-round(v, 4), round(v, 4)], nice=False) for c, v in sides.items()}
-    legend = alt.Legend(title=None, orient="top", **style.legend_columns(tasks))
+    legend = alt.Legend(title=None, orient="top", columns=style.legend_columns(tasks), labelLimit=260, rowPadding=1)
     dots = (
         alt.Chart(shown, name="seeds")
         .mark_point(size=90, filled=True, opacity=0.85)

@@ -1,0 +1,118 @@
+"""What lines are called, written at their ends, where a legend would be beside the point."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from lib.charts.curves.series_style import LABELLED, SeriesStyle
+from lib.charts.curves.tables import Bounds, Curve
+
+#: Pixels of a line of text, and the signs of the longest name that the chart gives up room for.
+LINE, LONGEST = 14, 24
+
+
+def label_table(
+    curves: Sequence[Curve],
+    style: SeriesStyle,
+    y_title: str,
+    domain: tuple[float, float],
+    log: bool,
+    span: Bounds,
+    pixels: float,
+) -> pl.DataFrame | None:
+    """A name per colour and where it stands: columns name, color, x (null: at the right of the plot), y.
+
+    It stands at the end of the line, of the first arm where several have the colour, moved as far as the others ask for.
+
+    Parameters
+    ----------
+    y_title : words at the end of a name that the axis says already are left out.
+    domain, log : of the y axis.
+    span : the x range.
+    pixels : of the y axis, at least.
+
+    Returns
+    -------
+    None where the names do not fit: too many for the height, too long, or several of one colour.
+    """
+    entries, names = style.entries(), _short_names(list(style.entries()), y_title)
+    ends = {name: end for name in entries if (end := _end(curves, style, name, span)) is not None}
+    fits = len(ends) * LINE <= pixels and max(map(len, names.values()), default=0) <= LONGEST
+    if not ends or not fits or len(set(entries.values())) < len(entries):
+        return None
+    scale: Callable[[float], float] = math.log if log else float
+    low, high = map(scale, domain)
+    places = spread([(scale(end) - low) / (high - low) for _, end in ends.values()], LINE / pixels)
+    y = [low + place * (high - low) for place in places]
+    return pl.DataFrame(
+        {
+            "name": [names[name] for name in ends],
+            "color": [entries[name] for name in ends],
+            "x": pl.Series([_inside(ends.values(), span)] * len(ends), dtype=pl.Float64),
+            "y": [math.exp(place) for place in y] if log else y,
+        }
+    )
+
+
+def _inside(ends: Iterable[tuple[float, float]], span: Bounds) -> float | None:
+    """The last step of the lines where they leave room for names between them and the right of the plot; else None."""
+    last = max(step for step, _ in ends)
+    return last if span and last < span[0] + 0.75 * (span[1] - span[0]) else None
+
+
+def _end(curves: Sequence[Curve], style: SeriesStyle, name: str, span: Bounds) -> tuple[float, float] | None:
+    """The last step and mean of the line that has this name, within the x range."""
+    for arm in style.arms:
+        for curve in curves:
+            if arm == curve.arm and name == (arm if style.by_arm else style.label(curve.metric)):
+                along = curve.along_x()
+                count = int(np.searchsorted(along.step, span[1], side="right")) if span else len(along.step)
+                if count:
+                    return float(along.step[count - 1]), float(along.mean[count - 1])
+    return None
+
+
+def _short_names(names: Sequence[str], y_title: str) -> dict[str, str]:
+    """Names without the words at their end that the y axis says, where they stay apart; what is in brackets stays."""
+    said = set(y_title.lower().split())
+    short = {}
+    for name in names:
+        text, bracket, rest = name.partition(" (MA ")
+        words = text.split()
+        while words and words[-1].lower() in said:
+            words.pop()
+        short[name] = " ".join(words) + bracket + rest if words else name
+    return short if len(set(short.values())) == len(names) else {name: name for name in names}
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Shares of a height moved as little as keeps them so far apart and within it: least squares, in their order."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    free = [places[i] - rank * apart for rank, i in enumerate(order)]
+    count, moved = len(free), [0.0] * len(places)
+    for rank, i in enumerate(order):
+        # Isotonic regression: the largest, over starts, of the least mean over ends.
+        level = max(min(sum(free[j : k + 1]) / (k + 1 - j) for k in range(rank, count)) for j in range(rank + 1))
+        moved[i] = min(max(level, 0.0), 1 - (count - 1) * apart) + rank * apart
+    return moved
+
+
+def label_layer(table: pl.DataFrame, style: SeriesStyle, y: Mapping[str, Any]) -> alt.Chart:
+    """The names, each in its colour, where the chart is wide enough."""
+    # At the right of the plot they stay where they are when it is zoomed.
+    inside = table["x"].null_count() == 0
+    return (
+        alt.Chart(table, name=style.name("end_labels"))
+        .mark_text(align="left", baseline="middle", dx=6, fontSize=11, fontWeight=600, clip=inside)
+        .encode(
+            x=alt.X("x:Q") if inside else alt.XValue("width"),
+            y=alt.Y("y:Q", **y),
+            # What is there takes room, seen or not.
+            text=alt.TextValue(alt.ExprRef(f"{LABELLED} ? datum.name : ''")),
+            fill=alt.Fill("color:N", scale=None),
+        )
+    )
