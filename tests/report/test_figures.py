@@ -159,8 +159,8 @@ def test_png_scale_and_font_size(chart):
 
 def test_a_drawings_quiet_and_red_texts_can_be_read_on_white(chart):
     text = render(chart, "svg").decode()
-    assert re.findall(r'<text[^>]*fill="([^"]*)"[^>]*>(?:<tspan[^>]*>)?(Encoder Detached|n of 3)<', text) == [
-        (QUIET_ON["light"], "n of 3"),
+    assert re.findall(r'<text[^>]*fill="([^"]*)"[^>]*>(?:<tspan[^>]*>)?(Encoder Detached|n = 3)<', text) == [
+        (QUIET_ON["light"], "n = 3"),
         (RULE_ON["light"], "Encoder Detached"),
     ]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from lib import charts
 from lib.app.session.caches import cached
 from lib.app.session.current import Current
 from lib.charts import ChartSpec, color_keys, coloring
@@ -161,6 +162,12 @@ def task_chart(
 def _visible(curves: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows of the metrics of a part of the study."""
     return curves.filter(pl.col("metric").is_in([metric.key for metric in study.metrics]))
+
+
+def one_metric_text(current: Current, task: str, families: tuple[str, ...]) -> str:
+    """A sentence on the metrics that a task's chart leaves out while it colours runs; "" where there are none."""
+    study = current.visible_study
+    return charts.one_metric_text(curves(current, task), study, study.task(task), *families, view=current.view)
 
 
 @cached(left_out_only)

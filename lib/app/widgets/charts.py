@@ -23,6 +23,8 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
         st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
     if sentence := runs_not_drawn(task, of_task(current.treated, task.key), current.view):
         st.caption(escaped(sentence))
+    if current.view.color_by and (sentence := cached_results.one_metric_text(current, task.key, names)):
+        st.caption(escaped(sentence))
     chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
