@@ -8,6 +8,7 @@ import streamlit as st
 from lib.app.session.current import keep_opened, open_chosen
 from lib.app.widgets import banner, export, fetching, notices, pickers, share, view_settings, windows
 from lib.app.widgets.markdown import escaped
+from lib.runs import StoreError
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -70,26 +71,30 @@ PAGES = [
 CLAIMS = ("", "detach_effect")
 
 page = st.navigation(PAGES)
-with st.sidebar:
-    opened = open_chosen(pickers.study_picker())
-    study, current = opened.study, opened.current
-    if study is not None:
-        fetching.freshness(study, opened.manifest)
-        if current is not None:
-            fetching.live(study, current.manifest)
-        view = view_settings.view_settings(study, current, page.url_path)
-        evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
-        opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
-keep_opened(opened)
-if study is not None and current is not None:
-    notices.fetch_ended(study, current.manifest)
-notices.show()
+try:
+    with st.sidebar:
+        opened = open_chosen(pickers.study_picker())
+        study, current = opened.study, opened.current
+        if study is not None:
+            fetching.freshness(study, opened.manifest)
+            if current is not None:
+                fetching.live(study, current.manifest)
+            view = view_settings.view_settings(study, current, page.url_path)
+            evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
+            opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
+    keep_opened(opened)
+    if study is not None and current is not None:
+        notices.fetch_ended(study, current.manifest)
+    notices.show()
 
-with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
-    if opened.current is not None and page.url_path != "new_study":
-        with st.container(horizontal=True, width="content"):
-            share.share(opened)
-            export.export(opened.current)
-banner.banner(opened)
-page.run()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
+        if opened.current is not None and page.url_path != "new_study":
+            with st.container(horizontal=True, width="content"):
+                share.share(opened)
+                export.export(opened.current)
+    banner.banner(opened)
+    page.run()
+except StoreError as error:
+    # Another program may clear the store at any moment.
+    st.error(escaped(str(error)), icon=":material/error:")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from lib.formatting import is_or_are, plural
 from lib.runs import Manifest, missing_keys
 from lib.sources import Progress, Request, fetch, fetch_or_stored
 from lib.study import InputError, Study, load_study
@@ -96,7 +97,7 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
     if options.json:
         print(manifest.to_json(), flush=True)
     else:
-        _say(f"{len(manifest.runs)} runs of {study.name} are stored.")
+        _say(f"{plural(len(manifest.runs), 'run')} of {study.name} {is_or_are(len(manifest.runs))} stored.")
     return 0 if manifest.whole else 1
 
 
@@ -109,7 +110,7 @@ def _report(study: Study, options: argparse.Namespace) -> int:
     written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     if options.json:
         print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"), flush=True)
-    _say(f"{len(written)} files are in {options.out}.")
+    _say(f"{plural(len(written), 'file')} {is_or_are(len(written))} in {options.out}.")
     return 0
 
 
@@ -120,7 +121,7 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
     check_folder(options.out.parent if options.out.suffix.lower() == ".zip" else options.out)
     manifest = _fetched_or_stored(study, options.trust_server)
     write_bundle(study, manifest, options.out)
-    _say(f"{len(manifest.runs)} runs are in {options.out}.")
+    _say(f"{plural(len(manifest.runs), 'run')} {is_or_are(len(manifest.runs))} in {options.out}.")
     return 0
 
 

@@ -83,6 +83,11 @@ def listing(names: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {final}" if first else final
 
 
+def number_order(text: str) -> tuple[float, str]:
+    """What names such as seeds are sorted by: numbers by their size, before every other text."""
+    return float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else math.inf, text
+
+
 def slug(text: str, keep: str = "") -> str:
     """A text as a name in charts and of figures: each but letters, digits and the characters of `keep` is `_`."""
     return re.sub(rf"[^\w{re.escape(keep)}]", "_", text)

@@ -31,7 +31,7 @@ class OpenStudy:
 
     def __repr__(self) -> str:
         tasks = ", ".join(task.key for task in self.study.tasks)
-        return f"<{self.study.title}: {len(self.manifest.runs)} runs of {tasks}>"
+        return f"<{self.study.title}: {plural(len(self.manifest.runs), 'run')} of {tasks}>"
 
     @cached_property
     def runs(self) -> pl.DataFrame:

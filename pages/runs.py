@@ -33,10 +33,11 @@ shown = runs.with_columns(
     pl.col("warnings").str.replace_all("; ", "\n"),
 )
 shown = shown.drop(name for name, texts in {"fork of": forks, "W&B": links}.items() if not any(texts.values()))
-# What is amiss is read before the numbers of rows.
+# What is amiss is read first, the numbers of rows last.
 of_rows = [name for name in shown.columns if name.startswith("rows:")]
 rows = [f"rows:{metric.key}" for metric in study.metrics]
-shown = shown.select(pl.exclude("warnings", *of_rows), "warnings", *rows)
+warnings = ["warnings"] if shown["warnings"].ne("").any() else []
+shown = shown.select(*warnings, pl.exclude("warnings", *of_rows), *rows)
 picked = table(
     shown,
     key=widget_keys.RUNS_TABLE,
@@ -48,7 +49,7 @@ picked = table(
         "detach_step": st.column_config.NumberColumn("detach step", format="localized"),
         "detach_source": "detach source",
         "run_id": "run",
-        "warnings": st.column_config.TextColumn("warnings", width="large"),
+        "warnings": st.column_config.TextColumn("warnings", width="medium"),
     },
     alt="Every run with its state, last step, detach step and warnings",
 )

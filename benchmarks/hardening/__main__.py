@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.hardening.cases import Kind, Tally, try_all
 from benchmarks.hardening.files import baseline_csv, bundle_file, study_file, wandb_file
-from benchmarks.hardening.growing import growing_file
+from benchmarks.hardening.growing import growing_file, large_baseline, large_bundle, large_log
 from benchmarks.hardening.servers import BEHAVIOURS, hostile_answer, slow_server
 from benchmarks.hardening.stores import flipped_bit, killed_fetch
 
@@ -26,6 +26,9 @@ KINDS = (
     Kind("mutated bundles", bundle_file, 2000),
     Kind("mutated baseline CSVs", baseline_csv, 5000),
     Kind("small uploads that grow", growing_file, 8, 240.0, is_alone=True),
+    Kind("bundles just under the bounds", large_bundle, 3, 240.0, is_alone=True, memory=1_500),
+    Kind("baselines just under the bounds", large_baseline, 2, 240.0, is_alone=True, memory=500),
+    Kind("`.wandb` files just under the bounds", large_log, 1, 240.0, is_alone=True, memory=4_000),
     Kind("hostile server answers", hostile_answer, 600, 25.0),
     Kind("slow or endless servers", slow_server, 2 * len(BEHAVIOURS), 25.0, is_alone=True),
     Kind("fetches killed", killed_fetch, 30, 60.0),

@@ -47,7 +47,8 @@ class Kind:
     """A kind of input: what makes a case of a seed and tries it, and the seconds that one may take.
 
     `attempt` gets a seed and an empty folder; it returns what the product said of an input that it read ("" where nothing),
-    raises `InputError` where it refused the input, and `WrongNumbers`. `is_alone` gives every case a process of its own.
+    raises `InputError` where it refused the input, and `WrongNumbers`. `is_alone` gives every case a process of its own,
+    which takes at most `memory` MB.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Kind:
     count: int
     limit: float = LIMIT
     is_alone: bool = False
+    memory: int = MEMORY
 
 
 @dataclass
@@ -87,12 +89,26 @@ class Tally:
 
 def attempt(kind: Kind, seed: int, folder: Path) -> Outcome:
     """Try one case in this process."""
-    start = time.perf_counter()
+    start_clock()
     word, message = _judged(kind, seed, folder)
-    peak = peak_memory()
-    if peak > MEMORY and word in ("read", "refused"):
+    seconds, peak = elapsed(), peak_memory()
+    if peak > kind.memory and word in ("read", "refused"):
         word, message = "large", f"{peak} MB: {message}"
-    return Outcome(seed, word, message, time.perf_counter() - start, peak)
+    return Outcome(seed, word, message, seconds, peak)
+
+
+_clock = [0.0]
+
+
+def start_clock() -> None:
+    """Count time and memory from here on: a case that makes a large input says when it is made."""
+    peak_memory()
+    _clock[0] = time.perf_counter()
+
+
+def elapsed() -> float:
+    """Seconds since the clock was started."""
+    return time.perf_counter() - _clock[0]
 
 
 def _judged(kind: Kind, seed: int, folder: Path) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from lib.formatting import listing, plural
+from lib.formatting import listing, one_line, plural
 from lib.study import InputError, as_number, read_file
 
 #: Columns of a baseline file; others are ignored.
@@ -58,10 +58,10 @@ def file_bytes(path: Path) -> bytes:
     except InputError as error:
         raise BaselineError(f"The baseline {error}") from None
     except FileNotFoundError:
-        raise BaselineError(f"There is no baseline at {path}.") from None
+        raise BaselineError(f"There is no baseline at {one_line(str(path))}.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BaselineError(f"The baseline {path} cannot be read ({reason}).") from None
+        raise BaselineError(f"The baseline {one_line(str(path))} cannot be read ({reason}).") from None
 
 
 def read_baseline(

@@ -21,6 +21,8 @@ Steps = TypeVar("Steps", pl.Expr, np.ndarray)
 
 #: The finest grid: a thousandth of the training.
 FINEST = 1000
+#: The most bins of a run: a history far longer than the training it is said to be has wider ones.
+MOST = 20_000
 _BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
 _RUN = {
     "run_id": pl.String,
@@ -36,6 +38,8 @@ _RUN = {
 def bin_width(steps: Iterable[np.ndarray], finest: float) -> float:
     """The width of a metric's bins in environment steps: the median row spacing within a run, at least `finest`.
 
+    It is larger only where most rows of a run, all but its first and last hundredth, would fill more than `MOST` bins.
+
     Parameters
     ----------
     steps : by run, the steps at which the metric was logged.
@@ -44,6 +48,8 @@ def bin_width(steps: Iterable[np.ndarray], finest: float) -> float:
     # Spacings up to the finest width are only counted: there may be millions of them.
     fine, largest_fine, wide = 0, 0, [np.empty(0, dtype=np.int64)]
     for step in steps:
+        if len(step) > MOST:
+            finest = max(finest, (step[-1 - len(step) // 100] - step[len(step) // 100]) / MOST)
         spacing = np.diff(step)
         is_wide = spacing > finest
         wide.append(spacing[is_wide])

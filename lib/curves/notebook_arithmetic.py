@@ -23,7 +23,19 @@ def exact_curves(
     Returns
     -------
     Frame with the columns `COLUMNS`, sorted by arm, metric and step.
+
+    Raises
+    ------
+    StoreError
+        Where a run's file is gone.
     """
+    with history.store_errors():
+        return _curves(history, task, metrics, treated, view)
+
+
+def _curves(
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> pl.DataFrame:
     rows = history.lazy().join(run_frame(treated, view).lazy(), on="run_id")
     points = (
         rows.filter("shown", "placed", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())

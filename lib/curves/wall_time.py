@@ -32,7 +32,8 @@ class Clocks:
 def first_timestamps(history: History) -> dict[str, float]:
     """Every run's first timestamp, in seconds; runs without any are left out."""
     first = history.lazy().filter(pl.col("time").is_finite()).group_by("run_id").agg(pl.col("time").min())
-    return dict(first.collect(engine="streaming").iter_rows())
+    with history.store_errors():
+        return dict(first.collect(engine="streaming").iter_rows())
 
 
 def elapsed(step: np.ndarray, time: np.ndarray, start: float | None) -> np.ndarray | None:
@@ -75,7 +76,8 @@ def clocks(history: History, treated: Sequence[Treatment], metrics: Sequence[Met
         .group_by("run_id", "metric")
         .agg(timed.fill_null(False).any().alias("timed"))
     )
-    passages, metrics_timed = pl.collect_all([around, timed_metrics], engine="streaming")
+    with history.store_errors():
+        passages, metrics_timed = pl.collect_all([around, timed_metrics], engine="streaming")
     by_run = {
         row["run_id"]: (row, hours) for row in passages.iter_rows(named=True) if (hours := _passage(row)) is not None
     }

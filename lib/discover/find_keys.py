@@ -9,6 +9,7 @@ from typing import Any
 from lib.discover import key_names
 from lib.discover.model import Inspection
 from lib.discover.step_keys import counters, named_counters
+from lib.formatting import plural
 from lib.runs import Run
 from lib.study import Metric, as_number, config_value
 
@@ -146,7 +147,7 @@ class _Meaning:
             where = "in no config" + (": each run counts as a seed of its own" if what == SEED else "")
             return Finding(what, "", where, assumed=what == SEED, options=options)
         best, rivals = ranked[0], ranked[1:]
-        where = f"config of {counts[best]} of {len(runs)} runs"
+        where = f"config of {counts[best]} of {plural(len(runs), 'run')}"
         by_words = ranks[best] > len(self.names)
         where += ", by the words of its name" if by_words else ""
         where += f"; so might {', '.join(rivals)}" if rivals else ""
@@ -231,4 +232,4 @@ def _signal(runs: Sequence[Run]) -> Finding:
         )
     best = min(counts, key=lambda key: (-counts[key], key))
     options = (best, *(key for key in sorted(counts) if key != best), *others)
-    return Finding(SIGNAL, best, f"logged by {counts[best]} of {len(runs)} runs", options=options)
+    return Finding(SIGNAL, best, f"logged by {counts[best]} of {plural(len(runs), 'run')}", options=options)

@@ -12,7 +12,7 @@ from lib.discover.address import WandbAddress
 from lib.discover.find_keys import DETACH_STEP, RATIO, find_keys
 from lib.discover.model import Inspection
 from lib.discover.step_keys import named_counters
-from lib.formatting import plural
+from lib.formatting import one_line, plural
 from lib.runs import Run, RunPart, raw_frame
 from lib.sources import (
     DEFAULT_SERVER,
@@ -213,7 +213,7 @@ def inspect_folder(
         Where it was cancelled.
     """
     if not is_folder(path):
-        raise SourceError(f"{path} is not a folder: name one that holds wandb run directories.")
+        raise SourceError(f"{one_line(str(path))} is not a folder: name one that holds wandb run directories.")
     until, notes, runs = Deadline(deadline, cancelled), [], []
     progress(Progress(0, 0, "Looking for .wandb files"))
     lowest: dict[str, float] = {}
@@ -231,7 +231,7 @@ def inspect_folder(
         try:
             until.check()
         except Expired:
-            notes.append(f"Only {done} of {len(local.runs)} runs were looked at within {deadline:g} s.")
+            notes.append(f"Only {done:,} of {plural(len(local.runs), 'run')} looked at within {deadline:g} s.")
             break
         try:
             logs = local_run.read()
@@ -278,15 +278,17 @@ def inspect_bundle(path: Path) -> Inspection:
     """
     study = bundled_study(path)
     manifest = fetch(study, Request())
-    points = manifest.history().lazy().filter(pl.col("metric").is_not_null(), pl.col("value").is_finite())
-    lowest = dict(points.group_by("metric").agg(pl.col("value").min()).collect().iter_rows())
+    history = manifest.history()
+    points = history.lazy().filter(pl.col("metric").is_not_null(), pl.col("value").is_finite())
+    with history.store_errors():
+        lowest = dict(points.group_by("metric").agg(pl.col("value").min()).collect().iter_rows())
     falls: dict[str, tuple[int | None, int]] = {}
     parts: dict[str, tuple[RunPart, ...]] = {}
     runs = []
     for run in manifest.runs:
         runs.append(replace(run, keys=tuple(sorted(run.rows)), tasks=()))
         if signal := _signal_of(runs[-1]):
-            steps, values = manifest.history([run]).series(run.id, signal)
+            steps, values = history.series(run.id, signal)
             _note_fall(falls, run.id, zip(steps, values, strict=True))
             rows = pl.DataFrame(
                 {run.step_key[0]: steps, signal: values}, schema_overrides={run.step_key[0]: pl.Float64}

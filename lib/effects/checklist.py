@@ -14,7 +14,7 @@ from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY, exploratory
-from lib.formatting import listing, plural
+from lib.formatting import listing, number_order, plural
 from lib.runs import WHOLE, replicates, unknown_arms
 
 
@@ -168,10 +168,14 @@ def _sentence(reasons: Iterable[str]) -> str:
 
 
 def _counted(task: TaskAnalysis) -> Check:
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for run in (run for c in task.comparisons for run in c.excluded):
-        reasons.setdefault((run.seed, run.arm, run.run_id), []).append(run.reason)
-    out = [f"seed {run[0]} of {run[1]} ({', '.join(dict.fromkeys(why))})" for run, why in sorted(reasons.items())]
+    reasons: dict[tuple[tuple[float, str], str, str], list[str]] = {}
+    excluded = [run for c in task.comparisons for run in c.excluded]
+    for run in excluded:
+        reasons.setdefault((number_order(run.seed), run.arm, run.run_id), []).append(run.reason)
+    out = [
+        f"seed {seed} of {arm} ({', '.join(dict.fromkeys(texts))})"
+        for ((_, seed), arm, _), texts in sorted(reasons.items())
+    ]
     compared = {unit.run_id for c in task.comparisons for unit in c.runs}
     replicate_runs = replicates([t for t in task.treated if t.run_id in compared])
     twice = [f"{r.run_id} (seed {r.seed} of {r.arm})" for r in replicate_runs]
@@ -179,9 +183,8 @@ def _counted(task: TaskAnalysis) -> Check:
     texts += [f"Counted as runs of their own, with a seed that is not: {'; '.join(twice)}."] if twice else []
     if not texts:
         return Check("Runs counted", True, "Every run counts for every metric.", needed=False)
-    remedy = (
-        f"Let each run log beyond its detach by {REACH:.0%} of training at least; rerun what diverged or ended early."
-    )
+    remedies = [run.remedy for run in excluded] + ["Give every run a seed of its own."] * bool(twice)
+    remedy = " ".join(text for text in dict.fromkeys(remedies) if text)
     return Check("Runs counted", False, " ".join(texts), remedy, needed=False)
 
 

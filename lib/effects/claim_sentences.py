@@ -37,8 +37,8 @@ def claim(row: Row, study: Study, treated: Sequence[Treatment] = ()) -> str:
 def _place(row: Row, study: Study) -> str:
     if row["task"] != ALL_TASKS:
         return f"On {study.task(row['task']).title}"
-    several = re.search(r"mean over (\d+) tasks", row["method"] or "")
-    return f"Across {several[1]} tasks" if several else "Across tasks"
+    several = re.search(r"mean over (\d+ tasks?)", row["method"] or "")
+    return f"Across {several[1]}" if several else "Across tasks"
 
 
 def _action(row: Row, study: Study, treated: Sequence[Treatment]) -> str:

@@ -1,10 +1,9 @@
 """Each run's place in the experiment: its arm, its detach step and who says so."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lib.formatting import listing, plural
+from lib.formatting import listing, number_order, plural
 from lib.runs.detach import LONG, Detach, run_detach, run_total
 from lib.runs.missing_keys import missing_config_keys
 from lib.runs.model import BranchPoint, Duplicate, Manifest, Run
@@ -157,10 +156,8 @@ def _pooled_steps(task: Task, detaches: Mapping[str, Detach], names: Mapping[str
     }
 
 
-def _order(treatment: Treatment) -> tuple[tuple[int, str], int, str]:
-    seed = treatment.seed
-    number = int(seed) if re.fullmatch("-?[0-9]{1,18}", seed) else 0
-    return arm_place(treatment.arm), number, seed + treatment.run_id
+def _order(treatment: Treatment) -> tuple[tuple[int, str], tuple[float, str], str]:
+    return arm_place(treatment.arm), number_order(treatment.seed), treatment.run_id
 
 
 def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:

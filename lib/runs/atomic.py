@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.formatting import one_line
 from lib.study import InputError
 
 ASIDE = ".aside-"
@@ -33,12 +34,13 @@ def store_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        name = one_line(str(folder))
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            message = f"There is no space left to write in {folder}: free some, or name another folder in DETACH_STORE."
+            message = f"There is no space left to write in {name}: free some, or name another folder in DETACH_STORE."
         elif error.errno in {errno.EEXIST, errno.ENOTDIR}:
-            message = f"{folder} cannot be written: part of that path is a file, not a folder."
+            message = f"{name} cannot be written: part of that path is a file, not a folder."
         else:
-            message = f"{folder} cannot be written ({error.strerror or error})."
+            message = f"{name} cannot be written ({error.strerror or error})."
         raise StoreError(message) from None
 
 

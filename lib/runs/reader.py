@@ -1,19 +1,23 @@
 """Read a history: one metric of one run as arrays, or everything as a lazy frame."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lib.runs.atomic import StoreError
 from lib.runs.schema import HISTORY
 
 #: A file of the store has each metric in row groups of its own. Its metadata names them below this key, as JSON:
 #: `metrics`, one name per row group.
 LAYOUT = "layout"
 _NO_ROWS = HISTORY.to_frame()
+_DTYPES = {"step": np.int64, "value": np.float64, "time": np.float64}
 
 
 class History:
@@ -39,25 +43,69 @@ class History:
         -------
         One array per column: step (int64, environment steps), value (float64) or time (float64, seconds, NaN where a
         row has none).
+
+        Raises
+        ------
+        StoreError
+            Where the run's file is gone or damaged.
         """
+        with self.store_errors():
+            return self._series(run_id, metric, columns)
+
+    def _series(self, run_id: str, metric: str, columns: Sequence[str]) -> tuple[np.ndarray, ...]:
         rows = self._runs.get(run_id, _NO_ROWS)
         if isinstance(rows, Path):
             with pq.ParquetFile(rows, pre_buffer=False) as file:
                 groups = _row_groups(file.metadata, metric)
                 if groups:
-                    # One thread per series: callers read several at once.
-                    table = file.read_row_groups(groups, columns=list(columns), use_threads=False)
-                    return tuple(table.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in columns)
-            rows = _NO_ROWS if groups == [] else pl.read_parquet(rows, schema=HISTORY)
-        points = rows.filter(pl.col("metric") == metric).sort("step", maintain_order=True)
+                    return _arrays(file, groups, columns)
+            rows = _NO_ROWS if groups == [] else _points(rows, metric, columns)
+        else:
+            rows = rows.filter(pl.col("metric") == metric)
+        points = rows.sort("step", maintain_order=True)
         return tuple(points[name].to_numpy() for name in columns)
 
     def lazy(self) -> pl.LazyFrame:
-        """All points as a lazy frame with the columns `HISTORY`."""
+        """All points as a lazy frame with the columns `HISTORY`; it is collected within `store_errors`."""
         files = sorted({rows for rows in self._runs.values() if isinstance(rows, Path)})
         frames = [rows.lazy() for rows in self._runs.values() if isinstance(rows, pl.DataFrame)]
         scans = [pl.scan_parquet(files, glob=False)] if files else []
         return pl.concat([*scans, *frames]) if scans or frames else pl.LazyFrame(schema=HISTORY)
+
+    @contextmanager
+    def store_errors(self) -> Iterator[None]:
+        """Turn a file that is gone while it is read into a StoreError of one sentence, and one that Arrow cannot read."""
+        try:
+            yield
+        except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+            gone = (run for run, rows in self._runs.items() if isinstance(rows, Path) and not rows.is_file())
+            if run := next(gone, None):
+                raise StoreError(f"The stored history of run {run} is gone: fetch the study again.") from None
+            if isinstance(error, pl.exceptions.PolarsError):
+                raise
+            raise StoreError("A stored history cannot be read: fetch the study again.") from None
+
+
+def _arrays(file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """The columns of some row groups, read one group after the other: a long series is held once, not twice."""
+    # One thread per series: callers read several at once.
+    parts = (file.read_row_group(group, columns=list(columns), use_threads=False) for group in groups)
+    if len(groups) == 1:
+        table = next(parts)
+        return tuple(table.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in columns)
+    count, start = sum(file.metadata.row_group(group).num_rows for group in groups), 0
+    arrays = tuple(np.empty(count, dtype=_DTYPES[name]) for name in columns)
+    for table in parts:
+        for name, array in zip(columns, arrays, strict=True):
+            array[start : start + len(table)] = table.column(name).to_numpy()
+        start += len(table)
+    return arrays
+
+
+def _points(path: Path, metric: str, columns: Sequence[str]) -> pl.DataFrame:
+    """The points of a metric in a file that does not say where they are; never all of its rows at once."""
+    rows = pl.scan_parquet(path, glob=False, schema=HISTORY).filter(pl.col("metric") == metric)
+    return rows.select(*dict.fromkeys(("step", *columns))).collect(engine="streaming")
 
 
 def _row_groups(metadata: pq.FileMetaData, metric: str) -> list[int] | None:

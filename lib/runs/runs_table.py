@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 import polars as pl
 
+from lib.formatting import number_order
 from lib.runs.arms import Treatment, of_task
 from lib.runs.duplicates import counted, marked_treatments, replicates, uncounted
 from lib.runs.model import Manifest, Run
@@ -80,17 +81,12 @@ def unusable_points(study: Study, manifest: Manifest) -> pl.DataFrame:
         .when(pl.col("metric").is_in(logged) & (pl.col("value") < 1 / LARGEST))
         .then(pl.lit("not positive on a log metric"))
     )
-    return (
-        manifest.history()
-        .lazy()
-        .filter(pl.col("metric").is_in([m.key for m in study.metrics]))
-        .select("run_id", "metric", reason.alias("reason"))
-        .drop_nulls("reason")
-        .group_by("run_id", "metric", "reason")
-        .agg(pl.len().alias("count"))
-        .sort("run_id", "metric", "reason")
-        .collect()
-    )
+    history = manifest.history()
+    points = history.lazy().filter(pl.col("metric").is_in([m.key for m in study.metrics]))
+    points = points.select("run_id", "metric", reason.alias("reason")).drop_nulls("reason")
+    counts = points.group_by("run_id", "metric", "reason").agg(pl.len().alias("count"))
+    with history.store_errors():
+        return counts.sort("run_id", "metric", "reason").collect(engine="streaming")
 
 
 def config_differences(manifest: Manifest, task: str, ignore: Collection[str]) -> dict[str, list[str]]:
@@ -104,7 +100,9 @@ def config_differences(manifest: Manifest, task: str, ignore: Collection[str]) -
     """
     configs = [flat_config(run.config) for run in manifest.of_task(task)]
     keys = sorted({key for config in configs for key in config} - set(ignore))
-    values = {key: sorted({value_text(config.get(key, "missing")) for config in configs}) for key in keys}
+    values = {
+        key: sorted({value_text(config.get(key, "missing")) for config in configs}, key=number_order) for key in keys
+    }
     return {key: texts for key, texts in values.items() if len(texts) > 1}
 
 

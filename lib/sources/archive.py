@@ -11,6 +11,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from lib.formatting import one_line, plural
 from lib.runs import aside_prefix, remove_old, store_errors, store_root
 from lib.sources.request import SourceError
 from lib.study import MAX_STUDY, InputError, check_file
@@ -63,13 +64,15 @@ def unpacked(path: Path, anew: bool = False) -> Path:
                 shutil.rmtree(folder, ignore_errors=True)
             _check_list(path)
             with zipfile.ZipFile(file) as archive:
-                if not _is_unpacked(archive, folder):
+                with store_errors(folder):
+                    is_unpacked = _is_unpacked(archive, folder)
+                if not is_unpacked:
                     shutil.rmtree(folder, ignore_errors=True)
                     _unpack(path.name, archive, folder)
     except FileNotFoundError:
-        raise SourceError(f"There is no bundle at {path}.") from None
+        raise SourceError(f"There is no bundle at {one_line(str(path))}.") from None
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror or error}).") from None
+        raise SourceError(f"{one_line(str(path))} cannot be read ({error.strerror or error}).") from None
     except InputError as error:
         raise SourceError(str(error)) from None
     except _BAD_ZIP:
@@ -150,4 +153,4 @@ def _check_members(name: str, members: dict[str, zipfile.ZipInfo]) -> None:
             raise SourceError(f"The {file} of {name} is larger than {limit >> 20} MB: too large.")
     size = sum(m.file_size for m in members.values())
     if size > MAX_BYTES or len(members) > MAX_FILES:
-        raise SourceError(f"{name} would unpack to {size >> 20:,} MB in {len(members):,} files: too large.")
+        raise SourceError(f"{name} would unpack to {size >> 20:,} MB in {plural(len(members), 'file')}: too large.")

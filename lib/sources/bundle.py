@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lib.formatting import one_line
 from lib.runs import (
     HISTORY,
     SCHEMA_VERSION,
@@ -26,8 +27,10 @@ from lib.sources.archive import MANIFEST, MAX_BYTES, MAX_FILES, MAX_MANIFEST, ST
 from lib.sources.request import Request, SourceError, missing_tasks, stored_tasks_of
 from lib.study import MAX_STUDY, InputError, Source, Study, check_file, parse_study, read_file, to_toml, with_source
 
-#: Rows of one run, and of all runs of a bundle: more do not fit into the memory of an analysis.
-MAX_ROWS, MAX_ALL_ROWS = 10_000_000, 50_000_000
+#: Rows of one run, and the bytes of the step, value and time of all rows of a bundle, which an analysis holds, however
+#: small they are in their files.
+MAX_ROWS, MAX_MEMORY = 10_000_000, 400 << 20
+_ROW_BYTES = 24
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -137,7 +140,7 @@ def _carry_baselines(study: Study) -> tuple[Study, dict[str, bytes]]:
                 files[name] = study.at(baseline.path).read_bytes()
             except (OSError, ValueError):
                 raise StoreError(
-                    f"The baseline {baseline.name} of {task.title} cannot be read: {baseline.path}."
+                    f"The baseline {baseline.name} of {task.title} cannot be read: {one_line(baseline.path)}."
                 ) from None
             moved.append(replace(baseline, path=name, label=baseline.name))
         tasks.append(replace(task, baselines=tuple(moved)))
@@ -148,7 +151,9 @@ def _with_baseline_paths(study: Study, folder: Path, name: str) -> Study:
     """The study of an opened bundle with its baselines where they now lie; none may lie outside it."""
     for path in (b.path for t in study.tasks for b in t.baselines):
         if not is_inside(path):
-            raise SourceError(f"{name} is not a safe bundle: it names a baseline outside its folder ({path}).")
+            raise SourceError(
+                f"{name} is not a safe bundle: it names a baseline outside its folder ({one_line(path)})."
+            )
     tasks = tuple(
         replace(t, baselines=tuple(replace(b, path=str((folder / b.path).resolve())) for b in t.baselines))
         for t in study.tasks
@@ -193,13 +198,17 @@ def _damages(folder: Path, manifest: Manifest, sums: dict[str, str], name: str) 
             messages[run.id] = message
         elif run.file:
             rows = _row_count(folder / run.file)
-            total += rows or 0
             if rows is None:
                 messages[run.id] = f"Run {run.id} holds no history ({run.file} is not one of ours): it was left out."
             elif rows > MAX_ROWS:
                 messages[run.id] = f"Run {run.id} holds {rows:,} rows, more than {MAX_ROWS:,}: it was left out."
-    if total > MAX_ALL_ROWS:
-        raise SourceError(f"{name} holds {total:,} rows: a bundle of more than {MAX_ALL_ROWS:,} does not open.")
+            else:
+                total += rows
+    if total * _ROW_BYTES > MAX_MEMORY:
+        raise SourceError(
+            f"{name} holds {total:,} rows, {total * _ROW_BYTES >> 20:,} MB in memory: a bundle of more than "
+            f"{MAX_MEMORY >> 20} MB ({MAX_MEMORY // _ROW_BYTES:,} rows) does not open."
+        )
     for run in manifest.runs:
         if run.file and run.id not in messages and not _is_history(folder / run.file, run.id):
             messages[run.id] = f"Run {run.id} holds no history ({run.file} is not one of ours): it was left out."

@@ -196,15 +196,17 @@ def without_baselines(study: Study) -> tuple[Task, ...]:
     return tuple(replace(task, baselines=()) for task in study.tasks)
 
 
-def test_a_study_that_was_open_before_a_server_was_refused_asks_nothing(servers):
+@pytest.mark.parametrize("name", ["overview", "runs", "study"])
+def test_a_study_that_was_open_before_a_server_was_refused_cannot_be_fetched(servers, name):
     """As of a study in studies/ whose server the deployer forgot to allow."""
     _, other = servers
-    at = unopened("study", replace(study(other), folder=str(STUDIES.resolve())))
+    at = unopened(name, replace(study(other), folder=str(STUDIES.resolve())))
     at.session_state[KEY_OF_STATE].api_keys[other.url] = KEY
     at.secrets["deployment"] = HOSTED
     fine(at.run())
     assert errors(at) == [f"This deployment does not read {other.url}: it reads https://api.wandb.ai."]
-    fine(fetch(at))
+    assert [button.label for button in at.button if "etch" in button.label] == []
+    assert [plain(info.value) for info in at.info] == []
     assert other.hits == []
 
 

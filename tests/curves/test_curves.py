@@ -116,6 +116,15 @@ def test_the_bin_width_is_the_median_spacing_within_a_run_or_a_thousandth_of_the
     assert bin_width([np.array([0, 1, 13, 33, 63])], 15.0) == 16.0
 
 
+def test_a_run_has_at_most_so_many_bins_however_long_it_is():
+    steps = np.arange(100_000)
+    # Its middle 98 hundredths: from row 1,000 to row 98,999, in 20,000 bins.
+    assert bin_width([steps], 1.0) == 97_999 / 20_000
+    assert bin_width([steps[:20_000]], 1.0) == 1.0
+    # One odd step far away makes no bin wider.
+    assert bin_width([np.append(steps, 10**12)], 5.0) == 5.0
+
+
 # ---- the band ------------------------------------------------------------------------------------------------------
 
 FOUR = [1.0, 2.0, 4.0, 9.0]

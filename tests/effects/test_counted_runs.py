@@ -75,7 +75,9 @@ def test_a_copy_is_told_in_claim_table_and_checklist():
     assert "left out: detached seed 0, copy of run 0-50" in claim(
         analysis.effects.row(0, named=True), study(), treatments(runs)
     )
-    assert _check(runs, "Runs counted").text == "Not counted for some metric: seed 0 of detached (copy of run 0-50)."
+    check = _check(runs, "Runs counted")
+    assert check.text == "Not counted for some metric: seed 0 of detached (copy of run 0-50)."
+    assert check.remedy == ""
 
 
 def test_runs_of_one_seed_that_differ_count_with_a_caveat():
@@ -84,7 +86,9 @@ def test_runs_of_one_seed_that_differ_count_with_a_caveat():
     row = _row([*runs, again])
     assert row["n_arm"] == 5
     assert "detached seed 0 counts 2 times (runs 0-50 and 0-50b)" in row["reasons"]
-    assert "0-50b (seed 0 of detached)" in _check([*runs, again], "Runs counted").text
+    check = _check([*runs, again], "Runs counted")
+    assert "0-50b (seed 0 of detached)" in check.text
+    assert check.remedy == "Give every run a seed of its own."
 
 
 def test_a_superseded_run_is_out_and_asks_for_no_rerun():
@@ -129,8 +133,9 @@ def test_an_arm_that_ended_early_as_a_whole_says_so_and_asks_for_longer_runs():
 def test_a_run_that_is_still_running_is_called_no_run_of_its_own():
     runs = [replace(r, config={"seed": int(r.seed)}) for r in _arms()]
     again = replace(steps_run("0", 50, 11.5, 22.0).upto(70), again="b", state="running", config={"seed": 0})
-    text = _check([*runs, again], "Runs counted").text
-    assert text == "Not counted for some metric: seed 0 of detached (still running (last row at 70))."
+    check = _check([*runs, again], "Runs counted")
+    assert check.text == "Not counted for some metric: seed 0 of detached (still running (last row at 70))."
+    assert check.remedy == "Wait until what is running has finished."
 
 
 def test_early_ends_in_equal_numbers_keep_the_verdict():

@@ -316,6 +316,7 @@ def test_short_and_left_out_runs_fail_their_checks():
     task_analysis = _task([*runs, short])
     counted, whole = _check("Runs counted", task_analysis), _check("Runs to the end", task_analysis)
     assert "seed 9 of detached (ends before T + 0.1 S (last row at 58))" in counted.text
+    assert counted.remedy == "Train on until 10% of training beyond the detach."
     assert "80 (reward) of 100 steps" in whole.text
     assert not counted.passed and not whole.passed
 

@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 
 from lib.curves import View
 from lib.curves.bins import bins
-from lib.runs import HISTORY, History, Manifest, Run, points_of, reader, run_file, write_run
+from lib.curves.notebook_arithmetic import exact_curves
+from lib.curves.wall_time import clocks, first_timestamps
+from lib.runs import (
+    HISTORY,
+    History,
+    Manifest,
+    Run,
+    StoreError,
+    points_of,
+    reader,
+    run_file,
+    unusable_points,
+    write_run,
+)
 from tests.support.frames import LOSS, REWARD, history, series, study, table, treatment
 
 #: Regular, irregular, with repeats, and wide gaps.
@@ -99,6 +112,38 @@ def test_files_that_say_nothing_of_what_lies_where_are_read_all_the_same(tmp_pat
     before = binned(manifest.history(), runs, 10)
     pq.write_table(table("a", points_of(rows(logged))).to_arrow(), tmp_path / "a.parquet")
     assert binned(manifest.history(), runs, 10).equals(before)
+
+
+READERS = {
+    "series": lambda manifest: manifest.history().series("a", REWARD.key),
+    "series of a file without a layout": lambda manifest: manifest.history().series("b", REWARD.key),
+    "bins": lambda manifest: binned(manifest.history(), {"a": [], "b": []}, 10),
+    "first timestamps": lambda manifest: first_timestamps(manifest.history()),
+    "clocks": lambda manifest: clocks(manifest.history(), [treatment("a")], [REWARD]),
+    "exact curves": lambda manifest: exact_curves(
+        manifest.history(), study().tasks[0], [REWARD], [treatment("a"), treatment("b")], View()
+    ),
+    "unusable points": lambda manifest: unusable_points(study(), manifest),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_that_is_gone_while_it_is_read_is_one_sentence(tmp_path, name):
+    logged = series("a", REWARD.key, [(step, float(step)) for step in range(50)])
+    manifest = stored(tmp_path, {"a": logged, "b": [("b", *point[1:]) for point in logged]})
+    pq.write_table(table("b", points_of(rows(logged))).to_arrow(), tmp_path / "b.parquet")
+    READERS[name](manifest)
+    gone = "b" if "without" in name else "a"
+    (tmp_path / f"{gone}.parquet").unlink()
+    with pytest.raises(StoreError, match=f"^The stored history of run {gone} is gone: fetch the study again.$"):
+        READERS[name](manifest)
+
+
+def test_a_file_that_is_damaged_after_it_was_verified_is_one_sentence(tmp_path):
+    manifest = stored(tmp_path, {"a": series("a", REWARD.key, [(0, 1.0)])})
+    (tmp_path / "a.parquet").write_bytes(b"PAR1" * 10)
+    with pytest.raises(StoreError, match=r"^A stored history cannot be read: fetch the study again.$"):
+        manifest.history().series("a", REWARD.key)
 
 
 def test_a_metric_whose_rows_are_out_of_order_or_apart_is_stored_as_one_series(tmp_path):

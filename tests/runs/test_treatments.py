@@ -281,13 +281,13 @@ def test_seeds_are_text_whole_numbers_without_a_point_and_in_order(tmp_path):
     found = treatments(study(DetachRule(step=5), seed_key="run.seed"), manifest(tmp_path, runs))
     assert [(t.seed, t.run_id) for t in found] == [
         ("-1", "r5"),
+        ("2", "r1"),
+        ("3", "r7"),
+        ("10", "r0"),
         ("--1", "r4"),
         ("r3", "r3"),
         ("x", "r2"),
         ("²", "r6"),
-        ("2", "r1"),
-        ("3", "r7"),
-        ("10", "r0"),
     ]
     assert {t.run_id: t.warnings for t in found if t.warnings} == {
         "r3": ("run.seed is not in its config: its id stands for the seed",)

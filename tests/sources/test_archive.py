@@ -145,8 +145,22 @@ def test_rows_are_counted_before_they_are_read(kit, monkeypatch):
     monkeypatch.setattr(bundle, "MAX_ROWS", 100)
     assert "rows, more than 100: it was left out." in refused(kit[0])
     monkeypatch.setattr(bundle, "MAX_ROWS", 1000)
-    monkeypatch.setattr(bundle, "MAX_ALL_ROWS", 300)
-    assert refused(kit[0]) == "kit.zip holds 404 rows: a bundle of more than 300 does not open."
+    monkeypatch.setattr(bundle, "MAX_MEMORY", 404 * 24)
+    assert len(fetch(bundled_study(kit[0])).runs) == 2
+    monkeypatch.setattr(bundle, "MAX_MEMORY", 404 * 24 - 1)
+    sentence = "kit.zip holds 404 rows, 0 MB in memory: a bundle of more than 0 MB (403 rows) does not open."
+    assert refused(kit[0]) == sentence
+
+
+def test_a_path_that_is_too_long_is_told_of_in_one_short_line(kit, tmp_path, monkeypatch):
+    for path in (tmp_path / ("x" * 5000), tmp_path / "/".join(["x" * 200] * 30) / "b.zip"):
+        message = refused(path)
+        assert message.endswith("cannot be read (File name too long).") and len(message) < 250
+    with pytest.raises(SourceError, match=r"^There is no bundle at .*…x+\.$"):
+        bundled_study(tmp_path / "/".join(["x" * 100] * 20))
+    monkeypatch.setenv("DETACH_STORE", str(tmp_path / ("x" * 5000)))
+    message = refused(kit[0])
+    assert message.startswith(str(tmp_path)[:60]) and message.endswith("cannot be written (File name too long).")
 
 
 @pytest.mark.parametrize(

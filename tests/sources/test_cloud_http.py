@@ -177,6 +177,14 @@ def test_the_key_follows_no_redirect(server, client):
     assert [path for path, *_ in server.requests] == ["/graphql"]
 
 
+def test_neither_a_client_nor_what_it_holds_shows_the_key():
+    client = HttpClient("https://api.wandb.ai", KEY, 1)
+    login = base64.b64encode(f"api:{KEY}".encode()).decode()
+    texts = [repr(vars(client)), *(repr(value) for value in vars(client).values())]
+    texts += [repr(vars(value)) for value in vars(client).values() if hasattr(value, "__dict__")]
+    assert [text for text in texts if KEY in text or login in text] == []
+
+
 @pytest.mark.parametrize("secret", [KEY, base64.b64encode(f"api:{KEY}".encode()).decode()])
 def test_an_error_of_the_server_shows_no_part_of_the_key_even_where_it_is_cut(server, client, secret):
     for before in range(200 - len(secret), 201):

@@ -40,6 +40,24 @@ def log_bytes(messages: Sequence[bytes]) -> bytes:
     return data
 
 
+def log_of_blocks(head: bytes, message: bytes, blocks: int) -> bytes:
+    """A log that begins with one message and then holds another again and again, in so many whole blocks."""
+    row = chunk(FULL, message)
+    count = (BLOCK - 20) // len(row)
+    first = log_bytes([head])
+    block = row * count + _filler(BLOCK - count * len(row))
+    return first + _filler(BLOCK - len(first)) + block * blocks
+
+
+def _filler(size: int) -> bytes:
+    """A record of so many bytes, at least 20, that says nothing: the text of a field that no reader knows."""
+    # The length of the text takes three bytes, however small it is.
+    length = size - 7 - 5
+    return chunk(
+        FULL, b"\xc2\x3e" + bytes([length % 128 | 128, length // 128 % 128 | 128, length >> 14]) + bytes(length)
+    )
+
+
 def run_message(
     run_id: str = "r1",
     config: dict[str, Any] | None = None,

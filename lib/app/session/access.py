@@ -13,7 +13,7 @@ from lib.app.session.own_machine import is_at_own_machine
 from lib.app.session.state import session_state
 from lib.formatting import listing
 from lib.sources import DEFAULT_SERVER, SourceError, resolve_key, server_address, server_of
-from lib.study import STUDIES, Study, StudyError, load_study, shipped_studies, with_absolute_paths
+from lib.study import STUDIES, InputError, Study, StudyError, load_study, shipped_studies, with_absolute_paths
 
 NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
 
@@ -127,6 +127,15 @@ def check_source(study: Study) -> None:
         raise StudyError(NO_PATHS)
     if study.source.kind == "wandb":
         server_for(study)
+
+
+def may_read(study: Study) -> bool:
+    """Whether this deployment reads the study's source, as `check_source` says."""
+    try:
+        check_source(study)
+    except InputError:
+        return False
+    return True
 
 
 def key_for(study: Study) -> str | None:

@@ -198,7 +198,9 @@ def rows_around(current: Current, run_ids: tuple[str, ...], metric: str, low: fl
     """Raw points of one metric of several runs in a range of steps: columns of `lib.runs.HISTORY`."""
     chosen = [run for run in current.manifest.runs if run.id in run_ids]
     near = pl.col("step").is_between(low, high) & (pl.col("metric") == metric)
-    return current.manifest.history(chosen).lazy().filter(near).collect(engine="streaming")
+    history = current.manifest.history(chosen)
+    with history.store_errors():
+        return history.lazy().filter(near).collect(engine="streaming")
 
 
 @cached(no_settings)
@@ -206,4 +208,6 @@ def points(current: Current, run_id: str) -> pl.DataFrame:
     """One run's raw points of the study's metrics: columns of `lib.runs.HISTORY`."""
     keys = [metric.key for metric in current.study.metrics]
     chosen = [run for run in current.manifest.runs if run.id == run_id]
-    return current.manifest.history(chosen).lazy().filter(pl.col("metric").is_in(keys)).sort("metric", "step").collect()
+    history = current.manifest.history(chosen)
+    with history.store_errors():
+        return history.lazy().filter(pl.col("metric").is_in(keys)).sort("metric", "step").collect()

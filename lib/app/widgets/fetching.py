@@ -33,7 +33,7 @@ def freshness(study: Study, manifest: Manifest | None) -> None:
         if manifest is None:
             st.badge("not fetched", icon=":material/cloud_off:", color="gray")
             return
-        st.badge(f"{len(manifest.runs)} runs", color="gray")
+        st.badge(plural(len(manifest.runs), "run"), color="gray")
         # A bundle does not age: it says when it was made.
         is_bundle = study.source.kind == "bundle"
         when = manifest.fetched_at[:10] if is_bundle else age(manifest.fetched_at)
@@ -103,6 +103,8 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
     if fetching.has_just_ended(study):
         st.rerun()
+    if not access.may_read(study):
+        return  # The page says why.
     job = fetching.job_of(study)
     if job and job.is_running and not job.is_quiet:
         _progress(study)
@@ -140,6 +142,10 @@ def _progress(study: Study) -> None:
         st.rerun()
     progress = job.progress
     share = progress.done / progress.total if progress.total else 0.0
-    text = f"{progress.done} of {progress.total} runs: {progress.message}" if progress.total else progress.message
+    text = (
+        f"{progress.done:,} of {plural(progress.total, 'run')}: {progress.message}"
+        if progress.total
+        else progress.message
+    )
     st.progress(min(share, 1.0), text=escaped(text))
     st.button("Stop", key=widget_keys.STOP_FETCH, icon=":material/stop_circle:", on_click=job.stop)

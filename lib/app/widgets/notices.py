@@ -7,6 +7,7 @@ from lib.app.session import fetching
 from lib.app.session.current import Current
 from lib.app.session.state import session_state
 from lib.app.widgets.markdown import escaped
+from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Study
 
@@ -37,4 +38,4 @@ def fetch_ended(study: Study, manifest: Manifest) -> None:
         return
     job.is_announced = True
     missing = f", {len(manifest.problems)} not whole" if manifest.problems else ""
-    note(f"Fetched {study.title}: {len(manifest.runs)} runs{missing}", ":material/cloud_done:")
+    note(f"Fetched {study.title}: {plural(len(manifest.runs), 'run')}{missing}", ":material/cloud_done:")

@@ -21,11 +21,10 @@ from lib.study import DetachRule, InputError, Study, text_message, value_text
 def source(study: Study, manifest: Manifest | None) -> None:
     """Where the runs come from, the key for it, and the buttons that fetch."""
     st.subheader("Source", anchor=False)
+    if not access.may_read(study):
+        return  # The page says why.
     if study.source.kind == "wandb":
-        try:
-            server = access.server_for(study)
-        except InputError:
-            return  # The page says why.
+        server = access.server_for(study)
         st.markdown(_project(study, server))
         _key(study, server)
     else:

@@ -29,7 +29,8 @@ def quadrant_points(per_run: pl.DataFrame, reward: str, loss: str) -> pl.DataFra
         effect.filter(pl.col("metric") == metric).select(*keys, pl.col("effect_pct").alias(name))
         for metric, name in ((reward, "reward"), (loss, "loss"))
     ]
-    return sides[0].join(sides[1], on=keys).sort("task", "arm", "seed")
+    number = pl.col("seed").cast(pl.Float64, strict=False)
+    return sides[0].join(sides[1], on=keys).sort("task", "arm", number, "seed", nulls_last=True)
 
 
 def quadrant_chart(

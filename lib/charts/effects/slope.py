@@ -10,6 +10,7 @@ from lib.charts import axes, style, thinning
 from lib.charts.effects.shared import arm_dash, point_at
 from lib.charts.metric_colors import metric_colors
 from lib.charts.spec import ChartSpec, Size, layered
+from lib.formatting import plural
 from lib.study import Metric, Study, Task
 
 PHASES = ("before", "after")
@@ -99,5 +100,5 @@ def slope_text(per_run: pl.DataFrame, task: Task, metric: Metric) -> str:
     for arm in style.arm_order(runs["arm"].to_list()):
         rows = runs.filter(pl.col("arm") == arm)
         rose = rows.filter(pl.col("after") > pl.col("before")).height
-        counts.append(f"rose in {rose} of {rows.height} {arm} runs")
+        counts.append(f"rose in {rose} of {plural(rows.height, f'{arm} run')}")
     return f"{metric.name} on {task.title}: {', '.join(counts)}."

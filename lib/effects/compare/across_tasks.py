@@ -136,7 +136,7 @@ def _method(comparisons: Sequence[Comparison], designs: Mapping[str, str]) -> st
     ]
     log = comparisons[0].metric.scale == "log"
     unit = "in logs" if log else "in units of the range (5 to 95%) of the metric in its task"
-    return f"mean over {len(comparisons)} tasks of {listing(names, 'or')}, {unit}; Welch-Satterthwaite t"
+    return f"mean over {plural(len(comparisons), 'task')} of {listing(names, 'or')}, {unit}; Welch-Satterthwaite t"
 
 
 def _reason(comparison: Comparison, designs: Mapping[str, str]) -> str:

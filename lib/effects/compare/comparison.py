@@ -22,13 +22,17 @@ SMALL_BASE = 0.1  # of the metric's range: a percent change of less than this is
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A run that is not counted for a metric, and why; `ended_early` where it stopped before the others."""
+    """A run that is not counted for a metric, and why; `ended_early` where it stopped before the others.
+
+    `remedy` is what would make it count; empty where nothing would, as for a copy.
+    """
 
     run_id: str
     seed: str
     arm: str
     reason: str
     ended_early: bool = False
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

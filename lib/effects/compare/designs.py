@@ -102,7 +102,8 @@ def _measured(
             kept.append(unit)
         else:
             reason = f"no row in the window {'before' if unit.n_after else 'after'} the detach"
-            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason))
+            remedy = "Log the metric in both windows, or declare wider ones in [evidence]."
+            out.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason, remedy=remedy))
     return kept, out
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib.effects.compare.comparison import Exclusion
-from lib.effects.compare.units import RunRows, Windows
+from lib.effects.compare.units import REACH, RunRows, Windows
 from lib.runs import RUNNING, WHOLE, common_end
 
 
@@ -25,7 +25,11 @@ def by_ends(runs: Sequence[RunRows], window: Windows) -> Ends:
     """Sort the runs of both arms: those that end before 0.95 of their common end, or too soon after the detach, are out."""
     logged = [run for run in runs if run.last >= 0]
     whole = WHOLE * common_end([(run.end, run.state) for run in logged], window.total)
-    excluded = [Exclusion(run.run_id, run.seed, run.arm, "logs no usable row") for run in runs if run.last < 0]
+    excluded = [
+        Exclusion(run.run_id, run.seed, run.arm, "logs no usable row", remedy="Log every metric in every run.")
+        for run in runs
+        if run.last < 0
+    ]
     kept, early = [], []
     for run in logged:
         is_short, is_running = run.end < whole, run.state == RUNNING
@@ -35,7 +39,12 @@ def by_ends(runs: Sequence[RunRows], window: Windows) -> Ends:
             continue
         if is_short and reaches and not is_running:
             early.append(run)
-        reason = "still running" if is_short and is_running else "ended early" if reaches else "ends before T + 0.1 S"
+        if is_short and is_running:
+            reason, remedy = "still running", "Wait until what is running has finished."
+        elif reaches:
+            reason, remedy = "ended early", "Rerun what ended early, to the end."
+        else:
+            reason, remedy = "ends before T + 0.1 S", f"Train on until {REACH:.0%} of training beyond the detach."
         text = f"{reason} (last row at {run.last:,})"
-        excluded.append(Exclusion(run.run_id, run.seed, run.arm, text, is_short and not is_running))
+        excluded.append(Exclusion(run.run_id, run.seed, run.arm, text, is_short and not is_running, remedy))
     return Ends(tuple(kept), tuple(early), tuple(excluded))

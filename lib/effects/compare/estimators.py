@@ -4,7 +4,7 @@ They refuse nothing: which sample sizes allow which test is in `lib.effects.comp
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -319,19 +319,31 @@ def local_jumps(steps: ArrayLike, values: ArrayLike, jump_steps: ArrayLike, half
     middle = (s[0] + s[-1]) / 2
     x, x_at = (s - middle) / half, (t - middle) / half
     level = float(y.mean())
-    sums = np.zeros((4, len(s) + 1), dtype=np.longdouble)
-    for total, part in zip(sums, (x, x * x, y - level, x * (y - level)), strict=True):
-        np.cumsum(part, out=total[1:])
     first = np.searchsorted(s, t - half)
     split, end = (np.searchsorted(s, limit, "right") for limit in (t, t + half))
-    before, after = _line_at(sums, x_at, first, split), _line_at(sums, x_at, split, end)
+    places = np.stack([first, split, end])
+    # One running sum at a time: a run may have millions of rows.
+    running, sums = np.zeros(len(s) + 1, dtype=np.longdouble), np.empty((4, *places.shape), dtype=np.longdouble)
+    for total, part in zip(sums, _parts(x, y - level), strict=True):
+        np.cumsum(part, out=running[1:])
+        total[:] = running[places]
+    before = _line_at(sums[:, 1] - sums[:, 0], x_at, split - first)
+    after = _line_at(sums[:, 2] - sums[:, 1], x_at, end - split)
     return (after - before).astype(float), np.stack([split - first, end - split], axis=1)
 
 
-def _line_at(sums: NDArray[np.longdouble], x_at: Array, first: Counts, end: Counts) -> Array:
-    """The value at each `x_at` of the least-squares line through rows first to end, from running sums of x, xx, y, xy."""
-    n = (end - first).astype(np.longdouble)
-    x, xx, y, xy = sums[:, end] - sums[:, first]
+def _parts(x: Array, y: Array) -> Iterator[Array]:
+    """What a least-squares line sums: x, xx, y, xy."""
+    yield x
+    yield x * x
+    yield y
+    yield x * y
+
+
+def _line_at(sums: NDArray[np.longdouble], x_at: Array, count: Counts) -> Array:
+    """The value at each `x_at` of the least-squares line through so many rows, from their sums of x, xx, y, xy."""
+    n = count.astype(np.longdouble)
+    x, xx, y, xy = sums
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = (xy - x * y / n) / (xx - x * x / n)
         return np.where(n >= 2, y / n + slope * (x_at - x / n), np.nan)

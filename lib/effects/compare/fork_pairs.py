@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from lib.effects.compare.units import Rows
+from lib.formatting import number_order
 from lib.runs import Treatment, is_telling
 
 
@@ -44,7 +45,7 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
     At most one pair per detached run and per control: of several controls that match, the one of the same seed, then
     that of the same lineage, else the first by seed.
     """
-    runs = sorted(treated, key=lambda t: (t.seed, t.run_id))
+    runs = sorted(treated, key=lambda t: (number_order(t.seed), t.run_id))
     fingerprint = cache(partial(_fingerprint, rows, keys))
     candidates = []
     for run, control in product((t for t in runs if t.detach_step is not None), (t for t in runs if t.is_control)):
@@ -56,7 +57,7 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
     for _, _, pair in sorted(candidates, key=lambda candidate: candidate[:2]):  # stable: then by seed
         if all(pair.detached != other.detached and pair.control != other.control for other in pairs):
             pairs.append(pair)
-    return tuple(sorted(pairs, key=lambda p: (p.seed, p.detached)))
+    return tuple(sorted(pairs, key=lambda p: (number_order(p.seed), p.detached)))
 
 
 def are_kin(run: Treatment, other: Treatment) -> bool:

@@ -17,6 +17,7 @@ from lib.study import Metric, Task
 SIDE_POINTS = 5  # rows per side that each run's jump needs
 HALF_WIDTH, NARROW = 0.1, 0.05  # h as a fraction of the total steps
 SPREAD = 0.2  # of the total steps: drawn detach steps lie farther apart than that
+_MORE_ROWS = "Log more often around the detach."
 MANY = 4  # runs from which h is the narrow one: a curve that bends at the detach passes for a jump
 
 
@@ -56,7 +57,9 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
     if max(fewest) < SIDE_POINTS:
         return replace(comparison, refusal=_sparse(min(fewest), half))
     sparse = [(run, rows) for run, rows in zip(runs, fewest, strict=True) if rows < SIDE_POINTS]
-    excluded += [Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half)) for run, rows in sparse]
+    excluded += [
+        Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half), remedy=_MORE_ROWS) for run, rows in sparse
+    ]
     dense = [rows >= SIDE_POINTS for rows in fewest]
     units, values = compress(comparison.units, dense), compress((size for size, _ in sizes), dense)
     scale = span(metric, [*compress(runs, dense)], end)
@@ -103,7 +106,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         fewest = min(*rows, int(counts.min()))
         if fewest < SIDE_POINTS:
             reason = f"{_sparse(fewest, half)}, here or at another step of the design"
-            excluded.append(Exclusion(run.run_id, run.seed, run.arm, reason))
+            excluded.append(Exclusion(run.run_id, run.seed, run.arm, reason, remedy=_MORE_ROWS))
             continue
         kept.append(run)
         values.append(size)
@@ -144,7 +147,7 @@ def not_drawn(task: Task, steps: Sequence[int]) -> str:
         steps_outside, lie = sorted(set(outside)), "lies" if len(set(outside)) == 1 else "lie"
         return f"{listing(f'{s:,}' for s in steps_outside)} {lie} outside the design's {low:,.0f} to {high:,.0f}"
     if 2 * len(set(steps)) < len(steps):
-        return f"{len(steps)} runs have only {plural(len(set(steps)), 'detach step')}"
+        return f"{plural(len(steps), 'run')} have only {plural(len(set(steps)), 'detach step')}"
     spread = max(steps) - min(steps)
     if spread <= SPREAD * task.total_steps:
         return f"the detach steps are only {spread:,} steps apart"

@@ -11,6 +11,7 @@ from lib.effects.compare.ends import Ends, by_ends
 from lib.effects.compare.fork_pairs import Pair, fork_pairs
 from lib.effects.compare.jumps import not_drawn
 from lib.effects.compare.units import Rows, RunRows, Unit, Windows, run_rows, windows
+from lib.formatting import number_order
 from lib.runs import History, Treatment, arms_of, counted, mark_duplicates, settings, uncounted
 from lib.study import Evidence, Metric, Study, Task
 
@@ -77,8 +78,8 @@ class TaskData:
         return self.task.detach.randomised is not None and not self.not_drawn(arm)
 
 
-def _order(run: RunRows) -> tuple[str, str]:
-    return run.seed, run.run_id
+def _order(run: RunRows) -> tuple[tuple[float, str], str]:
+    return number_order(run.seed), run.run_id
 
 
 def detached_arms(treated: Sequence[Treatment]) -> tuple[str, ...]:

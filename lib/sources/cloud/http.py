@@ -71,12 +71,29 @@ class _Again(Exception):
         self.pause = pause
 
 
+class _Login:
+    """A key and what stands for it in a request: neither `repr` nor `vars` shows them."""
+
+    __slots__ = ("_key", "_text")
+
+    def __init__(self, key: str) -> None:
+        self._key, self._text = key, base64.b64encode(f"api:{key}".encode()).decode()
+
+    @property
+    def header(self) -> str:
+        """The value of an `Authorization` header."""
+        return f"Basic {self._text}"
+
+    def cut_from(self, message: str) -> str:
+        """The message without the key. It is shortened afterwards: half a key is still a secret."""
+        return message.replace(self._text, "…").replace(self._key, "…")
+
+
 class HttpClient:
     """Connections of one fetch. The key goes to the server itself alone, never to a signed URL or after a redirect."""
 
     def __init__(self, server: str, key: str, connections: int) -> None:
-        self.server, self._key = server, key
-        self._login = base64.b64encode(f"api:{key}".encode()).decode()
+        self.server, self._login = server, _Login(key)
         self._long_answer = threading.Lock()
         self._session = requests.Session()
         # No login of ~/.netrc goes anywhere; the proxies and certificates of the environment come by `_environment`.
@@ -101,7 +118,7 @@ class HttpClient:
         # `query Name($variable: …) { … }`: some servers route by the name, as the client of W&B sends it.
         name = query.partition("(")[0].split()[-1]
         body = json.dumps({"operationName": name, "query": query, "variables": variables}).encode()
-        headers = {"Authorization": f"Basic {self._login}", "Content-Type": "application/json"}
+        headers = {"Authorization": self._login.header, "Content-Type": "application/json"}
 
         def ask() -> dict[str, Any]:
             with ExitStack() as stack:
@@ -111,7 +128,7 @@ class HttpClient:
             if not isinstance(answer, dict) or not isinstance(answer.get("data") or {}, dict):
                 raise Failed("its answer is not one of a W&B server")
             if answer.get("errors") and not answer.get("data"):
-                raise Failed(f"the server said: {self._without_key(_message(answer['errors']))[:200]}")
+                raise Failed(f"the server said: {self._login.cut_from(_message(answer['errors']))[:200]}")
             return answer.get("data") or {}
 
         return _retried(ask, deadline)
@@ -149,10 +166,6 @@ class HttpClient:
                 stack.callback(self._long_answer.release)
             text += chunk
         return bytes(text)
-
-    def _without_key(self, message: str) -> str:
-        """The message without the key. It is cut afterwards: half a key is still a secret."""
-        return message.replace(self._login, "…").replace(self._key, "…")
 
     @contextmanager
     def _redirected(self, url: str, span: str, deadline: Deadline) -> Iterator[requests.Response]:
