@@ -12,6 +12,7 @@ import polars as pl
 from lib.curves import View, study_curves
 from lib.discover import Choices, inspect_server, parse_addresses, propose, server_at
 from lib.effects import StudyAnalysis, analyse, claim
+from lib.formatting import plural
 from lib.report import GRID_STEM, Figure, curve_figure, figure_data, figure_of_stem
 from lib.runs import Manifest, Treatment, marked_treatments, missing_keys, runs_table
 from lib.sources import Request, fetch, fetch_or_stored, resolve_key, server_of
