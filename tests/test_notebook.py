@@ -7,6 +7,7 @@ from pathlib import Path
 
 import altair as alt
 import nbformat
+import polars as pl
 import pytest
 
 import lib
@@ -15,6 +16,8 @@ from lib.effects import claim
 from lib.report import study_results
 from lib.sources import fetch
 from lib.study import InputError, load_study
+from tests.support.app_kit import PROJECT, fill
+from tests.support.wandb_server import KEY, WandbServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,3 +98,28 @@ def test_it_is_installed_and_opens_the_demo_from_another_folder(tmp_path):
     program = "import json, lib; print(json.dumps(lib.open_study('demo').effects()['verdict'].to_list()))"
     done = subprocess.run([python, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert json.loads(done.stdout)[2] == "supported"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    with WandbServer() as server:
+        fill(server, seeds=2)
+        yield server
+
+
+@pytest.mark.server
+def test_a_sweep_opens_by_its_address_once_what_it_does_not_say_is_typed(server):
+    address = f"{server.url}/{PROJECT}/sweeps/nqfufp3t"
+    study = lib.open_sweep(address, detach_step=50_000, trust_server=server.url)
+    assert [task.key for task in study.study.tasks] == ["acrobot-swingup"]
+    assert study.runs["detach_step"].to_list() == [50_000, 50_000]
+    assert study.curves().filter(pl.col("metric") == "eval/episode_reward").height > 0
+
+
+@pytest.mark.server
+def test_a_key_goes_to_no_server_that_is_not_its_own(server):
+    with pytest.raises(InputError, match="W&B key"):
+        lib.open_sweep(f"{server.url}/{PROJECT}/sweeps/nqfufp3t")
+    assert server.hits == []
