@@ -2,7 +2,7 @@
 
 from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_treatments, treatments, unknown_arms
 from lib.runs.atomic import Staged, StoreError, aside_prefix, put, remove_leftovers, stage, store_errors
-from lib.runs.configs import Setting, key_words, settings
+from lib.runs.configs import Setting, key_words, number_keys, settings
 from lib.runs.duplicates import (
     RUNNING,
     WHOLE,
@@ -25,3 +25,4 @@ from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, sta
 from lib.runs.runs_table import config_differences, fork_text, runs_table, unusable_points
 from lib.runs.schema import HISTORY, LARGEST, Points, is_finite, is_positive, points_of
 from lib.runs.store import Usage, clear, project_folder, store_root, usage, writing
+from lib.runs.typed_step import dropped_text, overridden_text, with_typed_step

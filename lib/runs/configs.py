@@ -1,7 +1,7 @@
 """The settings in a run's config: flat, with numbers as numbers, without what only tells runs apart."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import isnan
 from typing import Any
 
@@ -53,6 +53,15 @@ def settings(config: Mapping[str, Any]) -> dict[str, Setting]:
         for key, value in _values(tree, table_key)
         if not _tells_runs_apart(key) and not (isinstance(value, str) and _PATH.match(value))
     }
+
+
+def number_keys(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys under which some of these configs have a number: where a ratio or a step may be."""
+    keys = set[str]()
+    for config in configs:
+        # A flag is a number to Python alone.
+        keys |= {key for key, value in settings(config).items() if isinstance(value, float)}
+    return sorted(keys)
 
 
 def _values(tree: object, key: str) -> Iterator[tuple[str, Setting]]:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lib.formatting import plural
 from lib.study.errors import StudyError
-from lib.study.model import Metric, Study, Task
+from lib.study.model import Study, Task
 from lib.study.paths import with_absolute_paths
 from lib.study.toml import parse_study
 
@@ -68,20 +69,28 @@ def changed_parts(study: Study, before: Study) -> list[str]:
 
 def task_messages(task: Task, others: Sequence[str]) -> dict[str, str]:
     """By field of a task, what is wrong with it; `others` are the titles of the other tasks."""
-    messages = {}
+    rule, messages = task.detach, dict[str, str]()
     if task.title in others:
         messages["display_name"] = "Another task has this name: give it one of its own."
-    if task.detach.step and task.detach.step > task.total_steps:
-        messages["detach_step"] = f"Beyond the {task.total_steps:,} total steps."
+    if rule.step and rule.step > task.total_steps:
+        messages["detach.step"] = f"Beyond the {task.total_steps:,} total steps."
     if task.smoothing_steps and task.smoothing_steps > task.total_steps:
         messages["smoothing_steps"] = f"Wider than the {task.total_steps:,} total steps."
+    if rule.randomised and not (rule.ratio_key or rule.detach_step_key):
+        messages["detach.ratio_key"] = (
+            "Needed here, or a key of the detach step: each run's randomised draw is read there."
+        )
+    if rule.frozen_when and not (rule.step or rule.ratio_key or rule.detach_step_key):
+        messages["detach.step"] = (
+            "Needed here, or a config key: frozen_when says whether a run was detached, not where."
+        )
     return messages
 
 
-def with_edits(study: Study, title: str, hypothesis: str, metrics: Sequence[Metric], tasks: Sequence[Task]) -> Study:
+def with_edits(study: Study, **parts: Any) -> Study:
     """The study with these parts.
 
     One of W&B has no folder any more: it is its editor's, and only their key serves it. Its baselines stay where they are.
     """
-    changed = replace(study, title=title, hypothesis=hypothesis, metrics=tuple(metrics), tasks=tuple(tasks))
+    changed = replace(study, **parts)
     return replace(with_absolute_paths(changed), folder="") if study.source.kind == "wandb" else changed

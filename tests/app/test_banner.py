@@ -63,11 +63,19 @@ def test_runs_set_aside_by_declaration_are_no_override():
 
 
 def test_a_part_that_is_shown_is_said_and_how_it_is_smoothed_is_not():
-    at = visit("rewards", arms="detached", **{"from": "20000", "to": "60000"}, spread="min-max", smooth="false")
-    assert banner(at) == ["1 of 2 arms and steps 20,000 to 60,000 are shown. Show all"]
+    query = {
+        "arms": "detached",
+        "from": "20000",
+        "to": "60000",
+        "only": "Acrobot Swingup",
+        "metrics": "Eval Episode Reward",
+    }
+    at = visit("rewards", **query, spread="min-max", window="off")
+    assert banner(at) == ["1 of 5 metrics, 1 of 3 tasks, 1 of 2 arms and steps 20,000 to 60,000 are shown. Show all"]
     undo(at, "Show all")
     assert banner(at) == []
-    assert (view_of(at).arms, view_of(at).span, view_of(at).smooth) == ((), None, False)
+    view = view_of(at)
+    assert (view.metrics, view.tasks, view.arms, view.span, view.smooth) == ((), (), (), None, False)
 
 
 @pytest.mark.slow

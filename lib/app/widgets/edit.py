@@ -1,87 +1,124 @@
-"""Edit a study: common fields as a form, everything as text."""
+"""Edit the open study as a form."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
 from lib.app.session import studies, widget_keys
+from lib.app.widgets.evidence_form import evidence_form
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
-from lib.app.widgets.study import open_buttons, open_with
-from lib.discover import Suggestion
-from lib.study import Metric, Study, Task, task_messages, with_edits
+from lib.app.widgets.study import open_with
+from lib.app.widgets.task_form import task_form
+from lib.charts import with_colors
+from lib.discover import Inspection, Suggestion, suggestions
+from lib.runs import Manifest
+from lib.study import Metric, Study, Task, text_message, to_toml, with_edits
 
 
-def form(study: Study) -> None:
-    """The study's title, metrics and tasks to change; it is opened as the visitor's own."""
+def form(study: Study, manifest: Manifest | None) -> None:
+    """What the study says, to change; it is opened as the visitor's own."""
     panel = st.expander("Edit this study", icon=":material/edit:", key=widget_keys.EDIT_FORM, on_change="rerun")
     if not panel.open:
         return
     with panel:
-        # Keys carry the study, so that another one brings its own values.
-        prefix = f"edit_{study.name}"
+        prefix = form_prefix(study)
         title = st.text_input("Title", study.title, key=f"{prefix}_title").strip()
         if not title:
             st.error("Give the study a title.")
         hypothesis = st.text_input("Hypothesis", study.hypothesis, key=f"{prefix}_hypothesis").strip()
-        metrics, metrics_are_valid = _metrics(study, prefix)
-        tasks, tasks_are_valid = _tasks(study, prefix)
-        changed = with_edits(study, title or study.title, hypothesis, metrics, tasks)
-        missing = "" if title and metrics_are_valid and tasks_are_valid else "Mend what is marked above first."
-        if open_buttons(changed, "Open as changed", "edit", missing):
-            open_with(lambda: studies.open_study(changed))
+        metrics, metrics_are_valid = _metrics(study, manifest, prefix)
+        tasks, tasks_are_valid = _tasks(study, manifest, prefix)
+        evidence, evidence_is_valid = evidence_form(study.evidence, manifest, prefix)
+        is_valid = bool(title) and metrics_are_valid and tasks_are_valid and evidence_is_valid
+        changed = with_edits(
+            study,
+            title=title or study.title,
+            hypothesis=hypothesis,
+            metrics=metrics or study.metrics,
+            tasks=tasks,
+            evidence=evidence,
+        )
+        # What no field says of itself: the study is opened as its file is read.
+        message = text_message(to_toml(changed))[0] if is_valid else ""
+        if message:
+            st.error(escaped(message))
+        missing = "" if is_valid and not message else "Mend what is marked above first."
+        if _buttons(changed, study, missing):
+            open_with(lambda: studies.open_study(changed), fetch=_asks_for_more(changed, study), before=study)
 
 
-def _metrics(study: Study, prefix: str) -> tuple[tuple[Metric, ...], bool]:
-    """The metrics as changed, and whether they can be used."""
+def _buttons(changed: Study, study: Study, missing: str) -> bool:
+    """A button that opens the study as changed, unless something is `missing`, and one that goes on in its text."""
+    with st.container(horizontal=True):
+        is_clicked = st.button(
+            "Open as changed",
+            "edit_open",
+            missing or None,
+            type="primary",
+            icon=":material/check:",
+            disabled=bool(missing),
+        )
+        as_text = partial(edit, changed, study)
+        st.button("Go on as text", "edit_text", "In the editor below.", icon=":material/code:", on_click=as_text)
+    return is_clicked
+
+
+def form_prefix(study: Study) -> str:
+    """What the keys of the form's widgets start with: another study, or one that was changed, brings its own values."""
+    return f"edit_{hashlib.sha256(to_toml(study).encode()).hexdigest()[:12]}"
+
+
+def _asks_for_more(changed: Study, study: Study) -> bool:
+    """Whether runs or keys are asked for that the study did not ask for before."""
+    keys = set(changed.history_keys) - set(study.history_keys)
+    return bool(keys) or [(t.sweeps, t.group) for t in changed.tasks] != [(t.sweeps, t.group) for t in study.tasks]
+
+
+def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tuple[Metric, ...], bool]:
+    """The metrics as changed, with those added that runs logged, and whether they can be used."""
     metrics = {metric.key: metric for metric in study.metrics}
-    kept = st.multiselect("Metrics", list(metrics), default=list(metrics), key=f"{prefix}_metrics")
-    if not kept:
+    logged = {key: row for key, row in _logged(study, manifest).items() if key not in {*metrics, *study.step_key}}
+    help = (
+        f"{len(logged)} more keys were logged." if logged else "Every key whose history is there is a metric already."
+    )
+    chosen = st.multiselect("Metrics", [*metrics, *logged], list(metrics), key=f"{prefix}_metrics", help=help)
+    if not chosen:
         st.error("Keep at least one metric.")
-    rows = [Suggestion(replace(metrics[key], label=metrics[key].name), "", assumed=False) for key in kept]
-    changed, is_valid = metric_rows(rows, {}, prefix)
-    return changed, is_valid and bool(kept)
+    own = {key: Suggestion(replace(metric, label=metric.name), "", assumed=False) for key, metric in metrics.items()}
+    rows = [(logged | own)[key] for key in chosen]
+    changed, is_valid = metric_rows(rows, {}, prefix, colors=_default_colors(study, rows))
+    # A label that is the key goes without saying.
+    changed = tuple(replace(metric, label="") if metric.label == metric.key else metric for metric in changed)
+    return changed, is_valid and bool(chosen)
 
 
-def _tasks(study: Study, prefix: str) -> tuple[list[Task], bool]:
+def _logged(study: Study, manifest: Manifest | None) -> dict[str, Suggestion]:
+    """What the runs logged, by key; of a bundle what is in it."""
+    runs = manifest.runs if manifest else ()
+    if study.source.kind == "bundle":
+        runs = tuple(replace(run, keys=tuple(run.rows)) for run in runs)
+    return suggestions(Inspection(study.source, study.title, runs))
+
+
+def _default_colors(study: Study, rows: Sequence[Suggestion]) -> dict[str, str]:
+    """The colour of each metric where the study gives it none."""
+    colors = dict[str, str]()
+    for key in (row.metric.key for row in rows):
+        metrics = tuple(replace(row.metric, color="") if row.metric.key == key else row.metric for row in rows)
+        colors[key] = with_colors(replace(study, metrics=metrics)).metric(key).color
+    return colors
+
+
+def _tasks(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tuple[Task, ...], bool]:
     """The tasks as changed, and whether they can be used."""
     tasks, is_valid = list[Task](), True
     for task in study.tasks:
-        with st.container(border=True):
-            st.caption(escaped(f"Task {task.key}"))
-            changed, messages = _task(task, [other.title for other in tasks], f"{prefix}_{task.key}")
+        titles = [other.title for other in tasks]
+        changed, can_be_used = task_form(task, manifest, titles, f"{prefix}_{task.key}")
         tasks.append(changed)
-        is_valid = is_valid and not messages
-    return tasks, is_valid
-
-
-def _task(task: Task, other_titles: list[str], prefix: str) -> tuple[Task, dict[str, str]]:
-    """The task as changed, and what is wrong with it by field."""
-    left, total, right, window = st.columns(4)
-    title = left.text_input("Name shown", task.title, key=f"{prefix}_name").strip()
-    steps = total.number_input("Total steps", 1, None, task.total_steps, step=1000, key=f"{prefix}_total")
-    detach = right.number_input(
-        "Detach step",
-        1,
-        None,
-        task.detach.step,
-        step=1000,
-        key=f"{prefix}_step",
-        placeholder="from config" if task.detach.ratio_key else "none",
-        help="Typed; what a run's config says comes first.",
-    )
-    smoothing = window.number_input(
-        "Smoothing steps", 1, None, task.smoothing_steps, step=1000, key=f"{prefix}_smoothing", placeholder="1%"
-    )
-    changed = replace(
-        task,
-        display_name="" if title == task.key else title,
-        total_steps=steps,
-        smoothing_steps=smoothing,
-        detach=replace(task.detach, step=detach),
-    )
-    messages = task_messages(changed, other_titles)
-    for field, column in {"display_name": left, "detach_step": right, "smoothing_steps": window}.items():
-        if field in messages:
-            column.error(escaped(messages[field]))
-    return changed, messages
+        is_valid = is_valid and can_be_used
+    return tuple(tasks), is_valid

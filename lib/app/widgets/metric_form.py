@@ -1,20 +1,33 @@
-"""Metrics to choose and correct: label, family, direction, scale."""
+"""Metrics to choose and correct: label, family, direction, scale, and how they are drawn."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
-from lib.app.session import studies, widget_keys
 from lib.app.widgets.markdown import escaped
-from lib.app.widgets.study import open_with
-from lib.discover import Inspection, Suggestion, suggestions
-from lib.runs import Manifest
-from lib.study import Metric, Study, with_edits
+from lib.discover import Suggestion
+from lib.study import Metric
+
+#: Widths of fields in pixels.
+_LABEL, _CHOICE, _COLOR = 232, 106, 56
+#: Fields with few values: label and values, the first being the file's default where it has one.
+_CHOICES: dict[str, tuple[str, tuple[object, ...]]] = {
+    "family": ("Family", ("reward", "loss")),
+    "expect": ("Expected to", ("increase", "decrease")),
+    "scale": ("Scale", ("linear", "log")),
+    "smooth": ("Smoothed", (None, True, False)),
+}
+_WORDS = {None: "default", True: "yes", False: "no"}
 
 
 def metric_rows(
-    suggested: Sequence[Suggestion], lowest: dict[str, float], prefix: str, used_labels: Collection[str] = ()
+    suggested: Sequence[Suggestion],
+    lowest: Mapping[str, float],
+    prefix: str,
+    used_labels: Collection[str] = (),
+    colors: Mapping[str, str] | None = None,
 ) -> tuple[tuple[Metric, ...], bool]:
     """A row of controls per metric, with a message below it where it cannot be used.
 
@@ -22,6 +35,8 @@ def metric_rows(
     ----------
     lowest : the lowest value that was logged, by key.
     used_labels : labels that other metrics have.
+    colors : the colour by key that a metric has where the study gives none; where it is passed, how a metric is drawn
+        can be chosen too.
 
     Returns
     -------
@@ -29,8 +44,8 @@ def metric_rows(
     """
     metrics, labels, is_valid = list[Metric](), set(used_labels), True
     for suggestion in suggested:
-        with st.container(border=True):
-            metric = _metric_row(suggestion, lowest, f"{prefix}_{suggestion.metric.key}")
+        with st.container(gap="xsmall"):
+            metric = _metric_row(suggestion, f"{prefix}_{suggestion.metric.key}", colors)
             if not metric.label or metric.label in labels:
                 is_valid = False
                 repeated = "Another metric has this label: give it one of its own."
@@ -43,41 +58,39 @@ def metric_rows(
     return tuple(metrics), is_valid
 
 
-def _metric_row(suggestion: Suggestion, lowest: dict[str, float], prefix: str) -> Metric:
+def _metric_row(suggestion: Suggestion, prefix: str, colors: Mapping[str, str] | None) -> Metric:
     metric = suggestion.metric
-    assumed = ":orange-badge[assumed] " if suggestion.assumed else ""
-    reason = f": {escaped(suggestion.why)}" if suggestion.why else ""
-    st.markdown(f"{assumed}:small[{escaped(metric.key)}{reason}]")
-    columns = st.columns([3, 1, 1, 1])
-    label = columns[0].text_input("Label", metric.label, key=f"{prefix}_label").strip()
-    options = {"family": ("reward", "loss"), "expect": ("increase", "decrease"), "scale": ("linear", "log")}
-    choices = {
-        field: column.selectbox(
-            field.capitalize(), values, index=values.index(getattr(metric, field)), key=f"{prefix}_{field}"
-        )
-        for column, (field, values) in zip(columns[1:], options.items(), strict=True)
-    }
-    return replace(metric, label=label, **choices)  # type: ignore[arg-type]
+    if suggestion.why or suggestion.assumed:
+        assumed = ":orange-badge[assumed] " if suggestion.assumed else ""
+        st.markdown(f"{assumed}:small[{escaped(suggestion.why)}]")
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="bottom"):
+        # The field of the label is named by the key; it is wide enough that on a phone it has a line of its own.
+        label = st.text_input(escaped(metric.key), metric.label, key=f"{prefix}_label", width=_LABEL).strip()
+        fields = {name: _choice(metric, name, prefix) for name in _CHOICES if name != "smooth" or colors is not None}
+        color = metric.color if colors is None else _color(metric, colors[metric.key], f"{prefix}_color")
+    return replace(metric, label=label, color=color, **fields)  # type: ignore[arg-type]
 
 
-def add_metric(study: Study, manifest: Manifest) -> None:
-    """Choose keys that the current study's runs logged, and open the study with them as metrics."""
-    is_bundle = study.source.kind == "bundle"
-    runs = tuple(replace(run, keys=tuple(run.rows)) if is_bundle else run for run in manifest.runs)
-    used = {*study.step_key, *(metric.key for metric in study.metrics)}
-    suggested = suggestions(Inspection(study.source, study.title, runs))
-    unused = [key for key in suggested if key not in used]
-    with st.expander("Add a metric that the runs logged", icon=":material/add_chart:"):
-        if not unused:
-            st.caption("Every key whose history is there is a metric of this study already.")
-            return
-        chosen = st.multiselect(
-            "Logged keys", unused, key=widget_keys.ADD_METRICS, placeholder=f"search {len(unused)} keys"
-        )
-        labels = {metric.name for metric in study.metrics}
-        metrics, is_valid = metric_rows([suggested[key] for key in chosen], {}, "add", labels)
-        if st.button(
-            "Add to the study", widget_keys.ADD_OPEN, icon=":material/check:", disabled=not (metrics and is_valid)
-        ):
-            more = with_edits(study, study.title, study.hypothesis, (*study.metrics, *metrics), study.tasks)
-            open_with(lambda: studies.open_study(more), fetch=True)
+def _choice(metric: Metric, field: str, prefix: str) -> object:
+    label, values = _CHOICES[field]
+    return st.selectbox(
+        label,
+        values,
+        index=values.index(getattr(metric, field)),
+        key=f"{prefix}_{field}",
+        format_func=lambda value: _WORDS.get(value, value),
+        width=_CHOICE,
+    )
+
+
+def _color(metric: Metric, default: str, key: str) -> str:
+    """The colour of a metric; empty where it is the one that it has without."""
+    shown = (metric.color or default).lower()
+    color = st.color_picker("Colour", shown, key=key, width=_COLOR)
+    if color != default.lower():
+        reset = partial(st.session_state.__setitem__, key, default.lower())
+        help = "The colour that it has where the study gives none."
+        st.button("Default", f"{key}_default", type="tertiary", on_click=reset, help=help)
+    if color == shown:
+        return metric.color
+    return "" if color == default.lower() else color

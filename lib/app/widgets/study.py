@@ -1,5 +1,6 @@
 """Parts of the Study page: source and key, stored runs, opening and sharing a study."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 
@@ -15,7 +16,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
 from lib.runs import Manifest, clear
-from lib.study import DetachRule, InputError, Study, text_message, value_text
+from lib.study import DetachRule, InputError, Study, changed_parts, text_message, to_toml, value_text
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -40,9 +41,8 @@ def source(study: Study, manifest: Manifest | None) -> None:
 
 
 def _project(study: Study, server: str) -> str:
-    """The project and the sweeps of the runs, in a sentence."""
-    sweeps = ", ".join(f"`{sweep}`" for task in study.tasks for sweep in task.sweeps) or "every run"
-    return f"W&B project `{study.source.entity}/{study.source.project}` on {escaped(server)}; sweeps: {sweeps}."
+    """The project of the runs, in a sentence; the table of tasks has its sweeps."""
+    return f"W&B project `{study.source.entity}/{study.source.project}` on {escaped(server)}."
 
 
 def _place(study: Study) -> str:
@@ -89,7 +89,10 @@ def question(study: Study) -> None:
     if study.hypothesis:
         st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
     metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
-    tasks = [(t.title, t.name, ", ".join(t.sweeps), t.total_steps, t.window, rule_text(t.detach)) for t in study.tasks]
+    tasks = [
+        (t.title, t.name, ", ".join(t.sweeps) or "every run", t.total_steps, t.window, rule_text(t.detach))
+        for t in study.tasks
+    ]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
     table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
@@ -135,11 +138,16 @@ def share(opened: Opened) -> None:
     share_widgets.files(opened, "study")
 
 
-def editor(open_study: Callable[[Callable[[], str]], None]) -> None:
-    """Write or change the text of a study file, and open it so; what is wrong is said beside it."""
-    with st.expander("Write or edit a study", icon=":material/edit:"):
+def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None = None) -> None:
+    """Write the text of a new study, or change that of the open one, and open it so; what is wrong is said beside it."""
+    label = "Write a study as text" if study is None else "Edit as text"
+    with st.expander(label, icon=":material/code:", key=widget_keys.TEXT_PANEL, on_change="rerun"):
         text = st.text_area(
-            "Study file", key=widget_keys.STUDY_TEXT, height=360, placeholder='[study]\nname = "mine"\n…'
+            "Study file",
+            "" if study is None else studies.editable_text(study),
+            key=_text_key(study),
+            height=360,
+            placeholder='[study]\nname = "mine"\n…',
         )
         message, line = text_message(text) if text else ("", None)
         if message:
@@ -150,33 +158,29 @@ def editor(open_study: Callable[[Callable[[], str]], None]) -> None:
             open_study(lambda: studies.open_text(text))
 
 
-def edit(study: Study) -> None:
-    """Put the study's text into the editor."""
-    st.session_state[widget_keys.STUDY_TEXT] = studies.editable_text(study)
+def _text_key(study: Study | None) -> str:
+    """The key of the editor: of the open study another one than of a new one, and another one once it was changed."""
+    if study is None:
+        return widget_keys.STUDY_TEXT
+    return f"{widget_keys.STUDY_TEXT}_{stamp(study)}"
 
 
-def open_buttons(study: Study, label: str, prefix: str, missing: str = "") -> bool:
-    """Buttons that open a study and that put its text into the editor; whether the first was clicked.
+def stamp(study: Study) -> str:
+    """A text that differs whenever what a study says does: for keys of widgets that bring its values."""
+    return hashlib.sha256(to_toml(study).encode()).hexdigest()[:12]
 
-    `missing` says what the visitor has to do before it can be opened.
+
+def edit(study: Study, opened: Study | None = None) -> None:
+    """Put a study's text into the editor of the open study, or of a new one, and open it."""
+    st.session_state[_text_key(opened)] = studies.editable_text(study)
+    st.session_state[widget_keys.TEXT_PANEL] = True
+
+
+def open_with(opening: Callable[[], str], fetch: bool = False, before: Study | None = None) -> None:
+    """Open a study, fetch its runs if that is asked for, and make it the current one; or say what is wrong with it.
+
+    The notice says what differs from the study `before`, of which it is a change.
     """
-    with st.container(horizontal=True):
-        is_clicked = st.button(
-            label,
-            key=f"{prefix}_open",
-            type="primary",
-            icon=":material/check:",
-            disabled=bool(missing),
-            help=missing or None,
-        )
-        explanation = "Puts the study file into the editor below."
-        edit_text = partial(edit, study)
-        st.button("Edit as text", f"{prefix}_text", icon=":material/code:", on_click=edit_text, help=explanation)
-    return is_clicked
-
-
-def open_with(opening: Callable[[], str], fetch: bool = False) -> None:
-    """Open a study, fetch its runs if that is asked for, and make it the current one; or say what is wrong with it."""
     try:
         name = opening()
     except InputError as error:
@@ -186,5 +190,6 @@ def open_with(opening: Callable[[], str], fetch: bool = False) -> None:
     if fetch and study.source.kind == "wandb" and access.key_for(study):
         fetching.start_fetch(study)
     studies.choose(name)
-    notices.note(f"Opened {study.title}", ":material/check_circle:")
+    parts = changed_parts(study, before) if before else []
+    notices.note(f"Opened {study.title}{f' with other {listing(parts)}' if parts else ''}", ":material/check_circle:")
     st.rerun()
