@@ -52,7 +52,7 @@ def give_key(at: AppTest) -> AppTest:
 
 def paste_study(at: AppTest, text: str) -> AppTest:
     """Open the text of a study."""
-    fine(at.text_area(key="study_text").input(text).run())
+    fine(at.text_area[0].input(text).run())
     return fine(next(b for b in at.button if b.label == "Check and open").click().run())
 
 

@@ -120,6 +120,6 @@ def test_the_environments_key_is_not_sent_to_a_server_that_only_the_study_names(
     assert done.code == 2
     assert done.err == (
         f"WANDB_API_KEY is not sent to {server.url}, which only the study names: if you trust that server, "
-        f"add --trust-server {server.url}, or enter a key for it on the Study page.\n"
+        f"add --trust-server {server.url}, or enter a key for it in the app.\n"
     )
     assert server.hits == []

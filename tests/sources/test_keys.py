@@ -116,7 +116,7 @@ def test_a_server_that_only_the_study_names_is_asked_nothing_unless_it_is_truste
         assert command(tmp_path, name, other.url, *options) == 2
         assert capsys.readouterr().err == (
             f"WANDB_API_KEY is not sent to {other.url}, which only the study names: if you trust that server, "
-            f"add --trust-server {other.url}, or enter a key for it on the Study page.\n"
+            f"add --trust-server {other.url}, or enter a key for it in the app.\n"
         )
     assert other.hits == []
     assert command(tmp_path, name, other.url, "--trust-server", f"{other.url.replace('http', 'HTTP')}/") == 0

@@ -17,8 +17,11 @@ from lib.study import Study, changed_parts
 
 #: Settings that show a part of the study, with the value that shows all of it.
 _PARTS: dict[str, list[str] | None] = {
-    **dict.fromkeys((widget_keys.TASKS, widget_keys.METRICS, widget_keys.ARMS), []),
-    **dict.fromkeys((widget_keys.FROM, widget_keys.TO)),
+    widget_keys.TASKS: [],
+    widget_keys.METRICS: [],
+    widget_keys.ARMS: [],
+    widget_keys.FROM: None,
+    widget_keys.TO: None,
 }
 #: So many changes have a button each.
 _SINGLE = 2

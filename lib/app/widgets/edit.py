@@ -1,6 +1,5 @@
 """Edit the open study as a form."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,7 @@ from lib.app.session import studies, widget_keys
 from lib.app.widgets.evidence_form import evidence_form
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
-from lib.app.widgets.study import open_with
+from lib.app.widgets.study import edit, open_with, stamp
 from lib.app.widgets.task_form import task_form
 from lib.charts import with_colors
 from lib.discover import Inspection, Suggestion, suggestions
@@ -69,7 +68,7 @@ def _buttons(changed: Study, study: Study, missing: str) -> bool:
 
 def form_prefix(study: Study) -> str:
     """What the keys of the form's widgets start with: another study, or one that was changed, brings its own values."""
-    return f"edit_{hashlib.sha256(to_toml(study).encode()).hexdigest()[:12]}"
+    return f"edit_{stamp(study)}"
 
 
 def _asks_for_more(changed: Study, study: Study) -> bool:

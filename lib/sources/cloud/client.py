@@ -146,7 +146,7 @@ class Client:
             elif status in {401, 403}:
                 raise KeyRefused(
                     f"{server} does not accept this key: check WANDB_API_KEY or your W&B login, "
-                    "or enter another key on the Study page."
+                    "or enter another key in the app."
                 ) from None
             else:
                 message = f"{server} could not list the runs of {project}: {error}."

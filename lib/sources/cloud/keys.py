@@ -6,16 +6,16 @@ from lib.sources.cloud.server_address import environment_server, is_private_line
 from lib.sources.request import SourceError
 
 _NO_KEY = (
-    "There is no W&B key for {server}: set WANDB_API_KEY, run `wandb login`, or enter a key on the Study page "
+    "There is no W&B key for {server}: set WANDB_API_KEY, run `wandb login`, or enter a key in the app "
     "(it is kept for the session only)."
 )
 _OTHER_SERVER = (
     "WANDB_API_KEY is not sent to {server}, which only the study names: if you trust that server, "
-    "add --trust-server {server}, or enter a key for it on the Study page."
+    "add --trust-server {server}, or enter a key for it in the app."
 )
 _PLAIN_HTTP = (
     "Your W&B key is not sent to {server} over plain http, where others can read it: use https, "
-    "add --trust-server {server}, or enter a key for it on the Study page."
+    "add --trust-server {server}, or enter a key for it in the app."
 )
 #: A host that no login is for: what W&B's client reads for it is the entry of netrc for any host.
 _NOBODY = "https://nobody.invalid"
