@@ -169,7 +169,7 @@ def test_a_mistake_in_a_study_file_is_one_clear_sentence(visitor):
     visitor.page.get_by_role("button", name="Open the file").click()
     alert = visitor.page.get_by_test_id("stAlert")
     expect(alert.get_by_test_id("stMarkdownContainer")).to_have_text(MISTAKE)
-    visitor.page.get_by_text("Write or edit a study").click()
+    visitor.page.get_by_text("Write a study as text").click()
     visitor.page.get_by_role("textbox", name="Study file").fill(STUDY.replace("smoth", "smooth"))
     visitor.page.keyboard.press("Control+Enter")
     visitor.page.get_by_role("button", name="Check and open").click()
