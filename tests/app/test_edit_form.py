@@ -62,14 +62,14 @@ def warnings(at: AppTest) -> list[str]:
 def test_the_form_opens_the_study_as_changed_where_one_was(form):
     at = form
     change(at, "text_input", "title", "My title")
-    change(at, "multiselect", "metrics", ["train/consistency_loss"])
+    change(at, "multiselect", "metrics", ["train/consistency_loss", "validation_all/consistency_loss"])
     change(at, "text_input", "train/consistency_loss_label", "Loss")
     assert opened(at).name == "demo-own"
     assert at.title[0].value == "Study"
-    assert [toast.value for toast in at.toast] == ["Opened My title with other title and 5 metrics"]
+    assert [toast.value for toast in at.toast] == ["Opened My title with other title and 4 metrics"]
     go(at, "overview")
     assert at.title[0].value == "My title"
-    assert charts(at)[0].legend == ["Loss"]
+    assert charts(at)[0].legend == ["Loss", "Val (All) Consistency"]
 
 
 def test_what_the_runs_logged_beside_can_be_added(form):
