@@ -104,11 +104,11 @@ def _logged(study: Study, manifest: Manifest | None) -> dict[str, Suggestion]:
 
 
 def _default_colors(study: Study, rows: Sequence[Suggestion]) -> dict[str, str]:
-    """The colour of each metric where the study gives it none."""
+    """The colour of each metric where the study gives it none: whatever else is changed, it stays."""
     colors = dict[str, str]()
-    for key in (row.metric.key for row in rows):
-        metrics = tuple(replace(row.metric, color="") if row.metric.key == key else row.metric for row in rows)
-        colors[key] = with_colors(replace(study, metrics=metrics)).metric(key).color
+    for metric in (row.metric for row in rows):
+        own = {other.key: other for other in study.metrics} | {metric.key: replace(metric, color="")}
+        colors[metric.key] = with_colors(replace(study, metrics=tuple(own.values()))).metric(metric.key).color
     return colors
 
 
