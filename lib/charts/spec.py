@@ -93,7 +93,8 @@ def _layer(layer: Any, tables: dict[str, bytes], names: dict[int, str]) -> dict[
         names[id(frame)] = hashlib.sha256(table).hexdigest()[:16]
         tables[names[id(frame)]] = table
     bare = layer.copy(deep=False)
-    bare.data = alt.NamedData(name=names[id(frame)])
+    # Numbers are numbers: not told so, a browser makes one of every step again.
+    bare.data = alt.NamedData(name=names[id(frame)], format=alt.JsonDataFormat(parse=None))
     return _plain(bare)
 
 

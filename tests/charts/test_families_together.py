@@ -54,9 +54,9 @@ def test_an_area_is_a_share_of_the_plots_height():
 
 def test_families_lie_one_below_the_other_over_one_x_axis():
     spec = valid(chart(width=600, height=400))
-    names = ["hover_base", "hover_rule", None, None, "detach_label", "detach_rule"]
+    names = ["hover_base", "hover_steps", "hover_rule", None, None, "detach_label", "detach_rule"]
     assert [part.get("name", "").removeprefix("acrobot_swingup_reward_") or None for part in spec["layer"]] == names
-    reward, loss = spec["layer"][2]["layer"], spec["layer"][3]["layer"]
+    reward, loss = spec["layer"][3]["layer"], spec["layer"][4]["layer"]
     for family, layers in (("reward", reward), ("loss", loss)):
         own = [one["name"].removeprefix(f"acrobot_swingup_{family}_") for one in layers]
         assert own == ["band", "line", "n_strip", "n_label"]
@@ -111,7 +111,7 @@ def test_there_is_one_zoom_one_legend_and_one_rule():
     spec = chart(brush=True).to_dict()
     assert [(p["name"], p["views"]) for p in spec["params"] if "select" in p] == [
         ("zoom", ["acrobot_swingup_reward_hover_base"]),
-        ("hover", ["acrobot_swingup_reward_hover_rule"]),
+        ("hover", ["acrobot_swingup_reward_hover_steps"]),
         ("isolate", ["acrobot_swingup_reward_hover_base"]),
         ("isolate_arm", ["acrobot_swingup_reward_hover_base"]),
         ("range", ["acrobot_swingup_reward_hover_base"]),
@@ -130,12 +130,13 @@ def test_there_is_one_zoom_one_legend_and_one_rule():
 
 def test_the_tooltip_has_every_metric_of_both_families():
     frame = pl.concat([curve(TRAIN, [1, 2, 3]), curve(EVAL, [10, 20, 30]), curve(LOSS, [1e-2, 2e-3, 1e-3], half=2.0)])
-    rule = layer(chart(frame), "hover_rule")
-    titles = [tip["title"] for tip in rule["encoding"]["tooltip"]]
+    steps = layer(chart(frame), "hover_steps")
+    titles = [tip["title"] for tip in steps["encoding"]["tooltip"]]
     assert titles == ["Environment Steps", "Train Episode Reward (MA 10)", "Eval Episode Reward", "Train Consistency"]
-    texts = [one["calculate"] for one in rule["transform"]]
     # Scientific where the axis is logarithmic.
-    assert ["'.2e'" in text for text in texts] == [False, False, True]
+    assert [rows(chart(frame), "hover_steps")[-1][name] for name in ("s0", "s1", "s2")] == [
+        "3 [2, 4], n = 3", "30 [29, 31], n = 3", "1.00e-3 [5.00e-4, 2.00e-3], n = 3",
+    ]  # fmt: skip
 
 
 def test_a_family_that_nobody_logged_leaves_its_place_to_the_other():

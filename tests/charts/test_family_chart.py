@@ -1,6 +1,7 @@
 """What a curve chart draws: series, bands, rule, strip, axes; read from its specification and from the drawn SVG."""
 
 import json
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -55,7 +56,8 @@ def per_run(family: str) -> pl.DataFrame:
 def test_layers_are_flat_and_end_with_the_rule():
     spec = chart(both()).to_dict()
     assert [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]] == [
-        "hover_base", "hover_rule", "band", "line", "end_labels", "n_strip", "n_label", "detach_label", "detach_rule",
+        "hover_base", "hover_steps", "hover_rule", "band", "line", "end_labels", "n_strip", "n_label", "detach_label",
+        "detach_rule",
     ]  # fmt: skip
     assert not any("layer" in part for part in spec["layer"])
     assert spec["width"] == "container"
@@ -108,7 +110,7 @@ def test_the_arms_legend_keeps_out_of_the_rules_way():
 def test_specifications_are_valid_vega_lite():
     for family in ("reward", "loss"):
         spec = valid(chart(both(), family, brush=True, title="A"))
-        assert [part["mark"]["type"] for part in spec["layer"]][:4] == ["line", "rule", "area", "line"]
+        assert [part["mark"]["type"] for part in spec["layer"]][:5] == ["line", "rect", "rule", "area", "line"]
 
 
 def test_takeaway():
@@ -173,7 +175,7 @@ def test_seeds_and_raw_points_lie_behind_the_means():
     seeds = per_run("reward")
     one = chart(both(("detached",)), seeds=seeds, raw=seeds, width=600)
     names = [part["name"].rsplit("_", 1)[-1] for part in one.to_dict()["layer"]]
-    assert names[:6] == ["base", "rule", "band", "raw", "seeds", "line"]
+    assert names[:7] == ["base", "steps", "rule", "band", "raw", "seeds", "line"]
     text = svg(one)
     assert len(marks(text, "seeds")) == 2
     assert len(marks(text, "raw")) == 4
@@ -184,7 +186,7 @@ def test_a_click_on_the_legend_isolates_a_metric_or_an_arm_and_zoom_is_bound_to_
     assert set(params) == {"zoom", "isolate", "isolate_arm", "range", "hover"}
     assert params["zoom"]["bind"] == "scales"
     assert params["zoom"]["select"]["encodings"] == ["x"]
-    assert params["hover"]["views"] == ["acrobot_swingup_reward_hover_rule"]
+    assert params["hover"]["views"] == ["acrobot_swingup_reward_hover_steps"]
     for name, field in (("isolate", "metric"), ("isolate_arm", "arm")):
         assert f"'{field}_legend'" in params[name]["bind"]["legend"]
         assert params[name]["select"]["fields"] == [field]
@@ -220,8 +222,8 @@ def test_a_specification_names_tables_by_their_content(families):
     assert (one.spec, one.tables) == (same.spec, same.tables)
     names = [part["data"].get("name") for part in flat(one.spec)]
     assert {name for name in names if name} == set(one.tables)
-    # Without a table: the layer of selections, the strips' labels, the rule and its label.
-    assert names.count(None) == 3 + len(families)
+    # Without a table: the layer of selections, the pointer's rule, the strips' labels, the rule and its label.
+    assert names.count(None) == 4 + len(families)
     tables = {name: pl.read_ipc_stream(table).rows(named=True) for name, table in one.tables.items()}
     assert one.to_dict() == {**one.spec, "datasets": tables}
     more = chart(both().with_columns(pl.col("mean") + 1), *families, seeds=seeds, height=300)
@@ -313,8 +315,9 @@ def test_every_cell_of_the_grid_draws_its_own_data_and_one_rule():
     text = svg(grid(frame, STUDY, view=VIEW, rules={TASK.key: RULES, OTHER.key: RULES}))
     assert len(marks(text, "detach_rule")) == 3
     assert text.count("Encoder Detached") == 3
-    assert "Episode Reward: 7" in text
-    assert "Episode Reward: 10" in text
+    lines = [set(re.findall(r"[ML][\d.]+,([\d.]+)", tag)) for tag in marks(text, "reward_line")]
+    # Two that rise and the other task's, which stays where it is.
+    assert [len(heights) for heights in lines] == [3, 3, 1]
 
 
 def test_grid_leaves_out_what_is_not_there():

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import altair as alt
 import polars as pl
 
 from lib.charts import split
-from lib.charts.curves.pointer import hover_table, hover_text
+from lib.charts.curves.pointer import hover_table
 from lib.charts.curves.seed_count_strip import stretches
 from lib.charts.detach_rule import DetachMark
 from tests.support.chart_frames import (
@@ -32,47 +31,46 @@ def chart(frame, **options):
     return plotted(frame, "reward", rules=RULES, **options)
 
 
-def tooltips(table: pl.DataFrame, series: int, log: bool) -> list[list[str]]:
-    """What a browser's tooltip says of every series at each step."""
-    texts = [
-        alt.Chart(table)
-        .transform_calculate(text=hover_text(i, log))
-        .mark_text()
-        .encode(x="step:Q", y=alt.YValue(20 * i), text="text:N")
-        for i in range(series)
-    ]
-    shown = [marks(svg(one.properties(name="tips")), "tips", "text") for one in texts]
-    return [list(line) for line in zip(*shown, strict=True)]
+def tooltips(table: pl.DataFrame) -> dict[float, list[str]]:
+    """What the tooltip says of every series, by step."""
+    texts = [name for name in table.columns if name.startswith("s") and name[1:].isdigit()]
+    return dict(zip(table["step"].to_list(), map(list, table.select(texts).rows()), strict=True))
 
 
 def test_hover_shows_every_series_its_own_nearest_point_on_its_side_of_the_detach():
     dense = curve(TRAIN, range(11), steps=[10.0 * i for i in range(11)])
     sparse = curve(EVAL, [100, 200, 300], n=[3, 1, 3], steps=(10.0, 48.0, 90.0))
     curves = split(pl.concat([dense, sparse]), TASK.key)
-    table = hover_table([curves[TRAIN.key, "detached"], curves[EVAL.key, "detached"]], split=50.0)
-    assert table.columns == ["step", "m0", "l0", "u0", "n0", "m1", "l1", "u1", "n1"]
-    assert table.row(by_predicate=pl.col("step") == 10)[1:] == (1, 0, 2, 3, 100, 99, 101, 3)
-    assert table.row(by_predicate=pl.col("step") == 48)[1:] == (5, 4, 6, 3, 200, None, None, 1)
+    series = [curves[TRAIN.key, "detached"], curves[EVAL.key, "detached"]]
+    table = hover_table(series, [False, False], split=50.0)
+    assert table.columns == ["step", "start", "end", "s0", "s1"]
+    texts = tooltips(table)
+    assert texts[0.0] == ["0 [-1, 1], n = 3", "100 [99, 101], n = 3"]
+    assert texts[10.0] == ["1 [0, 2], n = 3", "100 [99, 101], n = 3"]
+    assert texts[48.0] == ["5 [4, 6], n = 3", "200, n = 1"]
     # 60 is nearer to 48 than to 90, but lies after the detach.
-    assert table.row(by_predicate=pl.col("step") == 60)[1:] == (6, 5, 7, 3, 300, 299, 301, 3)
-    said = dict(zip(table["step"].to_list(), tooltips(table, 2, log=False), strict=True))
-    assert said[10.0] == ["1 [0, 2], n = 3", "100.0 [99, 101.0], n = 3"]
-    assert said[48.0] == ["5 [4, 6], n = 3", "200.0, n = 1"]
-    assert said[0.0] == ["0 [−1, 1], n = 3", "100.0 [99, 101.0], n = 3"]
+    assert texts[60.0] == ["6 [5, 7], n = 3", "300 [299, 301], n = 3"]
 
 
-def test_hover_has_a_dash_where_a_series_has_no_point_near_and_three_digits_on_a_log_axis():
+def test_hover_has_a_dash_where_a_series_has_no_point_near_and_an_exponent_on_a_log_axis():
     near = curve(VAL, [0.00312, 12.0, 1.0], steps=(0.0, 10.0, 20.0), half=2.0)
     far = curve(LOSS, [1.0] * 3, steps=(0.0, 1.0, 2.0), n=1)
     curves = split(pl.concat([near, far]), TASK.key)
-    table = hover_table([curves[VAL.key, "detached"], curves[LOSS.key, "detached"]])
-    said = dict(zip(table["step"].to_list(), tooltips(table, 2, log=True), strict=True))
-    assert said[0.0] == ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1.00e0, n = 1"]
-    assert said[20.0] == ["1.00e0 [5.00e-1, 2.00e0], n = 3", "–"]
+    texts = tooltips(hover_table([curves[VAL.key, "detached"], curves[LOSS.key, "detached"]], [True, False]))
+    assert texts[0.0] == ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1, n = 1"]
+    assert texts[20.0] == ["1.00e0 [5.00e-1, 2.00e0], n = 3", "–"]
+
+
+def test_hover_is_at_the_nearest_step_wherever_the_pointer_is():
+    curves = split(curve(EVAL, [1, 2, 3], steps=(0.0, 10.0, 40.0)), TASK.key)
+    table = hover_table(list(curves.values()), [False])
+    assert table.select("step", "start", "end").rows() == [(0.0, -40.0, 5.0), (10.0, 5.0, 25.0), (40.0, 25.0, 80.0)]
+    single = hover_table(list(split(curve(EVAL, [1], steps=(5.0,)), TASK.key).values()), [False])
+    assert single.select("step", "start", "end").rows() == [(5.0, 4.0, 6.0)]
 
 
 def test_hover_has_one_tooltip_line_a_metric_and_arm():
-    tips = layer(chart(both()), "hover_rule")["encoding"]["tooltip"]
+    tips = layer(chart(both()), "hover_steps")["encoding"]["tooltip"]
     assert [tip["title"] for tip in tips] == [
         "Environment Steps",
         "control: Train Episode Reward (MA 10)",
@@ -80,7 +78,7 @@ def test_hover_has_one_tooltip_line_a_metric_and_arm():
         "control: Eval Episode Reward",
         "detached: Eval Episode Reward",
     ]
-    assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_rule")["encoding"]["tooltip"]][1:] == [
+    assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_steps")["encoding"]["tooltip"]][1:] == [
         "Train Episode Reward (MA 10)", "Eval Episode Reward",
     ]  # fmt: skip
 

@@ -124,7 +124,8 @@ LOOKS = {
     },
     "pointer": {
         "reward_hover_base": "line",
-        "reward_hover_rule": "rule color=#888888 opacity=0|0.8",
+        "reward_hover_steps": "rect opacity=0",
+        "reward_hover_rule": 'rule color=#888888 opacity={"expr":"hover.step ? 0.8 : 0"}',
         "reward_baseline_band": "area strokeWidth=0 opacity=0.1",
         "reward_baselines": "line strokeWidth=1.25 opacity=0.8",
         "reward_baseline_names": "text fontSize=11 fontStyle=italic",
@@ -139,7 +140,8 @@ LOOKS = {
     },
     "families": {
         "reward_hover_base": "line",
-        "reward_hover_rule": "rule color=#888888 opacity=0|0.8",
+        "reward_hover_steps": "rect opacity=0",
+        "reward_hover_rule": 'rule color=#888888 opacity={"expr":"hover.step ? 0.8 : 0"}',
         "reward_band": "area strokeWidth=0 opacity=0.016|0.2",
         "reward_line": "line strokeWidth=2|3 opacity=0.08|1",
         "reward_end_labels": "text fontSize=11",

@@ -84,7 +84,6 @@ def test_names_from_a_study_cannot_become_markup():
 def test_drawings_leave_out_what_only_a_pointer_uses(chart):
     text = render(chart, "svg").decode()
     assert "hover_rule" not in text
-    assert "voronoi" not in text
     assert len(marks(text, "line")) == 4
     assert len(marks(text, "detach_rule")) == 1
     assert all('opacity="1"' in tag for tag in marks(text, "line"))

@@ -237,8 +237,8 @@ def _hover(panels: Sequence[Panel], x: alt.X, split: float | None) -> list[alt.C
     style = panels[0].style
     titles = [title for panel in panels for title in tooltip_titles(panel.curves, panel.style)]
     logs = [panel.bounds is not None for panel in panels for _ in panel.curves]
-    table = hover_table([curve for panel in panels for curve in panel.curves], split)
-    return hover_layers(table, titles, logs, x, style.color, style.dash, style.prefix)
+    table = hover_table([curve for panel in panels for curve in panel.curves], logs, split)
+    return hover_layers(table, titles, x, style.color, style.dash, style.prefix)
 
 
 def _gutter(panel: Panel) -> int:

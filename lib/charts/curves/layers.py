@@ -62,7 +62,7 @@ def raw(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) ->
     """Values before smoothing, as dots."""
     return (
         alt.Chart(table, name=style.name("raw"))
-        .mark_circle(clip=True, size=9)
+        .mark_circle(clip=True, size=9, aria=False)
         .encode(x=x, y=alt.Y("value:Q", **y), color=style.color, opacity=style.opacity(0.45))
     )
 

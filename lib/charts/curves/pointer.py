@@ -1,6 +1,7 @@
 """Tooltip, zoom and selections of a curve chart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import isnan
 from typing import Any
 
 import altair as alt
@@ -9,51 +10,54 @@ import polars as pl
 
 from lib.charts.curves.series_style import BY_VALUE, SeriesStyle
 from lib.charts.curves.tables import Curve, middle_spacing
+from lib.charts.spec import ONE_ROW
 from lib.charts.style import QUIET, tooltip_title
-from lib.formatting import MISSING
+from lib.formatting import MISSING, number, scientific
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
-#: What a tooltip says of a series; columns go by the first letter.
-NUMBERS = ("mean", "lower", "upper", "n")
+#: The step under the pointer; while there is none, an undefined number.
+_HERE = "hover.step ? hover.step[0] : NaN"
 
 
-def hover_table(curves: Sequence[Curve], split: float | None = None) -> pl.DataFrame:
-    """The numbers of every series at up to `SLOTS` steps: columns step, and m0, l0, u0, n0 of the first series, …
+def hover_table(curves: Sequence[Curve], logs: Sequence[bool], split: float | None = None) -> pl.DataFrame:
+    """What the tooltip says of every series at up to `SLOTS` steps: columns step, start, end, and s0, s1, … as texts.
 
-    Series are logged at different steps: each shows its own nearest point, never one from the other side of the
-    detach, and null where it has none within its own spacing.
+    A browser makes texts of Vega's expressions slowly, and of all steps at once: they are made here. The pointer is at a
+    step from `start` to `end`, which lie half-way to its neighbours and, at the ends, out of view. Series are logged at
+    different steps: each shows its own nearest point, never one from the other side of the detach, and a dash where it
+    has none within its own spacing.
 
     Parameters
     ----------
+    logs : whether each series lies on a log axis, which writes its numbers with an exponent (3.10e-3).
     split : the detach step on the x axis, or None.
     """
     steps = np.unique(np.concatenate([curve.step for curve in curves])) if curves else np.empty(0)
     at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(curves), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
-    values = np.full((len(at), 4 * len(curves)), np.nan, dtype=np.float32)
-    for i, curve in enumerate(curve.along_x() for curve in curves):
-        rows = _nearest(curve.step, at, spacing, split)
-        for j, name in enumerate(NUMBERS):
-            values[:, 4 * i + j] = np.append(getattr(curve, name), np.nan)[rows]
-    names = [f"{name[0]}{i}" for i in range(len(curves)) for name in NUMBERS]
-    return pl.from_numpy(values, schema=names, orient="row").fill_nan(None).insert_column(0, pl.Series("step", at))
+    middles, span = (at[1:] + at[:-1]) / 2, (at[-1] - at[0] or 1.0) if len(at) else 0.0
+    columns: dict[str, Any] = {
+        "step": at,
+        "start": np.concatenate([at[:1] - span, middles]),
+        "end": np.concatenate([middles, at[-1:] + span]),
+    }
+    for i, (curve, log) in enumerate(zip(curves, logs, strict=True)):
+        curve = curve.along_x()
+        columns[f"s{i}"] = [
+            MISSING if row < 0 else _text(curve, row, scientific if log else number)
+            for row in _nearest(curve.step, at, spacing, split).tolist()
+        ]
+    return pl.DataFrame(columns)
 
 
-def hover_text(i: int, log: bool) -> str:
-    """The Vega expression of a series' line in the tooltip: its mean, its band and n, or a dash.
-
-    Three digits that matter, with an exponent on a log axis (3.10e-3).
-    """
-
-    def number(value: str) -> str:
-        if log:
-            return f"replace(format({value}, '.2e'), 'e+', 'e')"
-        return f"format({value}, abs({value}) >= 100 ? ',.1f' : ',.3~g')"
-
-    mean, low, high, n = (f"datum.{name}{i}" for name in "mlun")
-    band = f"(isValid({low}) && isValid({high}) ? ' [' + {number(low)} + ', ' + {number(high)} + ']' : '')"
-    return f"isValid({mean}) ? {number(mean)} + {band} + ', n = ' + {n} : '{MISSING}'"
+def _text(curve: Curve, row: int, as_text: Callable[[float], str]) -> str:
+    """A series' line in the tooltip: its mean, its band and n."""
+    mean, lower, upper = (float(values[row]) for values in (curve.mean, curve.lower, curve.upper))
+    if isnan(mean):
+        return MISSING
+    band = "" if isnan(lower) or isnan(upper) else f" [{as_text(lower)}, {as_text(upper)}]"
+    return f"{as_text(mean)}{band}, n = {curve.n[row]}"
 
 
 def _slots(steps: np.ndarray, most: int) -> np.ndarray:
@@ -88,37 +92,35 @@ def tooltip_titles(curves: Sequence[Curve], style: SeriesStyle) -> tuple[str, ..
 
 
 def hover_layers(
-    table: pl.DataFrame,
-    titles: Sequence[str],
-    logs: Sequence[bool],
-    x: alt.X,
-    color: alt.Color,
-    dash: alt.StrokeDash,
-    prefix: str,
+    table: pl.DataFrame, titles: Sequence[str], x: alt.X, color: alt.Color, dash: alt.StrokeDash, prefix: str
 ) -> list[alt.Chart]:
     """The layers that follow the pointer, to be layered first, where no mark is in their way.
 
-    A layer without a mark, which has the selections, and a rule whose tooltip has the values of every metric and arm at
-    the pointer's step.
+    A layer without a mark, which has the selections; an unseen bar per step, whose tooltip has the values of every metric
+    and arm there; and the rule at the step of the pointer.
 
     Parameters
     ----------
-    titles, logs : what the tooltip calls each series, and whether it lies on a log axis.
+    table : as `hover_table` gives it.
+    titles : what the tooltip calls each series.
     """
     tooltips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
     tooltips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
     base = alt.Chart(alt.sequence(0, 0), name=f"{prefix}_hover_base").mark_line(clip=True)
+    steps = (
+        alt.Chart(table, name=f"{prefix}_hover_steps")
+        .mark_rect(opacity=0, clip=True, aria=False, cursor="default")
+        .encode(x=alt.X("start:Q"), x2="end:Q", tooltip=tooltips)
+    )
     rule = (
-        alt.Chart(table, name=f"{prefix}_hover_rule")
-        .transform_calculate(**{f"s{i}": hover_text(i, log) for i, log in enumerate(logs)})
-        .mark_rule(color=QUIET, clip=True)
+        alt.Chart(ONE_ROW, name=f"{prefix}_hover_rule")
+        .mark_rule(color=QUIET, clip=True, aria=False)
         .encode(
-            x=x,
-            opacity=alt.OpacityValue(0, condition={"param": "hover", "value": 0.8, "empty": False}),
-            tooltip=tooltips,
+            x=alt.XDatum(alt.ExprRef(_HERE), type="quantitative"),
+            opacity=alt.OpacityValue(alt.ExprRef("hover.step ? 0.8 : 0")),
         )
     )
-    return [base.encode(x=x, color=color, strokeDash=dash), rule]
+    return [base.encode(x=x, color=color, strokeDash=dash), steps, rule]
 
 
 def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
@@ -131,11 +133,11 @@ def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
     pan, mark = drag.format("!"), drag.format("")
     interval = {"type": "interval", "encodings": ["x"]}
     zoom = {**interval, "zoom": "wheel![event.ctrlKey || event.metaKey]", "on": pan, "translate": pan}
-    hover = {"type": "point", "encodings": ["x"], "nearest": True, "on": "pointermove", "clear": "pointerout"}
+    hover = {"type": "point", "fields": ["step"], "on": "pointermove", "clear": "pointerout"}
     base = [style.name("hover_base")]
     params: list[dict[str, Any]] = [
         {"name": "zoom", "select": zoom, "bind": "scales", "views": base},
-        {"name": "hover", "select": hover, "views": [style.name("hover_rule")]},
+        {"name": "hover", "select": hover, "views": [style.name("hover_steps")]},
     ]
     params += [_by_legend(name, field, base) for name, field in style.legend_fields().items()]
     if style.lists_values:

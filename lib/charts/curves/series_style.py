@@ -131,8 +131,11 @@ class SeriesStyle:
         return options
 
     def in_order(self) -> dict[str, Any]:
-        """Options of a mark that joins points: where a curve may step back, they are not sorted by x."""
-        return {} if self.sorted else {"order": False}
+        """Options of a mark that joins points: where a curve may step back, they are not sorted by x.
+
+        It has no description: it would be of its first point, and a browser makes one of every point, slowly.
+        """
+        return {"aria": False} | ({} if self.sorted else {"order": False})
 
     def width(self) -> alt.StrokeWidthValue:
         """The width channel; a scale would turn the width of a single metric into NaN."""
