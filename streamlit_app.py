@@ -5,8 +5,20 @@ from pathlib import Path
 
 import streamlit as st
 
+from lib.app.session import address, studies
 from lib.app.session.current import keep_opened, open_chosen
-from lib.app.widgets import banner, export, fetching, notices, pickers, share, view_settings, windows
+from lib.app.session.uploads import touch_uploads
+from lib.app.widgets import (
+    banner,
+    export,
+    fetching,
+    notices,
+    pickers,
+    saved_views,
+    share,
+    view_settings,
+    windows,
+)
 from lib.app.widgets.markdown import escaped
 from lib.runs import StoreError
 
@@ -73,6 +85,7 @@ CLAIMS = ("", "detach_effect")
 page = st.navigation(PAGES)
 try:
     with st.sidebar:
+        address.read_address()
         opened = open_chosen(pickers.study_picker())
         study, current = opened.study, opened.current
         if study is not None:
@@ -82,7 +95,14 @@ try:
             view = view_settings.view_settings(study, current, page.url_path)
             evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
             opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
+            saved_views.saved_views(study)
     keep_opened(opened)
+    touch_uploads()
+    if study is not None:
+        address.keep_address(study.name)
+        if current is not None and studies.follow_left_out(study.name):
+            studies.choose(study.name)
+            st.rerun()
     if study is not None and current is not None:
         notices.fetch_ended(study, current.manifest)
     notices.show()

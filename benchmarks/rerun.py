@@ -116,12 +116,13 @@ def measure(clock: Clock, page: str, study: object | None, repeats: int) -> tupl
 
     from lib.app.session import widget_keys
     from lib.app.session.state import KEY, SessionState
+    from lib.runs import SavedStudy
 
     st.cache_data.clear()
     st.cache_resource.clear()
     visit = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=600)
     if study is not None:
-        visit.session_state[KEY] = SessionState(own_studies={"large": study})
+        visit.session_state[KEY] = SessionState(studies={"large": SavedStudy("large", study)})
         visit.query_params[widget_keys.STUDY] = "large"
     visit.switch_page(f"pages/{page}.py").run()
     settings = [

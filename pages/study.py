@@ -10,8 +10,7 @@ from lib.report import methods
 
 opened = opened_study()
 study, manifest = opened.study, opened.manifest
-if opened.message:
-    st.error(escaped(opened.message), icon=":material/error:")
+page_frame.message(opened)
 if study is not None:
     st.header(escaped(study.title), anchor=False)
     fetching.fetch_panel(study, manifest)

@@ -1,7 +1,7 @@
 """From a history to curves: smooth each run, align runs on bins, aggregate over seeds."""
 
 from lib.curves.aggregate import COLUMNS, aggregate, run_curves, seed_groups
-from lib.curves.baseline_file import BaselineError, read_baseline
+from lib.curves.baseline_file import BaselineError, file_bytes, read_baseline
 from lib.curves.baselines import BASELINES, baseline_curve, study_baselines, task_baselines
 from lib.curves.bins import kept, runs_not_drawn
 from lib.curves.study_curves import (

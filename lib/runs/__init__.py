@@ -23,6 +23,28 @@ from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
 from lib.runs.runs_table import config_differences, fork_text, runs_table, unusable_points
+from lib.runs.saved_studies import (
+    change_saved,
+    delete_saved,
+    folder_of,
+    read_saved,
+    rename_saved,
+    study_files,
+    study_folder,
+    study_folders,
+)
+from lib.runs.saved_study import (
+    KEPT_FILE,
+    SavedStudy,
+    ViewSetting,
+    ViewSettings,
+    from_address,
+    is_kept,
+    parse_saved,
+    shipped_paths,
+    study_text,
+    to_address,
+)
 from lib.runs.schema import HISTORY, LARGEST, Points, is_finite, is_positive, points_of
 from lib.runs.store import Usage, clear, project_folder, store_root, usage, writing
 from lib.runs.typed_step import dropped_text, overridden_text, with_typed_step

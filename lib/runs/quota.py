@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,15 +10,15 @@ from pathlib import Path
 KEPT_FOR, QUOTA = 24 * 3600.0, 2 << 30
 
 
-def remove_old(root: Path, keep: Path) -> None:
+def remove_old(root: Path, keep: Collection[Path]) -> None:
     """Remove the entries of a folder that nobody used for a day, and the oldest where all take more than the quota.
 
     Parameters
     ----------
-    keep : the entry in use.
+    keep : the entries in use.
     """
-    entries = sorted(((_used(entry), entry) for entry in root.glob("*") if entry != keep), reverse=True)
-    size = _bytes(keep)
+    entries = sorted(((_used(entry), entry) for entry in root.glob("*") if entry not in keep), reverse=True)
+    size = sum(map(_bytes, keep))
     for used, entry in entries:
         size += _bytes(entry)
         if time.time() - used > KEPT_FOR or size > QUOTA:

@@ -79,7 +79,7 @@ def unpacked(path: Path, anew: bool = False) -> Path:
         raise SourceError(f"{path.name} is not a bundle: it is neither a folder nor a readable .zip.") from None
     with suppress(OSError):
         folder.touch()
-    remove_old(_bundles(), folder)
+    remove_old(_bundles(), [folder])
     return folder
 
 

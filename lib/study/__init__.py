@@ -7,6 +7,7 @@ from lib.study.model import (
     CONTROL,
     DETACHED,
     FAMILIES,
+    STRICT,
     UNKNOWN,
     Baseline,
     DetachRule,
@@ -18,7 +19,15 @@ from lib.study.model import (
     Task,
 )
 from lib.study.parts import keys_of, part_of
-from lib.study.paths import with_absolute_paths, with_baselines, with_source, without_folders
+from lib.study.paths import (
+    local_paths,
+    with_absolute_paths,
+    with_baselines,
+    with_path,
+    with_paths,
+    with_source,
+    without_folders,
+)
 from lib.study.toml import MAX_STUDY, STUDIES, load_study, parse_study, shipped_studies, to_toml
 from lib.study.values import (
     NUMBER_PATTERN,

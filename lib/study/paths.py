@@ -1,10 +1,34 @@
 """Where a study's files lie: source folder, bundle and baselines, relative to the study file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lib.study.model import Baseline, Source, Study
+
+
+def local_paths(study: Study) -> list[str]:
+    """The paths that a study names on this machine: its source's, where that is no server, and its baselines'."""
+    source = [] if study.source.kind == "wandb" else [study.source.path]
+    return source + [baseline.path for task in study.tasks for baseline in task.baselines]
+
+
+def with_paths(study: Study, change: Callable[[str], str]) -> Study:
+    """The study with each of its `local_paths` changed; a baseline keeps its name."""
+    source = study.source
+    if source.kind != "wandb":
+        source = replace(source, path=change(source.path))
+    tasks = tuple(
+        replace(task, baselines=tuple(with_path(baseline, change) for baseline in task.baselines))
+        for task in study.tasks
+    )
+    return replace(study, source=source, tasks=tasks)
+
+
+def with_path(baseline: Baseline, change: Callable[[str], str]) -> Baseline:
+    """The baseline with its path changed, under the name that it has."""
+    path = change(baseline.path)
+    return baseline if path == baseline.path else replace(baseline, path=path, label=baseline.name)
 
 
 def with_baselines(study: Study, added: Sequence[tuple[str, Baseline]]) -> Study:

@@ -8,7 +8,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app.session import access
-from lib.app.session.state import KEY as KEY_OF_STATE
 from lib.discover import inspect_bundle, inspect_folder, inspect_server, server_at
 from lib.discover.address import WandbAddress
 from lib.runs import store
@@ -22,6 +21,7 @@ from tests.support.app_kit import (  # noqa: F401 - a fixture
     fill,
     fine,
     go,
+    opened_study,
     plain,
     server_state,
     visit,
@@ -116,7 +116,7 @@ def test_the_original_notebooks_two_sweeps_are_pasted_as_the_client_prints_them(
         fine(at.number_input(key=f"build1_{task}_step_None").set_value(total // 2).run())
     fine(at.text_input(key="build1_title").input("Both tasks").run())
     fine(at.button(key="build1_open").click().run())
-    opened = at.session_state[KEY_OF_STATE].own_studies["both_tasks"]
+    opened = opened_study(at)
     original = load_study("detach_encoder")
     assert {(t.name, t.sweeps, t.total_steps, t.detach) for t in opened.tasks} == {
         (t.name, t.sweeps, t.total_steps, t.detach) for t in original.tasks

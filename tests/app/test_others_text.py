@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from google.protobuf.message import Message
 
-from lib.app.session import access
-from lib.app.session.state import KEY
-from lib.runs import put, store_root
+from lib.app.session import access, widget_keys
+from lib.app.session.state import KEY, SessionState
+from lib.app.session.uploads import upload_name
+from lib.runs import SavedStudy, put, store_root
 from lib.sources import bundled_study
 from lib.study import Study
-from tests.support.app_kit import PAGES, fine, server_state, unopened, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PAGES, fine, opened_study, server_state, unopened, visit  # noqa: F401 - a fixture
 from tests.support.hostile import hostile_bundle
 
 pytestmark = pytest.mark.slow
@@ -67,13 +69,17 @@ def test_no_page_reads_texts_of_others_as_markdown(study, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_hosted_app_shows_no_path_of_its_machine(study, page, monkeypatch, isolated_folders, tmp_path):
     monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
-    at = unopened(page, own=study)
-    at.session_state[KEY].readable.add(study.source.path)
+    state, content = SessionState(), study.source_path.read_bytes()
+    study = replace(study, source=replace(study.source, path=str(state.uploads / upload_name(content, ".zip"))))
+    put(study.source_path, content)
+    state.studies["kit"] = SavedStudy("kit", study)
+    at = unopened(page)
+    at.session_state[KEY], at.session_state[widget_keys.STUDY] = state, "kit"
     fine(at.run())
     if page == "study":
-        assert 'path = "store:uploads/mine.zip"' in at.text_area[0].value
+        assert f'path = "{study.source_path.name}"' in at.text_area[0].value
         fine(next(button for button in at.button if button.label == "Check and open").click().run())
         assert [error.value for error in at.error] == []
-        assert at.session_state[KEY].own_studies["kit"].source == study.source
+        assert opened_study(at).source == study.source
     paths = str(isolated_folders), str(tmp_path)
     assert [text for _, _, text in page_texts(at._tree) if any(path in text for path in paths)] == []

@@ -16,7 +16,7 @@ from lib.app.session.state import SessionState
 from lib.sources import fetch as fetch_runs
 from lib.sources import write_bundle
 from lib.study import STUDIES, Study, Task, load_study, to_toml, with_source
-from tests.support.app_kit import fine, go, plain, server_state, unopened  # noqa: F401 - a fixture
+from tests.support.app_kit import fine, go, opened_study, plain, server_state, unopened  # noqa: F401 - a fixture
 from tests.support.cloud_kit import PLACE, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -77,7 +77,7 @@ def test_a_key_is_for_the_server_named_beside_its_field_and_goes_to_no_other(ser
     fetch(at)
     assert one.count("Runs") == 1
     paste_study(at, to_toml(study(other)))
-    assert at.session_state[KEY_OF_STATE].own_studies["study"].source.base_url == other.url
+    assert opened_study(at).source.base_url == other.url
     assert plain(field(at).label) == f"Key for {other.url}"
     assert not any("is in use" in badge.value for badge in at.markdown)
     fetch(at)
@@ -148,7 +148,7 @@ def test_a_deployment_reads_the_servers_that_it_allows(servers, deployment, allo
     refusal = [] if allowed == "it" else [f"This deployment does not read {other.url}: it reads {allowed}."]
     pasted = paste_study(page(deployment=deployment), to_toml(study(other)))
     assert errors(pasted) == refusal
-    assert ("study" in pasted.session_state[KEY_OF_STATE].own_studies) == (not refusal)
+    assert ("study" in pasted.sidebar.selectbox(key="study").options) == (not refusal)
     at = page(deployment=deployment)
     fine(go(at, "new_study").text_area(key="build_place").input(f"{other.url}/team/walks/sweeps/s1").run())
     fine(at.button(key="build_look").click().run())
@@ -188,7 +188,7 @@ def test_a_bundle_that_names_a_server_is_read_from_its_own_files(servers, tmp_pa
     go(at, "new_study").file_uploader(key="study_upload").upload("theirs.zip", archive.getvalue(), "application/zip")
     fine(at.run())
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
-    opened = at.session_state[KEY_OF_STATE].own_studies["theirs"]
+    opened = opened_study(at)
     assert (opened.source.kind, opened.source.base_url, errors(at), other.hits) == ("bundle", "", [], [])
 
 

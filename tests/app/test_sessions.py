@@ -9,10 +9,10 @@ import streamlit as st
 from streamlit.runtime.caching.cache_resource_api import get_resource_cache_stats_provider
 from streamlit.testing.v1 import AppTest
 
-from lib.app.session import cached_results
+from lib.app.session import access, cached_results
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import Baseline, Study, load_study, to_toml, with_edits
-from tests.support.app_kit import charts, fill, fine, go, server_state, visit, visitor  # noqa: F401 - a fixture
+from tests.support.app_kit import PROJECT, charts, fill, fine, go, plain, server_state, visit, visitor  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.slow
@@ -71,15 +71,21 @@ def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
     assert len(entries) > 10
 
 
+@pytest.fixture
+def hosted(monkeypatch) -> None:
+    """The deployment says that strangers use it."""
+    monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
+
+
 def changed_copy(folder: Path) -> Study:
     study = load_study("demo")
     return replace(with_edits(study, study.title, "", study.metrics[:1], study.tasks), name="demo-own")
 
 
-def namesake(folder: Path) -> Study:
-    """Another study with the name of the shipped one."""
+def renamed(folder: Path) -> Study:
+    """A study of the shipped one's files, by the name that its copy gets."""
     study = load_study("demo")
-    return replace(with_edits(study, "Another", "", study.metrics[2:], study.tasks[:1]), name="demo")
+    return replace(with_edits(study, "Another", "", study.metrics[2:], study.tasks[:1]), name="demo-own")
 
 
 def bundle(folder: Path) -> Study:
@@ -92,10 +98,10 @@ def with_baseline(folder: Path) -> Study:
     study = load_study("demo")
     (folder / "b.csv").write_text("step,reward,seed\n0,1,1\n100000,700,1\n")
     task = replace(study.tasks[0], baselines=(Baseline(str(folder / "b.csv"), "mine"),))
-    return replace(study, tasks=(task, *study.tasks[1:]))
+    return replace(study, name="demo-own", tasks=(task, *study.tasks[1:]))
 
 
-@pytest.mark.parametrize("own", [changed_copy, namesake, bundle, with_baseline])
+@pytest.mark.parametrize("own", [changed_copy, renamed, bundle, with_baseline])
 def test_a_study_opened_in_one_session_leaves_nothing_to_the_other(own, demo, monkeypatch, tmp_path):
     entries = shared()
     visitor(monkeypatch, "second")
@@ -108,7 +114,7 @@ def test_a_study_opened_in_one_session_leaves_nothing_to_the_other(own, demo, mo
     assert page_numbers(visit("overview")) == demo
 
 
-def test_an_upload_is_seen_in_its_session_alone(demo, monkeypatch, tmp_path):
+def test_an_upload_is_seen_in_its_session_alone(demo, hosted, monkeypatch, tmp_path):
     bundle(tmp_path)
     entries = shared()
     visitor(monkeypatch, "second")
@@ -126,7 +132,7 @@ def test_an_upload_is_seen_in_its_session_alone(demo, monkeypatch, tmp_path):
     assert "demo-own" not in visit("overview").sidebar.selectbox(key="study").options
 
 
-def test_an_added_baseline_is_seen_in_its_session_alone(demo, monkeypatch):
+def test_an_added_baseline_is_seen_in_its_session_alone(demo, hosted, monkeypatch):
     entries = shared()
     visitor(monkeypatch, "second")
     at = visit("rewards")
@@ -141,7 +147,7 @@ def test_an_added_baseline_is_seen_in_its_session_alone(demo, monkeypatch):
     assert page_numbers(visit("overview")) == demo
 
 
-def test_runs_left_out_in_one_session_count_in_the_other(demo, monkeypatch):
+def test_runs_left_out_in_one_session_count_in_the_other(demo, hosted, monkeypatch):
     visitor(monkeypatch, "second")
     at = visit("overview")
     ids = at.sidebar.multiselect(key="out").options
@@ -172,7 +178,7 @@ def test_runs_that_a_key_fetched_stay_in_its_session(demo, monkeypatch):
         visitor(monkeypatch, "third")
         at = visit("overview", study="detach_encoder")
         assert charts(at) == []
-        assert "Nothing of **Detach Encoder Ablation** is stored yet" in at.info[0].value
+        assert plain(at.info[0].value) == f"Enter a key for {server.url} to see **{PROJECT}**."
 
 
 def runs_script():

@@ -148,7 +148,7 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_pa
     assert not any(str(store_root().resolve()) in code.value for code in at.code)
 
 
-def test_a_study_of_this_session_says_that_its_link_opens_nowhere_else(opened):
+def test_an_own_study_says_that_its_link_opens_on_this_computer_only(opened):
     assert "Opens this page with these settings. No key is in it." in [c.value for c in opened.caption]
     mine = replace(load_study("demo"), name="mine", source=Source(kind="bundle", path=str(ROOT / "data" / "demo")))
     at = visit("new_study")
@@ -157,7 +157,7 @@ def test_a_study_of_this_session_says_that_its_link_opens_nowhere_else(opened):
     assert at.sidebar.selectbox(key="study").value == "mine"
     at.session_state["share"] = True
     go(at, "overview")
-    assert any("open in your session only" in caption.value for caption in at.caption)
+    assert ":orange[Opens on this computer only: send the bundle to others.]" in [c.value for c in at.caption]
 
 
 def test_no_field_of_a_bundle_ends_its_bibtex_entry():

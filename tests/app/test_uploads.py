@@ -10,7 +10,7 @@ import streamlit as st
 from lib.app.session.state import KEY
 from lib.app.session.studies import open_upload
 from lib.app.session.uploads import keep_upload
-from lib.runs import put, store_root
+from lib.runs import put, quota, store_root
 from lib.sources import bundled_study
 from lib.study import MAX_STUDY, Study, StudyError
 from tests.support.app_kit import charts, fine, go, visit
@@ -40,12 +40,32 @@ def test_sessions_do_not_share_uploads():
     assert path.exists() and other.uploads == path.parent
 
 
-def test_uploads_of_yesterday_go_with_the_next():
+def test_uploads_of_a_session_that_goes_on_stay_however_old_and_large(monkeypatch):
+    monkeypatch.setattr(quota, "QUOTA", 10)
     path = keep_upload(b"content")
     other = st.session_state.pop(KEY)
     os.utime(path.parent, (0, 0))
+    keep_upload(b"more content than the quota")
+    assert path.read_bytes() == b"content" and other.uploads == path.parent
+
+
+def test_uploads_that_another_process_left_go_after_a_day():
+    path = store_root() / "uploads" / "theirs" / "a.zip"
+    put(path, b"content")
     keep_upload(b"more")
-    assert not path.exists() and other.uploads == path.parent
+    assert path.exists()
+    os.utime(path.parent, (0, 0))
+    keep_upload(b"and more")
+    assert not path.parent.exists()
+
+
+def test_opening_a_page_says_that_the_uploads_are_in_use(tmp_path):
+    at = visit("study", own=opened_bundle(tmp_path))
+    folder = at.session_state[KEY].uploads
+    folder.mkdir(parents=True)
+    os.utime(folder, (0, 0))
+    fine(at.run())
+    assert folder.stat().st_mtime > 0
 
 
 def test_a_long_study_file_is_refused():

@@ -17,6 +17,7 @@ from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 from lib.app.session import widget_keys
 from lib.app.session.state import KEY, SessionState
 from lib.curves import View
+from lib.runs import SavedStudy
 from lib.study import Study
 from tests.support.wandb_server import FakeRun, WandbServer
 
@@ -61,7 +62,7 @@ def unopened(page: str = "overview", own: Study | None = None, **query: str) -> 
     """A visit before its first run, of a study of the visitor's own where one is passed."""
     at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     if own is not None:
-        at.session_state[KEY] = SessionState(own_studies={own.name: own})
+        at.session_state[KEY] = SessionState(studies={own.name: SavedStudy(own.name, own)})
         at.session_state[widget_keys.STUDY] = own.name
     at.switch_page(f"pages/{page}.py")
     for name, value in query.items():
@@ -82,6 +83,11 @@ def plain(markdown: str) -> str:
 def view_of(at: AppTest) -> View:
     """The view settings that the page was drawn with."""
     return at.session_state[KEY].opened.current.view
+
+
+def opened_study(at: AppTest) -> Study:
+    """The study that the page was drawn with, without what was added to it."""
+    return at.session_state[KEY].opened.study
 
 
 def go(at: AppTest, page: str) -> AppTest:

@@ -1,7 +1,7 @@
 """Whose W&B key may be used for a study, and which servers and local files a study may name."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.own_machine import is_at_own_machine
 from lib.app.session.state import session_state
 from lib.formatting import listing
+from lib.runs import is_kept, shipped_paths, study_folders
 from lib.sources import DEFAULT_SERVER, SourceError, resolve_key, server_address, server_of
-from lib.study import STUDIES, InputError, Study, StudyError, load_study, shipped_studies, with_absolute_paths
+from lib.study import STUDIES, InputError, Study, StudyError, load_study, local_paths, shipped_studies
 
 NO_PATHS = "This deployment opens no local paths: upload the runs as a bundle instead."
 
@@ -68,27 +69,23 @@ def is_own_machine() -> bool:
 
 def may_name_paths(study: Study) -> bool:
     """Whether the study may read local paths: shipped ones may; others where the deployment allows it."""
-    if is_shipped(study):
-        return True
-    paths = {baseline.path for task in study.tasks for baseline in task.baselines}
-    if study.source.kind != "wandb":
-        paths.add(study.source.path)
-    paths -= session_state().readable
-    # Anyone sees the baselines of shipped studies: an edited copy may still draw them.
-    if not paths or paths <= _shipped_baselines():
+    return is_shipped(study) or may_read_paths(local_paths(study))
+
+
+def may_read_paths(paths: Iterable[str]) -> bool:
+    """Whether a visitor may name these local paths."""
+    # Anyone sees the files of shipped studies: an edited copy may still read them.
+    others = {path for path in paths if not is_readable(path)}
+    if not others or others <= {*shipped_paths().values()}:
         return True
     return bool((secret("deployment") or {}).get("local_paths", not is_hosted()))
 
 
-def _shipped_baselines() -> set[str]:
-    """The paths of the shipped studies' baselines."""
-    paths = set[str]()
-    for name in shipped_studies():
-        with suppress(StudyError):
-            paths |= {
-                baseline.path for task in with_absolute_paths(shipped_study(name)).tasks for baseline in task.baselines
-            }
-    return paths
+def is_readable(path: str) -> bool:
+    """Whether a path is that of an upload: of this session, or, where no strangers are, of a saved study."""
+    if not is_kept(path):
+        return False
+    return Path(path).parent == session_state().uploads or (not is_hosted() and Path(path).parent in study_folders())
 
 
 def server_for(study: Study) -> str:

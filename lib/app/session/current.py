@@ -11,7 +11,7 @@ from lib.app.session.access import is_public
 from lib.app.session.caches import cached, file_stamp
 from lib.app.session.fetching import fetch_result
 from lib.app.session.state import session_state
-from lib.app.session.studies import study_named, with_added
+from lib.app.session.studies import missing_bundle, study_named, with_added
 from lib.curves import View, kept
 from lib.report import visible_study
 from lib.runs import Manifest, Treatment, marked_treatments, of_task
@@ -82,7 +82,7 @@ def open_chosen(name: str) -> Opened:
     message = ""
     try:
         study = study_named(name)
-        current = _current(study)
+        current = None if missing_bundle(study) else _current(study)
     except InputError as error:
         message = str(error)
     return Opened(study, current, message)

@@ -1,12 +1,14 @@
 """What the app keeps of one session besides the values of widgets: one typed object."""
 
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from lib.study import Baseline, Study
+from lib.runs import SavedStudy, store_root
+from lib.study import Study
 
 if TYPE_CHECKING:
     from lib.app.session.current import Opened
@@ -20,22 +22,25 @@ KEY = "session"
 class SessionState:
     """One visitor's session.
 
-    `api_keys` are by server, and no representation shows them; `own_studies` and `added_baselines` (with the ids of
-    their tasks) are by the study's name, and `fetches` by study and identity. `readable` are the local paths that
-    came with the visitor's uploads, which lie in `uploads`. `next_study` is chosen on the next run. `opened` is
-    what the frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the
-    page that runs. `listing` is what was last listed to propose a study from, and `listings` how many there were.
-    `other_keys` are the servers for which another key is asked for than that of the machine.
+    `api_keys` are by server, and no representation shows them; `studies` are by name those kept in this session alone,
+    where they cannot be, or may not be, saved in the store, and `fetches` are by study and identity. `uploads` is the
+    folder of the visitor's uploads. `next_study` is chosen on the next run. `left_out` are the study of the last run and
+    the runs left out of it. `address` is the study that the page's address last held, and `address_message` what is wrong
+    with it. `opened` is what the frame opened for the page, and `has_frame` whether it did so in this run;
+    `page` is the path of the page that runs. `listing` is what was last listed to propose a study from, and
+    `listings` how many there were. `other_keys` are the servers for which another key is asked for than that of the
+    machine.
     """
 
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
-    readable: set[str] = field(default_factory=set)
-    uploads: Path | None = None
-    own_studies: dict[str, Study] = field(default_factory=dict)
-    added_baselines: dict[str, tuple[tuple[str, Baseline], ...]] = field(default_factory=dict)
+    uploads: Path = field(default_factory=lambda: store_root().resolve() / "uploads" / secrets.token_hex(16))
+    studies: dict[str, SavedStudy] = field(default_factory=dict)
     fetches: "dict[tuple[Study, str], StudyFetches]" = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
     next_study: str | None = None
+    left_out: tuple[str, tuple[str, ...]] | None = None
+    address: str = ""
+    address_message: str = ""
     opened: "Opened | None" = None
     has_frame: bool = False
     page: str = ""

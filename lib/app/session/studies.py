@@ -1,15 +1,17 @@
-"""The studies of this session: shipped, opened and uploaded, and the baselines added to them."""
+"""The studies that can be chosen: shipped, opened and uploaded, and what a visitor added to them."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import uploads, widget_keys
-from lib.app.session.access import check_source, is_hosted, shipped_study
+from lib.app.session import saved, uploads, widget_keys
+from lib.app.session.access import check_source, is_hosted, is_readable, shipped_study
 from lib.app.session.state import session_state
-from lib.curves import View, baseline_curve, read_baseline
-from lib.runs import store_root
+from lib.curves import View, baseline_curve, file_bytes, read_baseline
+from lib.formatting import one_line
+from lib.runs import SavedStudy, is_kept, parse_saved, study_folders, study_text
 from lib.sources import bundled_study
 from lib.study import (
     MAX_STUDY,
@@ -17,47 +19,101 @@ from lib.study import (
     Study,
     StudyError,
     Task,
-    parse_study,
+    local_paths,
     shipped_studies,
-    to_toml,
     with_baselines,
+    with_paths,
 )
-
-
-def study_names() -> list[str]:
-    """The names to choose from: the shipped studies, then those opened in this session."""
-    return [*shipped_studies(), *session_state().own_studies]
-
 
 #: The end of the name of a copy of a shipped study.
 _COPY = "-own"
+#: So many studies may ask for one name.
+_NAMESAKES = 1_000
 
 
-def open_study(study: Study) -> str:
-    """Add a study to this session; the name it is chosen by."""
-    if study.name in shipped_studies():
-        study = replace(study, name=f"{study.name}{_COPY}")
-    session_state().own_studies[study.name] = study
-    return study.name
+class _TakenError(Exception):
+    """Another study has this name."""
 
 
-#: How the editor names a file of the store where strangers look: no path of the serving machine is shown.
-_STORE = "store:"
+def study_names() -> list[str]:
+    """The names to choose from: the shipped studies, then the visitor's own."""
+    return [*shipped_studies(), *saved.own_names()]
 
 
-def editable_text(study: Study) -> str:
-    """The study as text for the editor, which `open_text` opens again."""
-    text = to_toml(study)
-    return text.replace(f'"{store_root().resolve()}/', f'"{_STORE}') if is_hosted() else text
+def study_named(name: str) -> Study:
+    """The study chosen by that name; StudyError where there is none, or it is not valid."""
+    if name in shipped_studies():
+        return shipped_study(name)
+    study = saved.saved_study(name).study
+    if study is None:
+        raise StudyError(
+            session_state().address_message
+            or f"There is no study named '{one_line(name)}' here: it was renamed, deleted or never opened here."
+        )
+    return study
 
 
-def open_text(text: str) -> str:
-    """Open the text of a study file; InputError where it is not one, or names a path or a server that it may not."""
-    if is_hosted():
-        text = text.replace(f'"{_STORE}', f'"{store_root().resolve()}/')
-    study = parse_study(text, "The study file")
+def is_own(study: Study) -> bool:
+    """Whether the study is one that the visitor opened."""
+    return study.name in saved.own_names()
+
+
+# ---- opening -----------------------------------------------------------------------------------------------------
+
+
+def open_study(study: Study, edits: str = "") -> str:
+    """Open a study as the visitor's own, and keep it; the name it is chosen by.
+
+    It takes the place of the study of its name that it `edits`, or that asks about the same runs; beside any other one of
+    that name it gets a name of its own.
+    """
+    study = replace(with_paths(study, lambda path: os.path.abspath(study.at(path))), folder="")  # noqa: PTH100
+    name = f"{study.name}{_COPY}" if study.name in shipped_studies() else study.name
+    files = [Path(path) for path in local_paths(study) if is_readable(path) and Path(path).is_file()]
+    for number in range(1, _NAMESAKES):
+        named = replace(study, name=name if number == 1 else f"{name}-{number}")
+        try:
+            saved.change(named.name, lambda before, named=named: _in_place(before, named, edits), files)  # type: ignore[misc]
+        except (_TakenError, StudyError):
+            continue
+        if number > 1:
+            _say(f"Another study is named {name}: this one is {named.name}.")
+        return named.name
+    raise StudyError(f"There are too many studies named {name}: delete one, or give this one another name.")
+
+
+def _in_place(before: SavedStudy, study: Study, edits: str) -> SavedStudy:
+    """What is kept of a study once this one is opened under its name."""
+    if before.study is not None and study_text(before.study) != study_text(study):
+        if study.name != edits and _runs_of(before.study) != _runs_of(study):
+            raise _TakenError
+        if study.name != edits:
+            _say(f"It takes the place of the study {study.name} that was opened before.")
+    return replace(before, study=study)
+
+
+def _runs_of(study: Study) -> tuple[object, ...]:
+    """Where a study's runs are: its source, and the sweeps and groups of its tasks."""
+    path = study.source.path
+    source = replace(study.source, path=Path(path).name if is_kept(path) else path)
+    return source, {(sweep, task.group) for task in study.tasks for sweep in task.sweeps or ("",)}
+
+
+def _say(text: str) -> None:
+    session_state().notices.append((text, ":material/info:"))
+
+
+def open_text(text: str, edits: str = "") -> str:
+    """Open the text of a study file, as in `open_study`; InputError where it is not one, or names a path or a server that it may not."""
+    study = parse_saved(text, "The study file", _upload)
     check_source(study)
-    return open_study(study)
+    return open_study(study, edits)
+
+
+def _upload(name: str) -> Path:
+    """Where an upload lies that a text names: of this session, or of a saved study."""
+    folders = [session_state().uploads, *([] if is_hosted() else study_folders())]
+    return next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
 
 
 def open_upload(name: str, content: bytes) -> str:
@@ -70,42 +126,68 @@ def open_upload(name: str, content: bytes) -> str:
         except UnicodeDecodeError:
             raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
     study = bundled_study(uploads.keep_upload(content))
-    # A bundle's baselines lie where it was unpacked, which its path alone does not allow to read.
-    session_state().readable.update(baseline.path for task in study.tasks for baseline in task.baselines)
-    return open_study(study)
+    return open_study(with_paths(study, lambda path: path if is_kept(path) else _kept_baseline(path)))
+
+
+def _kept_baseline(path: str) -> str:
+    """A baseline that came with a bundle, as an upload: what the bundle was unpacked to may go at any time."""
+    return str(uploads.keep_upload(file_bytes(Path(path)), ".csv"))
+
+
+def missing_bundle(study: Study) -> bool:
+    """Whether the study is of an uploaded bundle that is not here: its link came without it."""
+    return study.source.kind == "bundle" and is_readable(study.source.path) and not study.source_path.exists()
+
+
+def bring_bundle(study: Study, name: str, content: bytes) -> None:
+    """Take an upload for the bundle that a study lacks; InputError where it is another one."""
+    if uploads.upload_name(content, ".zip") != study.source_path.name:
+        raise StudyError(f"{one_line(name)} is another bundle than the one that this study was opened from.")
+    saved.change(study.name, lambda before: before, [uploads.keep_upload(content)])
+
+
+# ---- what is added to a study ------------------------------------------------------------------------------------
 
 
 def add_baseline(study: Study, task: Task, name: str, content: bytes) -> None:
-    """Draw an uploaded baseline behind a task's rewards, in this session; BaselineError where it cannot be drawn."""
+    """Draw an uploaded baseline behind a task's rewards, and keep it; BaselineError where it cannot be drawn."""
     label = Path(name).stem
     rows = read_baseline(content, name)
     baseline_curve(rows, task, Baseline(path=name, label=label), (), View())
-    _add(study, task, Baseline(path=str(uploads.keep_upload(content, ".csv").resolve()), label=label))
+    path = uploads.keep_upload(content, ".csv")
+    _add(study, task, Baseline(path=str(path), label=label), [path])
 
 
-def _add(study: Study, task: Task, baseline: Baseline) -> None:
-    others = [(key, b) for key, b in added_baselines(study) if (key, b.label) != (task.key, baseline.label)]
-    session_state().added_baselines[study.name] = (*others, (task.key, baseline))
+def _add(study: Study, task: Task, baseline: Baseline, files: list[Path]) -> None:
+    def edit(before: SavedStudy) -> SavedStudy:
+        others = [(key, b) for key, b in before.baselines if (key, b.name) != (task.key, baseline.name)]
+        return replace(before, baselines=(*others, (task.key, baseline)))
+
+    saved.change(study.name, edit, files)
 
 
 def scale_baseline(study: Study, task: Task, baseline: Baseline, key: str) -> None:
-    """Count the steps of a task's baseline by the scale in that widget, in this session: from its callback."""
-    _add(study, task, replace(baseline, step_scale=st.session_state[key], label=baseline.name))
+    """Count the steps of a task's baseline by the scale in that widget: from its callback."""
+    path = os.path.abspath(study.at(baseline.path))  # noqa: PTH100
+    _add(study, task, replace(baseline, path=path, step_scale=st.session_state[key], label=baseline.name), [])
 
 
 def drop_baselines(study: Study) -> None:
-    """Forget the baselines that were added to a study in this session."""
-    session_state().added_baselines.pop(study.name, None)
+    """Forget the baselines that were added to a study."""
+    saved.change(study.name, lambda before: replace(before, baselines=()))
 
 
 def added_baselines(study: Study) -> tuple[tuple[str, Baseline], ...]:
-    """The baselines added to a study in this session, with the ids of their tasks."""
-    return session_state().added_baselines.get(study.name, ())
+    """The baselines added to a study, with the ids of their tasks."""
+    return saved.saved_study(study.name).baselines
 
 
 def with_added(study: Study) -> Study:
-    """The study with the baselines that were added to it in this session."""
+    """The study with the baselines that were added to it."""
     return with_baselines(study, added_baselines(study))
+
+
+# ---- choosing ----------------------------------------------------------------------------------------------------
 
 
 def choose(name: str) -> None:
@@ -119,13 +201,15 @@ def apply_choice() -> None:
     if state.next_study is not None:
         st.session_state[widget_keys.STUDY] = state.next_study
         state.next_study = None
-        for key in widget_keys.OF_STUDY:
-            st.session_state.pop(key, None)
+        enter()
 
 
-def study_named(name: str) -> Study:
-    """The study chosen by that name; StudyError where its file is not valid."""
-    return session_state().own_studies.get(name) or shipped_study(name)
+def enter() -> None:
+    """Set the view to the study that was just chosen: its own runs are left out, and all else of it is drawn."""
+    st.session_state.pop(widget_keys.TASK, None)
+    for key in widget_keys.OF_STUDY:
+        st.session_state[key] = []
+    st.session_state[widget_keys.LEFT_OUT] = _left_out(st.session_state[widget_keys.STUDY])
 
 
 def shipped_original(study: Study) -> Study | None:
@@ -134,6 +218,23 @@ def shipped_original(study: Study) -> Study | None:
     return shipped_study(name) if name != study.name and name in shipped_studies() else None
 
 
-def is_own(study: Study) -> bool:
-    """Whether the study was opened in this session, which no other one can look into."""
-    return study.name in session_state().own_studies
+def _left_out(name: str) -> list[str]:
+    """The runs that were left out of a study by hand."""
+    try:
+        return list(saved.saved_study(name).left_out)
+    except StudyError:
+        return []  # The page says what is wrong with it.
+
+
+def follow_left_out(name: str) -> bool:
+    """Keep the runs that the visitor leaves out of the study; whether those that are kept still wait to be left out.
+
+    Those in the address of a first view come first, and are no choice of this visitor's until they are changed.
+    """
+    state, left_out = session_state(), tuple(st.session_state.get(widget_keys.LEFT_OUT, ()))
+    before, state.left_out = state.left_out, (name, left_out)
+    if before is None:
+        return not left_out and bool(_left_out(name))
+    if before != state.left_out and before[0] == name:
+        saved.change(name, lambda kept: replace(kept, left_out=left_out))
+    return False

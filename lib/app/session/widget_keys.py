@@ -15,6 +15,8 @@ BEFORE, REST, AFTER, SETTLE = "before", "rest", "after", "settle"
 QUADRANT_REWARD, QUADRANT_LOSS = "quadrant_reward", "quadrant_loss"
 EFFECT_METRIC, EVENT_METRIC = "effect_metric", "event_metric"
 FOLLOW = "live"
+#: No widget: the open study itself, where strangers are.
+SAVED = "saved"
 
 #: What a view is made of: what a study's views with a name keep.
 VIEW = (
@@ -38,11 +40,14 @@ VIEW = (
     *(LEFT_OUT, LAYOUT),
 )
 #: Those that name parts of one study.
-OF_STUDY = (TASKS, METRICS, ARMS, LEFT_OUT, TASK)
+OF_STUDY = (TASKS, METRICS, ARMS, LEFT_OUT)
+#: Numbers that may be empty.
+CLEARABLE = (FROM, TO)
 
 # ---- in the session only
 EVENT_UNIT = "event_unit"
 MORE = "more"
+STUDY_MENU, VIEWS, VIEW_NAME = "study_menu", "views", "view_name"
 RUNS_TABLE = "runs_table"
 FIRST_FETCH, FETCH_NEW, FETCH_ALL, STOP_FETCH, RETRY = "first_fetch", "fetch_new", "fetch_all", "stop_fetch", "retry"
 DEADLINE = "deadline"

@@ -47,7 +47,9 @@ def form(study: Study, manifest: Manifest | None) -> None:
             st.error(escaped(message))
         missing = "" if is_valid and not message else "Mend what is marked above first."
         if _buttons(changed, study, missing):
-            open_with(lambda: studies.open_study(changed), fetch=_asks_for_more(changed, study), before=study)
+            open_with(
+                lambda: studies.open_study(changed, study.name), fetch=_asks_for_more(changed, study), before=study
+            )
 
 
 def _buttons(changed: Study, study: Study, missing: str) -> bool:

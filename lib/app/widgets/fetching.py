@@ -7,7 +7,8 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app.session import access, fetching, widget_keys
+from lib.app.session import access, fetching, studies, widget_keys
+from lib.app.widgets import asked_again
 from lib.app.widgets.markdown import escaped
 from lib.formatting import plural
 from lib.runs import Manifest
@@ -111,14 +112,21 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     elif job and job.error:
         st.error(escaped(job.error), icon=":material/error:")
     if manifest is None and not (job and job.is_running):
+        _first_fetch(study)
+
+
+def _first_fetch(study: Study) -> None:
+    """The way to the first fetch, or to what it needs."""
+    if studies.missing_bundle(study):
+        asked_again.ask_bundle(study)
+        return
+    if study.source.kind != "wandb" or access.key_for(study) or not asked_again.ask_key(study):
         st.info(
             f"Nothing of **{escaped(study.title)}** is stored yet. "
             f"Fetching reads {_where(study)} and keeps the histories on disk.",
             icon=":material/cloud_download:",
         )
-        fetch_button(study, "Fetch runs", widget_keys.FIRST_FETCH)
-        if study.source.kind == "wandb" and access.key_for(study) is None:
-            st.page_link("pages/study.py", label="Enter a W&B API key first", icon=":material/key:")
+    fetch_button(study, "Fetch runs", widget_keys.FIRST_FETCH)
 
 
 def _where(study: Study) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lib.app.session.current import Current, opened_study
+from lib.app.session.current import Current, Opened, opened_study
 from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_panel, problems
 from lib.app.widgets.markdown import escaped
@@ -14,13 +14,19 @@ def explanation(text: str) -> None:
         st.markdown(text)
 
 
-def require_runs() -> Current:
-    """The current study with its runs; where there are none, say what to do and stop the page."""
-    opened = opened_study()
+def message(opened: Opened) -> None:
+    """What is wrong with the study, and the way to another where there is none."""
     if opened.message:
         st.error(escaped(opened.message), icon=":material/error:")
     if opened.study is None:
-        st.page_link("pages/new_study.py", label="Open another study", icon=":material/science:")
+        st.page_link("pages/new_study.py", label="Open a study", icon=":material/add_circle:", help="")
+
+
+def require_runs() -> Current:
+    """The current study with its runs; where there are none, say what to do and stop the page."""
+    opened = opened_study()
+    message(opened)
+    if opened.study is None:
         st.stop()
     fetch_panel(opened.study, opened.manifest)
     if opened.current is None or not opened.current.manifest.runs:

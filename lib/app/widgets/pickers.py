@@ -6,16 +6,30 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lib.app.session import studies, widget_keys
+from lib.app.widgets import study_menu
 from lib.app.widgets.markdown import escaped
 from lib.formatting import listing
 from lib.study import Study, Task, keys_of
 
 
 def study_picker() -> str:
-    """The study, kept in the URL."""
+    """The study, kept in the URL; a name that is nobody's stays, so that the page can say so."""
     studies.apply_choice()
-    explanation = "Studies in studies/, and those you opened on the Study page."
-    return st.selectbox("Study", studies.study_names(), key=widget_keys.STUDY, bind="query-params", help=explanation)
+    names = studies.study_names()
+    for name in (st.session_state.get(widget_keys.STUDY), st.query_params.get(widget_keys.STUDY)):
+        if name and name not in names:
+            names.append(name)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        chosen = st.selectbox(
+            "Study",
+            names,
+            key=widget_keys.STUDY,
+            bind="query-params",
+            help="Studies in studies/, then those that you opened.",
+            on_change=studies.enter,
+        )
+        study_menu.study_menu(chosen)
+    return chosen
 
 
 def task_picker(study: Study) -> Task:

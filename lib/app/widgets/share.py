@@ -5,7 +5,7 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app.session import cached_results, downloads, studies, widget_keys
+from lib.app.session import access, address, cached_results, downloads, saved, studies, widget_keys
 from lib.app.session.current import Current, Opened
 from lib.effects import ALL_TASKS, claim
 from lib.report import bibtex, citation, view_link
@@ -30,10 +30,21 @@ def _link(study: Study) -> None:
     query = st.query_params
     pairs = [(name, value) for name in query for value in query.get_all(name)]
     _copied(view_link(st.context.url or "", pairs))
-    if studies.is_own(study):
-        st.caption(":orange[This study is open in your session only: send its bundle or study file with the link.]")
-    else:
-        st.caption("Opens this page with these settings. No key is in it.")
+    st.caption(_reach(study))
+
+
+def _reach(study: Study) -> str:
+    """What a link to the view opens, and where."""
+    if not studies.is_own(study):
+        return "Opens this page with these settings. No key is in it."
+    if not access.is_hosted():
+        where = "on this computer" if saved.is_saved(study.name) else "in your session"
+        return f":orange[Opens {where} only: send the bundle to others.]"
+    if address.address_of(study.name) is None:
+        return ":orange[This study is too long for a link: a reload loses it. Send and keep its bundle.]"
+    if study.source.kind == "bundle" and access.is_readable(study.source.path):
+        return "Opens this study with these settings, and asks for its bundle: send that too. No key is in it."
+    return "Opens this study with these settings. No key is in it."
 
 
 def _claim(current: Current) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 
 import polars as pl
 import streamlit as st
@@ -12,10 +11,11 @@ from lib.app.session.current import Opened
 from lib.app.widgets import notices
 from lib.app.widgets import share as share_widgets
 from lib.app.widgets.fetching import fetch_button
+from lib.app.widgets.key_form import key_form
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
-from lib.runs import Manifest, clear
+from lib.runs import Manifest, clear, study_text
 from lib.study import DetachRule, InputError, Study, changed_parts, text_message, to_toml, value_text
 
 
@@ -27,7 +27,8 @@ def source(study: Study, manifest: Manifest | None) -> None:
     if study.source.kind == "wandb":
         server = access.server_for(study)
         st.markdown(_project(study, server))
-        _key(study, server)
+        if manifest is not None or access.key_for(study):  # else the page has asked for it
+            _key(study, server)
     else:
         st.markdown(_place(study))
     if study.source.kind != "bundle":
@@ -59,28 +60,6 @@ def _key(study: Study, server: str) -> None:
         whose = "the key of this machine's W&B login" if access.is_own_machine() else "this deployment's key"
         st.badge(f"{whose} is in use", icon=":material/key:", color="blue")
     key_form(server, "key_form")
-
-
-def key_form(server: str, name: str) -> None:
-    """A visitor's own key for a server: kept in this session's memory, never shown again, sent to no other server."""
-    # What is typed for one server never becomes the text of another one's field.
-    shown, name = escaped(server.removeprefix("https://")), f"{name}_{server}"
-    if access.own_key(server):
-        st.badge(f"your key for {shown} is in use", icon=":material/key:", color="green")
-        forget = partial(access.remember_key, server, "")
-        st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
-        return
-    with st.form(name, border=True, clear_on_submit=True):
-        key = st.text_input(
-            f"Key for {shown}",
-            type="password",
-            key=f"{name}_text",
-            help="Your W&B API key. It is sent to this server alone and kept in this browser session only: not stored, "
-            "not in the address, not shown to anyone else.",
-        )
-        if st.form_submit_button("Use this key", icon=":material/key:"):
-            access.remember_key(server, key.strip())
-            st.rerun()
 
 
 def question(study: Study) -> None:
@@ -144,7 +123,7 @@ def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None 
     with st.expander(label, icon=":material/code:", key=widget_keys.TEXT_PANEL, on_change="rerun"):
         text = st.text_area(
             "Study file",
-            "" if study is None else studies.editable_text(study),
+            "" if study is None else study_text(study),
             key=_text_key(study),
             height=360,
             placeholder='[study]\nname = "mine"\n…',
@@ -155,7 +134,7 @@ def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None 
             if line is not None:
                 st.code(text.splitlines()[line - 1], language="toml")
         if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
-            open_study(lambda: studies.open_text(text))
+            open_study(lambda: studies.open_text(text, "" if study is None else study.name))
 
 
 def _text_key(study: Study | None) -> str:
@@ -172,7 +151,7 @@ def stamp(study: Study) -> str:
 
 def edit(study: Study, opened: Study | None = None) -> None:
     """Put a study's text into the editor of the open study, or of a new one, and open it."""
-    st.session_state[_text_key(opened)] = studies.editable_text(study)
+    st.session_state[_text_key(opened)] = study_text(study)
     st.session_state[widget_keys.TEXT_PANEL] = True
 
 

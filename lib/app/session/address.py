@@ -1,0 +1,56 @@
+"""The open study in the page's address, where strangers are: a reload or a link brings it back."""
+
+import streamlit as st
+
+from lib.app.session import saved, widget_keys
+from lib.app.session.access import NO_PATHS, check_source, is_hosted, may_read_paths
+from lib.app.session.caches import cached_for_session
+from lib.app.session.state import session_state
+from lib.runs import SavedStudy, from_address, to_address
+from lib.study import InputError, StudyError, shipped_studies
+
+
+def read_address() -> None:
+    """Open the study that the address brings; what this session keeps of it comes first."""
+    state, text = session_state(), st.query_params.get(widget_keys.SAVED, "")
+    if not is_hosted() or text == state.address:
+        return
+    state.address, state.address_message = text, ""
+    try:
+        brought = from_address(text, lambda name: state.uploads / name)
+        if brought.study is not None:
+            check_source(brought.study)
+        if not may_read_paths(baseline.path for _, baseline in brought.baselines):
+            raise StudyError(NO_PATHS)
+    except InputError as error:
+        state.address_message = str(error)
+        return
+    # A study from an address never stands for a shipped one.
+    if (brought.study is None) == (brought.name in shipped_studies()):
+        state.studies.setdefault(brought.name, brought)
+
+
+def keep_address(name: str) -> None:
+    """Put the open study, with all that was added to it, into the address; nothing of a shipped one as it is."""
+    if not is_hosted():
+        return
+    text = address_of(name) or ""
+    if text != st.query_params.get(widget_keys.SAVED, ""):
+        session_state().address, session_state().address_message = text, ""
+        if text:
+            st.query_params[widget_keys.SAVED] = text
+        else:
+            del st.query_params[widget_keys.SAVED]
+
+
+def address_of(name: str) -> str | None:
+    """The text of a study for the address: "" where it needs none, None where it is too long for one."""
+    kept = saved.saved_study(name)
+    if kept.study is None and not kept.baselines and not kept.views:
+        return ""
+    return _text(repr(kept), kept)
+
+
+@cached_for_session
+def _text(key: str, _kept: SavedStudy) -> str | None:
+    return to_address(_kept)

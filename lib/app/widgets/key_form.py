@@ -1,0 +1,30 @@
+"""The form for a visitor's own key."""
+
+from functools import partial
+
+import streamlit as st
+
+from lib.app.session import access
+from lib.app.widgets.markdown import escaped
+
+
+def key_form(server: str, name: str) -> None:
+    """A visitor's own key for a server: kept in this session's memory, never shown again, sent to no other server."""
+    # What is typed for one server never becomes the text of another one's field.
+    shown, name = escaped(server.removeprefix("https://")), f"{name}_{server}"
+    if access.own_key(server):
+        st.badge(f"your key for {shown} is in use", icon=":material/key:", color="green")
+        forget = partial(access.remember_key, server, "")
+        st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
+        return
+    with st.form(name, border=True, clear_on_submit=True):
+        key = st.text_input(
+            f"Key for {shown}",
+            type="password",
+            key=f"{name}_text",
+            help="Your W&B API key. It is sent to this server alone and kept in this browser session only: not stored, "
+            "not in the address, not shown to anyone else.",
+        )
+        if st.form_submit_button("Use this key", icon=":material/key:"):
+            access.remember_key(server, key.strip())
+            st.rerun()

@@ -1,0 +1,64 @@
+"""Rename or delete one of the visitor's own studies, beside the picker."""
+
+import streamlit as st
+
+from lib.app.session import saved, studies, widget_keys
+from lib.app.session.access import is_readable
+from lib.app.widgets import notices
+from lib.app.widgets.markdown import escaped
+from lib.formatting import listing, plural
+from lib.study import InputError, local_paths
+
+
+def study_menu(name: str) -> None:
+    """A popover for a study of the visitor's own; nothing for a shipped one, or for a name that is nobody's."""
+    if name not in saved.own_names():
+        return
+    popover = st.popover(
+        "", icon=":material/more_vert:", key=widget_keys.STUDY_MENU, help="Rename or delete", on_change="rerun"
+    )
+    if popover.open:
+        with popover:
+            _rename(name)
+            _delete(name)
+
+
+def _rename(name: str) -> None:
+    with st.form(f"{widget_keys.STUDY_MENU}_{name}", border=False):
+        new = st.text_input("Name", name)
+        if st.form_submit_button("Rename", icon=":material/edit:") and new.strip() != name:
+            try:
+                saved.rename(name, new.strip())
+            except InputError as error:
+                st.error(escaped(str(error)), icon=":material/error:")
+            else:
+                studies.choose(new.strip())
+                st.rerun()
+
+
+def _delete(name: str) -> None:
+    if st.checkbox("Delete this study", key=f"{widget_keys.STUDY_MENU}_delete_{name}"):
+        st.caption(escaped(f"{_what_goes(name)} The runs that were fetched stay in the store."))
+        st.button("Delete", type="primary", icon=":material/delete:", on_click=_deleted, args=(name,))
+
+
+def _what_goes(name: str) -> str:
+    """What is deleted with a study, in a sentence."""
+    try:
+        kept = saved.saved_study(name)
+    except InputError:
+        return f"{name} cannot be read; its folder goes."
+    uploads = [path for path in local_paths(kept.study) if is_readable(path)] if kept.study else []
+    counts = [(len(uploads) + len(kept.baselines), "uploaded file"), (len(kept.views), "saved view")]
+    parts = ["its study file", *(plural(count, noun) for count, noun in counts if count)]
+    return f"Of {name} go {listing(parts)}."
+
+
+def _deleted(name: str) -> None:
+    try:
+        saved.delete(name)
+    except InputError as error:
+        notices.note(str(error), ":material/error:")
+        return
+    notices.note(f"Deleted {name}", ":material/delete:")
+    studies.choose(studies.study_names()[0])
