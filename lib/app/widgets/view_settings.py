@@ -42,6 +42,8 @@ _AXES = {
 }
 #: No smoothing, and each task's own window; any other choice is a number of steps.
 _OFF, _OWN = "off", "own"
+#: The most digits of a window.
+_DIGITS = 15
 #: No colouring; config keys are no such words.
 _NOTHING = "nothing"
 _WINDOW_HELP = (
@@ -189,7 +191,8 @@ def _window(study: Study, place: DeltaGenerator) -> str:
         del st.query_params["smooth"]
         st.session_state[WINDOW] = _OFF
     chosen = str(st.session_state.get(WINDOW, st.query_params.get(WINDOW, "")))
-    windows = {*_round_steps(study), *([int(chosen)] if chosen.isdecimal() and int(chosen) else [])}
+    is_window = chosen.isdecimal() and len(chosen) <= _DIGITS and int(chosen) > 0
+    windows = {*_round_steps(study), *([int(chosen)] if is_window else [])}
     options = [_OFF, _OWN, *map(str, sorted(windows))]
     return place.select_slider("Smoothing (steps)", options, _OWN, key=WINDOW, bind="query-params", help=_WINDOW_HELP)
 
