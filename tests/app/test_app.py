@@ -197,7 +197,8 @@ def test_runs_left_out_by_the_address():
 
 @pytest.mark.parametrize(
     "query", [{"aggregate": "mode"}, {"spread": "wide"}, {"x": "time"}, {"out": "nobody"},
-              {"window": "-5"}, {"window": "many"}, {"window": "9" * 5_000}, {"arms": "left"}, {"task": "Chess"}, {"smooth": "perhaps"},
+              {"window": "-5"}, {"window": "many"}, {"window": "9" * 5_000},
+              {"arms": "left"}, {"task": "Chess"}, {"smooth": "perhaps"},
               {"only": "Chess"}, {"metrics": "chess*"}]
 )  # fmt: skip
 def test_an_address_that_means_nothing_shows_the_default(query):

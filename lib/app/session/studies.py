@@ -104,7 +104,7 @@ def _say(text: str) -> None:
 
 
 def open_text(text: str, edits: str = "") -> str:
-    """Open the text of a study file, as in `open_study`; InputError where it is not one, or names a path or a server that it may not."""
+    """Open the text of a study file, as `open_study` does; InputError where it is none, or may not be read here."""
     study = parse_saved(text, "The study file", _upload)
     check_source(study)
     return open_study(study, edits)

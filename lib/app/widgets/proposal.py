@@ -13,7 +13,8 @@ from lib.app.widgets.study import edit
 from lib.app.widgets.tables import table
 from lib.discover import Inspection, Proposal, arms, preview, propose, sentence
 from lib.formatting import listing
-from lib.study import InputError, to_toml
+from lib.runs import study_text
+from lib.study import InputError
 
 #: Of the keys that are not taken for one reason, and of what is assumed, so many are named.
 _SHOWN = 8
@@ -64,7 +65,7 @@ def _open(proposed: Proposal, answers: Answers, prefix: str) -> None:
     if st.button(
         "Open the study", f"{prefix}_open", missing or None, type="primary", icon=icon, disabled=bool(missing)
     ):
-        land(lambda: studies.open_text(to_toml(proposed.study)))
+        land(lambda: studies.open_text(study_text(proposed.study)))
 
 
 def _assumed(proposed: Proposal) -> None:
@@ -95,7 +96,7 @@ def _more(proposed: Proposal, runs: pl.DataFrame, prefix: str) -> None:
         rows = [(finding.what, finding.value or "none", finding.status, finding.where) for finding in proposed.findings]
         heads = ["what", "value", "known", "where"]
         table(pl.DataFrame(rows, schema=heads, orient="row"), alt="What the proposal rests on")
-        st.code(to_toml(proposed.study), language="toml")
+        st.code(study_text(proposed.study), language="toml")
         explanation = "Puts the study file into the editor below."
         edit_text = partial(edit, proposed.study)
         st.button("Edit as text", f"{prefix}_text", explanation, icon=":material/code:", on_click=edit_text)
