@@ -15,13 +15,13 @@ if study.hypothesis:
 charts.axis_notes(current)
 effects = cached_results.effects(current, current.evidence)
 answer.answer(study, effects)
+grid = overview.layout(current)
 for task in current.visible_study.tasks:
-    st.header(escaped(task.title), anchor=False)
     rows = effects.filter(pl.col("task") == task.key)
     if rows.is_empty():
         st.caption("No detached run of this task: nothing to compare.")
     cards.effect_cards(study, rows)
-    overview.charts(current, task)
+    overview.charts(current, task, grid)
 
 page_frame.explanation(
     f"{methods.curves_text(current.view)}\n\n{methods.EFFECTS}\n\n{methods.verdicts_text(effects)}\n\n{methods.DETACH}"

@@ -3,6 +3,7 @@
 from lib.charts.curves.chart import WIDE, Background, Layout, family_chart
 from lib.charts.curves.contents import curves_text, family_metrics, one_metric_text
 from lib.charts.curves.grid import figure_title, grid
+from lib.charts.curves.legend import LegendEntry, legend_entries
 from lib.charts.curves.series_style import LABELLED
 from lib.charts.curves.tables import shown_range, split, x_range
 from lib.charts.detach_rule import detach_marks, is_unfinished

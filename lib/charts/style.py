@@ -19,6 +19,7 @@ ARM_PALETTE = ("#a51ec3", "#2da51e", "#c378d2")
 #: Treated arms, in their order; the control arm is dashed, unknown is dotted.
 DASHES = ([1, 0], [2, 2], [9, 3, 2, 3], [1, 4], [12, 4])
 CONTROL_DASH = [6, 4]
+UNCOMPARED = f"{UNKNOWN} (not compared)"
 OWN_DASHES = {CONTROL: CONTROL_DASH, UNKNOWN: [1, 7]}
 RULE_COLOR = "red"
 QUIET = "#888888"  # for lines: 3 to 1 on white and on black
@@ -72,7 +73,7 @@ def arm_colors(arms: Sequence[str]) -> dict[str, str]:
 
 def arm_labels(arms: Sequence[str]) -> dict[str, Any]:
     """What makes a legend of arms say that runs whose arm is unknown are not compared."""
-    text = f"datum.label === '{UNKNOWN}' ? '{UNKNOWN} (not compared)' : datum.label"
+    text = f"datum.label === '{UNKNOWN}' ? '{UNCOMPARED}' : datum.label"
     return {"labelExpr": text} if UNKNOWN in arms else {}
 
 

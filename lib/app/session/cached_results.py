@@ -7,7 +7,7 @@ import polars as pl
 from lib import charts
 from lib.app.session.caches import cached
 from lib.app.session.current import Current
-from lib.charts import ChartSpec, color_keys, coloring
+from lib.charts import ChartSpec, LegendEntry, color_keys, coloring
 from lib.curves import (
     BASELINES,
     BaselineError,
@@ -132,11 +132,11 @@ def baselines(current: Current, task: str) -> tuple[pl.DataFrame, list[str]]:
 
 @cached()
 def task_chart(
-    current: Current, task: str, families: tuple[str, ...], height: int, brush: bool = False
+    current: Current, task: str, families: tuple[str, ...], height: int, brush: bool = False, legend: bool = True
 ) -> tuple[ChartSpec | None, tuple[str, ...]]:
     """The chart of a task's families, ready to be sent, and those of which nothing was logged.
 
-    With `brush`, a drag with Shift held is a selection of steps that the page can read.
+    With `brush`, a drag with Shift held is a selection of steps that the page can read. Without `legend`, the page has one.
     """
     study, view = current.visible_study, current.view
     plotted = _visible(curves(current, task), study)
@@ -156,7 +156,7 @@ def task_chart(
         coloring={task: colors} if colors else {},
         clocks={task: hours} if hours else {},
     )
-    return curve_figure(data, study.task(task), *families).chart(height=height, brush=brush), missing
+    return curve_figure(data, study.task(task), *families).chart(height=height, brush=brush, legend=legend), missing
 
 
 def _visible(curves: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -168,6 +168,13 @@ def one_metric_text(current: Current, task: str, families: tuple[str, ...]) -> s
     """A sentence on the metrics that a task's chart leaves out while it colours runs; "" where there are none."""
     study = current.visible_study
     return charts.one_metric_text(curves(current, task), study, study.task(task), *families, view=current.view)
+
+
+def legend(current: Current) -> tuple[LegendEntry, ...]:
+    """What the lines of all curve charts are."""
+    study = current.visible_study
+    shown = pl.concat([curves(current, task.key) for task in study.tasks])
+    return charts.legend_entries(_visible(shown, study), study, current.view)
 
 
 @cached(left_out_only)

@@ -1,5 +1,6 @@
 """Curve charts as pages show them."""
 
+import html
 from typing import Any, Literal
 
 import streamlit as st
@@ -7,7 +8,7 @@ import streamlit as st
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets.markdown import escaped
-from lib.charts import QUIET_ON, ChartSpec, text_styles
+from lib.charts import QUIET_ON, ChartSpec, LegendEntry, text_styles
 from lib.curves import runs_not_drawn
 from lib.runs import of_task
 from lib.study import Task
@@ -19,16 +20,56 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     A zoom is that of all families of the task: they are one chart. A brush sets the range of x of every chart. Sent to
     the server as it happens, a zoom would draw every chart of the page anew at each notch of the wheel, under the pointer.
     """
+    _notes(current, task, *names)
+    _draw(current, task, *names, height=height)
+
+
+def cells(current: Current, task: Task, *names: str, height: int) -> None:
+    """A chart of each of a task's families beside each other, where they fit, without legends."""
+    _notes(current, task, *names)
+    row = st.grid(len(names), min_column_width=320)
+    for name in names:
+        with row.cell():
+            _draw(current, task, name, height=height, legend=False)
+
+
+def legend(current: Current) -> None:
+    """One legend of all the charts of a page."""
+    entries = [
+        f'<span style="white-space: nowrap">{_sample(entry)}{html.escape(entry.label)}</span>'
+        for entry in cached_results.legend(current)
+    ]
+    st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0 1.2rem; font-size: 0.85rem">{"".join(entries)}</div>')
+
+
+def _sample(entry: LegendEntry) -> str:
+    """A piece of a line: its dash as stripes, of which the second of each two is a gap."""
+    stripes, at = [], 0
+    for index, length in enumerate(entry.dash):
+        color = "transparent" if index % 2 else entry.color
+        stripes.append(f"{color} {at}px {at + length}px")
+        at += length
+    return (
+        '<span style="display: inline-block; width: 26px; height: 3px; margin-right: 6px; vertical-align: middle; '
+        f'background: repeating-linear-gradient(to right, {", ".join(stripes)})"></span>'
+    )
+
+
+def _notes(current: Current, task: Task, *names: str) -> None:
     if "reward" in names and (messages := cached_results.baselines(current, task.key)[1]):
         st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
     if sentence := runs_not_drawn(task, of_task(current.treated, task.key), current.view):
         st.caption(escaped(sentence))
     if current.view.color_by and (sentence := cached_results.one_metric_text(current, task.key, names)):
         st.caption(escaped(sentence))
-    chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True)
+
+
+def _draw(current: Current, task: Task, *names: str, height: int, legend: bool = True) -> None:
+    chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True, legend=legend)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
-        render_chart(chart, f"chart_{task.key}_{'_'.join(names)}_{current.view.span}", brush=True)
+        key = f"chart_{task.key}_{'_'.join(names)}_{current.view.span}" + ("" if legend else "_cell")
+        render_chart(chart, key, brush=True)
     for name in missing:
         is_shown = bool(current.visible_study.family(name))
         text = (

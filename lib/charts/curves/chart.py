@@ -12,7 +12,7 @@ from lib.charts import axes, detach_rule
 from lib.charts.axes import PlotArea
 from lib.charts.curves import end_labels, tables
 from lib.charts.curves import layers as marks
-from lib.charts.curves.contents import family_metrics
+from lib.charts.curves.contents import family_metrics, one_metric_each
 from lib.charts.curves.pointer import hover_layers, hover_table, selections, tooltip_titles
 from lib.charts.curves.run_lines import colored_run_tables, run_layers, run_pointer, shared_colors
 from lib.charts.curves.seed_count_strip import STRIP, strip_layers, strip_table
@@ -41,7 +41,8 @@ class Layout:
     `width` is "container" for a page, pixels for a file; `height` that of the whole chart in pixels, which is more where
     the strip has many series; `title` stands above the chart. `interactive` is whether there are zoom, hover and legend
     selections; `brush` whether a drag with Shift held is a selection named `range` that a page can read; `cell` whether
-    the chart becomes part of a larger figure, where its height is not a signal of its own.
+    the chart becomes part of a larger figure, where its height is not a signal of its own; `legend` whether it has a legend
+    of metrics and arms, which a page may have once for several charts.
     """
 
     width: int | Literal["container"] = "container"
@@ -50,6 +51,7 @@ class Layout:
     interactive: bool = True
     brush: bool = False
     cell: bool = False
+    legend: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,13 @@ def family_chart(
     domain = tables.shown_range(whole, view.span)
     metrics = {family: family_metrics(curves, study, task, family, view) for family in families}
     families = tuple(family for family in families if metrics[family]) or families[:1]
-    alone = all(len(metrics[family]) == 1 for family in families)
+    alone = all(len(metrics[family]) == 1 for family in families) if layout.legend else one_metric_each(study)
     panels = []
     for family, area in zip(families, axes.plot_areas(len(families)), strict=True):
         style = series_style(
             study, task, family, view, metrics[family], arm_order([arm for _, arm in series]), alone=alone,
             interactive=layout.interactive, arms_side=_legend_side(rules, domain, task, view), families=len(families),
+            legend=layout.legend,
         )  # fmt: skip
         panels.append(_panel(series, style, study, view, domain, background, layout, area))
     if len(panels) > 1:
@@ -178,7 +181,7 @@ def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: 
     """Panels whose lines have names at their ends, where all of these fit: else a legend has them."""
     style = panels[0].style
     said = style.alone and not style.by_arm
-    if layout.cell or said or (layout.width != "container" and layout.width < WIDE):
+    if layout.cell or not layout.legend or said or (layout.width != "container" and layout.width < WIDE):
         return panels
     labelled = []
     for panel in panels:

@@ -9,7 +9,7 @@ from lib.charts.run_colors import Coloring, coloring_text
 from lib.charts.style import arm_order
 from lib.curves import View
 from lib.formatting import listing, number, scientific
-from lib.study import Metric, Study, Task
+from lib.study import FAMILIES, Metric, Study, Task
 
 
 def family_metrics(
@@ -22,6 +22,11 @@ def family_metrics(
     logged = set(curves.filter(pl.col("task") == task.key)["metric"].unique())
     metrics = [m for m in study.family(family) if m.key in logged]
     return [m for m in study.metrics if m in metrics][:1] if view and view.color_by else metrics
+
+
+def one_metric_each(study: Study) -> bool:
+    """Whether no family of the study has more than one metric."""
+    return all(len(study.family(family)) < 2 for family in FAMILIES)
 
 
 def one_metric_text(curves: pl.DataFrame, study: Study, task: Task, *families: str, view: View) -> str:

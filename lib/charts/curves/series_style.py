@@ -48,7 +48,7 @@ class SeriesStyle:
     `families` is how many the chart has: they share its rows. `palette` are labels and colours of every metric in it,
     where it has other families beside this one. `alone` is whether each family has one metric, which its axis names;
     `by_arm` whether colour tells arms apart; `labelled` whether lines have names at their ends where the chart is wide
-    enough: a legend has them elsewhere.
+    enough: a legend has them elsewhere. `legend` is whether the chart has a legend of metrics and arms.
     """
 
     task: str
@@ -67,6 +67,7 @@ class SeriesStyle:
     alone: bool = False
     by_arm: bool = False
     labelled: bool = False
+    legend: bool = True
 
     @property
     def prefix(self) -> str:
@@ -111,9 +112,11 @@ class SeriesStyle:
         """The colour channel; its legend isolates a metric, or an arm, on click."""
         entries = dict(self.palette) or self.entries()
         scale = alt.Scale(domain=list(entries), range=list(entries.values()))
-        legend: alt.Legend | None = self._arms_legend() if self.by_arm else None
-        if not self.alone:
+        legend: alt.Legend | None = None
+        if self.legend and not self.alone:
             legend = self._legend(**self._entries_of(list(entries)))
+        elif self.legend and self.by_arm:
+            legend = self._arms_legend()
         return alt.Color(f"{self.color_field}:N", scale=scale, title=None, legend=legend)
 
     def _entries_of(self, names: Sequence[str]) -> dict[str, Any]:
@@ -151,7 +154,7 @@ class SeriesStyle:
         """
         dashes = arm_dashes(self.arms, solid=self.by_arm)
         scale = alt.Scale(domain=list(self.arms), range=dashes)
-        is_needed = len(self.arms) > 1 or UNKNOWN in self.arms
+        is_needed = self.legend and (len(self.arms) > 1 or UNKNOWN in self.arms)
         return alt.StrokeDash("arm:N", scale=scale, title=None, legend=self._arms_legend() if is_needed else None)
 
     @property
@@ -187,6 +190,8 @@ class SeriesStyle:
         if not self.interactive:
             return alt.OpacityValue(full)
         names = [*self.legend_fields(), *([BY_VALUE] if by_value and self.lists_values else [])]
+        if not names:
+            return alt.OpacityValue(full)
         picked = {"and": [{"param": name} for name in names]}
         return alt.OpacityValue(round(full * FAINT, 3), condition={"test": picked, "value": full})
 
@@ -197,6 +202,8 @@ class SeriesStyle:
 
     def legend_fields(self) -> dict[str, str]:
         """Selections made by a click on a legend entry, and the field they match."""
+        if not self.legend:
+            return {}
         fields = {} if self.by_arm else {"isolate": "metric"}
         return fields | ({"isolate_arm": "arm"} if len(self.arms) > 1 else {})
 
@@ -213,6 +220,7 @@ def series_style(
     arms_side: str,
     families: int = 1,
     alone: bool = False,
+    legend: bool = True,
 ) -> SeriesStyle:
     """The look of one family of one task."""
     labels = {m.key: metric_label(m, task, view) for m in metrics}
@@ -228,6 +236,7 @@ def series_style(
         interactive=interactive,
         arms_side=arms_side,
         families=families,
+        legend=legend,
         sorted=view.x != "wall",
         alone=alone,
         by_arm=alone and len(arms) > 1 and not view.color_by,
