@@ -33,11 +33,11 @@ shown = runs.with_columns(
     pl.col("warnings").str.replace_all("; ", "\n"),
 )
 shown = shown.drop(name for name, texts in {"fork of": forks, "W&B": links}.items() if not any(texts.values()))
-# What is amiss is read first, the numbers of rows last.
+# What is amiss is read first, then which run it is; a phone shows no more. The numbers of rows come last.
 of_rows = [name for name in shown.columns if name.startswith("rows:")]
 rows = [f"rows:{metric.key}" for metric in study.metrics]
-warnings = ["warnings"] if shown["warnings"].ne("").any() else []
-shown = shown.select(*warnings, pl.exclude("warnings", *of_rows), *rows)
+first = [*(["warnings"] if shown["warnings"].ne("").any() else []), "run_id", "seed", "arm", "task"]
+shown = shown.select(*first, pl.exclude("warnings", *first, *of_rows), *rows)
 picked = table(
     shown,
     key=widget_keys.RUNS_TABLE,

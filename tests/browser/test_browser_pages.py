@@ -117,6 +117,20 @@ def test_the_keyboard_alone_reaches_the_pages_the_study_and_the_export(visitor):
     expect(body.get_by_role("button", name="Report (.html)")).to_be_visible()
 
 
+@pytest.mark.parametrize("page", TITLES)
+def test_the_keyboard_reaches_the_content_of_a_page_in_under_ten_stops(visitor, page):
+    visitor.open(page)
+    content = visitor.page.get_by_test_id("stMainBlockContainer").locator(":focus")
+    stops = 1
+    visitor.page.keyboard.press("Tab")
+    assert visitor.page.evaluate(FOCUSED) == ["a", "Skip to main content"]
+    visitor.page.keyboard.press("Enter")
+    while not content.count():
+        assert stops < 9, visitor.page.evaluate(FOCUSED)
+        visitor.page.keyboard.press("Tab")
+        stops += 1
+
+
 WINDOWS = {
     "phone": {
         "viewport": {"width": 390, "height": 844},

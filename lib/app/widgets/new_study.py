@@ -10,6 +10,7 @@ from lib.app.session.state import session_state
 from lib.app.widgets.landing import land
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.proposal import proposal
+from lib.formatting import plural
 from lib.study import InputError
 
 #: Pixels of what stands between address and button, whatever it is: the button stays under the pointer.
@@ -117,7 +118,11 @@ def _progress() -> None:
         st.rerun()
     progress = current.job.progress
     share = progress.done / progress.total if progress.total else 0.0
-    text = f"{progress.done} of {progress.total} runs: {progress.message}" if progress.total else progress.message
+    text = (
+        f"{progress.done:,} of {plural(progress.total, 'run')}: {progress.message}"
+        if progress.total
+        else progress.message
+    )
     st.progress(min(share, 1.0), text=escaped(text))
     st.button("Stop", key=widget_keys.BUILD_STOP, icon=":material/stop_circle:", on_click=listing.forget)
 
