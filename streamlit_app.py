@@ -107,10 +107,16 @@ try:
         notices.fetch_ended(study, current.manifest)
     notices.show()
 
+    # The page begins right below the menu.
+    st.html("<style>.stMainBlockContainer { padding-top: 3.75rem }</style>")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
         if opened.current is not None and page.url_path != "new_study":
-            with st.container(horizontal=True, width="content"):
+            with st.container(horizontal=True, width="content", vertical_alignment="center"):
+                if page.url_path == "" and opened.current.is_public:
+                    st.page_link(
+                        "pages/new_study.py", label="Open your own runs", icon=":material/add_circle:", help=""
+                    )
                 share.share(opened)
                 export.export(opened.current)
     banner.banner(opened)

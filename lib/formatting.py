@@ -58,6 +58,35 @@ def numbers(values: Sequence[float], sign: str = "") -> list[str]:
     return [f"{v:{sign}z,.{max(decimals, 0)}f}" for v in values]
 
 
+def shared_decimals(intervals: Iterable[tuple[float, float]], most: int) -> int:
+    """The fewest decimals at which each of these intervals has a digit of half its width, and none ends at a 0 that it excludes.
+
+    Parameters
+    ----------
+    intervals : their low and high ends, in one unit.
+    most : the answer's upper bound.
+    """
+    sizes = [(high - low) / 2 for low, high in intervals if high > low]
+    ends = [min(abs(low), abs(high)) for low, high in intervals if low * high > 0]
+    return next(
+        (d for d in range(most) if all(size >= 10.0**-d for size in sizes) and all(float(f"{e:.{d}f}") for e in ends)),
+        most,
+    )
+
+
+def fixed(value: float, decimals: int, sign: str = "") -> str:
+    """A value with so many decimals, and what they round to 0 without a sign: -5, +10, 0; beyond four with an exponent."""
+    if decimals > 4 and value:
+        return scientific(value, 2, sign)
+    text = f"{value:{sign}z,.{decimals}f}"
+    return text if float(text.replace(",", "")) else text.lstrip("+")
+
+
+def extent(low: str, high: str) -> str:
+    """Two numbers as a range: 26-29, or one of them where they read the same."""
+    return low if low == high else f"{low}-{high}"
+
+
 def _exponent(value: float) -> int:
     return int(f"{value:e}".split("e")[1])
 

@@ -2,7 +2,21 @@ import math
 
 import pytest
 
-from lib.formatting import file_name, is_or_are, listing, number, numbers, one_line, percent, plural, scientific, slug
+from lib.formatting import (
+    extent,
+    file_name,
+    fixed,
+    is_or_are,
+    listing,
+    number,
+    numbers,
+    one_line,
+    percent,
+    plural,
+    scientific,
+    shared_decimals,
+    slug,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +97,28 @@ def test_somebody_elses_text_is_one_short_line():
     assert one_line("a\nb\x00c\ud800") == "a b\ufffdc\ufffd"
     assert one_line("x" * 200) == "x" * 200
     assert one_line("x" * 150 + "y" * 100, 100) == "x" * 50 + "…" + "y" * 25
+
+
+@pytest.mark.parametrize(
+    ("intervals", "decimals"),
+    [
+        ([(-16.7, 6.2), (-6.4, 26.5)], 0),
+        ([(-16.7, 6.2), (0.1, 0.9)], 1),  # half as wide as .4
+        ([(0.3, 8.0)], 1),  # an end that is not 0 does not read 0
+        ([(-8.0, 0.0)], 0),
+        ([(1e-9, 2e-9)], 3),
+        ([], 0),
+    ],
+)
+def test_decimals_that_intervals_share(intervals, decimals):
+    assert shared_decimals(intervals, 3) == decimals
+
+
+def test_fixed_decimals_have_no_sign_before_zero():
+    assert [fixed(value, 0, "+") for value in (-5.2, 10.1, -0.2, 0.2, 1234.0)] == ["-5", "+10", "0", "0", "+1,234"]
+    assert [fixed(value, 1) for value in (-0.04, 0.06, 29.0)] == ["0.0", "0.1", "29.0"]
+    assert fixed(-3.04e-5, 6, "+") == "-3.0e-5"
+
+
+def test_an_extent_names_one_number_once():
+    assert (extent("26", "29"), extent("28", "28")) == ("26-29", "28")

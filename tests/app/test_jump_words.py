@@ -12,7 +12,7 @@ from lib.curves import View
 from lib.report import report_page, study_results
 from lib.sources import fetch
 from lib.study import Study
-from tests.support.app_kit import charts, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import charts, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 pytestmark = pytest.mark.slow
@@ -59,22 +59,22 @@ def badges(at: AppTest) -> list[str]:
 
 def test_the_overview_shows_jumps(detached_only):
     at = visit("overview", own=detached_only)
-    assert badges(at) == [":blue-badge[jump shown]", ":blue-badge[jump shown]"]
-    assert [m.value for m in at.markdown if m.value.startswith("**")][:2] == [
-        "**Rewards** :gray-badge[descriptive] Without a control arm, jumps at the detach: Eval Reward jumped up on 1 task.",
-        "**Losses** :gray-badge[descriptive] Without a control arm, jumps at the detach: Consistency Loss jumped down on 1 task.",
+    assert [plain(m.value) for m in at.markdown if m.value.startswith("**")][:2] == [
+        "**Rewards** :gray-badge[descriptive] without a control arm, jumps at the detach: 10% up [10, 10] (4 runs).",
+        "**Losses** :gray-badge[descriptive] without a control arm, jumps at the detach: 49% down [48, 50] (4 runs).",
     ]
-    names = type(at.metric[0].proto).MetricColor.Name
-    assert [names(metric.proto.color) for metric in at.metric[:2]] == ["BLUE", "BLUE"]
-    assert causal_words(page_text(at)) == []
+    text = page_text(at)
+    # The matrix is among what is searched.
+    assert "walk, Eval Reward: jump shown" in text
+    assert causal_words(text) == []
 
 
 def test_the_claims_are_about_jumps(detached_only):
     at = visit("detach_effect", own=detached_only)
-    assert badges(at) == [":blue-badge[jump shown]", ":blue-badge[jump shown]"]
+    assert badges(at) == [":violet-badge[jump shown]", ":violet-badge[jump shown]"]
     forest = charts(at)[0]
     assert forest.rows("estimate")["verdict"].to_list() == ["jump shown", "jump shown"]
-    assert forest.layers["estimate"]["encoding"]["color"]["scale"] == {"domain": ["jump shown"], "range": ["#CC79A7"]}
+    assert forest.layers["estimate"]["encoding"]["color"]["scale"] == {"domain": ["jump shown"], "range": ["#d860fc"]}
     assert forest.alt == "2 claims: 2 jump shown."
     text = page_text(at)
     # The claims, a table's cell and a chart's row are among what is searched.
@@ -92,14 +92,16 @@ def test_the_report_shows_jumps(detached_only):
 def test_with_a_control_arm_the_words_are_those_of_effects(tmp_path):
     runs = [run(seed, ratio, 10.0) for seed in (1, 2, 3, 4) for ratio in (0.5, 0.0)]
     at = visit("detach_effect", own=bundle(tmp_path, Asked().study(), runs))
-    assert badges(at) == [":green-badge[supported]", ":green-badge[supported]"]
+    assert badges(at) == [":blue-badge[supported]", ":blue-badge[supported]"]
     assert "jump shown" not in page_text(at)
 
 
-@pytest.mark.parametrize("page", ["overview", "detach_effect"])
-def test_jumps_pooled_over_tasks_are_jumps(two_tasks, page):
-    at = visit(page, own=two_tasks)
-    assert set(badges(at)) == {":blue-badge[jump shown]"}
+def test_jumps_pooled_over_tasks_are_jumps(two_tasks):
+    at = visit("detach_effect", own=two_tasks)
+    assert set(badges(at)) == {":violet-badge[jump shown]"}
+    assert causal_words(page_text(at)) == []
+    at = visit("overview", own=two_tasks)
+    assert "Across tasks, Eval Reward: jump shown" in page_text(at)
     assert causal_words(page_text(at)) == []
 
 

@@ -1,16 +1,20 @@
-"""The Overview page's answer, cards and cells, and the one task that Rewards and Losses can look at."""
+"""The Overview page's answer and matrix, and the one task that Rewards and Losses can look at."""
 
+import json
 import re
 from dataclasses import replace
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from lib.app.session import cached_results
-from lib.effects import StudyAnalysis
+from lib.app.session.state import KEY
+from lib.app.widgets.matrix import matrix_data
+from lib.effects import StudyAnalysis, matrix
 from lib.effects.effects_table import EFFECTS
 from lib.sources import bundled_study, fetch, write_bundle
-from lib.study import load_study, parse_study
-from tests.support.app_kit import charts, fine, go, server_state, visit  # noqa: F401 - a fixture
+from lib.study import load_study, parse_study, part_of
+from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
 
@@ -19,42 +23,74 @@ pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 
 def test_the_answer_comes_first_and_says_what_the_verdicts_say():
     at = visit("overview")
-    rewards, losses = (m.value for m in at.markdown if m.value.startswith("**") and "-badge[" in m.value)
-    assert rewards == (
-        "**Rewards** :gray-badge[not shown] With a control arm: Eval Episode Reward and Train Episode Reward not shown to be "
-        "raised on any of 2 tasks. With randomised detach steps: Eval Episode Reward without a verdict on 1 task; Train Episode "
-        "Reward not shown to be raised on 1 task."
-    )
-    assert losses == (
-        "**Losses** :green-badge[partly supported] With a control arm: Train Consistency Loss and Val (All) Consistency "
-        "lowered on 2 of 2 tasks; Val (Recent) Consistency lowered on 1 of 2 tasks, not shown on 1. With randomised detach "
-        "steps: all 3 loss metrics not shown to be lowered on 1 task."
-    )
+    assert answers(at) == [
+        "**Rewards** :gray-badge[not shown] no gain shown across 2 tasks: -3% [-10, +4] and -2% [-6, +2] of the range "
+        "(12 fork pairs); by task in none of 4 comparisons. Randomised detach steps: no immediate gain shown in 1 of 2 "
+        "metrics, no verdict in 1 (8 runs).",
+        "**Losses** :blue-badge[supported] 27-28% lower across 2 tasks in 3 of 3 metrics (12 fork pairs); by task 26-32% "
+        "lower in 5 of 6 comparisons, not shown in 1. Randomised detach steps: no immediate fall shown (8 runs).",
+    ]
 
 
-def test_a_change_that_was_not_shown_has_no_colour_of_success_or_failure():
+def answers(at: AppTest) -> list[str]:
+    return [plain(m.value) for m in at.markdown if m.value.startswith("**") and "-badge[" in m.value]
+
+
+def table(at: AppTest) -> dict:
+    """What the matrix draws."""
+    (element,) = at.get("bidi_component")
+    return json.loads(element.proto.json)
+
+
+def test_the_matrix_of_the_demo():
+    data = table(visit("overview"))
+    assert [head["label"] for head in data["heads"]] == [
+        "Eval Episode Reward", "Train Episode Reward", "Train Consistency Loss", "Val (All) Consistency",
+        "Val (Recent) Consistency",
+    ]  # fmt: skip
+    assert [head["note"] for head in data["heads"]] == ["±46%", "±40%", "±37%", "±35%", "±40%"]
+    assert [(line["label"], line["note"], line["levels"]) for line in data["lines"]] == [
+        ("Across tasks", "12 pairs", []),
+        ("Acrobot Swingup", "6 pairs", ["detached", "control"]),
+        ("Cartpole Swingup", "6 pairs", ["detached", "control"]),
+        ("Cartpole Swingup, random detach", "n = 8", ["detached"]),
+    ]
+    cell = data["lines"][1]["cells"][2]
+    assert cell["levels"] == [["detached", "0.00148 → 0.00134"], ["control", "0.00148 → 0.00188"]]
+    assert (cell["change"], cell["interval"], cell["shape"], cell["color"]) == ("-29%", "[-37, -21]", "disc", "blue")
+    assert cell["query"] == {"effect_metric": "Train Consistency Loss", "task": "Acrobot Swingup"}
+    assert cell["label"] == (
+        "Acrobot Swingup, Train Consistency Loss: supported, -29% [-37, -21], detached 0.00148 → 0.00134, "
+        "control 0.00148 → 0.00188, 6 pairs"
+    )
+    assert data["lines"][0]["cells"][0]["tip"][0] == "not shown, -3% [-10, +4] of the range"
+    unsaid = data["lines"][3]["cells"][0]
+    assert (unsaid["place"], unsaid["shape"], unsaid["change"]) == (None, "dashes", "?")
+    assert [entry[2] for entry in data["legend"]] == ["supported", "not shown", "cannot say"]
+
+
+def test_the_page_is_about_the_tasks_and_metrics_that_are_shown():
     at = visit("overview")
-    colors = {metric.label: metric.proto.color for metric in at.metric[:5]}
-    names = type(at.metric[0].proto).MetricColor.Name
-    assert {label: names(color) for label, color in colors.items()} == {
-        "Eval Episode Reward": "GRAY",
-        "Train Episode Reward": "GRAY",
-        "Train Consistency Loss": "GREEN",
-        "Val (All) Consistency": "GREEN",
-        "Val (Recent) Consistency": "GRAY",
-    }
+    study = at.session_state[KEY].opened.current.study
+    shown = part_of(study, ["acrobot-swingup"], ["train/consistency_loss"])
+    rows = matrix(analysed_demo(at), shown)
+    data = matrix_data(rows, shown)
+    assert [line["label"] for line in data["lines"]] == ["Acrobot Swingup"]
+    assert [head["label"] for head in data["heads"]] == ["Train Consistency Loss"]
 
 
-def test_every_cell_leads_to_its_full_chart():
+def analysed_demo(at: AppTest) -> StudyAnalysis:
+    return cached_results.analysis(at.session_state[KEY].opened.current, None)
+
+
+def test_every_task_leads_to_its_full_charts():
     at = visit("overview")
     links = [(link.proto.page, link.proto.query_string) for link in at.get("page_link")]
-    assert links[:2] == [("detach_effect", ""), ("new_study", "")]
-    assert links[2:6] == [
-        ("rewards", "only=Acrobot+Swingup"),
-        ("losses", "only=Acrobot+Swingup"),
-        ("rewards", "only=Cartpole+Swingup"),
-        ("losses", "only=Cartpole+Swingup"),
-    ]
+    assert links == [
+        ("new_study", ""),
+        *((page, f"only={task}") for task in ("Acrobot+Swingup", "Cartpole+Swingup", "Cartpole+Swingup%2C+random+detach")
+          for page in ("rewards", "losses")),
+    ]  # fmt: skip
 
 
 def test_another_study_has_no_task_of_the_last_one():
@@ -73,7 +109,12 @@ def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
     monkeypatch.setattr(cached_results, "analysis", nothing)
     at = visit(page)
     assert at.info[0].value.startswith("No run shown here is known to have been detached: there is nothing to compare.")
-    assert [link.proto.label for link in at.get("page_link")][:2] == ["Look at the runs", "Change the detach rule"]
+    labels = [link.proto.label for link in at.get("page_link")]
+    assert [label for label in labels if label != "Open your own runs"][:2] == [
+        "Look at the runs",
+        "Change the detach rule",
+    ]
+    assert len(at.get("bidi_component")) == 0
 
 
 def test_the_grid_has_a_row_per_task_a_chart_per_family_and_one_legend():
@@ -82,7 +123,7 @@ def test_the_grid_has_a_row_per_task_a_chart_per_family_and_one_legend():
     for chart in charts(at):
         encoding = chart.layers["line"]["encoding"]
         assert (encoding["color"]["legend"], encoding["strokeDash"]["legend"]) == (None, None)
-    (legend,) = [html.proto.body for html in at.get("html")]
+    (legend,) = legends(at)
     labels = re.findall(r"</span>([^<]+)</span>", legend)
     assert labels == [
         *("Train Episode Reward (MA 1,000)", "Eval Episode Reward"),
@@ -90,7 +131,11 @@ def test_the_grid_has_a_row_per_task_a_chart_per_family_and_one_legend():
     ]
     fine(at.button_group(key="layout").select("Stacked").run())
     assert len(charts(at)) == 3
-    assert at.get("html") == []
+    assert legends(at) == []
+
+
+def legends(at: AppTest) -> list[str]:
+    return [html.proto.body for html in at.get("html") if not html.proto.body.startswith("<style>")]
 
 
 def test_a_cell_draws_what_the_full_chart_draws():

@@ -1,11 +1,12 @@
-"""The overview's first lines: counts of verdicts in words, and nothing that the verdicts do not say."""
+"""The Overview's first lines: verdicts with their sizes in words, and nothing that the verdicts do not say."""
+
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
-from lib.effects import summary
+from lib.effects import FamilySummary, summary
 from lib.effects.effects_table import EFFECTS
-from lib.effects.summary import FamilySummary
 from lib.study import CONTROL, DETACHED, Metric, Source, Study, Task
 
 REWARD = Metric("r", "reward", "increase", "Reward")
@@ -13,94 +14,192 @@ LOSSES = tuple(Metric(key, "loss", "decrease", key.upper(), "log") for key in ("
 STUDY = Study(
     "kit", "Kit", Source("bundle", path="."), (REWARD, *LOSSES), (Task("walk", 100), Task("run", 100), Task("hop", 100))
 )
+METRICS = {metric.key: metric for metric in STUDY.metrics}
 
 
-def effects(*claims: tuple[str, str, str, str], arm: str = DETACHED) -> pl.DataFrame:
-    """Rows of effects: task, metric, design, verdict; all else empty."""
-    rows = [dict(zip(("task", "metric", "design", "verdict"), claim, strict=True)) for claim in claims]
-    return pl.DataFrame([{"control": CONTROL, "arm": arm} | row for row in rows], schema=EFFECTS)
-
-
-def verdicts_and_texts(*claims: tuple[str, str, str, str]) -> list[tuple[str, str]]:
-    return [(family.verdict, family.text) for family in summary(effects(*claims), STUDY)]
-
-
-def test_one_line_per_family_with_equal_outcomes_together():
-    claims = [
-        ("walk", "r", "fork", "not shown"), ("run", "r", "did", "not shown"),
-        ("walk", "a", "fork", "supported"), ("run", "a", "did", "supported"),
-        ("walk", "b", "fork", "supported"), ("run", "b", "did", "supported"),
-        ("walk", "c", "fork", "supported"), ("run", "c", "did", "not shown"),
-        ("*", "a", "did", "contradicted"),
-    ]  # fmt: skip
-    assert summary(effects(*claims), STUDY) == (
-        FamilySummary("reward", "not shown", "With a control arm: Reward not shown to be raised on any of 2 tasks."),
-        FamilySummary(
-            "loss",
-            "partly supported",
-            "With a control arm: A and B lowered on 2 of 2 tasks; C lowered on 1 of 2 tasks, not shown on 1.",
-        ),
+def row(task: str, metric: str, verdict: str, change: tuple[float, ...] = (), design: str = "fork", **more) -> dict:
+    """A row of effects of 6 runs, its change with its interval."""
+    numbers = dict(zip(("change", "ci_low", "ci_high"), change, strict=False))
+    method = "mean over 2 tasks of the difference of fork pairs" if task == "*" else "paired t"
+    fixed = {"arm": DETACHED, "control": CONTROL, "n_arm": 6, "n_control": 6, "method": method, "role": "primary"}
+    expectation = METRICS[metric].expect
+    return {"task": task, "metric": metric, "verdict": verdict, "design": design, "expectation": expectation} | (
+        fixed | numbers | more
     )
+
+
+def line(*rows: dict, study: Study = STUDY) -> tuple[str, str]:
+    """The verdict and text of the only family that these rows are of."""
+    (family,) = summary(pl.DataFrame(list(rows), schema=EFFECTS), study)
+    return family.verdict, family.text
+
+
+FALL, STEEPER, UNSHOWN = (-0.26, -0.32, -0.2), (-0.29, -0.37, -0.21), (-0.1, -0.25, 0.05)
+
+
+def test_one_metric_of_one_task_has_its_interval():
+    assert line(row("walk", "a", "supported", FALL)) == ("supported", "26% lower [20, 32] (6 fork pairs).")
+
+
+def test_tasks_have_a_range():
+    rows = row("walk", "a", "supported", FALL), row("run", "a", "supported", STEEPER)
+    assert line(*rows) == ("supported", "26-29% lower on 2 of 2 tasks (6 fork pairs each).")
+
+
+def test_tasks_that_differ_in_their_verdicts_are_counted():
+    rows = [row("walk", "a", "supported", FALL), row("run", "a", "not shown", UNSHOWN), row("hop", "a", "cannot say")]
+    assert line(*rows) == (
+        "partly supported",
+        "26% lower [20, 32] on 1 of 3 tasks, not shown on 1, no verdict on 1 (6 fork pairs each).",
+    )
+
+
+def test_the_claim_across_tasks_comes_first_and_decides():
+    across = row("*", "a", "supported", (-0.28, -0.34, -0.21), n_arm=12)
+    tasks = row("walk", "a", "supported", FALL), row("run", "a", "not shown", UNSHOWN)
+    assert line(across, *tasks) == (
+        "supported",
+        "28% lower [21, 34] across 2 tasks (12 fork pairs); 26% lower [20, 32] on 1 of 2 tasks, not shown on 1.",
+    )
+
+
+def test_what_was_not_shown_has_its_intervals_where_they_are_few():
+    rows = row("walk", "r", "not shown", (-5.2, -16.7, 6.2)), row("run", "r", "not shown", (10.1, -6.4, 26.6))
+    assert line(*rows) == ("not shown", "no gain shown: -5 [-17, +6] and +10 [-6, +27] (6 fork pairs each).")
+    across = row("*", "r", "not shown", (-0.025, -0.095, 0.045), n_arm=12)
+    assert line(across, *rows)[1] == (
+        "no gain shown across 2 tasks: -2% [-10, +4] of the range (12 fork pairs); by task -5 [-17, +6] and +10 [-6, +27]."
+    )
+
+
+def test_many_metrics_are_a_range_and_a_count():
+    metrics = tuple(Metric(f"m{i}", "loss", "decrease", scale="log") for i in range(25))
+    study = replace(STUDY, metrics=metrics)
+    rows = [
+        row("walk", "a", "supported" if i < 20 else "not shown", (-0.2 - i / 100, -0.5, -0.05)) | {"metric": f"m{i}"}
+        for i in range(25)
+    ]
+    assert line(*rows, study=study) == (
+        "partly supported",
+        "20-39% lower in 20 of 25 metrics, not shown in 5 (6 fork pairs).",
+    )
+    unshown = [one | {"verdict": "not shown"} for one in rows]
+    assert line(*unshown, study=study)[1] == "no fall shown in any of 25 metrics (6 fork pairs)."
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "verdict", "text"),
+    ("verdicts", "verdict"),
     [
-        ("supported", "supported", "Reward raised on 1 task."),
-        ("contradicted", "contradicted", "Reward lowered, against what was expected, on 1 task."),
-        ("cannot say", "cannot say", "Reward without a verdict on 1 task."),
-        ("supported contradicted cannot-say", "mixed",
-         "Reward raised on 1 of 3 tasks, lowered, against what was expected, on 1, without a verdict on 1."),
-        ("contradicted not-shown", "partly contradicted",
-         "Reward lowered, against what was expected, on 1 of 2 tasks, not shown on 1."),
-        ("not-shown cannot-say", "not shown", "Reward not shown to be raised on 1 of 2 tasks, without a verdict on 1."),
-        ("cannot-say cannot-say", "cannot say", "Reward without a verdict on any of 2 tasks."),
+        ("supported contradicted", "mixed"),
+        ("contradicted not-shown", "partly contradicted"),
+        ("contradicted contradicted", "contradicted"),
+        ("not-shown cannot-say", "not shown"),
+        ("cannot-say cannot-say", "cannot say"),
     ],
-)  # fmt: skip
-def test_outcomes_of_one_metric(verdicts, verdict, text):
-    each = [v.replace("-", " ") for v in ([verdicts] if verdicts == "cannot say" else verdicts.split())]
-    claims = [(task, "r", "did", v) for task, v in zip(("walk", "run", "hop"), each, strict=False)]
-    assert verdicts_and_texts(*claims) == [(verdict, f"With a control arm: {text}")]
+)
+def test_verdicts_of_a_family(verdicts, verdict):
+    each = [v.replace("-", " ") for v in verdicts.split()]
+    rows = [row(task, "a", v, FALL if v != "cannot say" else ()) for task, v in zip(("walk", "run"), each, strict=True)]
+    assert line(*rows)[0] == verdict
 
 
-def test_a_jump_is_never_called_an_effect():
-    assert verdicts_and_texts(("walk", "r", "jump", "supported"), ("run", "r", "jump", "not shown")) == [
-        (
-            "descriptive",
-            "Without a control arm, jumps at the detach: Reward jumped up on 1 of 2 tasks, not shown on 1.",
-        )
-    ]
-    assert verdicts_and_texts(("walk", "a", "jump", "contradicted"), ("walk", "b", "jump", "not shown")) == [
-        (
-            "descriptive",
-            "Without a control arm, jumps at the detach: A jumped up, against what was expected, on 1 task; "
-            "B not shown to have jumped down on 1 task.",
-        )
-    ]
-
-
-def test_a_jump_adds_nothing_to_the_verdict_of_comparisons():
-    assert verdicts_and_texts(("walk", "r", "did", "not shown"), ("run", "r", "jump", "supported"))[0] == (
-        "not shown",
-        "With a control arm: Reward not shown to be raised on 1 task. "
-        "Without a control arm, jumps at the detach: Reward jumped up on 1 task.",
+def test_a_task_that_contradicts_what_holds_across_tasks_is_mixed():
+    rows = row("*", "a", "supported", FALL), row("walk", "a", "contradicted", (0.2, 0.1, 0.3))
+    assert line(*rows) == (
+        "mixed",
+        "26% lower [20, 32] across 2 tasks (6 fork pairs); by task 20% higher [10, 30] (against what was expected).",
     )
 
 
-def test_all_metrics_of_a_family_are_named_together_from_three_on():
-    assert verdicts_and_texts(*(("walk", key, "onset", "not shown") for key in "abc")) == [
-        ("not shown", "With randomised detach steps: all 3 loss metrics not shown to be lowered on 1 task.")
+def test_no_verdict_has_its_reason_and_what_was_observed():
+    reason = "n = 2: too few fork pairs for a verdict; left out: seed 3"
+    assert line(row("walk", "a", "cannot say", FALL, reasons=reason)) == (
+        "cannot say",
+        "no verdict, observed -26% [-32, -20] (n = 2: too few fork pairs for a verdict).",
+    )
+
+
+def test_runs_set_aside_by_hand_leave_one_sentence():
+    reason = "exploratory: run x set aside by hand"
+    rows = [row(task, "a", "cannot say", FALL, reasons=reason) for task in ("walk", "run")]
+    onset = row("hop", "a", "cannot say", FALL, "onset", reasons=reason)
+    assert line(*rows, onset)[1] == f"no verdict, observed -26% [-32, -20] and -26% [-32, -20] ({reason})."
+
+
+def test_a_jump_is_never_called_an_effect():
+    jumps = (
+        row("walk", "r", "supported", (12.0, 10.0, 14.0), "jump"),
+        row("run", "r", "not shown", (1.0, -4.0, 6.0), "jump"),
+    )
+    assert line(*jumps) == (
+        "descriptive",
+        "without a control arm, jumps at the detach: 12 up [10, 14] on 1 of 2 tasks, not shown on 1 (6 runs each).",
+    )
+    against = row("walk", "a", "contradicted", (0.2, 0.1, 0.3), "jump")
+    assert line(against)[1] == (
+        "without a control arm, jumps at the detach: 20% up [10, 30] (against what was expected) (6 runs)."
+    )
+
+
+def test_randomised_steps_are_said_after_the_comparisons_and_change_no_verdict():
+    onset = row("run", "a", "not shown", UNSHOWN, "onset", n_arm=8, n_control=0)
+    assert line(row("walk", "a", "supported", FALL), onset) == (
+        "supported",
+        "26% lower [20, 32] (6 fork pairs). Randomised detach steps: no immediate fall shown (8 runs).",
+    )
+    assert line(onset) == (
+        "not shown",
+        "randomised detach steps: no immediate fall shown: -10% [-25, +5] (8 runs).",
+    )
+
+
+def test_several_arms_are_told_apart_and_many_are_counted():
+    few = [row("walk", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
+    assert line(*few) == (
+        "partly supported",
+        "early: 26% lower [20, 32] (6 fork pairs); late: no fall shown: -10% [-25, +5] (6 fork pairs).",
+    )
+    many = [*few, *(row("walk", "a", "supported", FALL, arm=arm) for arm in ("x", "y"))]
+    assert line(*many)[1] == "26% lower in 3 of 4 arms, not shown in 1 (6 fork pairs)."
+
+
+def test_secondary_metrics_and_guardrails_are_said_apart():
+    rows = [
+        row("walk", "a", "supported", FALL),
+        row("walk", "b", "not shown", UNSHOWN, role="secondary"),
+        row("walk", "c", "cannot say", UNSHOWN, role="guardrail", equivalence="no worse"),
     ]
+    assert line(*rows) == (
+        "supported",
+        "26% lower [20, 32] (6 fork pairs). Secondary: 1 not shown. Guardrails: 1 no worse.",
+    )
+    assert line(rows[1])[1] == "secondary metrics: no fall shown: -10% [-25, +5] (6 fork pairs)."
+    assert line(rows[2]) == ("no worse", "guardrails: 1 no worse.")
 
 
-def test_several_arms_are_counted_as_comparisons():
-    early = effects(("walk", "r", "did", "supported"), arm="early")
-    both = early.vstack(effects(("walk", "r", "did", "not shown"), arm="late"))
-    assert summary(both, STUDY)[0].text == "With a control arm: Reward raised on 1 of 2 comparisons, not shown on 1."
+def test_arms_of_unequal_size_and_other_units():
+    rows = [
+        row("walk", "r", "supported", (12.0, 10.0, 14.0), "did", n_arm=8, n_control=5, change_pct=24.0),
+        row("run", "r", "supported", (3.0, 1.0, 5.0), "did", n_arm=6, n_control=5, change_pct=30.0),
+    ]
+    assert line(*rows)[1] == "24-30% higher on 2 of 2 tasks (6-8 against 5 runs each)."
 
 
-def test_nothing_to_compare_says_nothing():
+def test_every_family_has_its_own_line():
+    effects = pl.DataFrame(
+        [row("walk", "a", "supported", FALL), row("walk", "r", "not shown", (1.0, -4.0, 6.0))], schema=EFFECTS
+    )
+    families = summary(effects, STUDY)
+    assert families == (
+        FamilySummary("reward", "not shown", "no gain shown: +1 [-4, +6] (6 fork pairs)."),
+        FamilySummary("loss", "supported", "26% lower [20, 32] (6 fork pairs)."),
+    )
+    assert [family.title for family in families] == ["Rewards", "Losses"]
+
+
+def test_nothing_to_compare():
     assert summary(EFFECTS.to_frame(), STUDY) == ()
-    assert verdicts_and_texts(("walk", "r", "none", "cannot say")) == [
-        ("cannot say", "Without a comparison: Reward without a verdict on 1 task.")
-    ]
+    assert line(row("walk", "r", "cannot say", (), "none", reasons="no run counts")) == (
+        "cannot say",
+        "nothing to compare (no run counts).",
+    )

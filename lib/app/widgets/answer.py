@@ -1,33 +1,22 @@
 """The answer of the Overview: a line per family."""
 
-import polars as pl
 import streamlit as st
 
-from lib.app.widgets import cards, page_frame
+from lib.app.session import cached_results
+from lib.app.session.current import Current
+from lib.app.widgets import page_frame
 from lib.app.widgets.markdown import escaped
-from lib.effects import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, summary
-from lib.study import Study
-
-_COLORS: dict[str, cards.Color] = {
-    **cards.VERDICT_COLORS,
-    PARTLY: "green",
-    PARTLY_NOT: "red",
-    MIXED: "orange",
-    DESCRIPTIVE: "gray",
-}
-_TITLES = {"reward": "Rewards", "loss": "Losses"}
+from lib.app.widgets.verdicts import COLORS
+from lib.effects import summary
 
 
-def answer(study: Study, effects: pl.DataFrame) -> None:
-    """Did the detach help? A line per family, and the way to the claims or to runs of one's own."""
-    families = summary(effects, study)
+def answer(current: Current) -> None:
+    """Did the detach help? A line per family."""
+    families = summary(cached_results.effects(current, current.evidence), current.visible_study)
     if not families:
         page_frame.nothing_detached()
         return
-    with st.container(border=True, gap="small"):
+    with st.container(gap="xsmall"):
         for family in families:
-            badge = f":{_COLORS[family.verdict]}-badge[{family.verdict}]"
-            st.markdown(f"**{_TITLES[family.family]}** {badge} {escaped(family.text)}")
-        with st.container(horizontal=True):
-            st.page_link("pages/detach_effect.py", label="Every claim, with its evidence", help="")
-            st.page_link("pages/new_study.py", label="Open your own runs", icon=":material/add_circle:", help="")
+            badge = f":{COLORS[family.verdict]}-badge[{family.verdict}]"
+            st.markdown(f"**{family.title}** {badge} {escaped(family.text)}")

@@ -6,9 +6,10 @@ import streamlit as st
 from lib.app.session import cached_effects, cached_results, widget_keys
 from lib.app.session.current import Current
 from lib.app.session.downloads import event_view
-from lib.app.widgets import cards, charts
+from lib.app.widgets import charts
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import numbers, table
+from lib.app.widgets.verdicts import verdict_badge
 from lib.curves import Axis
 from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, with_shown_verdicts
 from lib.effects import checklist as conditions
@@ -28,7 +29,7 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     for tab, task in zip(tabs, tasks, strict=True):
         for row in effects.filter(pl.col("task") == task).iter_rows(named=True):
             with tab, st.container(gap="xsmall"):
-                cards.verdict_badge(row)
+                verdict_badge(row)
                 st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
 
 

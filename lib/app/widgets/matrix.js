@@ -1,0 +1,142 @@
+// Draws the table that matrix.py describes. Names are others' texts: they are set as text, never as markup.
+
+const PADDING = 6 // percent of a mark's width on each side, for the point at its end
+const SHAPES = {
+  disc: "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0",
+  ring: "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0",
+  diamond: "M0,-5.5L5.5,0L0,5.5L-5.5,0Z",
+  square: "M-4,-4H4V4H-4Z",
+  dashes: "M-5,0h3M-1.5,0h3M2,0h3",
+}
+
+function node(tag, attributes = {}, ...children) {
+  const svg = ["svg", "line", "path"].includes(tag)
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+  element.append(...children.filter((child) => child !== ""))
+  return element
+}
+
+function point(shape, x) {
+  return node("svg", { x, y: 6, overflow: "visible" }, node("path", { d: SHAPES[shape], class: `point ${shape}` }))
+}
+
+// A change and its interval, from -1 to 1; an end beyond the scale has an arrow's head.
+function mark({ place, shape, color }) {
+  const at = (value) => `${50 + Math.max(-1, Math.min(1, value)) * (50 - PADDING)}%`
+  const svg = node("svg", { class: `mark ${color}`, "aria-hidden": "true" })
+  svg.append(node("line", { class: "axis", x1: "0%", x2: "100%", y1: 6, y2: 6 }))
+  svg.append(node("line", { class: "zero", x1: "50%", x2: "50%", y1: 0, y2: 12 }))
+  if (place) {
+    const [low, change, high] = place
+    svg.append(node("line", { class: `interval ${shape}`, x1: at(low), x2: at(high), y1: 6, y2: 6 }))
+    for (const [end, way] of [[low, -1], [high, 1]]) {
+      if (Math.abs(end) > 1) svg.append(node("svg", { x: at(end), y: 6, overflow: "visible" },
+        node("path", { d: `M0,-4L${5 * way},0L0,4`, class: "point ring" })))
+    }
+    if (Math.abs(change) <= 1) svg.append(point(shape, at(change)))
+  }
+  return svg
+}
+
+function cellLink(cell, open, tip) {
+  const levels = cell.levels.map(([arm, text]) =>
+    node("span", { class: "level" }, node("span", { class: "word" }, `${arm} `), text))
+  const link = node("a", { class: "cell", "aria-label": cell.label },
+    node("span", { class: "name" }, cell.name), mark(cell),
+    node("span", { class: `value ${cell.color}` }, node("span", { class: "change" }, cell.change),
+      cell.interval ? node("span", { class: "interval-text" }, ` ${cell.interval}`) : ""),
+    ...(levels.length ? [node("span", { class: "levels" }, ...levels)] : []))
+  const url = new URL("detach_effect", location.href)
+  url.search = new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(location.search)), ...cell.query })
+  link.href = url
+  const hint = "Click for the evidence."
+  let isTouched = false
+  link.onpointerenter = (event) => event.pointerType === "mouse" && tip.show(cell, link, hint)
+  link.onpointerleave = (event) => event.pointerType === "mouse" && tip.leave()
+  link.onpointerdown = (event) => { isTouched = event.pointerType !== "mouse" }
+  link.onfocus = () => link.matches(":focus-visible") && tip.show(cell, link, hint)
+  link.onblur = () => tip.hide()
+  link.onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return // a new tab or window
+    event.preventDefault()
+    if (isTouched && tip.link !== link) tip.show(cell, link, "Tap again for the evidence.")
+    else open(cell)
+  }
+  return link
+}
+
+function table(data, open, tip) {
+  const noted = ({ label, note }) => [label, note ? node("span", { class: "quiet" }, ` ${note}`) : ""]
+  const span = data.arms.length || 1
+  const head = node("tr", {}, node("td", { class: "corner" }),
+    ...data.heads.map((one) => node("th", { scope: "col", colspan: span }, ...noted(one))))
+  const arms = data.heads.flatMap(() => data.arms.map((arm) => node("th", { scope: "col", class: "quiet" }, arm)))
+  const lines = data.lines.map((line) => node("tr", line.isAcross ? { class: "across" } : {},
+    node("th", { scope: "row" }, ...noted(line),
+      ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name))),
+    ...line.cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, open, tip)] : [])))))
+  return node("table", {},
+    node("caption", { hidden: "" }, "Changes by task and metric"),
+    node("thead", {}, head, ...(arms.length ? [node("tr", {}, node("td"), ...arms)] : [])),
+    node("tbody", {}, ...lines))
+}
+
+function legend(data) {
+  const entries = data.legend.map(([shape, color, text]) => node("span", {},
+    node("svg", { class: color, viewBox: "-6 -6 12 12", "aria-hidden": "true" },
+      node("path", { d: SHAPES[shape], class: `point ${shape}` })), text))
+  return node("div", { class: "legend quiet" }, ...entries,
+    node("span", {}, data.hint))
+}
+
+// What a cell says in full, on hover, on focus, and at a first tap; Escape takes it away.
+class Tip {
+  constructor() {
+    this.element = node("div", { class: "tip", popover: "manual", role: "tooltip", id: "tip" })
+    this.element.onpointerenter = () => clearTimeout(this.leaving)
+    this.element.onpointerleave = () => this.leave()
+  }
+
+  show(cell, link, hint) {
+    clearTimeout(this.leaving)
+    this.link?.removeAttribute("aria-describedby")
+    this.link = link
+    link.setAttribute("aria-describedby", "tip")
+    this.element.replaceChildren(...cell.tip.map((text) => node("div", {}, text)), node("div", { class: "quiet" }, hint))
+    this.element.showPopover()
+    const box = link.getBoundingClientRect()
+    const { width, height } = this.element.getBoundingClientRect()
+    const isBelow = box.bottom + height + 4 < innerHeight
+    this.element.style.left = `${Math.max(4, Math.min(box.left, innerWidth - width - 4))}px`
+    this.element.style.top = `${Math.max(4, isBelow ? box.bottom + 2 : box.top - height - 2)}px`
+  }
+
+  // With a pause in which the pointer can move onto it.
+  leave() {
+    clearTimeout(this.leaving)
+    this.leaving = setTimeout(() => this.hide(), 150)
+  }
+
+  hide() {
+    clearTimeout(this.leaving)
+    this.link?.removeAttribute("aria-describedby")
+    this.link = null
+    if (this.element.matches(":popover-open")) this.element.hidePopover()
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".matrix")
+  const tip = new Tip()
+  const open = (cell) => {
+    tip.hide()
+    setTriggerValue("open", cell.id)
+  }
+  const columns = data.heads.length * (data.arms.length || 1)
+  const hasWords = data.lines.every((line) => !line.levels.length)
+  root.className = ["matrix", hasWords ? "words" : "", columns === 1 ? "single" : ""].join(" ")
+  root.replaceChildren(node("div", { class: "scroll" }, table(data, open, tip)), legend(data), tip.element)
+  root.onkeydown = (event) => { if (event.key === "Escape") tip.hide() }
+  root.onwheel = () => tip.hide()
+}

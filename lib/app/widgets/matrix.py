@@ -1,0 +1,160 @@
+"""The matrix of tasks by metrics: a table whose cells lead to their evidence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from lib import effects
+from lib.app.session import cached_results, widget_keys
+from lib.app.session.current import Current
+from lib.app.widgets.markdown import escaped
+from lib.app.widgets.verdicts import COLORS
+from lib.effects import ALL_TASKS, OF_RANGE, MatrixRow
+from lib.formatting import listing
+from lib.study import Study
+
+_FOLDER = Path(__file__).parent
+_TABLE = st.components.v2.component(
+    "matrix",
+    html='<div class="matrix">\n</div>',
+    css=(_FOLDER / "matrix.css").read_text("utf-8"),
+    js=(_FOLDER / "matrix.js").read_text("utf-8"),
+)
+
+#: Marks of verdicts, told apart without their colours, as in the charts of effects; any other is a ring.
+_SHAPES = {"blue": "disc", "orange": "diamond", "violet": "square"}
+_UNSAID = "cannot say"
+#: Columns beside each other at most before metrics become the lines.
+_COLUMNS = 10
+#: Tasks and cells up to which levels stand in the cells; beyond, they are in what a cell shows on hover and focus.
+_TASKS, _CELLS = 3, 30
+#: Pixels of the parts of the table, which keep its place free until it is drawn; as in matrix.css.
+_HEAD, _ARMS, _CELL, _LEVEL, _LEGEND, _NARROW = 35, 18, 35, 14, 22, 24
+
+
+def matrix(current: Current) -> None:
+    """Every change against 0 on its metric's scale, with its verdict, and what it was before and after.
+
+    A click, or Enter, opens the evidence of that task and metric.
+    """
+    study = current.visible_study
+    rows = effects.matrix(cached_results.analysis(current, current.evidence), study)
+    if not rows:
+        return
+    data = matrix_data(rows, study)
+    wide, narrow = _heights(data)
+    # Its place is kept free until it is drawn. As in matrix.css, it is a list where the page is narrow.
+    st.html(
+        f"<style>.st-key-matrix_place {{ min-height: {wide}px }} "
+        f"@media (max-width: 600px) {{ .st-key-matrix_place {{ min-height: {narrow}px }} }}</style>"
+    )
+    with st.container(key="matrix_place"):
+        picked = _TABLE(data=data, key=widget_keys.MATRIX, on_open_change=lambda: None)
+    if without := [task.title for task in study.tasks if not any(row.task == task.key for row in rows)]:
+        st.caption(escaped(f"No detached run of {listing(without, 'or')}: nothing to compare."))
+    if isinstance(picked.open, int) and 0 <= picked.open < len(rows):
+        st.switch_page("pages/detach_effect.py", query_params=_evidence(rows[picked.open], study))
+
+
+def _evidence(row: MatrixRow, study: Study) -> dict[str, str]:
+    """The settings of the Detach effect page that show what is behind a row."""
+    metric = {widget_keys.EFFECT_METRIC: study.metric(row.metric).name}
+    return metric if row.task == ALL_TASKS else {widget_keys.TASK: study.task(row.task).title, **metric}
+
+
+def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
+    """What the table draws: its heads, its lines with their cells, its legend.
+
+    Tasks are the lines where metrics and arms fit beside each other, else metrics are.
+    """
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    tasks = {row.task: _task(row, study) for row in rows}
+    metrics = {m.key: m.name for m in study.metrics if any(row.metric == m.key for row in rows)}
+    is_by_task = len(metrics) * len(arms) <= _COLUMNS or len(metrics) <= len(tasks)
+    lines, heads = (tasks, metrics) if is_by_task else (metrics, tasks)
+    of_tasks = len(tasks.keys() - {ALL_TASKS})
+    has_levels = of_tasks == 1 or (of_tasks <= _TASKS and len(rows) <= _CELLS)
+    cells: dict[tuple[str, ...], dict[str, Any]] = {}
+    for i, row in enumerate(rows):
+        line, head = (row.task, row.metric) if is_by_task else (row.metric, row.task)
+        name = f"{heads[head]}, {row.arm}" if len(arms) > 1 else heads[head]
+        cell = _cell(row, has_levels, study) | {"id": i, "name": name}
+        cells[line, head, row.arm] = cell | {"label": f"{lines[line]}, {name}: {cell['label']}"}
+    return {
+        "heads": [{"label": label, "note": _note(rows, key)} for key, label in heads.items()],
+        "arms": arms if len(arms) > 1 else [],
+        "lines": [
+            {
+                "label": label,
+                "note": _note(rows, key),
+                "isAcross": key == ALL_TASKS,
+                "levels": _level_names(rows, key, arms) if has_levels and is_by_task else [],
+                "cells": [cells.get((key, head, arm)) for head in heads for arm in arms],
+            }
+            for key, label in lines.items()
+        ],
+        "legend": _legend(rows),
+        "hint": f"95% intervals against 0; one scale per metric (±, in grey){_hint(rows, study)}.",
+    }
+
+
+def _task(row: MatrixRow, study: Study) -> str:
+    return "Across tasks" if row.task == ALL_TASKS else study.task(row.task).title
+
+
+def _note(rows: Sequence[MatrixRow], key: str) -> str:
+    """What all of a task's rows rest on, or the scale of a metric in its tasks."""
+    runs = {row.runs for row in rows if row.task == key}
+    scales = {row.scale for row in rows if row.metric == key and row.task != ALL_TASKS and row.scale}
+    alike = runs or scales
+    return alike.pop() if len(alike) == 1 else ""
+
+
+def _level_names(rows: Sequence[MatrixRow], task: str, arms: Sequence[str]) -> list[str]:
+    """What the levels of a task's cells are: the names of their arms, or that they are an arm's."""
+    levels = max((row.levels for row in rows if row.task == task), key=len)
+    return [level.arm if level.arm not in arms or len(arms) == 1 else "arm" for level in levels]
+
+
+def _cell(row: MatrixRow, has_levels: bool, study: Study) -> dict[str, Any]:
+    of_range = OF_RANGE if row.task == ALL_TASKS and study.metric(row.metric).scale == "linear" and row.change else ""
+    levels = [[level.arm, f"{level.before} → {level.after}"] for level in row.levels]
+    size = f"{row.change} {row.interval}".strip() + of_range
+    facts = [", ".join(filter(None, (row.verdict, size))), *(" ".join(pair) for pair in levels), row.runs]
+    return {
+        "place": None if row.place is None else [row.place.low, row.place.change, row.place.high],
+        "shape": _shape(row.verdict),
+        "color": COLORS[row.verdict],
+        "change": row.change or "?",
+        "interval": row.interval,
+        "levels": levels if has_levels else [],
+        "label": ", ".join(facts),
+        "tip": [*facts, *filter(None, (row.method, row.reasons))],
+        "query": _evidence(row, study),
+    }
+
+
+def _hint(rows: Sequence[MatrixRow], study: Study) -> str:
+    is_range = any(row.task == ALL_TASKS and study.metric(row.metric).scale == "linear" for row in rows)
+    return "; across tasks, linear metrics are in % of their range" if is_range else ""
+
+
+def _legend(rows: Sequence[MatrixRow]) -> list[list[str]]:
+    """Shape, colour and name of every verdict in the table."""
+    verdicts = [verdict for verdict in COLORS if any(row.verdict == verdict for row in rows)]
+    return [[_shape(verdict), COLORS[verdict], verdict] for verdict in verdicts]
+
+
+def _shape(verdict: str) -> str:
+    return "dashes" if verdict == _UNSAID else _SHAPES.get(COLORS[verdict], "ring")
+
+
+def _heights(data: dict[str, Any]) -> tuple[int, int]:
+    """Pixels of the table and of the list that it is on a phone."""
+    levels = [max((len(cell["levels"]) for cell in line["cells"] if cell), default=0) for line in data["lines"]]
+    cells = sum(cell is not None for line in data["lines"] for cell in line["cells"])
+    wide = _HEAD + (_ARMS if data["arms"] else 0) + _LEGEND + sum(_CELL + _LEVEL * count for count in levels)
+    narrow = 2 * _LEGEND + _NARROW * (len(levels) + cells) + (_LEVEL * cells if any(levels) else 0)
+    return wide, narrow

@@ -1,0 +1,105 @@
+"""Changes as short texts in one precision, which a page, a sentence and a report share."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+from lib.effects.compare.across_tasks import ALL_TASKS
+from lib.formatting import fixed, shared_decimals
+from lib.study import Metric, Study
+
+Row = Mapping[str, Any]
+#: What a change is counted in: percent of a level or a ratio, percent of the metric's range, the metric's own unit.
+Unit = Literal["percent", "range", "own"]
+OF_RANGE = " of the range"
+
+#: Decimals at most: of percentages, and of a metric's own unit, where exponents take over.
+_PERCENT_DECIMALS, _OWN_DECIMALS = 2, 12
+
+
+def unit(row: Row, metric: Metric) -> Unit:
+    """What the change of a row of effects is counted in."""
+    if metric.scale == "log":
+        return "percent"
+    return "range" if row["task"] == ALL_TASKS else "own"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a change is, in words: its value, `28`, `[21, 34]` and `%`."""
+
+    value: float
+    text: str
+    interval: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The decimals of every percentage of a study, and of each linear metric's own unit, by its key."""
+
+    percent: int = 0
+    own: Mapping[str, int] = field(default_factory=dict)
+
+    def change(self, row: Row, metric: Metric) -> str:
+        """A row's change with its sign, `-29%` or `-5`; empty where there is none."""
+        if row["change"] is None:
+            return ""
+        return self._text(row["change"], row, metric) + ("" if unit(row, metric) == "own" else "%")
+
+    def interval(self, row: Row, metric: Metric) -> str:
+        """The 95% interval of a row's change with signs, `[-37, -21]`; empty where there is none."""
+        if row["ci_low"] is None:
+            return ""
+        return f"[{self._text(row['ci_low'], row, metric)}, {self._text(row['ci_high'], row, metric)}]"
+
+    def change_and_interval(self, row: Row, metric: Metric) -> str:
+        """Both, `-5 [-17, +6]`, or the change alone."""
+        return f"{self.change(row, metric)} {self.interval(row, metric)}".rstrip()
+
+    def size(self, row: Row, metric: Metric) -> "Size":
+        """A row's change and interval without signs, those of a fall turned round, in percent wherever there is a percent."""
+        if unit(row, metric) != "own":
+            factor, decimals = 100.0, self.percent
+        elif row["change_pct"] is not None and row["change"]:
+            factor, decimals = row["change_pct"] / row["change"], self.percent
+        else:
+            factor, decimals = 1.0, self.own.get(metric.key, 0)
+        value, *ends = [factor * row[name] for name in ("change", "ci_low", "ci_high") if row[name] is not None]
+        if value < 0:
+            value, ends = -value, [-end for end in reversed(ends)]
+        interval = f"[{', '.join(fixed(end, decimals) for end in ends)}]" if ends else ""
+        mark = "" if factor == 1.0 else f"%{OF_RANGE}" if unit(row, metric) == "range" else "%"
+        return Size(value, fixed(value, decimals), interval, mark)
+
+    def _text(self, value: float, row: Row, metric: Metric) -> str:
+        if unit(row, metric) == "own":
+            return fixed(value, self.own.get(metric.key, 0), "+")
+        return fixed(100 * value, self.percent, "+")
+
+
+def rounding(effects: pl.DataFrame, study: Study) -> Rounding:
+    """The rounding of these rows of effects: every percentage alike, and each linear metric alike over its tasks.
+
+    Parameters
+    ----------
+    effects : columns of `lib.effects.effects_table.EFFECTS`.
+    """
+    by_unit: dict[tuple[Unit, str], list[Row]] = {}
+    for row in effects.drop_nulls("change").iter_rows(named=True):
+        metric = study.metric(row["metric"])
+        by_unit.setdefault((unit(row, metric), metric.key), []).append(row)
+    percents = [row for (name, _), rows in by_unit.items() if name != "own" for row in rows]
+    own = {key: _decimals(rows, 1, _OWN_DECIMALS) for (name, key), rows in by_unit.items() if name == "own"}
+    return Rounding(_decimals(percents, 100, _PERCENT_DECIMALS), own)
+
+
+def _decimals(rows: Iterable[Row], factor: float, most: int) -> int:
+    """The decimals of intervals or, where there are none, those at which each change has two digits."""
+    rows = list(rows)
+    intervals = [(factor * row["ci_low"], factor * row["ci_high"]) for row in rows if row["ci_low"] is not None]
+    changes = [abs(factor * row["change"]) for row in rows if row["change"]]
+    # A change of 10 has two digits before the point, as an interval with half a width of 1 has one.
+    return shared_decimals(intervals or [(-change / 10, change / 10) for change in changes], most)

@@ -1,0 +1,120 @@
+"""The matrix of studies of other shapes: one task, eight tasks, three arms, 25 metrics."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from lib.app.widgets.matrix import matrix_data
+from lib.effects import MatrixRow
+from lib.effects.matrix import Level, Place
+from lib.study import Metric, Source, Study, Task
+from lib.study.model import Arms
+from tests.support.app_kit import server_state, visit  # noqa: F401 - a fixture
+from tests.support.bundle_kit import Asked, bundle, run
+
+
+def study(tasks: int, metrics: int) -> Study:
+    return Study(
+        "kit",
+        "Kit",
+        Source("bundle", path="."),
+        tuple(Metric(f"m{i}", "loss", "decrease", scale="log") for i in range(metrics)),
+        tuple(Task(f"t{i}", 100) for i in range(tasks)),
+    )
+
+
+def rows(of: Study, arms: Sequence[str] = ("detached",), across: bool = True) -> list[MatrixRow]:
+    """A row for every task, metric and arm."""
+    tasks = [*(["*"] if across else []), *(task.key for task in of.tasks)]
+    return [
+        MatrixRow(
+            task,
+            metric.key,
+            arm,
+            "supported",
+            -1,
+            "-20%",
+            "[-30, -10]",
+            Place(-1.0, -0.7, -0.3),
+            "±30%",
+            () if task == "*" else (Level(arm, "2", "1"), Level("control", "2", "1.3")),
+            "6 pairs",
+            "paired t",
+            "",
+        )
+        for task in tasks
+        for metric in of.metrics
+        for arm in arms
+    ]
+
+
+def shape(data: dict) -> tuple[list[str], list[str], int]:
+    """Labels of lines and heads, and the cells of a line."""
+    return [x["label"] for x in data["lines"]], [x["label"] for x in data["heads"]], len(data["lines"][0]["cells"])
+
+
+def levels(data: dict) -> set[int]:
+    return {len(cell["levels"]) for line in data["lines"] for cell in line["cells"] if cell}
+
+
+def test_one_task_is_a_row_with_its_levels():
+    of = study(1, 5)
+    data = matrix_data(rows(of, across=False), of)
+    assert shape(data) == (["t0"], ["m0", "m1", "m2", "m3", "m4"], 5)
+    assert data["lines"][0]["levels"] == ["detached", "control"]
+    assert levels(data) == {2}
+
+
+def test_eight_tasks_have_their_levels_inside_the_cells():
+    of = study(8, 5)
+    data = matrix_data(rows(of), of)
+    assert shape(data) == (["Across tasks", *(f"t{i}" for i in range(8))], [f"m{i}" for i in range(5)], 5)
+    assert levels(data) == {0}
+    assert data["lines"][1]["cells"][0]["tip"][:3] == [
+        "supported, -20% [-30, -10]",
+        "detached 2 → 1",
+        "control 2 → 1.3",
+    ]
+
+
+def test_arms_are_columns():
+    of = study(3, 3)
+    data = matrix_data(rows(of, ("early", "half", "late")), of)
+    assert data["arms"] == ["early", "half", "late"]
+    assert shape(data) == (["Across tasks", "t0", "t1", "t2"], ["m0", "m1", "m2"], 9)
+    assert data["lines"][1]["cells"][1]["label"].startswith("t0, m0, half: supported, -20% [-30, -10]")
+    # Too many cells for levels in each; the name of an arm stands over its column.
+    assert levels(data) == {0}
+    few = study(1, 3)
+    assert matrix_data(rows(few, ("early", "late"), across=False), few)["lines"][0]["levels"] == ["arm", "control"]
+
+
+def test_many_metrics_are_the_lines():
+    of = study(3, 25)
+    data = matrix_data(rows(of), of)
+    assert shape(data) == ([f"m{i}" for i in range(25)], ["Across tasks", "t0", "t1", "t2"], 4)
+    assert data["lines"][0]["note"] == "±30%"
+    assert levels(data) == {0}
+    one = study(1, 25)
+    data = matrix_data(rows(one, across=False), one)
+    assert shape(data) == ([f"m{i}" for i in range(25)], ["t0"], 1)
+    assert (levels(data), data["lines"][0]["levels"]) == ({2}, [])
+
+
+@pytest.mark.slow
+def test_the_page_of_three_arms_over_two_tasks(tmp_path):
+    walk = Asked().task
+    arms = Arms("ratio", labels=(("0.25", "early"), ("0.5", "half")))
+    runs = [run(seed, ratio, 10.0) for seed in (1, 2, 3) for ratio in (0.25, 0.5, 0.0)]
+    others = [replace(one, id=f"b{one.id}", config={**one.config, "task": "hop"}) for one in runs]
+    of = Asked().study(tasks=(walk, replace(walk, name="hop")), arms=arms)
+    at = visit("overview", own=bundle(tmp_path, of, [*runs, *others]))
+    (element,) = at.get("bidi_component")
+    data = json.loads(element.proto.json)
+    assert data["arms"] == ["early", "half"]
+    assert [line["label"] for line in data["lines"]] == ["Across tasks", "walk", "hop"]
+    assert [head["label"] for head in data["heads"]] == ["Eval Reward", "Consistency Loss"]
+    texts = [m.value for m in at.markdown if m.value.startswith("**")][:2]
+    assert ["early: " in text and "half: " in text for text in texts] == [True, True]
