@@ -141,7 +141,7 @@ def rule_layers(
     opacity = _FAINT / 2 if planned else 0.45
     rules = alt.Chart(steps, name=f"{prefix}_detach_rule").mark_rule(strokeWidth=1, opacity=opacity, **_RULE)
     # The label stands among the rules: they begin below it.
-    return [label, rules.encode(x=alt.X("at:Q"), y=alt.YValue(headroom(marks) - 4), y2=alt.Y2Value("height"))]
+    return [label, rules.encode(x=alt.X("at:Q"), y=alt.YValue(headroom(marks)), y2=alt.Y2Value("height"))]
 
 
 _RULE: dict[str, Any] = {"color": RULE_COLOR, "strokeDash": [6, 4], "clip": True, "aria": False}

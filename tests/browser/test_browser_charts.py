@@ -50,17 +50,20 @@ def test_a_tooltip_reads_every_series_at_the_step_of_the_pointer(chart, visitor)
     assert all(text.endswith("], n = 6") for text in texts[3::2])
 
 
-def test_a_click_on_a_legend_isolates_a_metric_or_an_arm(chart, visitor):
+@pytest.mark.parametrize(("width", "name"), [(1280, "Eval"), (390, EVAL)])
+def test_a_click_on_a_name_isolates_a_metric_or_an_arm(visitor, width, name):
+    visitor.page.set_viewport_size({"width": width, "height": 900})
+    visitor.open("rewards")
     every = [(metric, arm) for metric in (EVAL, TRAIN) for arm in ("detached", "control")]
-    legend = chart.locator("svg text")
+    legend = visitor.charts().first.locator("svg text")
     assert isolated(visitor, *every)
-    legend.get_by_text(EVAL, exact=True).click()
+    legend.get_by_text(name, exact=True).click()
     assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
     legend.get_by_text("control", exact=True).click()
     assert isolated(visitor, (EVAL, "control"))
     legend.get_by_text("control", exact=True).click(modifiers=["Shift"])
     assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))
-    legend.get_by_text(EVAL, exact=True).click(modifiers=["Shift"])
+    legend.get_by_text(name, exact=True).click(modifiers=["Shift"])
     assert isolated(visitor, *every)
 
 

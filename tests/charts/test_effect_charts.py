@@ -110,7 +110,7 @@ def test_effects_on_one_percent_scale():
         ("Cartpole Swingup · Eval Episode Reward", None, None, None),
         ("Cartpole Swingup · Train Consistency", None, None, None),
     ]
-    assert table["note"].to_list() == ["", "", "1.0 in its own unit; |before| is small", "one run"]
+    assert table["note"].to_list() == ["", "", "+1.00 in its own unit; |before| is small", "one run"]
     assert table["text"][1] == "supported: -30.0% [-40.0, -20.0]"
 
 

@@ -146,3 +146,12 @@ def test_no_text_is_cut_by_the_edge_of_a_chart(width, arms, keys):
     rules = [DetachMark(20, arms=arms[:1]), DetachMark(50, arms=arms[1:2])] if len(arms) == 3 else RULES
     frame = both(arms).filter(pl.col("metric").is_in(keys))
     assert overhang(page(plotted(frame, "reward", "loss", rules=rules, height=560), width)) == []
+
+
+def test_a_click_on_a_name_at_the_end_of_a_line_does_what_one_on_a_legend_does():
+    params = {p["name"]: p for p in plotted(both(), "reward").spec["params"]}
+    assert "'_end_labels_marks'" in params["isolate"]["select"]["on"]
+    assert "on" not in params["isolate_arm"]["select"]
+    assert [row["metric"] for row in rows(plotted(both(), "reward"), "end_labels")] == [
+        "Train Episode Reward (MA 10)", "Eval Episode Reward",
+    ]  # fmt: skip

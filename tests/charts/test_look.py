@@ -158,7 +158,7 @@ LOOKS = {
     "forest": {
         "zero": "tick color=#888888 size=18",
         "interval": "rule strokeWidth=3",
-        "estimate": "point strokeWidth=2 opacity=1 size=110 fillOpacity=1|0",
+        "estimate": "point strokeWidth=2 opacity=1 size=110",
         "labels": "text style=quiet_text",
         "refused": "text fontStyle=italic style=quiet_text",
     },
@@ -221,7 +221,7 @@ SCALES = [
     ),
     (
         "forest", "estimate", "shape", ["supported", "contradicted", "jump shown", "not shown", "cannot say"],
-        ["circle", "diamond", "square", "circle", "circle"],
+        ["circle", "diamond", "square", "circle", "cross"],
     ),
     ("quadrant", "seeds", "color", ["Acrobot Swingup"], ["#2d6996"]),
     ("event time", "line", "color", ["Acrobot Swingup"], ["#2d6996"]),

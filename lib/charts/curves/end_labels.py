@@ -24,7 +24,7 @@ def label_table(
     span: Bounds,
     pixels: float,
 ) -> pl.DataFrame | None:
-    """A name per colour and where it stands: columns name, color, x (null: at the right of the plot), y.
+    """A name per colour and where it stands: columns metric or arm, name, color, x (null: at the right of the plot), y.
 
     It stands at the end of the line, of the first arm where several have the colour, moved as far as the others ask for.
 
@@ -50,6 +50,7 @@ def label_table(
     y = [low + place * (high - low) for place in places]
     return pl.DataFrame(
         {
+            style.color_field: list(ends),
             "name": [names[name] for name in ends],
             "color": [entries[name] for name in ends],
             "x": pl.Series([_inside(ends.values(), span)] * len(ends), dtype=pl.Float64),
@@ -107,12 +108,14 @@ def label_layer(table: pl.DataFrame, style: SeriesStyle, y: Mapping[str, Any]) -
     inside = table["x"].null_count() == 0
     return (
         alt.Chart(table, name=style.name("end_labels"))
-        .mark_text(align="left", baseline="middle", dx=6, fontSize=11, fontWeight=600, clip=inside)
+        .mark_text(align="left", baseline="middle", dx=6, fontSize=11, fontWeight=600, clip=inside, cursor="pointer")
         .encode(
             x=alt.X("x:Q") if inside else alt.XValue("width"),
             y=alt.Y("y:Q", **y),
             # What is there takes room, seen or not.
             text=alt.TextValue(alt.ExprRef(f"{LABELLED} ? datum.name : ''")),
             fill=alt.Fill("color:N", scale=None),
+            # Without a tooltip a mark hears no click.
+            tooltip=alt.Tooltip(f"{style.color_field}:N"),
         )
     )

@@ -139,7 +139,8 @@ def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
         {"name": "zoom", "select": zoom, "bind": "scales", "views": base},
         {"name": "hover", "select": hover, "views": [style.name("hover_steps")]},
     ]
-    params += [_by_legend(name, field, base) for name, field in style.legend_fields().items()]
+    named = style.color_field if style.labelled else ""
+    params += [_by_legend(name, field, base, at_ends=field == named) for name, field in style.legend_fields().items()]
     if style.lists_values:
         # A legend answers only to a selection of a layer that it is of.
         params.append(_by_legend(BY_VALUE, "by", [style.name("runs")]))
@@ -148,12 +149,22 @@ def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
     return params
 
 
-def _by_legend(name: str, field: str, views: list[str]) -> dict[str, Any]:
+def _by_legend(name: str, field: str, views: list[str], at_ends: bool = False) -> dict[str, Any]:
     """A click on a legend entry isolates it, Shift adds another, a second click on it ends that.
 
     Left to itself, a legend answers every click on the chart by choosing its last entry again, or none.
+
+    Parameters
+    ----------
+    at_ends : whether the names at the ends of the lines do the same.
     """
-    again = f"datum && {name}['{field}'] && {name}['{field}'][0] === datum.value"
+    again = f"datum && {name}['{field}'] && {name}['{field}'][0] === (datum.value || datum['{field}'])"
     clicked = {"type": "point", "fields": [field], "toggle": f"event.shiftKey || ({again})"}
-    where = f"event.item && event.item.mark.name && indexof(event.item.mark.name, '{field}_legend') === 0"
+    if at_ends:
+        clicked["on"] = f"click[{_ON.format('_end_labels_marks')} > 0]"
+    where = f"{_ON.format(f'{field}_legend')} === 0"
     return {"name": name, "select": clicked, "bind": {"legend": f"click[{where}]"}, "views": views}
+
+
+#: Where in the name of the mark that is clicked a word stands.
+_ON = "event.item && event.item.mark.name && indexof(event.item.mark.name, '{}')"

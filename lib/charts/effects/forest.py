@@ -7,15 +7,16 @@ import polars as pl
 
 from lib.charts import style
 from lib.charts.spec import ChartSpec, Size, layered
+from lib.formatting import numbers
 from lib.study import Study
 
-#: Colours and shapes by what may be said: good and bad are not green and red, and the last is hollow besides.
+#: Colours and shapes by what may be said: good and bad are not green and red.
 VERDICTS = {
     "supported": ("#0072B2", "circle"),
     "contradicted": ("#D55E00", "diamond"),
     "jump shown": ("#d860fc", "square"),
     "not shown": (style.QUIET, "circle"),
-    "cannot say": (style.QUIET, "circle"),
+    "cannot say": (style.QUIET, "cross"),
 }
 #: Pixels of the claims' legend, and of their axis with its title.
 AROUND = 130
@@ -60,20 +61,26 @@ def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 def _own_unit() -> pl.Expr:
     """A change that is not a percentage of anything, in the metric's own unit, and why."""
-    change, low, high = (pl.col(c).round_sig_figs(3) for c in ("change", "ci_low", "ci_high"))
-    size = (
-        pl.when(low.is_not_null()).then(pl.format("{} [{}, {}]", change, low, high)).otherwise(pl.format("{}", change))
-    )
     why = pl.when(pl.col("reasons").fill_null("") != "").then(pl.format("; {}", "reasons")).otherwise(pl.lit(""))
-    return pl.concat_str(size, pl.lit(" in its own unit"), why)
+    return pl.concat_str(_interval_text("change", "ci_low", "ci_high"), pl.lit(" in its own unit"), why)
 
 
 def _effect_text() -> pl.Expr:
-    signed = pl.format("{}%", pl.col("pct").round(1))
-    interval = pl.format("{}% [{}, {}]", pl.col("pct").round(1), pl.col("low").round(1), pl.col("high").round(1))
-    shown = pl.when(pl.col("low").is_not_null()).then(interval).otherwise(signed)
-    text = pl.when(pl.col("pct").is_not_null()).then(shown).otherwise(pl.lit("no percentage"))
-    return pl.concat_str(pl.col("verdict").fill_null(""), pl.lit(": "), text)
+    size = pl.when(pl.col("pct").is_not_null()).then(_interval_text("pct", "low", "high", unit="%"))
+    return pl.concat_str(pl.col("verdict").fill_null(""), pl.lit(": "), size.otherwise(pl.lit("no percentage")))
+
+
+def _interval_text(*columns: str, unit: str = "") -> pl.Expr:
+    """An estimate and the ends of its interval, where it has one, with the same decimals: -29.1% [-36.7, -20.6]."""
+
+    def text(row: dict[str, float | None]) -> str:
+        values = [value for value in row.values() if value is not None]
+        if not values:
+            return ""
+        estimate, *ends = numbers(values, "+")
+        return f"{estimate}{unit} [{', '.join(ends)}]" if ends else f"{estimate}{unit}"
+
+    return pl.struct(columns).map_elements(text, return_dtype=pl.String)
 
 
 def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> ChartSpec:
@@ -128,7 +135,6 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
         .mark_rule(strokeWidth=3, clip=True)
         .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2=alt.X2("high:Q"), color=color)
     )
-    hollow = alt.FillOpacityValue(1, condition={"test": "datum.verdict === 'cannot say'", "value": 0})
     dots = (
         base.properties(name="estimate")
         .mark_point(size=110, strokeWidth=2, opacity=1, clip=True)
@@ -137,7 +143,6 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
             color=color,
             fill=alt.Fill("verdict:N", scale=verdicts, legend=legend),
             shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
-            fillOpacity=hollow,
         )
     )
     return [zero, bars, dots]
@@ -146,11 +151,14 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
 def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y) -> list[alt.Chart]:
     """What each claim is called, and why one cannot be said."""
     at, limit = alt.XValue(0), alt.ExprRef("width - 4")
+    # On a phone the task and the metric have a line each.
+    long = "6 * length(datum.label) > width"
+    lines, above = alt.ExprRef(f"{long} ? split(datum.label, ' · ') : datum.label"), alt.ExprRef(f"{long} ? -22 : -9")
     below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
     named = (
         alt.Chart(rows, name="labels")
-        .mark_text(align="left", dx=2, dy=-14, style=style.QUIET_TEXT)
-        .encode(y=y, x=at, text=alt.Text("label:N"), tooltip=_CLAIM_TOOLTIPS)
+        .mark_text(align="left", baseline="bottom", dx=2, dy=above, style=style.QUIET_TEXT, limit=limit)
+        .encode(y=y, x=at, text=alt.TextValue(lines), tooltip=_CLAIM_TOOLTIPS)
     )
     refused = (
         alt.Chart(unsaid, name="refused")
