@@ -3,7 +3,7 @@
 import polars as pl
 
 from lib.formatting import listing, plural
-from lib.study import UNKNOWN, Study
+from lib.study import CONTROL, UNKNOWN, Study
 
 
 def sentence(study: Study, runs: pl.DataFrame) -> str:
@@ -26,7 +26,8 @@ def _arms(runs: pl.DataFrame, tasks: int) -> str:
         len(of_arm) == tasks and of_arm["len"].n_unique() == 1 for _, of_arm in sizes.group_by("arm")
     )
     parts = []
-    for (arm,), of_arm in runs.group_by("arm", maintain_order=True):
+    for arm in sorted(runs["arm"].unique(maintain_order=True), key=[CONTROL, UNKNOWN].count):
+        of_arm = runs.filter(pl.col("arm") == arm)
         steps = of_arm["detach step"].drop_nulls().unique()
         at = f" at {steps[0]:,}" if len(steps) == 1 else ""
         name = "of unknown arm" if arm == UNKNOWN else arm

@@ -1,6 +1,5 @@
 """Studies on a W&B server in a real browser: keys, a stopped fetch, growing runs, a study made from an address."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,8 +8,9 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.access import findings
 from tests.support.app_kit import PROJECT, TASKS, fill
-from tests.support.browser import Server, Visitor, assert_untroubled
-from tests.support.wandb_server import KEY, Fault, WandbServer
+from tests.support.browser import CHART, Server, Visitor, assert_untroubled
+from tests.support.wandb_files import REAL
+from tests.support.wandb_server import KEY, FakeRun, Fault, WandbServer
 
 pytestmark = pytest.mark.browser
 
@@ -168,11 +168,11 @@ def test_new_rows_of_a_running_run_are_drawn_in_the_same_view(chrome, cloud):
 
 
 def paste(visitor: Visitor, address: str) -> None:
-    field = visitor.page.get_by_role("textbox", name="Address of a sweep, a run or a project")
-    field.fill(address)
-    field.press("Control+Enter")
-    visitor.page.get_by_test_id("stForm").wait_for()
-    visitor.settled()
+    visitor.page.get_by_role("textbox", name="Addresses of sweeps").fill(address)
+
+
+def type_key(visitor: Visitor, key: str) -> None:
+    visitor.page.get_by_test_id("stForm").get_by_test_id("stTextInputField").fill(key)
 
 
 def assert_refused(visitor: Visitor, address: str, cloud: Cloud) -> None:
@@ -180,13 +180,13 @@ def assert_refused(visitor: Visitor, address: str, cloud: Cloud) -> None:
     before = cloud.wandb.count()
     visitor.open("new_study")
     paste(visitor, address)
-    expect(visitor.page.get_by_text("Only your own key is used for a place that you bring.")).to_be_visible()
-    expect(visitor.page.get_by_role("button", name="List the runs")).to_have_count(0)
+    press(visitor, "Find the runs")
+    alert(visitor, f"Enter a key for {cloud.wandb.url} to see {PRIVATE}.").wait_for()
     assert cloud.wandb.count() == before
-    use_key(visitor, OUTSIDER)
-    press(visitor, "List the runs")
+    type_key(visitor, OUTSIDER)
+    press(visitor, "Find the runs")
     alert(visitor, f"There is no project {PRIVATE}").wait_for()
-    expect(visitor.page.get_by_role("button", name="Open this study")).to_have_count(0)
+    expect(visitor.page.get_by_role("button", name="Open the study")).to_have_count(0)
     assert "acrobot-swingup" not in visitor.page.get_by_test_id("stMain").inner_text()
     assert_untroubled(visitor)
 
@@ -196,27 +196,27 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
     with Visitor(chrome, cloud.app) as stranger, Visitor(chrome, cloud.app, color_scheme="dark") as visitor:
         assert_refused(stranger, address, cloud)
         visitor.open("new_study")
-        paste(visitor, address)
-        use_key(visitor, BUILDS)
         cloud.wandb.forget()
-        press(visitor, "List the runs")
+        paste(visitor, address)
+        type_key(visitor, BUILDS)
+        press(visitor, "Find the runs")
         step = visitor.page.get_by_role("spinbutton", name="Detach step of acrobot-swingup", exact=True)
         step.wait_for()
         visitor.settled()
         assert cloud.requested_runs("RunParquetHistory") == []
+        visitor.page.get_by_text("Keys, tasks and steps").click()
         keys = {"Task key": "task", "Seed key": "seed", "Step key": "_step", "Total steps key": "steps"}
         for label, key in keys.items():
             expect(visitor.page.get_by_role("combobox", name=label, exact=True)).to_have_value(key)
-        assert visitor.page.get_by_text(re.compile("^found$")).count() >= 3
         assert findings(visitor) == []
         step.fill("50000")
         step.press("Enter")
-        visitor.page.get_by_text("typed by you").wait_for()
+        visitor.page.get_by_text("3 runs of 1 task in 1 sweep: 3 detached at 50,000; 5 metrics.").wait_for()
         visitor.settled()
-        press(visitor, "Open this study")
+        press(visitor, "Open the study")
         visitor.until_query("study", f"secret_{TASKS[1][1]}")
-        visitor.follow("Study")
-        visitor.page.get_by_text("3 runs, fetched").wait_for()
+        visitor.page.locator(CHART).first.wait_for()
+        visitor.settled()
         visitor.follow("Rewards")
         assert visitor.charts().count() == 1
         assert {"Train Episode Reward (MA 1,000)", "Eval Episode Reward", "n of 3"} <= set(visitor.texts())
@@ -224,8 +224,64 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         assert BUILDS not in visitor.page.url
         assert_untroubled(visitor)
         assert_refused(stranger, address, cloud)
-        stranger.goto(visitor.page.url)
-        sidebar = stranger.page.get_by_test_id("stSidebar")
-        expect(sidebar.get_by_role("combobox", name="Study")).to_have_value("demo")
-        assert "secret" not in stranger.page.get_by_test_id("stApp").inner_text()
     assert cloud.wandb.leaks == []
+
+
+# ---- three actions -------------------------------------------------------------------------------------------------
+
+
+def told_runs() -> Iterator[FakeRun]:
+    """Runs whose configs tell everything: three that were detached at half of training, three controls."""
+    for seed in (1, 2, 3):
+        for ratio in (0.5, None):
+            config = {"task": "walk", "seed": seed, "steps": 1000, "detach_encoder_ratio": ratio}
+            rows = [
+                {"_step": step, "eval/return": seed + step * (2 if ratio and step > 500 else 1)}
+                for step in range(10, 1001, 10)
+            ]
+            yield FakeRun(f"walk-{seed}-{ratio}", rows=rows, config=config, sweep="s1")
+
+
+def assert_answered(visitor: Visitor) -> None:
+    """The Overview of the study that was opened, with its answer and its charts, drawn by itself."""
+    visitor.page.locator(CHART).first.wait_for()
+    visitor.settled()
+    assert visitor.path() == "/"
+    assert visitor.page.get_by_test_id("stMain").get_by_text("Rewards", exact=True).first.is_visible()
+    assert visitor.charts().count() == 1
+    assert_untroubled(visitor)
+
+
+def test_three_actions_with_the_key_of_ones_own_machine(chrome, tmp_path):
+    """Address, button, button: the key is the one that W&B's own tools use on this machine."""
+    with WandbServer() as wandb:
+        wandb.add("lab/walks", *told_runs())
+        with (
+            Server(tmp_path, WANDB_BASE_URL=wandb.url, WANDB_API_KEY=KEY) as server,
+            Visitor(chrome, server, extra_http_headers={}) as visitor,
+        ):
+            visitor.open("new_study")
+            visitor.page.get_by_text(f"The key of this machine's W&B login is used for {wandb.url}.").wait_for()
+            assert visitor.page.locator("input[type=password]").count() == 0
+            paste(visitor, f"{wandb.url}/lab/walks/sweeps/s1")
+            press(visitor, "Find the runs")
+            press(visitor, "Open the study")
+            assert_answered(visitor)
+            with Visitor(chrome, server, extra_http_headers={"X-Forwarded-For": "8.8.8.8"}) as stranger:
+                stranger.open("new_study")
+                stranger.page.locator("input[type=password]").wait_for()
+                assert stranger.page.get_by_text("The key of this machine").count() == 0
+            assert KEY not in server.log()
+        assert wandb.leaks == []
+
+
+def test_three_actions_from_a_folder_of_wandb_files(chrome, cloud):
+    with Visitor(chrome, cloud.app) as visitor:
+        visitor.open("new_study")
+        paste(visitor, str(REAL))
+        press(visitor, "Find the runs")
+        press(visitor, "Open the study")
+        visitor.page.locator(CHART).first.wait_for()
+        visitor.settled()
+        assert visitor.path() == "/"
+        assert_untroubled(visitor)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lib.discover import parse_addresses
+from lib.discover import folder_of, parse_addresses
 from lib.discover.address import WANDB_API, WandbAddress, parse_address
 from lib.study import InputError
 
@@ -231,3 +231,30 @@ AFTER = some.sampled_from(["", ".", ",", ")", "”", ">", " and more", "?nw=nwus
 def test_a_sweeps_link_is_found_whatever_stands_around_it(before, project, sweep, after, server):
     place = WandbAddress("me", project, sweep=sweep, server=server)
     assert parse_addresses(f"{before}{place.address}{after}") == (place,)
+
+
+# ---- a folder ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("~/project/wandb", "~/project/wandb"),
+        (" /srv/runs/wandb \n", "/srv/runs/wandb"),
+        ("./wandb", "./wandb"),
+        ("../wandb", "../wandb"),
+        ('"/srv/my runs/wandb"', "/srv/my runs/wandb"),
+        (r"C:\runs\wandb", r"C:\runs\wandb"),
+        ("c:/runs/wandb", "c:/runs/wandb"),
+        ("", ""),
+        ("me/p/8lsl2o4p", ""),
+        ("https://wandb.ai/me/p", ""),
+        ("s://wandb.ai/me/p", ""),
+        ("//wandb.ai/me/p", ""),
+        ("localhost:8080/me/p", ""),
+        ("wandb agent me/p/x", ""),
+        ("me/p/x\n/srv/runs", ""),
+    ],
+)
+def test_a_path_is_told_by_how_it_begins_and_an_address_is_none(text, path):
+    assert folder_of(text) == path
