@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import LINE_ROWS, PATIENCE, Visitor, assert_untroubled
+from tests.support.browser import CHART, LINE_ROWS, PATIENCE, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.browser
@@ -152,6 +152,7 @@ def test_a_bundle_is_opened_by_another_visitor(visitor, another_visitor, tmp_pat
     another_visitor.page.locator("input[type=file]").last.set_input_files(path)
     another_visitor.page.get_by_role("button", name="Open the file").click()
     another_visitor.until_query("study", "demo-own")
+    another_visitor.page.locator(CHART).first.wait_for()
     another_visitor.settled()
     another_visitor.follow("Study")
     expect(another_visitor.page.get_by_text("Bundle that you opened.")).to_be_visible()
