@@ -278,11 +278,13 @@ def test_three_actions_with_the_key_of_ones_own_machine(chrome, tmp_path):
 
 def test_three_actions_from_a_folder_of_wandb_files(chrome, cloud):
     with Visitor(chrome, cloud.app) as visitor:
-        visitor.open("new_study")
+        visitor.open("overview", study="demo", out="acro0001-s1-detached", arms="control")
+        visitor.follow("New study")
         paste(visitor, str(REAL))
         press(visitor, "Find the runs")
         press(visitor, "Open the study")
         visitor.page.locator(CHART).first.wait_for()
         visitor.settled()
         assert urlsplit(visitor.page.url).path == "/"
+        assert set(visitor.query()) == {"study"}
         assert_untroubled(visitor)

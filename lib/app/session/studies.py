@@ -209,6 +209,8 @@ def enter() -> None:
     st.session_state.pop(widget_keys.TASK, None)
     for key in widget_keys.OF_STUDY:
         st.session_state[key] = []
+    for key in widget_keys.CLEARABLE:
+        st.session_state[key] = None
     st.session_state[widget_keys.LEFT_OUT] = _left_out(st.session_state[widget_keys.STUDY])
 
 

@@ -39,11 +39,8 @@ VIEW = (
     ),
     *(LEFT_OUT, LAYOUT),
 )
-#: Those that name parts, steps or config keys of one study.
-OF_STUDY = (
-    *(TASKS, METRICS, ARMS, LEFT_OUT, FROM, TO, COLOR, BEFORE, REST, AFTER, SETTLE),
-    *(QUADRANT_REWARD, QUADRANT_LOSS, EFFECT_METRIC, EVENT_METRIC),
-)
+#: Those that name parts of one study.
+OF_STUDY = (TASKS, METRICS, ARMS, LEFT_OUT)
 #: Numbers that may be empty.
 CLEARABLE = (FROM, TO)
 

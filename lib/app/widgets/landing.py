@@ -31,4 +31,5 @@ def land(opening: Callable[[], str]) -> None:
         fetching.start_fetch(study, wait=_SHORT)
     listing.forget()
     studies.choose(name)
-    st.switch_page("pages/overview.py")
+    # Streamlit refuses to clear parameters that widgets are bound to: the widgets of the next run set them.
+    st.switch_page("pages/overview.py", query_params={})
