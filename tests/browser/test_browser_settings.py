@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import Visitor
+from tests.support.browser import CHART, Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -56,13 +56,13 @@ PERCENT = Setting("x", "% of training", lambda v: v.select("X axis", "% of train
 RAW = Setting("raw", "true", lambda v: v.toggle("Raw points behind smoothed"))
 SEEDS = Setting("seeds", "true", lambda v: v.toggle("Draw every seed"))
 UNSMOOTHED = Setting(
-    "smooth", "false", lambda v: v.toggle("Smooth train rewards"), MOVING_AVERAGE, "Train Episode Reward"
+    "window", "off", lambda v: v.slide("Smoothing (steps)", -1), MOVING_AVERAGE, "Train Episode Reward"
 )
 WALL_TIME = Setting("x", "wall time", lambda v: v.select("X axis", "wall time"), STEPS, "Wall Time (hours)")
 WINDOW = Setting(
     "window",
     "5000",
-    lambda v: v.fill("Smoothing window (steps)", "5000"),
+    lambda v: v.slide("Smoothing (steps)", 6),
     MOVING_AVERAGE,
     "Train Episode Reward (MA 5,000)",
 )
@@ -80,6 +80,7 @@ VIEWS = {
 def test_settings_change_the_chart_and_the_address_opens_the_same_view(visitor, another_visitor, name):
     page, settings = VIEWS[name]
     visitor.open(page)
+    visitor.open_more()
     for setting in settings:
         marks = visitor.marks()
         assert setting.before is None or setting.before in visitor.texts()
@@ -111,4 +112,76 @@ def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere(visitor, another
     assert counts == visitor.page.get_by_text(pattern).all_text_contents()
     assert any("n = 5" in text for text in counts)
     assert any("n = 6 vs 6" in text for text in counts)
+    assert another_visitor.until(lambda: same(visitor, another_visitor))
+
+
+# ---- tasks and metrics, and what a page does not show
+
+
+def test_a_typed_pattern_is_in_the_address_and_holds_elsewhere(visitor, another_visitor):
+    visitor.open("losses")
+    marks = visitor.marks()
+    visitor.type_in("Metrics", "validation*")
+    visitor.until_query("metrics", "validation*")
+    visitor.until_redrawn(marks)
+    assert {metric for metric, *_ in visitor.numbers()} == {"Val (All) Consistency", "Val (Recent) Consistency"}
+    visitor.pick("Tasks", "Acrobot Swingup")
+    visitor.until_query("only", "Acrobot Swingup")
+    expect(visitor.charts()).to_have_count(1)
+    another_visitor.goto(visitor.page.url)
+    assert another_visitor.charts().count() == 1
+    assert another_visitor.until(lambda: same(visitor, another_visitor))
+
+
+def test_a_pattern_of_nothing_is_said_beside_the_field(visitor):
+    visitor.open("losses")
+    visitor.type_in("Metrics", "chess*")
+    visitor.until_query("metrics", "chess*")
+    expect(visitor.page.get_by_test_id("stSidebar").get_by_text("No metric is named chess*.")).to_be_visible()
+    assert visitor.charts().count() == CHARTS
+
+
+QUERY = {"aggregate": ["IQM"], "metrics": ["*loss*"], "window": ["2000"], "log_loss": ["false"]}
+
+
+def test_settings_stay_in_the_address_of_pages_that_do_not_show_them(visitor):
+    visitor.open("study", **{name: values[0] for name, values in QUERY.items()})
+    assert visitor.query() == QUERY
+    expect(visitor.page.get_by_test_id("stSlider")).to_have_count(0)
+    visitor.follow("Rewards")
+    assert visitor.query() == QUERY
+    visitor.follow("Losses")
+    assert visitor.query() == QUERY
+    more = visitor.page.get_by_test_id("stSidebar").locator("summary").filter(has_text="More: 2 changed")
+    expect(more).to_be_visible()
+    visitor.open_more()
+    visitor.toggle("Log axis for losses")
+    visitor.until_query("log_loss", None)
+    expect(
+        visitor.page.get_by_test_id("stSidebar").locator("summary").filter(has_text="More: 1 changed")
+    ).to_be_visible()
+    expect(visitor.page.get_by_text("Notebook arithmetic", exact=True)).to_be_visible()
+    visitor.follow("New study")
+    visitor.page.reload()
+    visitor.settled()
+    assert visitor.query() == {name: values for name, values in QUERY.items() if name != "log_loss"}
+
+
+def test_the_grid_is_on_screen_with_one_legend(visitor, another_visitor):
+    visitor.open()
+    assert visitor.charts().count() == CHARTS
+    visitor.page.get_by_role("radio", name="Grid").click()
+    visitor.until_query("layout", "Grid")
+    expect(visitor.charts()).to_have_count(2 * CHARTS)
+    visitor.settled()
+    assert visitor.page.locator(f"{CHART} svg .role-legend").count() == 0
+    legend = visitor.page.get_by_test_id("stHtml")
+    expect(legend).to_have_count(1)
+    assert "Train Consistency Loss" in legend.inner_text()
+    boxes = [visitor.charts().nth(index).bounding_box() for index in range(2)]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    visitor.screenshot("grid")
+    another_visitor.goto(visitor.page.url)
+    assert another_visitor.charts().count() == 2 * CHARTS
     assert another_visitor.until(lambda: same(visitor, another_visitor))

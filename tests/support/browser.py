@@ -279,6 +279,24 @@ class Visitor:
         field.fill(value)
         field.press("Enter")
 
+    def slide(self, label: str, steps: int) -> None:
+        """Move a slider of the sidebar by so many of its steps."""
+        slider = self.page.get_by_test_id("stSlider").filter(has=self.page.get_by_text(label, exact=True))
+        slider.get_by_role("slider").focus()
+        for _ in range(abs(steps)):
+            self.page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
+
+    def type_in(self, label: str, text: str) -> None:
+        """Type an entry of its own into a multi-select of the sidebar."""
+        box = self.page.get_by_test_id("stMultiSelect").filter(has=self.page.get_by_text(label, exact=True))
+        box.get_by_role("combobox").fill(text)
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("Escape")
+
+    def open_more(self) -> None:
+        """Open the settings under "More"."""
+        self.page.get_by_test_id("stSidebar").locator("summary").filter(has_text="More").click()
+
     def pick(self, label: str, option: str) -> None:
         """Add an option to a multi-select of the sidebar."""
         self._choose("stMultiSelect", label, option)
