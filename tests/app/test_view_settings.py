@@ -85,6 +85,15 @@ def test_settings_that_a_page_does_not_show_keep_their_values():
     assert view_of(visit("study", aggregate="median", window="5000", metrics="eval*", seeds="true")) == view
 
 
+def test_a_link_to_a_page_names_the_tasks_to_show_there():
+    at = visit("overview", aggregate="median")
+    at.query_params["only"] = "Acrobot Swingup"
+    go(at, "rewards")
+    assert view_of(at) == View(aggregate="median", tasks=("acrobot-swingup",))
+    go(at, "losses")
+    assert view_of(at).tasks == ("acrobot-swingup",)
+
+
 def test_more_says_how_many_of_its_settings_are_changed():
     at = visit("overview", aggregate="IQM", x="% of training")
     assert [e.label for e in more(at)] == ["More: 1 changed"]

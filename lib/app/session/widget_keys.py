@@ -20,25 +20,9 @@ SAVED = "saved"
 
 #: What a view is made of: what a study's views with a name keep.
 VIEW = (
-    *(
-        TASKS,
-        METRICS,
-        ARMS,
-        X_AXIS,
-        SPREAD,
-        WINDOW,
-        AGGREGATE,
-        FROM,
-        TO,
-        SEEDS,
-        COLOR,
-        RAW,
-        LOG_REWARD,
-        LOG_LOSS,
-        EXACT,
-    ),
-    *(LEFT_OUT, LAYOUT),
-)
+    TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW, AGGREGATE, FROM, TO, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT,
+    LEFT_OUT, LAYOUT,
+)  # fmt: skip
 #: Those that name parts of one study.
 OF_STUDY = (TASKS, METRICS, ARMS, LEFT_OUT)
 #: Numbers that may be empty.

@@ -103,6 +103,9 @@ def _keep_values(page: str) -> None:
         for key in widget_keys.VIEW:
             if key in st.session_state:
                 st.session_state[key] = st.session_state[key]
+        # A link to the page may name the tasks to show there.
+        if TASKS in st.session_state and (tasks := st.query_params.get_all(TASKS)):
+            st.session_state[TASKS] = tasks
 
 
 def _places(study: Study, current: Current | None, page: str, unseen: DeltaGenerator) -> Places:
