@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -31,9 +32,10 @@ from tests.support.browser import CHART, DRAWN_CHART, IDLE, TITLES, Server, Visi
 
 #: Milliseconds without a change after which a page is taken as drawn.
 QUIET = 700
-#: Settings of the Overview that are changed, and what is chosen; switches are turned.
+#: Settings of the Overview that are changed, and what is chosen; the slider goes to `off`, switches are turned.
 CHOICES = {"Band": ("min-max", "std error"), "X axis": ("% of training",)}
-SWITCHES = ("Smooth train rewards", "Log axis for rewards", "Draw every seed")
+SLIDER = "Smoothing (steps)"
+SWITCHES = ("Log axis for rewards", "Draw every seed")
 
 #: Notes the last change of charts and script state, clicks, and shifts with the nodes that moved.
 _WATCH = f"""() => {{
@@ -45,7 +47,7 @@ _WATCH = f"""() => {{
         log.changed = performance.now();
         if (!log.first && document.querySelector('{DRAWN_CHART}')) log.first = log.changed;
     }}).observe(document, {{subtree: true, childList: true, attributes: true}});
-    addEventListener('click', () => log.clicked = performance.now(), true);
+    for (const event of ['click', 'keydown']) addEventListener(event, () => log.clicked = performance.now(), true);
     new PerformanceObserver(list => list.getEntries().forEach(entry => log.shifts.push({{
         value: entry.value,
         nodes: entry.sources.map(({{node}}) => node instanceof Element ? node : node?.parentElement).map(node =>
@@ -161,12 +163,16 @@ def change_settings(chromium: Browser, server: Server, repeats: int) -> dict[str
         meter = Meter(visitor)
         visitor.page.goto(server.url)
         meter.still()
+        visitor.page.get_by_test_id("stSidebar").get_by_text("More", exact=True).click()
         for _ in range(repeats):
             for label, options in CHOICES.items():
                 box = visitor.page.get_by_test_id("stSelectbox").filter(has=visitor.page.get_by_text(label, exact=True))
                 before = box.get_by_role("combobox").input_value()
                 for option in (*options, before):
                     choose(meter, measured.setdefault(label, Samples()), label, option)
+            slider = visitor.page.get_by_role("slider", name=SLIDER)
+            for key in ("ArrowLeft", "ArrowRight"):
+                meter.of(measured.setdefault(SLIDER, Samples()), partial(slider.press, key))
             for label in SWITCHES:
                 for _ in range(2):
                     turn(meter, measured.setdefault(label, Samples()), label)

@@ -162,7 +162,7 @@ def rule_label(x: float, lines: list[str] | alt.ExprRef, prefix: str, right: boo
     """The label of a rule, in red, on its left where the rule stands at the right."""
     place: dict[str, Any] = {"align": "right", "dx": -6} if right else {"align": "left", "dx": 6}
     label = alt.Chart(ONE_ROW, name=f"{prefix}_detach_label").mark_text(
-        text=lines, baseline="top", style=RULE_TEXT, clip=True, fontSize=11, **place
+        aria=False, text=lines, baseline="top", style=RULE_TEXT, clip=True, fontSize=11, **place
     )
     return label.encode(x=alt.XDatum(x), y=alt.YValue(4))
 

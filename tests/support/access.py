@@ -6,8 +6,6 @@ from tests.support.browser import CHART, Visitor
 
 #: Findings in what Streamlit and Vega draw, as (rule, selector): the project cannot change them. Any other is a fault.
 NOT_OURS = (
-    # Vega-Lite draws a brush as two rectangles that it gives a role, no name, and no way to hide them.
-    ("svg-img-alt", "[class*=range_brush]"),
     # Streamlit's file uploader: an area for the pointer, with a real button inside of it.
     ("presentation-role-conflict", "[data-testid=stFileUploaderDropzone]"),
 )

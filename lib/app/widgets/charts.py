@@ -89,7 +89,7 @@ def axis_notes(current: Current) -> None:
 def render_chart(chart: ChartSpec, key: str, brush: bool = False) -> None:
     """Show a chart; a drag with Shift held sets the view's range of x where it can be brushed."""
     config = chart.spec.get("config", {})
-    config = {part: colors | config.get(part, {}) for part, colors in _text_colors().items()}
+    config = config | {part: colors | config.get(part, {}) for part, colors in _text_colors().items()}
     spec = {**chart.spec, "config": config, "datasets": dict(chart.tables)}
     # Set before it is drawn, so that nothing moves when it is.
     height: int | Literal["content"] = spec["height"] if isinstance(spec.get("height"), int) else "content"

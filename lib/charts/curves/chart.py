@@ -13,7 +13,7 @@ from lib.charts.axes import PlotArea
 from lib.charts.curves import end_labels, tables
 from lib.charts.curves import layers as marks
 from lib.charts.curves.contents import family_metrics, one_metric_each
-from lib.charts.curves.pointer import hover_layers, hover_table, selections, tooltip_titles
+from lib.charts.curves.pointer import BRUSH_NAME, hover_layers, hover_table, selections, tooltip_titles
 from lib.charts.curves.run_lines import colored_run_tables, run_layers, run_pointer, shared_colors
 from lib.charts.curves.seed_count_strip import STRIP, strip_layers, strip_table
 from lib.charts.curves.series_style import LABELLED, SeriesStyle, series_style
@@ -222,7 +222,7 @@ def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain
         width=layout.width,
         height=height,
         title=layout.title,
-        config=None if layout.cell else STACKED,
+        config=None if layout.cell else STACKED | (BRUSH_NAME if layout.brush else {}),
         resolve={"scale": {"y": "independent"}} if several else None,
     )
 

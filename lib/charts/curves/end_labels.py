@@ -108,7 +108,16 @@ def label_layer(table: pl.DataFrame, style: SeriesStyle, y: Mapping[str, Any]) -
     inside = table["x"].null_count() == 0
     return (
         alt.Chart(table, name=style.name("end_labels"))
-        .mark_text(align="left", baseline="middle", dx=6, fontSize=11, fontWeight=600, clip=inside, cursor="pointer")
+        .mark_text(
+            align="left",
+            baseline="middle",
+            dx=6,
+            fontSize=11,
+            fontWeight=600,
+            clip=inside,
+            cursor="pointer",
+            aria=False,
+        )
         .encode(
             x=alt.X("x:Q") if inside else alt.XValue("width"),
             y=alt.Y("y:Q", **y),

@@ -107,8 +107,8 @@ def baseline_layers(data: Mapping[str, pl.DataFrame], x: alt.X, y: dict[str, Any
     """Band, line and name of every baseline, to be layered first; `data` as `baseline_tables` gives them."""
     # Fill and stroke, not colour: the legend of colours is the metrics'.
     base = alt.Chart(data["baselines"]).encode(x=x, detail=alt.Detail("label:N"))
-    band = base.properties(name=f"{prefix}_baseline_band").mark_area(clip=True, opacity=0.1, strokeWidth=0)
-    line = base.properties(name=f"{prefix}_baselines").mark_line(clip=True, strokeWidth=1.25, opacity=0.8)
+    band = base.properties(name=f"{prefix}_baseline_band").mark_area(clip=True, opacity=0.1, strokeWidth=0, aria=False)
+    line = base.properties(name=f"{prefix}_baselines").mark_line(clip=True, strokeWidth=1.25, opacity=0.8, aria=False)
     return [
         band.encode(y=alt.Y("lower:Q", **y), y2=alt.Y2("upper:Q"), fill=alt.Fill("color:N", scale=None)),
         line.encode(y=alt.Y("mean:Q", **y), stroke=alt.Stroke("color:N", scale=None)),
@@ -121,7 +121,7 @@ def baseline_pointer(table: pl.DataFrame, x: alt.X, y: dict[str, Any], prefix: s
     tooltips = [alt.Tooltip("label:N", title="baseline"), alt.Tooltip("n:Q", title="seeds")]
     return (
         alt.Chart(table, name=f"{prefix}_hover_baseline")
-        .mark_line(clip=True, strokeWidth=7, opacity=0)
+        .mark_line(clip=True, strokeWidth=7, opacity=0, aria=False)
         .encode(x=x, y=alt.Y("mean:Q", **y), detail=alt.Detail("label:N"), tooltip=tooltips)
     )
 
@@ -129,7 +129,9 @@ def baseline_pointer(table: pl.DataFrame, x: alt.X, y: dict[str, Any], prefix: s
 def _names(table: pl.DataFrame, x: alt.X, y: dict[str, Any], prefix: str) -> alt.Chart:
     return (
         alt.Chart(table, name=f"{prefix}_baseline_names")
-        .mark_text(align="right", baseline="bottom", dx=-2, dy=-10, fontSize=11, fontStyle="italic", clip=True)
+        .mark_text(
+            align="right", baseline="bottom", dx=-2, dy=-10, fontSize=11, fontStyle="italic", clip=True, aria=False
+        )
         .encode(
             x=x,
             y=alt.Y("mean:Q", **y),

@@ -16,6 +16,9 @@ from lib.formatting import MISSING, number, scientific
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
 TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
+#: The name of a brush's two marks: Vega-Lite gives them a role, and a name only as it does all marks. Those of curves
+#: are hidden from a reader of the page, for which a chart has its description; Streamlit would hide a brush with its name.
+BRUSH_NAME: dict[str, Any] = {"aria": True, "mark": {"description": "Chosen range of steps"}}
 #: The step under the pointer; while there is none, an undefined number.
 _HERE = "hover.step ? hover.step[0] : NaN"
 
@@ -106,7 +109,7 @@ def hover_layers(
     """
     tooltips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
     tooltips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
-    base = alt.Chart(alt.sequence(0, 0), name=f"{prefix}_hover_base").mark_line(clip=True)
+    base = alt.Chart(alt.sequence(0, 0), name=f"{prefix}_hover_base").mark_line(clip=True, aria=False)
     steps = (
         alt.Chart(table, name=f"{prefix}_hover_steps")
         .mark_rect(opacity=0, clip=True, aria=False, cursor="default")

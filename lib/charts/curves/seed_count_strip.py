@@ -155,7 +155,7 @@ def strip_layers(
     paler = alt.Scale(domain=[0, 0.999, 1], range=[0.05, 0.3, 0.6])
     strip = (
         alt.Chart(bars, name=f"{prefix}_n_strip")
-        .mark_rect(clip=True, color=QUIET)
+        .mark_rect(clip=True, color=QUIET, aria=False)
         .encode(
             x=alt.X("step:Q"),
             x2=alt.X2("end:Q"),
@@ -168,7 +168,7 @@ def strip_layers(
     text: dict[str, Any] = {"baseline": "middle", "style": QUIET_TEXT, "fontSize": 10}
     name = (
         alt.Chart(ONE_ROW, name=f"{prefix}_n_label")
-        .mark_text(align="right", clip=False, **text)
+        .mark_text(align="right", clip=False, aria=False, **text)
         .encode(x=alt.XValue(-6), y=alt.YValue(area.above_foot(BAR / 2 + 2, height)), text=alt.TextValue(label))
     )
     return [strip, name, *_fewest_note(bars, height, prefix, domain, area, text)]
@@ -187,7 +187,7 @@ def _fewest_note(
     room = alt.ExprRef(f"{share if right else 1 - share:.3g} * (width || 400)")
     note = (
         alt.Chart(ONE_ROW, name=f"{prefix}_n_note")
-        .mark_text(align="right" if right else "left", clip=True, limit=room, **text)
+        .mark_text(align="right" if right else "left", clip=True, limit=room, aria=False, **text)
         .encode(
             x=alt.XDatum(row["end" if right else "step"]),
             y=alt.YValue(area.above_foot(BAR + 9, height)),
