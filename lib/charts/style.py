@@ -29,11 +29,15 @@ QUIET_ON = {"light": "#66707c", "dark": "#a3adb8"}
 RULE_ON = {"light": "#cc0000", "dark": "#ff7070"}
 
 
+#: What stands between the name of a smoothed metric and its window in steps.
+WINDOW = " (MA "
+
+
 def metric_label(metric: Metric, task: Task, view: View) -> str:
     """The legend's name of a metric: its label, with the window in steps where it is a moving average."""
     if not (metric.smoothed and view.smooth):
         return metric.name
-    return f"{metric.name} (MA {view.window or task.window:,})"
+    return f"{metric.name}{WINDOW}{view.window or task.window:,})"
 
 
 def tooltip_title(name: str) -> str:

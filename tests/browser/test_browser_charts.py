@@ -46,7 +46,7 @@ def test_a_tooltip_reads_every_series_at_the_step_of_the_pointer(chart, visitor)
     assert texts[0] == "Environment Steps"
     assert float(texts[1].replace(",", "")) == pytest.approx(25_000, abs=500)
     names = texts[2::2]
-    assert names == [f"{arm}: {metric}" for metric in (TRAIN, EVAL) for arm in ("control", "detached")]
+    assert names == [f"{arm}: {metric}" for metric in ("Train Episode Reward", EVAL) for arm in ("control", "detached")]
     assert all(text.endswith("], n = 6") for text in texts[3::2])
 
 

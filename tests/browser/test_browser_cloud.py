@@ -118,14 +118,14 @@ def test_after_a_stopped_fetch_a_retry_fetches_the_missing_run_alone(chrome, clo
         ]
         assert visitor.page.get_by_test_id("stSidebar").get_by_text("partial: 1").is_visible()
         assert visitor.charts().count() == 2
-        assert "n of 2" in visitor.texts(1) and "n of 3" in visitor.texts(0)
+        assert "n = 2" in visitor.texts(1) and "n = 3" in visitor.texts(0)
         assert findings(visitor) == []
         cloud.wandb.forget()
         press(visitor, "Retry 1 run")
         missing.wait_for(state="detached")
         visitor.settled()
         assert cloud.requested_runs("RunParquetHistory") == [RUN]
-        assert "n of 3" in visitor.texts(1)
+        assert "n = 3" in visitor.texts(1)
         assert visitor.page.get_by_text("partial").count() == 0
         assert_untroubled(visitor)
 
@@ -220,7 +220,7 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         visitor.settled()
         visitor.follow("Rewards")
         assert visitor.charts().count() == 1
-        assert {"Train Episode Reward (MA 1,000)", "Eval Episode Reward", "n of 3"} <= set(visitor.texts())
+        assert {"Train (MA 1,000)", "Eval", "n = 3"} <= set(visitor.texts())
         assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
         assert BUILDS not in visitor.page.url
         assert_untroubled(visitor)

@@ -43,7 +43,7 @@ class Setting:
     after: str | None = None
 
 
-STEPS, MOVING_AVERAGE = "Environment Steps", "Train Episode Reward (MA 1,000)"
+STEPS, MOVING_AVERAGE = "Environment Steps", "Train (MA 1,000)"
 ARMS = Setting("arms", "detached", lambda v: v.pick("Arms", "detached"), "control")
 COLOR = Setting("color", "detach_step", lambda v: v.select("Colour every run by", "detach_step"), after="missing")
 EXACT = Setting("exact", "true", lambda v: v.toggle("Notebook arithmetic"))
@@ -51,20 +51,18 @@ LOG_LOSS = Setting("log_loss", "false", lambda v: v.toggle("Log axis for losses"
 LOG_REWARD = Setting("log_reward", "true", lambda v: v.toggle("Log axis for rewards"), "−50", "1e+2")
 MEDIAN = Setting("aggregate", "median", lambda v: v.select("Aggregate over seeds", "median"))
 MIN_MAX = Setting("spread", "min-max", lambda v: v.select("Band", "min-max"))
-OUT = Setting("out", RUN, lambda v: v.pick("Runs left out", RUN))
+OUT = Setting("out", RUN, lambda v: v.pick("Runs left out", RUN), "n = 6", "n = 5 to 6")
 PERCENT = Setting("x", "% of training", lambda v: v.select("X axis", "% of training"), STEPS, "Training (%)")
 RAW = Setting("raw", "true", lambda v: v.toggle("Raw points behind smoothed"))
 SEEDS = Setting("seeds", "true", lambda v: v.toggle("Draw every seed"))
-UNSMOOTHED = Setting(
-    "window", "off", lambda v: v.slide("Smoothing (steps)", -1), MOVING_AVERAGE, "Train Episode Reward"
-)
+UNSMOOTHED = Setting("window", "off", lambda v: v.slide("Smoothing (steps)", -1), MOVING_AVERAGE, "Train")
 WALL_TIME = Setting("x", "wall time", lambda v: v.select("X axis", "wall time"), STEPS, "Wall Time (hours)")
 WINDOW = Setting(
     "window",
     "5000",
     lambda v: v.slide("Smoothing (steps)", 6),
     MOVING_AVERAGE,
-    "Train Episode Reward (MA 5,000)",
+    "Train (MA 5,000)",
 )
 #: Settings that are made one after the other on a page; none hides what another one shows.
 VIEWS = {

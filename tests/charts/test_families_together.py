@@ -132,7 +132,7 @@ def test_the_tooltip_has_every_metric_of_both_families():
     frame = pl.concat([curve(TRAIN, [1, 2, 3]), curve(EVAL, [10, 20, 30]), curve(LOSS, [1e-2, 2e-3, 1e-3], half=2.0)])
     steps = layer(chart(frame), "hover_steps")
     titles = [tip["title"] for tip in steps["encoding"]["tooltip"]]
-    assert titles == ["Environment Steps", "Train Episode Reward (MA 10)", "Eval Episode Reward", "Train Consistency"]
+    assert titles == ["Environment Steps", "Train Episode Reward", "Eval Episode Reward", "Train Consistency"]
     # Scientific where the axis is logarithmic.
     assert [rows(chart(frame), "hover_steps")[-1][name] for name in ("s0", "s1", "s2")] == [
         "3 [2, 4], n = 3", "30 [29, 31], n = 3", "1.00e-3 [5.00e-4, 2.00e-3], n = 3",

@@ -73,13 +73,13 @@ def test_hover_has_one_tooltip_line_a_metric_and_arm():
     tips = layer(chart(both()), "hover_steps")["encoding"]["tooltip"]
     assert [tip["title"] for tip in tips] == [
         "Environment Steps",
-        "control: Train Episode Reward (MA 10)",
-        "detached: Train Episode Reward (MA 10)",
+        "control: Train Episode Reward",
+        "detached: Train Episode Reward",
         "control: Eval Episode Reward",
         "detached: Eval Episode Reward",
     ]
     assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_steps")["encoding"]["tooltip"]][1:] == [
-        "Train Episode Reward (MA 10)", "Eval Episode Reward",
+        "Train Episode Reward", "Eval Episode Reward",
     ]  # fmt: skip
 
 

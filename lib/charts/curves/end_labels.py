@@ -10,6 +10,7 @@ import polars as pl
 
 from lib.charts.curves.series_style import LABELLED, SeriesStyle
 from lib.charts.curves.tables import Bounds, Curve
+from lib.charts.style import WINDOW
 
 #: Pixels of a line of text, and the signs of the longest name that the chart gives up room for.
 LINE, LONGEST = 14, 24
@@ -82,7 +83,7 @@ def _short_names(names: Sequence[str], y_title: str) -> dict[str, str]:
     said = set(y_title.lower().split())
     short = {}
     for name in names:
-        text, bracket, rest = name.partition(" (MA ")
+        text, bracket, rest = name.partition(WINDOW)
         words = text.split()
         while words and words[-1].lower() in said:
             words.pop()

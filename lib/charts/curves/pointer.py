@@ -11,7 +11,7 @@ import polars as pl
 from lib.charts.curves.series_style import BY_VALUE, SeriesStyle
 from lib.charts.curves.tables import Curve, middle_spacing
 from lib.charts.spec import ONE_ROW
-from lib.charts.style import QUIET, tooltip_title
+from lib.charts.style import QUIET, WINDOW, tooltip_title
 from lib.formatting import MISSING, number, scientific
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
@@ -86,9 +86,12 @@ def _nearest(steps: np.ndarray, at: np.ndarray, spacing: float, split: float | N
 
 
 def tooltip_titles(curves: Sequence[Curve], style: SeriesStyle) -> tuple[str, ...]:
-    """What the tooltip calls each series; the arm comes first, for a page cuts long names off at their end."""
+    """What the tooltip calls each series: about 34 signs are whole on a page, so the window of smoothing is left out.
+
+    The arm comes first, for a page cuts longer names off at their end.
+    """
     several = len({curve.arm for curve in curves}) > 1
-    names = [style.label(curve.metric) for curve in curves]
+    names = [style.label(curve.metric).partition(WINDOW)[0] for curve in curves]
     return tuple(
         f"{curve.arm}: {name}" if several else tooltip_title(name) for curve, name in zip(curves, names, strict=True)
     )
