@@ -89,6 +89,7 @@ try:
         opened = open_chosen(pickers.study_picker())
         study, current = opened.study, opened.current
         if study is not None:
+            studies.restore_left_out(study.name)
             fetching.freshness(study, opened.manifest)
             if current is not None:
                 fetching.live(study, current.manifest)
@@ -100,9 +101,8 @@ try:
     touch_uploads()
     if study is not None:
         address.keep_address(study.name)
-        if current is not None and studies.follow_left_out(study.name):
-            studies.choose(study.name)
-            st.rerun()
+        if current is not None:
+            studies.keep_left_out(study.name)
     if study is not None and current is not None:
         notices.fetch_ended(study, current.manifest)
     notices.show()

@@ -228,15 +228,22 @@ def _left_out(name: str) -> list[str]:
         return []  # The page says what is wrong with it.
 
 
-def follow_left_out(name: str) -> bool:
-    """Keep the runs that the visitor leaves out of the study; whether those that are kept still wait to be left out.
+def restore_left_out(name: str) -> None:
+    """Begin a session with the runs that were left out of the study by hand, unless its address names others.
 
-    Those in the address of a first view come first, and are no choice of this visitor's until they are changed.
+    They are put into the address, as a link would have them: no widget is bound to it yet.
+    """
+    if session_state().left_out is None and widget_keys.LEFT_OUT not in st.query_params and _left_out(name):
+        st.query_params[widget_keys.LEFT_OUT] = _left_out(name)
+        st.rerun()
+
+
+def keep_left_out(name: str) -> None:
+    """Keep the runs that the visitor left out of the study, or brought back, since the last run of the page.
+
+    Those of an address are no choice of this visitor's until they are changed.
     """
     state, left_out = session_state(), tuple(st.session_state.get(widget_keys.LEFT_OUT, ()))
     before, state.left_out = state.left_out, (name, left_out)
-    if before is None:
-        return not left_out and bool(_left_out(name))
-    if before != state.left_out and before[0] == name:
+    if before is not None and before[0] == name and before[1] != left_out:
         saved.change(name, lambda kept: replace(kept, left_out=left_out))
-    return False
