@@ -250,7 +250,7 @@ def test_a_view_with_a_name_is_saved_chosen_and_deleted(monkeypatch):
     assert view_of(at) != view
     click(at, "paper figure 2")
     assert view_of(at) == view
-    click(at, "")  # the button that deletes it
+    click(at, ":small[Delete]")
     assert not any(b.label == "paper figure 2" for b in at.button)
     assert read_saved(folder_of("demo"))[0].views == {}
 
@@ -359,6 +359,11 @@ def test_a_study_too_long_for_an_address_says_so(hosted):
     noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
     at = open_text(to_toml(mine(hypothesis=noise, source=Source(kind="bundle", path="../data/demo"))))
     assert (errors(at), chosen(at), address(at)) == ([], "mine", "")
+    assert "mine is too long for an address: a reload loses it. Keep its bundle, from Share." in [
+        toast.value for toast in at.toast
+    ]
+    while at.get("progress"):
+        fine(at.run())
     with_popover(at, "share")
     assert ":orange[This study is too long for a link: a reload loses it. Send and keep its bundle.]" in [
         caption.value for caption in at.caption

@@ -34,9 +34,14 @@ def keep_address(name: str) -> None:
     """Put the open study, with all that was added to it, into the address; nothing of a shipped one as it is."""
     if not is_hosted():
         return
-    text = address_of(name) or ""
+    state, text = session_state(), address_of(name)
+    if text is None and state.too_long != name:
+        state.too_long = name
+        sentence = f"{name} is too long for an address: a reload loses it. Keep its bundle, from Share."
+        state.notices.append((sentence, ":material/warning:"))
+    text = text or ""
     if text != st.query_params.get(widget_keys.SAVED, ""):
-        session_state().address, session_state().address_message = text, ""
+        state.address, state.address_message = text, ""
         if text:
             st.query_params[widget_keys.SAVED] = text
         else:

@@ -22,14 +22,14 @@ KEY = "session"
 class SessionState:
     """One visitor's session.
 
-    `api_keys` are by server, and no representation shows them; `studies` are by name those kept in this session alone,
-    where they cannot be, or may not be, saved in the store, and `fetches` are by study and identity. `uploads` is the
-    folder of the visitor's uploads. `next_study` is chosen on the next run. `left_out` are the study of the last run and
-    the runs left out of it. `address` is the study that the page's address last held, and `address_message` what is wrong
-    with it. `opened` is what the frame opened for the page, and `has_frame` whether it did so in this run;
-    `page` is the path of the page that runs. `listing` is what was last listed to propose a study from, and
-    `listings` how many there were. `other_keys` are the servers for which another key is asked for than that of the
-    machine.
+    `api_keys` are by server, and no representation shows them; `studies` are by name those kept in this session
+    alone, where they cannot be, or may not be, saved in the store, and `fetches` are by study and identity.
+    `uploads` is the folder of the visitor's uploads. `next_study` is chosen on the next run. `left_out` are the
+    study of the last run and the runs left out of it. `address` is the study that the page's address last held, and
+    `address_message` what is wrong with it; `too_long` is the last study that is too long for one. `opened` is what
+    the frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the page
+    that runs. `listing` is what was last listed to propose a study from, and `listings` how many there were.
+    `other_keys` are the servers for which another key is asked for than that of the machine.
     """
 
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -41,6 +41,7 @@ class SessionState:
     left_out: tuple[str, tuple[str, ...]] | None = None
     address: str = ""
     address_message: str = ""
+    too_long: str = ""
     opened: "Opened | None" = None
     has_frame: bool = False
     page: str = ""

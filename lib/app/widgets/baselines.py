@@ -10,14 +10,14 @@ from lib.study import InputError
 
 
 def baselines(current: Current) -> None:
-    """The baselines behind a task's rewards with what their steps count, and a way to add one: for this session only."""
+    """The baselines behind a task's rewards with what their steps count, and a way to add one, which stays with the study."""
     with st.popover("Baselines", icon=":material/stacked_line_chart:", help="Published curves behind the rewards."):
         task = pickers.task_choice(current.study, widget_keys.BASELINE_TASK)
         file = st.file_uploader(
             "A CSV file of step, reward, seed",
             type=["csv"],
             key=widget_keys.BASELINE_UPLOAD,
-            help="Kept in this session only.",
+            help="Kept with the study.",
         )
         for baseline in task.baselines:
             # Its value is part of the key, so that removing what was added shows the study's own again.

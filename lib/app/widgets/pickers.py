@@ -19,14 +19,10 @@ def study_picker() -> str:
     for name in (st.session_state.get(widget_keys.STUDY), st.query_params.get(widget_keys.STUDY)):
         if name and name not in names:
             names.append(name)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+    with st.container(gap="xsmall"):
+        help = "Studies in studies/, then those that you opened."
         chosen = st.selectbox(
-            "Study",
-            names,
-            key=widget_keys.STUDY,
-            bind="query-params",
-            help="Studies in studies/, then those that you opened.",
-            on_change=studies.enter,
+            "Study", names, key=widget_keys.STUDY, bind="query-params", help=help, on_change=studies.enter
         )
         study_menu.study_menu(chosen)
     return chosen

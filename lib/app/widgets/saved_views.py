@@ -25,9 +25,8 @@ def saved_views(study: Study) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
                 key, label = f"{widget_keys.VIEWS}_{index}", escaped(name)
                 st.button(label, key=key, width="stretch", on_click=_apply, args=(settings,))
-                icon, explanation = ":material/delete:", f"Delete the view {label}"
                 arguments = (study.name, name)
-                st.button("", f"{key}_delete", icon=icon, help=explanation, on_click=_delete, args=arguments)
+                st.button(":small[Delete]", f"{key}_delete", type="tertiary", on_click=_delete, args=arguments)
         with st.form(f"{widget_keys.VIEWS}_form", border=False, clear_on_submit=True):
             st.text_input(
                 "Name of the present view", key=widget_keys.VIEW_NAME, max_chars=_LONGEST, placeholder="paper figure 2"
