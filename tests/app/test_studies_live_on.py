@@ -362,9 +362,7 @@ def test_a_study_too_long_for_an_address_says_so(hosted):
     assert "mine is too long for an address: a reload loses it. Keep its bundle, from Share." in [
         toast.value for toast in at.toast
     ]
-    while at.get("progress"):
-        fine(at.run())
-    with_popover(at, "share")
+    at = with_popover(go(at, "losses"), "share")
     assert ":orange[This study is too long for a link: a reload loses it. Send and keep its bundle.]" in [
         caption.value for caption in at.caption
     ]

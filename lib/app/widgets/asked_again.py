@@ -23,7 +23,7 @@ def ask_key(study: Study) -> bool:
 def ask_bundle(study: Study) -> None:
     """Ask for the bundle that the study was opened from, and see that it is that one."""
     label = f"Open the bundle that came with **{escaped(study.title)}**"
-    st.info("The link to this study brings what it asks. Its runs are in a bundle.", icon=":material/inventory_2:")
+    st.info("The runs of this study are in a bundle, which its link does not bring.", icon=":material/inventory_2:")
     file = st.file_uploader(label, type=["zip"], key=f"asked_{study.source.path}")
     if file is None:
         return

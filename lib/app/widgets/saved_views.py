@@ -17,10 +17,10 @@ _LONGEST = 60
 
 def saved_views(study: Study) -> None:
     """The study's views that have a name, and a way to give the present one a name."""
-    popover = st.popover("Saved views", icon=":material/bookmark:", key=widget_keys.VIEWS, on_change="rerun")
-    if not popover.open:
+    panel = st.expander("Saved views", icon=":material/bookmark:", key=widget_keys.VIEWS, on_change="rerun")
+    if not panel.open:
         return
-    with popover:
+    with panel:
         for index, (name, settings) in enumerate(saved.saved_study(study.name).views.items()):
             with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
                 key, label = f"{widget_keys.VIEWS}_{index}", escaped(name)
