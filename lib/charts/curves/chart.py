@@ -30,6 +30,8 @@ from lib.study import Study, Task
 ROWS, ROW, PHONE = 4, 15, 320
 #: Pixels of a chart that is wide enough for names at the ends of its lines, and of its height that is no plot.
 WIDE, AROUND = 640, 100
+#: Pixels of a family's height in a paper, at least.
+PAPER = 230
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
 STACKED = {"legend": {"layout": {"expr": "{top: {direction: 'vertical', margin: 2}}"}}}
 
@@ -184,8 +186,10 @@ def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: 
     if layout.cell or not layout.legend or said or (layout.width != "container" and layout.width < WIDE):
         return panels
     labelled = []
+    # A file may be laid out anew at the width of a paper's page.
+    height = layout.height if layout.width == "container" else min(layout.height, PAPER * len(panels))
     for panel in panels:
-        pixels = (layout.height - AROUND) * (panel.area.bottom - panel.area.top) - panel.area.gap - _gutter(panel)
+        pixels = (height - AROUND) * (panel.area.bottom - panel.area.top) - panel.area.gap - _gutter(panel)
         pixels -= detach_rule.headroom(rules if panel is panels[0] else ())
         table = end_labels.label_table(
             panel.curves, panel.style, panel.y_title, panel.domain, panel.bounds is not None, domain, pixels
