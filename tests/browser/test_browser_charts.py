@@ -85,7 +85,7 @@ def test_a_drag_with_shift_chooses_the_range_and_a_button_takes_it_back(chart, v
     assert [text for text in visitor.texts() if text.endswith("0k") or text.endswith("5k")] == ticks
     another_visitor.goto(visitor.page.url)
     assert another_visitor.texts() == visitor.texts()
-    visitor.page.get_by_role("button", name="Draw all again").click()
+    visitor.page.get_by_role("button", name="Show all").click()
     visitor.until_query("from", None)
     visitor.until_query("to", None)
     visitor.settled()
@@ -94,6 +94,7 @@ def test_a_drag_with_shift_chooses_the_range_and_a_button_takes_it_back(chart, v
 
 def test_a_typed_range_is_drawn_where_it_is_one(visitor):
     visitor.open("losses")
+    visitor.open_more()
     before = visitor.marks()
     visitor.fill("From", "60000")
     visitor.until_query("from", "60000")

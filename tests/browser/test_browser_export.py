@@ -58,6 +58,7 @@ def screen(chrome, app) -> Iterator[Screen]:
     with Visitor(chrome, app) as visitor:
         visitor.open("rewards", **settings)
         marks = visitor.marks()
+        visitor.open_more()
         visitor.toggle("Log axis for rewards")
         visitor.until_query("log_reward", "true")
         visitor.until_redrawn(marks)

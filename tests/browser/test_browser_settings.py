@@ -104,12 +104,8 @@ def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere(visitor, another
     visitor.follow("Overview")
     assert visitor.query()["out"] == [run]
     another_visitor.goto(visitor.page.url)
+    another_visitor.open_more()
     expect(another_visitor.page.get_by_test_id("stSidebar").get_by_text(run, exact=True)).to_be_visible()
-    pattern = re.compile(r"n = \d+ vs \d+")
-    counts = another_visitor.page.get_by_text(pattern).all_text_contents()
-    assert counts == visitor.page.get_by_text(pattern).all_text_contents()
-    assert any("n = 5" in text for text in counts)
-    assert any("n = 6 vs 6" in text for text in counts)
     assert another_visitor.until(lambda: same(visitor, another_visitor))
 
 

@@ -208,7 +208,7 @@ def _round_steps(study: Study) -> list[int]:
 
 
 def _span(place: DeltaGenerator) -> tuple[float, float] | None:
-    """The range of x to draw, typed here or brushed on a chart."""
+    """The range of x to draw, typed here or brushed on a chart; the line above the page has the way back from it."""
     left, right = place.columns(2)
     low = left.number_input(
         "From", value=None, key=FROM, bind="query-params", placeholder="start", format="%g", help=_RANGE_HELP
@@ -219,7 +219,6 @@ def _span(place: DeltaGenerator) -> tuple[float, float] | None:
     if low >= high:
         place.markdown(":orange[From must be below To: all is drawn.]")
         return None
-    place.button("Draw all again", icon=":material/zoom_out_map:", on_click=_draw_all)
     return low, high
 
 
