@@ -111,7 +111,7 @@ def test_every_page_takes_them_all():
 
 
 def test_exports_draw_what_the_page_draws():
-    at = visit("rewards", x="wall time", color="detach_step", raw="true")
+    at = visit("rewards", x="wall time", color="detach_step", raw="true", metrics="Train Episode Reward")
     page = charts(at)[0]
     study = load_study("demo")
     figure = figure_of_stem(figure_data(study, fetch(study), view_of(at)), "acrobot_swingup_reward").file_chart
