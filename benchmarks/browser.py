@@ -37,7 +37,8 @@ CHOICES = {"Band": ("min-max", "std error"), "X axis": ("% of training",)}
 SLIDER = "Smoothing (steps)"
 SWITCHES = ("Log axis for rewards", "Draw every seed")
 
-#: Notes the last change of charts and script state, clicks, and shifts with the nodes that moved.
+#: Notes the last change of charts and script state, clicks, and shifts with the nodes that moved. A sidebar that opens
+#: moves the page aside: what moves neither up nor down is its doing.
 _WATCH = f"""() => {{
     const log = window.benchmark = {{changed: 0, first: 0, clicked: 0, shifts: []}};
     const chart = '{CHART}', app = 'stApp';
@@ -50,8 +51,11 @@ _WATCH = f"""() => {{
     for (const event of ['click', 'keydown']) addEventListener(event, () => log.clicked = performance.now(), true);
     new PerformanceObserver(list => list.getEntries().forEach(entry => log.shifts.push({{
         value: entry.value,
-        nodes: entry.sources.map(({{node}}) => node instanceof Element ? node : node?.parentElement).map(node =>
-            node?.closest('[data-testid=stSidebar]') ? 'sidebar' : node?.closest('[data-testid]')?.dataset.testid ?? ''),
+        nodes: entry.sources.map(({{node, previousRect: from, currentRect: to}}) => {{
+            const element = node instanceof Element ? node : node?.parentElement;
+            const aside = element?.closest('[data-testid=stSidebar]') || from.y === to.y;
+            return aside ? 'sidebar' : element?.closest('[data-testid]')?.dataset.testid ?? '';
+        }}),
     }}))).observe({{type: 'layout-shift', buffered: true}});
 }}"""
 _STILL = f"""quiet => document.querySelector('{IDLE}') && performance.now() - window.benchmark.changed > quiet
@@ -97,7 +101,7 @@ class Meter:
         self.still()
         busy, received = self._busy(), self._received
         change()
-        self.page.wait_for_timeout(100)
+        self.page.wait_for_function("() => window.benchmark.changed > window.benchmark.clicked")
         self.still()
         samples.busy.append(self._busy() - busy)
         log = self.log()
@@ -121,7 +125,7 @@ class Meter:
 
     def shift(self) -> tuple[float, set[str]]:
         """The layout shift without that of the sidebar, and what moved."""
-        ours = [shift for shift in self.log()["shifts"] if set(shift["nodes"]) - {"sidebar"}]
+        ours = [shift for shift in self.log()["shifts"] if set(shift["nodes"]) - {"sidebar", ""}]
         return sum(shift["value"] for shift in ours), {node for shift in ours for node in shift["nodes"]}
 
     def size(self) -> list[int]:
