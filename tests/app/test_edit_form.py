@@ -56,7 +56,8 @@ def opened(at: AppTest) -> Study:
 
 def warnings(at: AppTest) -> list[str]:
     """What is said in orange below a field."""
-    return [plain(c.value)[8:-1] for c in at.caption if c.value.startswith(":orange[")]
+    texts = [plain(m.value) for m in at.markdown if m.value.startswith(":orange[:small[")]
+    return [text.removeprefix(":orange[:small[").removesuffix("]]") for text in texts]
 
 
 def test_the_form_opens_the_study_as_changed_where_one_was(form):
@@ -84,7 +85,7 @@ def test_every_field_of_a_metric_is_in_the_study(form):
     at = form
     change(at, "selectbox", "train/consistency_loss_scale", "linear")
     change(at, "selectbox", "train/consistency_loss_expect", "increase")
-    change(at, "selectbox", "train/consistency_loss_smooth", True)
+    change(at, "selectbox", "train/consistency_loss_smooth", "yes")
     change(at, "color_picker", "train/consistency_loss_color", "#123456")
     mine = opened(at)
     name = "train/consistency_loss"

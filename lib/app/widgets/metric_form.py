@@ -10,16 +10,15 @@ from lib.app.widgets.markdown import escaped
 from lib.discover import Suggestion
 from lib.study import Metric
 
-#: Widths of fields in pixels.
-_LABEL, _CHOICE, _COLOR = 232, 106, 56
-#: Fields with few values: label and values, the first being the file's default where it has one.
-_CHOICES: dict[str, tuple[str, tuple[object, ...]]] = {
-    "family": ("Family", ("reward", "loss")),
-    "expect": ("Expected to", ("increase", "decrease")),
-    "scale": ("Scale", ("linear", "log")),
-    "smooth": ("Smoothed", (None, True, False)),
+#: Widths of fields in pixels: on a small laptop they fit one line, on a phone three.
+_LABEL, _CHOICE, _COLOR = 220, 106, 56
+#: Fields with few values: label, and values by their names.
+_CHOICES: dict[str, tuple[str, dict[str, object]]] = {
+    "family": ("Family", {"reward": "reward", "loss": "loss"}),
+    "expect": ("Expected to", {"increase": "increase", "decrease": "decrease"}),
+    "scale": ("Scale", {"linear": "linear", "log": "log"}),
+    "smooth": ("Smoothed", {"default": None, "yes": True, "no": False}),
 }
-_WORDS = {None: "default", True: "yes", False: "no"}
 
 
 def metric_rows(
@@ -64,7 +63,7 @@ def _metric_row(suggestion: Suggestion, prefix: str, colors: Mapping[str, str] |
         assumed = ":orange-badge[assumed] " if suggestion.assumed else ""
         st.markdown(f"{assumed}:small[{escaped(suggestion.why)}]")
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="bottom"):
-        # The field of the label is named by the key; it is wide enough that on a phone it has a line of its own.
+        # The field of the label is named by the key.
         label = st.text_input(escaped(metric.key), metric.label, key=f"{prefix}_label", width=_LABEL).strip()
         fields = {name: _choice(metric, name, prefix) for name in _CHOICES if name != "smooth" or colors is not None}
         color = metric.color if colors is None else _color(metric, colors[metric.key], f"{prefix}_color")
@@ -73,14 +72,8 @@ def _metric_row(suggestion: Suggestion, prefix: str, colors: Mapping[str, str] |
 
 def _choice(metric: Metric, field: str, prefix: str) -> object:
     label, values = _CHOICES[field]
-    return st.selectbox(
-        label,
-        values,
-        index=values.index(getattr(metric, field)),
-        key=f"{prefix}_{field}",
-        format_func=lambda value: _WORDS.get(value, value),
-        width=_CHOICE,
-    )
+    index = list(values.values()).index(getattr(metric, field))
+    return values[st.selectbox(label, list(values), index, key=f"{prefix}_{field}", width=_CHOICE)]
 
 
 def _color(metric: Metric, default: str, key: str) -> str:
@@ -89,8 +82,8 @@ def _color(metric: Metric, default: str, key: str) -> str:
     color = st.color_picker("Colour", shown, key=key, width=_COLOR)
     if color != default.lower():
         reset = partial(st.session_state.__setitem__, key, default.lower())
-        help = "The colour that it has where the study gives none."
-        st.button("Default", f"{key}_default", type="tertiary", on_click=reset, help=help)
+        icon, help = ":material/format_color_reset:", "The colour that it has where the study gives none"
+        st.button(icon, f"{key}_default", type="tertiary", on_click=reset, help=help)
     if color == shown:
         return metric.color
     return "" if color == default.lower() else color

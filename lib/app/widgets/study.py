@@ -36,7 +36,7 @@ def source(study: Study, manifest: Manifest | None) -> None:
             fetch_button(study, "Fetch what is new", widget_keys.FETCH_NEW)
             fetch_button(study, "Fetch everything again", widget_keys.FETCH_ALL, refresh=True)
         label = "Give up on a run after so many seconds"
-        st.number_input(label, 5, value=fetching.DEADLINE, key=widget_keys.DEADLINE, persist_state="session")
+        st.number_input(label, 5, value=fetching.DEADLINE, key=widget_keys.DEADLINE, persist_state="session", width=300)
     if manifest is not None:
         st.caption(escaped(f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at} (UTC)."))
 

@@ -134,4 +134,4 @@ def _say(message: str, rule: DetachRule, name: str, runs: Sequence[Run]) -> None
     elif name in ("detach.ratio_key", "detach.detach_step_key"):
         key = getattr(rule, name.removeprefix("detach."))
         if key and runs and not any(has_config_key(run.config, key) for run in runs):
-            st.caption(":orange[No run of the task has it in its config.]")
+            st.markdown(":orange[:small[No run of the task has it in its config.]]")

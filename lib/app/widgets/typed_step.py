@@ -17,8 +17,8 @@ def typed_step(task: Task, runs: Sequence[Run], key: str) -> DetachRule:
     text = overridden_text(task, runs)
     if not text:
         return task.detach
-    st.caption(f":orange[{escaped(text)}]")
-    if not st.checkbox("Use the typed step", key=key, help="Else what a run's config says is used, with a warning."):
+    st.markdown(f":orange[:small[{escaped(text)}]]")
+    if not st.checkbox("Use the typed step", key=key):
         return task.detach
     st.caption(escaped(dropped_text(task, runs)))
     return with_typed_step(task.detach)
