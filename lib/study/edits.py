@@ -1,5 +1,6 @@
 """Checks while a study is edited: one sentence for a form field, or for a line of the text."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 from lib.formatting import plural
 from lib.study.errors import StudyError
 from lib.study.model import Study, Task
-from lib.study.paths import with_absolute_paths
+from lib.study.paths import with_absolute_paths, with_paths
 from lib.study.toml import parse_study
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w\-. \"']+?)\s*\]\]?\s*(#.*)?$")
@@ -54,6 +55,8 @@ def _written(text: str) -> Iterator[tuple[int, list[str], int | None]]:
 
 def changed_parts(study: Study, before: Study) -> list[str]:
     """What a study says otherwise than before, in a few words each: `title`, `2 metrics`, `evidence windows`."""
+    # Where the same file is named in another way, nothing is different.
+    study, before = (with_paths(one, lambda path, one=one: os.path.abspath(one.at(path))) for one in (study, before))  # type: ignore[misc]  # noqa: PTH100
     names = ("title", "hypothesis", "step_key", "task_key", "seed_key", "source", "arms")
     parts = [name.replace("_", " ") for name in names if getattr(study, name) != getattr(before, name)]
     for noun in ("metric", "task"):

@@ -99,7 +99,7 @@ def test_a_colour_goes_back_to_the_one_that_it_has_without(form):
     change(form, "color_picker", "eval/episode_reward_color", "#123456")
     fine(form.button(key=key("eval/episode_reward_color_default")).click().run())
     mine = opened(form)
-    assert mine == DEMO or mine == replace(DEMO, name="demo-own")
+    assert mine.metrics == DEMO.metrics
 
 
 def test_every_field_of_a_task_is_in_the_study(form):
@@ -210,7 +210,7 @@ def test_the_text_is_that_of_the_open_study_and_opens_as_changed():
     )
     fine(area.set_value(to_toml(mine)).run())
     fine(next(button for button in at.button if button.label == "Check and open").click().run())
-    assert [toast.value for toast in at.toast] == ["Opened Mine with other title, source and evidence windows"]
+    assert [toast.value for toast in at.toast] == ["Opened Mine with other title and evidence windows"]
     now = at.session_state[KEY].opened.study
     assert at.text_area(key=f"study_text_{stamp(now)}").value == to_toml(now)
 
