@@ -8,6 +8,7 @@ from streamlit.testing.v1.element_tree import Selectbox
 
 from lib.app.session.state import KEY
 from lib.app.widgets.study import stamp
+from lib.runs import study_text
 from lib.study import DetachRule, Evidence, Metric, Source, Study, load_study, parse_study, to_toml
 from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 
@@ -212,7 +213,7 @@ def test_the_text_is_that_of_the_open_study_and_opens_as_changed():
     fine(next(button for button in at.button if button.label == "Check and open").click().run())
     assert [toast.value for toast in at.toast] == ["Opened Mine with other title and evidence windows"]
     now = at.session_state[KEY].opened.study
-    assert at.text_area(key=f"study_text_{stamp(now)}").value == to_toml(now)
+    assert at.text_area(key=f"study_text_{stamp(now)}").value == study_text(now)
 
 
 def test_the_text_says_which_line_is_wrong_before_anything_is_opened():
