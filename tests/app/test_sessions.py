@@ -79,13 +79,19 @@ def hosted(monkeypatch) -> None:
 
 def changed_copy(folder: Path) -> Study:
     study = load_study("demo")
-    return replace(with_edits(study, study.title, "", study.metrics[:1], study.tasks), name="demo-own")
+    return replace(
+        with_edits(study, title=study.title, hypothesis="", metrics=study.metrics[:1], tasks=study.tasks),
+        name="demo-own",
+    )
 
 
 def renamed(folder: Path) -> Study:
     """A study of the shipped one's files, by the name that its copy gets."""
     study = load_study("demo")
-    return replace(with_edits(study, "Another", "", study.metrics[2:], study.tasks[:1]), name="demo-own")
+    return replace(
+        with_edits(study, title="Another", hypothesis="", metrics=study.metrics[2:], tasks=study.tasks[:1]),
+        name="demo-own",
+    )
 
 
 def bundle(folder: Path) -> Study:
