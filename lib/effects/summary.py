@@ -175,7 +175,7 @@ class _Clauses:
             by_verdict.setdefault(row["verdict"], []).append(row)
         parts = [
             " ".join(filter(None, (self.sizes(alike), against, self.where(alike, rows))))
-            for verdict, against in ((SUPPORTED, ""), (CONTRADICTED, "(against what was expected)"))
+            for verdict, against in ((SUPPORTED, ""), (CONTRADICTED, "(not as expected)"))
             if (alike := by_verdict.get(verdict))
         ]
         if unshown := by_verdict.get(NOT_SHOWN):

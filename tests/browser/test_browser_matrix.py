@@ -23,7 +23,9 @@ def assert_evidence(visitor: Visitor) -> None:
     query = visitor.query()
     assert (query["task"], query["effect_metric"]) == (["Cartpole Swingup"], ["Train Consistency Loss"])
     expect(visitor.page.get_by_role("radio", name="Cartpole Swingup", exact=True)).to_be_checked()
-    expect(visitor.page.get_by_role("combobox", name="Metric").first).to_have_value("Train Consistency Loss")
+    expect(visitor.page.get_by_role("combobox", name="Metric", exact=True).first).to_have_value(
+        "Train Consistency Loss"
+    )
 
 
 def test_a_click_leads_to_the_evidence_and_back(visitor):

@@ -107,7 +107,7 @@ def test_a_task_that_contradicts_what_holds_across_tasks_is_mixed():
     rows = row("*", "a", "supported", FALL), row("walk", "a", "contradicted", (0.2, 0.1, 0.3))
     assert line(*rows) == (
         "mixed",
-        "26% lower [20, 32] across 2 tasks (6 fork pairs); by task 20% higher [10, 30] (against what was expected).",
+        "26% lower [20, 32] across 2 tasks (6 fork pairs); by task 20% higher [10, 30] (not as expected).",
     )
 
 
@@ -137,7 +137,7 @@ def test_a_jump_is_never_called_an_effect():
     )
     against = row("walk", "a", "contradicted", (0.2, 0.1, 0.3), "jump")
     assert line(against)[1] == (
-        "without a control arm, jumps at the detach: 20% up [10, 30] (against what was expected) (6 runs)."
+        "without a control arm, jumps at the detach: 20% up [10, 30] (not as expected) (6 runs)."
     )
 
 
