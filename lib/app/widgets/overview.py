@@ -21,7 +21,8 @@ def layout(current: Current) -> bool:
     """
     if len(_families(current)) < 2:
         return False
-    with st.container(horizontal=True, vertical_alignment="center"):
+    left, right = st.columns([1, 4], vertical_alignment="center")
+    with left:
         chosen = st.segmented_control(
             "Charts",
             [_STACKED, _GRID],
@@ -31,7 +32,8 @@ def layout(current: Current) -> bool:
             bind="query-params",
             label_visibility="collapsed",
         )
-        if chosen == _GRID:
+    if chosen == _GRID:
+        with right:
             charts_widgets.legend(current)
     return chosen == _GRID
 
