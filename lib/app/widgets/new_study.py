@@ -56,7 +56,6 @@ def _places() -> None:
         st.form_submit_button(
             "Find the runs",
             key=widget_keys.BUILD_LIST,
-            type="primary" if current is None or current.job.result is None else "secondary",
             icon=":material/search:",
             disabled=current is not None and current.job.is_running,
             on_click=_find,
@@ -135,7 +134,7 @@ def _file() -> None:
     if file is None:
         return
     with st.container(horizontal=True):
-        if st.button("Open the file", key=widget_keys.BUILD_OPEN_FILE, type="primary", icon=":material/folder_open:"):
+        if st.button("Open the file", key=widget_keys.BUILD_OPEN_FILE, icon=":material/folder_open:"):
             land(lambda: studies.open_upload(file.name, file.getvalue()))
         if file.name.endswith(".zip"):
             st.button(
