@@ -1,17 +1,18 @@
-"""The command line: `python -m lib fetch | report | bundle STUDY`."""
+"""The command line: `python -m lib fetch | report | bundle | plan STUDY`."""
 
 import argparse
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from lib.formatting import is_or_are, plural
 from lib.runs import Manifest, missing_keys
 from lib.sources import Progress, Request, fetch, fetch_or_stored
-from lib.study import InputError, Study, load_study
+from lib.study import InputError, Metric, Study, as_number, load_study
 
 FORMATS = ("html", "png", "svg", "pdf", "csv", "parquet")
 
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         ("fetch", _fetch, "bring the store up to date"),
         ("report", _report, "write the study's figures and tables"),
         ("bundle", _bundle, "write the study as a bundle that opens anywhere"),
+        ("plan", _plan, "say how many runs an effect or a margin needs, and what they cost"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("study", metavar="STUDY", help="a name in studies/ or the path of a TOML file")
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fetch":
             command.add_argument("--refresh", action="store_true", help="ignore what is stored")
             command.add_argument("--json", action="store_true", help="print the manifest on stdout")
+        elif name == "plan":
+            _add_plan_arguments(command)
         else:
             command.add_argument("--out", required=True, type=Path, metavar="DIR" if name == "report" else "FILE.zip")
         if name == "report":
@@ -72,6 +76,19 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="print claims.json on stdout")
             command.add_argument("--formats", type=_formats, default=("html", "csv"), metavar=",".join(FORMATS))
     return parser
+
+
+def _add_plan_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--change", type=_percent, action="append", metavar="PERCENT", help="a change to show")
+    command.add_argument("--spread-of", metavar="STUDY", help="plan with the spread of this study's runs")
+    command.add_argument("--json", action="store_true", help="print the plan as JSON on stdout")
+
+
+def _percent(text: str) -> float:
+    value = as_number(text.removesuffix("%"))
+    if value is None or not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a change in percent between 0 and 100")
+    return value
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -123,6 +140,32 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
     write_bundle(study, manifest, options.out)
     _say(f"{plural(len(manifest.runs), 'run')} {is_or_are(len(manifest.runs))} in {options.out}.")
     return 0
+
+
+def _plan(study: Study, options: argparse.Namespace) -> int:
+    from lib.effects import CHANGES, analyse, plan
+
+    if options.spread_of:
+        pilot = load_study(options.spread_of)
+        study = replace(pilot, metrics=tuple(_with_margin(metric, study) for metric in pilot.metrics))
+    manifest = _fetched_or_stored(study, options.trust_server)
+    needed = plan(analyse(study, manifest).tasks, options.change or CHANGES)
+    if needed.is_empty():
+        _say("There is no run to tell the spread from: name a study that has some with --spread-of.")
+        return 2
+    if options.json:
+        print(needed.write_json(), flush=True)
+        return 0
+    for row in needed.iter_rows(named=True):
+        name = study.metric(row["metric"]).name
+        print(f"{row['task']}, {name}: {row['target']}: {row['text']}", flush=True)
+    return 0
+
+
+def _with_margin(metric: Metric, study: Study) -> Metric:
+    """The metric of a pilot with the margin that the study to plan declares for it."""
+    own = next((other for other in study.metrics if other.key == metric.key), metric)
+    return replace(metric, margin=own.margin, margin_abs=own.margin_abs)
 
 
 def _fetched_or_stored(study: Study, trusted: str | None) -> Manifest:

@@ -6,6 +6,7 @@ from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.detail_table import effects_detail
 from lib.effects.effects_table import visible_effects
 from lib.effects.matrix import MatrixRow, matrix
+from lib.effects.plan import CHANGES, plan, power_curve
 from lib.effects.rounding import OF_RANGE
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
 from lib.effects.summary import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, FamilySummary, summary

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -15,7 +14,6 @@ from lib.effects.compare.designs import across_part, compare, compare_jumps
 from lib.effects.compare.task_data import task_data
 from lib.effects.compare.units import Windows
 from lib.effects.effects_table import across_row, effects_frame, task_rows
-from lib.effects.power import power_hints
 from lib.effects.verdicts import exploratory, judge
 from lib.runs import History, Manifest, Treatment, of_task, treatments
 from lib.study import Evidence, Study, Task
@@ -57,11 +55,6 @@ class TaskAnalysis:
     fits: pl.DataFrame
     placebo: pl.DataFrame
     gap: pl.DataFrame
-
-    @cached_property
-    def hints(self) -> pl.DataFrame:
-        """How many seeds a claim would need: columns of `lib.effects.power.HINTS`."""
-        return power_hints(self.task.key, self.comparisons)
 
 
 @dataclass(frozen=True)

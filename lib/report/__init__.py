@@ -22,4 +22,5 @@ from lib.report.presets import PRESETS, with_font
 from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_link
 from lib.report.render import FORMATS, MIME, render
 from lib.report.results import Results, study_results
+from lib.report.start_runs import start_text
 from lib.report.write import CLAIMS_JSON, TABLES, check_folder, table, write_report

@@ -78,7 +78,7 @@ def test_checklist_of_the_demo():
     found = checks(at)
     assert list(found) == [
         "Control arm", "Seeds", "Points per side", "Same settings", "Window declared", "Runs counted", "Runs set aside",
-        "Runs finished", "Runs to the end", "Detach seen", "Rival schedules", "Claims corrected",
+        "Runs finished", "Runs to the end", "Planned size", "Detach seen", "Rival schedules", "Claims corrected",
     ]  # fmt: skip
     assert [name for name, said in found.items() if not said.startswith("pass: ")] == []
     assert found["Control arm"] == "pass: 6 runs were never detached, 6 of them fork pairs with a detached run."

@@ -252,9 +252,9 @@ def test_sweeps_are_named_only_where_every_run_is_in_one():
 def test_keys_by_other_names():
     keys = find_keys(looked(run(task="gone", seed="gone", env_id="Walker", random_seed=3)))
     assert (keys[TASK].value, keys[SEED].value) == ("env_id", "random_seed")
-    assert keys[TASK].where == "config of 1 of 1 runs"
+    assert keys[TASK].where == "config of 1 of 1 run"
     both = find_keys(looked(run(env="Walker2d")))[TASK]
-    assert (both.value, both.assumed, both.where) == ("task", True, "config of 1 of 1 runs; so might env")
+    assert (both.value, both.assumed, both.where) == ("task", True, "config of 1 of 1 run; so might env")
     most = find_keys(looked(run(), run("b", task="gone", env="x"), run("c", task="gone", env="x")))
     assert most[TASK].value == "env"
 

@@ -232,16 +232,6 @@ def test_counts_of_one_are_singular():
     )
 
 
-def test_power_hints_follow_the_noncentral_t():
-    # sd of the differences 1, 2, 3 is 1, the controls' level 20: 10% is 2 sd, 25% is 5 sd
-    frame = _task(_forks()).hints
-    assert frame.select("percent", "seeds").rows() == [(10, 5), (25, 3)]  # 5 pairs: G*Power's table for d = 2
-    assert frame["text"][0] == "10%: about 5 fork pairs (t test, 80% power, spread as seen)"
-    few = _task(_lines(2)).hints
-    assert few["seeds"].to_list() == [None, None]
-    assert "too few runs" in few["text"][0]
-
-
 def _check(name, task_analysis) -> Check:
     return next(check for check in checklist(task_analysis) if check.name == name)
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 FILES = {
+    "claims.json",
     "combined_ablation.html",
     "humanoid_h1_balance_simple_v0_reward.html",
     "humanoid_h1_balance_simple_v0_loss.html",

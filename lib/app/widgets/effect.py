@@ -11,7 +11,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import numbers, table
 from lib.app.widgets.verdicts import verdict_badge
 from lib.curves import Axis
-from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, with_shown_verdicts
+from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, plan, with_shown_verdicts
 from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure
@@ -125,8 +125,12 @@ def checklist(task: TaskAnalysis) -> None:
         for check in conditions(task)
     ]
     st.markdown("  \n".join(lines))
-    with st.expander("How many seeds would show a change of 10% or 25%?", icon=":material/bolt:"):
-        table(task.hints, alt="Seeds needed to show a change of 10% or 25%, by metric")
+    label = "How many seeds would show a change of 10% or 25%?"
+    panel = st.expander(label, icon=":material/bolt:", key=widget_keys.SEEDS_NEEDED, on_change="rerun")
+    if panel.open:
+        with panel:
+            needed = plan([task]).select("metric", "arm", "design", "target", pl.col("text").alias("needed"))
+            table(needed, alt="Seeds needed to show a change of 10% or 25%, by metric and design")
     if task.gap.height:
         with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
             explanation = "Validation loss over train loss, before and after: does the frozen encoder overfit?"

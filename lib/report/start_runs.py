@@ -1,0 +1,53 @@
+"""What starts the runs of a plan: a W&B sweep for arms, a loop of forks for pairs."""
+
+import json
+
+from lib.study import Study, Task
+
+
+def start_text(study: Study, task: Task, design: str, n: int) -> str:
+    """The sweep's file, or the program, that makes `n` runs per arm, or `n` fork pairs, of a task.
+
+    The config keys are those that the study reads; ratios are half of the training where the study types no step.
+    """
+    return _forks(study, task, n) if design == "fork" else _sweep(study, task, n, with_control=design == "did")
+
+
+def _treatment(task: Task) -> tuple[str, float]:
+    """The config key of the treatment, and its value in a detached run."""
+    rule = task.detach
+    step = rule.step or task.total_steps // 2
+    if rule.detach_step_key:
+        return rule.detach_step_key, step
+    elapsed = step / task.total_steps
+    key = rule.ratio_key or "detach_encoder_ratio"
+    return key, round(1 - elapsed if rule.ratio_counts == "remaining" else elapsed, 6)
+
+
+def _sweep(study: Study, task: Task, n: int, with_control: bool) -> str:
+    key, value = _treatment(task)
+    values = [0, value] if with_control else [value]
+    return "\n".join([
+        "program: train.py",
+        "method: grid",
+        "parameters:",
+        f"  {json.dumps(study.task_key)}: {{value: {json.dumps(task.name)}}}",
+        f"  {json.dumps(study.seed_key)}: {{values: {list(range(1, n + 1))}}}",
+        f"  {json.dumps(key)}: {{values: {values}}}",
+    ])  # fmt: skip
+
+
+def _forks(study: Study, task: Task, n: int) -> str:
+    key, value = _treatment(task)
+    step = task.detach.step or task.total_steps // 2
+    of_task = f"{study.task_key!r}: {task.name!r}, {study.seed_key!r}: seed"
+    return "\n".join([
+        f"for seed in range(1, {n + 1}):",
+        f"    control = wandb.init(config={{{of_task}, {key!r}: 0}}, group='forks')",
+        f"    ...  # train to step {task.total_steps:_}; keep the checkpoint of step {step:_}",
+        "    control.finish()",
+        f"    detached = wandb.init(fork_from=f'{{control.id}}?_step={step}',",
+        f"                          config={{{of_task}, {key!r}: {value}}}, group='forks')",
+        f"    ...  # from the checkpoint: detach, train to step {task.total_steps:_}",
+        "    detached.finish()",
+    ])  # fmt: skip
