@@ -13,15 +13,17 @@ from lib.discover.find_keys import DETACH_STEP, RATIO, find_keys
 from lib.discover.model import Inspection
 from lib.discover.step_keys import named_counters
 from lib.formatting import one_line, plural
-from lib.runs import Run, RunPart, raw_frame
+from lib.runs import Run, RunPart
 from lib.sources import (
     DEFAULT_SERVER,
     STEP,
     Client,
+    Columns,
     Deadline,
     Expired,
     Failed,
     HttpClient,
+    LocalRun,
     LocalRuns,
     MemoryBudget,
     Progress,
@@ -31,6 +33,7 @@ from lib.sources import (
     Stopped,
     bundled_study,
     fetch,
+    json_value,
     read_history,
     server_address,
     server_of,
@@ -234,23 +237,22 @@ def inspect_folder(
             notes.append(f"Only {done:,} of {plural(len(local.runs), 'run')} looked at within {deadline:g} s.")
             break
         try:
-            logs = local_run.read()
+            logs = local_run.read(_Values)
+            run = local_run.described([log for log, _ in logs])
+            if signal := _signal_of(run):
+                parts[run.id] = _signal_parts(local_run, [STEP, *named_counters(run.keys), signal])
         except (SourceError, OSError) as error:
             notes.append(str(error))
             continue
         last_values: dict[str, float] = {}
-        rows = [row for log in logs for row in log.rows]
-        for row in rows:
-            numbers = _numbers(row)
-            last_values |= numbers
-            _lower(lowest, numbers)
-        run = local_run.described(logs)
+        for _, values in logs:
+            last_values |= values.last
+            _lower(lowest, values.lowest)
         runs.append(replace(run, last_values=last_values))
-        if signal := _signal_of(run):
-            logged = ((row[STEP], row[signal]) for row in rows if signal in row and isinstance(row[STEP], int))
-            _note_fall(falls, run.id, logged)
-            columns = [STEP, *named_counters(run.keys), signal]
-            parts[run.id] = tuple(RunPart(raw_frame(log.rows, columns)[0], log.rewound_to) for log in logs)
+        if signal:
+            steps = pl.concat([part.rows for part in parts[run.id]])
+            whole = steps.drop_nulls(signal).filter(pl.col(STEP).is_finite(), pl.col(STEP) == pl.col(STEP).floor())
+            _note_fall(falls, run.id, whole.select(STEP, signal).iter_rows())
     if not runs:
         raise SourceError(
             notes[0] if notes else f"{path} holds no .wandb file: name a folder with wandb run directories."
@@ -305,6 +307,26 @@ def inspect_bundle(path: Path) -> Inspection:
         notes=notes,
         signal_parts=parts,
     )
+
+
+class _Values:
+    """The last and the lowest number logged under each key, W&B's own left out."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+        self.lowest: dict[str, float] = {}
+
+    def add(self, row: Mapping[str, str]) -> None:
+        """Take the next row of JSON texts."""
+        numbers = _numbers({key: json_value(text) for key, text in row.items() if not key.startswith("_")})
+        self.last |= numbers
+        _lower(self.lowest, numbers)
+
+
+def _signal_parts(local_run: LocalRun, keys: Sequence[str]) -> tuple[RunPart, ...]:
+    """The rows of these keys, by file."""
+    logs = local_run.read(lambda: Columns(keys))
+    return tuple(RunPart(columns.frame()[0], log.rewound_to) for log, columns in logs)
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

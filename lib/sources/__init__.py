@@ -11,5 +11,5 @@ from lib.sources.cloud.parquet import STEP
 from lib.sources.cloud.server_address import DEFAULT_SERVER, server_address, server_of
 from lib.sources.fetch import fetch, fetch_or_stored
 from lib.sources.request import KeyRefused, Progress, Request, SourceError, Unreachable, tasks_of
-from lib.sources.wandb_folder import LocalRuns
-from lib.sources.wandb_log import read_log
+from lib.sources.wandb_folder import LocalRun, LocalRuns
+from lib.sources.wandb_log import Columns, json_value, read_log

@@ -23,7 +23,6 @@ from lib.runs import (
     join_parts,
     normalise,
     project_folder,
-    raw_frame,
     read_run,
     run_file_name,
     with_ancestors,
@@ -31,7 +30,7 @@ from lib.runs import (
 )
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, tasks_of
 from lib.sources.wandb_folder import LocalRun, LocalRuns
-from lib.sources.wandb_log import STEP, Log
+from lib.sources.wandb_log import STEP, Columns, Log
 from lib.study import Study, is_folder
 
 
@@ -112,13 +111,13 @@ class _Reader:
         if stored and not self.refresh and stored.stamp == stamp and {*self.study.history_keys} <= {*stored.fetched}:
             run = stored
         else:
-            logs = local_run.read()
-            run = replace(local_run.described(logs), stamp=stamp, fetched_at=_now())
+            # What another study asked of the run stays in its file, which that study may still be reading.
+            keys = tuple(dict.fromkeys((*self.study.history_keys, *(stored.fetched if stored else ()))))
+            parts = local_run.read(lambda: Columns(self._columns(keys)))
+            run = replace(local_run.described([log for log, _ in parts]), stamp=stamp, fetched_at=_now())
             if tasks_of(self.study, run):
-                # What another study asked of the run stays in its file, which that study may still be reading.
-                keys = tuple(dict.fromkeys((*self.study.history_keys, *(stored.fetched if stored else ()))))
                 try:
-                    run = self._write(run, local_run, logs, ancestors, keys)
+                    run = self._write(run, local_run, parts, ancestors, keys)
                 except StoreError as error:
                     if stored is None:
                         raise
@@ -132,10 +131,15 @@ class _Reader:
         return replace(run, tasks=tasks, branch_point=_branch_point(local_run, ancestors))
 
     def _write(
-        self, run: Run, local_run: LocalRun, logs: Sequence[Log], ancestors: Sequence[LocalRun], keys: tuple[str, ...]
+        self,
+        run: Run,
+        local_run: LocalRun,
+        parts: Sequence[tuple[Log, Columns]],
+        ancestors: Sequence[LocalRun],
+        keys: tuple[str, ...],
     ) -> Run:
         """Put the run's history in the store: its ancestors' rows up to where each was forked, then its own."""
-        rows, bad, superseded = self._own_rows(local_run, logs, keys)
+        rows, bad, superseded = self._own_rows(parts, keys)
         branches = [line.branch[1] for line in (local_run, *ancestors) if line.branch]
         before = [(self._rows_of_parent(parent, keys), step) for parent, step in zip(ancestors, branches, strict=False)]
         points, drops = normalise(with_ancestors(rows, before), keys, self.study.step_key, bad)
@@ -151,13 +155,12 @@ class _Reader:
         return list(dict.fromkeys([STEP, *self.study.step_key, TIMESTAMP, *keys]))
 
     def _own_rows(
-        self, local_run: LocalRun, logs: Sequence[Log], keys: tuple[str, ...]
+        self, logs: Sequence[tuple[Log, Columns]], keys: tuple[str, ...]
     ) -> tuple[pl.DataFrame, dict[str, int], tuple[Drop, ...]]:
         """The rows of a run's files, joined; by key what was no number; and what was superseded."""
-        columns = self._columns(keys)
         parts, bad = [], dict[str, int]()
-        for log in logs:
-            frame, lost = raw_frame(log.rows, columns)
+        for log, columns in logs:
+            frame, lost = columns.frame()
             parts.append(RunPart(frame, log.rewound_to))
             bad = {key: bad.get(key, 0) + lost.get(key, 0) for key in {*bad, *lost}}
         rows, drops = join_parts(parts, keys, self.study.step_key)
@@ -166,7 +169,8 @@ class _Reader:
     def _rows_of_parent(self, parent: LocalRun, keys: tuple[str, ...]) -> pl.DataFrame:
         """A parent's own rows, read once for all of its forks."""
         if (parent.id, keys) not in self.parents:
-            self.parents[parent.id, keys] = self._own_rows(parent, parent.read(self._columns(keys)), keys)[0]
+            parts = parent.read(lambda: Columns(self._columns(keys)))
+            self.parents[parent.id, keys] = self._own_rows(parts, keys)[0]
         return self.parents[parent.id, keys]
 
 

@@ -1,17 +1,21 @@
 """The runs of a folder of `.wandb` files: which files are one run, in which order, and whose fork it is."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lib.runs import Run
 from lib.sources.request import SourceError
-from lib.sources.wandb_log import STEP, Log, log_content, read_head, read_log
-from lib.study import as_number, plain_value
+from lib.sources.wandb_log import Log, Rows, check_log, read_head, read_log
+from lib.study import plain_value
+
+#: Bytes of two files that are compared at a time.
+_PART = 1 << 20
+
+R = TypeVar("R", bound=Rows)
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class LocalRun:
     rewound_to: float | None = None
     other_ids: tuple[str, ...] = ()
 
-    def read(self, keys: Collection[str] | None = None) -> list[Log]:
-        """The logs of the files in order, each once, with these keys decoded; the last one's damages are those of all.
+    def read(self, new_rows: Callable[[], R]) -> list[tuple[Log, R]]:
+        """The logs of the files in order, each once, with its rows; the last log's damages are those of all.
 
         A file that cannot be read is damage as long as another can.
 
@@ -42,27 +46,27 @@ class LocalRun:
         SourceError
             Where none can be read.
         """
-        logs: list[Log] = []
+        parts: list[tuple[Log, R]] = []
         failures: list[str] = []
         for file in _without_copies(self.files):
+            rows = new_rows()
             try:
-                logs.append(read_log(file, keys))
+                parts.append((read_log(file, rows), rows))
             except SourceError as error:
                 failures.append(str(error))
             except OSError as error:
                 failures.append(_unreadable(file, error))
-        if not logs:
+        if not parts:
             raise SourceError(failures[0])
-        logs = _in_order(logs)
-        logs[-1].damages = [*(damage for log in logs for damage in log.damages), *failures]
-        return logs
+        parts = _in_order(parts)
+        parts[-1][0].damages = [*(damage for log, _ in parts for damage in log.damages), *failures]
+        return parts
 
     def described(self, logs: Sequence[Log]) -> Run:
         """The run as its logs describe it: the last one's config and state win. `last_step` is W&B's."""
         config: dict[str, Any] = {}
         for log in logs:
             config |= log.config
-        rows = [row for log in logs for row in log.rows]
         return Run(
             id=self.id,
             name=_last((log.name for log in logs if log.name != self.run_id), self.run_id),
@@ -72,9 +76,7 @@ class LocalRun:
             group=_last(log.group for log in logs),
             created_at=_iso(min((log.start for log in logs if any(log.start)), default=(0, 0))[0]),
             keys=tuple(sorted({key for log in logs for key in log.keys if not key.startswith("_")})),
-            last_step=max(
-                (row[STEP] for row in rows if isinstance(row[STEP], int) and row[STEP] < 2**53), default=None
-            ),
+            last_step=max((log.last_step for log in logs if log.last_step is not None), default=None),
             warnings=(logs[-1].damage,) if logs[-1].damages else (),
         )
 
@@ -123,10 +125,10 @@ class LocalRuns:
 
 
 def _log_files(root: Path, check: Callable[[], None]) -> Iterator[Path]:
-    """The files below a folder that are named as logs of runs; links to folders are not followed."""
-    for folder, _, names in os.walk(root):
+    """What is named below a folder as logs of runs are; links to folders are not followed."""
+    for folder, folders, names in os.walk(root):
         check()
-        yield from (Path(folder, name) for name in names if name.endswith(".wandb"))
+        yield from (Path(folder, name) for name in (*folders, *names) if name.endswith(".wandb"))
 
 
 @dataclass(frozen=True)
@@ -229,36 +231,42 @@ def _without_copies(files: Sequence[Path]) -> list[Path]:
     """The files without those that hold no more than the beginning of another: copies, perhaps made while it was written."""
     if len(files) == 1:
         return list(files)
-    kept: list[tuple[Path, bytes]] = []
+    kept: list[Path] = []
     unread = []
     for path in files:
         try:
-            content = log_content(path)
+            check_log(path)
+            if any(_begins(path, other) for other in kept):
+                continue
+            kept = [*(other for other in kept if not _begins(other, path)), path]
         except (SourceError, OSError):
             unread.append(path)
-            continue
-        if not any(content and other.startswith(content) for _, other in kept):
-            kept = [(p, other) for p, other in kept if not (other and content.startswith(other))] + [(path, content)]
-    return [*(path for path, _ in kept), *unread]
+    return [*kept, *unread]
 
 
-def _in_order(logs: Sequence[Log]) -> list[Log]:
+def _begins(path: Path, other: Path) -> bool:
+    """Whether a file holds something, and that is how another begins."""
+    if not 0 < path.stat().st_size <= other.stat().st_size:
+        return False
+    with path.open("rb") as file, other.open("rb") as longer:
+        while part := file.read(_PART):
+            if longer.read(len(part)) != part:
+                return False
+    return True
+
+
+def _in_order(parts: Sequence[tuple[Log, R]]) -> list[tuple[Log, R]]:
     """The files of a run by the time at which they were begun, but for one that goes on with a file that is said to be later.
 
     Clocks of two machines differ: what is rewound, or resumes beyond the first step of a file that resumes nothing, comes
     after that file.
     """
-    logs = sorted(logs, key=lambda log: (log.start, _first(log, "_timestamp"), _first(log, STEP)))
-    fresh = next((log for log in logs if not log.resumes and log.rewound_to is None), logs[0])
-    place = logs.index(fresh)
-    later = [log for log in logs[:place] if log.rewound_to is not None or _first(log, STEP) > _first(fresh, STEP)]
-    return [*(log for log in logs[:place] if log not in later), fresh, *later, *logs[place + 1 :]]
-
-
-def _first(log: Log, key: str) -> float:
-    """The first number logged under a key, infinity where there is none."""
-    values = (as_number(row.get(key)) for row in log.rows)
-    return next((value for value in values if value is not None), inf)
+    parts = sorted(parts, key=lambda part: (part[0].start, part[0].first_time, part[0].first_step))
+    logs = [log for log, _ in parts]
+    fresh = next((i for i, log in enumerate(logs) if not log.resumes and log.rewound_to is None), 0)
+    later = [i for i in range(fresh) if logs[i].rewound_to is not None or logs[i].first_step > logs[fresh].first_step]
+    order = [*(i for i in range(fresh) if i not in later), fresh, *later, *range(fresh + 1, len(parts))]
+    return [parts[i] for i in order]
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.runs import Problem
-from lib.sources import Progress, Request, SourceError, fetch, read_log, wandb_folder
+from lib.sources import Progress, Request, SourceError, fetch, wandb_folder
 from lib.study import DetachRule, Metric, Source, Study, Task
 from tests.support.wandb_files import (
     FULL,
@@ -18,6 +18,7 @@ from tests.support.wandb_files import (
     chunk,
     exit_message,
     log_bytes,
+    read_rows,
     row_message,
     run_message,
     write_run,
@@ -50,7 +51,7 @@ def points(manifest, run_id="r1"):
 
 
 def test_a_real_run_as_it_was_logged():
-    log = read_log(DETACHED)
+    log, history = read_rows(DETACHED)
     assert (log.run_id, log.sweep_id, log.state, log.damage) == ("inhbgymt", "acro0001", "finished", "")
     assert log.config == {
         "task": "acrobot-swingup",
@@ -66,9 +67,9 @@ def test_a_real_run_as_it_was_logged():
         "discount": 0.99,
         "agent": "self-predictive TD3",
     }
-    assert len(log.rows) == 198
-    assert [row["_step"] for row in log.rows][:3] == [0, 1_000, 2_000]
-    evaluated = [row["_step"] for row in log.rows if "eval/episode_reward" in row]
+    assert len(history) == 198
+    assert [row["_step"] for row in history][:3] == [0, 1_000, 2_000]
+    evaluated = [row["_step"] for row in history if "eval/episode_reward" in row]
     assert evaluated == list(range(0, 100_001, 5_000))
 
 
@@ -86,11 +87,11 @@ def test_a_study_of_real_runs():
     counts = {EVAL.key: 21, LOSS.key: 194}
     assert {r.id: r.rows for r in manifest.runs} == dict.fromkeys(("inhbgymt", "pyj9fsox", "ykcu4nqs"), counts)
     assert [(r.drops, r.warnings) for r in manifest.runs] == [((), ())] * 3
-    raw = {row["_step"]: row[EVAL.key] for row in read_log(DETACHED).rows if EVAL.key in row}
+    raw = {row["_step"]: row[EVAL.key] for row in read_rows(DETACHED)[1] if EVAL.key in row}
     found = {s: v for m, s, v in points(manifest, "inhbgymt") if m == EVAL.key}
     assert found == raw
     steps = {s for _, s, _ in points(manifest, "inhbgymt")}
-    assert steps == {row["_step"] for row in read_log(DETACHED).rows}
+    assert steps == {row["_step"] for row in read_rows(DETACHED)[1]}
     assert [(p.done, p.total) for p in seen] == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
@@ -106,11 +107,11 @@ def test_the_two_arms_of_a_seed_are_one_run_until_the_detach():
 @pytest.mark.parametrize("share", [i / 23 for i in range(24)])
 def test_a_real_file_cut_anywhere_gives_what_is_whole(tmp_path, share):
     data = DETACHED.read_bytes()
-    whole = read_log(DETACHED)
+    whole = read_rows(DETACHED)[1]
     cut = int(3_000 + share * (len(data) - 3_001))
-    log = read_log(written(tmp_path, data[:cut], DETACHED.name))
-    assert log.rows == whole.rows[: len(log.rows)]
-    assert len(log.rows) >= int(len(whole.rows) * (cut - 5_000) / len(data)) - 12
+    log, history = read_rows(written(tmp_path, data[:cut], DETACHED.name))
+    assert history == whole[: len(history)]
+    assert len(history) >= int(len(whole) * (cut - 5_000) / len(data)) - 12
     assert log.state == "running"
     assert log.damage.startswith("run-inhbgymt.wandb: The file ends inside a record: its last ")
     assert log.damage.endswith(" bytes were left out.")
@@ -121,9 +122,9 @@ def test_a_real_file_cut_anywhere_gives_what_is_whole(tmp_path, share):
 def test_a_flipped_byte_is_reported_and_changes_no_value(tmp_path_factory, place, mask):
     data = bytearray(DETACHED.read_bytes())
     data[place] ^= mask
-    log = read_log(written(tmp_path_factory.mktemp("flip"), bytes(data), DETACHED.name))
-    whole = iter(read_log(DETACHED).rows)
-    assert all(row in whole for row in log.rows)  # a subsequence: each row is found after the one before
+    log, history = read_rows(written(tmp_path_factory.mktemp("flip"), bytes(data), DETACHED.name))
+    whole = iter(read_rows(DETACHED)[1])
+    assert all(row in whole for row in history)  # a subsequence: each row is found after the one before
     assert "left out" in log.damage
 
 

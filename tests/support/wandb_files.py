@@ -3,11 +3,14 @@
 import json
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wandb.proto.wandb_internal_pb2 import Record
+
+from lib.sources import json_value, read_log
+from lib.sources.wandb_log import Log
 
 REAL = Path(__file__).parents[1] / "data" / "wandb"
 #: Small runs of the real client: resumed, rewound, forked, and of one id in two projects.
@@ -23,7 +26,7 @@ def chunk(kind: int, body: bytes) -> bytes:
 
 def log_bytes(messages: Sequence[bytes]) -> bytes:
     """The messages as a LevelDB log, split where a block ends; a block's last 6 bytes at most are zeros."""
-    data = HEADER
+    data = bytearray(HEADER)
     for message in messages:
         first = True
         while True:
@@ -37,7 +40,7 @@ def log_bytes(messages: Sequence[bytes]) -> bytes:
             first = False
             if not message:
                 break
-    return data
+    return bytes(data)
 
 
 def log_of_blocks(head: bytes, message: bytes, blocks: int) -> bytes:
@@ -90,6 +93,22 @@ def exit_message(code: int = 0) -> bytes:
     record = Record()
     record.exit.exit_code = code
     return record.SerializeToString()
+
+
+class RowList:
+    """The rows of a log with every value decoded."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, row: Mapping[str, str]) -> None:
+        self.rows.append({key: json_value(text) for key, text in row.items()})
+
+
+def read_rows(path: Path) -> tuple[Log, list[dict[str, Any]]]:
+    """A log and all of its rows."""
+    kept = RowList()
+    return read_log(path, kept), kept.rows
 
 
 def write_run(folder: Path, messages: Sequence[bytes], run_id: str = "r1", stamp: str = "20260101_000000") -> Path:
