@@ -10,6 +10,7 @@ from benchmarks.batches import Array, Batch, Outcome, change, means, outcome, p_
 from benchmarks.simulated import HALF, ROWS, STEPS, TOTAL
 from lib.effects.compare import estimators as est
 from lib.effects.compare.jumps import MANY, half_width, redrawn_steps
+from lib.effects.compare.local_fit import jump_weights
 from lib.study import DetachRule, Task
 from lib.study.model import Randomised
 
@@ -60,7 +61,7 @@ def jump(batch: Batch, half: float | None = None, rows: NDArray[np.int64] | None
 def jumps_of(runs: Array, half: float | None = None, rows: NDArray[np.int64] | None = None) -> Array:
     """Each run's jump (studies, runs), on all its rows or on some."""
     used = np.arange(ROWS) if rows is None else rows
-    weights, _ = est.jump_weights(STEPS[used], HALF, half or half_width(TOTAL, runs.shape[1]))
+    weights, _ = jump_weights(STEPS[used], HALF, half or half_width(TOTAL, runs.shape[1]))
     return runs[..., used] @ weights[0]
 
 
@@ -83,7 +84,7 @@ def onset_steps(studies: int, runs: int, rng: np.random.Generator) -> Array:
 def _onset_weights(runs: int, draws: int) -> Array:
     """Weights (runs x rows, draws) of the mean jump at the first of the app's redrawn steps, the same for every study."""
     half = half_width(TOTAL, runs)
-    jumps = [est.jump_weights(STEPS, steps, half)[0] for steps in redrawn_steps(ONSET_TASK, runs)[:draws].T]
+    jumps = [jump_weights(STEPS, steps, half)[0] for steps in redrawn_steps(ONSET_TASK, runs)[:draws].T]
     return np.concatenate(jumps, axis=1).T / runs
 
 
@@ -97,7 +98,7 @@ def onset(batch: Batch, draws: int = est.DRAWS) -> Outcome:
     studies, runs, _ = batch.treated.shape
     half = half_width(TOTAL, runs)
     assert batch.detach_steps is not None
-    weights = [est.jump_weights(STEPS, steps, half)[0] for steps in batch.detach_steps.T]
+    weights = [jump_weights(STEPS, steps, half)[0] for steps in batch.detach_steps.T]
     jumps = np.stack([(w * batch.treated[:, i]).sum(axis=-1) for i, w in enumerate(weights)], axis=1)
     redrawn = batch.treated.reshape(studies, -1) @ _onset_weights(runs, draws)
     estimate = est.mean_t(jumps)

@@ -12,6 +12,7 @@ import polars as pl
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, change, level
 from lib.effects.compare.jumps import SIDE_POINTS, jump_of
+from lib.effects.compare.local_fit import local_jumps
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, run_rows
 from lib.effects.effects_table import GAP
@@ -176,7 +177,7 @@ def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
         steps = np.linspace(first, last, PRETENDED) if last > first else np.array([])
         claim = (data.task.key, metric.key, comparison.arm)
         rows.append((*claim, real, *_jump_row(metric, np.array(comparison.values)), True, False))
-        pretended = [estimators.local_jumps(run.steps, run.values, steps, half) for run in runs]
+        pretended = [local_jumps(run.steps, run.values, steps, half) for run in runs]
         sizes = np.stack([jumps_of_run for jumps_of_run, _ in pretended])
         fewest = np.min([counts.min(axis=1) for _, counts in pretended], axis=0)
         for i in np.flatnonzero(fewest >= SIDE_POINTS):

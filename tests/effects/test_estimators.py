@@ -10,6 +10,7 @@ from scipy import stats
 
 from lib.effects import multiple_testing
 from lib.effects.compare import estimators as est
+from lib.effects.compare.local_fit import jump_weights, local_jumps
 
 
 def test_mean_t_by_hand():
@@ -191,20 +192,20 @@ def test_jump_is_the_interacted_regression():
     x, d = steps[near] - at, (steps[near] > at).astype(float)
     design = np.column_stack([np.ones(len(x)), x, d, x * d])
     beta = np.linalg.lstsq(design, y[near], rcond=None)[0]
-    weights, counts = est.jump_weights(steps, at, half)
+    weights, counts = jump_weights(steps, at, half)
     assert (weights @ y)[0] == pytest.approx(beta[2])
     assert counts.tolist() == [[int((x <= 0).sum()), int((x > 0).sum())]]
 
 
 def test_a_row_at_the_detach_counts_as_before():
-    weights, counts = est.jump_weights([40, 45, 50, 55, 60], 50, 10)
+    weights, counts = jump_weights([40, 45, 50, 55, 60], 50, 10)
     assert counts.tolist() == [[3, 2]]
     # before: the line through 0, 1, 2 is 2 at 50; after: through 9, 8 at 55, 60 it is 10 at 50
     assert (weights @ np.array([0.0, 1.0, 2.0, 9.0, 8.0]))[0] == pytest.approx(8.0)
 
 
 def test_jump_without_two_rows_a_side_is_nan():
-    weights, _ = est.jump_weights([40, 45, 55], 50, 10)
+    weights, _ = jump_weights([40, 45, 55], 50, 10)
     assert np.isnan(weights).all()
 
 
@@ -218,8 +219,8 @@ def test_jump_without_two_rows_a_side_is_nan():
 )
 def test_jumps_at_many_steps_are_those_at_each(steps, at, half, level, seed):
     values = level + np.random.default_rng(seed).normal(size=len(steps))
-    jumps, counts = est.local_jumps(steps, values, at, half)
-    weights, sides = est.jump_weights(np.array([steps] * len(at)), at, half)
+    jumps, counts = local_jumps(steps, values, at, half)
+    weights, sides = jump_weights(np.array([steps] * len(at)), at, half)
     each = (weights * values).sum(axis=1)
     assert counts.tolist() == sides.tolist()
     assert np.isnan(jumps).tolist() == np.isnan(each).tolist()
@@ -228,13 +229,13 @@ def test_jumps_at_many_steps_are_those_at_each(steps, at, half, level, seed):
 
 
 def test_jumps_at_many_steps_count_a_row_at_the_step_as_before():
-    jumps, counts = est.local_jumps([40, 45, 50, 55, 60], [0.0, 1.0, 2.0, 9.0, 8.0], [50, 40], 10)
+    jumps, counts = local_jumps([40, 45, 50, 55, 60], [0.0, 1.0, 2.0, 9.0, 8.0], [50, 40], 10)
     assert counts.tolist() == [[3, 2], [1, 2]]
     assert jumps[0] == pytest.approx(8.0) and np.isnan(jumps[1])
 
 
 def test_jumps_of_a_run_without_rows_are_nan():
-    jumps, counts = est.local_jumps([], [], [50.0, 60.0], 10.0)
+    jumps, counts = local_jumps([], [], [50.0, 60.0], 10.0)
     assert np.isnan(jumps).all() and counts.tolist() == [[0, 0], [0, 0]]
 
 
