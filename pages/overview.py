@@ -14,9 +14,7 @@ with st.container(gap="xsmall"):
     answer.answer(current)
     matrix.matrix(current)
 charts.axis_notes(current)
-grid = overview.layout(current)
-for task in current.visible_study.tasks:
-    overview.charts(current, task, grid)
+overview.charts(current)
 
 effects = cached_results.effects(current, current.evidence)
 page_frame.explanation(

@@ -9,5 +9,5 @@ from lib.effects.matrix import MatrixRow, matrix
 from lib.effects.plan import CHANGES, plan, power_curve
 from lib.effects.rounding import OF_RANGE
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
-from lib.effects.summary import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, FamilySummary, summary
+from lib.effects.summary import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, TITLES, FamilySummary, summary
 from lib.effects.verdicts import EXPLORATORY, JUMP_SHOWN, shown_verdict, with_shown_verdicts
