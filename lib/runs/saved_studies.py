@@ -14,7 +14,7 @@ from filelock import FileLock
 from lib.runs.atomic import aside_prefix, put, remove_leftovers, stage, store_errors
 from lib.runs.saved_study import SavedStudy, from_json, parse_saved, study_text, to_json
 from lib.runs.store import store_root
-from lib.study import MAX_STUDY, InputError, StudyError, read_file
+from lib.study import MAX_STUDY, InputError, StudyError, read_file, shipped_studies
 
 _STUDY, _ADDED = "study.toml", "added.json"
 #: Names that are a folder's as they are, on any system: others have a hash at their end, which none of these has.
@@ -108,16 +108,19 @@ def change_saved(name: str, change: Callable[[SavedStudy], SavedStudy], files: S
     Raises
     ------
     StudyError
-        Where what is saved under the name cannot be read.
+        Where what is saved under the name cannot be read, or nothing is: another page renamed or deleted the study.
     StoreError
         Where it cannot be written.
     """
     folder = study_folder(name)
     with _writing():
         before, message = read_saved(folder)
+        after = change(replace(before, name=name))
+        if after.study is None and name not in shipped_studies():
+            raise StudyError(f"There is no saved study named {name!r}: it was renamed or deleted.")
         if message:
             (folder / _ADDED).replace(folder / f"{_ADDED}.damaged")
-        _write(folder, change(replace(before, name=name)), files)
+        _write(folder, after, files)
 
 
 def _write(folder: Path, saved: SavedStudy, files: Sequence[Path]) -> None:

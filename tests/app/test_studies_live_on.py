@@ -10,7 +10,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.app.session import access
-from lib.runs import SavedStudy, StoreError, change_saved, folder_of, read_saved, saved_studies, study_text, to_address
+from lib.runs import (
+    SavedStudy,
+    StoreError,
+    change_saved,
+    delete_saved,
+    folder_of,
+    read_saved,
+    saved_studies,
+    study_folders,
+    study_text,
+    to_address,
+)
 from lib.sources import fetch, write_bundle
 from lib.study import Source, Study, load_study, to_toml
 from tests.support.app_kit import (  # noqa: F401 - a fixture
@@ -253,6 +264,15 @@ def test_a_view_with_a_name_is_saved_chosen_and_deleted(monkeypatch):
     click(at, ":small[Delete]")
     assert not any(b.label == "paper figure 2" for b in at.button)
     assert read_saved(folder_of("demo"))[0].views == {}
+
+
+def test_a_view_of_a_study_that_another_page_deleted_is_not_saved():
+    at = with_popover(open_text(to_toml(mine())), "views")
+    at.text_input(key="view_name").input("paper figure 2")
+    delete_saved("mine")
+    click(at, "Save view")
+    assert [toast.value for toast in at.toast] == ["There is no saved study named 'mine': it was renamed or deleted."]
+    assert study_folders() == []
 
 
 # ---- where strangers are --------------------------------------------------------------------------------------------

@@ -169,6 +169,14 @@ def test_deleting_removes_the_folder_alone():
     assert [path.name for path in (store_root() / "studies").iterdir() if path.name != ".lock"] == ["other"]
 
 
+def test_nothing_is_added_to_a_study_that_another_page_deleted():
+    save(small())
+    delete_saved("small")
+    with pytest.raises(StudyError, match=r"^There is no saved study named 'small': it was renamed or deleted\.$"):
+        change_saved("small", lambda before: replace(before, left_out=("r1",)))
+    assert study_folders() == []
+
+
 def test_a_study_file_that_does_not_parse_is_one_sentence():
     folder = save(small())
     (folder / "study.toml").write_text("[study")

@@ -16,6 +16,8 @@ def read_address() -> None:
     if not is_hosted() or text == state.address:
         return
     state.address, state.address_message = text, ""
+    if not text:
+        return
     try:
         brought = from_address(text, lambda name: state.uploads / name)
         if brought.study is not None:

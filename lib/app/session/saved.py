@@ -16,7 +16,6 @@ from lib.runs import (
     read_saved,
     rename_saved,
     study_files,
-    study_folder,
     study_folders,
 )
 from lib.study import InputError, StudyError, shipped_studies
@@ -91,6 +90,16 @@ def change(name: str, edit: Callable[[SavedStudy], SavedStudy], files: Sequence[
     state.studies[name] = edit(saved_study(name))
 
 
+def change_or_say(name: str, edit: Callable[[SavedStudy], SavedStudy]) -> bool:
+    """The same from the callback of a widget: what is wrong becomes a notice; whether nothing is."""
+    try:
+        change(name, edit)
+    except InputError as error:
+        session_state().notices.append((str(error), ":material/error:"))
+        return False
+    return True
+
+
 def _say_not_saved(error: StoreError) -> None:
     session_state().notices.append((f"Kept for this session only: {error}", ":material/warning:"))
 
@@ -121,8 +130,3 @@ def delete(name: str) -> None:
     if is_saved(name):
         delete_saved(name)
     session_state().studies.pop(name, None)
-
-
-def upload_folder(name: str) -> Path:
-    """Where the uploads of the study of that name lie."""
-    return study_folder(name) if is_saved(name) else session_state().uploads

@@ -155,26 +155,25 @@ def add_baseline(study: Study, task: Task, name: str, content: bytes) -> None:
     rows = read_baseline(content, name)
     baseline_curve(rows, task, Baseline(path=name, label=label), (), View())
     path = uploads.keep_upload(content, ".csv")
-    _add(study, task, Baseline(path=str(path), label=label), [path])
+    saved.change(study.name, lambda before: _with_baseline(before, task, Baseline(str(path), label)), [path])
 
 
-def _add(study: Study, task: Task, baseline: Baseline, files: list[Path]) -> None:
-    def edit(before: SavedStudy) -> SavedStudy:
-        others = [(key, b) for key, b in before.baselines if (key, b.name) != (task.key, baseline.name)]
-        return replace(before, baselines=(*others, (task.key, baseline)))
-
-    saved.change(study.name, edit, files)
+def _with_baseline(before: SavedStudy, task: Task, baseline: Baseline) -> SavedStudy:
+    """What is kept of a study with this baseline of a task, in place of one of its name."""
+    others = [(key, b) for key, b in before.baselines if (key, b.name) != (task.key, baseline.name)]
+    return replace(before, baselines=(*others, (task.key, baseline)))
 
 
 def scale_baseline(study: Study, task: Task, baseline: Baseline, key: str) -> None:
     """Count the steps of a task's baseline by the scale in that widget: from its callback."""
     path = os.path.abspath(study.at(baseline.path))  # noqa: PTH100
-    _add(study, task, replace(baseline, path=path, step_scale=st.session_state[key], label=baseline.name), [])
+    scaled = replace(baseline, path=path, step_scale=st.session_state[key], label=baseline.name)
+    saved.change_or_say(study.name, lambda before: _with_baseline(before, task, scaled))
 
 
 def drop_baselines(study: Study) -> None:
     """Forget the baselines that were added to a study."""
-    saved.change(study.name, lambda before: replace(before, baselines=()))
+    saved.change_or_say(study.name, lambda before: replace(before, baselines=()))
 
 
 def added_baselines(study: Study) -> tuple[tuple[str, Baseline], ...]:
@@ -246,4 +245,4 @@ def keep_left_out(name: str) -> None:
     state, left_out = session_state(), tuple(st.session_state.get(widget_keys.LEFT_OUT, ()))
     before, state.left_out = state.left_out, (name, left_out)
     if before is not None and before[0] == name and before[1] != left_out:
-        saved.change(name, lambda kept: replace(kept, left_out=left_out))
+        saved.change_or_say(name, lambda kept: replace(kept, left_out=left_out))

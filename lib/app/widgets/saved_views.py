@@ -1,6 +1,6 @@
 """Views with a name, kept with the study: choose one, save the present one, delete one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -8,8 +8,8 @@ import streamlit as st
 from lib.app.session import saved, widget_keys
 from lib.app.widgets import notices
 from lib.app.widgets.markdown import escaped
-from lib.runs import SavedStudy, ViewSetting, ViewSettings
-from lib.study import InputError, Study
+from lib.runs import ViewSetting, ViewSettings
+from lib.study import Study
 
 #: The most signs of a view's name.
 _LONGEST = 60
@@ -41,23 +41,18 @@ def _save(study: str) -> None:
         return
     settings = {key: _setting(st.session_state[key]) for key in widget_keys.VIEW if key in st.session_state}
     is_new = name not in saved.saved_study(study).views
-    _change(study, lambda kept: replace(kept, views={**kept.views, name: settings}))
-    notices.note(f"{'Saved the view' if is_new else 'Saved anew the view'} {name}", ":material/bookmark_added:")
+    if saved.change_or_say(study, lambda kept: replace(kept, views={**kept.views, name: settings})):
+        notices.note(f"{'Saved the view' if is_new else 'Saved anew the view'} {name}", ":material/bookmark_added:")
 
 
 def _setting(value: ViewSetting | Sequence[str]) -> ViewSetting:
     return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]
 
 
-def _change(study: str, edit: Callable[[SavedStudy], SavedStudy]) -> None:
-    try:
-        saved.change(study, edit)
-    except InputError as error:
-        notices.note(str(error), ":material/error:")
-
-
 def _delete(study: str, name: str) -> None:
-    _change(study, lambda kept: replace(kept, views={key: view for key, view in kept.views.items() if key != name}))
+    saved.change_or_say(
+        study, lambda kept: replace(kept, views={key: view for key, view in kept.views.items() if key != name})
+    )
 
 
 def _apply(settings: ViewSettings) -> None:
