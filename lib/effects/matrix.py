@@ -42,15 +42,14 @@ class Place:
 class MatrixRow:
     """One metric of one arm in one task, or across tasks (task `*`).
 
-    `verdict` is what readers see, of a guardrail what its margin says. `sign` is that of the change, 0 where there is
-    none. `scale` is what its place is measured in, half of it: `±46%`; rows of one metric share it.
+    `verdict` is what readers see, of a guardrail what its margin says. `scale` is how far its place reaches on either side
+    of 0: `±46%`; rows of one metric share it.
     """
 
     task: str
     metric: str
     arm: str
     verdict: str
-    sign: int
     change: str
     interval: str
     place: Place | None
@@ -124,17 +123,15 @@ def _values(row: Row) -> tuple[float | None, ...]:
 
 
 def _matrix_row(row: Row, metric: Metric, comparison: Comparison | None, texts: Rounding, scale: _Scale) -> MatrixRow:
-    change = row["change"]
     return MatrixRow(
         row["task"],
         metric.key,
         row["arm"],
         row["equivalence"] if row["role"] == GUARDRAIL and row["equivalence"] else shown_verdict(row),
-        0 if not change else 1 if change > 0 else -1,
         texts.change(row, metric),
         texts.interval(row, metric),
         _place(row, scale),
-        scale.text if change is not None else "",
+        scale.text if row["change"] is not None else "",
         _levels(comparison) if comparison else (),
         runs_text(row),
         row["method"],

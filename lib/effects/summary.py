@@ -81,9 +81,9 @@ def _family(family: str, rows: Sequence[Row], clauses: "_Clauses") -> FamilySumm
 
 
 def _verdict(rows: Sequence[Row]) -> str:
-    """The verdict of the claims across tasks, without any of those with a control arm; where others differ it is mixed.
+    """The verdict of the claims that answer the question, with "partly" where not all of them have it.
 
-    Jumps alone are descriptive, whatever they are.
+    It is mixed where one claim is supported and another contradicted. Jumps alone are descriptive.
     """
     rows = [row for row in rows if row["design"] in _EFFECTS or row["design"] == "jump"]
     effects = [row for row in rows if row["design"] in _EFFECTS]

@@ -34,7 +34,6 @@ def rows(of: Study, arms: Sequence[str] = ("detached",), across: bool = True) ->
             metric.key,
             arm,
             "supported",
-            -1,
             "-20%",
             "[-30, -10]",
             Place(-1.0, -0.7, -0.3),

@@ -32,7 +32,7 @@ def rows_of(runs, of=None, shown=None):
 def test_a_linear_metric_is_in_its_unit_and_its_place_in_percent_of_the_control():
     # Differences 1, 2, 3 of 20: 2 +- 4.3027 / sqrt(3), that is 2.4841.
     (row,) = rows_of(pairs([21.0, 22.0, 23.0], control=20.0))
-    assert (row.task, row.metric, row.arm, row.verdict, row.sign) == ("walk", "reward", "detached", "not shown", 1)
+    assert (row.task, row.metric, row.arm, row.verdict) == ("walk", "reward", "detached", "not shown")
     assert (row.change, row.interval, row.runs) == ("+2", "[0, +4]", "3 pairs")
     assert row.levels == (Level("detached", "10", "22"), Level("control", "10", "20"))
     assert row.scale == "±22%"
@@ -43,7 +43,7 @@ def test_a_log_metric_is_in_percent():
     # Halved, but for a thousandth each way in logs.
     afters = [5.0 * 1.01, 5.0, 5.0 / 1.01]
     (row,) = rows_of(pairs(afters, metric="loss"), study(metrics=[LOSS]))
-    assert (row.verdict, row.sign, row.change, row.interval) == ("supported", -1, "-50%", "[-51, -49]")
+    assert (row.verdict, row.change, row.interval) == ("supported", "-50%", "[-51, -49]")
     assert row.levels == (Level("detached", "10", "5"), Level("control", "10", "10"))
     assert row.scale == "±51%"
     assert row.place.low == -1.0

@@ -80,12 +80,12 @@ def _end(curves: Sequence[Curve], style: SeriesStyle, name: str, span: Bounds) -
 
 def _short_names(names: Sequence[str], y_title: str) -> dict[str, str]:
     """Names without the words at their end that the y axis says, where they stay apart; what is in brackets stays."""
-    said = set(y_title.lower().split())
+    title_words = set(y_title.lower().split())
     short = {}
     for name in names:
         text, bracket, rest = name.partition(WINDOW)
         words = text.split()
-        while words and words[-1].lower() in said:
+        while words and words[-1].lower() in title_words:
             words.pop()
         short[name] = " ".join(words) + bracket + rest if words else name
     return short if len(set(short.values())) == len(names) else {name: name for name in names}
