@@ -3,6 +3,7 @@ import streamlit as st
 from lib.app.session import cached_results
 from lib.app.widgets import effect, page_frame, pickers
 from lib.report import methods
+from lib.study import FAMILIES
 
 current = page_frame.require_runs()
 study = current.study
@@ -14,7 +15,6 @@ if effects.is_empty():
     st.stop()
 
 st.header("What can be claimed", anchor=False)
-effect.forest(current, evidence)
 effect.claims(current, effects)
 with st.expander("The claims as a table", icon=":material/table:"):
     effect.effect_table(effects)
@@ -24,9 +24,11 @@ task = pickers.task_picker(current.visible_study)
 effect.evidence_of_task(current, task, evidence)
 
 st.header("All tasks", anchor=False)
+effect.forest(current, evidence)
 halves = st.grid(2, min_column_width=320)
-with halves.cell():
-    effect.quadrant(current, evidence)
+if all(current.visible_study.family(family) for family in FAMILIES):
+    with halves.cell():
+        effect.quadrant(current, evidence)
 with halves.cell():
     effect.event_time(current)
 

@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lib.study import Study
-from tests.support.app_kit import charts, fine, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import charts, fine, forest, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 pytestmark = pytest.mark.slow
@@ -47,27 +47,27 @@ def test_claims_of_the_demo():
     at = visit("detach_effect")
     said = sentences(at)
     assert len(said) == 20
-    assert said[8] == (
+    assert said[13] == (
         "On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Val (All) Consistency by 27.4% "
         "(95% CI 20.8% to 33.4%, 6 fork pairs, window: every step after the detach)."
     )
     assert [tab.label for tab in at.tabs] == [
-        "Acrobot Swingup", "Cartpole Swingup", "Cartpole Swingup, random detach", "Across tasks",
+        "Across tasks", "Acrobot Swingup", "Cartpole Swingup", "Cartpole Swingup, random detach",
     ]  # fmt: skip
     assert verdicts(at).count("supported") == 8
 
 
 def test_forest_of_the_demo():
     at = visit("detach_effect")
-    forest = charts(at)[0]
-    assert forest.rows("estimate").select("label", "verdict").rows()[7:9] == [
+    chart = forest(at)
+    assert chart.rows("estimate").select("label", "verdict").rows()[7:9] == [
         ("Cartpole Swingup · Train Consistency Loss", "supported"),
         ("Cartpole Swingup · Val (All) Consistency", "supported"),
     ]
     # In pixels, 44 a claim: the page keeps that room free before it is drawn.
-    assert forest.spec["height"] == 15 * 44 + 130
-    assert forest.rows("refused")["label"].to_list() == ["Cartpole Swingup, random detach · Eval Episode Reward"]
-    assert forest.alt == (
+    assert chart.spec["height"] == 15 * 44 + 130
+    assert chart.rows("refused")["label"].to_list() == ["Cartpole Swingup, random detach · Eval Episode Reward"]
+    assert chart.alt == (
         "15 claims: 5 supported, 9 not shown, 1 cannot say. "
         "Largest supported change: Cartpole Swingup · Val (Recent) Consistency, -32%."
     )
@@ -134,7 +134,7 @@ def test_one_seed_gets_no_inference(tmp_path):
         "fail: 1 detached, 1 control: fewer than 3 in an arm. "
         "*Run at least 3 seeds in each arm: one allows no inference, two no verdict.*"
     )
-    assert charts(at)[0].rows("refused")["label"].to_list() == ["walk · Eval Reward", "walk · Consistency Loss"]
+    assert forest(at).rows("refused")["label"].to_list() == ["walk · Eval Reward", "walk · Consistency Loss"]
 
 
 def test_one_seed_without_a_control_gets_no_inference(tmp_path):

@@ -12,7 +12,7 @@ from lib.curves import View
 from lib.report import report_page, study_results
 from lib.sources import fetch
 from lib.study import Study
-from tests.support.app_kit import charts, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import forest, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 pytestmark = pytest.mark.slow
@@ -72,10 +72,10 @@ def test_the_overview_shows_jumps(detached_only):
 def test_the_claims_are_about_jumps(detached_only):
     at = visit("detach_effect", own=detached_only)
     assert badges(at) == [":violet-badge[jump shown]", ":violet-badge[jump shown]"]
-    forest = charts(at)[0]
-    assert forest.rows("estimate")["verdict"].to_list() == ["jump shown", "jump shown"]
-    assert forest.layers["estimate"]["encoding"]["color"]["scale"] == {"domain": ["jump shown"], "range": ["#d860fc"]}
-    assert forest.alt == "2 claims: 2 jump shown."
+    chart = forest(at)
+    assert chart.rows("estimate")["verdict"].to_list() == ["jump shown", "jump shown"]
+    assert chart.layers["estimate"]["encoding"]["color"]["scale"] == {"domain": ["jump shown"], "range": ["#d860fc"]}
+    assert chart.alt == "2 claims: 2 jump shown."
     text = page_text(at)
     # The claims, a table's cell and a chart's row are among what is searched.
     assert all(part in text for part in ("rose at once by", "jump_pct", "walk · Eval Reward"))

@@ -22,6 +22,11 @@ def assert_evidence(visitor: Visitor, aggregate: str | None = "median") -> None:
     visitor.settled()
     query = visitor.query()
     assert (query["task"], query["effect_metric"]) == (["Cartpole Swingup"], ["Train Consistency Loss"])
+    expect(visitor.page.get_by_role("tab", name="Cartpole Swingup", exact=True)).to_have_attribute(
+        "aria-selected", "true"
+    )
+    claim = visitor.page.get_by_text("On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Train").first
+    expect(claim).to_be_in_viewport()
     expect(visitor.page.get_by_role("radio", name="Cartpole Swingup", exact=True)).to_be_checked()
     expect(visitor.page.get_by_role("combobox", name="Metric", exact=True).first).to_have_value(
         "Train Consistency Loss"

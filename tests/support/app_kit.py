@@ -140,6 +140,11 @@ def charts(at: AppTest) -> list[Chart]:
     return [Chart(element) for element in at.get("vega_lite_chart")]
 
 
+def forest(at: AppTest) -> Chart:
+    """The chart of every claim."""
+    return next(chart for chart in charts(at) if "refused" in chart.layers)
+
+
 def fill(server: WandbServer, seeds: int = 3) -> None:
     """Runs under the entity, project and sweeps of studies/detach_encoder.toml: reward rises and loss falls at T."""
     for task, sweep, total in TASKS:

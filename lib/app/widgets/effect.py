@@ -22,10 +22,14 @@ _SINCE: dict[str, Axis] = {"steps": "since", "% of training": "since_percent"}
 
 
 def claims(current: Current, effects: pl.DataFrame) -> None:
-    """The sentence of every claim, to copy, with a tab per task."""
+    """The sentence of every claim, to copy, with a tab per task: that of the task to look at is open, else the first."""
     study = current.study
-    tasks = effects["task"].unique(maintain_order=True).to_list()
-    tabs = st.tabs(["Across tasks" if task == ALL_TASKS else escaped(study.task(task).title) for task in tasks])
+    # Across tasks first, as on the Overview.
+    tasks = sorted(effects["task"].unique(maintain_order=True), key=lambda task: task != ALL_TASKS)
+    titles = ["Across tasks" if task == ALL_TASKS else study.task(task).title for task in tasks]
+    # Before the task's picker is drawn for the first time, its value is in the address alone.
+    chosen = st.session_state.get(widget_keys.TASK, st.query_params.get(widget_keys.TASK))
+    tabs = st.tabs([*map(escaped, titles)], default=escaped(chosen) if chosen in titles else None)
     for tab, task in zip(tabs, tasks, strict=True):
         for row in effects.filter(pl.col("task") == task).iter_rows(named=True):
             with tab, st.container(gap="xsmall"):
@@ -45,11 +49,12 @@ def _draw(figure: Figure) -> None:
 
 
 def quadrant(current: Current, evidence: Evidence | None) -> None:
-    """The hypothesis in one picture: the change of a reward against that of a loss, a point per seed and task."""
+    """The hypothesis in one picture: the change of a reward against that of a loss, a point per seed and task.
+
+    The study that is shown has metrics of both families.
+    """
     study = current.visible_study
     rewards, losses = study.family("reward"), study.family("loss")
-    if not rewards or not losses:
-        return
     st.subheader("Reward against loss", anchor=False)
     with st.container(horizontal=True):
         reward = metric_picker(rewards, "Reward", widget_keys.QUADRANT_REWARD, first=rewards[-1])

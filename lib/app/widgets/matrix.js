@@ -45,7 +45,7 @@ function cellLink(cell, open, tip) {
   const link = node("a", { class: "cell", "aria-label": cell.label },
     node("span", { class: "name" }, cell.name), mark(cell),
     node("span", { class: `value ${cell.color}` }, node("span", { class: "change" }, cell.change),
-      cell.interval ? node("span", { class: "interval-text" }, ` ${cell.interval}`) : ""),
+      ...(cell.interval ? [" ", node("span", { class: "interval-text" }, cell.interval)] : [])),
     ...(levels.length ? [node("span", { class: "levels" }, ...levels)] : []))
   const url = new URL("detach_effect", location.href)
   url.search = new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(location.search)), ...cell.query })

@@ -25,7 +25,8 @@ def charts(current: Current) -> None:
     for task in current.visible_study.tasks:
         is_first = task == current.visible_study.tasks[0]
         with st.container(gap="xsmall"):
-            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+            # Beside the name: at the right the chart's own buttons would cover the links.
+            with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.header(escaped(task.title), anchor=False, width="content")
                 with st.container(horizontal=True, width="content", vertical_alignment="center"):
                     _links(task, families)

@@ -38,7 +38,9 @@ def source(study: Study, manifest: Manifest | None) -> None:
         label = "Give up on a run after so many seconds"
         st.number_input(label, 5, value=fetching.DEADLINE, key=widget_keys.DEADLINE, persist_state="session", width=300)
     if manifest is not None:
-        st.caption(escaped(f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at} (UTC)."))
+        st.caption(
+            escaped(f"{plural(len(manifest.runs), 'run')}, fetched {manifest.fetched_at[:16].replace('T', ' ')} (UTC).")
+        )
 
 
 def _project(study: Study, server: str) -> str:

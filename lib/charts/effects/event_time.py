@@ -14,6 +14,9 @@ from lib.charts.thinning import POINTS
 from lib.curves import View
 from lib.study import Metric, Study
 
+#: Pixels of the width in which a page draws the chart, nearly.
+_HALF_PAGE = 360
+
 
 def event_time_chart(
     curves: pl.DataFrame, study: Study, metric: Metric, arms: Sequence[str], *, view: View, **size: Unpack[Size]
@@ -62,7 +65,9 @@ def event_time_chart(
         .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tooltips)
     )  # fmt: skip
     layers = [band, line, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
-    return layered(layers, **({"height": 340} | size))
+    # The legend takes its room from the chart: in half a page's width it has a row for nearly every task.
+    height = max(340, 290 + 17 * style.legend_rows(tasks, _HALF_PAGE))
+    return layered(layers, **({"height": height} | size))
 
 
 def _since_table(

@@ -7,7 +7,7 @@ import polars as pl
 
 from lib.charts import style
 from lib.charts.spec import ChartSpec, Size, layered
-from lib.formatting import numbers
+from lib.formatting import numbers, plural
 from lib.study import Study
 
 #: Colours and shapes by what may be said: good and bad are not green and red.
@@ -181,7 +181,7 @@ def forest_text(effects: pl.DataFrame, study: Study) -> str:
     """The takeaway of the forest plot: how many claims got which verdict, and the largest supported one."""
     rows = percent_effects(effects, study)
     counts = [f"{n} {v}" for v in VERDICTS if (n := rows.filter(pl.col("verdict") == v).height)]
-    text = f"{rows.height} claims: {', '.join(counts)}."
+    text = f"{plural(rows.height, 'claim')}: {', '.join(counts)}."
     best = rows.filter(pl.col("verdict") == "supported", pl.col("pct").is_not_null()).sort(pl.col("pct").abs())
     if best.is_empty():
         return text
