@@ -1,5 +1,7 @@
 """The Overview's matrix: a click or Enter leads to the evidence and back, and it fits the window."""
 
+from urllib.parse import parse_qs, urlencode, urlsplit
+
 import pytest
 from playwright.sync_api import Locator, expect
 
@@ -44,6 +46,18 @@ def test_a_click_leads_to_the_evidence_and_back(visitor):
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Detach Encoder Demo")
     expect(cell(visitor)).to_be_visible()
     assert_untroubled(visitor)
+
+
+def test_the_address_of_a_cell_has_every_setting_of_the_page(visitor):
+    names = ["Train Consistency Loss", "Eval Episode Reward"]
+    visitor.goto(f"{visitor.server.address()}?{urlencode({'metrics': names}, doseq=True)}")
+    visitor.open_more()
+    visitor.toggle("Draw every seed")
+    visitor.until_query("seeds", "true")
+    cell(visitor).hover()
+    query = parse_qs(urlsplit(str(cell(visitor).get_attribute("href"))).query)
+    assert (sorted(query["metrics"]), query["seeds"]) == (sorted(names), ["true"])
+    assert (query["task"], query["effect_metric"]) == (["Cartpole Swingup"], ["Train Consistency Loss"])
 
 
 def test_the_keyboard_shows_a_cell_in_full_and_opens_its_evidence(visitor):

@@ -47,15 +47,25 @@ function cellLink(cell, open, tip) {
     node("span", { class: `value ${cell.color}` }, node("span", { class: "change" }, cell.change),
       ...(cell.interval ? [" ", node("span", { class: "interval-text" }, cell.interval)] : [])),
     ...(levels.length ? [node("span", { class: "levels" }, ...levels)] : []))
-  const url = new URL("detach_effect", location.href)
-  url.search = new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(location.search)), ...cell.query })
-  link.href = url
+  // The address has the page's settings, and changes without a new table.
+  const aim = () => {
+    const url = new URL(`detach_effect${location.search}`, location.href)
+    for (const [name, value] of Object.entries(cell.query)) url.searchParams.set(name, value)
+    link.href = url
+  }
+  aim()
   const hint = "Click for the evidence."
   let isTouched = false
-  link.onpointerenter = (event) => event.pointerType === "mouse" && tip.show(cell, link, hint)
+  link.onpointerenter = (event) => {
+    aim()
+    if (event.pointerType === "mouse") tip.show(cell, link, hint)
+  }
   link.onpointerleave = (event) => event.pointerType === "mouse" && tip.leave()
   link.onpointerdown = (event) => { isTouched = event.pointerType !== "mouse" }
-  link.onfocus = () => link.matches(":focus-visible") && tip.show(cell, link, hint)
+  link.onfocus = () => {
+    aim()
+    if (link.matches(":focus-visible")) tip.show(cell, link, hint)
+  }
   link.onblur = () => tip.hide()
   link.onclick = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return // a new tab or window
