@@ -12,6 +12,7 @@ from lib.app.widgets import asked_again
 from lib.app.widgets.markdown import escaped
 from lib.formatting import plural
 from lib.runs import Manifest
+from lib.sources import Progress
 from lib.study import Study
 
 #: The kinds of sources: name and icon.
@@ -148,7 +149,11 @@ def _progress(study: Study) -> None:
     job = fetching.job_of(study)
     if job is None or not job.is_running:
         st.rerun()
-    progress = job.progress
+    progress_bar(job.progress, widget_keys.STOP_FETCH, job.stop)
+
+
+def progress_bar(progress: Progress, key: str, stop: Callable[[], None]) -> None:
+    """How far work on runs is, and the button that stops it."""
     share = progress.done / progress.total if progress.total else 0.0
     text = (
         f"{progress.done:,} of {plural(progress.total, 'run')}: {progress.message}"
@@ -156,4 +161,4 @@ def _progress(study: Study) -> None:
         else progress.message
     )
     st.progress(min(share, 1.0), text=escaped(text))
-    st.button("Stop", key=widget_keys.STOP_FETCH, icon=":material/stop_circle:", on_click=job.stop)
+    st.button("Stop", key=key, icon=":material/stop_circle:", on_click=stop)

@@ -8,6 +8,17 @@ from lib.app.session import access
 from lib.app.widgets.markdown import escaped
 
 
+def key_field(server: str, name: str) -> str:
+    """The field for a key of a server, by the key of its widget; what was typed."""
+    return st.text_input(
+        f"Key for {escaped(server.removeprefix('https://'))}",
+        type="password",
+        key=name,
+        help="Your W&B API key. It is sent to this server alone and kept in this browser session only: not stored, "
+        "not in the address, not shown to anyone else.",
+    )
+
+
 def key_form(server: str, name: str) -> None:
     """A visitor's own key for a server: kept in this session's memory, never shown again, sent to no other server."""
     # What is typed for one server never becomes the text of another one's field.
@@ -18,13 +29,7 @@ def key_form(server: str, name: str) -> None:
         st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
         return
     with st.form(name, border=True, clear_on_submit=True):
-        key = st.text_input(
-            f"Key for {shown}",
-            type="password",
-            key=f"{name}_text",
-            help="Your W&B API key. It is sent to this server alone and kept in this browser session only: not stored, "
-            "not in the address, not shown to anyone else.",
-        )
+        key = key_field(server, f"{name}_text")
         if st.form_submit_button("Use this key", icon=":material/key:"):
             access.remember_key(server, key.strip())
             st.rerun()

@@ -7,10 +7,11 @@ import streamlit as st
 
 from lib.app.session import access, listing, studies, widget_keys
 from lib.app.session.state import session_state
+from lib.app.widgets.fetching import progress_bar
+from lib.app.widgets.key_form import key_field
 from lib.app.widgets.landing import land
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.proposal import proposal
-from lib.formatting import plural
 from lib.study import InputError
 
 #: Pixels of what stands between address and button, whatever it is: the button stays under the pointer.
@@ -68,7 +69,7 @@ def _places() -> None:
         st.error(escaped(message), icon=":material/error:")
 
 
-def _key_field(server: str) -> str:
+def _widget_key(server: str) -> str:
     """The key of the field for that server's key: what is typed for one server never becomes another one's."""
     return f"{widget_keys.BUILD_KEY}_{server}"
 
@@ -82,13 +83,7 @@ def _key(server: str) -> None:
         sentence = f"The key of this machine's W&B login is used for {shown}."
         _key_in_use(sentence, "Use another key", partial(other_keys.add, server))
     else:
-        st.text_input(
-            f"Key for {shown}",
-            type="password",
-            key=_key_field(server),
-            help="Your W&B API key. It is sent to this server alone and kept in this browser session only: not stored, "
-            "not in the address, not shown to anyone else.",
-        )
+        key_field(server, _widget_key(server))
 
 
 def _key_in_use(sentence: str, other: str, change: Callable[[], None]) -> None:
@@ -101,7 +96,7 @@ def _find() -> None:
     """Keep the key that was typed for the server of the addresses, and list their runs."""
     text = st.session_state[widget_keys.BUILD_ADDRESS]
     try:
-        field = _key_field(server := listing.server_in(text))
+        field = _widget_key(server := listing.server_in(text))
     except InputError:
         field = server = ""
     if server and (key := st.session_state.get(field, "").strip()):
@@ -115,15 +110,7 @@ def _progress() -> None:
     current = session_state().listing
     if current is None or not current.job.is_running:
         st.rerun()
-    progress = current.job.progress
-    share = progress.done / progress.total if progress.total else 0.0
-    text = (
-        f"{progress.done:,} of {plural(progress.total, 'run')}: {progress.message}"
-        if progress.total
-        else progress.message
-    )
-    st.progress(min(share, 1.0), text=escaped(text))
-    st.button("Stop", key=widget_keys.BUILD_STOP, icon=":material/stop_circle:", on_click=listing.forget)
+    progress_bar(current.job.progress, widget_keys.BUILD_STOP, listing.forget)
 
 
 def _file() -> None:
