@@ -182,8 +182,8 @@ def _with_shared_legends(panels: list[Panel], by: Coloring | None) -> list[Panel
 def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: Layout) -> list[Panel]:
     """Panels whose lines have names at their ends, where all of these fit: else a legend has them."""
     style = panels[0].style
-    said = style.alone and not style.by_arm
-    if layout.cell or not layout.legend or said or (layout.width != "container" and layout.width < WIDE):
+    is_named_by_axis = style.alone and not style.by_arm
+    if layout.cell or not layout.legend or is_named_by_axis or (layout.width != "container" and layout.width < WIDE):
         return panels
     labelled = []
     # A file may be laid out anew at the width of a paper's page.

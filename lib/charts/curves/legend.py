@@ -41,13 +41,13 @@ def legend_entries(curves: pl.DataFrame, study: Study, view: View) -> tuple[Lege
 
 def _metric_entries(curves: pl.DataFrame, study: Study, view: View) -> list[LegendEntry]:
     colors, entries = metric_colors(study), []
-    drawn = {
+    metrics = {
         metric: None
         for family in FAMILIES
         for task in study.tasks
         for metric in family_metrics(curves, study, task, family, view)
     }
-    for metric in drawn:
+    for metric in metrics:
         labels = {metric_label(metric, task, view) for task in study.tasks}
         entries.append(LegendEntry(labels.pop() if len(labels) == 1 else metric.name, colors[metric.key], (1, 0)))
     return entries
