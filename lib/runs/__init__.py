@@ -30,7 +30,6 @@ from lib.runs.saved_studies import (
     read_saved,
     rename_saved,
     study_files,
-    study_folder,
     study_folders,
 )
 from lib.runs.saved_study import (

@@ -165,6 +165,20 @@ def test_a_damaged_study_is_told_and_breaks_nothing():
     assert (chosen(at), errors(at)) == ("demo", [])
 
 
+@pytest.mark.parametrize("name", ["demo", "mine"])
+@pytest.mark.parametrize("page", ["losses", "study"])
+def test_damaged_additions_are_told(monkeypatch, name, page):
+    open_text(to_toml(mine()))
+    folder_of(name).mkdir(exist_ok=True)
+    (folder_of(name) / "added.json").write_text("{")
+    visitor(monkeypatch, "next")
+    at = visit(page, study=name)
+    assert [plain(w.value) for w in at.warning if "added" in w.value] == [
+        f"What was added to {name} cannot be read: it is not what this program wrote. Its views, baselines and runs left out "
+        "are set aside."
+    ]
+
+
 def test_the_same_text_is_the_same_study_and_other_runs_are_another():
     open_text(to_toml(mine()))
     at = open_text(to_toml(mine()))

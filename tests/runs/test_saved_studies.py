@@ -27,11 +27,11 @@ from lib.runs import (
     rename_saved,
     saved_study,
     store_root,
-    study_folder,
     study_folders,
     study_text,
     to_address,
 )
+from lib.runs.saved_studies import study_folder
 from lib.study import STUDIES, Baseline, InputError, Source, Study, StudyError, load_study, parse_study
 from tests.support.frames import SMALL
 

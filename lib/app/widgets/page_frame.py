@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from lib.app.session import saved
 from lib.app.session.current import Current, Opened, opened_study
 from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_panel, problems
@@ -15,11 +16,13 @@ def explanation(text: str) -> None:
 
 
 def message(opened: Opened) -> None:
-    """What is wrong with the study, and the way to another where there is none."""
+    """What is wrong with the study or with what was added to it, and the way to another where there is none."""
     if opened.message:
         st.error(escaped(opened.message), icon=":material/error:")
     if opened.study is None:
         st.page_link("pages/new_study.py", label="Open a study", icon=":material/add_circle:", help="")
+    elif text := saved.damage(opened.study.name):
+        st.warning(escaped(text), icon=":material/warning:")
 
 
 def require_runs() -> Current:
