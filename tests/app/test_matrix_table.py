@@ -90,6 +90,14 @@ def test_arms_are_columns():
     assert matrix_data(rows(few, ("early", "late"), across=False), few)["lines"][0]["levels"] == ["arm", "control"]
 
 
+def test_columns_have_room_for_levels():
+    """Ten columns of levels would be drawn over each other: metrics are the lines then."""
+    of = study(1, 5)
+    data = matrix_data(rows(of, ("early", "late"), across=False), of)
+    assert shape(data) == ([f"m{i}" for i in range(5)], ["t0"], 2)
+    assert data["lines"][0]["levels"] == []
+
+
 def test_many_metrics_are_the_lines():
     of = study(3, 25)
     data = matrix_data(rows(of), of)

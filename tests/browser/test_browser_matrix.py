@@ -27,8 +27,6 @@ def assert_evidence(visitor: Visitor, aggregate: str | None = "median") -> None:
     expect(visitor.page.get_by_role("tab", name="Cartpole Swingup", exact=True)).to_have_attribute(
         "aria-selected", "true"
     )
-    claim = visitor.page.get_by_text("On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Train").first
-    expect(claim).to_be_in_viewport()
     expect(visitor.page.get_by_role("radio", name="Cartpole Swingup", exact=True)).to_be_checked()
     expect(visitor.page.get_by_role("combobox", name="Metric", exact=True).first).to_have_value(
         "Train Consistency Loss"
@@ -40,6 +38,8 @@ def test_a_click_leads_to_the_evidence_and_back(visitor):
     visitor.open()
     cell(visitor).click()
     assert_evidence(visitor, aggregate=None)
+    claim = visitor.page.get_by_text("On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Train").first
+    expect(claim).to_be_in_viewport()
     visitor.page.go_back()
     visitor.page.wait_for_function("() => location.pathname === '/'")
     visitor.settled()

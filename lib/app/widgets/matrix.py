@@ -26,8 +26,8 @@ _TABLE = st.components.v2.component(
 #: Marks of verdicts, told apart without their colours, as in the charts of effects; any other is a ring.
 _SHAPES = {"blue": "disc", "orange": "diamond", "violet": "square"}
 _UNSAID = "cannot say"
-#: Columns beside each other at most before metrics become the lines.
-_COLUMNS = 10
+#: Columns beside each other at most before metrics become the lines: without levels, and with levels, which are wider.
+_COLUMNS, _COLUMNS_OF_LEVELS = 10, 6
 #: Tasks and cells up to which levels stand in the cells; beyond, they are in what a cell shows on hover and focus.
 _TASKS, _CELLS = 3, 30
 #: Pixels of the parts of the table, which keep its place free until it is drawn; as in matrix.css.
@@ -72,10 +72,11 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
     arms = list(dict.fromkeys(row.arm for row in rows))
     tasks = {row.task: _task(row, study) for row in rows}
     metrics = {m.key: m.name for m in study.metrics if any(row.metric == m.key for row in rows)}
-    is_by_task = len(metrics) * len(arms) <= _COLUMNS or len(metrics) <= len(tasks)
-    lines, heads = (tasks, metrics) if is_by_task else (metrics, tasks)
     of_tasks = len(tasks.keys() - {ALL_TASKS})
     has_levels = of_tasks == 1 or (of_tasks <= _TASKS and len(rows) <= _CELLS)
+    room = _COLUMNS_OF_LEVELS if has_levels else _COLUMNS
+    is_by_task = len(metrics) * len(arms) <= room or len(metrics) <= len(tasks)
+    lines, heads = (tasks, metrics) if is_by_task else (metrics, tasks)
     cells: dict[tuple[str, ...], dict[str, Any]] = {}
     for i, row in enumerate(rows):
         line, head = (row.task, row.metric) if is_by_task else (row.metric, row.task)

@@ -62,7 +62,9 @@ def _open(proposed: Proposal, answers: Answers, prefix: str) -> None:
     """The button that opens the study, once what must be said was."""
     missing = "" if answers.is_valid and not proposed.questions else "Answer what is asked above first."
     icon = ":material/check:"
-    if st.button("Open the study", f"{prefix}_open", missing or None, icon=icon, disabled=bool(missing)):
+    if st.button(
+        "Open the study", f"{prefix}_open", missing or None, type="primary", icon=icon, disabled=bool(missing)
+    ):
         land(lambda: studies.open_text(study_text(proposed.study)))
 
 

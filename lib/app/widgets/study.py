@@ -53,7 +53,7 @@ def _place(study: Study) -> str:
     path = study.source.path
     if study.source.kind == "offline":
         return f"Local wandb folder `{path}`."
-    return f"Bundle `{path if access.is_shipped(study) else 'that you opened'}`."
+    return f"Bundle `{path}`." if access.is_shipped(study) else "Bundle that you opened."
 
 
 def _key(study: Study, server: str) -> None:
@@ -77,7 +77,8 @@ def question(study: Study) -> None:
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
     table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
-    table(pl.DataFrame(tasks, schema=heads, orient="row"), alt="The study's tasks")
+    localized = {name: st.column_config.NumberColumn(format="localized") for name in ("total steps", "smoothing steps")}
+    table(pl.DataFrame(tasks, schema=heads, orient="row"), column_config=localized, alt="The study's tasks")
 
 
 def rule_text(rule: DetachRule) -> str:
