@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -176,7 +177,9 @@ def _check_header(path: Path, file: BinaryIO) -> None:
 
 def _blocks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """The blocks of a file and where each begins; one that is not whole is the last, though the file may still grow."""
-    for start in range(0, MAX_BYTES, _BLOCK):
+    for start in count(0, _BLOCK):
+        if start >= MAX_BYTES:
+            raise SourceError(f"{Path(file.name).name} grew beyond {MAX_BYTES >> 20} MB while it was read.")
         block = file.read(_BLOCK)
         yield start, block
         if len(block) < _BLOCK:

@@ -260,3 +260,11 @@ def test_a_run_is_named_by_itself_or_its_id(tmp_path):
     named, _ = read_rows(written(tmp_path, log_bytes([run_message("r1", display_name="calm-sea-1", run_group="g")])))
     assert (named.name, named.group) == ("calm-sea-1", "g")
     assert read_rows(written(tmp_path, log_bytes([run_message("r1")])))[0].name == "r1"
+
+
+def test_a_file_that_grows_too_large_while_it_is_read_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "run.wandb"
+    path.write_bytes(bytes(3 * 32768))
+    monkeypatch.setattr(wandb_log, "MAX_BYTES", 2 * 32768)
+    with path.open("rb") as file, pytest.raises(SourceError, match=r"run\.wandb grew beyond 0 MB while it was read"):
+        list(wandb_log._blocks(file))
