@@ -40,6 +40,8 @@ from tests.support.app_kit import (  # noqa: F401 - a fixture
 pytestmark = pytest.mark.slow
 
 DEMO = load_study("demo")
+#: The rule itself, which the kit of these tests stands in for.
+KEEPS_STUDIES = access.keeps_studies
 CURVE = b"step,reward,seed\n0,1,1\n50000,500,1\n100000,700,1\n"
 
 
@@ -189,8 +191,17 @@ def test_the_same_text_is_the_same_study_and_other_runs_are_another():
     assert "Another study is named mine: this one is mine-2." in [toast.value for toast in at.toast]
     assert read_saved(folder_of("mine"))[0].study.tasks == DEMO.tasks
     at = open_text(to_toml(replace(mine(), hypothesis="Another.")))
-    assert chosen(at) == "mine"
-    assert "It takes the place of the study mine that was opened before." in [toast.value for toast in at.toast]
+    assert chosen(at) == "mine-3"
+    assert read_saved(folder_of("mine"))[0].study.hypothesis == DEMO.hypothesis
+
+
+def test_what_a_visitor_opens_from_another_machine_is_kept_in_their_address_alone(monkeypatch, isolated_folders):
+    monkeypatch.setattr(access, "keeps_studies", KEEPS_STUDIES)
+    at = open_text(to_toml(mine()))
+    assert (chosen(at), study_folders()) == ("mine", [])
+    assert at.query_params["saved"]
+    visitor(monkeypatch, "next")
+    assert "mine" not in visit("overview").sidebar.selectbox(key="study").options
 
 
 def test_a_store_that_cannot_be_written_keeps_a_study_for_the_session(monkeypatch):

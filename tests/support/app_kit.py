@@ -14,7 +14,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
-from lib.app.session import widget_keys
+from lib.app.session import access, widget_keys
 from lib.app.session.state import KEY, SessionState
 from lib.curves import View
 from lib.runs import SavedStudy
@@ -45,6 +45,8 @@ def server_state(monkeypatch):
     cache_resource_api.clear_session_cache(SESSION)
     monkeypatch.setattr(app_test, "PagesManager", Visited)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+    # An AppTest comes from nowhere; these sit at the machine of the app unless strangers use it.
+    monkeypatch.setattr(access, "keeps_studies", lambda: not access.is_hosted())
 
 
 def visitor(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

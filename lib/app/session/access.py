@@ -67,6 +67,11 @@ def is_own_machine() -> bool:
     return not is_hosted() and is_at_own_machine()
 
 
+def keeps_studies() -> bool:
+    """Whether studies are kept on this machine: only where it is the visitor's own, for others would see them."""
+    return is_own_machine()
+
+
 def may_name_paths(study: Study) -> bool:
     """Whether the study may read local paths: shipped ones may; others where the deployment allows it."""
     return is_shipped(study) or may_read_paths(local_paths(study))
@@ -85,7 +90,7 @@ def is_readable(path: str) -> bool:
     """Whether a path is that of an upload: of this session, or, where no strangers are, of a saved study."""
     if not is_kept(path):
         return False
-    return Path(path).parent == session_state().uploads or (not is_hosted() and Path(path).parent in study_folders())
+    return Path(path).parent == session_state().uploads or (keeps_studies() and Path(path).parent in study_folders())
 
 
 def server_for(study: Study) -> str:

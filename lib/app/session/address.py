@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lib.app.session import saved, widget_keys
-from lib.app.session.access import NO_PATHS, check_source, is_hosted, may_read_paths
+from lib.app.session import access, saved, widget_keys
+from lib.app.session.access import NO_PATHS, check_source, may_read_paths
 from lib.app.session.caches import cached_for_session
 from lib.app.session.state import session_state
 from lib.runs import SavedStudy, from_address, to_address
@@ -13,7 +13,7 @@ from lib.study import InputError, StudyError, shipped_studies
 def read_address() -> None:
     """Open the study that the address brings; what this session keeps of it comes first."""
     state, text = session_state(), st.query_params.get(widget_keys.SAVED, "")
-    if not is_hosted() or text == state.address:
+    if access.keeps_studies() or text == state.address:
         return
     state.address, state.address_message = text, ""
     if not text:
@@ -34,7 +34,7 @@ def read_address() -> None:
 
 def keep_address(name: str) -> None:
     """Put the open study, with all that was added to it, into the address; nothing of a shipped one as it is."""
-    if not is_hosted():
+    if access.keeps_studies():
         return
     state, text = session_state(), address_of(name)
     if text is None and state.too_long != name:

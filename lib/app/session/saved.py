@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lib.app.session.access import is_hosted
+from lib.app.session import access
 from lib.app.session.caches import cached_for_session, file_stamp
 from lib.app.session.state import session_state
 from lib.runs import (
@@ -37,7 +37,7 @@ def _saved_in(folder: Path) -> tuple[SavedStudy | None, str]:
 def own_names() -> list[str]:
     """The names of the visitor's own studies; one that cannot be read goes by its folder's."""
     names = [name for name, saved in session_state().studies.items() if saved.study is not None]
-    if not is_hosted():
+    if access.keeps_studies():
         for folder in study_folders():
             saved, _ = _saved_in(folder)
             if saved is None or saved.study is not None:
@@ -53,7 +53,7 @@ def saved_study(name: str) -> SavedStudy:
     StudyError
         Where it is damaged.
     """
-    if name in session_state().studies or is_hosted():
+    if name in session_state().studies or not access.keeps_studies():
         return session_state().studies.get(name, SavedStudy(name))
     saved, message = _saved_in(folder_of(name))
     if saved is None:
@@ -63,12 +63,12 @@ def saved_study(name: str) -> SavedStudy:
 
 def damage(name: str) -> str:
     """A sentence where what was added to a study cannot be read; else ""."""
-    return "" if is_hosted() or name in session_state().studies else _saved_in(folder_of(name))[1]
+    return "" if not access.keeps_studies() or name in session_state().studies else _saved_in(folder_of(name))[1]
 
 
 def is_saved(name: str) -> bool:
     """Whether what is kept under a name outlives the session by itself."""
-    return not is_hosted() and name not in session_state().studies
+    return access.keeps_studies() and name not in session_state().studies
 
 
 def change(name: str, edit: Callable[[SavedStudy], SavedStudy], files: Sequence[Path] = ()) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import saved, uploads, widget_keys
-from lib.app.session.access import check_source, is_hosted, is_readable, shipped_study
+from lib.app.session import access, saved, uploads, widget_keys
+from lib.app.session.access import check_source, is_readable, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, file_bytes, read_baseline
 from lib.formatting import one_line
@@ -64,8 +64,7 @@ def is_own(study: Study) -> bool:
 def open_study(study: Study, edits: str = "") -> str:
     """Open a study as the visitor's own, and keep it; the name it is chosen by.
 
-    It takes the place of the study of its name that it `edits`, or that asks about the same runs; beside any other one of
-    that name it gets a name of its own.
+    It takes the place of the study of its name that it `edits`; beside any other one of that name it gets one of its own.
     """
     study = replace(with_paths(study, lambda path: os.path.abspath(study.at(path))), folder="")  # noqa: PTH100
     name = f"{study.name}{_COPY}" if study.name in shipped_studies() else study.name
@@ -84,19 +83,9 @@ def open_study(study: Study, edits: str = "") -> str:
 
 def _in_place(before: SavedStudy, study: Study, edits: str) -> SavedStudy:
     """What is kept of a study once this one is opened under its name."""
-    if before.study is not None and study_text(before.study) != study_text(study):
-        if study.name != edits and _runs_of(before.study) != _runs_of(study):
-            raise _TakenError
-        if study.name != edits:
-            _say(f"It takes the place of the study {study.name} that was opened before.")
+    if before.study is not None and study_text(before.study) != study_text(study) and study.name != edits:
+        raise _TakenError
     return replace(before, study=study)
-
-
-def _runs_of(study: Study) -> tuple[object, ...]:
-    """Where a study's runs are: its source, and the sweeps and groups of its tasks."""
-    path = study.source.path
-    source = replace(study.source, path=Path(path).name if is_kept(path) else path)
-    return source, {(sweep, task.group) for task in study.tasks for sweep in task.sweeps or ("",)}
 
 
 def _say(text: str) -> None:
@@ -112,7 +101,7 @@ def open_text(text: str, edits: str = "") -> str:
 
 def _upload(name: str) -> Path:
     """Where an upload lies that a text names: of this session, or of a saved study."""
-    folders = [session_state().uploads, *([] if is_hosted() else study_folders())]
+    folders = [session_state().uploads, *(study_folders() if access.keeps_studies() else [])]
     return next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
 
 

@@ -37,7 +37,7 @@ def _reach(study: Study) -> str:
     """What a link to the view opens, and where."""
     if not studies.is_own(study):
         return "Opens this page with these settings. No key is in it."
-    if not access.is_hosted():
+    if access.keeps_studies():
         where = "on this computer" if saved.is_saved(study.name) else "in your session"
         return f":orange[Opens {where} only: send the bundle to others.]"
     if address.address_of(study.name) is None:
