@@ -14,8 +14,8 @@ from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY, exploratory
-from lib.formatting import listing, number_order, plural
-from lib.runs import WHOLE, replicates, unknown_arms
+from lib.formatting import is_or_are, listing, number_order, plural
+from lib.runs import RUNNING, WHOLE, replicates, unknown_arms
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,22 @@ def _set_aside(task: TaskAnalysis) -> Check:
 
 
 def _finished(task: TaskAnalysis) -> Check:
-    failed = _failed(task, RUNS_FINISHED)
+    failed, running = _failed(task, RUNS_FINISHED), sum(t.state == RUNNING for t in task.treated)
+    if not failed and running and not _is_compared(task):
+        failed = [f"{plural(running, 'run')} {is_or_are(running)} still running, and no other counts"]
     if not failed:
         return Check(RUNS_FINISHED, True, "No run that is compared is still running.")
     return Check(RUNS_FINISHED, False, _sentence(failed), "Wait until they have finished.")
 
 
-def _whole(task: TaskAnalysis) -> Check:
+def _is_compared(task: TaskAnalysis) -> bool:
+    """Whether any run counts for any metric."""
+    return any(c.runs for c in task.comparisons)
+
+
+def _whole(task: TaskAnalysis) -> Check | None:
+    if not _is_compared(task):
+        return None
     name, total, failed = RUNS_TO_THE_END, task.task.total_steps, _failed(task, RUNS_TO_THE_END)
     short = sorted({(c.metric.name, int(c.end)) for c in task.comparisons if c.end < WHOLE * total})
     if not failed and not short:

@@ -153,7 +153,14 @@ class _Clauses:
         arms = dict.fromkeys(row["arm"] for row in rows)
         if not 1 < len(arms) <= _ARMS:
             return self.by_level(rows)
-        return "; ".join(f"{arm}: {self.claims(_head([r for r in rows if r['arm'] == arm]))}" for arm in arms)
+        return "; ".join(f"{arm}: {self.of_arm([r for r in rows if r['arm'] == arm])}" for arm in arms)
+
+    def of_arm(self, rows: Sequence[Row]) -> str:
+        """The claims that answer for an arm, and those of its tasks that contradict what was expected."""
+        head = _head(rows)
+        against = [row for row in rows if row not in head and row["verdict"] == CONTRADICTED]
+        text = self.claims(head)
+        return f"{text}, by task {self.sizes(against)} (not as expected) {_on(against, rows)}" if against else text
 
     def by_level(self, rows: Sequence[Row]) -> str:
         """The claims across tasks, then those of the tasks, which are alone where nothing is judged across tasks."""

@@ -64,7 +64,7 @@ def test_a_run_that_crashed_early_changes_no_estimate(make, at, rows, state):
     crashed = Run("9", at, {"reward": [(10 * s, 1.0 + s * s) for s in range(rows)]}, state=state)
     row, whole = _row([*make(), crashed]), _row(make())
     assert [row[n] for n in NUMBERS[:8]] == [whole[n] for n in NUMBERS[:8]]
-    assert "ended early" in row["reasons"] or "ends before T + 0.1 S" in row["reasons"]
+    assert "ended early" in row["reasons"] or "ends within 10% of training after the detach" in row["reasons"]
 
 
 def test_a_copy_is_told_in_claim_table_and_checklist():

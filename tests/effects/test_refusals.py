@@ -169,10 +169,10 @@ def test_a_short_run_is_left_out_and_listed():
     assert [row[name] for name in ("n_arm", "change", "ci_low")] == [
         whole[name] for name in ("n_arm", "change", "ci_low")
     ]
-    assert "left out: detached seed 7, ends before T + 0.1 S (last row at 57)" in row["reasons"]
+    assert "left out: detached seed 7, ends within 10% of training after the detach (last row at 57)" in row["reasons"]
     detail = effects_detail(analysed([*runs, short]))
     out = detail.filter(kind="excluded").row(0, named=True)
-    assert (out["seed"], out["note"]) == ("7", "ends before T + 0.1 S (last row at 57)")
+    assert (out["seed"], out["note"]) == ("7", "ends within 10% of training after the detach (last row at 57)")
 
 
 def test_a_run_that_ends_exactly_at_the_reach_counts():
@@ -196,7 +196,7 @@ def test_a_run_that_diverges_ends_where_it_does():
     diverged = Run("0", 50, {"reward": [(s, v if s <= 50 else math.nan) for s, v in runs[0].points["reward"]]})
     row = one_task([diverged, *runs[1:]]).row(0, named=True)
     assert (row["n_arm"], row["verdict"]) == (2, "cannot say")
-    assert "ends before T + 0.1 S (last row at 50)" in row["reasons"]
+    assert "ends within 10% of training after the detach (last row at 50)" in row["reasons"]
 
 
 def test_rows_without_a_logarithm_are_left_out_and_counted():

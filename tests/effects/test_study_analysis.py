@@ -260,6 +260,14 @@ def test_the_checklist_names_what_is_missing_and_what_would_mend_it():
     assert _check("Window declared", few).text.startswith("Exploratory: window changed after looking")
 
 
+def test_running_runs_that_do_not_count_are_no_finished_ones():
+    runs = [replace(r.upto(40), state="running") for r in _forks()]
+    task_analysis = _task(runs)
+    finished = _check("Runs finished", task_analysis)
+    assert (finished.passed, finished.text) == (False, "6 runs are still running, and no other counts.")
+    assert "Runs to the end" not in [check.name for check in checklist(task_analysis)]
+
+
 def test_the_checklist_says_which_claims_are_corrected_together():
     assert _check("Claims corrected", _task(_forks())).text == (
         "Holm's correction, at most 5% wrong in each family: the primary claims of all tasks."
@@ -305,7 +313,7 @@ def test_short_and_left_out_runs_fail_their_checks():
     short = Run("9", 50, {"reward": [(s, 1.0) for s in range(0, 59, 2)]})
     task_analysis = _task([*runs, short])
     counted, whole = _check("Runs counted", task_analysis), _check("Runs to the end", task_analysis)
-    assert "seed 9 of detached (ends before T + 0.1 S (last row at 58))" in counted.text
+    assert "seed 9 of detached (ends within 10% of training after the detach (last row at 58))" in counted.text
     assert counted.remedy == "Train on until 10% of training beyond the detach."
     assert "80 (reward) of 100 steps" in whole.text
     assert not counted.passed and not whole.passed

@@ -163,6 +163,17 @@ def test_several_arms_are_told_apart_and_many_are_counted():
     assert line(*many)[1] == "26% lower in 3 of 4 arms, not shown in 1 (6 fork pairs)."
 
 
+def test_an_arm_whose_task_contradicts_what_holds_across_tasks_says_so():
+    rises = (0.2, 0.1, 0.3)
+    rows = [row("*", "a", "supported", FALL, arm="early"), row("walk", "a", "contradicted", rises, arm="early")]
+    rows += [row("run", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
+    assert line(*rows) == (
+        "mixed",
+        "early: 26% lower [20, 32] across 2 tasks (6 fork pairs), by task 20% higher [10, 30] (not as expected) on 1; "
+        "late: no fall shown: -10% [-25, +5] (6 fork pairs).",
+    )
+
+
 def test_secondary_metrics_and_guardrails_are_said_apart():
     rows = [
         row("walk", "a", "supported", FALL),

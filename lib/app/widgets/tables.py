@@ -17,7 +17,7 @@ def table(frame: pl.DataFrame, alt: str, **options: Any) -> Any:
     # As high as by itself, but set before it is drawn, so that nothing moves when it is.
     height = min(_ROW * (frame.height + 1) + 3, _HIGHEST)
     rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return st.dataframe(rows, hide_index=True, alt=alt, height=height, **options)
+    return st.dataframe(rows, hide_index=True, alt=alt, height=height, placeholder="", **options)
 
 
 def numbers(frame: pl.DataFrame, alt: str) -> None:

@@ -44,7 +44,9 @@ def by_ends(runs: Sequence[RunRows], window: Windows) -> Ends:
         elif reaches:
             reason, remedy = "ended early", "Rerun what ended early, to the end."
         else:
-            reason, remedy = "ends before T + 0.1 S", f"Train on until {REACH:.0%} of training beyond the detach."
+            is_before = run.end < run.detach_step
+            reason = f"ends {'before' if is_before else f'within {REACH:.0%} of training after'} the detach"
+            remedy = f"Train on until {REACH:.0%} of training beyond the detach."
         text = f"{reason} (last row at {run.last:,})"
         excluded.append(Exclusion(run.run_id, run.seed, run.arm, text, is_short and not is_running, remedy))
     return Ends(tuple(kept), tuple(early), tuple(excluded))
