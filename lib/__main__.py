@@ -7,12 +7,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from lib.formatting import is_or_are, plural
 from lib.runs import Manifest, missing_keys
 from lib.sources import Progress, Request, fetch, fetch_or_stored
-from lib.study import InputError, Metric, Study, as_number, load_study
+from lib.study import InputError, Metric, Study, Task, as_number, load_study
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FORMATS = ("html", "png", "svg", "pdf", "csv", "parquet")
 
@@ -159,7 +162,23 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
     for row in needed.iter_rows(named=True):
         name = study.metric(row["metric"]).name
         print(f"{row['task']}, {name}: {row['target']}: {row['text']}", flush=True)
+    for task in study.tasks:
+        _print_start(study, task, needed.filter(task=task.key).drop_nulls("n"))
     return 0
+
+
+def _print_start(study: Study, task: Task, needed: "pl.DataFrame") -> None:
+    """What starts the runs that show the smallest change in every metric of a task, by its strongest design."""
+    from lib.report import start_text
+
+    if needed.is_empty():
+        return
+    design = next(design for design in ("fork", "did", "jump") if design in needed["design"])
+    of_design = needed.filter(design=design)
+    smallest = of_design.filter(target=of_design["target"][0])
+    n = max(smallest["n"])
+    print(f"\nFor {task.title}, {of_design['target'][0]} in every metric that allows it:\n", flush=True)
+    print(start_text(study, task, design, n), flush=True)
 
 
 def _with_margin(metric: Metric, study: Study) -> Metric:

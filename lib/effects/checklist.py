@@ -1,5 +1,6 @@
 """Can I claim this? The conditions of a claim, each with what would mend it."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,13 @@ from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison
 from lib.effects.compare.estimators import welch_fails
 from lib.effects.compare.gates import RUNS_FINISHED, RUNS_TO_THE_END, SAME_SETTINGS, STEPS_DRAWN
 from lib.effects.compare.jumps import SIDE_POINTS
-from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, size, size_text
+from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, reach_at, size, size_text
 from lib.effects.compare.units import REACH, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY, exploratory
-from lib.formatting import is_or_are, listing, number_order, plural
+from lib.formatting import is_or_are, listing, number, number_order, plural
 from lib.runs import RUNNING, WHOLE, replicates, unknown_arms
 
 
@@ -236,8 +237,21 @@ def _planned(task: TaskAnalysis) -> Check | None:
         remedy = (
             "The verdict is made at the planned size." if is_short else "Declare the size before the runs are made."
         )
-        return Check(PLANNED_SIZE, False, _sentence(failed), remedy, needed=is_short)
+        return Check(PLANNED_SIZE, False, _sentence([*failed, *_widths(compared, planned)]), remedy, needed=is_short)
     return Check(PLANNED_SIZE, True, f"{_capitalised(size_text(compared[0], planned))}.")
+
+
+def _widths(comparisons: Sequence[Comparison], planned: int) -> Iterator[str]:
+    """How wide the intervals of the short ones will about be at the planned size."""
+    reaches = {c.metric.name: (c, reach_at(c, planned)) for c in comparisons if size(c) < planned}
+    texts = [f"±{_reach_text(c, reach)} for {name}" for name, (c, reach) in reaches.items() if math.isfinite(reach)]
+    if texts:
+        yield f"at {planned} the interval will be about {listing(texts)}"
+
+
+def _reach_text(comparison: Comparison, reach: float) -> str:
+    percent = comparison.percent(reach)[0]
+    return number(reach) if percent is None else f"{percent:.2g}%"
 
 
 def _signal(task: TaskAnalysis) -> Check | None:

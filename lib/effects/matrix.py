@@ -87,7 +87,10 @@ def matrix(analysis: StudyAnalysis, study: Study) -> tuple[MatrixRow, ...]:
         ]
         for group in groups:
             scale = _scale(group, metric, comparisons)
-            matrix_rows += [_matrix_row(row, metric, comparisons.get(_claim(row)), texts, scale) for row in group]
+            levels = _level_texts(
+                {_claim(row): comparisons[_claim(row)] for row in group if _claim(row) in comparisons}
+            )
+            matrix_rows += [_matrix_row(row, metric, levels.get(_claim(row), ()), texts, scale) for row in group]
     return tuple(sorted(matrix_rows, key=lambda row: tasks.index(row.task)))
 
 
@@ -122,7 +125,7 @@ def _values(row: Row) -> tuple[float | None, ...]:
     return row["ci_low"], row["change"], row["ci_high"]
 
 
-def _matrix_row(row: Row, metric: Metric, comparison: Comparison | None, texts: Rounding, scale: _Scale) -> MatrixRow:
+def _matrix_row(row: Row, metric: Metric, levels: tuple[Level, ...], texts: Rounding, scale: _Scale) -> MatrixRow:
     return MatrixRow(
         row["task"],
         metric.key,
@@ -132,7 +135,7 @@ def _matrix_row(row: Row, metric: Metric, comparison: Comparison | None, texts: 
         texts.interval(row, metric),
         _place(row, scale),
         scale.text if row["change"] is not None else "",
-        _levels(comparison) if comparison else (),
+        levels,
         runs_text(row),
         row["method"],
         row["reasons"] or "",
@@ -147,17 +150,24 @@ def _place(row: Row, scale: _Scale) -> Place | None:
     return Place(*(round(factor * value, 4) for value in (low, change, high)))
 
 
-def _levels(comparison: Comparison) -> tuple[Level, ...]:
-    """Before and after of the arm and, where there is one, of its control, all written the same way."""
+def _level_texts(comparisons: Mapping[Claim, Comparison]) -> dict[Claim, tuple[Level, ...]]:
+    """Before and after of each claim's arm and, where there is one, of its control, all of the metric written the same way."""
+    levels = {claim: _levels(comparison) for claim, comparison in comparisons.items()}
+    values = [value for arms in levels.values() for pair in arms.values() for value in pair]
+    text = _scientific if any(value is not None and 0 < abs(value) < 1e-3 for value in values) else number
+    return {
+        claim: tuple(Level(arm, text(before), text(after)) for arm, (before, after) in arms.items())
+        for claim, arms in levels.items()
+    }
+
+
+def _levels(comparison: Comparison) -> dict[str, list[float | None]]:
     arms = {comparison.arm: comparison.units, comparison.control: comparison.controls}
-    levels = {
+    return {
         arm: [level(comparison.metric, mean([getattr(unit, side) for unit in units])) for side in ("before", "after")]
         for arm, units in arms.items()
         if units
     }
-    is_small = any(value is not None and 0 < abs(value) < 1e-3 for pair in levels.values() for value in pair)
-    text = _scientific if is_small else number
-    return tuple(Level(arm, text(before), text(after)) for arm, (before, after) in levels.items())
 
 
 def _scientific(value: float | None) -> str:

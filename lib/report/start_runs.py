@@ -42,6 +42,7 @@ def _forks(study: Study, task: Task, n: int) -> str:
     step = task.detach.step or task.total_steps // 2
     of_task = f"{study.task_key!r}: {task.name!r}, {study.seed_key!r}: seed"
     return "\n".join([
+        "# W&B counts its own steps: log with step= the environment step, or give fork_from the _step of that row.",
         f"for seed in range(1, {n + 1}):",
         f"    control = wandb.init(config={{{of_task}, {key!r}: 0}}, group='forks')",
         f"    ...  # train to step {task.total_steps:_}; keep the checkpoint of step {step:_}",

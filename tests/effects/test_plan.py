@@ -91,6 +91,8 @@ def test_the_command_prints_a_line_for_every_target(capsys):
         "cartpole-swingup, Train Consistency Loss: a change of 10%: 7 fork pairs: 14 runs, 1,050,000 environment steps"
     )
     assert wanted in lines
+    assert "For Cartpole Swingup, a change of 10% in every metric that allows it:" in lines
+    assert "for seed in range(1, 14):" in lines
     assert main(["plan", "demo", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["target"] for row in rows} == {"a change of 10%", "a change of 25%"}

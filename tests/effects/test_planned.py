@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.effects import claim
+from lib.effects import checklist, claim
 from lib.effects.compare.estimators import anytime_factor
 from lib.effects.compare.planned import reach_at
 from lib.study import Evidence, StudyError, parse_study, to_toml
@@ -84,6 +84,13 @@ def test_the_width_to_expect_at_the_planned_size():
 
     [six] = comparison(6, 8).tasks[0].comparisons
     assert reach_at(six, 8) == pytest.approx(stats.t.ppf(0.975, 14) * math.sqrt(2 * 0.3 / 8))
+
+
+def test_the_checklist_says_where_one_stands():
+    planned = next(check for check in checklist(comparison(6, 8).tasks[0]) if check.name == "Planned size")
+    # half the interval at 8 is t(14) sqrt(2 x 0.3 / 8) = 0.587, of the level before, 102.5
+    assert (planned.passed, planned.needed) == (False, True)
+    assert planned.text == "6 of 8 planned runs per arm; at 8 the interval will be about ±0.57% for reward."
 
 
 def test_the_size_is_read_and_written():
