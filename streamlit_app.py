@@ -82,6 +82,12 @@ PAGES = [
 #: The addresses of the pages whose claims follow the evidence windows.
 CLAIMS = ("", "detach_effect")
 
+#: The page begins right below the menu. Streamlit writes white on the primary colour, which is pale in the dark theme.
+STYLE = """<style>
+.stMainBlockContainer { padding-top: 3.75rem }
+[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
+</style>"""
+
 page = st.navigation(PAGES)
 try:
     with st.sidebar:
@@ -107,8 +113,7 @@ try:
         notices.fetch_ended(study, current.manifest)
     notices.show()
 
-    # The page begins right below the menu.
-    st.html("<style>.stMainBlockContainer { padding-top: 3.75rem }</style>")
+    st.html(STYLE)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
         if opened.current is not None and page.url_path != "new_study":

@@ -178,4 +178,4 @@ def test_a_mistake_in_a_study_file_is_one_clear_sentence(visitor):
     visitor.settled()
     visitor.follow("Study")
     expect(visitor.page.get_by_role("heading", level=2)).to_have_text("Mine")
-    expect(alert.filter(has_text="Nothing of Mine is stored yet")).to_be_visible()
+    expect(alert.filter(has_text="Enter a key for api.wandb.ai to see a/b.")).to_be_visible()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "tests" / "artifacts"
@@ -38,6 +38,7 @@ FLAGS = (
 )
 #: Milliseconds that a condition may take on a slow machine; nothing waits this long where things work.
 PATIENCE = 60_000
+WINDOW: ViewportSize = {"width": 1280, "height": 900}
 #: Where a browser must be, its absence fails the tests; elsewhere it skips them.
 REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
@@ -155,7 +156,7 @@ class Visitor:
     """One visitor: a browser context with its page, the requests it made to other hosts, and its page's errors."""
 
     def __init__(self, browser: Browser, server: Server, **options: Any) -> None:
-        options.setdefault("viewport", {"width": 1280, "height": 900})
+        options.setdefault("viewport", WINDOW)
         self.server = server
         self.context: BrowserContext = browser.new_context(**options)
         self.context.set_default_timeout(PATIENCE)
@@ -177,10 +178,11 @@ class Visitor:
             self.foreign_requests.append(url)
 
     def reset(self) -> None:
-        """Forget the last visit: what the page stored, what was recorded, where the pointer is, and keys held down.
+        """Forget the last visit: what the page stored, what was recorded, the window's size, the pointer, keys held down.
 
         Every `open` is a new session of the app; what the browser has compiled of it stays.
         """
+        self.page.set_viewport_size(WINDOW)
         if self.page.url.startswith("http"):
             self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         self.context.clear_cookies()
