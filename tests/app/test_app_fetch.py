@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.app.session import fetching as session_fetching
 from lib.app.widgets import fetching
-from tests.support.app_kit import PROJECT, fill, fine, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PROJECT, fill, fine, server_state, view_of, visit  # noqa: F401 - a fixture
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
 pytestmark = pytest.mark.server
@@ -81,7 +81,7 @@ def test_running_runs_are_followed_without_losing_the_view(cloud, monkeypatch):
     monkeypatch.setattr(fetching, "LIVE_EVERY", 0)
     fine(at.toggle(key="live").set_value(True).run())
     until(at, lambda at: at.dataframe[0].value.set_index("run_id")["last_step"][RUN] == 100_500)
-    assert at.sidebar.selectbox(key="spread").value == "min-max"
+    assert view_of(at).spread == "minmax"
     assert [e.value for e in at.error] == []
 
 
