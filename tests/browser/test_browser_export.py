@@ -27,6 +27,8 @@ FOOTER = (
     "polars ",
 )
 METRICS = {"Train Episode Reward (MA 2,000)": "train/episode_reward", "Eval Episode Reward": "eval/episode_reward"}
+#: What the lines of the figure are called at their ends.
+NAMES = ("Train (MA 2,000)", "Eval")
 
 
 @dataclass
@@ -103,14 +105,14 @@ def test_html_draws_the_same_without_a_network(screen, chrome, tmp_path):
 def test_svg_and_pdf_hold_the_same_text(screen, tmp_path):
     tree = ElementTree.fromstring(screen.figure("svg"))
     texts = {"".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")}
-    assert {TITLE, "1e+2", *METRICS} <= texts
+    assert {TITLE, "1e+2", *NAMES} <= texts
     assert [words for words in FOOTER if words not in " ".join(tree.itertext())] == []
     path = tmp_path / "figure.pdf"
     path.write_bytes(screen.figure("pdf"))
     fonts = [line.split() for line in read_with("pdffonts", path).splitlines()[2:]]
     assert fonts and all(font[-5] == "yes" for font in fonts)
     text = " ".join(read_with("pdftotext", path, "-").split())
-    assert [words for words in (TITLE, *METRICS, *FOOTER) if words not in text] == []
+    assert [words for words in (TITLE, *NAMES, *FOOTER) if words not in text] == []
 
 
 def test_png_has_the_size_of_its_scale_and_venue(screen):

@@ -81,6 +81,7 @@ def test_every_page_is_accessible_and_drawn_in_the_visitors_theme(chrome, app, s
             visitor.follow(title)
             tour.record(visitor, page)
             assert_untroubled(visitor)
+        visitor.follow(TITLES["overview"])
         visitor.page.get_by_role("button", name="Export").click()
         visitor.page.get_by_test_id("stPopoverBody").get_by_role("button", name="Report (.html)").wait_for()
         visitor.settled()
