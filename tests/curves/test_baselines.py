@@ -213,9 +213,11 @@ def test_a_baseline_is_drawn_behind_rewards_alone():
         spec = valid(plotted(curves, family, study=asked, task=asked.tasks[0], view=view, baselines=mine))
         names[family] = [layer["name"].removeprefix(f"task_{family}_") for layer in spec["layer"]]
         if family == "reward":
-            rows = spec["datasets"][spec["layer"][3]["data"]["name"]]
+            [band] = [layer for layer in spec["layer"] if layer["name"].endswith("baseline_band")]
+            rows = spec["datasets"][band["data"]["name"]]
             assert [(row["label"], row["step"], row["mean"]) for row in rows] == [("b", 0, 2), ("b", 10, 3)]
-    assert names["reward"][2:6] == ["baseline_band", "baselines", "baseline_names", "band"]
+    first = names["reward"].index("baseline_band")
+    assert names["reward"][first : first + 4] == ["baseline_band", "baselines", "baseline_names", "band"]
     assert [name for name in names["loss"] if "baseline" in name] == []
 
 
