@@ -30,12 +30,22 @@ _OKLAB = np.array(
 )  # fmt: skip
 
 
+def _linear(color: str) -> np.ndarray:
+    """A colour (#rrggbb) in linear RGB."""
+    levels = np.array([*bytes.fromhex(color[1:])]) / 255
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+
+
 @cache
 def _seen(color: str, vision: str) -> np.ndarray:
     """A colour (#rrggbb) in Oklab, as it is seen."""
-    levels = np.array([*bytes.fromhex(color[1:])]) / 255
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    return _OKLAB @ np.cbrt(_CONES @ np.clip(VISIONS[vision] @ linear, 0, 1))
+    return _OKLAB @ np.cbrt(_CONES @ np.clip(VISIONS[vision] @ _linear(color), 0, 1))
+
+
+def contrast(color: str, other: str) -> float:
+    """The contrast of two colours (#rrggbb) by WCAG 2.2: 1 to 21."""
+    darker, lighter = sorted(float(_linear(name) @ (0.2126, 0.7152, 0.0722)) for name in (color, other))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def difference(color: str, other: str) -> float:

@@ -3,10 +3,12 @@
 import itertools
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import altair as alt
 
+from lib.charts.color_vision import contrast
 from lib.curves import View
 from lib.runs import arm_place
 from lib.study import CONTROL, UNKNOWN, Metric, Task
@@ -27,6 +29,8 @@ QUIET = "#888888"  # for lines: 3 to 1 on white and on black
 QUIET_TEXT, RULE_TEXT = "quiet_text", "rule_text"
 QUIET_ON = {"light": "#66707c", "dark": "#a3adb8"}
 RULE_ON = {"light": "#cc0000", "dark": "#ff7070"}
+#: The pages' grounds, and what makes a colour readable on each.
+GROUND = {"light": ("#ffffff", "#000000"), "dark": ("#12181f", "#ffffff")}
 
 
 #: What stands between the name of a smoothed metric and its window in steps.
@@ -73,6 +77,19 @@ def arm_colors(arms: Sequence[str]) -> dict[str, str]:
     """A colour for each of these (ordered) arms; grey for the control and the unknown one."""
     treated = itertools.cycle(ARM_PALETTE)
     return {arm: QUIET if arm in OWN_DASHES else next(treated) for arm in arms}
+
+
+@cache
+def readable(color: str, ground: str) -> str:
+    """A colour (#rrggbb) with as much black or white in it as makes text of it readable (4.5 to 1) on a ground."""
+    behind, more = GROUND[ground]
+    levels, added = ([*bytes.fromhex(name[1:])] for name in (color, more))
+    for share in range(0, 101, 5):
+        mixed = [round(level + (most - level) * share / 100) for level, most in zip(levels, added, strict=True)]
+        text = f"#{bytes(mixed).hex()}"
+        if contrast(text, behind) >= 4.5:
+            break
+    return text
 
 
 def arm_labels(arms: Sequence[str]) -> dict[str, Any]:

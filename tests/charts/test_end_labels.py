@@ -52,7 +52,9 @@ def test_a_metric_is_named_at_the_end_of_its_line_without_what_the_axis_says():
     chart = plotted(both(("detached",)), "reward")
     # The axis goes from 0 to 35 in 246 pixels: 30 and 3 are far enough apart to stay.
     assert names(chart) == pytest.approx({"Train (MA 10)": 3, "Eval": 30})
-    assert [row["color"] for row in rows(chart, "end_labels")] == ["#2ca02c", "#1f77b4"]
+    # The green is too pale for text on white (3.4 to 1), the blue too dark on a dark page (3.7 to 1): 15% are black, white.
+    assert [row["light"] for row in rows(chart, "end_labels")] == ["#258825", "#1f77b4"]
+    assert [row["dark"] for row in rows(chart, "end_labels")] == ["#2ca02c", "#418bbf"]
     # Where several arms have the colour, the name stands at the first.
     assert names(plotted(both(), "reward")) == names(chart)
 

@@ -96,6 +96,9 @@ def layers(name: str) -> list[dict]:
     return [part | {"name": part["name"].removeprefix("acrobot_swingup_")} for part in parts]
 
 
+#: Names at the ends of lines, in colours for the ground they are on.
+FILL = """{"expr":"luminance(background || 'white') > 0.5 ? datum.light : datum.dark"}"""
+END_LABEL = f"text fontSize=11 fill={FILL}"
 #: By chart and layer: the mark, and what is set of its look.
 LOOKS = {
     "curves": {
@@ -106,7 +109,7 @@ LOOKS = {
         "reward_raw": "circle opacity=0.45 size=9",
         "reward_seeds": "line strokeWidth=1 opacity=0.4",
         "reward_line": "line strokeWidth=2|3 opacity=1",
-        "reward_end_labels": "text fontSize=11",
+        "reward_end_labels": END_LABEL,
         "reward_n_strip": "rect color=#888888",
         "reward_n_label": "text fontSize=10 style=quiet_text",
         "reward_detach_label": "text fontSize=11 style=rule_text",
@@ -116,7 +119,7 @@ LOOKS = {
         "reward_band": "area strokeWidth=0 opacity=0.06",
         "reward_runs": "line strokeWidth=1.25 opacity=0.85",
         "reward_line": "line strokeWidth=3|4 opacity=1",
-        "reward_end_labels": "text fontSize=11",
+        "reward_end_labels": END_LABEL,
         "reward_n_strip": "rect color=#888888",
         "reward_n_label": "text fontSize=10 style=quiet_text",
         "reward_detach_label": "text fontSize=11 style=rule_text",
@@ -132,7 +135,7 @@ LOOKS = {
         "reward_band": "area strokeWidth=0 opacity=0.005|0.06",
         "reward_runs": "line strokeWidth=1.25 opacity=0.068|0.85",
         "reward_line": "line strokeWidth=3|4 opacity=0.08|1",
-        "reward_end_labels": "text fontSize=11",
+        "reward_end_labels": END_LABEL,
         "reward_n_strip": "rect color=#888888",
         "reward_n_label": "text fontSize=10 style=quiet_text",
         "reward_hover_baseline": "line strokeWidth=7 opacity=0",
@@ -144,12 +147,12 @@ LOOKS = {
         "reward_hover_rule": 'rule color=#888888 opacity={"expr":"hover.step ? 0.8 : 0"}',
         "reward_band": "area strokeWidth=0 opacity=0.016|0.2",
         "reward_line": "line strokeWidth=2|3 opacity=0.08|1",
-        "reward_end_labels": "text fontSize=11",
+        "reward_end_labels": END_LABEL,
         "reward_n_strip": "rect color=#888888",
         "reward_n_label": "text fontSize=10 style=quiet_text",
         "loss_band": "area strokeWidth=0 opacity=0.016|0.2",
         "loss_line": "line strokeWidth=2|3 opacity=0.08|1",
-        "loss_end_labels": "text fontSize=11",
+        "loss_end_labels": END_LABEL,
         "loss_n_strip": "rect color=#888888",
         "loss_n_label": "text fontSize=10 style=quiet_text",
         "reward_detach_label": "text fontSize=11 style=rule_text",

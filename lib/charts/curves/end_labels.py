@@ -10,7 +10,7 @@ import polars as pl
 
 from lib.charts.curves.series_style import LABELLED, SeriesStyle
 from lib.charts.curves.tables import Bounds, Curve
-from lib.charts.style import WINDOW
+from lib.charts.style import WINDOW, readable
 
 #: Pixels of a line of text, and the signs of the longest name that the chart gives up room for.
 LINE, LONGEST = 14, 24
@@ -25,7 +25,9 @@ def label_table(
     span: Bounds,
     pixels: float,
 ) -> pl.DataFrame | None:
-    """A name per colour and where it stands: columns metric or arm, name, color, x (null: at the right of the plot), y.
+    """A name per colour and where it stands: columns metric or arm, name, light, dark, x (null: at the right of the plot), y.
+
+    `light` and `dark` are its colour as it can be read on either ground.
 
     It stands at the end of the line, of the first arm where several have the colour, moved as far as the others ask for.
 
@@ -53,7 +55,7 @@ def label_table(
         {
             style.color_field: list(ends),
             "name": [names[name] for name in ends],
-            "color": [entries[name] for name in ends],
+            **{ground: [readable(entries[name], ground) for name in ends] for ground in ("light", "dark")},
             "x": pl.Series([_inside(ends.values(), span)] * len(ends), dtype=pl.Float64),
             "y": [math.exp(place) for place in y] if log else y,
         }
@@ -124,7 +126,7 @@ def label_layer(table: pl.DataFrame, style: SeriesStyle, y: Mapping[str, Any]) -
             y=alt.Y("y:Q", **y),
             # What is there takes room, seen or not.
             text=alt.TextValue(alt.ExprRef(f"{LABELLED} ? datum.name : ''")),
-            fill=alt.Fill("color:N", scale=None),
+            fill=alt.FillValue(alt.ExprRef("luminance(background || 'white') > 0.5 ? datum.light : datum.dark")),
             # Without a tooltip a mark hears no click.
             tooltip=alt.Tooltip(f"{style.color_field}:N"),
         )
