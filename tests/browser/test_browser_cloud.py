@@ -169,7 +169,10 @@ def test_new_rows_of_a_running_run_are_drawn_in_the_same_view(chrome, cloud):
 
 
 def paste(visitor: Visitor, address: str) -> None:
-    visitor.page.get_by_role("textbox", name="Addresses of sweeps").fill(address)
+    field = visitor.page.get_by_role("textbox", name="Addresses of sweeps")
+    field.fill(address)
+    field.blur()
+    visitor.settled()
 
 
 def type_key(visitor: Visitor, key: str) -> None:
@@ -220,6 +223,7 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         visitor.settled()
         visitor.follow("Rewards")
         assert visitor.charts().count() == 1
+        visitor.page.locator("svg text").filter(has_text="n = 3").first.wait_for()
         assert {"Train (MA 1,000)", "Eval", "n = 3"} <= set(visitor.texts())
         assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
         assert BUILDS not in visitor.page.url
