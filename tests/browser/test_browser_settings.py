@@ -59,10 +59,10 @@ UNSMOOTHED = Setting("window", "off", lambda v: v.slide("Smoothing (steps)", -1)
 WALL_TIME = Setting("x", "wall time", lambda v: v.select("X axis", "wall time"), STEPS, "Wall Time (hours)")
 WINDOW = Setting(
     "window",
-    "5000",
-    lambda v: v.slide("Smoothing (steps)", 6),
+    "100",
+    lambda v: v.slide("Smoothing (steps)", 1),
     MOVING_AVERAGE,
-    "Train (MA 5,000)",
+    "Train (MA 100)",
 )
 #: Settings that are made one after the other on a page; none hides what another one shows.
 VIEWS = {
