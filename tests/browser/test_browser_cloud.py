@@ -1,6 +1,7 @@
 """Studies on a W&B server in a real browser: keys, a stopped fetch, growing runs, a study made from an address."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -40,7 +41,8 @@ def cloud(tmp_path_factory) -> Iterator[Cloud]:
     with WandbServer() as wandb:
         fill(wandb)
         wandb.keys |= {STOPS, FOLLOWS, BUILDS, OUTSIDER}
-        wandb.add(PRIVATE, *(run for run in wandb.projects[PROJECT].values() if run.sweep == TASKS[1][1]))
+        # Copies: a test lets a run of the public project grow.
+        wandb.add(PRIVATE, *(deepcopy(run) for run in wandb.projects[PROJECT].values() if run.sweep == TASKS[1][1]))
         wandb.private[PRIVATE] = {BUILDS}
         with Server(tmp_path_factory.mktemp("cloud"), WANDB_BASE_URL=wandb.url) as server:
             yield Cloud(server, wandb)
@@ -223,7 +225,7 @@ def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
         visitor.settled()
         visitor.follow("Rewards")
         assert visitor.charts().count() == 1
-        assert {"Train (MA 1,000)", "Eval"} <= set(visitor.texts())
+        assert {"Train (MA 1,000)", "Eval", "n = 3"} <= set(visitor.texts())
         assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
         assert BUILDS not in visitor.page.url
         assert_untroubled(visitor)
