@@ -17,7 +17,7 @@ if effects.is_empty():
 st.header("What can be claimed", anchor=False)
 effect.claims(current, effects)
 with st.expander("The claims as a table", icon=":material/table:"):
-    effect.effect_table(effects)
+    effect.effect_table(study, effects)
 
 st.header("One task", anchor=False)
 task = pickers.task_picker(current.visible_study)

@@ -7,9 +7,10 @@ from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.share import download
 from lib.app.widgets.tables import table
-from lib.report import methods
+from lib.formatting import plural
+from lib.report import methods, with_names
 from lib.report import table as as_csv
-from lib.runs import fork_text
+from lib.runs import count_warned, fork_text
 
 current = page_frame.require_runs()
 study, tasks = current.visible_study, current.visible_study.tasks
@@ -19,15 +20,10 @@ links = {run.id: run.url if is_web_address(run.url) else "" for run in current.m
 forks = {run.id: fork_text(run) for run in current.manifest.runs}
 fork = pl.col("run_id").replace_strict(forks, default="")
 
-with_warnings = runs.filter(pl.col("warnings") != "", pl.col("warnings") != fork).height
-left_out = runs.filter(pl.col("run_id").is_in(current.view.left_out)).height
-card = 108  # pixels: fixed, so that nothing moves when it is drawn
-with st.container(horizontal=True):
-    st.metric("Runs", runs.height, border=True, height=card)
-    st.metric("With warnings", with_warnings, border=True, height=card)
-    st.metric("Left out", left_out, border=True, height=card)
+warned = count_warned(runs, current.manifest.runs)
+st.markdown(f"**{plural(runs.height, 'run')}**, {warned or 'none'} with warnings")
 
-shown = runs.with_columns(
+shown = with_names(runs, study).with_columns(
     fork.str.strip_prefix("fork of ").alias("fork of"),
     pl.col("run_id").replace_strict(links, default="").alias("W&B"),
     pl.col("warnings").str.replace_all("; ", "\n"),
@@ -50,6 +46,7 @@ picked = table(
         "detach_source": "detach source",
         "run_id": "run",
         "warnings": st.column_config.TextColumn("warnings", width="medium"),
+        **{f"rows:{metric.key}": f"rows: {metric.name}" for metric in study.metrics},
     },
     alt="Every run with its state, last step, detach step and warnings",
 )
@@ -68,7 +65,7 @@ for run_id in dict.fromkeys(chosen):
 dropped = cached_results.unusable_values(current)
 if dropped.height:
     st.header("Points no curve can show", anchor=False)
-    table(dropped, alt="Points that are not finite or not positive, by run and metric")
+    table(with_names(dropped, study), alt="Points that are not finite or not positive, by run and metric")
 
 differing = {t.title: config_differences(current, t) for t in tasks}
 if any(differing.values()):

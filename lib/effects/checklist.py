@@ -35,7 +35,7 @@ class Check:
 
 def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
     """The conditions of a task's claims, in the order in which to mend them."""
-    first = (_arms, _control, _drawn, _seeds, _points, _same_settings, _window, _counted, _set_aside, _finished)
+    first = (_arms, _control, _drawn, _seeds, _points, _same_settings, _window, _counted, _left_out, _finished)
     checks = (*first, _whole, _planned, _signal, _rivals, _families)
     return tuple(check for make in checks if (check := make(task)) is not None)
 
@@ -189,12 +189,12 @@ def _counted(task: TaskAnalysis) -> Check:
     return Check("Runs counted", False, " ".join(texts), remedy, needed=False)
 
 
-def _set_aside(task: TaskAnalysis) -> Check:
-    if not task.set_aside:
-        return Check("Runs set aside", True, "No run was set aside by hand.")
-    text = _sentence([exploratory(False, task.set_aside)])
-    remedy = "Take them in again, or declare them with a reason in [evidence] leave_out and test on new runs."
-    return Check("Runs set aside", False, text, remedy)
+def _left_out(task: TaskAnalysis) -> Check:
+    if not task.left_out:
+        return Check("Runs left out", True, "No run is left out by hand.")
+    text = _sentence([exploratory(False, task.left_out)])
+    remedy = "Bring them back, or declare them with a reason in [evidence] leave_out and test on new runs."
+    return Check("Runs left out", False, text, remedy)
 
 
 def _finished(task: TaskAnalysis) -> Check:

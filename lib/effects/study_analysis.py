@@ -23,21 +23,21 @@ from lib.study import Evidence, Study, Task
 class TaskRuns:
     """The runs of a task that are analysed.
 
-    `configs` are by run id: what arms differ in, reruns and replicates are told from them. `set_aside` are the ids of runs
-    that are not in `treated` because they were set aside by hand.
+    `configs` are by run id: what arms differ in, reruns and replicates are told from them. `left_out` are the ids of runs
+    that are not in `treated` because they are left out by hand.
     """
 
     history: History
     treated: Sequence[Treatment]
     configs: Mapping[str, Mapping[str, Any]]
-    set_aside: Sequence[str] = ()
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class TaskAnalysis:
     """One task's comparisons and what charts draw of them; no raw rows.
 
-    `treated` are the runs that are counted, `settings` what their configs say, `set_aside` the ids of runs set aside by hand.
+    `treated` are the runs that are counted, `settings` what their configs say, `left_out` the ids of runs left out by hand.
     `comparisons` are in the order of the study's metrics and the task's arms, and `parts` the same as they enter across tasks.
     The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim).
     """
@@ -46,7 +46,7 @@ class TaskAnalysis:
     task: Task
     treated: tuple[Treatment, ...]
     settings: Settings
-    set_aside: tuple[str, ...]
+    left_out: tuple[str, ...]
     window: Windows
     comparisons: tuple[Comparison, ...]
     parts: tuple[Part, ...]
@@ -83,7 +83,7 @@ def analyse(
 
     Parameters
     ----------
-    left_out : ids of runs set aside by hand, which makes the analysis exploratory; those that the study declares are not.
+    left_out : ids of runs left out by hand, which makes the analysis exploratory; those that the study declares are not.
     evidence : the windows to look at; where they are not the study's own, no claim gets a verdict.
     """
     declared = dict(study.evidence.leave_out)
@@ -93,15 +93,15 @@ def analyse(
     for task in study.tasks:
         runs = manifest.of_task(task.key)
         configs = {run.id: run.config for run in runs}
-        set_aside = [run_id for run_id in by_hand if run_id in configs]
-        tasks[task.key] = TaskRuns(manifest.history(runs), of_task(treated, task.key), configs, set_aside)
+        of_task_by_hand = [run_id for run_id in by_hand if run_id in configs]
+        tasks[task.key] = TaskRuns(manifest.history(runs), of_task(treated, task.key), configs, of_task_by_hand)
     return analyse_runs(study, tasks, evidence)
 
 
 def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence | None = None) -> StudyAnalysis:
     """The same for runs at hand, by the ids of their tasks."""
     windows = evidence or study.evidence
-    by_hand = sorted({run_id for runs in tasks.values() for run_id in runs.set_aside})
+    by_hand = sorted({run_id for runs in tasks.values() for run_id in runs.left_out})
     analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)
     across = across_tasks(study, [part for analysis in analyses for part in analysis.parts])
     rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
@@ -122,7 +122,7 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         task,
         data.treated,
         data.settings,
-        tuple(runs.set_aside),
+        tuple(runs.left_out),
         data.window,
         tuple(comparisons),
         tuple(Part(task.key, across_part(data, c)) for c in comparisons),

@@ -17,10 +17,10 @@ SUPPORTED, CONTRADICTED, NOT_SHOWN, CANNOT_SAY = "supported", "contradicted", "n
 JUMP_SHOWN = "jump shown"
 
 
-def exploratory(other_windows: bool, set_aside: Sequence[str]) -> str:
+def exploratory(other_windows: bool, left_out: Sequence[str]) -> str:
     """What was changed after looking, as the reason for which no claim gets a verdict; empty where nothing was."""
-    runs = f"exploratory: run{'s' if len(set_aside) > 1 else ''} {listing(set_aside)} set aside by hand"
-    return "; ".join([*([EXPLORATORY] if other_windows else []), *([runs] if set_aside else [])])
+    runs = f"exploratory: run{'s' if len(left_out) > 1 else ''} {listing(left_out)} left out by hand"
+    return "; ".join([*([EXPLORATORY] if other_windows else []), *([runs] if left_out else [])])
 
 
 def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Tables of the report page as HTML."""
+"""Tables as people read them, and as HTML for the report page."""
 
 import re
 
@@ -10,17 +10,22 @@ from lib.formatting import number, numbers
 from lib.study import Study
 
 
+def with_names(frame: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """A frame whose columns `task` and `metric`, where it has them, hold titles and names instead of keys."""
+    titles = {task.key: task.title for task in study.tasks} | {ALL_TASKS: "across tasks"}
+    names = {"task": titles, "metric": {metric.key: metric.name for metric in study.metrics}}
+    return frame.with_columns(pl.col(name).replace(names[name]) for name in names if name in frame.columns)
+
+
 def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
-    titles = {task.key: task.title for task in study.tasks} | {ALL_TASKS: "across tasks"}
-    names = {metric.key: metric.name for metric in study.metrics}
     changes = [_change(*row) for row in effects.select("change", "ci_low", "ci_high").iter_rows()]
     pairs = pl.when(pl.col("design") == "fork").then(pl.format("{} fork pairs", "n_arm"))
     runs = pairs.when(pl.col("n_control") > 0).then(pl.format("{} against {}", "n_arm", "n_control"))
     arm = ["arm"] if effects["arm"].n_unique() > 1 else []
-    return with_shown_verdicts(effects).select(
-        pl.col("task").replace(titles),
-        pl.col("metric").replace(names),
+    return with_names(with_shown_verdicts(effects), study).select(
+        "task",
+        "metric",
         *arm,
         runs.otherwise(pl.col("n_arm").cast(pl.String)).alias("runs"),
         "before",

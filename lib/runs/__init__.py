@@ -22,7 +22,7 @@ from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_fram
 from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
-from lib.runs.runs_table import config_differences, fork_text, runs_table, unusable_points
+from lib.runs.runs_table import config_differences, count_warned, fork_text, runs_table, unusable_points
 from lib.runs.saved_studies import (
     change_saved,
     delete_saved,

@@ -49,9 +49,9 @@ def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ())
 
     Parameters
     ----------
-    left_out : ids of runs that the user set aside.
+    left_out : ids of runs left out by hand.
     """
-    # Runs set aside still count when arms are named, so that leaving one out renames nothing.
+    # Runs left out still count when arms are named, so that leaving one out renames nothing.
     treated = (t for task in study.tasks for t in task_treatments(study, manifest, task))
     return tuple(t for t in treated if t.run_id not in left_out)
 

@@ -129,7 +129,7 @@ def marked_task(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment
 def uncounted(treated: Sequence[Treatment]) -> dict[str, str]:
     """The runs of one task that are not counted, by id, each with the reason.
 
-    A copy counts where none of `treated` is its original any more (set aside, say).
+    A copy counts where none of `treated` is its original any more (left out, say).
     """
     present = _present(treated)
     return {t.run_id: reason for t in treated if (reason := _reason(t, present))}

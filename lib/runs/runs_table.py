@@ -1,6 +1,6 @@
 """One row per run with its warnings, and the points that no curve can show."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import polars as pl
 
@@ -13,6 +13,8 @@ from lib.study import Study, Task, flat_config, value_text
 
 #: A run that ends before this share of the plan is called short.
 SHORT = 0.95
+#: What is said of a run that is left out by hand.
+LEFT_OUT = "left out by hand"
 _FIXED = {
     "task": pl.String,
     "arm": pl.String,
@@ -60,6 +62,13 @@ def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
             warnings.append(f"never logged {', '.join(missing)}")
     warnings += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops if drop.metric in keys]
     return warnings
+
+
+def count_warned(table: pl.DataFrame, runs: Iterable[Run]) -> int:
+    """How many rows of `runs_table` have a warning: that a run is a fork, or left out by hand, is none."""
+    forks = {run.id: fork_text(run) for run in runs}
+    texts = table.select("run_id", "warnings").iter_rows()
+    return sum(bool({*warnings.split("; ")} - {"", LEFT_OUT, forks.get(run_id, "")}) for run_id, warnings in texts)
 
 
 def fork_text(run: Run) -> str:
@@ -114,5 +123,5 @@ def _counts(study: Study, manifest: Manifest, left_out: Collection[str]) -> Iter
         kept = [t for t in of_this_task if t.run_id not in left_out]
         reasons = {run_id: f"not counted: {reason}" for run_id, reason in uncounted(kept).items()}
         twice = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(kept))}
-        texts = dict.fromkeys(left_out, "left out") | reasons | twice
+        texts = dict.fromkeys(left_out, LEFT_OUT) | reasons | twice
         yield from ((t, texts.get(t.run_id, "")) for t in of_this_task)

@@ -66,7 +66,7 @@ def changed_parts(study: Study, before: Study) -> list[str]:
     if replace(study.evidence, leave_out=()) != replace(before.evidence, leave_out=()):
         parts.append("evidence windows")
     if study.evidence.leave_out != before.evidence.leave_out:
-        parts.append("runs set aside")
+        parts.append("runs left out")
     return parts
 
 

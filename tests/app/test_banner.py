@@ -55,7 +55,7 @@ def test_a_run_that_the_study_does_not_have_is_said_and_forgotten():
     assert banner(at) == [f"1 run left out by hand: {RUN}. Bring back"]
 
 
-def test_runs_set_aside_by_declaration_are_no_override():
+def test_runs_left_out_by_declaration_are_no_override():
     demo = load_study("demo")
     evidence = replace(demo.evidence, leave_out=((RUN, "its encoder was frozen by mistake"),))
     at = visit("runs", own=replace(demo, name="mine", evidence=evidence))

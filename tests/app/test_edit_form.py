@@ -150,7 +150,7 @@ def test_what_was_declared_before_looking_is_in_the_study(form):
         leave_out=(("acro0001-s1-detached", "its disk was full"),),
     )
     assert [toast.value for toast in at.toast] == [
-        "Opened Detach Encoder Demo with other evidence windows and runs set aside"
+        "Opened Detach Encoder Demo with other evidence windows and runs left out"
     ]
 
 

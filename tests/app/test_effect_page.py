@@ -77,7 +77,7 @@ def test_checklist_of_the_demo():
     at = visit("detach_effect", task="Cartpole Swingup")
     found = checks(at)
     assert list(found) == [
-        "Control arm", "Seeds", "Points per side", "Same settings", "Window declared", "Runs counted", "Runs set aside",
+        "Control arm", "Seeds", "Points per side", "Same settings", "Window declared", "Runs counted", "Runs left out",
         "Runs finished", "Runs to the end", "Planned size", "Detach seen", "Rival schedules", "Claims corrected",
     ]  # fmt: skip
     assert [name for name, said in found.items() if not said.startswith("pass: ")] == []
@@ -88,10 +88,10 @@ def test_checklist_of_the_demo():
     assert [e.label for e in at.expander if "seeds" in e.label] == ["How many seeds would show a change of 10% or 25%?"]
 
 
-def test_a_run_set_aside_is_on_the_checklist():
+def test_a_run_left_out_by_hand_is_on_the_checklist():
     at = visit("detach_effect", out="acro0001-s1-detached")
-    assert checks(at)["Runs set aside"] == (
-        "fail: Exploratory: run acro0001-s1-detached set aside by hand. *Take them in again, or declare them with a reason in "
+    assert checks(at)["Runs left out"] == (
+        "fail: Exploratory: run acro0001-s1-detached left out by hand. *Bring them back, or declare them with a reason in "
         "\\[evidence\\] leave_out and test on new runs.*"
     )
     assert set(verdicts(at)) == {"cannot say"}

@@ -1,4 +1,4 @@
-"""Which runs a comparison counts: copies, reruns, crashed and running runs, runs set aside and left out."""
+"""Which runs a comparison counts: copies, reruns, crashed and running runs, runs left out by hand or by declaration."""
 
 from dataclasses import replace
 
@@ -215,17 +215,17 @@ def test_a_metric_that_breaks_off_in_one_arm_is_an_early_end():
     assert "runs ended early in unequal numbers (1 detached, 0 control)" in row["reasons"]
 
 
-# --- set aside, left out ---
+# --- left out by hand, by declaration ---
 
 
-def test_a_run_set_aside_by_hand_makes_every_claim_exploratory():
-    analysis = analysed(_arms(), set_aside=("7-50",))
+def test_a_run_left_out_by_hand_makes_every_claim_exploratory():
+    analysis = analysed(_arms(), left_out=("7-50",))
     row = analysis.effects.row(0, named=True)
     assert (row["verdict"], row["change"] > 0) == ("cannot say", True)
-    assert row["reasons"].startswith("exploratory: run 7-50 set aside by hand")
-    assert "exploratory: run 7-50 set aside by hand" in claim(row, study(), treatments(_arms()))
-    two = analysed(_arms(), set_aside=("b", "a")).effects.row(0, named=True)
-    assert two["reasons"].startswith("exploratory: runs a and b set aside by hand")
+    assert row["reasons"].startswith("exploratory: run 7-50 left out by hand")
+    assert "exploratory: run 7-50 left out by hand" in claim(row, study(), treatments(_arms()))
+    two = analysed(_arms(), left_out=("b", "a")).effects.row(0, named=True)
+    assert two["reasons"].startswith("exploratory: runs a and b left out by hand")
 
 
 def test_a_run_left_out_by_declaration_keeps_the_verdict():
@@ -234,7 +234,7 @@ def test_a_run_left_out_by_declaration_keeps_the_verdict():
     row = _row([*_arms(), wild], declared)
     assert _numbers(row) == _numbers(_row(_arms()))
     assert "left out: detached seed 7, left out by declaration: the reward was wired wrongly" in row["reasons"]
-    assert _check([*_arms(), wild], "Runs set aside", declared).passed
+    assert _check([*_arms(), wild], "Runs left out", declared).passed
 
 
 # --- fork pairs ---

@@ -248,12 +248,12 @@ def test_every_condition_of_a_whole_study_is_met():
 
 
 def test_the_checklist_names_what_is_missing_and_what_would_mend_it():
-    few = _task(_lines(2), evidence=Evidence(before=0.3), set_aside=("x",))
+    few = _task(_lines(2), evidence=Evidence(before=0.3), left_out=("x",))
     assert [c.name for c in _failed(few)] == [
         "Control arm",
         "Seeds",
         "Window declared",
-        "Runs set aside",
+        "Runs left out",
         "Planned size",
     ]
     assert all(c.remedy for c in _failed(few))

@@ -119,8 +119,8 @@ def test_no_verdict_has_its_reason_and_what_was_observed():
     )
 
 
-def test_runs_set_aside_by_hand_leave_one_sentence():
-    reason = "exploratory: run x set aside by hand"
+def test_runs_left_out_by_hand_leave_one_sentence():
+    reason = "exploratory: run x left out by hand"
     rows = [row(task, "a", "cannot say", FALL, reasons=reason) for task in ("walk", "run")]
     onset = row("hop", "a", "cannot say", FALL, "onset", reasons=reason)
     assert line(*rows, onset)[1] == f"no verdict, observed -26% [-32, -20] and -26% [-32, -20] ({reason})."

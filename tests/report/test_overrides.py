@@ -56,5 +56,5 @@ def test_what_was_changed_in_a_study():
         evidence=replace(DEMO.evidence, settle=0.1, leave_out=(("a", "why"),)),
     )
     assert changed_parts(changed, DEMO) == [
-        "title", "step key", "2 metrics", "1 task", "evidence windows", "runs set aside",
+        "title", "step key", "2 metrics", "1 task", "evidence windows", "runs left out",
     ]  # fmt: skip

@@ -59,7 +59,7 @@ def test_of_copies_that_end_together_the_one_with_the_most_rows_counts():
     assert reasons((replace(whole, run_id="a"), config, late), (whole, config, points)) == {"a": "copy of run b"}
 
 
-def test_a_copy_counts_where_its_original_is_set_aside():
+def test_a_copy_counts_where_its_original_is_left_out():
     runs = marked(run("a", RISING), run("b", RISING), run("c", RISING))
     assert [t.run_id for t in counted(runs[1:])] == ["b"]
     assert [t.run_id for t in kept(runs, View(left_out=("a",)))] == ["b"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from lib.runs import BranchPoint, Drop, Run, config_differences, missing_keys, runs_table, unusable_points
+from lib.runs import BranchPoint, Drop, Run, config_differences, count_warned, missing_keys, runs_table, unusable_points
 from lib.runs.runs_table import run_warnings
 from lib.study import DetachRule, Evidence, Signal, Task
 from tests.support.frames import EVAL, LOSS, REWARD, manifest, series, study
@@ -81,9 +81,17 @@ def test_left_out_runs_keep_their_row_and_their_arm(tmp_path):
     )
     table = runs_table(STUDY, runs, {"b"})
     assert table.select("arm", "run_id", "warnings").rows() == [
-        ("detached 0.2", "b", "left out"),
+        ("detached 0.2", "b", "left out by hand"),
         ("detached 0.5", "a", ""),
     ]
+
+
+def test_a_fork_and_a_run_left_out_by_hand_have_no_warning():
+    runs = [Run("a"), Run("b", branch_point=BranchPoint("a", 50)), Run("c"), Run("d")]
+    fork = "fork of a at step 50"
+    warnings = ["", fork, "left out by hand", f"left out by hand; {fork}; short"]
+    table = pl.DataFrame({"run_id": ["a", "b", "c", "d"], "warnings": warnings})
+    assert count_warned(table, runs) == 1
 
 
 def test_a_seed_twice_in_an_arm_is_told_until_one_is_left_out(tmp_path):
@@ -96,7 +104,7 @@ def test_a_seed_twice_in_an_arm_is_told_until_one_is_left_out(tmp_path):
     )
     twice = "seed 1 appears more than once in this arm"
     assert runs_table(STUDY, runs)["warnings"].to_list() == [twice, twice, ""]
-    assert runs_table(STUDY, runs, {"a"})["warnings"].to_list() == ["left out", "", ""]
+    assert runs_table(STUDY, runs, {"a"})["warnings"].to_list() == ["left out by hand", "", ""]
 
 
 def test_runs_that_are_not_counted_say_why(tmp_path):

@@ -14,9 +14,9 @@ from lib.curves import Axis
 from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, plan, with_shown_verdicts
 from lib.effects import checklist as conditions
 from lib.formatting import listing
-from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure
+from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure, with_names
 from lib.runs import arms_of
-from lib.study import Evidence, Metric, Task
+from lib.study import Evidence, Metric, Study, Task
 
 _SINCE: dict[str, Axis] = {"steps": "since", "% of training": "since_percent"}
 
@@ -135,7 +135,9 @@ def checklist(task: TaskAnalysis) -> None:
     if panel.open:
         with panel:
             needed = plan([task]).select("metric", "arm", "design", "target", pl.col("text").alias("needed"))
-            table(needed, alt="Seeds needed to show a change of 10% or 25%, by metric and design")
+            table(
+                with_names(needed, task.study), alt="Seeds needed to show a change of 10% or 25%, by metric and design"
+            )
     if task.gap.height:
         with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
             explanation = "Validation loss over train loss, before and after: does the frozen encoder overfit?"
@@ -172,6 +174,8 @@ def event_time(current: Current) -> None:
         _draw(figure)
 
 
-def effect_table(effects: pl.DataFrame) -> None:
+def effect_table(study: Study, effects: pl.DataFrame) -> None:
     """The claims as a table, four significant digits; the export has them all."""
-    numbers(with_shown_verdicts(effects), "The change of every metric, task and arm, with its verdict")
+    numbers(
+        with_names(with_shown_verdicts(effects), study), "The change of every metric, task and arm, with its verdict"
+    )

@@ -1,4 +1,4 @@
-"""What a study declares before looking: its windows, and the runs set aside."""
+"""What a study declares before looking: its windows, and the runs left out."""
 
 from dataclasses import replace
 from typing import Literal
@@ -22,20 +22,22 @@ def evidence_form(evidence: Evidence, manifest: Manifest | None, prefix: str) ->
             after = st.number_input("After", 0.01, None, length, key=f"{prefix}_after", placeholder="the rest")
         with fields.cell():
             settle = st.number_input("Settling lag left out", 0.0, None, float(evidence.settle), key=f"{prefix}_settle")
-        reasons, is_valid = _set_aside(dict(evidence.leave_out), manifest, prefix)
+        reasons, is_valid = _left_out(dict(evidence.leave_out), manifest, prefix)
     end: float | Literal["rest"] = "rest" if after is None else after
     return replace(evidence, before=before, after=end, settle=settle, leave_out=reasons), is_valid
 
 
-def _set_aside(
+def _left_out(
     reasons: dict[str, str], manifest: Manifest | None, prefix: str
 ) -> tuple[tuple[tuple[str, str], ...], bool]:
-    """The runs set aside with the reason of each, and whether each has one."""
+    """The runs left out with the reason of each, and whether each has one."""
     run_ids = [*dict.fromkeys([*reasons, *(run.id for run in (manifest.runs if manifest else ()))])]
-    chosen = st.multiselect("Runs set aside", run_ids, list(reasons), key=f"{prefix}_leave_out", placeholder="none")
+    chosen = st.multiselect(
+        "Runs left out by declaration", run_ids, list(reasons), key=f"{prefix}_leave_out", placeholder="none"
+    )
     changed = {}
     for run_id in chosen:
-        label = escaped(f"Why {run_id} is set aside")
+        label = escaped(f"Why {run_id} is left out")
         changed[run_id] = st.text_input(label, reasons.get(run_id, ""), key=f"{prefix}_why_{run_id}").strip()
         if not changed[run_id]:
             st.error("Give the reason.")

@@ -7,22 +7,16 @@ import streamlit as st
 from lib import runs
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
-from lib.app.widgets import notices
 from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.tables import table
-from lib.formatting import plural
+from lib.report import with_names
 from lib.study import Task
 
 
 def leave_out(run_ids: Sequence[str], out: bool) -> None:
-    """Leave runs out or bring them back, from a button's callback."""
+    """Leave runs out or bring them back, from a button's callback; the banner says so."""
     before = set(st.session_state.get(widget_keys.LEFT_OUT, []))
-    after = before | set(run_ids) if out else before - set(run_ids)
-    st.session_state[widget_keys.LEFT_OUT] = sorted(after)
-    changed = len(before ^ after)
-    if changed:
-        text = "Left out of every chart and table" if out else "Brought back"
-        notices.note(f"{text}: {plural(changed, 'run')}", ":material/info:")
+    st.session_state[widget_keys.LEFT_OUT] = sorted(before | {*run_ids} if out else before - {*run_ids})
 
 
 def raw_points(current: Current, run_id: str) -> None:
@@ -31,7 +25,9 @@ def raw_points(current: Current, run_id: str) -> None:
     with st.expander(escaped(f"Raw points of {run.name or run.id}"), expanded=True):
         if is_web_address(run.url):
             st.link_button("Open on W&B", run.url, icon=":material/open_in_new:")
-        table(cached_results.points(current, run_id), alt=f"Every logged point of run {run.id}")
+        table(
+            with_names(cached_results.points(current, run_id), current.study), alt=f"Every logged point of run {run.id}"
+        )
 
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:
