@@ -36,7 +36,7 @@ $(VENV)/run.stamp: requirements.txt $(VENV)/pyvenv.cfg
 	@$(PIP) install -r requirements.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+$(VENV)/dev.stamp: requirements-dev.txt requirements-cluster.txt $(VENV)/run.stamp
 	@echo "Installing requirements-dev.txt ..."
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@

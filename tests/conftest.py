@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from lib.__main__ import main
 from tests.support.browser import REQUIRED, Server, Visitor, assert_untroubled, browser, chromium
+from tests.support.dask_cluster import DaskCluster
 
 # No deadline: how long an example takes depends on the machine. `make check` takes the quick profile.
 settings.register_profile("quick", deadline=None, max_examples=20)
@@ -91,6 +92,13 @@ def demo_report(tmp_path_factory):
         if not out.exists():
             assert main(["report", "demo", "--out", str(out), "--formats", "html,csv,parquet"]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory):
+    """A Dask scheduler and two workers."""
+    with DaskCluster(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,11 @@ def test_the_wandb_client_is_imported_by_the_sources_alone():
     assert importers({"wandb"}, ("lib.sources.*", "lib.discover.*")) == []
 
 
+def test_dask_is_imported_by_the_workers_alone_and_when_they_are_asked_for():
+    assert importers({"dask", "distributed"}, ("lib.workers",)) == []
+    assert importers({"dask", "distributed"}, lazily=False) == []
+
+
 def test_slow_libraries_are_imported_where_they_are_used():
     assert importers({"wandb", "scipy"}, lazily=False) == []
 

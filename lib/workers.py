@@ -1,0 +1,263 @@
+"""Where the work on runs is done when one process is not enough: the workers of a Dask cluster, behind an `Executor`."""
+
+import hashlib
+import pickle
+import platform
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lib.formatting import listing
+from lib.runs import put
+from lib.study import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Seconds until a scheduler must have answered, and in which a client says goodbye.
+_CONNECT, _CLOSE = 10.0, 2.0
+#: What numbers and messages depend on, beside this project's own code.
+_PACKAGES = ("dask", "distributed", "numpy", "polars", "pyarrow", "scipy", "pydantic")
+
+T = TypeVar("T")
+
+
+class ClusterError(InputError):
+    """A cluster that cannot be used, or not any more: no call has a result from now on."""
+
+
+class WorkerError(Exception):
+    """One call that came to nothing on a worker; others may go on. The message holds nothing of the call."""
+
+
+class Cluster(Executor):
+    """The workers of a Dask cluster.
+
+    A call is sent as bytes that nothing shows: neither the name of its task nor a log holds its arguments. The calls of a
+    worker that dies are made again, a few times at most. An `InputError` comes back as it was raised, and whatever else a
+    call raises as a `WorkerError` that names its type.
+    """
+
+    def __init__(self, client: "Client", address: str, token: "_Token") -> None:
+        self._client, self._token = client, token
+        self._executor = client.get_executor(pure=False)
+        self._gone = f"The scheduler at {address} went away: start it again and repeat the command."
+
+    @property
+    def size(self) -> int:
+        """Calls that the cluster's workers make at the same time; it may grow when there are calls."""
+        return sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> "Future[T]":
+        """The result to come of a call on a worker; what it needs and returns can be pickled.
+
+        Raises
+        ------
+        ClusterError
+            As its result does: where the scheduler has gone, or a worker is not what it must be.
+        """
+        call = _Call(self._token, versions(), pickle.dumps((function, arguments, named)))
+        self._check_scheduler()
+        inner = self._executor.submit(_result_of, call)
+        # What was sent when the connection was already lost would have no result ever.
+        self._check_scheduler()
+        future: Future[T] = Future()
+        inner.add_done_callback(partial(self._hand_on, future))
+        future.add_done_callback(lambda outer: outer.cancelled() and inner.cancel())
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the cluster go; calls that are under way come to nothing."""
+        with suppress(Exception):  # It may have gone already, in whatever way.
+            self._client.close(timeout=_CLOSE)
+
+    def _check_scheduler(self) -> None:
+        if self._client.status != "running":
+            raise ClusterError(self._gone)
+
+    def _hand_on(self, future: "Future[Any]", inner: "Future[_Result]") -> None:
+        """Give a future the result of Dask's own."""
+        with suppress(InvalidStateError):  # Nobody waits for it any more.
+            try:
+                result = inner.result()
+            except BaseException as error:  # noqa: BLE001 - handed on to the thread that waits
+                future.set_exception(self._error(error))
+            else:
+                if result.error is None:
+                    future.set_result(result.value)
+                else:
+                    future.set_exception(result.error)
+
+    def _error(self, error: BaseException) -> Exception:
+        """What an error of Dask's own means."""
+        if isinstance(error, CancelledError):
+            return ClusterError(self._gone)
+        if type(error).__name__ == "KilledWorker":
+            return WorkerError("the workers that took it died, several times")
+        return ClusterError(
+            f"The cluster takes no call ({type(error).__name__}): start its scheduler and its workers in this project's "
+            "folder, with its environment."
+        )
+
+
+@contextmanager
+def open_cluster(address: str, store: Path) -> Iterator[Cluster]:
+    """The workers of the scheduler at an address (`tcp://host:8786`), which share the folder of the store.
+
+    Raises
+    ------
+    ClusterError
+        Where Dask is not installed, the scheduler does not answer, or has other versions; one sentence.
+    """
+    client = _client(address)
+    with _token_in(store) as token:
+        cluster = Cluster(client, address, token)
+        try:
+            _check_scheduler_versions(client)
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def _client(address: str) -> "Client":
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ClusterError(
+            "A cluster takes Dask, which is not installed: pip install -r requirements-cluster.txt."
+        ) from None
+    _silence()
+
+    class ClusterClient(Client):
+        """A client that waits for nothing more once it could not connect."""
+
+        def start(self, **options: Any) -> None:
+            """Connect."""
+            try:
+                super().start(**options)
+            except BaseException:
+                self.status = "closed"
+                self._loop_runner.stop()
+                raise
+
+    try:
+        return ClusterClient(address, timeout=_CONNECT, set_as_default=False)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with an address or a connection
+        why = "does not answer" if isinstance(error, OSError) else f"is none ({type(error).__name__})"
+        raise ClusterError(f"The scheduler at {address} {why}: check that it runs, and its address.") from None
+
+
+@cache
+def _silence() -> None:
+    """Let Dask say nothing of its own here: what goes wrong is said in a sentence."""
+    import logging
+    import warnings
+
+    from distributed.versions import VersionMismatchWarning
+
+    warnings.simplefilter("ignore", VersionMismatchWarning)
+    for name in ("distributed", *(name for name in logging.root.manager.loggerDict if name.startswith("distributed."))):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _check_scheduler_versions(client: "Client") -> None:
+    try:
+        packages = client.get_versions()["scheduler"]["packages"]  # type: ignore[index]
+    except Exception:  # noqa: BLE001 - it went away
+        raise ClusterError("The scheduler went away before it said what it is.") from None
+    own = versions()
+    differing = [name for name in ("dask", "distributed") if packages[name] != own[name]]
+    if differing:
+        raise ClusterError(_difference("The scheduler", {name: packages[name] for name in differing}))
+
+
+# ---- on a worker -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A file of the store with a secret text, by which a worker knows the store."""
+
+    path: Path
+    text: str
+
+
+@contextmanager
+def _token_in(store: Path) -> Iterator[_Token]:
+    token = _Token(store / f".cluster-{secrets.token_hex(8)}", secrets.token_hex(16))
+    put(token.path, token.text.encode())
+    try:
+        yield token
+    finally:
+        token.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, repr=False)
+class _Call:
+    """A call as bytes; its `repr`, which Dask logs, shows nothing of it: the URL of an export is a secret."""
+
+    token: _Token
+    versions: dict[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, repr=False)
+class _Result:
+    """What a call returned, or why it did not."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+def _result_of(call: _Call) -> _Result:
+    """The result of a call, made on a worker. It raises nothing: Dask would log it."""
+    try:
+        if message := _mismatch(call):
+            return _Result(error=ClusterError(message))
+        function, arguments, named = pickle.loads(call.content)  # noqa: S301 - as whatever else Dask sends
+        return _Result(function(*arguments, **named))
+    except (InputError, WorkerError) as error:
+        return _Result(error=error)
+    except Exception as error:  # noqa: BLE001 - its text may hold what no log may
+        return _Result(error=WorkerError(f"it failed on a worker: {type(error).__name__}"))
+
+
+def _mismatch(call: _Call) -> str:
+    """Why this worker cannot make the call as it would be made where it comes from, or nothing."""
+    own, worker = versions(), f"A worker on {platform.node() or 'a machine without a name'}"
+    if differing := {name: own.get(name, "") for name in call.versions if own.get(name) != call.versions[name]}:
+        return _difference(worker, differing, call.versions)
+    try:
+        is_same = call.token.path.read_text() == call.token.text
+    except OSError:
+        is_same = False
+    return (
+        "" if is_same else f"{worker} does not see this store: name a folder that all machines share in DETACH_STORE."
+    )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What the numbers of this process depend on: Python, packages and this project's code, as this process began."""
+    packages = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            packages[name] = version(name)
+    code = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        code.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python, **packages, "this project's code": code.hexdigest()[:8]}
+
+
+def _difference(where: str, differing: dict[str, str], here: dict[str, str] | None = None) -> str:
+    own = here or versions()
+    parts = [f"{name} {text or 'not at all'} (here {own[name]})" for name, text in differing.items()]
+    return f"{where} has {listing(parts)}: start the cluster from this project's environment."
