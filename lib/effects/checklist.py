@@ -36,7 +36,7 @@ class Check:
 def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
     """The conditions of a task's claims, in the order in which to mend them."""
     first = (_arms, _control, _drawn, _seeds, _points, _same_settings, _window, _counted, _left_out, _finished)
-    checks = (*first, _whole, _planned, _signal, _rivals, _families)
+    checks = (*first, _whole, _planned, _margins, _signal, _rivals, _families)
     return tuple(check for make in checks if (check := make(task)) is not None)
 
 
@@ -239,6 +239,18 @@ def _planned(task: TaskAnalysis) -> Check | None:
         )
         return Check(PLANNED_SIZE, False, _sentence([*failed, *_widths(compared, planned)]), remedy, needed=is_short)
     return Check(PLANNED_SIZE, True, f"{_capitalised(size_text(compared[0], planned))}.")
+
+
+def _margins(task: TaskAnalysis) -> Check | None:
+    declared = [metric for metric in task.study.metrics if metric.margin_text]
+    if not declared:
+        return None
+    texts = [f"{metric.margin_text} for {metric.name}" for metric in declared]
+    looked = [metric.name for metric in declared if metric.margin_after_looking]
+    if not looked:
+        return Check("Margins declared", True, f"{listing(texts)}.", needed=False)
+    text = f"{listing(texts)}; set after looking: {listing(looked)}."
+    return Check("Margins declared", False, text, "Hold new runs against them.", needed=False)
 
 
 def _widths(comparisons: Sequence[Comparison], planned: int) -> Iterator[str]:

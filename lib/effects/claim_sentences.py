@@ -6,11 +6,10 @@ from typing import Any
 
 from lib.effects.compare import equivalence
 from lib.effects.compare.across_tasks import ALL_TASKS
-from lib.effects.compare.equivalence import margin_text
 from lib.effects.compare.planned import ANYTIME
 from lib.effects.compare.units import windows
 from lib.effects.multiple_testing import GUARDRAIL
-from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN
+from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, NOT_SHOWN, SEE_EQUIVALENCE
 from lib.formatting import number, numbers, plural
 from lib.runs import Treatment
 from lib.study import DETACHED, Metric, Study
@@ -28,7 +27,7 @@ def claim(row: Row, study: Study, treated: Sequence[Treatment] = ()) -> str:
     """
     metric = study.metric(row["metric"])
     sentence = _SENTENCES.get(row["verdict"], _supported)
-    if metric.role == GUARDRAIL and (metric.margin or metric.margin_abs):
+    if metric.role == GUARDRAIL and metric.margin_text:
         sentence = _guardrail
     text = sentence(row, metric, _action(row, study, treated), _basis(row, study))
     return f"{_place(row, study)}, {text}{_margin(row, metric)}{_caveats(row)}"
@@ -113,7 +112,7 @@ _SENTENCES = {CONTRADICTED: _contradicted, NOT_SHOWN: _not_shown, CANNOT_SAY: _c
 
 def _guardrail(row: Row, metric: Metric, action: str, basis: str) -> str:
     """Whether a metric that must not get worse did."""
-    margin = margin_text(metric)
+    margin = metric.margin_text
     if row["equivalence"] is None:
         return f"it cannot be said whether {action} left {metric.name} no worse than {margin}{_observed(row, metric)}."
     change, interval = _numbers(row, metric, "+")
@@ -127,17 +126,16 @@ def _guardrail(row: Row, metric: Metric, action: str, basis: str) -> str:
 
 def _margin(row: Row, metric: Metric) -> str:
     """What the margin adds to the sentence of an effect."""
-    if row["equivalence"] is None:
+    if row["equivalence"] is None or metric.role == GUARDRAIL:
         return ""
-    margin = margin_text(metric)
+    margin = metric.margin_text
     words = {
         equivalence.EQUIVALENT: f"The change is within {margin} either way: equivalent.",
         equivalence.NO_WORSE: f"{metric.name} is no worse than {margin}.",
         equivalence.WORSE: f"{metric.name} is worse by more than {margin}.",
         equivalence.NOT_SHOWN: f"That {metric.name} is no worse than {margin} was not shown.",
     }
-    looked = " (The margin was set after looking.)" if metric.margin_after_looking else ""
-    return ("" if metric.role == GUARDRAIL else f" {words[row['equivalence']]}") + looked
+    return f" {words[row['equivalence']]}"
 
 
 def _numbers(row: Row, metric: Metric, sign: str = "") -> tuple[str, str]:
@@ -184,8 +182,10 @@ _UNSAID = ("no control arm: a jump", "no percent: ")
 
 
 def _caveats(row: Row) -> str:
-    notes = [note for note in (row["reasons"] or "").split("; ") if note and not note.startswith(_UNSAID)]
+    answer = row["equivalence"] if row["role"] == GUARDRAIL and row["equivalence"] else row["verdict"]
+    unsaid = (*_UNSAID, SEE_EQUIVALENCE) if answer == row["equivalence"] else _UNSAID
+    notes = [note for note in (row["reasons"] or "").split("; ") if note and not note.startswith(unsaid)]
     if not notes:
         return ""
-    head = "Reason" if row["verdict"] in (CANNOT_SAY, NOT_SHOWN) else "Note"
+    head = "Reason" if answer in (CANNOT_SAY, NOT_SHOWN) else "Note"
     return f" {head}: {'; '.join(notes)}."

@@ -9,7 +9,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lib.effects.compare.comparison import FEWEST, Comparison
-from lib.effects.compare.equivalence import margin_text
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.study_analysis import TaskAnalysis
 from lib.formatting import plural
@@ -164,7 +163,7 @@ def _sizes(comparison: Comparison, changes: Sequence[float]) -> Iterator[_Target
             yield _Target(text, math.nan if base is None else share * base)
     if metric.margin is None and metric.margin_abs is None:
         return
-    text = f"no worse than {margin_text(metric)}"
+    text = f"no worse than {metric.margin_text}"
     if metric.scale == "log":
         yield _Target(text, math.log1p(metric.margin or 0.0), is_margin=True)
     elif metric.margin_abs is not None:

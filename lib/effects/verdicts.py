@@ -45,12 +45,12 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
 def _equivalences(
     claims: Sequence[Mapping[str, Any]], tests: Sequence[MarginTest], exploratory: str
 ) -> list[tuple[str | None, str]]:
-    """Each claim's answer to its margin, None where there is none, and why where that needs a word."""
+    """Each claim's answer to its margin, None where there is none, and what must be known of it."""
     families = [margin_family(claim["task"], claim["role"]) for claim in claims]
     no_worse = holm_by_family([test.no_worse_p for test in tests], families)
     equivalent = holm_by_family([test.equivalent_p for test in tests], families)
     return [
-        (None if exploratory else _equivalence(claim, test, *p), test.reason)
+        (None if exploratory else _equivalence(claim, test, *p), "; ".join(test.notes))
         for claim, test, *p in zip(claims, tests, no_worse, equivalent, strict=True)
     ]
 

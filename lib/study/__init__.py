@@ -1,6 +1,13 @@
 """What is asked: a study with its tasks, metrics, source and detach rules, and its TOML file."""
 
-from lib.study.edits import changed_parts, task_messages, text_message, with_edits
+from lib.study.edits import (
+    changed_parts,
+    margin_after_looking,
+    planned_after_looking,
+    task_messages,
+    text_message,
+    with_edits,
+)
 from lib.study.errors import InputError, StudyError
 from lib.study.files import check_file, is_folder, read_file, written_path
 from lib.study.model import (

@@ -8,12 +8,18 @@ from typing import Any
 
 from lib.formatting import plural
 from lib.study.errors import StudyError
-from lib.study.model import Study, Task
+from lib.study.model import Evidence, Metric, Study, Task
 from lib.study.paths import with_absolute_paths, with_paths
 from lib.study.toml import parse_study
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w\-. \"']+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([\w\-\"']+)\s*=")
+#: What the fields of [evidence] declare.
+_EVIDENCE = {
+    "evidence windows": ("before", "after", "settle"),
+    "planned size": ("planned", "planned_after_looking"),
+    "runs left out": ("leave_out",),
+}
 _AT_LINE = re.compile(r"\(at line (\d+)")
 
 
@@ -63,10 +69,9 @@ def changed_parts(study: Study, before: Study) -> list[str]:
         now, then = ({part.key: part for part in getattr(one, f"{noun}s")} for one in (study, before))
         if count := sum(now.get(key) != then.get(key) for key in now | then):
             parts.append(plural(count, noun))
-    if replace(study.evidence, leave_out=()) != replace(before.evidence, leave_out=()):
-        parts.append("evidence windows")
-    if study.evidence.leave_out != before.evidence.leave_out:
-        parts.append("runs left out")
+    for name, fields in _EVIDENCE.items():
+        if any(getattr(study.evidence, field) != getattr(before.evidence, field) for field in fields):
+            parts.append(name)
     return parts
 
 
@@ -88,6 +93,20 @@ def task_messages(task: Task, others: Sequence[str]) -> dict[str, str]:
             "Needed here, or a config key: frozen_when says whether a run was detached, not where."
         )
     return messages
+
+
+def margin_after_looking(metric: Metric, before: Metric) -> Metric:
+    """A metric that was changed when runs are in: a margin that it had not before is marked as set after looking."""
+    margins = (metric.margin, metric.margin_abs)
+    is_new = margins != (before.margin, before.margin_abs)
+    return replace(metric, margin_after_looking=any(margins) and (is_new or before.margin_after_looking))
+
+
+def planned_after_looking(evidence: Evidence, before: Evidence) -> Evidence:
+    """What was declared, changed when runs are in: another planned size is marked as set after looking."""
+    is_new = evidence.planned != before.planned
+    is_marked = evidence.planned is not None and (is_new or before.planned_after_looking)
+    return replace(evidence, planned_after_looking=is_marked)
 
 
 def with_edits(study: Study, **parts: Any) -> Study:

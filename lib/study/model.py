@@ -56,6 +56,13 @@ class Metric:
         return self.label or self.key
 
     @property
+    def margin_text(self) -> str:
+        """The margin as it was declared: `5%`, or `10` in the metric's unit; empty where there is none."""
+        if self.margin is not None:
+            return f"{100 * self.margin:.3g}%"
+        return "" if self.margin_abs is None else f"{self.margin_abs:.4g}"
+
+    @property
     def smoothed(self) -> bool:
         """Whether the metric is drawn as a moving average: by default only train rewards are."""
         if self.smooth is not None:
@@ -122,7 +129,8 @@ def text_pairs(value: object) -> object:
 class Evidence:
     """What was declared before looking: the windows, the runs left out with the reason of each, and the number of runs.
 
-    Values of a window up to 1 are fractions of the total steps, larger ones steps. `planned` are runs per arm, or pairs.
+    Values of a window up to 1 are fractions of the total steps, larger ones steps. `planned` are runs per arm, or pairs;
+    `planned_after_looking` says that their number was first entered when runs were in.
     """
 
     before: Annotated[Number, Field(gt=0)] = 0.1
@@ -130,6 +138,7 @@ class Evidence:
     settle: Annotated[Number, Field(ge=0)] = 0.0
     leave_out: Annotated[tuple[tuple[str, str], ...], BeforeValidator(text_pairs)] = ()
     planned: Annotated[int, Field(ge=2)] | None = None
+    planned_after_looking: bool = False
 
 
 def many(value: object) -> object:

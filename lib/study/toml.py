@@ -216,6 +216,7 @@ def to_toml(study: Study) -> str:
 def _table(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as a TOML table, without what is empty."""
     table = {key: _plain(key, value) for key, value in fields.items() if value not in (None, "", ())}
+    table = {key: value for key, value in table.items() if value or not key.endswith("after_looking")}
     table = {key: value for key, value in table.items() if value != {} or key == "runs_filter"}
     for key in ("step_key", "sweep_id"):
         if len(table.get(key, ())) == 1:

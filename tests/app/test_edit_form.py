@@ -96,6 +96,34 @@ def test_every_field_of_a_metric_is_in_the_study(form):
     assert [metric for metric in mine.metrics if metric.key != name] == [m for m in DEMO.metrics if m.key != name]
 
 
+def test_a_margin_entered_when_runs_are_in_is_marked(form):
+    at, reward, loss = form, "eval/episode_reward", "train/consistency_loss"
+    change(at, "selectbox", f"{reward}_role", "guardrail")
+    assert [w.value for w in at.warning] == ["A guardrail needs a margin: without one nothing can be said of it."]
+    change(at, "number_input", f"{reward}_margin", 7.0)
+    assert not at.warning
+    assert [c.value for c in at.caption].count("The margin is set after looking: runs are in.") == 1
+    change(at, "selectbox", "train/episode_reward_margin_in", "own unit")
+    change(at, "number_input", "train/episode_reward_margin_abs", 12.5)
+    assert at.selectbox(key=key(f"{loss}_margin_in")).options == ["%"]
+    change(at, "number_input", "planned", 8)
+    mine = opened(at)
+    marked = {"margin_after_looking": True}
+    assert mine.metric(reward) == replace(DEMO.metric(reward), role="guardrail", margin=0.07, **marked)
+    assert mine.metric("train/episode_reward") == replace(
+        DEMO.metric("train/episode_reward"), margin_abs=12.5, **marked
+    )
+    assert mine.evidence == replace(DEMO.evidence, planned=8, planned_after_looking=True)
+    assert [toast.value for toast in at.toast] == ["Opened Detach Encoder Demo with other 2 metrics and planned size"]
+    # What is marked stays so where something else is changed, and goes with the margin.
+    change(at, "number_input", f"{reward}_margin", 0.0, mine)
+    change(at, "selectbox", "train/episode_reward_role", "secondary", mine)
+    again = opened(at)
+    assert again.metric(reward) == replace(DEMO.metric(reward), role="guardrail")
+    assert again.metric("train/episode_reward").margin_after_looking
+    assert again.evidence.planned_after_looking
+
+
 def test_a_colour_goes_back_to_the_one_that_it_has_without(form):
     change(form, "color_picker", "eval/episode_reward_color", "#123456")
     fine(form.button(key=key("eval/episode_reward_color_default")).click().run())
@@ -211,7 +239,7 @@ def test_the_text_is_that_of_the_open_study_and_opens_as_changed():
     )
     fine(area.set_value(to_toml(mine)).run())
     fine(next(button for button in at.button if button.label == "Check and open").click().run())
-    assert [toast.value for toast in at.toast] == ["Opened Mine with other title and evidence windows"]
+    assert [toast.value for toast in at.toast] == ["Opened Mine with other title, evidence windows and planned size"]
     now = at.session_state[KEY].opened.study
     assert at.text_area(key=f"study_text_{stamp(now)}").value == study_text(now)
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from lib.effects import claim
+from lib.effects import checklist, claim
 from lib.effects.compare.comparison import Comparison
-from lib.effects.compare.equivalence import MarginTest, margin_test, margin_text
+from lib.effects.compare.equivalence import MarginTest, margin_test
 from lib.effects.verdicts import judge
 from lib.study import Metric, StudyError, parse_study, to_toml
-from tests.support.effects_kit import one_task, study
+from tests.support.effects_kit import analysed, one_task, study
 from tests.support.effects_kit import steps_run as run
 
 REWARD = Metric("reward", "reward", "increase", margin_abs=5.0)
@@ -43,7 +43,7 @@ def pairs(metric: Metric, estimate: float, error: float) -> Comparison:
 def test_both_sides_by_hand():
     # 1 above 0 with an error of 1: six errors above -5, four below +5
     test = margin_test(pairs(REWARD, 1.0, 1.0))
-    assert (test.margin, test.is_worse, test.reason) == (5.0, False, "")
+    assert (test.margin, test.is_worse, test.notes) == (5.0, False, ())
     assert test.no_worse_p == pytest.approx(t2(6))
     assert test.equivalent_p == pytest.approx(t2(4))
 
@@ -68,7 +68,7 @@ def test_worse_only_where_the_whole_interval_is_beyond_the_harmful_bound():
 def test_what_has_no_test_says_why():
     assert margin_test(pairs(Metric("r", "reward", "increase"), 1.0, 1.0)) == MarginTest()
     alone = replace(pairs(REWARD, 1.0, 1.0), design="jump")
-    assert margin_test(alone) == MarginTest(reason="no equivalence without a control arm")
+    assert margin_test(alone) == MarginTest(notes=("no equivalence without a control arm",))
     assert margin_test(replace(pairs(REWARD, 1.0, 1.0), p=None)) == MarginTest(5.0)
 
 
@@ -130,7 +130,18 @@ def test_a_guardrail_is_held_against_its_margin_alone():
     row, sentence = claimed(-20.0, margin_abs=10.0, role="guardrail", margin_after_looking=True)
     assert row["equivalence"] == "worse"
     assert "made Reward worse by more than 10: the change was -20" in sentence
-    assert "The margin was set after looking." in sentence
+    assert sentence.endswith(" Note: sample size not declared; margin set after looking.")
+    assert row["reasons"].endswith("; margin set after looking")
+
+
+def test_the_checklist_says_which_margins_were_set_after_looking():
+    def margins(**fields):
+        of = study(metrics=[Metric("reward", "reward", "increase", margin=0.05, **fields)])
+        return next(c for c in checklist(analysed(arms(0.0), of).tasks[0]) if c.name == "Margins declared")
+
+    assert (margins().passed, margins().text) == (True, "5% for reward.")
+    late = margins(margin_after_looking=True)
+    assert (late.passed, late.needed, late.text) == (False, False, "5% for reward; set after looking: reward.")
 
 
 FILE = """
@@ -153,10 +164,10 @@ total_steps = 100
 
 def test_a_margin_is_read_and_written():
     metric = parse_study(FILE.format("margin = 0.05")).metrics[0]
-    assert (metric.margin, metric.margin_abs, margin_text(metric)) == (0.05, None, "5%")
+    assert (metric.margin, metric.margin_abs, metric.margin_text) == (0.05, None, "5%")
     of = parse_study(FILE.format("margin_abs = 10.0\nmargin_after_looking = true"))
     assert parse_study(to_toml(of)) == of
-    assert margin_text(of.metrics[0]) == "10"
+    assert of.metrics[0].margin_text == "10"
 
 
 @pytest.mark.parametrize(

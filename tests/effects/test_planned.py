@@ -79,6 +79,23 @@ def test_at_the_planned_size_the_ordinary_test_is_made(planned, reasons):
     assert row["ci_high"] == pytest.approx(10 + reach)
 
 
+@pytest.mark.parametrize(
+    ("planned", "verdict", "reasons"),
+    [
+        (6, "supported", "sample size set after looking"),
+        (4, "supported", "6 runs per arm, where 4 were planned; sample size set after looking"),
+        (8, "cannot say", "6 of 8 planned runs per arm; sample size set after looking"),
+    ],
+)
+def test_a_size_that_was_set_after_looking_is_a_caveat(planned, verdict, reasons):
+    analysis = analysed(arms(6), study(evidence=Evidence(planned=planned, planned_after_looking=True)))
+    row = analysis.effects.row(0, named=True)
+    assert (row["verdict"], row["reasons"]) == (verdict, reasons)
+    check = next(check for check in checklist(analysis.tasks[0]) if check.name == "Planned size")
+    assert not check.passed
+    assert "ample size set after looking" in check.text
+
+
 def test_the_width_to_expect_at_the_planned_size():
     from scipy import stats
 

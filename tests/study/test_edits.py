@@ -6,7 +6,20 @@ import pytest
 
 import lib.study
 from lib.app.session import access
-from lib.study import Baseline, DetachRule, Task, load_study, task_messages, text_message, to_toml, with_edits
+from lib.study import (
+    Baseline,
+    DetachRule,
+    Evidence,
+    Metric,
+    Task,
+    load_study,
+    margin_after_looking,
+    planned_after_looking,
+    task_messages,
+    text_message,
+    to_toml,
+    with_edits,
+)
 from lib.study.edits import line_of
 from lib.study.model import Randomised
 
@@ -35,6 +48,21 @@ total_steps = 200
 [tasks.detach]
 step = 50
 """
+
+
+def test_a_margin_or_size_that_was_not_there_before_is_marked():
+    none = Metric("r", "reward", "increase")
+    five = Metric("r", "reward", "increase", margin=0.05)
+    marked = replace(five, margin_after_looking=True)
+    assert margin_after_looking(none, five) == none
+    assert margin_after_looking(five, none) == marked
+    assert margin_after_looking(five, replace(none, margin_abs=2.0)) == marked
+    assert margin_after_looking(replace(five, role="guardrail"), five) == replace(five, role="guardrail")
+    assert margin_after_looking(five, marked) == marked
+    six, eight = Evidence(planned=6), Evidence(planned=8)
+    assert planned_after_looking(six, six) == six
+    assert planned_after_looking(eight, six) == Evidence(planned=8, planned_after_looking=True)
+    assert planned_after_looking(Evidence(), eight) == Evidence()
 
 
 def test_a_sound_text_has_no_complaint():

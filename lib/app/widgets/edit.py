@@ -91,7 +91,8 @@ def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tupl
         st.error("Keep at least one metric.")
     own = {key: Suggestion(replace(metric, label=metric.name), "", assumed=False) for key, metric in metrics.items()}
     rows = [(logged | own)[key] for key in chosen]
-    changed, is_valid = metric_rows(rows, {}, prefix, colors=_default_colors(study, rows))
+    has_runs = bool(manifest and manifest.runs)
+    changed, is_valid = metric_rows(rows, {}, prefix, colors=_default_colors(study, rows), has_runs=has_runs)
     # A label that is the key goes without saying.
     changed = tuple(replace(metric, label="") if metric.label == metric.key else metric for metric in changed)
     return changed, is_valid and bool(chosen)

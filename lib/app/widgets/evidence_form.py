@@ -1,4 +1,4 @@
-"""What a study declares before looking: its windows, and the runs left out."""
+"""What a study declares before looking: its windows, its number of runs, and the runs left out."""
 
 from dataclasses import replace
 from typing import Literal
@@ -7,7 +7,9 @@ import streamlit as st
 
 from lib.app.widgets.markdown import escaped
 from lib.runs import Manifest
-from lib.study import Evidence
+from lib.study import Evidence, planned_after_looking
+
+_PLANNED_HELP = "Runs per arm, or fork pairs, at which the test is made: before, there is no verdict."
 
 
 def evidence_form(evidence: Evidence, manifest: Manifest | None, prefix: str) -> tuple[Evidence, bool]:
@@ -22,9 +24,20 @@ def evidence_form(evidence: Evidence, manifest: Manifest | None, prefix: str) ->
             after = st.number_input("After", 0.01, None, length, key=f"{prefix}_after", placeholder="the rest")
         with fields.cell():
             settle = st.number_input("Settling lag left out", 0.0, None, float(evidence.settle), key=f"{prefix}_settle")
+        with fields.cell():
+            size = st.number_input(
+                "Planned size",
+                2,
+                None,
+                evidence.planned,
+                key=f"{prefix}_planned",
+                placeholder="none",
+                help=_PLANNED_HELP,
+            )
         reasons, is_valid = _left_out(dict(evidence.leave_out), manifest, prefix)
     end: float | Literal["rest"] = "rest" if after is None else after
-    return replace(evidence, before=before, after=end, settle=settle, leave_out=reasons), is_valid
+    changed = replace(evidence, before=before, after=end, settle=settle, leave_out=reasons, planned=size)
+    return planned_after_looking(changed, evidence) if manifest and manifest.runs else changed, is_valid
 
 
 def _left_out(

@@ -1,4 +1,4 @@
-"""Metrics to choose and correct: label, family, direction, scale, and how they are drawn."""
+"""Metrics to choose and correct: label, family, direction, scale, role and margin, and how they are drawn."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -8,17 +8,21 @@ import streamlit as st
 
 from lib.app.widgets.markdown import escaped
 from lib.discover import Suggestion
-from lib.study import Metric
+from lib.study import Metric, margin_after_looking
 
 #: Widths of fields in pixels: on a small laptop they fit one line, on a phone three.
-_LABEL, _CHOICE, _COLOR = 220, 106, 56
+_LABEL, _CHOICE, _MARGIN, _COLOR = 220, 106, 120, 56
 #: Fields with few values: label, and values by their names.
 _CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     "family": ("Family", {"reward": "reward", "loss": "loss"}),
     "expect": ("Expected to", {"increase": "increase", "decrease": "decrease"}),
     "scale": ("Scale", {"linear": "linear", "log": "log"}),
+    "role": ("Role", {"primary": "primary", "secondary": "secondary", "guardrail": "guardrail"}),
     "smooth": ("Smoothed", {"default": None, "yes": True, "no": False}),
 }
+#: Fields of a study that there is already.
+_OF_STUDY = ("role", "smooth")
+_MARGIN_HELP = "The largest change that does not matter: a guardrail must not get worse by more."
 
 
 def metric_rows(
@@ -27,6 +31,7 @@ def metric_rows(
     prefix: str,
     used_labels: Collection[str] = (),
     colors: Mapping[str, str] | None = None,
+    has_runs: bool = False,
 ) -> tuple[tuple[Metric, ...], bool]:
     """A row of controls per metric, with a message below it where it cannot be used.
 
@@ -34,8 +39,9 @@ def metric_rows(
     ----------
     lowest : the lowest value that was logged, by key.
     used_labels : labels that other metrics have.
-    colors : the colour by key that a metric has where the study gives none; where it is passed, how a metric is drawn
-        can be chosen too.
+    colors : the colour by key that a metric has where the study gives none; where it is passed, role, margin and how a
+        metric is drawn can be chosen too.
+    has_runs : whether runs are in, so that a margin is set after looking.
 
     Returns
     -------
@@ -45,6 +51,8 @@ def metric_rows(
     for suggestion in suggested:
         with st.container(gap="xsmall"):
             metric = _metric_row(suggestion, f"{prefix}_{suggestion.metric.key}", colors)
+            if has_runs:
+                metric = margin_after_looking(metric, suggestion.metric)
             if not metric.label or metric.label in labels:
                 is_valid = False
                 repeated = "Another metric has this label: give it one of its own."
@@ -52,6 +60,10 @@ def metric_rows(
             lowest_value = lowest.get(metric.key, 1.0)
             if metric.scale == "log" and lowest_value <= 0:
                 st.warning(f"Values go down to {lowest_value:.4g}: a log axis shows none that are not above 0.")
+            if metric.margin_after_looking:
+                st.caption("The margin is set after looking: runs are in.")
+            if metric.role == "guardrail" and not metric.margin_text:
+                st.warning("A guardrail needs a margin: without one nothing can be said of it.")
         labels.add(metric.label)
         metrics.append(metric)
     return tuple(metrics), is_valid
@@ -65,7 +77,11 @@ def _metric_row(suggestion: Suggestion, prefix: str, colors: Mapping[str, str] |
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="bottom"):
         # The field of the label is named by the key.
         label = st.text_input(escaped(metric.key), metric.label, key=f"{prefix}_label", width=_LABEL).strip()
-        fields = {name: _choice(metric, name, prefix) for name in _CHOICES if name != "smooth" or colors is not None}
+        fields = {
+            name: _choice(metric, name, prefix) for name in _CHOICES if name not in _OF_STUDY or colors is not None
+        }
+        if colors is not None:
+            fields |= _margin(metric, fields["scale"] == "log", prefix)
         color = metric.color if colors is None else _color(metric, colors[metric.key], f"{prefix}_color")
     return replace(metric, label=label, color=color, **fields)  # type: ignore[arg-type]
 
@@ -74,6 +90,29 @@ def _choice(metric: Metric, field: str, prefix: str) -> object:
     label, values = _CHOICES[field]
     index = list(values.values()).index(getattr(metric, field))
     return values[st.selectbox(label, list(values), index, key=f"{prefix}_{field}", width=_CHOICE)]
+
+
+def _margin(metric: Metric, is_log: bool, prefix: str) -> dict[str, object]:
+    """The margin in percent or, of a linear metric, in its unit."""
+    units = {"%": ("margin", 100)} | ({} if is_log else {"own unit": ("margin_abs", 1)})
+    index = 0 if metric.margin_abs is None or is_log else 1
+    field, factor = units[st.selectbox("Margin in", list(units), index, key=f"{prefix}_margin_in", width=_CHOICE)]
+    margin, most = getattr(metric, field), 99.0 if field == "margin" else None
+    shown = None if margin is None else round(factor * margin, 9)
+    value = st.number_input(
+        "Margin",
+        0.0,
+        most,
+        shown,
+        key=f"{prefix}_{field}",
+        width=_MARGIN,
+        format="%g",
+        placeholder="none",
+        help=_MARGIN_HELP,
+    )
+    if value != shown:
+        margin = round(value / factor, 9) if value else None
+    return {"margin": None, "margin_abs": None, field: margin}
 
 
 def _color(metric: Metric, default: str, key: str) -> str:

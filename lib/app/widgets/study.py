@@ -16,7 +16,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
 from lib.runs import Manifest, clear, study_text
-from lib.study import DetachRule, InputError, Study, changed_parts, text_message, to_toml, value_text
+from lib.study import DetachRule, InputError, Metric, Study, changed_parts, text_message, to_toml, value_text
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -69,16 +69,27 @@ def question(study: Study) -> None:
     st.subheader("What is being asked", anchor=False)
     if study.hypothesis:
         st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
-    metrics = [(m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no") for m in study.metrics]
+    metrics = [
+        (m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no", m.role, _margin(m))
+        for m in study.metrics
+    ]
     tasks = [
         (t.title, t.name, ", ".join(t.sweeps) or "every run", t.total_steps, t.window, rule_text(t.detach))
         for t in study.tasks
     ]
-    heads = ["metric", "key", "family", "expected to", "scale", "smoothed"]
+    heads = ["metric", "key", "family", "expected to", "scale", "smoothed", "role", "margin"]
     table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
+    if size := study.evidence.planned:
+        looked = ", set after looking" if study.evidence.planned_after_looking else ""
+        st.caption(f"Planned size: {size:,} runs per arm, or pairs{looked}.")
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
     localized = {name: st.column_config.NumberColumn(format="localized") for name in ("total steps", "smoothing steps")}
     table(pl.DataFrame(tasks, schema=heads, orient="row"), column_config=localized, alt="The study's tasks")
+
+
+def _margin(metric: Metric) -> str:
+    looked = ", set after looking" if metric.margin_after_looking else ""
+    return f"{metric.margin_text}{looked}" if metric.margin_text else "none"
 
 
 def rule_text(rule: DetachRule) -> str:

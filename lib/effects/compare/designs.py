@@ -36,7 +36,7 @@ def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
         gates.append(
             Gate(STEPS_DRAWN, f"no onset test, for the detach steps do not look drawn: {reason}", needed=False)
         )
-    if gate := planned_gate(comparison, data.study.evidence.planned):
+    if gate := planned_gate(comparison, data.study.evidence):
         gates.append(gate)
     return before_planned(with_gates(comparison, gates))
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from lib.effects.compare import estimators
 from lib.effects.compare.across_tasks import Across
 from lib.effects.compare.comparison import Comparison
-from lib.study import Metric
 
 #: The designs whose estimate is an effect, with an interval of its own.
 _DESIGNS = ("fork", "did")
 
 EQUIVALENT, NO_WORSE, WORSE, NOT_SHOWN = "equivalent", "no worse", "worse", "not shown"
+AFTER_LOOKING = "margin set after looking"
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,15 @@ class MarginTest:
 
     `margin` is on the scale of `change` (the metric's unit, or a ratio minus 1), None where it cannot be had.
     `no_worse_p` is that of the harmful side alone, `equivalent_p` the larger of both sides', None where there is no
-    test, and `is_worse` whether the whole 95% interval lies beyond the harmful bound. `reason` says why there is no test.
+    test, and `is_worse` whether the whole 95% interval lies beyond the harmful bound. `notes` say why there is no test, and
+    that the margin was set after looking.
     """
 
     margin: float | None = None
     no_worse_p: float | None = None
     equivalent_p: float | None = None
     is_worse: bool = False
-    reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def margin_test(result: Comparison | Across) -> MarginTest:
@@ -41,15 +42,16 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     if metric.margin is None and metric.margin_abs is None:
         return MarginTest()
     bound, reason = _bound(result)
+    looked = (AFTER_LOOKING,) if metric.margin_after_looking else ()
     if bound is None or result.design not in _DESIGNS:
-        return MarginTest(reason=reason or "no equivalence without a control arm")
+        return MarginTest(notes=(reason or "no equivalence without a control arm", *looked))
     margin = math.expm1(bound) if metric.scale == "log" else bound
     if result.p is None or result.interval is None:
-        return MarginTest(margin)
+        return MarginTest(margin, notes=looked)
     sign = 1 if metric.expect == "increase" else -1
     better, reach = sign * result.estimate, (result.interval[1] - result.interval[0]) / 2
     no_worse_p, no_better_p = (float(estimators.above_p(v, reach, result.df, -bound)) for v in (better, -better))
-    return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), better + reach < -bound)
+    return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), better + reach < -bound, looked)
 
 
 def _bound(result: Comparison | Across) -> tuple[float | None, str]:
@@ -65,8 +67,3 @@ def _bound(result: Comparison | Across) -> tuple[float | None, str]:
     if base is None:
         return None, reason and "no equivalence: the margin is a percent of what there is no percent of"
     return (metric.margin or 0.0) * base, ""
-
-
-def margin_text(metric: Metric) -> str:
-    """The margin as it was declared: `5%`, or `10` in the metric's unit."""
-    return f"{100 * metric.margin:.3g}%" if metric.margin is not None else f"{metric.margin_abs:.4g}"

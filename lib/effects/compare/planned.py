@@ -8,10 +8,12 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, Gate
 from lib.formatting import plural
+from lib.study import Evidence
 
 #: What the checklist calls the condition.
 PLANNED_SIZE = "Planned size"
 NOT_DECLARED = "sample size not declared"
+SIZE_AFTER_LOOKING = "sample size set after looking"
 #: What `method` says of an interval that holds at every look.
 ANYTIME = "anytime-valid interval"
 
@@ -31,15 +33,18 @@ def size_text(comparison: Comparison, planned: int) -> str:
     return f"{n} of {plural(planned, f'planned {unit}')}{ending}"
 
 
-def planned_gate(comparison: Comparison, planned: int | None) -> Gate | None:
-    """The condition of a declared size: fewer runs take the verdict; more, or no declaration, are a caveat."""
+def planned_gate(comparison: Comparison, evidence: Evidence) -> Gate | None:
+    """The condition of a declared size: fewer runs take the verdict; more, or none declared before looking, are a caveat."""
+    planned = evidence.planned
     if comparison.design == "none" or not comparison.values:
         return None
     if planned is None:
         return None if comparison.p is None else Gate(PLANNED_SIZE, NOT_DECLARED, needed=False)
-    if size(comparison) == planned or comparison.design == "onset":  # a plan counts arms or pairs: it has neither
+    if comparison.design == "onset":  # a plan counts arms or pairs: it has neither
         return None
-    return Gate(PLANNED_SIZE, size_text(comparison, planned), needed=size(comparison) < planned)
+    texts = [size_text(comparison, planned)] if size(comparison) != planned else []
+    texts += [SIZE_AFTER_LOOKING] if evidence.planned_after_looking else []
+    return Gate(PLANNED_SIZE, "; ".join(texts), needed=size(comparison) < planned) if texts else None
 
 
 def before_planned(comparison: Comparison) -> Comparison:
