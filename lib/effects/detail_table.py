@@ -1,15 +1,18 @@
 """effects_detail.csv: everything behind the claims in one long table."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from lib.effects.chart_data import per_run_table
 from lib.effects.compare import estimators
 from lib.effects.compare.across_tasks import ALL_TASKS, Across
 from lib.effects.compare.comparison import FEWEST, FEWEST_LABELS, FEWEST_SIGNS, Comparison, change
 from lib.effects.compare.estimators import Estimate
+from lib.effects.price import SPEED, Price
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis
 from lib.study import Metric
 
@@ -23,7 +26,9 @@ from lib.study import Metric
 #:   unpaired, labels within tasks), never the headline; a refused one has its floor and the reason in `note`;
 #: - `jump`: b2 of one detached run, `n` the fewer of its rows on a side;
 #: - `placebo`: the mean jump at a `real` or `pretended` step;
-#: - `gap`: `before`, `after` and `change` of the train-to-validation gap, `metric` naming both.
+#: - `gap`: `before`, `after` and `change` of the train-to-validation gap, `metric` naming both;
+#: - `price`: `after`, `without` the detach, and `change` of the training speed in steps per second, and the `hours saved` per
+#:   run; `note` says what keeps it from being told. The speeds of its runs are rows of kind `speed`, with the names of `run`.
 #:
 #: Values are on the metric's own scale; changes and effects of log metrics are ratios minus 1. Rows across tasks have
 #: task `*`.
@@ -47,7 +52,7 @@ def effects_detail(analysis: StudyAnalysis) -> pl.DataFrame:
 
 
 def _task_rows(task: TaskAnalysis) -> Iterator[Row]:
-    yield from _run_rows(task.per_run)
+    yield from _run_rows(task.per_run, "run")
     for comparison in task.comparisons:
         claim = {"task": task.task.key, "metric": comparison.metric.key, "arm": comparison.arm}
         for out in comparison.excluded:
@@ -61,12 +66,15 @@ def _task_rows(task: TaskAnalysis) -> Iterator[Row]:
     yield from _jump_rows(task.fits)
     yield from _placebo_rows(task.placebo)
     yield from _gap_rows(task.gap)
+    for price in task.prices:
+        yield from _run_rows(per_run_table(task.task.key, [price.comparison]), "speed")
+        yield from _price_rows(task.task.key, price)
 
 
-def _run_rows(per_run: pl.DataFrame) -> Iterator[Row]:
+def _run_rows(per_run: pl.DataFrame, kind: str) -> Iterator[Row]:
     for row in per_run.iter_rows(named=True):
         run = _columns(row, "task", "metric", "run_id", "seed", "pair")
-        run |= {"arm": row["compared"], "run_arm": row["arm"], "kind": "run", "step": row["detach_step"]}
+        run |= {"arm": row["compared"], "run_arm": row["arm"], "kind": kind, "step": row["detach_step"]}
         yield run | {"name": "before", "value": row["before"], "n": row["rows_before"]}
         yield run | {"name": "after", "value": row["after"], "n": row["rows_after"]}
         yield run | {"name": "change", "value": row["change"]}
@@ -96,6 +104,21 @@ def _gap_rows(gap: pl.DataFrame) -> Iterator[Row]:
         yield claim | {"name": "after", "value": row["after"]}
         test = _columns(row, "ci_low", "ci_high", "p_value", "p_floor")
         yield claim | test | {"name": "change", "value": row["change"], "note": row["reasons"] or None}
+
+
+def _price_rows(task: str, price: Price) -> Iterator[Row]:
+    comparison = price.comparison
+    row = {"task": task, "metric": SPEED.key, "arm": comparison.arm, "kind": "price", "n": len(comparison.units)}
+    note = "; ".join(filter(None, (comparison.refusal, *price.caveats, *comparison.caveats))) or None
+    if math.isnan(comparison.estimate):
+        yield row | {"name": "change", "note": note}
+        return
+    yield row | {"name": "after", "value": price.after}
+    yield row | {"name": "without", "value": price.without}
+    changes = (comparison.estimate, *(comparison.interval or (math.nan, math.nan)))
+    for name, numbers in (("change", [change(SPEED, v) for v in changes]), ("hours saved", [*price.saved, None, None])):
+        value, low, high, *_ = numbers
+        yield row | {"name": name, "value": value, "ci_low": low, "ci_high": high, "note": note}
 
 
 def _columns(row: Row, *names: str) -> Row:

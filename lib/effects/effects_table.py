@@ -11,6 +11,7 @@ from lib.effects.compare.across_tasks import ALL_TASKS, Across
 from lib.effects.compare.comparison import Comparison, change, level, mean
 from lib.effects.compare.equivalence import margin_test
 from lib.effects.multiple_testing import holm_family
+from lib.effects.price import SPEED
 from lib.formatting import is_or_are, plural
 from lib.runs import Treatment
 from lib.study import UNKNOWN, Study
@@ -41,12 +42,12 @@ def visible_effects(effects: pl.DataFrame, visible: Study) -> pl.DataFrame:
     """The rows of effects, or of their details, that are about a part of their study; no number of them changes.
 
     Rows across tasks are about all tasks of the study: they are shown where all of these are. A gap between two metrics is
-    shown where both are.
+    shown where both are, the training speed always.
     """
     tasks, metrics = [task.key for task in visible.tasks], [metric.key for metric in visible.metrics]
     if set(effects["task"]) <= {*tasks, ALL_TASKS}:
         tasks.append(ALL_TASKS)
-    metrics += [GAP.format(*both) for both in permutations(metrics, 2)]
+    metrics += [SPEED.key, *(GAP.format(*both) for both in permutations(metrics, 2))]
     return effects.filter(pl.col("task").is_in(tasks), pl.col("metric").is_in(metrics))
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import polars as pl
 
 from lib.effects.chart_data import jump_fit_table, pair_difference_table, per_run_table, placebo_table, with_gaps
-from lib.effects.compare.across_tasks import Across, Part, across_tasks
+from lib.effects.compare.across_tasks import Across, Part, across_tasks, combine
 from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.confounders import Settings
 from lib.effects.compare.designs import across_part, compare, compare_jumps
 from lib.effects.compare.task_data import task_data
 from lib.effects.compare.units import Windows
 from lib.effects.effects_table import across_row, effects_frame, task_rows
+from lib.effects.price import Price, prices
 from lib.effects.verdicts import exploratory, judge
 from lib.runs import History, Manifest, Treatment, of_task, treatments
 from lib.study import Evidence, Study, Task
@@ -39,7 +40,8 @@ class TaskAnalysis:
 
     `treated` are the runs that are counted, `settings` what their configs say, `left_out` the ids of runs left out by hand.
     `comparisons` are in the order of the study's metrics and the task's arms, and `parts` the same as they enter across tasks.
-    The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim).
+    The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim); `prices` has
+    what the detach saved, by arm.
     """
 
     study: Study
@@ -55,6 +57,7 @@ class TaskAnalysis:
     fits: pl.DataFrame
     placebo: pl.DataFrame
     gap: pl.DataFrame
+    prices: tuple[Price, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ class StudyAnalysis:
     def task(self, key: str) -> TaskAnalysis:
         """The analysis of one task, by its id."""
         return next(task for task in self.tasks if task.task.key == key)
+
+    @property
+    def speeds(self) -> tuple[Across, ...]:
+        """The change of the training speed of every arm that several tasks have, across them."""
+        by_arm: dict[str, list[Part]] = {}
+        for task in self.tasks:
+            for price in task.prices:
+                by_arm.setdefault(price.comparison.arm, []).append(Part(task.task.key, price.comparison))
+        return tuple(combine(parts) for parts in by_arm.values() if len(parts) > 1)
 
     @property
     def per_run(self) -> pl.DataFrame:
@@ -131,4 +143,5 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         jump_fit_table(data, jumps),
         placebo_table(data, jumps),
         effects_frame(task_rows(task.key, gap_rows, data.treated)),
+        prices(data, runs.history),
     )

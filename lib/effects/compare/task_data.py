@@ -44,10 +44,10 @@ class TaskData:
         runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
         return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
 
-    def control_rows(self, metric: Metric, steps: Mapping[str, int], default: int) -> list[RunRows]:
-        """The rows of the controls, each beside the detach step of its counterpart (`steps`) or the default."""
-        runs = [(t, steps.get(t.run_id, default)) for t in self.treated if t.is_control]
-        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
+    def control_rows(self, metric: Metric, steps: Mapping[str, int]) -> list[RunRows]:
+        """The rows of the controls, each beside the detach step of its counterpart."""
+        runs = [t for t in self.treated if t.is_control]
+        return sorted((run_rows(self.rows, metric, t, steps[t.run_id]) for t in runs), key=_order)
 
     def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
         """The rows behind a unit of a comparison."""
@@ -56,10 +56,16 @@ class TaskData:
 
     def compared_runs(self, metric: Metric, arm: str) -> Ends:
         """The runs of an arm and of its controls, each control beside its pair's detach step or the arm's middle one."""
-        steps = sorted(t.detach_step for t in self.treated if t.arm == arm and t.detach_step is not None)
-        counterparts = {p.control: p.detach_step for p in self.pairs[arm]}
-        controls = [] if self.has_onset(arm) else self.control_rows(metric, counterparts, median_low(steps))
+        steps = self.detach_steps(arm)
+        controls = [] if self.has_onset(arm) else self.control_rows(metric, steps)
         return by_ends([*self.arm_rows(metric, arm), *controls], self.window)
+
+    def detach_steps(self, arm: str) -> dict[str, int]:
+        """By run of a detached arm and of the controls, its detach step: a control's is its pair's, or the arm's middle one."""
+        steps = {t.run_id: t.detach_step for t in self.treated if t.arm == arm and t.detach_step is not None}
+        counterparts = {p.control: p.detach_step for p in self.pairs[arm]}
+        middle = median_low(steps.values())
+        return steps | {t.run_id: counterparts.get(t.run_id, middle) for t in self.treated if t.is_control}
 
     def differences(self, comparison: Comparison) -> list[Difference]:
         """What the arms of a comparison differ in besides the treatment."""
