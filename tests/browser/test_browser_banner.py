@@ -8,14 +8,21 @@ from tests.support.browser import Visitor, assert_untroubled
 pytestmark = pytest.mark.browser
 
 
-def test_a_run_left_out_on_the_runs_page_is_said_on_the_overview_and_brought_back_there(visitor: Visitor):
+def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere_until_it_is_brought_back(
+    visitor: Visitor, another_visitor: Visitor
+):
     page = visitor.open("runs")
     visitor.click_row(0)
     page.get_by_role("button", name="Leave out", exact=True).click()
     sentence = page.get_by_test_id("stMain").get_by_text("1 run left out by hand: acro0001-s1-detached.", exact=True)
     expect(sentence).to_be_visible()
     visitor.until_query("out", "acro0001-s1-detached")
+    # The study keeps it, after a reload and in another browser that opens the plain address.
+    visitor.goto(page.url)
     visitor.follow("Overview")
+    another_visitor.open()
+    another_visitor.until_query("out", "acro0001-s1-detached")
+    assert another_visitor.numbers() == visitor.numbers()
     expect(sentence).to_be_visible()
     # One line, above everything that the page shows.
     assert (sentence.bounding_box() or {})["height"] < 40

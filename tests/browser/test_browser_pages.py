@@ -68,7 +68,6 @@ class Tour:
         self.lines[page] = [len(visitor.paths(chart)) for chart in range(visitor.charts().count())]
         color = visitor.page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
         self.bright.add(sum(int(part) for part in color[4:-1].split(",")[:3]) > 3 * 128)
-        visitor.screenshot(f"{page}_{self.scheme}")
         self.findings[page] = sorted({*findings(visitor, self.excused), *pale_texts(visitor)})
 
 
@@ -161,6 +160,5 @@ def test_nothing_is_wider_than_the_window(chrome, app, window):
         for page, title in TITLES.items():
             visitor.follow(title)
             too_wide[page] = visitor.page.evaluate(TOO_WIDE) + visitor.page.evaluate(CUT_OFF, CHART)
-            visitor.screenshot(f"{page}_{window}", full=False)
         assert too_wide == {page: [] for page in TITLES}
         assert_untroubled(visitor)

@@ -42,14 +42,22 @@ def hosted(tmp_path_factory):
         assert server.warnings() == []
 
 
-@pytest.fixture
-def two(chrome, request):
-    """Two visitors of a server, in browser contexts of their own."""
+@pytest.fixture(scope="module")
+def contexts(chrome, request):
+    """Two browser contexts on a server, which keep what they compiled of the app."""
     server = request.getfixturevalue(request.param)
     with Visitor(chrome, server) as one, Visitor(chrome, server) as other:
         yield one, other
-        for visitor in (one, other):
-            assert_untroubled(visitor)
+
+
+@pytest.fixture
+def two(contexts):
+    """Two visitors of a server."""
+    for visitor in contexts:
+        visitor.reset()
+    yield contexts
+    for visitor in contexts:
+        assert_untroubled(visitor)
 
 
 def open_bundle(visitor: Visitor, path) -> None:
@@ -66,7 +74,7 @@ def shown(visitor: Visitor) -> str:
     return visitor.page.get_by_test_id("stHeading").first.inner_text()
 
 
-@pytest.mark.parametrize("two", ["local"], indirect=True)
+@pytest.mark.parametrize("contexts", ["local"], indirect=True)
 def test_a_local_study_is_there_after_a_reload_and_in_another_browser(two, bundle):
     one, other = two
     open_bundle(one, bundle)
@@ -77,7 +85,7 @@ def test_a_local_study_is_there_after_a_reload_and_in_another_browser(two, bundl
     assert (shown(other), other.numbers()) == ("Mine", numbers)
 
 
-@pytest.mark.parametrize("two", ["local"], indirect=True)
+@pytest.mark.parametrize("contexts", ["local"], indirect=True)
 def test_a_deleted_study_is_nobodys_and_not_the_demo(two, bundle):
     one, other = two
     open_bundle(one, bundle)
@@ -97,7 +105,7 @@ def test_a_deleted_study_is_nobodys_and_not_the_demo(two, bundle):
     assert other.charts().count() == 0
 
 
-@pytest.mark.parametrize("two", ["hosted"], indirect=True)
+@pytest.mark.parametrize("contexts", ["hosted"], indirect=True)
 def test_a_hosted_study_comes_back_by_its_address_and_asks_for_its_bundle(two, bundle):
     one, other = two
     open_bundle(one, bundle)
@@ -119,7 +127,7 @@ def test_a_hosted_study_comes_back_by_its_address_and_asks_for_its_bundle(two, b
         assert (shown(visitor), visitor.numbers()) == ("Mine", numbers)
 
 
-@pytest.mark.parametrize("two", ["local", "hosted"], indirect=True)
+@pytest.mark.parametrize("contexts", ["local", "hosted"], indirect=True)
 def test_a_view_with_a_name_comes_back(two):
     one, other = two
     one.open("losses", spread="min-max")
@@ -137,20 +145,3 @@ def test_a_view_with_a_name_comes_back(two):
     other.page.get_by_role("button", name="paper figure 2", exact=True).click()
     other.until_query("spread", "min-max")
     assert other.until(lambda: other.numbers() == numbers)
-
-
-@pytest.mark.parametrize("two", ["local"], indirect=True)
-def test_runs_left_out_by_hand_are_left_out_after_a_reload(two):
-    one, other = two
-    one.open("runs")
-    one.click_row(0)
-    one.page.get_by_role("button", name="Leave out").click()
-    one.page.wait_for_function("() => new URL(location.href).searchParams.has('out')")
-    left_out = one.query()["out"]
-    one.goto(one.page.url)
-    assert one.query()["out"] == left_out
-    other.open("losses")
-    other.until_query("out", left_out[0])
-    other.settled()
-    other.page.get_by_role("button", name="Bring back").click()
-    other.until_query("out", None)

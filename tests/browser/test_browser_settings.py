@@ -66,11 +66,9 @@ WINDOW = Setting(
 )
 #: Settings that are made one after the other on a page; none hides what another one shows.
 VIEWS = {
-    "rewards in percent": ("rewards", (LOG_REWARD, PERCENT, WINDOW, MIN_MAX, SEEDS)),
-    "rewards over time": ("rewards", (OUT, MEDIAN, UNSMOOTHED, WALL_TIME)),
-    "runs in colour": ("rewards", (RAW, COLOR)),
-    "exact rewards of an arm": ("rewards", (ARMS, EXACT)),
-    "linear losses": ("losses", (LOG_LOSS,)),
+    "rewards in percent": ("rewards", (LOG_REWARD, PERCENT, WINDOW, MIN_MAX, RAW, SEEDS)),
+    "rewards over time": ("rewards", (OUT, MEDIAN, UNSMOOTHED, WALL_TIME, COLOR)),
+    "exact losses of an arm": ("losses", (LOG_LOSS, ARMS, EXACT)),
 }
 
 
@@ -101,23 +99,6 @@ def test_settings_change_the_chart_and_the_address_opens_the_same_view(visitor, 
     assert another_visitor.until(lambda: same(visitor, another_visitor)), (visitor.texts(), another_visitor.texts())
     if OUT in settings:
         bring_back(visitor)
-
-
-def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere(visitor, another_visitor):
-    visitor.open("runs")
-    visitor.click_row(0)
-    visitor.page.get_by_role("button", name="Leave out").click()
-    assert visitor.until(lambda: "out" in visitor.query())
-    visitor.settled()
-    (run,) = visitor.query()["out"]
-    expect(visitor.page.get_by_text(f"1 run left out by hand: {run}.")).to_be_visible()
-    visitor.follow("Overview")
-    assert visitor.query()["out"] == [run]
-    another_visitor.goto(visitor.page.url)
-    another_visitor.open_more()
-    expect(another_visitor.page.get_by_test_id("stSidebar").get_by_text(run, exact=True)).to_be_visible()
-    assert another_visitor.until(lambda: same(visitor, another_visitor))
-    bring_back(visitor)
 
 
 # ---- tasks and metrics, and what a page does not show
@@ -186,7 +167,6 @@ def test_the_grid_is_on_screen_with_one_legend(visitor, another_visitor):
     boxes = [visitor.charts().nth(index).bounding_box() for index in range(2)]
     assert boxes[0]["y"] == boxes[1]["y"]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
-    visitor.screenshot("grid")
     another_visitor.goto(visitor.page.url)
     assert another_visitor.charts().count() == 2 * CHARTS
     assert another_visitor.until(lambda: same(visitor, another_visitor))
