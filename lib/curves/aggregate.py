@@ -1,4 +1,4 @@
-"""From bins to curves: the seeds of each arm together, bin by bin. Lazy frames in, lazy frames out.
+"""From bins to curves: the seeds of each arm together, bin by bin.
 
 The order matters. Runs rarely log at the same steps, so a mean over "the same step" is a mean over whoever logged
 there. Each run is therefore smoothed on its own rows, on its own side of the detach, then brought onto one grid of
@@ -7,12 +7,12 @@ bins shared by the runs of a task, and only then averaged over seeds.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import polars as pl
 
-from lib.curves.bins import bins, shown
-from lib.curves.view_settings import Aggregate, Spread, View
+from lib.curves.bins import shown
+from lib.curves.seed_groups import seed_groups
+from lib.curves.view_settings import Spread, View
 from lib.runs import History, Treatment
 from lib.study import Metric, Task
 
@@ -32,45 +32,19 @@ def aligned_curves(
     in it. std has ddof 1 and is null, as are the bounds, where n = 1. For log metrics the mean is geometric, `std` the
     factor exp(sd of logs) and the bounds multiplicative.
     """
-    groups = seed_groups(bins(history, task, metrics, treated, view), treated, view)
-    return aggregate(groups, task, metrics, treated, view).collect()
-
-
-def seed_groups(binned: pl.DataFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
-    """The values of `bins` by arm, metric and bin: they serve every aggregate, band and choice of arms.
-
-    Returns
-    -------
-    LazyFrame: arm, metric, step, values (one per seed, of their logs for log metrics), by arm, metric and bin.
-    """
-    return (
-        _with_arms(binned, treated, replace(view, arms=()))
-        .group_by("arm", "metric", "bin")
-        # As sorted lists: sums of floats depend on their order, and the same runs must give the same digits.
-        .agg(values=pl.col("value").sort(), xs=pl.col("x_sum").sort(), weight=pl.col("x_weight").sum())
-        .with_columns(pl.col("metric").cast(pl.String))
-        # The order of bins is that of steps: over wall time a curve steps back where only faster runs go on.
-        .sort("arm", "metric", "bin")
-        .select("arm", "metric", (pl.col("xs").list.sum() / pl.col("weight")).alias("step"), "values")
-    )
+    return aggregate(seed_groups(history, task, metrics, treated, view), task, metrics, treated, view).collect()
 
 
 def aggregate(
-    groups: pl.LazyFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    groups: pl.DataFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
-    """The values of `seed_groups` as curves with a band, of the arms that the view shows: columns `COLUMNS`."""
+    """The statistics of `seed_groups` as curves with a band, of the arms that the view shows: columns `COLUMNS`."""
     most = max(Counter(t.arm for t in treated).values(), default=0)
     log_keys = [m.key for m in metrics if m.scale == "log"]
     names = {"center": "mean", "sd": "std", "lower": "lower", "upper": "upper"}
     return (
-        (groups.filter(pl.col("arm").is_in(view.arms)) if view.arms else groups)
-        .with_columns(
-            center=_center(view.aggregate),
-            sd=pl.col("values").list.std(ddof=1),
-            low=pl.col("values").list.first(),
-            high=pl.col("values").list.last(),
-            n=pl.col("values").list.len(),
-        )
+        (groups.lazy().filter(pl.col("arm").is_in(view.arms)) if view.arms else groups.lazy())
+        .with_columns(pl.col(view.aggregate).alias("center"))
         .with_columns(half=_half_width(view.spread, most), log=pl.col("metric").is_in(log_keys))
         .with_columns(*_bounds(view.spread))
         .with_columns(
@@ -112,17 +86,6 @@ def _with_arms(binned: pl.DataFrame, treated: Sequence[Treatment], view: View) -
     rows = [(t.run_id, t.arm, t.seed) for t in shown(treated, view)]
     runs = pl.LazyFrame(rows, schema=dict.fromkeys(("run_id", "arm", "seed"), pl.String), orient="row")
     return binned.lazy().join(runs.cast({"run_id": binned["run_id"].dtype}), on="run_id")
-
-
-def _center(aggregate: Aggregate) -> pl.Expr:
-    """The aggregate of a sorted list over seeds; the IQM is the mean of its middle half (Agarwal et al. 2021)."""
-    values = pl.col("values")
-    if aggregate == "median":
-        return values.list.median()
-    if aggregate == "iqm":
-        cut = values.list.len() // 4
-        return values.list.slice(cut, values.list.len() - 2 * cut).list.mean()
-    return values.list.mean()
 
 
 def _t_quantile(most: int) -> pl.Expr:

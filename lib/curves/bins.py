@@ -1,8 +1,6 @@
 """Align first: each run smoothed on its own rows, on its own side of the detach, and brought onto its task's bins."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -12,9 +10,9 @@ import polars as pl
 
 from lib.curves import wall_time
 from lib.curves.smoothing import smoothed
-from lib.curves.view_settings import View
+from lib.curves.view_settings import Axis, View
 from lib.formatting import listing, plural
-from lib.runs import History, Treatment, anchor, counted, is_finite, is_positive, uncounted
+from lib.runs import History, Treatment, anchor, counted, each, is_finite, is_positive, uncounted
 from lib.study import Metric, Task
 
 Steps = TypeVar("Steps", pl.Expr, np.ndarray)
@@ -24,6 +22,13 @@ FINEST = 1000
 #: The most bins of a run: a history far longer than the training it is said to be has wider ones.
 MOST = 20_000
 _BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
+#: The bins of one run and metric, as `bins` describes them.
+BIN = np.dtype([("bin", "<i4"), ("value", "<f8"), ("x_sum", "<f8"), ("x_weight", "<u4")])
+_SPACING = np.dtype([("spacing", "<f8"), ("count", "<i8")])
+#: What is kept on disk serves only the version of the arithmetic in this file that made it.
+_VERSION = 1
+#: Arrays of spacings after which they are merged.
+_PARTS = 256
 _RUN = {
     "run_id": pl.String,
     "arm": pl.String,
@@ -35,30 +40,58 @@ _RUN = {
 }
 
 
-def bin_width(steps: Iterable[np.ndarray], finest: float) -> float:
+def spacings(step: np.ndarray, finest: float) -> np.ndarray:
+    """What the width of a metric's bins takes from one run: distinct spacings of its rows with their counts (`_SPACING`).
+
+    The first is the finest width that the run allows, counted 0 times; the second stands for all spacings up to `finest`:
+    there may be millions of them.
+    """
+    spacing = np.diff(step)
+    fine = spacing[spacing <= finest]
+    wide, counts = np.unique(spacing[spacing > finest], return_counts=True)
+    if len(step) > MOST:
+        finest = max(finest, (step[-1 - len(step) // 100] - step[len(step) // 100]) / MOST)
+    rows = [(finest, 0), (fine.max(initial=0), len(fine)), *zip(wide.tolist(), counts.tolist(), strict=True)]
+    return np.array(rows, dtype=_SPACING)
+
+
+class BinWidth:
     """The width of a metric's bins in environment steps: the median row spacing within a run, at least `finest`.
 
     It is larger only where most rows of a run, all but its first and last hundredth, would fill more than `MOST` bins.
 
     Parameters
     ----------
-    steps : by run, the steps at which the metric was logged.
     finest : the width where the median is smaller, or where no run logged twice.
     """
-    # Spacings up to the finest width are only counted: there may be millions of them.
-    fine, largest_fine, wide = 0, 0, [np.empty(0, dtype=np.int64)]
-    for step in steps:
-        if len(step) > MOST:
-            finest = max(finest, (step[-1 - len(step) // 100] - step[len(step) // 100]) / MOST)
-        spacing = np.diff(step)
-        is_wide = spacing > finest
-        wide.append(spacing[is_wide])
-        fine += len(spacing) - len(wide[-1])
-        largest_fine = max(largest_fine, spacing.max(initial=0, where=~is_wide))
-    spacings = np.sort(np.concatenate(wide))
-    count = fine + len(spacings)
-    middle = [largest_fine if i < fine else spacings[i - fine] for i in ((count - 1) // 2, count // 2)] if count else []
-    return max(finest, float(sum(middle)) / 2)
+
+    def __init__(self, finest: float) -> None:
+        self._finest, self._parts = finest, [np.empty(0, dtype=_SPACING)]
+
+    def add(self, spacings: np.ndarray) -> None:
+        """Count a run, by what the function `spacings` gives of it."""
+        self._finest = max(self._finest, float(spacings["spacing"][0]))
+        self._parts.append(spacings[1:])
+        if len(self._parts) > _PARTS:
+            self._parts = [self._merged()]
+
+    def steps(self) -> float:
+        """The width for the runs counted so far."""
+        merged = self._merged()
+        ends = np.cumsum(merged["count"])
+        count = int(ends[-1]) if len(ends) else 0
+        if not count:
+            return self._finest
+        middle = np.searchsorted(ends, [(count - 1) // 2, count // 2], side="right")
+        return max(self._finest, float(merged["spacing"][middle].sum()) / 2)
+
+    def _merged(self) -> np.ndarray:
+        rows = np.concatenate(self._parts)
+        distinct, place = np.unique(rows["spacing"], return_inverse=True)
+        merged = np.zeros(len(distinct), dtype=_SPACING)
+        merged["spacing"] = distinct
+        np.add.at(merged["count"], place, rows["count"])
+        return merged
 
 
 def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
@@ -118,61 +151,126 @@ def bins(
     metric is; of their logs for log metrics), x_sum and x_weight (the sum of the points' places on the view's x axis
     and their number; for wall time the mean of them and 1, since there every run weighs the same).
     """
-    runs = run_frame(treated, view).rows(named=True)
-    placed = [run for run in runs if run["placed"]]
-    began = wall_time.first_timestamps(history) if view.x == "wall" else {}
-    rows = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for metric in metrics:
-            steps_of = partial(history.series, metric=metric.key, columns=["step"])
-            steps = (step for (step,) in pool.map(steps_of, [run["run_id"] for run in runs]))
-            grid = _Grid(history, task, view, metric, bin_width(steps, task.total_steps / FINEST), began)
-            rows += [row for row in pool.map(grid.bins, placed) if row]
     names = {"run_id": pl.Enum(sorted({t.run_id for t in treated})), "metric": pl.Enum([m.key for m in metrics])}
+    rows = [
+        (run_id, metric.key, *(pl.Series(array[name]) for name in _BIN))
+        for run_id, arrays in run_bins(history, task, metrics, treated, view)
+        for metric, array in zip(metrics, arrays, strict=True)
+        if len(array)
+    ]
     lists = {name: pl.List(kind) for name, kind in _BIN.items()}
     return pl.DataFrame(rows, schema={**names, **lists}, orient="row").explode(*_BIN)
 
 
+def run_bins(
+    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """One run after the other: its id and by metric its bins, an array of `BIN` sorted by bin.
+
+    What was kept of a run is read, and not its rows.
+    """
+    runs = run_frame(treated, view).rows(named=True)
+    began = wall_time.first_timestamps(history) if view.x == "wall" else {}
+    finest = task.total_steps / FINEST
+    widths = [BinWidth(finest) for _ in metrics]
+    of_runs = ((run["run_id"], history.of_run(run["run_id"])) for run in runs)
+    for arrays in each(partial(_run_spacings, [metric.key for metric in metrics], finest), of_runs):
+        for width, array in zip(widths, arrays, strict=True):
+            width.add(array)
+    grids = [_Grid.of(metric, task, view, width.steps()) for metric, width in zip(metrics, widths, strict=True)]
+    placed = [run for run in runs if run["placed"]]
+    places = (
+        _Place(run["run_id"], history.of_run(run["run_id"]), run["detach"], run["origin"], began.get(run["run_id"]))
+        for run in placed
+    )
+    yield from zip((run["run_id"] for run in placed), each(partial(_bins_of_run, grids), places), strict=True)
+
+
+def _run_spacings(keys: Sequence[str], finest: float, run: tuple[str, History]) -> list[np.ndarray]:
+    """The spacings of one run's metrics, as they were kept or from its rows."""
+    run_id, history = run
+
+    def compute(key: str) -> np.ndarray:
+        (step,) = history.series(run_id, key, ["step"])
+        return spacings(step, finest)
+
+    return [
+        history.computed(run_id, f"spacings {_VERSION}\0{key}\0{finest}", "", partial(compute, key)) for key in keys
+    ]
+
+
 def on_axis(step: Steps, origin: Any, task: Task, view: View) -> Steps:
     """Steps on the view's x axis."""
-    if view.x in ("since", "since_percent"):
+    return _on_axis(step, origin, view.x, task.total_steps)
+
+
+def _on_axis(step: Steps, origin: Any, x: Axis, total_steps: int) -> Steps:
+    if x in ("since", "since_percent"):
         step = step - origin
-    return step * (100 / task.total_steps) if view.x in ("percent", "since_percent") else step
+    return step * (100 / total_steps) if x in ("percent", "since_percent") else step
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """The bins of one metric: their width, and by run the first timestamp, from which wall time counts."""
+    """What the bins of a metric are made by, alike for all runs: their width and the smoothing window in steps."""
 
-    history: History
-    task: Task
-    view: View
-    metric: Metric
+    key: str
+    log: bool
+    window: int
     width: float
-    began: Mapping[str, float]
+    x: Axis
+    total_steps: int
 
-    def bins(self, run: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """One run's bins: its id, the metric, and a series per column of `_BIN`; None where no curve can show it."""
-        columns = ("step", "value", "time") if self.view.x == "wall" else ("step", "value")
-        step, value, *time = self.history.series(run["run_id"], self.metric.key, columns)
-        hours = wall_time.elapsed(step, time[0], self.began.get(run["run_id"])) if time else None
-        drawable = is_finite(value)
-        if self.metric.scale == "log":
-            drawable &= is_positive(value)
-        if (time and hours is None) or not drawable.any():
-            return None
-        if not drawable.all():
-            step, value = step[drawable], value[drawable]
-        value = np.log(value) if self.metric.scale == "log" else value
-        if self.metric.smoothed and (window := self.view.smoothing(self.task)):
-            value = smoothed(step, value, run["detach"], window)
-        number = (step - run["origin"]) / self.width
-        np.ceil(number, out=number)
-        start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
-        points = np.diff(start, append=len(step)).astype(np.uint32)
-        if hours is None:
-            x, weight = on_axis(np.add.reduceat(step, start), points * run["origin"], self.task, self.view), points
-        else:
-            x, weight = np.add.reduceat(hours[drawable], start) / points, np.ones_like(points)
-        arrays = (number[start].astype(np.int32), np.add.reduceat(value, start) / points, x.astype(float), weight)
-        return run["run_id"], self.metric.key, *map(pl.Series, arrays)
+    @classmethod
+    def of(cls, metric: Metric, task: Task, view: View, width: float) -> "_Grid":
+        """The grid of a metric in a view."""
+        window = view.smoothing(task) if metric.smoothed else 0
+        return cls(metric.key, metric.scale == "log", window, width, view.x, task.total_steps)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One run: where its smoothing is split and its bins start, and the first timestamp, from which wall time counts."""
+
+    run_id: str
+    history: History
+    detach: int | None
+    origin: int
+    began: float | None
+
+
+def _bins_of_run(grids: Sequence[_Grid], place: _Place) -> list[np.ndarray]:
+    """The bins of one run by metric, as they were kept or from its rows."""
+    own = f"{place.detach} {place.origin} {place.began}"
+    return [
+        place.history.computed(place.run_id, f"bins {_VERSION} {grid}", own, partial(_bins, grid, place))
+        for grid in grids
+    ]
+
+
+def _bins(grid: _Grid, place: _Place) -> np.ndarray:
+    """One run's bins of a metric; none where no curve can show it."""
+    columns = ("step", "value", "time") if grid.x == "wall" else ("step", "value")
+    step, value, *time = place.history.series(place.run_id, grid.key, columns)
+    hours = wall_time.elapsed(step, time[0], place.began) if time else None
+    drawable = is_finite(value)
+    if grid.log:
+        drawable &= is_positive(value)
+    if (time and hours is None) or not drawable.any():
+        return np.empty(0, dtype=BIN)
+    if not drawable.all():
+        step, value = step[drawable], value[drawable]
+    value = np.log(value) if grid.log else value
+    if grid.window:
+        value = smoothed(step, value, place.detach, grid.window)
+    number = (step - place.origin) / grid.width
+    np.ceil(number, out=number)
+    start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
+    points = np.diff(start, append=len(step)).astype(np.uint32)
+    bins = np.empty(len(start), dtype=BIN)
+    bins["bin"], bins["value"], bins["x_weight"] = number[start], np.add.reduceat(value, start) / points, points
+    if hours is None:
+        bins["x_sum"] = _on_axis(np.add.reduceat(step, start), points * place.origin, grid.x, grid.total_steps)
+    else:
+        bins["x_sum"], bins["x_weight"] = np.add.reduceat(hours[drawable], start) / points, 1
+    return bins

@@ -8,6 +8,7 @@ import polars as pl
 from lib.curves.aggregate import aligned_curves, run_curves
 from lib.curves.bins import bins
 from lib.curves.notebook_arithmetic import exact_curves
+from lib.curves.seed_groups import seed_groups
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
 from lib.runs import History, Manifest, Treatment, marked_task, task_treatments
@@ -52,8 +53,13 @@ def raw_curves(
 
 
 def task_bins(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
-    """The bins of one task's runs: what its curves need of the history, whatever their aggregate, band and arms."""
+    """The bins of one task's runs: what their own curves need of the history."""
     return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
+
+
+def task_groups(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+    """The statistics of one task's runs by arm and bin, as `seed_groups` gives them: they serve every aggregate and band."""
+    return seed_groups(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
 
 
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:

@@ -1,16 +1,19 @@
 """Read a history: one metric of one run as arrays, or everything as a lazy frame."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from lib.runs.atomic import StoreError
+from lib.runs.kept_arrays import kept_array
 from lib.runs.schema import HISTORY
 
 #: A file of the store has each metric in row groups of its own. Its metadata names them below this key, as JSON:
@@ -26,10 +29,12 @@ class History:
     Parameters
     ----------
     runs : by run id, the run's file, or a frame with the columns `HISTORY`.
+    stamps : by run id, a text that changes when its file does; what is computed of such a run is kept beside its file.
     """
 
-    def __init__(self, runs: Mapping[str, Path | pl.DataFrame]) -> None:
+    def __init__(self, runs: Mapping[str, Path | pl.DataFrame], stamps: Mapping[str, str] | None = None) -> None:
         self._runs = dict(runs)
+        self._stamps = dict(stamps or {})
 
     @classmethod
     def of_frame(cls, frame: pl.DataFrame) -> "History":
@@ -64,6 +69,18 @@ class History:
             rows = rows.filter(pl.col("metric") == metric)
         points = rows.sort("step", maintain_order=True)
         return tuple(points[name].to_numpy() for name in columns)
+
+    def of_run(self, run_id: str) -> "History":
+        """The history of one of the runs: all that is needed elsewhere to compute something of it."""
+        rows, stamp = self._runs.get(run_id), self._stamps.get(run_id)
+        return History({} if rows is None else {run_id: rows}, {} if stamp is None else {run_id: stamp})
+
+    def computed(self, run_id: str, rule: str, own: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What `compute` gives of a run's rows, or what it gave before: see `lib.runs.kept_arrays.kept_array`."""
+        rows = self._runs.get(run_id)
+        if not isinstance(rows, Path):
+            return compute()
+        return kept_array(rows, self._stamps.get(run_id, ""), rule, own, compute)
 
     def lazy(self) -> pl.LazyFrame:
         """All points as a lazy frame with the columns `HISTORY`; it is collected within `store_errors`."""

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from lib.runs.atomic import aside_prefix, put, remove_leftovers, stage, store_errors
 from lib.runs.saved_study import SavedStudy, from_json, parse_saved, study_text, to_json
-from lib.runs.store import store_root
+from lib.runs.store_root import store_root
 from lib.study import MAX_STUDY, InputError, StudyError, read_file, shipped_studies
 
 _STUDY, _ADDED = "study.toml", "added.json"

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from lib.runs.store import store_root
+from lib.runs.store_root import store_root
 from lib.study import (
     MAX_STUDY,
     STRICT,

@@ -12,13 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from lib.formatting import file_name
 from lib.runs.atomic import ASIDE, StoreError, aside_prefix, store_errors
-from lib.runs.model import SCHEMA_VERSION
-from lib.study import written_path
+from lib.runs.store_root import runs_root, store_root
 
 _LOCK, _ABOUT = ".lock", "about.json"
 
@@ -31,12 +29,6 @@ class Usage:
     folder: Path
     bytes: int
     runs: int
-
-
-def store_root() -> Path:
-    """The store's folder: `DETACH_STORE`, or the platform's user cache folder."""
-    named = os.environ.get("DETACH_STORE")
-    return written_path(named) if named else Path(platformdirs.user_cache_dir("detach-encoder-study"))
 
 
 def project_folder(server: str, key: str, project: str) -> Path:
@@ -53,10 +45,9 @@ def _folder_name(project: str) -> str:
 
 def _identity_folder(server: str, key: str) -> Path:
     """The folder of one identity."""
-    root = store_root()
     mixed = f"{server}\0{key}".encode()
-    identity = hmac.new(_salt(root), mixed, hashlib.sha256).hexdigest()[:24] if key else "local"
-    return root / f"v{SCHEMA_VERSION}" / identity
+    identity = hmac.new(_salt(store_root()), mixed, hashlib.sha256).hexdigest()[:24] if key else "local"
+    return runs_root() / identity
 
 
 def _salt(root: Path) -> bytes:

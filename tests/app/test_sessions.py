@@ -60,12 +60,12 @@ def calls(monkeypatch, name: str) -> list[str]:
 
 
 def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
-    made = [calls(monkeypatch, name) for name in ("analyse", "task_bins", "seed_groups", "aggregate", "runs_table")]
+    made = [calls(monkeypatch, name) for name in ("analyse", "task_groups", "aggregate", "runs_table")]
     entries = shared()
     visitor(monkeypatch, "second")
     assert page_numbers(visit("overview")) == demo
     visit("runs")
-    assert made == [[], [], [], [], []]
+    assert made == [[], [], [], []]
     assert shared() == entries
     assert len(entries) > 10
 

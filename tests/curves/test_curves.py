@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.curves import COLUMNS, View, aggregate, curves, seed_groups
-from lib.curves.bins import bin_width, bins, shown
+from lib.curves import COLUMNS, View, bins, curves, seed_groups
+from lib.curves.bins import BinWidth, shown, spacings
 from lib.curves.study_curves import seed_curves
 from lib.runs import HISTORY, History, Treatment
 from lib.study import CONTROL, Metric, Task
@@ -99,6 +99,13 @@ def test_bins_never_straddle_the_detach_and_its_own_row_is_before():
 def test_nothing_is_drawn_where_nobody_logged():
     frame = draw(straight("a", [0, 10, 20, 90, 100]), [treatment("a")])
     assert frame["step"].to_list() == [0.0, 10.0, 20.0, 90.0, 100.0]
+
+
+def bin_width(steps, finest):
+    width = BinWidth(finest)
+    for step in steps:
+        width.add(spacings(step, finest))
+    return width.steps()
 
 
 def test_the_bin_width_is_the_median_spacing_within_a_run_or_a_thousandth_of_the_training():
@@ -435,13 +442,24 @@ def test_without_runs_or_rows_there_are_no_curves(grid):
     assert draw([("a", None, 5, None)], [treatment("a")], view, (Y, SMOOTHED)).rows() == []
 
 
-def test_aggregation_over_seeds_is_one_lazy_query():
+@pytest.mark.parametrize("spread", ["std", "ci", "minmax"])
+def test_curves_do_not_depend_on_how_many_bins_come_together(monkeypatch, spread):
     points, runs = mixed()
-    binned = bins(history(points), TASK, (Y,), runs, PLAIN)
-    groups = seed_groups(binned, runs, PLAIN)
-    query = aggregate(groups, TASK, (Y,), runs, PLAIN)
-    assert isinstance(groups, pl.LazyFrame) and isinstance(query, pl.LazyFrame)
-    assert query.collect().equals(curves(history(points), TASK, (Y,), runs, PLAIN))
+    view = replace(PLAIN, spread=spread)
+    before = draw(points, runs, view, (Y, SMOOTHED))
+    for together, in_memory in ((1, 1), (7, 1 << 20), (100, 1)):
+        monkeypatch.setattr(seed_groups, "_TOGETHER", together)
+        monkeypatch.setattr(seed_groups, "_IN_MEMORY", in_memory)
+        assert draw(points, runs, view, (Y, SMOOTHED)).equals(before)
+
+
+def test_spacings_are_the_same_in_whatever_parts_they_are_merged(monkeypatch):
+    random = np.random.default_rng(0)
+    runs = [np.unique(random.integers(0, 2000, size)) for size in (1, 2, 50, 60, 70)]
+    together = np.concatenate([np.diff(step) for step in runs])
+    monkeypatch.setattr(bins, "_PARTS", 2)
+    for finest in (1.0, 20.0, 500.0):
+        assert bin_width(runs, finest) == max(finest, np.median(together))
 
 
 def test_a_control_that_shares_no_detach_has_no_place_in_event_time():

@@ -16,11 +16,11 @@ from lib.curves import (
     aggregate,
     notes,
     run_curves,
-    seed_groups,
     task_baselines,
     task_bins,
     task_clocks,
     task_curves,
+    task_groups,
 )
 from lib.effects import StudyAnalysis, analyse, visible_effects
 from lib.report import FigureData, curve_figure
@@ -63,15 +63,16 @@ def keys_to_color_by(current: Current) -> tuple[str, ...]:
 
 @cached(ungrouped)
 def bins(current: Current, task: str) -> pl.DataFrame:
-    """The bins of one task, which serve every aggregate: as `lib.curves.task_bins` gives them."""
+    """The bins of one task, for each run's own curve: as `lib.curves.task_bins` gives them."""
     treated = of_task(current.treated, task)
     return task_bins(current.study, current.manifest, current.study.task(task), treated, current.view)
 
 
 @cached(ungrouped)
 def groups(current: Current, task: str) -> pl.DataFrame:
-    """The bins of one task with the seeds of each arm together: as `lib.curves.seed_groups` gives them."""
-    return seed_groups(bins(current, task), of_task(current.treated, task), current.view).collect()
+    """The seeds of each arm of one task together, which serve every aggregate: as `lib.curves.task_groups` gives them."""
+    treated = of_task(current.treated, task)
+    return task_groups(current.study, current.manifest, current.study.task(task), treated, current.view)
 
 
 @cached(aggregates_only)
@@ -81,7 +82,7 @@ def curves(current: Current, task: str) -> pl.DataFrame:
     if view.grid == "exact":
         return task_curves(study, current.manifest, study.task(task), view)
     treated = of_task(current.treated, task)
-    return aggregate(groups(current, task).lazy(), study.task(task), study.metrics, treated, view).collect()
+    return aggregate(groups(current, task), study.task(task), study.metrics, treated, view).collect()
 
 
 def seed_curves(current: Current, task: str) -> pl.DataFrame:

@@ -1,0 +1,37 @@
+"""What is computed of each of many runs comes in order, few results at a time, from threads or from given workers."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lib.runs import computing_on, each, parallel
+
+
+def test_results_come_in_the_order_of_their_items_and_few_wait(monkeypatch):
+    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
+    made = []
+
+    def square(number: int) -> int:
+        made.append(number)
+        return number**2
+
+    results = each(square, range(100))
+    assert next(results) == 0
+    # Two calls for each of two cores, and those that took their places.
+    assert len(made) <= 5
+    assert [0, *results] == [n**2 for n in range(100)]
+
+
+def test_a_call_that_fails_ends_the_others_with_its_own_error():
+    with pytest.raises(ZeroDivisionError):
+        list(each(lambda n: 1 // (3 - n), range(1000)))
+
+
+def test_calls_are_made_on_the_workers_of_their_context_alone():
+    def name(_: int) -> str:
+        return threading.current_thread().name
+
+    with ThreadPoolExecutor(1, "elsewhere") as workers, computing_on(workers):
+        assert set(each(name, range(200))) == {"elsewhere_0"}
+    assert not any(thread.startswith("elsewhere") for thread in each(name, range(4)))
