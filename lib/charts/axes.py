@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from lib.curves import View
@@ -108,6 +109,12 @@ def log_domain(values: pl.Series) -> tuple[float, float]:
     low, high = float(positive.min()), float(positive.max())  # type: ignore[arg-type]
     margin = max((high / low) ** 0.04, 1.05)
     return float(f"{low / margin:.4g}"), float(f"{high * margin:.4g}")
+
+
+def share(values: np.ndarray, domain: tuple[float, float], log: bool) -> np.ndarray:
+    """Where values stand in the range of an axis: 0 at its low end, 1 at its high one."""
+    low, high = np.log(domain) if log else domain
+    return ((np.log(values) if log else values) - low) / (high - low)
 
 
 def value_axis(

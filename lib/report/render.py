@@ -91,7 +91,7 @@ def _without_pointer(chart: ChartSpec) -> ChartSpec:
 
 def _follows(node: Any) -> bool:
     """Whether a part of a specification is a layer that follows the pointer, or a selection."""
-    return isinstance(node, dict) and ("_hover_" in str(node.get("name", "")) or "select" in node)
+    return isinstance(node, dict) and ("hover_" in str(node.get("name", "")) or "select" in node)
 
 
 def _scaled_svg(svg: str, zoom: float) -> str:

@@ -18,7 +18,9 @@ def opacities(visitor: Visitor, layer: str) -> list[float]:
 
 def click_name(visitor: Visitor, entry: str) -> None:
     """Click on an entry of a legend, or on a name at the end of a line."""
-    visitor.charts().first.locator("svg text").get_by_text(entry, exact=True).click()
+    visitor.charts().first.locator("svg :not([class*=_hover_texts_marks]) > text").get_by_text(
+        entry, exact=True
+    ).click()
 
 
 def until_opacities(visitor: Visitor, layer: str, expected: list[float]) -> None:
@@ -122,24 +124,32 @@ def test_a_drag_and_a_wheel_move_all_families_of_a_task_and_nothing_else(visitor
     assert visitor.until(lambda: heights(visitor) == before)
 
 
-def test_one_tooltip_reads_rewards_and_losses(visitor):
+def readings(visitor: Visitor) -> list[str]:
+    """The texts of the table beside the pointer in the first chart."""
+    return visitor.charts().first.locator("[class*=_hover_texts_marks] text").all_text_contents()
+
+
+def test_a_table_reads_rewards_and_losses_beside_the_pointer(visitor):
     visitor.open("overview")
     chart = visitor.charts().first
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box() or {}
+    assert readings(visitor) == []
     for down in (0.45, 0.7):  # over the rewards, over the losses
+        x = box["x"] + 0.7 * box["width"]
         visitor.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + down * box["height"])
-        visitor.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + down * box["height"])
-        tooltip = visitor.page.locator(TOOLTIP)
-        tooltip.wait_for()
-        text = tooltip.inner_text()
-        for name in (
-            "control: Eval Episode Reward",
-            "detached: Train Consistency Loss",
-            "control: Val (All) Consistency",
-        ):
-            assert name in text
-        assert text.count("n = 6") == 10
+        visitor.page.mouse.move(x, box["y"] + down * box["height"])
+        assert visitor.until(lambda: len(readings(visitor)) == 21), readings(visitor)
+        texts = readings(visitor)
+        for name in ("detached", "control", "Train", "Eval", "Val (All)", "Val (Recent)"):
+            assert name in texts
+        assert sum(text.endswith(", n = 6") for text in texts) == 10
+        for ground in chart.locator("[class*=_hover_ground_marks] path").all():
+            table = ground.bounding_box() or {}
+            assert table["x"] + table["width"] < x  # it covers nothing at the step of the pointer
+        assert visitor.page.locator(TOOLTIP).count() == 0
+    visitor.page.mouse.move(0, 0)
+    assert visitor.until(lambda: readings(visitor) == [])
 
 
 def test_a_brush_on_one_chart_is_the_range_of_all(visitor):

@@ -54,7 +54,18 @@ def test_an_area_is_a_share_of_the_plots_height():
 
 def test_families_lie_one_below_the_other_over_one_x_axis():
     spec = valid(chart(width=600, height=400))
-    names = ["hover_base", "hover_steps", "hover_rule", None, None, "detach_label", "detach_rule"]
+    names = [
+        "hover_base",
+        "hover_steps",
+        "hover_rule",
+        None,
+        None,
+        "detach_label",
+        "detach_rule",
+        "hover_ground",
+        "hover_samples",
+        "hover_texts",
+    ]
     assert [part.get("name", "").removeprefix("acrobot_swingup_reward_") or None for part in spec["layer"]] == names
     reward, loss = spec["layer"][3]["layer"], spec["layer"][4]["layer"]
     for family, layers in (("reward", reward), ("loss", loss)):
@@ -128,11 +139,11 @@ def test_there_is_one_zoom_one_legend_and_one_rule():
     assert len(marks(text, "detach_rule")) == 1
 
 
-def test_the_tooltip_has_every_metric_of_both_families():
+def test_the_pointer_reads_every_metric_of_both_families():
     frame = pl.concat([curve(TRAIN, [1, 2, 3]), curve(EVAL, [10, 20, 30]), curve(LOSS, [1e-2, 2e-3, 1e-3], half=2.0)])
-    steps = layer(chart(frame), "hover_steps")
-    titles = [tip["title"] for tip in steps["encoding"]["tooltip"]]
-    assert titles == ["Environment Steps", "Train Episode Reward", "Eval Episode Reward", "Train Consistency"]
+    names = [(row["panel"], row["text"]) for row in rows(chart(frame), "hover_texts") if "text" in row]
+    assert names == [(0, "Train"), (0, "Eval"), (1, "Train")]
+    assert [row["panel"] for row in rows(chart(frame), "hover_ground")] == [0, 1]
     # Scientific where the axis is logarithmic.
     assert [rows(chart(frame), "hover_steps")[-1][name] for name in ("s0", "s1", "s2")] == [
         "3 [2, 4], n = 3", "30 [29, 31], n = 3", "1.00e-3 [5.00e-4, 2.00e-3], n = 3",

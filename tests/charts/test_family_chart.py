@@ -53,11 +53,11 @@ def per_run(family: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def test_layers_are_flat_and_end_with_the_rule():
+def test_layers_are_flat_and_end_with_the_rule_and_the_pointers_table():
     spec = chart(both()).to_dict()
     assert [part["name"].removeprefix("acrobot_swingup_reward_") for part in spec["layer"]] == [
         "hover_base", "hover_steps", "hover_rule", "band", "line", "end_labels", "n_strip", "n_label", "detach_label",
-        "detach_rule",
+        "detach_rule", "hover_ground", "hover_samples", "hover_texts",
     ]  # fmt: skip
     assert not any("layer" in part for part in spec["layer"])
     assert spec["width"] == "container"
@@ -220,7 +220,7 @@ def test_a_specification_names_tables_by_their_content(families):
     seeds = pl.concat([per_run(family) for family in families])
     one, same = (chart(both(), *families, seeds=seeds, height=300) for _ in range(2))
     assert (one.spec, one.tables) == (same.spec, same.tables)
-    names = [part["data"].get("name") for part in flat(one.spec)]
+    names = [part["data"].get("name") for part in flat(one.spec) if "values" not in part["data"]]
     assert {name for name in names if name} == set(one.tables)
     # Without a table: the layer of selections, the pointer's rule, the strips' labels, the rule and its label.
     assert names.count(None) == 4 + len(families)

@@ -1,13 +1,18 @@
-"""What a curve chart shows beside its curves: one tooltip over every series at a step, and the strip of n."""
+"""What a curve chart shows beside its curves: a table of every series at a step, and the strip of n."""
 
 from dataclasses import replace
 
 import polars as pl
 
 from lib.charts import split
+from lib.charts.axes import WHOLE_PLOT
 from lib.charts.curves.pointer import hover_table
+from lib.charts.curves.readout import Readout
 from lib.charts.curves.seed_count_strip import stretches
+from lib.charts.curves.series_style import series_style
 from lib.charts.detach_rule import DetachMark
+from lib.charts.style import ARM_PALETTE, CONTROL_DASH, QUIET
+from lib.curves import View
 from tests.support.chart_frames import (
     EVAL,
     LOSS,
@@ -25,26 +30,34 @@ from tests.support.chart_frames import (
 )
 
 RULES = [DetachMark(50, "typed")]
+STYLE = series_style(
+    STUDY, TASK, "reward", View(), STUDY.family("reward"), ["detached"], interactive=True, arms_side="top"
+)
 
 
 def chart(frame, **options):
     return plotted(frame, "reward", rules=RULES, **options)
 
 
-def tooltips(table: pl.DataFrame) -> dict[float, list[str]]:
-    """What the tooltip says of every series, by step."""
+def readings(table: pl.DataFrame) -> dict[float, list[str]]:
+    """What is read of every series, by step."""
     texts = [name for name in table.columns if name.startswith("s") and name[1:].isdigit()]
     return dict(zip(table["step"].to_list(), map(list, table.select(texts).rows()), strict=True))
+
+
+def hover(curves, *, log=False, domain=(0.0, 400.0), split=None) -> pl.DataFrame:
+    """What is read of these curves, of one family."""
+    one = Readout(list(curves), STYLE, {}, domain, log, WHOLE_PLOT, 0, 0)
+    return hover_table([one], split)
 
 
 def test_hover_shows_every_series_its_own_nearest_point_on_its_side_of_the_detach():
     dense = curve(TRAIN, range(11), steps=[10.0 * i for i in range(11)])
     sparse = curve(EVAL, [100, 200, 300], n=[3, 1, 3], steps=(10.0, 48.0, 90.0))
     curves = split(pl.concat([dense, sparse]), TASK.key)
-    series = [curves[TRAIN.key, "detached"], curves[EVAL.key, "detached"]]
-    table = hover_table(series, [False, False], split=50.0)
-    assert table.columns == ["step", "start", "end", "s0", "s1"]
-    texts = tooltips(table)
+    table = hover([curves[TRAIN.key, "detached"], curves[EVAL.key, "detached"]], split=50.0)
+    assert table.columns == ["step", "start", "end", "s0", "s1", "top0"]
+    texts = readings(table)
     assert texts[0.0] == ["0 [-1, 1], n = 3", "100 [99, 101], n = 3"]
     assert texts[10.0] == ["1 [0, 2], n = 3", "100 [99, 101], n = 3"]
     assert texts[48.0] == ["5 [4, 6], n = 3", "200, n = 1"]
@@ -56,31 +69,87 @@ def test_hover_has_a_dash_where_a_series_has_no_point_near_and_an_exponent_on_a_
     near = curve(VAL, [0.00312, 12.0, 1.0], steps=(0.0, 10.0, 20.0), half=2.0)
     far = curve(LOSS, [1.0] * 3, steps=(0.0, 1.0, 2.0), n=1)
     curves = split(pl.concat([near, far]), TASK.key)
-    texts = tooltips(hover_table([curves[VAL.key, "detached"], curves[LOSS.key, "detached"]], [True, False]))
-    assert texts[0.0] == ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1, n = 1"]
-    assert texts[20.0] == ["1.00e0 [5.00e-1, 2.00e0], n = 3", "–"]
+    table = hover([curves[VAL.key, "detached"], curves[LOSS.key, "detached"]], log=True, domain=(1e-3, 100.0))
+    assert readings(table) == {
+        0.0: ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1.00e0, n = 1"],
+        1.0: ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1.00e0, n = 1"],
+        2.0: ["3.12e-3 [1.56e-3, 6.24e-3], n = 3", "1.00e0, n = 1"],
+        10.0: ["1.20e1 [6.00e0, 2.40e1], n = 3", "–"],
+        20.0: ["1.00e0 [5.00e-1, 2.00e0], n = 3", "–"],
+    }
+
+
+def test_the_table_is_where_the_points_leave_more_room():
+    high, low = curve(EVAL, [10, 60, 90]), curve(TRAIN, [8, 30, 50])
+    curves = list(split(pl.concat([high, low]), TASK.key).values())
+    # Above: 90, 40, 10 of 100; below: 8, 30, 50.
+    assert hover(curves, domain=(0.0, 100.0))["top0"].to_list() == [True, True, False]
+    # A tenth of the way up two decades, and nine tenths.
+    losses = list(split(curve(LOSS, [1.6e-3, 6.3e-2], steps=(0.0, 50.0)), TASK.key).values())
+    assert hover(losses, log=True, domain=(1e-3, 1e-1))["top0"].to_list() == [True, False]
 
 
 def test_hover_is_at_the_nearest_step_wherever_the_pointer_is():
-    curves = split(curve(EVAL, [1, 2, 3], steps=(0.0, 10.0, 40.0)), TASK.key)
-    table = hover_table(list(curves.values()), [False])
+    table = hover(split(curve(EVAL, [1, 2, 3], steps=(0.0, 10.0, 40.0)), TASK.key).values())
     assert table.select("step", "start", "end").rows() == [(0.0, -40.0, 5.0), (10.0, 5.0, 25.0), (40.0, 25.0, 80.0)]
-    single = hover_table(list(split(curve(EVAL, [1], steps=(5.0,)), TASK.key).values()), [False])
+    single = hover(split(curve(EVAL, [1], steps=(5.0,)), TASK.key).values())
     assert single.select("step", "start", "end").rows() == [(5.0, 4.0, 6.0)]
 
 
-def test_hover_has_one_tooltip_line_a_metric_and_arm():
-    tips = layer(chart(both()), "hover_steps")["encoding"]["tooltip"]
-    assert [tip["title"] for tip in tips] == [
-        "Environment Steps",
-        "control: Train Episode Reward",
-        "detached: Train Episode Reward",
-        "control: Eval Episode Reward",
-        "detached: Eval Episode Reward",
+def cells(one) -> list[tuple]:
+    """What stands in the table: panel, line, column, and a text or the column of the pointer's step."""
+    return [
+        (row["panel"], row["line"], row["column"], row.get("text") or row.get("field") or "step")
+        for row in rows(one, "hover_texts")
     ]
-    assert [tip["title"] for tip in layer(chart(both(("detached",))), "hover_steps")["encoding"]["tooltip"]][1:] == [
-        "Train Episode Reward", "Eval Episode Reward",
+
+
+def test_the_table_has_a_row_a_metric_and_a_column_an_arm_with_the_look_of_their_lines():
+    one = chart(both())
+    assert cells(one) == [
+        (0, 0, -1, "step"),
+        (0, 0, 0, ["detached"]),
+        (0, 0, 1, ["control"]),
+        (0, 1, -1, "Train"),
+        (0, 2, -1, "Eval"),
+        (0, 1, 1, "s0"),
+        (0, 1, 0, "s1"),
+        (0, 2, 1, "s2"),
+        (0, 2, 0, "s3"),
+    ]
+    assert [(row["line"], row["column"], row["color"], row["dash"]) for row in rows(one, "hover_samples")] == [
+        (0, 0, QUIET, [1, 0]),
+        (0, 1, QUIET, CONTROL_DASH),
+        (1, -1, TRAIN.color, [1, 0]),
+        (2, -1, EVAL.color, [1, 0]),
+    ]
+    # Three lines of 14 pixels and an edge of 6 on either side.
+    assert rows(one, "hover_ground") == [{"panel": 0, "height": 54}]
+    hovered = next(param for param in one.spec["params"] if param["name"] == "hover")
+    assert hovered["select"]["fields"] == ["step", "s0", "s1", "s2", "s3", "top0"]
+    # The axis does not say what an arm alone is of.
+    assert [cell[3] for cell in cells(chart(both(("detached",))))] == ["step", "Train", "Eval", "s0", "s1"]
+
+
+def test_the_table_of_one_metric_has_a_row_an_arm_in_its_colour():
+    study = replace(STUDY, metrics=(EVAL, LOSS))
+    one = plotted(pl.concat([curve(EVAL, [1, 2, 3]), curve(EVAL, [2, 3, 4], arm="control")]), "reward", study=study)
+    assert cells(one) == [
+        (0, 0, -1, "step"), (0, 1, -1, "detached"), (0, 2, -1, "control"), (0, 2, 0, "s0"), (0, 1, 0, "s1"),
     ]  # fmt: skip
+    assert [(row["color"], row["dash"]) for row in rows(one, "hover_samples")] == [
+        (ARM_PALETTE[0], [1, 0]),
+        (QUIET, CONTROL_DASH),
+    ]
+
+
+def test_a_table_of_many_metrics_has_blocks_of_rows_beside_each_other():
+    metrics = [replace(TRAIN, key=f"level{i}/episode_reward", label=f"Level {i}") for i in range(12)]
+    frame = pl.concat([curve(metric, [1, 2, 3]) for metric in metrics])
+    one = plotted(frame, "reward", study=replace(STUDY, metrics=tuple(metrics)))
+    names = [(r["block"], r["line"], r["text"]) for r in rows(one, "hover_texts") if "Level" in str(r.get("text"))]
+    assert (names[5], names[6]) == ((0, 6, "Level 5"), (1, 1, "Level 6"))
+    assert rows(one, "hover_ground")[0]["height"] == 7 * 14 + 12
 
 
 def test_strip_shows_where_seeds_are_missing_and_of_what():

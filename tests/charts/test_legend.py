@@ -47,7 +47,7 @@ def test_a_chart_without_a_legend_has_the_marks_of_one_with_it():
         layer["encoding"][c] for layer in flat(without) for c in ("color", "strokeDash") if c in layer["encoding"]
     ]
     assert {channel["legend"] for channel in channels if "scale" in channel} == {None}
-    assert [param["name"] for param in without["params"]] == ["zoom", "hover"]
+    assert [param["name"] for param in without["params"] if "select" in param] == ["zoom", "hover"]
     assert "isolate" not in str(without)
 
 

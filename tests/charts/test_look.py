@@ -99,6 +99,13 @@ def layers(name: str) -> list[dict]:
 #: Names at the ends of lines, in colours for the ground they are on.
 FILL = """{"expr":"luminance(background || 'white') > 0.5 ? datum.light : datum.dark"}"""
 END_LABEL = f"text fontSize=11 fill={FILL}"
+#: The table of the series under the pointer.
+TABLE = {
+    "reward_hover_ground": """rect fill={"expr":"background || 'white'"} stroke=#888888 fillOpacity=0.9""",
+    "reward_hover_samples": 'rule strokeWidth=2.5 strokeDash={"expr":"datum.dash"} stroke={"expr":"datum.color"}',
+    "reward_hover_texts": """text fontSize={"expr":"11 * hover_scale"} fill={"expr":"luminance(background || 'white') > 0.5 ?"""
+    """ '#262730' : '#fafafa'"}""",
+}
 #: By chart and layer: the mark, and what is set of its look.
 LOOKS = {
     "curves": {
@@ -140,6 +147,7 @@ LOOKS = {
         "reward_n_label": "text fontSize=10 style=quiet_text",
         "reward_hover_baseline": "line strokeWidth=7 opacity=0",
         "reward_hover_run": "line strokeWidth=7 opacity=0",
+        **TABLE,
     },
     "families": {
         "reward_hover_base": "line",
@@ -157,6 +165,7 @@ LOOKS = {
         "loss_n_label": "text fontSize=10 style=quiet_text",
         "reward_detach_label": "text fontSize=11 style=rule_text",
         "reward_detach_rule": "rule color=red strokeWidth=2 strokeDash=[6,4]",
+        **TABLE,
     },
     "forest": {
         "zero": "tick color=#888888 size=18",

@@ -2,13 +2,11 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from lib.charts import Background, Coloring, color_keys, coloring, curves_text, grid, one_metric_text
-from lib.charts.curves.pointer import tooltip_titles
 from lib.charts.curves.run_lines import COLORS, RAMP, value_colors
 from lib.charts.run_colors import coloring_text
 from lib.charts.style import QUIET
@@ -234,11 +232,9 @@ def test_raw_points_are_drawn_only_behind_something_smoothed():
 
 
 @pytest.mark.parametrize("key", ["image", "title"])
-def test_no_tooltip_loads_an_image_or_shows_a_heading_that_a_key_or_label_names(key):
+def test_no_tooltip_loads_an_image_or_shows_a_heading_that_a_key_names(key):
     address = "https://stranger.example/x.png"
     tips = layer(chart(Coloring(key, {"a": address, "b": "y"}, order=(address, "y"))), "hover_run")["encoding"][
         "tooltip"
     ]
     assert [tip["title"] for tip in tips if "title" in tip] == ["run", f"{key}\u2060"]
-    curve, style = SimpleNamespace(arm="detached", metric=EVAL), SimpleNamespace(label=lambda metric: key)
-    assert tooltip_titles([curve], style) == (f"{key}\u2060",)

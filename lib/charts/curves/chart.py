@@ -10,10 +10,11 @@ import polars as pl
 
 from lib.charts import axes, detach_rule
 from lib.charts.axes import PlotArea
-from lib.charts.curves import end_labels, tables
+from lib.charts.curves import end_labels, readout, tables
 from lib.charts.curves import layers as marks
 from lib.charts.curves.contents import family_metrics, one_metric_each
-from lib.charts.curves.pointer import BRUSH_NAME, hover_layers, hover_table, selections, tooltip_titles
+from lib.charts.curves.pointer import BRUSH_NAME, hover_layers, hover_table, selections
+from lib.charts.curves.readout import Readout
 from lib.charts.curves.run_lines import colored_run_tables, run_layers, run_pointer, shared_colors
 from lib.charts.curves.seed_count_strip import STRIP, strip_layers, strip_table
 from lib.charts.curves.series_style import LABELLED, SeriesStyle, series_style
@@ -190,7 +191,7 @@ def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: 
     height = layout.height if layout.width == "container" else min(layout.height, PAPER * len(panels))
     for panel in panels:
         pixels = (height - AROUND) * (panel.area.bottom - panel.area.top) - panel.area.gap - _gutter(panel)
-        pixels -= detach_rule.headroom(rules if panel is panels[0] else ())
+        pixels -= _headroom(panel, panels, rules)
         table = end_labels.label_table(
             panel.curves, panel.style, panel.y_title, panel.domain, panel.bounds is not None, domain, pixels
         )
@@ -210,19 +211,22 @@ def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain
         # A legend of many rows must not take the room of the curves.
         height += ROW * max(0, legend_rows(entries, PHONE) - ROWS)
     x = alt.X("step:Q", **axes.step_axis(view, domain, grid=not several))
-    layers: list[Any] = _hover(panels, x, _only_step(rules, task, view)) if layout.interactive else []
+    readouts = _readouts(panels, rules) if layout.interactive else []
+    layers: list[Any] = []
+    if readouts:
+        table = hover_table(readouts, _only_step(rules, task, view))
+        layers += hover_layers(table, x, style.color, style.dash, style.prefix)
     for panel in panels:
-        own = _panel_layers(
-            panel, x, domain, layout, headroom=detach_rule.headroom(rules if panel is panels[0] else ())
-        )
+        own = _panel_layers(panel, x, domain, layout, _headroom(panel, panels, rules))
         # A family's layers share its y axis: they are a chart of their own where there are others.
         layers += [own] if several else own
     return layered(
         [
             *layers,
             *detach_rule.rule_layers(rules, task, view, domain, style.prefix, fitting=layout.width == "container"),
+            *(readout.layers(readouts, style.prefix) if readouts else []),
         ],
-        params=[*_width_param(style, layout), *(selections(style, layout.brush) if layout.interactive else [])] or None,
+        params=[*_width_param(style, layout), *(selections(style, layout.brush, readouts) if readouts else [])] or None,
         width=layout.width,
         height=height,
         title=layout.title,
@@ -239,18 +243,25 @@ def _width_param(style: SeriesStyle, layout: Layout) -> list[dict[str, Any]]:
     return [{"name": LABELLED} | (says if layout.width == "container" else {"value": True})]
 
 
-def _hover(panels: Sequence[Panel], x: alt.X, split: float | None) -> list[alt.Chart]:
-    """The layers that follow the pointer, whose tooltip has the series of every family."""
-    style = panels[0].style
-    titles = [title for panel in panels for title in tooltip_titles(panel.curves, panel.style)]
-    logs = [panel.bounds is not None for panel in panels for _ in panel.curves]
-    table = hover_table([curve for panel in panels for curve in panel.curves], logs, split)
-    return hover_layers(table, titles, x, style.color, style.dash, style.prefix)
+def _readouts(panels: Sequence[Panel], rules: Rules) -> list[Readout]:
+    """The tables of the series under the pointer."""
+    return [
+        Readout(
+            panel.curves, panel.style, end_labels.short_names(list(panel.style.entries()), panel.y_title), panel.domain,
+            panel.bounds is not None, panel.area, _headroom(panel, panels, rules), _gutter(panel),
+        )
+        for panel in panels
+    ]  # fmt: skip
 
 
 def _gutter(panel: Panel) -> int:
     """Pixels below the curves of a panel that its strip has."""
     return STRIP if "n_strip" in panel.tables else 0
+
+
+def _headroom(panel: Panel, panels: Sequence[Panel], rules: Rules) -> int:
+    """Pixels above the curves of a panel: the rule's label is in the first."""
+    return detach_rule.headroom(rules if panel is panels[0] else ())
 
 
 def _panel_layers(panel: Panel, x: alt.X, domain: Bounds, layout: Layout, headroom: int) -> list[alt.Chart]:

@@ -42,7 +42,7 @@ def label_table(
     -------
     None where the names do not fit: too many for the height, too long, or several of one colour.
     """
-    entries, names = style.entries(), _short_names(list(style.entries()), y_title)
+    entries, names = style.entries(), short_names(list(style.entries()), y_title)
     ends = {name: end for name in entries if (end := _end(curves, style, name, span)) is not None}
     fits = len(ends) * LINE <= pixels and max(map(len, names.values()), default=0) <= LONGEST
     if not ends or not fits or len(set(entries.values())) < len(entries):
@@ -80,7 +80,7 @@ def _end(curves: Sequence[Curve], style: SeriesStyle, name: str, span: Bounds) -
     return None
 
 
-def _short_names(names: Sequence[str], y_title: str) -> dict[str, str]:
+def short_names(names: Sequence[str], y_title: str) -> dict[str, str]:
     """Names without the words at their end that the y axis says, where they stay apart; what is in brackets stays."""
     title_words = set(y_title.lower().split())
     short = {}

@@ -1,4 +1,4 @@
-"""Tooltip, zoom and selections of a curve chart."""
+"""What follows the pointer, zoom and selections of a curve chart."""
 
 from collections.abc import Callable, Sequence
 from math import isnan
@@ -8,14 +8,17 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from lib.charts import axes
+from lib.charts.curves import readout
+from lib.charts.curves.readout import Readout
 from lib.charts.curves.series_style import BY_VALUE, SeriesStyle
 from lib.charts.curves.tables import Curve, middle_spacing
 from lib.charts.spec import ONE_ROW
-from lib.charts.style import QUIET, WINDOW, tooltip_title
+from lib.charts.style import QUIET
 from lib.formatting import MISSING, number, scientific
 
 SLOTS = 240  # positions of the pointer that a chart tells apart, about one in four pixels
-TEXTS = 1200  # lines of the tooltip in all: many series share fewer positions
+TEXTS = 1200  # texts of series in all: many series share fewer positions
 #: The name of a brush's two marks: Vega-Lite gives them a role, and a name only as it does all marks. Those of curves
 #: are hidden from a reader of the page, for which a chart has its description; Streamlit would hide a brush with its name.
 BRUSH_NAME: dict[str, Any] = {"aria": True, "mark": {"description": "Chosen range of steps"}}
@@ -23,39 +26,49 @@ BRUSH_NAME: dict[str, Any] = {"aria": True, "mark": {"description": "Chosen rang
 _HERE = "hover.step ? hover.step[0] : NaN"
 
 
-def hover_table(curves: Sequence[Curve], logs: Sequence[bool], split: float | None = None) -> pl.DataFrame:
-    """What the tooltip says of every series at up to `SLOTS` steps: columns step, start, end, and s0, s1, … as texts.
+def hover_table(readouts: Sequence[Readout], split: float | None = None) -> pl.DataFrame:
+    """What is read of every series at up to `SLOTS` steps: columns step, start, end, s0, s1, … as texts, and top0, ….
 
     A browser makes texts of Vega's expressions slowly, and of all steps at once: they are made here. The pointer is at a
     step from `start` to `end`, which lie half-way to its neighbours and, at the ends, out of view. Series are logged at
     different steps: each shows its own nearest point, never one from the other side of the detach, and a dash where it
-    has none within its own spacing.
+    has none within its own spacing. `top0` is whether the first family's points there leave more room above than below.
 
     Parameters
     ----------
-    logs : whether each series lies on a log axis, which writes its numbers with an exponent (3.10e-3).
     split : the detach step on the x axis, or None.
     """
+    curves = [curve for part in readouts for curve in part.curves]
     steps = np.unique(np.concatenate([curve.step for curve in curves])) if curves else np.empty(0)
     at = _slots(steps, max(60, min(SLOTS, TEXTS // max(len(curves), 1))))
     spacing = (at[-1] - at[0]) / max(len(at) - 1, 1) if len(at) else 0.0
     middles, span = (at[1:] + at[:-1]) / 2, (at[-1] - at[0] or 1.0) if len(at) else 0.0
-    columns: dict[str, Any] = {
-        "step": at,
-        "start": np.concatenate([at[:1] - span, middles]),
-        "end": np.concatenate([middles, at[-1:] + span]),
-    }
-    for i, (curve, log) in enumerate(zip(curves, logs, strict=True)):
-        curve = curve.along_x()
-        columns[f"s{i}"] = [
-            MISSING if row < 0 else _text(curve, row, scientific if log else number)
-            for row in _nearest(curve.step, at, spacing, split).tolist()
-        ]
-    return pl.DataFrame(columns)
+    texts: list[list[str]] = []
+    room: list[np.ndarray] = []
+    for part in readouts:
+        means = np.full((len(part.curves) + 1, len(at)), np.nan)
+        for series, curve in enumerate(part.curves):
+            curve = curve.along_x()
+            rows = _nearest(curve.step, at, spacing, split)
+            means[series, rows >= 0] = curve.mean[rows[rows >= 0]]
+            as_text = scientific if part.log else number
+            texts.append([MISSING if row < 0 else _text(curve, row, as_text) for row in rows.tolist()])
+        # Whatever a point outside the axis is, it is not in the table's way.
+        shares = axes.share(np.where(means > 0, means, np.nan) if part.log else means, part.domain, part.log)
+        room.append(1 - np.fmax.reduce(shares, initial=0.0) >= np.fmin.reduce(shares, initial=1.0))
+    return pl.DataFrame(
+        {
+            "step": at,
+            "start": np.concatenate([at[:1] - span, middles]),
+            "end": np.concatenate([middles, at[-1:] + span]),
+            **{f"s{i}": column for i, column in enumerate(texts)},
+            **{f"top{i}": column for i, column in enumerate(room)},
+        }
+    )
 
 
 def _text(curve: Curve, row: int, as_text: Callable[[float], str]) -> str:
-    """A series' line in the tooltip: its mean, its band and n."""
+    """What is read of a series at a point: its mean, its band and n."""
     mean, lower, upper = (float(values[row]) for values in (curve.mean, curve.lower, curve.upper))
     if isnan(mean):
         return MISSING
@@ -85,38 +98,21 @@ def _nearest(steps: np.ndarray, at: np.ndarray, spacing: float, split: float | N
     return np.where(np.minimum(*far) <= reach, np.where(far[0] <= far[1], left, right), -1)
 
 
-def tooltip_titles(curves: Sequence[Curve], style: SeriesStyle) -> tuple[str, ...]:
-    """What the tooltip calls each series: about 34 signs are whole on a page, so the window of smoothing is left out.
-
-    The arm comes first, for a page cuts longer names off at their end.
-    """
-    several = len({curve.arm for curve in curves}) > 1
-    names = [style.label(curve.metric).partition(WINDOW)[0] for curve in curves]
-    return tuple(
-        f"{curve.arm}: {name}" if several else tooltip_title(name) for curve, name in zip(curves, names, strict=True)
-    )
-
-
-def hover_layers(
-    table: pl.DataFrame, titles: Sequence[str], x: alt.X, color: alt.Color, dash: alt.StrokeDash, prefix: str
-) -> list[alt.Chart]:
+def hover_layers(table: pl.DataFrame, x: alt.X, color: alt.Color, dash: alt.StrokeDash, prefix: str) -> list[alt.Chart]:
     """The layers that follow the pointer, to be layered first, where no mark is in their way.
 
-    A layer without a mark, which has the selections; an unseen bar per step, whose tooltip has the values of every metric
-    and arm there; and the rule at the step of the pointer.
+    A layer without a mark, which has the selections; an unseen bar per step, which catches the pointer; and the rule at its
+    step.
 
     Parameters
     ----------
     table : as `hover_table` gives it.
-    titles : what the tooltip calls each series.
     """
-    tooltips = [alt.Tooltip("step:Q", title=x["title"], format=",.6~g")]
-    tooltips += [alt.Tooltip(f"s{i}:N", title=title) for i, title in enumerate(titles)]
     base = alt.Chart(alt.sequence(0, 0), name=f"{prefix}_hover_base").mark_line(clip=True, aria=False)
     steps = (
         alt.Chart(table, name=f"{prefix}_hover_steps")
-        .mark_rect(opacity=0, clip=True, aria=False, cursor="default")
-        .encode(x=alt.X("start:Q"), x2="end:Q", tooltip=tooltips)
+        .mark_rect(opacity=0, clip=True, aria=False, cursor="default", tooltip=None)
+        .encode(x=alt.X("start:Q"), x2="end:Q")
     )
     rule = (
         alt.Chart(ONE_ROW, name=f"{prefix}_hover_rule")
@@ -129,7 +125,7 @@ def hover_layers(
     return [base.encode(x=x, color=color, strokeDash=dash), steps, rule]
 
 
-def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
+def selections(style: SeriesStyle, brush: bool, readouts: Sequence[Readout]) -> list[dict[str, Any]]:
     """What a pointer can do: zoom, pan, read every series at a step, isolate a metric or an arm, mark a range.
 
     Zoom is by pinch, or the wheel with Ctrl or Cmd, so that a page still scrolls; pan by dragging; the range by dragging
@@ -139,9 +135,12 @@ def selections(style: SeriesStyle, brush: bool) -> list[dict[str, Any]]:
     pan, mark = drag.format("!"), drag.format("")
     interval = {"type": "interval", "encodings": ["x"]}
     zoom = {**interval, "zoom": "wheel![event.ctrlKey || event.metaKey]", "on": pan, "translate": pan}
-    hover = {"type": "point", "fields": ["step"], "on": "pointermove", "clear": "pointerout"}
+    # A finger that was lifted has read nothing yet.
+    leave = "pointerout[event.pointerType !== 'touch']"
+    hover = {"type": "point", "fields": readout.fields(readouts), "on": "pointermove, pointerdown", "clear": leave}
     base = [style.name("hover_base")]
     params: list[dict[str, Any]] = [
+        *readout.params(readouts),
         {"name": "zoom", "select": zoom, "bind": "scales", "views": base},
         {"name": "hover", "select": hover, "views": [style.name("hover_steps")]},
     ]

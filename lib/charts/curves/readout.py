@@ -1,0 +1,215 @@
+"""What the pointer reads: a table of every series of a family at its step, beside it in the family's panel."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from lib.charts.axes import PlotArea
+from lib.charts.curves.series_style import SeriesStyle
+from lib.charts.curves.tables import Curve
+from lib.charts.style import QUIET, WINDOW, arm_dashes
+
+#: Pixels of a line, of a sign, of the sample of a line with its gap, of the edge, and between the pointer and the table.
+LINE, SIGN, SAMPLE, EDGE, AWAY = 14, 5.8, 24, 6, 14
+#: Lines of a table at most: further ones are beside them. Signs of a line of an arm's name.
+LINES, ARM_SIGNS = 10, 16
+#: Signs of a number with its band and n, with n, and alone, on a linear and on a log axis; and what a shorter form leaves out.
+FORMS = {False: (28, 14, 7), True: (35, 16, 8)}
+LEFT_OUT = ("", r" \[[^\]]*\]", r"( \[|, n).*")
+INK = "luminance(background || 'white') > 0.5 ? '#262730' : '#fafafa'"
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The table of one family: its curves, their y range and whether that is of a log axis, and where its panel is.
+
+    `names` are what the rows are called, by what colours stand for; `above` and `below` are pixels of its panel that the
+    rule's label and the strip of n have.
+    """
+
+    curves: Sequence[Curve]
+    style: SeriesStyle
+    names: dict[str, str]
+    domain: tuple[float, float]
+    log: bool
+    area: PlotArea
+    above: int
+    below: int
+
+    @property
+    def columns(self) -> list[str]:
+        """The arms beside each other; one column without a heading where colours stand for arms, or there is one arm."""
+        arms = [arm for arm in self.style.arms if any(curve.arm == arm for curve in self.curves)]
+        return [""] if self.style.by_arm or len(arms) < 2 else arms
+
+    @property
+    def headings(self) -> dict[str, list[str]]:
+        """The lines of each column's heading."""
+        return {arm: textwrap.wrap(arm, ARM_SIGNS) for arm in self.columns}
+
+    @property
+    def head(self) -> int:
+        """Lines of the headings, of which the first has the step."""
+        return max(1, *map(len, self.headings.values()))
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """The names of the rows that have a curve, by what their colour stands for."""
+        present = {self.row_of(curve) for curve in self.curves}
+        return {key: name.partition(WINDOW)[0] for key, name in self.names.items() if key in present}
+
+    @property
+    def lines(self) -> int:
+        """Lines of each block of rows."""
+        return math.ceil(len(self.rows) / self.blocks)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of rows beside each other."""
+        return max(1, math.ceil(len(self.rows) / LINES))
+
+    @property
+    def height(self) -> int:
+        """Pixels of the table."""
+        return LINE * (self.head + self.lines) + 2 * EDGE
+
+    def row_of(self, curve: Curve) -> str:
+        """What the colour of a curve stands for."""
+        return curve.arm if self.style.by_arm else self.style.label(curve.metric)
+
+    def column_of(self, curve: Curve) -> int:
+        """The column of a curve."""
+        return self.columns.index(curve.arm) if len(self.columns) > 1 else 0
+
+
+def fields(readouts: Sequence[Readout]) -> list[str]:
+    """The columns of `pointer.hover_table` that the tables read."""
+    return [
+        "step",
+        *(f"s{i}" for i in range(sum(len(part.curves) for part in readouts))),
+        *(f"top{i}" for i in range(len(readouts))),
+    ]
+
+
+def params(readouts: Sequence[Readout]) -> list[dict[str, str]]:
+    """Where the tables are and how wide: as much of each number as half of the plot has room for.
+
+    Tables are as wide as the widest; where they are wider than the plot, all of them is smaller.
+    """
+    blocks, columns = max(part.blocks for part in readouts), max(len(part.columns) for part in readouts)
+    heading = max(
+        (len(line) * SIGN + SAMPLE for part in readouts for lines in part.headings.values() for line in lines),
+        default=0,
+    )
+    cells = [math.ceil(max(heading, SIGN * max(FORMS[part.log][form] for part in readouts)) + 4) for form in range(3)]
+    name = _name_width(readouts)
+    wide = [blocks * (name + columns * cell) + EDGE for cell in cells]
+    form = f"width >= {2 * (wide[0] + AWAY)} ? 0 : width >= {2 * (wide[1] + AWAY)} ? 1 : 2"
+    at = "scale('x', hover.step[0])"
+    right, left = f"min({at} + {AWAY}, width - hover_width)", f"max(0, {at} - {AWAY} - hover_width)"
+    tops = [
+        f"hover.step && hover.top{i}[0] ? {_text(part.area.below_top(part.above, None))}"
+        f" : {_text(part.area.above_foot(part.below, None))} - {part.height}"
+        for i, part in enumerate(readouts)
+    ]
+    return [
+        {"name": "hover_form", "expr": form},
+        {"name": "hover_cell", "expr": f"{cells}[hover_form]"},
+        {"name": "hover_scale", "expr": f"min(1, width / {wide}[hover_form])"},
+        {"name": "hover_width", "expr": f"{wide}[hover_form] * hover_scale"},
+        {"name": "hover_block", "expr": f"{name} + {columns} * hover_cell"},
+        {"name": "hover_x", "expr": f"hover.step ? ({at} < width / 2 ? {right} : {left}) : 0"},
+        {"name": "hover_y", "expr": f"[{', '.join(tops)}]"},
+    ]
+
+
+def _name_width(readouts: Sequence[Readout]) -> int:
+    """Pixels of the rows' samples and names."""
+    return math.ceil(
+        SAMPLE + 8 + SIGN * max((len(name) for part in readouts for name in part.rows.values()), default=0)
+    )
+
+
+def _text(place: alt.ExprRef | float) -> str:
+    return str(place.expr) if isinstance(place, alt.ExprRef) else f"{place:g}"
+
+
+def layers(readouts: Sequence[Readout], prefix: str) -> list[alt.Chart]:
+    """The tables, to be layered last: their grounds, samples of lines, and texts. They are there while the pointer is."""
+    boxes = [{"panel": i, "height": part.height} for i, part in enumerate(readouts)]
+    samples: list[dict[str, Any]] = []
+    texts: list[dict[str, Any]] = []
+    series = 0
+    for panel, part in enumerate(readouts):
+        dashes = dict(zip(part.style.arms, arm_dashes(part.style.arms, solid=part.style.by_arm), strict=True))
+        colors, rows = part.style.entries(), list(part.rows)
+        for block in range(part.blocks):
+            place: dict[str, Any] = {"panel": panel, "block": block, "line": 0}
+            texts.append({**place, "column": -1, "dx": 0})
+            for column, (arm, lines) in enumerate(part.headings.items()):
+                if arm:
+                    samples.append({**place, "column": column, "color": QUIET, "dash": dashes[arm]})
+                    texts.append({**place, "column": column, "text": lines, "dx": SAMPLE})
+        for index, row in enumerate(rows):
+            place = {"panel": panel, "block": index // part.lines, "line": part.head + index % part.lines, "column": -1}
+            samples.append({**place, "color": colors[row], "dash": dashes[row] if part.style.by_arm else [1, 0]})
+            texts.append({**place, "text": part.rows[row], "dx": SAMPLE})
+        for curve in part.curves:
+            index = rows.index(part.row_of(curve))
+            place = {"panel": panel, "block": index // part.lines, "line": part.head + index % part.lines}
+            texts.append({**place, "column": part.column_of(curve), "field": f"s{series}", "dx": 0})
+            series += 1
+    left = f"hover_x + hover_scale * ({EDGE} + datum.block * hover_block"
+    left += f" + (datum.column < 0 ? 0 : {_name_width(readouts)} + datum.column * hover_cell)"
+    middle = f"hover_y[datum.panel] + {EDGE} + {LINE} * (datum.line + 0.5)"
+    shorter = f"replace(hover[datum.field][0], regexp({list(LEFT_OUT)}[hover_form]), '')"
+    return [
+        _layer(boxes, f"{prefix}_hover_ground")
+        .mark_rect(
+            aria=False,
+            cornerRadius=4,
+            fill=alt.ExprRef("background || 'white'"),
+            fillOpacity=0.9,
+            stroke=QUIET,
+            strokeOpacity=0.4,
+        )
+        .encode(
+            x=_at("hover_x"),
+            x2=alt.X2Value(alt.ExprRef("hover_x + hover_width")),
+            y=_at("hover_y[datum.panel]", alt.YValue),
+            y2=alt.Y2Value(alt.ExprRef("hover_y[datum.panel] + datum.height")),
+        ),
+        _layer(samples, f"{prefix}_hover_samples")
+        .mark_rule(aria=False, strokeWidth=2.5)
+        .encode(
+            x=_at(f"{left})"),
+            x2=alt.X2Value(alt.ExprRef(f"{left} + {SAMPLE - 6})")),
+            y=_at(middle, alt.YValue),
+            stroke=alt.StrokeValue(alt.ExprRef("datum.color")),
+            strokeDash=alt.StrokeDashValue(alt.ExprRef("datum.dash")),
+        ),
+        _layer(texts, f"{prefix}_hover_texts")
+        .mark_text(
+            aria=False, align="left", baseline="middle", fontSize=alt.ExprRef("11 * hover_scale"), lineHeight=LINE
+        )
+        .encode(
+            x=_at(f"{left} + datum.dx)"),
+            y=_at(middle, alt.YValue),
+            text=alt.TextValue(
+                alt.ExprRef(f"datum.text || (datum.field ? {shorter} : format(hover.step[0], ',.6~g'))")
+            ),
+            fill=alt.FillValue(alt.ExprRef(INK)),
+        ),
+    ]
+
+
+def _layer(rows: list[dict[str, Any]], name: str) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=rows, name=name), name=name).transform_filter("hover.step")
+
+
+def _at(place: str, channel: type = alt.XValue) -> Any:
+    return channel(alt.ExprRef(place))
