@@ -5,14 +5,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lib.formatting import is_or_are, plural
-from lib.runs import Manifest, missing_keys
+from lib.runs import Manifest, missing_keys, store_root
 from lib.sources import Progress, Request, fetch, fetch_or_stored
 from lib.study import InputError, Metric, Study, Task, as_number, load_study
+from lib.workers import Cluster, open_cluster
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
             metavar="URL",
             help="send your W&B key to this server, which the study names, over plain http too",
         )
+        if name != "plan":
+            command.add_argument(
+                "--scheduler",
+                metavar="ADDRESS",
+                help="work on the workers of this Dask scheduler (tcp://host:8786), which see the same store",
+            )
         if name == "fetch":
             command.add_argument("--refresh", action="store_true", help="ignore what is stored")
             command.add_argument("--json", action="store_true", help="print the manifest on stdout")
@@ -112,7 +120,8 @@ def _server(text: str) -> str:
 
 
 def _fetch(study: Study, options: argparse.Namespace) -> int:
-    manifest = fetch(study, _request(study, options.trust_server, options.refresh))
+    with _cluster(options) as cluster:
+        manifest = fetch(study, _request(study, options.trust_server, options.refresh, cluster))
     _say_problems(study, manifest)
     if options.json:
         print(manifest.to_json(), flush=True)
@@ -126,7 +135,8 @@ def _report(study: Study, options: argparse.Namespace) -> int:
     from lib.report import CLAIMS_JSON, check_folder, write_report
 
     check_folder(options.out)
-    manifest = _fetched_or_stored(study, options.trust_server)
+    with _cluster(options) as cluster:
+        manifest = _fetched_or_stored(study, options.trust_server, cluster)
     written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     if options.json:
         print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"), flush=True)
@@ -139,7 +149,8 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
     from lib.sources import write_bundle
 
     check_folder(options.out.parent if options.out.suffix.lower() == ".zip" else options.out)
-    manifest = _fetched_or_stored(study, options.trust_server)
+    with _cluster(options) as cluster:
+        manifest = _fetched_or_stored(study, options.trust_server, cluster)
     write_bundle(study, manifest, options.out)
     _say(f"{plural(len(manifest.runs), 'run')} {is_or_are(len(manifest.runs))} in {options.out}.")
     return 0
@@ -187,20 +198,25 @@ def _with_margin(metric: Metric, study: Study) -> Metric:
     return replace(metric, margin=own.margin, margin_abs=own.margin_abs)
 
 
-def _fetched_or_stored(study: Study, trusted: str | None) -> Manifest:
-    manifest = fetch_or_stored(study, _request(study, trusted), _say)
+def _fetched_or_stored(study: Study, trusted: str | None, cluster: Cluster | None = None) -> Manifest:
+    manifest = fetch_or_stored(study, _request(study, trusted, cluster=cluster), _say)
     _say_problems(study, manifest)
     return manifest
 
 
-def _request(study: Study, trusted: str | None, refresh: bool = False) -> Request:
+def _cluster(options: argparse.Namespace) -> AbstractContextManager[Cluster | None]:
+    """The workers of the cluster that the command names."""
+    return open_cluster(options.scheduler, store_root()) if options.scheduler else nullcontext()
+
+
+def _request(study: Study, trusted: str | None, refresh: bool = False, cluster: Cluster | None = None) -> Request:
     """The request with the user's own key, where that may go to the study's server."""
     key = None
     if study.source.kind == "wandb":
         from lib.sources import resolve_key, server_of
 
         key = resolve_key(server_of(study), trusted)
-    return Request(key=key, refresh=refresh, progress=_show)
+    return Request(key=key, refresh=refresh, progress=_show, cluster=cluster)
 
 
 def _say_problems(study: Study, manifest: Manifest) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import pickle
 import platform
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a scheduler must have answered, and in which a client says goodbye.
 _CONNECT, _CLOSE = 10.0, 2.0
+#: Seconds after which a worker looks again whether it is still wanted.
+_LOOK = 1.0
 #: What numbers and messages depend on, beside this project's own code.
 _PACKAGES = ("dask", "distributed", "numpy", "polars", "pyarrow", "scipy", "pydantic")
 
@@ -220,12 +224,32 @@ def _result_of(call: _Call) -> _Result:
     try:
         if message := _mismatch(call):
             return _Result(error=ClusterError(message))
+        _present.token = call.token
         function, arguments, named = pickle.loads(call.content)  # noqa: S301 - as whatever else Dask sends
         return _Result(function(*arguments, **named))
     except (InputError, WorkerError) as error:
         return _Result(error=error)
     except Exception as error:  # noqa: BLE001 - its text may hold what no log may
         return _Result(error=WorkerError(f"it failed on a worker: {type(error).__name__}"))
+
+
+#: The call that a thread of this worker makes.
+_present = threading.local()
+
+
+def cancellation() -> Callable[[], bool]:
+    """What says, in any thread of this worker, whether nobody waits for the present call any more."""
+    path: Path = _present.token.path
+    is_gone, looked = False, time.monotonic()
+
+    def is_cancelled() -> bool:
+        nonlocal is_gone, looked
+        # Each look asks a file server.
+        if not is_gone and (now := time.monotonic()) > looked + _LOOK:
+            is_gone, looked = not path.exists(), now
+        return is_gone
+
+    return is_cancelled
 
 
 def _mismatch(call: _Call) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lib.runs import Problem, Run
 from lib.study import InputError, Study, has_config_key
+from lib.workers import Cluster
 
 
 class SourceError(InputError):
@@ -36,6 +37,7 @@ class Request:
     """How to fetch: with whose key, anew or not, only these runs, and how to report and stop.
 
     `key` is a W&B API key or None; it is never shown. `deadline` is in seconds, for the listing and for each run.
+    `cluster` has the workers that read the runs; None: this process and its own.
     """
 
     key: str | None = field(default=None, repr=False)
@@ -44,6 +46,7 @@ class Request:
     deadline: float = 60.0
     progress: Callable[[Progress], None] = lambda _: None
     cancelled: Callable[[], bool] = lambda: False
+    cluster: Cluster | None = None
 
 
 def missing_tasks(study: Study, runs: Sequence[Run], others: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:

@@ -18,17 +18,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from lib.formatting import plural
 from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, project_folder, put, read_run, writing
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.forks import Ancestors, fork_point, with_fork_stamps
-from lib.sources.cloud.history import Download, RunPath, read_history
+from lib.sources.cloud.history import Checkpoint, Download, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.keys import no_key_message
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
+from lib.sources.cloud.remote import RemoteUpdate
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
 from lib.sources.cloud.server_address import server_of
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, stored_tasks_of
 from lib.study import Study, Task
+from lib.workers import ClusterError, WorkerError
 
 _log = logging.getLogger(__name__)
 
@@ -204,12 +207,18 @@ class _Fetch:
     cancelled: Callable[[], bool]
     budget: MemoryBudget = field(default_factory=MemoryBudget)
 
+    @property
+    def _at_once(self) -> int:
+        """Runs under way together: those that a cluster's workers have wait for little here."""
+        cluster = self.request.cluster
+        return max(WORKERS, 2 * cluster.size) if cluster else WORKERS
+
     def manifest(self, listed: Sequence[Run], before: Manifest | None) -> Manifest:
         """Update every run that is asked for, and describe all of them."""
         study, only, fetched_at = self.study, self.request.only, now_utc()
         with closing(self._ancestors(listed)) as ancestors:
-            updated, failures = self._update([run for run in listed if not only or run.id in only], ancestors)
-        runs, problems = [], list[Problem]()
+            updated, failures, lost = self._update([run for run in listed if not only or run.id in only], ancestors)
+        runs, problems = [], [Problem(lost)] if lost else []
         for listing in listed:
             run, missing = updated.get(listing.id) or (self.store.without_fetch(listing), "")
             if missing:
@@ -245,18 +254,35 @@ class _Fetch:
     def _deadline(self) -> Deadline:
         return Deadline(self.request.deadline, self.cancelled)
 
-    def _update(self, runs: Sequence[Run], ancestors: Ancestors) -> tuple[dict[str, tuple[Run, str]], dict[str, str]]:
-        """What the updates return by run id, and why the other runs could not be updated."""
+    def _run_update(self, run: Run, ancestors: Ancestors) -> Callable[[], tuple[Run, str]]:
+        """What brings one run up to date, here or on a worker of a cluster."""
+        source, deadline = self.study.source, self._deadline()
+        path = RunPath(source.entity, source.project, run.id)
+
+        def read_rows(columns: Sequence[str], since: Checkpoint | None) -> AbstractContextManager[Download]:
+            return read_history(self.http, self.budget, path, columns, deadline, run.last_step, since)
+
+        update = RunUpdate(self.store, run, deadline, ancestors, read_rows)
+        cluster = self.request.cluster
+        return RemoteUpdate(update, self.http, path, cluster) if cluster else update
+
+    def _update(
+        self, runs: Sequence[Run], ancestors: Ancestors
+    ) -> tuple[dict[str, tuple[Run, str]], dict[str, str], str]:
+        """What the updates return by run id, why other runs could not be updated, and why the rest was given up."""
         updated, failures = dict[str, tuple[Run, str]](), dict[str, str]()
+        if self.request.cluster and not self.request.cluster.size:
+            self.request.progress(Progress(0, len(runs), "Waiting for a worker of the cluster"))
         todo, pending = iter(runs), dict[Future[tuple[Run, str]], str]()
         while len(updated) + len(failures) < len(runs):
-            for run in islice(todo, WORKERS - len(pending)):
-                update = RunUpdate(self.http, self.store, run, self._deadline(), self.budget, ancestors)
-                pending[in_background(update)] = run.id
+            for run in islice(todo, max(0, self._at_once - len(pending))):
+                pending[in_background(self._run_update(run, ancestors))] = run.id
             if self.request.cancelled():
-                return updated, failures | {
-                    run.id: "the fetch was stopped" for run in runs if run.id not in {*updated, *failures}
-                }
+                return (
+                    updated,
+                    failures | {run.id: "the fetch was stopped" for run in runs if run.id not in {*updated, *failures}},
+                    "",
+                )
             for future in wait(pending, 0.1, FIRST_COMPLETED).done:
                 run_id = pending.pop(future)
                 error = future.exception()
@@ -264,16 +290,19 @@ class _Fetch:
                     updated[run_id] = future.result()
                 elif isinstance(error, StoreError):
                     raise error
+                elif isinstance(error, ClusterError):
+                    left = len(runs) - len(updated) - len(failures)
+                    return updated, failures, f"{error} {plural(left, 'run')} of {len(runs)} stayed as stored."
                 else:
                     failures[run_id] = _reason(run_id, error)
                 done = len(updated) + len(failures)
                 self.request.progress(Progress(done, len(runs), f"Run {run_id}"))
-        return updated, failures
+        return updated, failures, ""
 
 
 def _reason(run_id: str, error: BaseException) -> str:
     """Why a run failed: whatever ended its thread is that run's problem and no other's."""
-    if isinstance(error, Failed | Stopped):
+    if isinstance(error, Failed | Stopped | WorkerError):
         return str(error) or "the fetch was stopped"
     _log.error("Run %s cannot be read", run_id, exc_info=error)
     return f"it cannot be read: {type(error).__name__}"

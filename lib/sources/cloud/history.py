@@ -1,7 +1,7 @@
 """The history of one run on a W&B server: the columns asked for, from its Parquet exports and its live rows."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lib.runs import TIMESTAMP, numeric, raw_frame
 from lib.sources.cloud.answers import MAX_ROWS, Exports, Rows, answer_of
-from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.http import FileClient, HttpClient
 from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Refused, together
 from lib.sources.cloud.parquet import STEP, ExportPart, RemoteFile
 
@@ -62,7 +62,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Exports:
+class RunExports:
     """The signed URLs of a run's parts (a secret: not shown) and the steps of its rows that are in none."""
 
     urls: tuple[str, ...] = field(repr=False)
@@ -115,31 +115,12 @@ class Download:
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """One read of one run's history; see `read_history`."""
+class _Server:
+    """What takes the key: where a run's exports are, and the rows that are in none yet."""
 
     client: HttpClient
     path: RunPath
-    columns: Sequence[str]
     deadline: Deadline
-    last_step: int | None
-    since: Checkpoint | None
-
-    def read(self, stack: ExitStack, budget: MemoryBudget) -> Download:
-        """The download; the stack holds the files and the memory that they take."""
-        exports = self._exports()
-        parts = together([partial(self._part, url, stack, len(exports.urls)) for url in exports.urls])
-        exported = sum(part.rows for part in parts)
-        if (rows := exported + len(exports.live)) > MAX_ROWS:
-            raise Failed(f"it holds {rows:,} rows, more than {MAX_ROWS:,}")
-        unread = [] if self.since and self.since.exported == exported else parts
-        memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
-        stack.enter_context(budget.reserve(memory, self.deadline))
-        tables = together([part.read for part in unread])
-        live = self._live(exports.live)
-        whole = any(part.downloaded_whole for part in parts)
-        notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
-        return Download(self.columns, self.since, tables, live, exported + len(exports.live), exported, notes)
 
     def _query(self, query: str, **variables: Any) -> Any:
         """What a query says of the run."""
@@ -150,24 +131,19 @@ class _Reader:
             raise Failed("the server does not hold it any more")
         return run
 
-    def _exports(self) -> _Exports:
+    def exports(self) -> RunExports:
+        """The exports of the run."""
         run = self._query(_EXPORTS, runName=self.path.run, liveKeys=[STEP])
         history = answer_of(Exports, run).parquetHistory
         if history is None:
-            return _Exports((), ())
+            return RunExports((), ())
         live = [row.step for row in history.liveData or [] if row.step is not None]
-        return _Exports(tuple(history.parquetUrls or ()), tuple(sorted(live)))
+        return RunExports(tuple(history.parquetUrls or ()), tuple(sorted(live)))
 
-    def _part(self, url: str, stack: ExitStack, count: int) -> ExportPart:
-        part = ExportPart(RemoteFile(self.client, url, self.deadline, count))
-        stack.callback(part.close)
-        return part
-
-    def _live(self, steps: tuple[int, ...]) -> list[dict[str, Any]]:
+    def live(self, steps: Sequence[int], last_step: int | None) -> list[dict[str, Any]]:
         """The rows that are in no export yet, asked for again in halves where a page was cut short."""
-        steps = tuple(step for step in steps if self.since is None or step >= self.since.step)
         rows: list[dict[str, Any]] = []
-        spans = [(steps[0], max(steps[-1], self.last_step or 0) + 1)] if steps else []
+        spans = [(steps[0], max(steps[-1], last_step or 0) + 1)] if steps else []
         while spans:
             low, high = spans.pop()
             # Rows of one step may repeat, so that a page may hold more of them than it has steps.
@@ -180,6 +156,37 @@ class _Reader:
             else:
                 rows += page
         return rows
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One read of one run's history; see `read_history`. `live` brings the rows of the steps that are in no export."""
+
+    client: FileClient
+    columns: Sequence[str]
+    deadline: Deadline
+    since: Checkpoint | None
+    live: Callable[[Sequence[int]], list[dict[str, Any]]]
+
+    def read(self, exports: RunExports, stack: ExitStack, budget: MemoryBudget) -> Download:
+        """The download; the stack holds the files and the memory that they take."""
+        parts = together([partial(self._part, url, stack, len(exports.urls)) for url in exports.urls])
+        exported = sum(part.rows for part in parts)
+        if (rows := exported + len(exports.live)) > MAX_ROWS:
+            raise Failed(f"it holds {rows:,} rows, more than {MAX_ROWS:,}")
+        unread = [] if self.since and self.since.exported == exported else parts
+        memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
+        stack.enter_context(budget.reserve(memory, self.deadline))
+        tables = together([part.read for part in unread])
+        live = self.live([step for step in exports.live if self.since is None or step >= self.since.step])
+        whole = any(part.downloaded_whole for part in parts)
+        notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
+        return Download(self.columns, self.since, tables, live, exported + len(exports.live), exported, notes)
+
+    def _part(self, url: str, stack: ExitStack, count: int) -> ExportPart:
+        part = ExportPart(RemoteFile(self.client, url, self.deadline, count))
+        stack.callback(part.close)
+        return part
 
 
 def _step(row: Mapping[str, Any], default: float) -> float:
@@ -236,6 +243,37 @@ def _limits(rows: pl.DataFrame) -> tuple[float, float]:
     return (float(step.min()), float(step.max())) if len(step) else (inf, -inf)  # type: ignore[arg-type]
 
 
+def list_exports(client: HttpClient, path: RunPath, deadline: Deadline) -> RunExports:
+    """Where a run's exports are.
+
+    Raises
+    ------
+    Failed, Stopped
+    """
+    return _Server(client, path, deadline).exports()
+
+
+@contextmanager
+def read_exports(
+    client: FileClient,
+    budget: MemoryBudget,
+    exports: RunExports,
+    columns: Sequence[str],
+    deadline: Deadline,
+    since: Checkpoint | None = None,
+) -> Iterator[Download]:
+    """`read_history` of a run all of whose rows are in exports, for which no key is needed.
+
+    Raises
+    ------
+    Refused
+        Where a signed URL has expired.
+    Failed, Stopped
+    """
+    with ExitStack() as stack:
+        yield _Reader(client, _wanted(columns), deadline, since, lambda _: []).read(exports, stack, budget)
+
+
 @contextmanager
 def read_history(
     client: HttpClient,
@@ -259,13 +297,18 @@ def read_history(
     ------
     Failed, Stopped
     """
-    wanted = list(dict.fromkeys([STEP, TIMESTAMP, *columns]))
-    reader = _Reader(client, path, wanted, deadline, last_step, since)
+    server = _Server(client, path, deadline)
+    reader = _Reader(client, _wanted(columns), deadline, since, partial(server.live, last_step=last_step))
     with ExitStack() as stack:
         try:
-            download = reader.read(stack, budget)
+            download = reader.read(server.exports(), stack, budget)
         except Refused:
             # Signed URLs expire: new ones may be good.
             stack.close()
-            download = reader.read(stack, budget)
+            download = reader.read(server.exports(), stack, budget)
         yield download
+
+
+def _wanted(columns: Sequence[str]) -> list[str]:
+    """The columns to read: those that tell steps and times come first."""
+    return list(dict.fromkeys([STEP, TIMESTAMP, *columns]))

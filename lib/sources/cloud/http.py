@@ -89,12 +89,11 @@ class _Login:
         return message.replace(self._text, "…").replace(self._key, "…")
 
 
-class HttpClient:
-    """Connections of one fetch. The key goes to the server itself alone, never to a signed URL or after a redirect."""
+class FileClient:
+    """Connections to the signed URLs that a W&B server names; there is no key that could go there."""
 
-    def __init__(self, server: str, key: str, connections: int) -> None:
-        self.server, self._login = server, _Login(key)
-        self._long_answer = threading.Lock()
+    def __init__(self, server: str, connections: int) -> None:
+        self.server = server
         self._session = requests.Session()
         # No login of ~/.netrc goes anywhere; the proxies and certificates of the environment come by `_environment`.
         self._session.trust_env = False
@@ -107,31 +106,6 @@ class HttpClient:
     def close(self) -> None:
         """Give the connections back."""
         self._session.close()
-
-    def graphql(self, query: str, variables: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        """The `data` of a query's answer.
-
-        Raises
-        ------
-        Failed, Stopped
-        """
-        # `query Name($variable: …) { … }`: some servers route by the name, as the client of W&B sends it.
-        name = query.partition("(")[0].split()[-1]
-        body = json.dumps({"operationName": name, "query": query, "variables": variables}).encode()
-        headers = {"Authorization": self._login.header, "Content-Type": "application/json"}
-
-        def ask() -> dict[str, Any]:
-            with ExitStack() as stack:
-                response = stack.enter_context(self._answer("POST", f"{self.server}/graphql", headers, deadline, body))
-                _accept(response)
-                answer = _tree(self._text(response, deadline, stack))
-            if not isinstance(answer, dict) or not isinstance(answer.get("data") or {}, dict):
-                raise Failed("its answer is not one of a W&B server")
-            if answer.get("errors") and not answer.get("data"):
-                raise Failed(f"the server said: {self._login.cut_from(_message(answer['errors']))[:200]}")
-            return answer.get("data") or {}
-
-        return _retried(ask, deadline)
 
     def read(self, url: str, span: str, deadline: Deadline) -> FileRange:
         """Read a range of a file behind a signed URL; `span` is written as in the `Range` header.
@@ -155,17 +129,6 @@ class HttpClient:
                 return FileRange(0, memoryview(b""), whole.tell(), whole)
 
         return _retried(ask, deadline)
-
-    def _text(self, response: requests.Response, deadline: Deadline, stack: ExitStack) -> bytes:
-        """The body of an answer; of long ones, which take memory, one at a time until the stack unwinds."""
-        text = bytearray()
-        for chunk in _chunks(response, deadline, _LONGEST_ANSWER):
-            if len(text) <= _LONG_ANSWER < len(text) + len(chunk):
-                while not self._long_answer.acquire(timeout=_TICK):
-                    deadline.check()
-                stack.callback(self._long_answer.release)
-            text += chunk
-        return bytes(text)
 
     @contextmanager
     def _redirected(self, url: str, span: str, deadline: Deadline) -> Iterator[requests.Response]:
@@ -210,6 +173,51 @@ class HttpClient:
         )
         with response:
             yield response
+
+
+class HttpClient(FileClient):
+    """Connections of one fetch. The key goes to the server itself alone, never to a signed URL or after a redirect."""
+
+    def __init__(self, server: str, key: str, connections: int) -> None:
+        super().__init__(server, connections)
+        self._login = _Login(key)
+        self._long_answer = threading.Lock()
+
+    def graphql(self, query: str, variables: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        """The `data` of a query's answer.
+
+        Raises
+        ------
+        Failed, Stopped
+        """
+        # `query Name($variable: …) { … }`: some servers route by the name, as the client of W&B sends it.
+        name = query.partition("(")[0].split()[-1]
+        body = json.dumps({"operationName": name, "query": query, "variables": variables}).encode()
+        headers = {"Authorization": self._login.header, "Content-Type": "application/json"}
+
+        def ask() -> dict[str, Any]:
+            with ExitStack() as stack:
+                response = stack.enter_context(self._answer("POST", f"{self.server}/graphql", headers, deadline, body))
+                _accept(response)
+                answer = _tree(self._text(response, deadline, stack))
+            if not isinstance(answer, dict) or not isinstance(answer.get("data") or {}, dict):
+                raise Failed("its answer is not one of a W&B server")
+            if answer.get("errors") and not answer.get("data"):
+                raise Failed(f"the server said: {self._login.cut_from(_message(answer['errors']))[:200]}")
+            return answer.get("data") or {}
+
+        return _retried(ask, deadline)
+
+    def _text(self, response: requests.Response, deadline: Deadline, stack: ExitStack) -> bytes:
+        """The body of an answer; of long ones, which take memory, one at a time until the stack unwinds."""
+        text = bytearray()
+        for chunk in _chunks(response, deadline, _LONGEST_ANSWER):
+            if len(text) <= _LONG_ANSWER < len(text) + len(chunk):
+                while not self._long_answer.acquire(timeout=_TICK):
+                    deadline.check()
+                stack.callback(self._long_answer.release)
+            text += chunk
+        return bytes(text)
 
 
 def _environment(host: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lib.sources.cloud.http import HttpClient
+from lib.sources.cloud.http import FileClient
 from lib.sources.cloud.limits import Deadline, Failed, program_ends
 
 STEP = "_step"
@@ -38,7 +38,7 @@ class RemoteFile(io.RawIOBase):
     count : how many such files are read together.
     """
 
-    def __init__(self, client: HttpClient, url: str, deadline: Deadline, count: int = 1) -> None:
+    def __init__(self, client: FileClient, url: str, deadline: Deadline, count: int = 1) -> None:
         self._client, self._url, self._deadline = client, url, deadline
         self._position, self._lock = threading.local(), threading.Lock()
         self._end = client.read(url, f"bytes=-{min(_TAIL, _TAILS // count)}", deadline)

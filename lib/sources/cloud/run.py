@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -27,9 +28,8 @@ from lib.runs import (
     stage_run,
 )
 from lib.sources.cloud.forks import ENDED, AncestorRows, Ancestors, Ancestry, AncestryText, SharedDownload, run_rows
-from lib.sources.cloud.history import Checkpoint, Download, RawHistory, RunPath, read_history
-from lib.sources.cloud.http import HttpClient
-from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, computed
+from lib.sources.cloud.history import Checkpoint, Download, RawHistory
+from lib.sources.cloud.limits import Deadline, Failed, computed
 from lib.sources.cloud.parquet import STEP
 from lib.study import Study
 
@@ -99,19 +99,33 @@ class _Written:
     ancestry: AncestryText
 
 
+#: Begins the download of columns of a run's own rows, all of them or those since a checkpoint.
+ReadRows = Callable[[Sequence[str], Checkpoint | None], AbstractContextManager[Download]]
+
+
 @dataclass(frozen=True)
 class RunUpdate:
     """Brings one run's file up to date."""
 
-    client: HttpClient
     store: RunStore
     run: Run
     deadline: Deadline
-    budget: MemoryBudget
     ancestors: Ancestors
+    read_rows: ReadRows
 
     def __call__(self) -> tuple[Run, str]:
-        """Bring the file up to date; nothing is asked where nothing can have changed.
+        """`unchanged`, else `changed`."""
+        return self.unchanged() or self.changed()
+
+    def unchanged(self) -> tuple[Run, str] | None:
+        """What `changed` would return where nothing can have changed, without asking; None where something may have."""
+        stored, extra, _ = self._stored
+        if stored and self._is_current and not self._missing_keys:
+            return replace(_relisted(stored, self.run), fetched_at=now_utc()), extra.get(_MISSING, "")
+        return None
+
+    def changed(self) -> tuple[Run, str]:
+        """Bring the file up to date.
 
         Returns
         -------
@@ -125,31 +139,52 @@ class RunUpdate:
         StoreError
             Where the store cannot be written.
         """
-        study, run = self.store.study, self.run
-        stored, extra, damage = self.store.read(run)
-        # A fork that lacks rows which may come another time has no stamp.
-        whole = False
-        if stored and stored.stamp and not _is_outdated(stored, extra):
-            whole = stored.branch_point == run.branch_point
-        written = None
-        if stored and whole and not self.store.refresh and stored.step_key == study.step_key:
-            missing = [key for key in study.history_keys if key not in stored.fetched]
-            unchanged = stored.stamp == run.stamp and run.state in ENDED
-            if unchanged and not missing:
-                return replace(_relisted(stored, run), fetched_at=now_utc()), extra.get(_MISSING, "")
-            if unchanged:
-                written = self._more_metrics(stored, missing)
-            elif not missing and (rows := self._raw_rows(extra.get(_RAW, ""))) is not None:
-                written = self._more_rows(stored, *rows)
+        stored, extra, damage = self._stored
+        written, missing = None, self._missing_keys
+        if stored and self._is_current:
+            written = self._more_metrics(stored, missing)
+        elif stored and self._can_grow and not missing and (rows := self._raw_rows(extra.get(_RAW, ""))) is not None:
+            written = self._more_rows(stored, *rows)
         if written is None:
-            keys = tuple(dict.fromkeys([*study.history_keys, *(stored.fetched if stored else ())]))
-            written = self._all_rows(keys, damage, has_ancestors=whole and not extra.get(_MISSING))
+            keys = tuple(dict.fromkeys([*self.store.study.history_keys, *(stored.fetched if stored else ())]))
+            written = self._all_rows(keys, damage, has_ancestors=self._is_whole and not extra.get(_MISSING))
         # Waiting for the disk takes no memory.
         for file in written.files:
             file.settle()
         if written.ancestry.failure:
             raise Failed(written.ancestry.failure)
         return written.run, written.ancestry.missing
+
+    @cached_property
+    def _stored(self) -> tuple[Run | None, dict[str, str], str]:
+        return self.store.read(self.run)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the store has the run's rows as they were listed: a fork that lacks rows which may come has no stamp."""
+        stored, extra, _ = self._stored
+        if stored is None or not stored.stamp or _is_outdated(stored, extra):
+            return False
+        return stored.branch_point == self.run.branch_point
+
+    @property
+    def _can_grow(self) -> bool:
+        """Whether what is stored may stay."""
+        stored = self._stored[0]
+        is_usable = stored is not None and stored.step_key == self.store.study.step_key
+        return is_usable and self._is_whole and not self.store.refresh
+
+    @property
+    def _is_current(self) -> bool:
+        """Whether the run has no other rows than those of which the stored history is made."""
+        stored = self._stored[0]
+        return self._can_grow and stored is not None and stored.stamp == self.run.stamp and self.run.state in ENDED
+
+    @property
+    def _missing_keys(self) -> list[str]:
+        """The study's keys that were not asked for before."""
+        stored = self._stored[0]
+        return [key for key in self.store.study.history_keys if stored is None or key not in stored.fetched]
 
     def _all_rows(self, keys: tuple[str, ...], damage: str, has_ancestors: bool) -> _Written:
         """The whole history. A stored fork that has its ancestors' rows does not lose them."""
@@ -171,11 +206,7 @@ class RunUpdate:
         if since is None and self.ancestors.has_fork(self.run):
             yield self.ancestors.download(self.run, columns)
             return
-        source = self.store.study.source
-        path = RunPath(source.entity, source.project, self.run.id)
-        with read_history(
-            self.client, self.budget, path, columns, self.deadline, self.run.last_step, since
-        ) as download:
+        with self.read_rows(columns, since) as download:
             yield download
 
     def _write(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str], damage: str = "") -> _Written:
