@@ -124,13 +124,13 @@ def overview() -> int:
     from lib.study import FAMILIES
 
     asked, manifest = opened()
-    marks = [("opened", time.perf_counter())]
+    marks = [("opened", time.process_time())]
     data = figure_data(asked, manifest, View())
-    marks.append(("curves", time.perf_counter()))
+    marks.append(("curves", time.process_time()))
     specs = [curve_figure(data, task, *FAMILIES).chart(height=400) for task in asked.tasks]
-    marks.append(("charts", time.perf_counter()))
+    marks.append(("charts", time.process_time()))
     analysis = analyse(asked, manifest)
-    marks.append(("effects", time.perf_counter()))
+    marks.append(("effects", time.process_time()))
     specs.append(claims_figure(analysis.effects, asked).chart())
     for (_, start), (name, end) in pairwise(marks):
         print(f"{name} {end - start:.1f} s", file=sys.stderr)
@@ -147,17 +147,17 @@ def report() -> int:
 
 
 def step(name: str) -> None:
-    """Do one step in this process; print its seconds, its peak memory in MB and the bytes that it makes."""
+    """Do one step in this process; print its seconds, those of the CPU, its peak memory in MB and the bytes that it makes."""
     import lib.effects
     import lib.report
     import lib.sources.cloud.fetch  # noqa: F401 - start-up
 
-    start = time.perf_counter()
+    start, began = time.perf_counter(), time.process_time()
     size = {"open": lambda: len(opened()[1].runs), "report": report}.get(name, overview)()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - began
     # Linux counts a parent's own peak in a child's `ru_maxrss`, and not here.
     peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    print(seconds, peak, size)
+    print(seconds, cpu, peak, size)
 
 
 def measured(store: Path, *command: str) -> list[float]:
@@ -172,8 +172,8 @@ def measured(store: Path, *command: str) -> list[float]:
 
 def table(folder: Path, sizes: list[int], rows: int, only: list[str]) -> Iterator[str]:
     """The lines of the table."""
-    yield "| runs | step | seconds | ms per run | peak, MB | largest chart or file, KB |"
-    yield "|---|---|---|---|---|---|"
+    yield "| runs | step | seconds | CPU, s | CPU per run, ms | peak, MB | largest chart or file, KB |"
+    yield "|---|---|---|---|---|---|---|"
     for runs in sizes:
         store = folder / f"{runs}x{rows}"
         if not (store / "written").exists():
@@ -184,8 +184,8 @@ def table(folder: Path, sizes: list[int], rows: int, only: list[str]) -> Iterato
             for kept in store.glob("v*/*/*/*/bins"):
                 shutil.rmtree(kept)
         for name in only:
-            seconds, peak, size = measured(store, "--step", name)
-            yield f"| {runs:,} | {name} | {seconds:.1f} | {1000 * seconds / runs:.1f} | {peak:.0f} | {size / 1000:.0f} |"
+            seconds, cpu, peak, size = measured(store, "--step", name)
+            yield f"| {runs:,} | {name} | {seconds:.1f} | {cpu:.1f} | {1000 * cpu / runs:.1f} | {peak:.0f} | {size / 1000:.0f} |"
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_treatments, treatments, unknown_arms
 from lib.runs.atomic import Staged, StoreError, aside_prefix, put, remove_leftovers, stage, store_errors
 from lib.runs.configs import Setting, key_words, number_keys, settings
+from lib.runs.copies import is_telling, row_counts
 from lib.runs.duplicates import (
     RUNNING,
     WHOLE,
     common_end,
     counted,
-    is_telling,
     mark_duplicates,
     marked_task,
     marked_treatments,

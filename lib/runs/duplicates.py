@@ -1,33 +1,21 @@
 """Which runs are counted: no copy of another run, none that a rerun superseded, none that the study leaves out."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from lib.runs.arms import Treatment, task_treatments
 from lib.runs.configs import settings
+from lib.runs.copies import copies, row_counts
 from lib.runs.model import Duplicate, Manifest
+from lib.runs.reader import History
 from lib.study import UNKNOWN, Study, Task, config_value
 
 #: A run that ends before this share of the common end ended early.
 WHOLE = 0.95
-#: So many rows of so many distinct values are the same in two runs only where those were one run.
-ROWS, VALUES = 5, 3
 #: The state of a run that goes on; every other state is an end.
 RUNNING = "running"
-
-#: Steps and values of a run's metric, by run id and key.
-Series = Callable[[str, str], tuple[np.ndarray, ...]]
-
-
-def is_telling(values: np.ndarray) -> bool:
-    """Whether rows that two runs have in common say that they are one run: at least 5 of at least 3 distinct values."""
-    finite = values[np.isfinite(values)]
-    return len(finite) >= ROWS and len(np.unique(finite)) >= VALUES
 
 
 def common_end(ends: Sequence[tuple[int, str]], total_steps: int) -> int:
@@ -47,7 +35,7 @@ def mark_duplicates(
     task: Task,
     treated: Sequence[Treatment],
     configs: Mapping[str, Mapping[str, Any]],
-    series: Series,
+    history: History,
     keys: Sequence[str],
 ) -> tuple[Treatment, ...]:
     """The treatments of one task, each with its duplicates and the reason for which the study leaves it out.
@@ -55,6 +43,7 @@ def mark_duplicates(
     Parameters
     ----------
     configs : by run id; without a seed in it, a run has no duplicates but its copies.
+    history : raw rows; other runs' rows do no harm.
     keys : the study's metrics; those with few rows first, which most often settle the question.
     """
     reasons = dict(study.evidence.leave_out)
@@ -64,12 +53,16 @@ def mark_duplicates(
     seeds = {t.run_id: t.seed for t in treated if t.arm != UNKNOWN and _has_seed(study, configs.get(t.run_id, {}))}
     duplicates = {}
     for _, group in groupby(sorted(treated, key=_place), key=_place):
-        runs = _longest_first([*group], keys, series)
-        for i, run in enumerate(runs):
-            copies = [other.run_id for other in runs[:i] if _is_copy(run.run_id, other.run_id, keys, series)]
-            same_seed = [t for t in runs if t is not run and t.run_id in seeds and t.seed == seeds.get(run.run_id)]
-            again = [_same_seed(run, t, configs, whole) for t in same_seed if t.run_id not in copies]
-            duplicates[run.run_id] = (*(Duplicate("copy", of) for of in copies), *again)
+        runs = _longest_first([*group], history, keys)
+        originals = copies(history, [t.run_id for t in runs], keys)
+        by_seed: dict[str, list[Treatment]] = {}
+        for t in runs:
+            if t.run_id in seeds:
+                by_seed.setdefault(t.seed, []).append(t)
+        for run in runs:
+            same_seed = [t for t in by_seed.get(seeds.get(run.run_id, ""), ()) if t is not run]
+            again = [_same_seed(run, t, configs, whole) for t in same_seed if t.run_id not in originals[run.run_id]]
+            duplicates[run.run_id] = (*(Duplicate("copy", of) for of in originals[run.run_id]), *again)
     return tuple(
         replace(t, duplicates=duplicates[t.run_id], reason_left_out=reasons.get(t.run_id, "")) for t in treated
     )
@@ -79,31 +72,18 @@ def _place(treatment: Treatment) -> tuple[str, int]:
     return treatment.arm, -1 if treatment.detach_step is None else treatment.detach_step
 
 
-def _longest_first(treated: list[Treatment], keys: Sequence[str], series: Series) -> list[Treatment]:
+def _longest_first(treated: list[Treatment], history: History, keys: Sequence[str]) -> list[Treatment]:
     """The runs in the order in which a copy counts: the last to end, of those the one with the most rows of a metric."""
     if len(treated) < 2:
         return treated
-    by_key = ({t.run_id: len(series(t.run_id, key)[0]) for t in treated} for key in keys)
-    rows = next((counts for counts in by_key if any(counts.values())), {})
-    return sorted(treated, key=lambda t: (-(t.last_step or 0), -rows.get(t.run_id, 0), t.state != "finished", t.run_id))
+    ids = [t.run_id for t in treated]
+    by_key = (row_counts(history, ids, key) for key in keys)
+    rows = dict(zip(ids, next((counts for counts in by_key if any(counts)), [0] * len(ids)), strict=True))
+    return sorted(treated, key=lambda t: (-(t.last_step or 0), -rows[t.run_id], t.state != "finished", t.run_id))
 
 
 def _has_seed(study: Study, config: Mapping[str, Any]) -> bool:
     return config_value(config, study.seed_key) is not None
-
-
-def _is_copy(run: str, other: str, keys: Sequence[str], series: Series) -> bool:
-    """Whether two runs are equal at every step that both logged, in enough rows to say so."""
-    enough = False
-    for key in keys:
-        (steps, values), (other_steps, other_values) = series(run, key), series(other, key)
-        if not np.array_equal(steps, other_steps):
-            _, here, there = np.intersect1d(steps, other_steps, return_indices=True)
-            values, other_values = values[here], other_values[there]
-        if not np.array_equal(values, other_values, equal_nan=True):
-            return False
-        enough = enough or is_telling(values)
-    return enough
 
 
 def _same_seed(run: Treatment, other: Treatment, configs: Mapping[str, Mapping[str, Any]], whole: float) -> Duplicate:
@@ -123,7 +103,7 @@ def marked_task(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment
     runs, treated = manifest.of_task(task.key), task_treatments(study, manifest, task)
     keys = sorted((m.key for m in study.metrics), key=lambda key: sum(run.rows.get(key, 0) for run in runs))
     configs = {run.id: run.config for run in runs}
-    return mark_duplicates(study, task, treated, configs, cache(manifest.history(runs).series), keys)
+    return mark_duplicates(study, task, treated, configs, manifest.history(runs), keys)
 
 
 def uncounted(treated: Sequence[Treatment]) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lib.curves import View, kept
-from lib.runs import common_end, counted, mark_duplicates, replicates, uncounted
+from lib.runs import HISTORY, History, common_end, counted, mark_duplicates, replicates, uncounted
 from lib.study import Evidence, Source, Study, Task
 from tests.support.frames import EVAL, LOSS, treatment
 
@@ -32,8 +33,13 @@ def run(name, values, arm="detached", at=50, seed=None, state="finished", loss=(
 
 def marked(*runs, study=STUDY):
     configs = {t.run_id: config for t, config, _ in runs}
-    points = {(t.run_id, key): series for t, _, points in runs for key, series in points.items()}
-    return mark_duplicates(study, TASK, [t for t, _, _ in runs], configs, lambda *at: points[at], KEYS)
+
+    def frame(series, key):
+        step, value = series
+        return pl.DataFrame({"run_id": "", "metric": key, "step": step, "value": value, "time": None}, schema=HISTORY)
+
+    frames = {t.run_id: pl.concat(map(frame, points.values(), points)) for t, _, points in runs}
+    return mark_duplicates(study, TASK, [t for t, _, _ in runs], configs, History(frames), KEYS)
 
 
 def reasons(*runs, **options):

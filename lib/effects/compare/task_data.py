@@ -113,7 +113,7 @@ def task_data(
     keys = [metric.key for metric in study.metrics]
     rows = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
     few_first = sorted(keys, key=lambda key: sum(len(rows[t.run_id, key][0]) for t in treated))
-    marked = mark_duplicates(study, task, treated, configs, lambda *of: rows[of], few_first)
+    marked = mark_duplicates(study, task, treated, configs, history, few_first)
     reasons, runs = uncounted(marked), counted(marked)
     excluded = (Exclusion(t.run_id, t.seed, t.arm, reasons[t.run_id]) for t in marked if t.run_id in reasons)
     of_runs = {t.run_id: settings(configs.get(t.run_id, {})) for t in runs}

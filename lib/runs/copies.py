@@ -1,0 +1,130 @@
+"""Which runs are copies of others: told from a few rows of each and, where those do not tell, from all rows of two."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.runs.parallel import each
+from lib.runs.reader import History
+
+#: So many rows of so many distinct values are the same in two runs only where those were one run.
+ROWS, VALUES = 5, 3
+#: Rows of a metric by which runs are told apart: those whose steps come first in a shuffled order of all steps, which is the
+#: same for every run, so that runs that logged at the same steps have the same ones among theirs.
+_SAMPLE = 256
+_POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
+_VERSION = 1
+#: Series that are at hand while runs are compared two at a time.
+_AT_HAND = 32
+
+
+def is_telling(values: NDArray[np.float64]) -> bool:
+    """Whether rows that two runs have in common say that they are one run: at least 5 of at least 3 distinct values."""
+    finite = values[np.isfinite(values)]
+    return len(finite) >= ROWS and len(np.unique(finite)) >= VALUES
+
+
+def row_counts(history: History, run_ids: Sequence[str], key: str) -> list[int]:
+    """How many rows of a metric each run has."""
+    return [int(points["step"][0]) for points in _samples(history, run_ids, key)]
+
+
+def copies(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
+    """By run, those of the runs before it of which it is a copy.
+
+    Two runs are copies where all their metrics are equal at every step that both logged, in enough rows to say so.
+
+    Parameters
+    ----------
+    keys : the metrics; those that most often tell runs apart first.
+    """
+    found: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
+    series = lru_cache(_AT_HAND)(history.series)
+    for later, earlier in _not_apart(history, run_ids, keys):
+        if _is_copy(run_ids[later], run_ids[earlier], keys, series):
+            found[run_ids[later]].append(run_ids[earlier])
+    return found
+
+
+def _is_copy(run: str, other: str, keys: Sequence[str], series: Callable[[str, str], tuple[NDArray[Any], ...]]) -> bool:
+    """Whether two runs are equal at every step that both logged, in enough rows to say so."""
+    enough = False
+    for key in keys:
+        (steps, values), (other_steps, other_values) = series(run, key), series(other, key)
+        if not np.array_equal(steps, other_steps):
+            _, here, there = np.intersect1d(steps, other_steps, return_indices=True)
+            values, other_values = values[here], other_values[there]
+        if not np.array_equal(values, other_values, equal_nan=True):
+            return False
+        enough = enough or is_telling(values)
+    return enough
+
+
+def _not_apart(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> list[tuple[int, int]]:
+    """The pairs of runs that may be copies, by place: the later run, then the earlier."""
+    apart = np.eye(len(run_ids), dtype=bool)
+    may_tell = np.zeros_like(apart)
+    for key in keys:
+        if apart.all():
+            return []
+        samples = [*_samples(history, run_ids, key)]
+        _set_apart(apart, [points[1:] for points in samples])
+        telling = np.array([points["value"][0] > 0 for points in samples])
+        may_tell |= telling[:, None] & telling
+    later, earlier = np.nonzero(np.tril(~apart & may_tell))
+    return list(zip(later.tolist(), earlier.tolist(), strict=True))
+
+
+def _set_apart(apart: NDArray[np.bool_], samples: Sequence[NDArray[Any]]) -> None:
+    """Mark the pairs of runs that have different values at a step of both samples."""
+    points = np.concatenate(samples)
+    run = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
+    order = np.argsort(points["step"], kind="stable")
+    step, value, run = points["step"][order], points["value"][order].view(np.int64), run[order]
+    starts = np.flatnonzero(np.diff(step, prepend=step[:1] - 1))
+    open_runs, compared = np.ones(len(samples), dtype=bool), 0
+    for start, end in pairwise([*starts, len(step)]):
+        together = np.arange(start, end)[open_runs[run[start:end]]]
+        if len(together) < 2:
+            continue
+        runs, values = run[together], value[together]
+        apart[np.ix_(runs, runs)] |= values[:, None] != values
+        compared += len(runs) ** 2
+        if compared >= len(samples) ** 2:
+            open_runs, compared = np.invert(apart.all(axis=1)), 0
+            if not open_runs.any():
+                return
+
+
+def _samples(history: History, run_ids: Sequence[str], key: str) -> Any:
+    """The sample of each run, in their order."""
+    return each(partial(_sample, key), ((run_id, history.of_run(run_id)) for run_id in run_ids))
+
+
+def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
+    """A few rows of a run's metric; before them how many there are, and whether all of them would be telling."""
+    run_id, history = run
+
+    def compute() -> NDArray[Any]:
+        steps, values = history.series(run_id, key)
+        chosen = np.argsort(_shuffled(steps), kind="stable")[:_SAMPLE]
+        sample = np.empty(len(chosen) + 1, dtype=_POINT)
+        sample[0] = len(steps), is_telling(values)
+        sample["step"][1:] = steps[chosen]
+        # One NaN, and no -0.0: equal values are equal bits.
+        sample["value"][1:] = np.where(np.isnan(values[chosen]), np.nan, values[chosen]) + 0.0
+        return sample
+
+    return history.computed(run_id, f"sample {_VERSION}\0{key}", "", compute)
+
+
+def _shuffled(steps: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Steps mixed up, each always to the same number (splitmix64)."""
+    mixed = steps.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
