@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lib.charts import ChartSpec
 from lib.effects import Check, checklist
 from lib.report.figures import Figure, claims_figure, metric_figures, quadrant_figure
-from lib.report.render import render
+from lib.report.render import Picture, picture
 from lib.report.results import Results
 
 #: Bytes of drawings after which the seeds' pictures of further metrics are left to the app.
@@ -37,9 +36,9 @@ class TaskEvidence:
 def overview(results: Results) -> Iterator[Drawing]:
     """The drawings of all claims together."""
     if figure := claims_figure(results.effects, results.visible):
-        yield drawing(figure, figure.chart(width=WIDE))
+        yield drawing(figure, picture(figure.chart(width=WIDE)))
     if figure := quadrant_figure(results.analysis.per_run, results.visible):
-        yield drawing(figure, figure.chart(width=HALF))
+        yield drawing(figure, picture(figure.chart(width=HALF)))
 
 
 def evidence(results: Results) -> Iterator[TaskEvidence]:
@@ -58,10 +57,10 @@ def evidence(results: Results) -> Iterator[TaskEvidence]:
         yield TaskEvidence(task.title, checklist(analysis), drawings, tuple(left_out))
 
 
-def drawing(figure: Figure, chart: ChartSpec) -> Drawing:
-    """A figure with one of its charts."""
-    return Drawing(Markup(render(chart, "svg").decode()), figure.caption)  # noqa: S704
+def drawing(figure: Figure, image: Picture) -> Drawing:
+    """A figure with the picture of one of its charts."""
+    return Drawing(Markup(image.file("svg").decode()), figure.caption)  # noqa: S704
 
 
 def _third(figure: Figure) -> Drawing:
-    return drawing(figure, figure.chart(width=THIRD, title=figure.name))
+    return drawing(figure, picture(figure.chart(width=THIRD, title=figure.name)))

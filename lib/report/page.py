@@ -28,7 +28,7 @@ def report_page(results: Results) -> str:
         claims=claim_lines(results),
         effects=html_table(effects_table(results.effects, results.study)),
         runs=html_table(results.runs),
-        figures=[drawing(figure, figure.file_chart) for figure in results.figures if figure.stem != GRID_STEM],
+        figures=[drawing(figure, figure.file_picture) for figure in results.figures if figure.stem != GRID_STEM],
         overview=overview(results),
         tasks=evidence(results),
         methods={

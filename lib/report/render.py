@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,8 @@ from lib.report.presets import POINTS_PER_INCH, PX_PER_INCH, Preset, Spec, prese
 
 Format = Literal["html", "svg", "pdf", "png", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
+#: The formats that are made of a drawing.
+DRAWN = ("svg", "pdf", "png")
 MIME = {
     "html": "text/html",
     "svg": "image/svg+xml",
@@ -55,19 +57,33 @@ def render(
     if format not in FORMATS:
         raise ValueError(f"There is no figure format '{format}': choose one of {', '.join(FORMATS)}.")
     preset = preset_of(preset)
-    if format not in ("html", "json"):
-        chart = _without_pointer(chart)
-    spec, zoom = styled(chart.to_dict(), preset, footer)
-    if format == "json":
-        return json.dumps(spec).encode()
-    if format == "html":
-        return _page(spec).encode()
-    if format == "svg":
-        return _scaled_svg(svg(spec), zoom).encode()
-    if format == "pdf":
-        # A drawing's pixel becomes a point, whatever size it asks for elsewhere.
-        return vl_convert.svg_to_pdf(_scaled_svg(svg(spec), zoom * POINTS_PER_INCH / PX_PER_INCH))
-    return vl_convert.vegalite_to_png(spec, scale=zoom * scale)
+    if format in DRAWN:
+        return picture(chart, preset, footer).file(format, scale)
+    spec, _ = styled(chart.to_dict(), preset, footer)
+    return json.dumps(spec).encode() if format == "json" else _page(spec).encode()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart drawn once, for a file of each of the formats `DRAWN`; `zoom` brings its pixels to the preset's font size."""
+
+    svg: str
+    zoom: float
+
+    def file(self, format: str, scale: float = 1.0) -> bytes:
+        """The picture as the bytes of a file; `scale` is as in `render`."""
+        if format == "svg":
+            return _scaled_svg(self.svg, self.zoom).encode()
+        if format == "pdf":
+            # A drawing's pixel becomes a point, whatever size it asks for elsewhere.
+            return vl_convert.svg_to_pdf(_scaled_svg(self.svg, self.zoom * POINTS_PER_INCH / PX_PER_INCH))
+        return vl_convert.svg_to_png(self.svg, scale=self.zoom * scale)
+
+
+def picture(chart: ChartSpec, preset: Preset | str = "notebook", footer: str = "") -> Picture:
+    """Draw a chart without what needs a pointer; the parameters are those of `render`."""
+    spec, zoom = styled(_without_pointer(chart).to_dict(), preset_of(preset), footer)
+    return Picture(svg(spec), zoom)
 
 
 def _without_pointer(chart: ChartSpec) -> ChartSpec:

@@ -9,7 +9,7 @@ import polars as pl
 from lib.curves import View
 from lib.report.claims_json import claims_json
 from lib.report.page import claims, report_page
-from lib.report.render import render
+from lib.report.render import DRAWN, render
 from lib.report.results import Results, study_results
 from lib.runs import Manifest, StoreError, put, remove_leftovers
 from lib.study import NUMBER_PATTERN, Study
@@ -69,7 +69,9 @@ def _files(results: Results, formats: Sequence[str]) -> Iterator[tuple[str, byte
     for figure in results.figures:
         for kind in formats:
             if kind not in TABLE_FORMATS:
-                yield f"{figure.stem}.{kind}", render(figure.file_chart, kind)
+                is_drawn = kind in DRAWN
+                content = figure.file_picture.file(kind) if is_drawn else render(figure.file_chart, kind)
+                yield f"{figure.stem}.{kind}", content
     for name in TABLES:
         for kind in formats:
             if kind in TABLE_FORMATS:
