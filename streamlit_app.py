@@ -57,6 +57,13 @@ PAGES = [
         help="What changed at the detach: effects with intervals, verdicts and reasons, and every seed's values.",
     ),
     st.Page(
+        "pages/plan.py",
+        title="Plan",
+        icon=":material/event_upcoming:",
+        url_path="plan",
+        help="How many runs show a change or a margin, what they take, what starts them, and how far the planned ones are.",
+    ),
+    st.Page(
         "pages/runs.py",
         title="Runs",
         icon=":material/checklist:",

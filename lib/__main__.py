@@ -6,18 +6,19 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lib.formatting import is_or_are, plural
 from lib.runs import Manifest, missing_keys, store_root
 from lib.sources import Progress, Request, fetch, fetch_or_stored
-from lib.study import InputError, Metric, Study, Task, as_number, load_study
+from lib.study import InputError, Study, Task, as_number, load_study
 from lib.workers import Cluster, open_cluster
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from lib.effects import Pilot
 
 FORMATS = ("html", "png", "svg", "pdf", "csv", "parquet")
 
@@ -157,45 +158,64 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
 
 
 def _plan(study: Study, options: argparse.Namespace) -> int:
-    from lib.effects import CHANGES, analyse, plan
+    from lib.effects import ALL_TASKS, CHANGES, plan
 
-    if options.spread_of:
-        pilot = load_study(options.spread_of)
-        study = replace(pilot, metrics=tuple(_with_margin(metric, study) for metric in pilot.metrics))
-    manifest = _fetched_or_stored(study, options.trust_server)
-    needed = plan(analyse(study, manifest).tasks, options.change or CHANGES)
+    pilots = _pilots(study, options)
+    needed = plan(study, pilots, options.change or CHANGES)
     if needed.is_empty():
-        _say("There is no run to tell the spread from: name a study that has some with --spread-of.")
+        _say(_no_spread(study, options.spread_of))
         return 2
     if options.json:
         print(needed.write_json(), flush=True)
         return 0
     for row in needed.iter_rows(named=True):
         name = study.metric(row["metric"]).name
-        print(f"{row['task']}, {name}: {row['target']}: {row['text']}", flush=True)
+        task = "across tasks" if row["task"] == ALL_TASKS else row["task"]
+        print(f"{task}, {name}: {row['target']}: {row['text']}{_corrected(row)}", flush=True)
     for task in study.tasks:
         _print_start(study, task, needed.filter(task=task.key).drop_nulls("n"))
     return 0
 
 
+def _pilots(study: Study, options: argparse.Namespace) -> "tuple[Pilot, ...]":
+    """What the study's own runs, or those of another, tell of its claims."""
+    from lib.effects import analyse, pilots, pilots_of
+
+    if not options.spread_of:
+        return pilots(analyse(study, _fetched_or_stored(study, options.trust_server)))
+    other = load_study(options.spread_of)
+    return pilots_of(study, analyse(other, _fetched_or_stored(other, options.trust_server)))
+
+
+def _no_spread(study: Study, other: str | None) -> str:
+    if other:
+        return f"No metric of {study.name} has three runs or more in {other}: name another study with --spread-of."
+    return f"{study.name} has no three runs to tell the spread from: name a study that has some with --spread-of."
+
+
+def _corrected(row: dict[str, Any]) -> str:
+    """What a needed size becomes for a claim that is one of several."""
+    from lib.effects import MOST
+
+    if row["claims"] < 2 or row["n"] is None:
+        return ""
+    corrected = f"more than {MOST}" if row["n_corrected"] is None else row["n_corrected"]
+    return f"; {corrected} if corrected for {row['claims']} claims"
+
+
 def _print_start(study: Study, task: Task, needed: "pl.DataFrame") -> None:
     """What starts the runs that show the smallest change in every metric of a task, by its strongest design."""
+    from lib.effects import DESIGNS
     from lib.report import start_text
 
     if needed.is_empty():
         return
-    design = next(design for design in ("fork", "did", "jump") if design in needed["design"])
+    design = next(design for design in DESIGNS if design in needed["design"])
     of_design = needed.filter(design=design)
     smallest = of_design.filter(target=of_design["target"][0])
     n = max(smallest["n"])
     print(f"\nFor {task.title}, {of_design['target'][0]} in every metric that allows it:\n", flush=True)
     print(start_text(study, task, design, n), flush=True)
-
-
-def _with_margin(metric: Metric, study: Study) -> Metric:
-    """The metric of a pilot with the margin that the study to plan declares for it."""
-    own = next((other for other in study.metrics if other.key == metric.key), metric)
-    return replace(metric, margin=own.margin, margin_abs=own.margin_abs)
 
 
 def _fetched_or_stored(study: Study, trusted: str | None, cluster: Cluster | None = None) -> Manifest:

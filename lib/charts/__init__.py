@@ -12,6 +12,7 @@ from lib.charts.effects.forest import forest_chart, forest_text
 from lib.charts.effects.jump import jump_chart
 from lib.charts.effects.pairs import pairs_chart
 from lib.charts.effects.placebo import placebo_chart, placebo_text
+from lib.charts.effects.power import power_chart, power_text
 from lib.charts.effects.quadrant import quadrant_chart, quadrant_points, quadrant_text
 from lib.charts.effects.slope import slope_chart, slope_text
 from lib.charts.metric_colors import with_colors

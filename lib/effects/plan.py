@@ -1,17 +1,21 @@
 """How many runs an effect or a margin needs, by design, and what they cost."""
 
 import math
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lib.effects.compare.comparison import FEWEST, Comparison
+from lib.effects.compare.across_tasks import ALL_TASKS
+from lib.effects.compare.comparison import FEWEST
 from lib.effects.compare.estimators import ALPHA
-from lib.effects.study_analysis import TaskAnalysis
+from lib.effects.multiple_testing import GUARDRAIL, holm_family, margin_family
+from lib.effects.spread import Pilot, Spread
 from lib.formatting import plural
+from lib.study import Metric, Study
 
 POWER = 0.8
 #: Changes that a plan looks at by default, in percent.
@@ -19,46 +23,29 @@ CHANGES = (10.0, 25.0)
 #: The largest size that a plan looks at: runs per arm, or pairs.
 MOST = 200
 
-#: One row per size: `n` are runs per arm, or pairs, `runs` all of them and `steps` the environment steps that they train.
+_CLAIM = dict.fromkeys(("task", "metric", "arm", "design", "target"), pl.String)
+#: One row per size: `n` are runs per arm, or pairs (across tasks in each), `power` that of the claim alone, at 5%, and
+#: `power_corrected` as one of the claims of its family; `runs` are all of them and `steps` the environment steps that
+#: they train.
 CURVE = pl.Schema(
-    dict.fromkeys(("task", "metric", "arm", "design", "target"), pl.String)
-    | {"n": pl.Int64, "power": pl.Float64, "runs": pl.Int64, "steps": pl.Int64}
+    _CLAIM | {"n": pl.Int64, "power": pl.Float64, "power_corrected": pl.Float64, "runs": pl.Int64, "steps": pl.Int64}
 )
-#: One row per metric, arm, design and target: the fewest `n` of `CURVE` with 80% power, null beyond `MOST`.
+#: One row per claim, design and target: the fewest `n` of `CURVE` with 80% power, null beyond `MOST`. `claims` are those
+#: of its family, with which it is corrected, and `n_corrected` is the fewest n with that.
 NEEDED = pl.Schema(
-    dict.fromkeys(("task", "metric", "arm", "design", "target"), pl.String)
+    _CLAIM
     | dict.fromkeys(("n", "runs", "steps"), pl.Int64)
     | {"text": pl.String}
+    | dict.fromkeys(("claims", "n_corrected"), pl.Int64)
 )
 _UNITS = {"fork": "fork pair", "did": "seed", "jump": "seed"}
+_DESIGN_TEXTS = {"fork": "fork pairs", "did": "two arms", "jump": "detached only (the jump)"}
+_NO_PERCENT = "the level is too near 0 for a percent of it"
 
 
-@dataclass(frozen=True)
-class Spread:
-    """The variance, over runs, of the numbers that a design's estimate is the mean of.
-
-    `design` is `fork` (differences of pairs), `did` (each arm's after - before) or `jump`; `variance` is that of one pair,
-    of one run of either arm together, or of one run. `total` and `detach` are environment steps.
-    """
-
-    design: str
-    variance: float
-    total: int
-    detach: float
-
-    @property
-    def groups(self) -> int:
-        """The arms whose runs are counted apart."""
-        return 2 if self.design == "did" else 1
-
-    def cost(self, n: int) -> tuple[int, int]:
-        """The runs and the environment steps of a size: a fork's second run trains from the detach on alone."""
-        if self.design == "fork":
-            return 2 * n, round(n * (2 * self.total - self.detach))
-        return self.groups * n, self.groups * n * self.total
-
-
-def power(spread: Spread, size: float, n: NDArray[np.int64], is_margin: bool = False) -> NDArray[np.float64]:
+def power(
+    spread: Spread, size: float, n: NDArray[np.int64], is_margin: bool = False, claims: int = 1
+) -> NDArray[np.float64]:
     """The power of the design's t test at these sizes.
 
     Parameters
@@ -66,46 +53,43 @@ def power(spread: Spread, size: float, n: NDArray[np.int64], is_margin: bool = F
     size : the change to show, two-sided at 5%; of a margin, the distance of the harmful bound from a true change of 0,
         one-sided at 5%, on the scale of the estimate.
     n : (m,), runs per arm, or pairs.
+    claims : how many claims are corrected together: the test is at 5% / claims, the worst that Holm's correction asks for.
 
     Notes
     -----
-    By the noncentral t with n - 1 degrees of freedom per arm; the spread is taken for that of the runs to come.
+    By the noncentral t with Welch and Satterthwaite's degrees of freedom; the spread is taken for that of the runs to come.
     """
     from scipy import stats
 
-    df = spread.groups * (n - 1)
-    if spread.variance == 0:
+    variance = sum(spread.variances)
+    if variance == 0:
         return np.ones(len(n))
-    least = stats.t.ppf(1 - (ALPHA if is_margin else ALPHA / 2), df)
-    return np.asarray(stats.nct.sf(least, df, abs(size) / np.sqrt(spread.variance / n)))
+    df, alpha = spread.df(n), ALPHA / claims
+    least = stats.t.ppf(1 - (alpha if is_margin else alpha / 2), df)
+    return np.asarray(stats.nct.sf(least, df, abs(size) / np.sqrt(variance / n)))
 
 
-def plan(tasks: Sequence[TaskAnalysis], changes: Sequence[float] = CHANGES) -> pl.DataFrame:
-    """The fewest runs for each change in percent, and for each declared margin: columns `NEEDED`.
-
-    The spread is that of the runs of these tasks: a pilot, or another study.
-    """
-    rows = [_needed(task, c, s, t) for task in tasks for c, s, t in _targets(task, changes)]
+def plan(study: Study, pilots: Iterable[Pilot], changes: Sequence[float] = CHANGES) -> pl.DataFrame:
+    """The fewest runs for each change in percent, and for each declared margin: columns `NEEDED`."""
+    pilots = tuple(pilots)
+    rows = [_needed(_family_size(study, pilots, row[0], row[2]), *row) for row in _targets(pilots, changes)]
     return pl.DataFrame(rows, schema=NEEDED, orient="row")
 
 
-def power_curve(tasks: Sequence[TaskAnalysis], changes: Sequence[float] = CHANGES) -> pl.DataFrame:
+def power_curve(study: Study, pilots: Iterable[Pilot], changes: Sequence[float] = CHANGES) -> pl.DataFrame:
     """The power at every size up to `MOST`: columns `CURVE`."""
-    n = np.arange(FEWEST, MOST + 1)
-    frames = [
-        pl.DataFrame(
-            {"n": n, "power": power(spread, target.size, n, target.is_margin)},
-        ).with_columns(
-            pl.Series("runs", [spread.cost(int(k))[0] for k in n]),
-            pl.Series("steps", [spread.cost(int(k))[1] for k in n]),
-            task=pl.lit(task.task.key), metric=pl.lit(c.metric.key), arm=pl.lit(c.arm),
-            design=pl.lit(spread.design), target=pl.lit(target.text),
-        )
-        for task in tasks for c, spread, target in _targets(task, changes) if not math.isnan(target.size)
-    ]  # fmt: skip
-    return pl.concat(
-        [CURVE.to_frame(), *(frame.select(pl.col(k).cast(v) for k, v in CURVE.items()) for frame in frames)]
-    )
+    n, pilots = np.arange(FEWEST, MOST + 1), tuple(pilots)
+    frames = [CURVE.to_frame()]
+    for pilot, spread, target in _targets(pilots, changes):
+        if math.isnan(target.size):
+            continue
+        claims = _family_size(study, pilots, pilot, target)
+        alone, corrected = (power(spread, target.size, n, target.is_margin, count) for count in (1, claims))
+        numbers = {"n": n, "power": alone, "power_corrected": corrected}
+        costs = {"runs": n * spread.runs, "steps": np.round(n * spread.steps).astype(int)}
+        claim = dict(zip(_CLAIM, _claim(pilot, spread, target), strict=True))
+        frames.append(pl.DataFrame(numbers | costs).with_columns(**{k: pl.lit(v) for k, v in claim.items()}))
+    return pl.concat([frame.select(pl.col(k).cast(v) for k, v in CURVE.items()) for frame in frames])
 
 
 @dataclass(frozen=True)
@@ -117,70 +101,78 @@ class _Target:
     is_margin: bool = False
 
 
-def _targets(task: TaskAnalysis, changes: Sequence[float]) -> Iterator[tuple[Comparison, Spread, _Target]]:
-    for comparison in task.comparisons:
-        for spread in spreads(task, comparison):
-            for target in _sizes(comparison, changes):
+def _targets(pilots: Iterable[Pilot], changes: Sequence[float]) -> Iterator[tuple[Pilot, Spread, _Target]]:
+    for pilot in pilots:
+        for spread in pilot.spreads:
+            for target in _sizes(pilot, changes):
                 if not (target.is_margin and spread.design == "jump"):  # a margin needs a control arm
-                    yield comparison, spread, target
+                    yield pilot, spread, target
 
 
-def spreads(task: TaskAnalysis, comparison: Comparison) -> Iterator[Spread]:
-    """The spread of each design that the counted runs of a comparison tell of, with three runs or more.
-
-    Without a control arm its runs are taken to spread as the detached ones do.
-    """
-    total = task.task.total_steps
-    steps = [unit.detach_step for unit in comparison.units]
-    detach = float(np.mean(steps)) if steps else math.nan
-
-    def spread(design: str, *groups: Sequence[float]) -> Iterator[Spread]:
-        finite = [[v for v in group if math.isfinite(v)] for group in groups]
-        if min(map(len, finite)) >= FEWEST:
-            yield Spread(design, float(sum(np.var(group, ddof=1) for group in finite)), total, detach)
-
-    if comparison.design == "fork":
-        yield from spread("fork", comparison.values)
-    detached = [unit.change for unit in comparison.units]
-    yield from spread("did", detached, [unit.change for unit in comparison.controls] or detached)
-    yield from spread("jump", _jumps(task, comparison))
-
-
-def _jumps(task: TaskAnalysis, comparison: Comparison) -> list[float]:
-    """Each detached run's jump, on the scale of the estimate."""
-    of_claim = (pl.col("metric") == comparison.metric.key) & (pl.col("arm") == comparison.arm)
-    jumps = task.fits.filter(of_claim).unique("run_id", maintain_order=True)["jump"].to_list()
-    return [math.log1p(jump) for jump in jumps] if comparison.metric.scale == "log" else jumps
-
-
-def _sizes(comparison: Comparison, changes: Sequence[float]) -> Iterator[_Target]:
-    metric, base = comparison.metric, comparison.base()[0]
-    for percent in changes:
-        text, share = f"a change of {percent:g}%", percent / 100
-        if metric.scale == "log":
-            yield _Target(text, math.log1p(share if metric.expect == "increase" else -share))
-        else:
-            yield _Target(text, math.nan if base is None else share * base)
-    if metric.margin is None and metric.margin_abs is None:
+def _sizes(pilot: Pilot, changes: Sequence[float]) -> Iterator[_Target]:
+    metric, level = pilot.metric, math.nan if pilot.base is None else pilot.base
+    for percent in () if metric.role == GUARDRAIL else changes:
+        share = percent / 100
+        size = math.log1p(share if metric.expect == "increase" else -share) if metric.scale == "log" else share * level
+        yield _Target(change_text(percent), size)
+    if not metric.margin_text or (pilot.task == ALL_TASKS and metric.scale != "log"):
         return
-    text = f"no worse than {metric.margin_text}"
     if metric.scale == "log":
-        yield _Target(text, math.log1p(metric.margin or 0.0), is_margin=True)
-    elif metric.margin_abs is not None:
-        yield _Target(text, metric.margin_abs, is_margin=True)
+        size = math.log1p(metric.margin or 0.0)
     else:
-        yield _Target(text, math.nan if base is None else (metric.margin or 0.0) * base, is_margin=True)
+        size = metric.margin_abs if metric.margin_abs is not None else (metric.margin or 0.0) * level
+    yield _Target(no_worse_text(metric), size, is_margin=True)
 
 
-def _needed(task: TaskAnalysis, comparison: Comparison, spread: Spread, target: _Target) -> tuple[object, ...]:
-    claim = (task.task.key, comparison.metric.key, comparison.arm, spread.design, target.text)
+def change_text(percent: float) -> str:
+    """The target of a change."""
+    return f"a change of {percent:g}%"
+
+
+def no_worse_text(metric: Metric) -> str:
+    """The target of a metric's margin."""
+    return f"no worse than {metric.margin_text}"
+
+
+def design_text(design: str, tasks: int = 1) -> str:
+    """A design in words: `fork pairs`, or `fork pairs, 2 tasks` where each has so many."""
+    return _DESIGN_TEXTS[design] + (f", {tasks} tasks" if tasks > 1 else "")
+
+
+def _family_size(study: Study, pilots: Iterable[Pilot], pilot: Pilot, target: _Target) -> int:
+    """How many claims of a study are corrected together with this one, as if all of them had a p."""
+
+    def family(metric: Metric) -> str | None:
+        if not target.is_margin:
+            return holm_family(pilot.task, metric)
+        return margin_family(pilot.task, metric.role) if metric.margin_text else None
+
+    metrics = sum(family(metric) == family(pilot.metric) for metric in study.metrics)
+    return metrics * len({p.arm for p in pilots}) * (1 if pilot.task == ALL_TASKS else len(study.tasks))
+
+
+def _claim(pilot: Pilot, spread: Spread, target: _Target) -> tuple[str, ...]:
+    return pilot.task, pilot.metric.key, pilot.arm, spread.design, target.text
+
+
+def _needed(claims: int, pilot: Pilot, spread: Spread, target: _Target) -> tuple[object, ...]:
+    claim = _claim(pilot, spread, target)
     if math.isnan(target.size):
-        return (*claim, None, None, None, "the level is too near 0 for a percent of it")
-    n = np.arange(FEWEST, MOST + 1)
-    enough = np.flatnonzero(power(spread, target.size, n, target.is_margin) >= POWER)
-    unit, ending = _UNITS[spread.design], " in each arm" if spread.design == "did" else ""
-    if not len(enough):
-        return (*claim, None, None, None, f"more than {MOST} {unit}s{ending}")
-    least = int(n[enough[0]])
+        return (*claim, None, None, None, _NO_PERCENT, claims, None)
+    least, corrected = (_fewest(spread, target, count) for count in (1, claims))
+    unit = _UNITS[spread.design]
+    ending = " in each arm" if spread.design == "did" else ""
+    ending += f" in each of {pilot.tasks} tasks" if pilot.task == ALL_TASKS else ""
+    if least is None:
+        return (*claim, None, None, None, f"more than {MOST} {unit}s{ending}", claims, corrected)
     runs, steps = spread.cost(least)
-    return (*claim, least, runs, steps, f"{plural(least, unit)}{ending}: {runs} runs, {steps:,} environment steps")
+    text = f"{plural(least, unit)}{ending}: {runs} runs, {steps:,} environment steps"
+    return (*claim, least, runs, steps, text, claims, corrected)
+
+
+def _fewest(spread: Spread, target: _Target, claims: int) -> int | None:
+    """The fewest n with 80% power, None beyond `MOST`."""
+    sizes = range(FEWEST, MOST + 1)
+    # Power only grows with n.
+    at = bisect_left(sizes, POWER, key=lambda n: power(spread, target.size, np.array([n]), target.is_margin, claims)[0])
+    return sizes[at] if at < len(sizes) else None

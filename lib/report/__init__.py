@@ -18,10 +18,11 @@ from lib.report.figures import (
 )
 from lib.report.overrides import absent_text, left_out_text, shown_text
 from lib.report.page import report_page
+from lib.report.plan_figures import power_figure
 from lib.report.presets import PRESETS, with_font
 from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_link
 from lib.report.render import FORMATS, MIME, render
 from lib.report.results import Results, study_results
-from lib.report.start_runs import start_text
+from lib.report.start_runs import planned_study, start_text
 from lib.report.tables import with_names
 from lib.report.write import CLAIMS_JSON, TABLES, check_folder, table, write_report

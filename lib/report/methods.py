@@ -58,6 +58,14 @@ AUDIT = (
     "so."
 )
 
+PLAN = (
+    "The power of a design is that of its t test, by the noncentral t: how often a change of this size is shown where it is "
+    "there, with runs that spread as those do that the plan rests on. A change is tested two-sided, a margin on its harmful "
+    "side alone, each at 5%; as one of several claims at 5% divided by their number, which is the worst that Holm's "
+    "correction can ask for. A fork pair takes one run and the part after the detach of another. Across tasks n is that of "
+    "each task, and the test is the one across tasks: the mean of the tasks' changes, each in units of its task's range. A "
+    "few runs tell their spread within a factor of two at best: plan with room."
+)
 
 SOURCES = (
     "Histories are read whole, never sampled, and kept on disk as Parquet, apart for each account. Fetching again brings "

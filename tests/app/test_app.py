@@ -31,6 +31,7 @@ TABLE = [
     ("rewards", "Rewards", 2, 0),
     ("losses", "Losses", 2, 0),
     ("detach_effect", "Detach effect", 5, 1),
+    ("plan", "Plan", 1, 1),
     ("runs", "Runs", 0, 1),
     ("study", "Study", 0, 2),
 ]

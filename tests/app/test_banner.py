@@ -9,7 +9,7 @@ from lib.study import load_study
 from tests.support.app_kit import fine, go, plain, server_state, view_of, visit  # noqa: F401 - a fixture
 
 RUN = "acro0001-s1-detached"
-PAGES = ("overview", "rewards", "losses", "detach_effect", "runs", "study", "new_study")
+PAGES = ("overview", "rewards", "losses", "detach_effect", "plan", "runs", "study", "new_study")
 
 
 def banner(at: AppTest) -> list[str]:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from lib.__main__ import main
-from lib.effects import plan, power_curve
-from lib.effects.plan import Spread, power
+from lib.effects import ALL_TASKS, pilots, pilots_of, plan, power_curve, typed_pilot
+from lib.effects.plan import power
+from lib.effects.spread import Spread, task_spread
 from lib.report import start_text
 from lib.study import Metric, load_study
 from tests.effects.test_equivalence import arms
-from tests.support.effects_kit import analysed, study
+from tests.support.effects_kit import analysed, study, task
 from tests.support.effects_kit import steps_run as run
 
 
@@ -22,13 +23,22 @@ def forks():
     return [run(f"{i}", at, float(i), 10.0 * (i + 1) + (i + 1.0 if at else 0.0)) for i in range(3) for at in (50, None)]
 
 
+def planned(analysis, *changes, make=plan):
+    return make(analysis.study, pilots(analysis), *([changes] if changes else []))
+
+
 def row(needed, design, target):
     return needed.filter(design=design, target=target).row(0, named=True)
 
 
+def fork_spread(variance=1.0):
+    """Pairs of runs over 100 steps, detached at 50."""
+    return task_spread("fork", [variance], 100, 50.0)
+
+
 def test_fork_pairs_follow_the_noncentral_t():
     # the differences' sd is 1, the controls' level 20: 10% is 2 sd, for which G*Power's table has 5 pairs, 25% is 5 sd
-    needed = plan(analysed(forks()).tasks)
+    needed = planned(analysed(forks()))
     ten = row(needed, "fork", "a change of 10%")
     assert (ten["n"], ten["runs"], ten["steps"]) == (5, 10, 5 * 150)
     assert ten["text"] == "5 fork pairs: 10 runs, 750 environment steps"
@@ -37,17 +47,17 @@ def test_fork_pairs_follow_the_noncentral_t():
 
 def test_arms_count_both_arms_and_their_spreads():
     # each arm's d has variance 2 / 3; a change of 10% of 101.5 is 10.15: 12 sd of a run
-    needed = plan(analysed(arms(0.0)).tasks, [1.0])
+    needed = planned(analysed(arms(0.0)), 1.0)
     few = row(needed, "did", "a change of 1%")
     sizes = np.arange(3, 201)
-    expected = sizes[power(Spread("did", 4 / 3, 100, 50.0), 1.015, sizes) >= 0.8][0]
+    expected = sizes[power(task_spread("did", [2 / 3, 2 / 3], 100, 50.0), 1.015, sizes) >= 0.8][0]
     assert (few["n"], few["runs"], few["steps"]) == (expected, 2 * expected, 200 * expected)
     assert few["text"].startswith(f"{expected} seeds in each arm: ")
 
 
 def test_simulated_power_is_the_planned_one():
     rng, n = np.random.default_rng(3), 6
-    planned = float(power(Spread("fork", 1.0, 100, 50.0), 1.5, np.array([n]))[0])
+    planned = float(power(fork_spread(), 1.5, np.array([n]))[0])
     values = rng.normal(1.5, 1.0, (20_000, n))
     from scipy import stats
 
@@ -57,7 +67,7 @@ def test_simulated_power_is_the_planned_one():
 
 def test_a_margin_is_one_sided_and_needs_a_control_arm():
     of = study(metrics=[Metric("reward", "reward", "increase", margin_abs=2.0)])
-    needed = plan(analysed(forks(), of).tasks)
+    needed = planned(analysed(forks(), of))
     margin = row(needed, "fork", "no worse than 2")
     from scipy import stats
 
@@ -68,29 +78,95 @@ def test_a_margin_is_one_sided_and_needs_a_control_arm():
 
 
 def test_a_curve_has_every_size_and_never_falls():
-    curve = power_curve(analysed(forks()).tasks, [10.0]).filter(design="fork")
+    curve = planned(analysed(forks()), 10.0, make=power_curve).filter(design="fork")
     assert curve["n"].to_list() == list(range(3, 201))
     assert curve["power"].is_sorted()
     assert curve.row(0, named=True)["steps"] == 3 * 150
 
 
+def test_several_tasks_share_one_claim():
+    # In each task differences 1, 2, 3 of levels 10, 20, 30: variance 1, level 20. The first task's rows span 31 and the
+    # second's ten times as many, with ten times the level and the spread: the same in units of its range.
+    of = study(task(), task(key="run"))
+    ten_times = [replace(r, points={k: [(s, 10 * v) for s, v in p] for k, p in r.points.items()}) for r in forks()]
+    analysis = analysed({"walk": forks(), "run": ten_times}, of)
+    walk, _, both = pilots(analysis)
+    assert (both.task, both.tasks) == (ALL_TASKS, 2)
+    assert both.base == pytest.approx(20 / walk.span)
+    [fork] = [s for s in both.spreads if s.design == "fork"]
+    assert fork.variances == (pytest.approx(1 / (2 * walk.span) ** 2),) * 2
+    assert (fork.runs, fork.steps) == (4, 300.0)
+    # The mean of two tasks has half the variance and twice the degrees of freedom.
+    n = np.array([3, 5, 9])
+    assert fork.df(n).tolist() == [4, 8, 16]
+    from scipy import stats
+
+    expected = stats.nct.sf(stats.t.ppf(0.975, 2 * (n - 1)), 2 * (n - 1), 2 * np.sqrt(2 * n))
+    assert power(fork, 2 / walk.span, n) == pytest.approx(expected)
+    text = planned(analysis, 10.0).filter(task=ALL_TASKS, design="fork")["text"][0]
+    assert text == "3 fork pairs in each of 2 tasks: 12 runs, 900 environment steps"
+
+
+def test_unequal_spreads_cost_degrees_of_freedom():
+    # Welch and Satterthwaite: (1 + 3)^2 / (1^2 + 3^2) of n - 1
+    assert Spread("did", (1.0, 3.0), 2, 200.0).df(np.array([6])).tolist() == [pytest.approx(1.6 * 5)]
+
+
+def test_claims_of_a_family_are_corrected_at_worst_by_their_number():
+    from scipy import stats
+
+    of = study(metrics=[Metric("reward", "reward", "increase"), Metric("other", "reward", "increase")])
+    ten = row(planned(analysed(forks(), of), 10.0), "fork", "a change of 10%")
+    sizes = np.arange(3, 201)
+    reach = stats.nct.sf(stats.t.ppf(1 - 0.05 / 4, sizes - 1), sizes - 1, 2.0 * np.sqrt(sizes))
+    assert (ten["claims"], ten["n"], ten["n_corrected"]) == (2, 5, sizes[reach >= 0.8][0])
+
+
+def test_a_guardrail_is_planned_by_its_margin_alone():
+    of = study(metrics=[Metric("reward", "reward", "increase", role="guardrail", margin_abs=2.0)])
+    assert set(planned(analysed(forks(), of))["target"]) == {"no worse than 2"}
+
+
+def test_a_typed_spread():
+    metric = Metric("reward", "reward", "increase")
+    of = study(metrics=[metric])
+    pilot = typed_pilot(of.tasks[0], metric, {"fork": 5.0, "did": 10.0}, in_percent=True)
+    # 10% are 2 sd of a pair's difference: 5 pairs, as above
+    assert row(plan(of, [pilot], [10.0]), "fork", "a change of 10%")["n"] == 5
+    assert [s.variances for s in pilot.spreads] == [(25.0,), (100.0, 100.0)]
+    log = typed_pilot(of.tasks[0], replace(metric, scale="log"), {"jump": 10.0}, in_percent=True)
+    assert log.spreads[0].variances == (pytest.approx(math.log(1.1) ** 2),)
+
+
+def test_a_study_without_runs_takes_the_task_of_its_name_or_the_widest():
+    wide = [replace(r, points={k: [(s, v + 3 * int(r.seed) * (s > 50)) for s, v in p] for k, p in r.points.items()})
+            if r.detach_step else r for r in forks()]  # fmt: skip
+    other = analysed({"walk": forks(), "run": wide}, study(task(), task(key="run")))
+    new = study(task(1000, "walk"), task(1000, "swim"))
+    own = [p for p in pilots_of(new, other) if p.task != ALL_TASKS]
+    variances = {p.task: {s.design: s.variances for s in p.spreads}["fork"] for p in own}
+    # differences 1, 2, 3 in walk, and 1, 5, 9 in run
+    assert variances == {"walk": (1.0,), "swim": (16.0,)}
+    assert {s.steps for p in own for s in p.spreads if s.design == "fork"} == {1500}
+
+
 def test_too_few_runs_tell_no_spread():
-    assert plan(analysed(forks()[:4]).tasks).is_empty()
+    assert planned(analysed(forks()[:4])).is_empty()
 
 
 def test_no_percent_of_a_level_near_0():
     runs = [run(f"{i}", at, 0.0, 100.0 * (i - 1) + (i if at else 0.0)) for i in range(3) for at in (50, None)]
-    ten = row(plan(analysed(runs).tasks), "fork", "a change of 10%")
+    ten = row(planned(analysed(runs)), "fork", "a change of 10%")
     assert (ten["n"], ten["text"]) == (None, "the level is too near 0 for a percent of it")
 
 
 def test_the_command_prints_a_line_for_every_target(capsys):
     assert main(["plan", "demo", "--change", "10"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    wanted = (
+    line = (
         "cartpole-swingup, Train Consistency Loss: a change of 10%: 7 fork pairs: 14 runs, 1,050,000 environment steps"
     )
-    assert wanted in lines
+    assert f"{line}; 13 if corrected for 15 claims" in lines
     assert "For Cartpole Swingup, a change of 10% in every metric that allows it:" in lines
     assert "for seed in range(1, 14):" in lines
     assert main(["plan", "demo", "--json"]) == 0
@@ -105,7 +181,12 @@ def test_another_studys_spread_is_planned_with(tmp_path, capsys):
     ) + '[[tasks]]\nname = "walk"\ntotal_steps = 100\n'  # fmt: skip
     (tmp_path / "new.toml").write_text(text)
     assert main(["plan", str(tmp_path / "new.toml"), "--spread-of", "demo"]) == 0
-    assert "Train Consistency Loss: no worse than 10%: " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    # No task of the demo is named walk: that of the widest spread by fork pairs, acrobot-swingup, stands for it. Steps are
+    # its own: 100 of each pair's control and the 50 after the detach.
+    assert "walk, train/consistency_loss: a change of 10%: 11 fork pairs: 22 runs, 1,650 environment steps\n" in out
+    assert "walk, train/consistency_loss: no worse than 10%: " in out
+    assert main(["plan", str(tmp_path / "new.toml"), "--spread-of", "detach_encoder"]) == 2
 
 
 @pytest.mark.parametrize("change", ["0", "x", "100", "nan"])
@@ -131,5 +212,5 @@ def test_what_starts_the_runs():
 
 
 def test_no_spread_at_all_is_full_power():
-    assert power(Spread("fork", 0.0, 100, 50.0), 1.0, np.array([3])).tolist() == [1.0]
-    assert math.isclose(float(power(Spread("fork", 1.0, 100, 50.0), 0.0, np.array([5]))[0]), 0.025, abs_tol=1e-6)
+    assert power(fork_spread(0.0), 1.0, np.array([3])).tolist() == [1.0]
+    assert math.isclose(float(power(fork_spread(), 0.0, np.array([5]))[0]), 0.025, abs_tol=1e-6)

@@ -22,7 +22,7 @@ from lib.study import Study
 from tests.support.wandb_server import FakeRun, WandbServer
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("overview", "rewards", "losses", "detach_effect", "runs", "study")
+PAGES = ("overview", "rewards", "losses", "detach_effect", "plan", "runs", "study")
 
 PROJECT = "thomasevers9/tdmpc2-tdmpc2"
 TASKS = (("humanoid_h1-balance_simple-v0", "8lsl2o4p", 1_000_000), ("acrobot-swingup", "nqfufp3t", 100_000))

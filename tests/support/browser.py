@@ -24,6 +24,7 @@ TITLES = {
     "rewards": "Rewards",
     "losses": "Losses",
     "detach_effect": "Detach effect",
+    "plan": "Plan",
     "runs": "Runs",
     "study": "Study",
     "new_study": "New study",

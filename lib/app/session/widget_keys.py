@@ -15,6 +15,8 @@ BEFORE, REST, AFTER, SETTLE = "before", "rest", "after", "settle"
 QUADRANT_REWARD, QUADRANT_LOSS = "quadrant_reward", "quadrant_loss"
 EFFECT_METRIC, EVENT_METRIC = "effect_metric", "event_metric"
 FOLLOW = "live"
+PLAN_METRIC, PLAN_SPREAD, PLAN_TARGET = "plan_metric", "plan_spread", "plan_target"
+PLAN_CHANGE, PLAN_DESIGNS, PLAN_CORRECTED = "plan_change", "plan_designs", "plan_corrected"
 #: No widget: the open study itself, where strangers are.
 SAVED = "saved"
 
@@ -32,7 +34,8 @@ CLEARABLE = (FROM, TO)
 EVENT_UNIT = "event_unit"
 MORE = "more"
 STUDY_MENU, VIEWS, VIEW_NAME = "study_menu", "views", "view_name"
-RUNS_TABLE, SEEDS_NEEDED = "runs_table", "seeds_needed"
+RUNS_TABLE = "runs_table"
+PLAN_ARM, PLAN_START, PLAN_SIZE, PLAN_DECLARE = "plan_arm", "plan_start", "plan_size", "plan_declare"
 MATRIX = "matrix"
 FIRST_FETCH, FETCH_NEW, FETCH_ALL, STOP_FETCH, RETRY = "first_fetch", "fetch_new", "fetch_all", "stop_fetch", "retry"
 DEADLINE = "deadline"

@@ -8,10 +8,10 @@ from lib.app.session.current import Current
 from lib.app.session.downloads import event_view
 from lib.app.widgets import charts
 from lib.app.widgets.markdown import escaped
-from lib.app.widgets.tables import numbers, table
+from lib.app.widgets.tables import numbers
 from lib.app.widgets.verdicts import verdict_badge
 from lib.curves import Axis
-from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, plan, with_shown_verdicts
+from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, with_shown_verdicts
 from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure, with_names
@@ -122,7 +122,7 @@ def _mark(check: Check) -> str:
 
 
 def checklist(task: TaskAnalysis) -> None:
-    """Can I claim this? Every condition with pass or fail and what would mend it; how many seeds would show an effect."""
+    """Can I claim this? Every condition with pass or fail and what would mend it."""
     st.subheader("Can I claim this?", anchor=False)
     lines = [
         f"{_mark(check)} **{check.name}**: {escaped(check.text)}"
@@ -130,14 +130,7 @@ def checklist(task: TaskAnalysis) -> None:
         for check in conditions(task)
     ]
     st.markdown("  \n".join(lines))
-    label = "How many seeds would show a change of 10% or 25%?"
-    panel = st.expander(label, icon=":material/bolt:", key=widget_keys.SEEDS_NEEDED, on_change="rerun")
-    if panel.open:
-        with panel:
-            needed = plan([task]).select("metric", "arm", "design", "target", pl.col("text").alias("needed"))
-            table(
-                with_names(needed, task.study), alt="Seeds needed to show a change of 10% or 25%, by metric and design"
-            )
+    st.page_link("pages/plan.py", label="How many more seeds would show it?", icon=":material/event_upcoming:", help="")
     if task.gap.height:
         with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
             explanation = "Validation loss over train loss, before and after: does the frozen encoder overfit?"

@@ -1,0 +1,219 @@
+"""Parts of the Plan page: how many runs show a change or a margin, by design, and what starts them."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import streamlit as st
+
+from lib.app.session import cached_results, studies, widget_keys
+from lib.app.session.current import Opened, open_chosen
+from lib.app.widgets import charts, pickers
+from lib.app.widgets.effect import metric_picker
+from lib.app.widgets.markdown import escaped
+from lib.app.widgets.share import download
+from lib.app.widgets.tables import table
+from lib.effects import (
+    ALL_TASKS,
+    Pilot,
+    across_pilots,
+    change_text,
+    design_text,
+    no_worse_text,
+    pilots,
+    pilots_of,
+    power_curve,
+    typed_pilot,
+)
+from lib.effects import plan as needed_sizes
+from lib.report import planned_study, power_figure, start_text
+from lib.study import Metric, Study, Task, to_toml, without_folders
+
+_OWN, _TYPED = "this study's runs", "typed"
+_CHANGE, _NO_WORSE = "a change", "no worse than the margin"
+
+
+def plan(opened: Opened) -> None:
+    """The choice of what to show, the power of every design, the sizes that it needs and what starts the runs."""
+    study = opened.study
+    assert study is not None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        task = pickers.task_picker(study)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = metric_picker(study.metrics, "Metric", widget_keys.PLAN_METRIC, first=study.metrics[0])
+        target, changes = _target(metric)
+        source = _source(study, opened)
+    if not target:
+        st.info(
+            "A guardrail gets no verdict of a change: declare its margin on the Study page.", icon=":material/info:"
+        )
+        return
+    in_percent = bool(changes) or metric.margin_abs is None
+    some = _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, opened, task, metric, source)
+    if some:
+        _designs(study, task, some, target, changes)
+
+
+def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
+    """What is to be shown, in words, and the change in percent that is looked at; "" where there is nothing."""
+    is_guardrail = metric.role == "guardrail"
+    wanted = [] if is_guardrail else [_CHANGE]
+    wanted += [_NO_WORSE] if metric.margin_text else []
+    if not wanted:
+        return "", ()
+    chosen = wanted[0]
+    if len(wanted) > 1:
+        chosen = st.selectbox("To show", wanted, key=widget_keys.PLAN_TARGET, bind="query-params")
+    if chosen == _NO_WORSE:
+        return no_worse_text(metric), ()
+    change = st.number_input(
+        "Change to show (%)", 0.1, 99.0, 10.0, 1.0, format="%g", key=widget_keys.PLAN_CHANGE, bind="query-params"
+    )
+    return change_text(change), (change,)
+
+
+def _source(study: Study, opened: Opened) -> str:
+    """Where the spread of the runs comes from: a study's name, or one of two words."""
+    has_runs = opened.current is not None and any(pilot.spreads for pilot in _own_pilots(opened))
+    others = [name for name in studies.study_names() if name != study.name]
+    options = [*([_OWN] if has_runs else []), *([] if has_runs else [_TYPED]), *others, *([_TYPED] if has_runs else [])]
+    help = "Runs of another study tell how far runs like them spread: its own pilot, or one of the same agent."
+    return st.selectbox("Spread from", options, key=widget_keys.PLAN_SPREAD, bind="query-params", help=help)
+
+
+def _own_pilots(opened: Opened) -> tuple[Pilot, ...]:
+    assert opened.current is not None
+    return pilots(cached_results.analysis(opened.current, None))
+
+
+def _pilots(study: Study, opened: Opened, task: Task, metric: Metric, source: str) -> tuple[Pilot, ...]:
+    """What is known of the claims of a metric in a task and across tasks; empty where it is said what is missing."""
+    if source == _OWN:
+        some = _own_pilots(opened)
+    else:
+        other = open_chosen(source)
+        if other.current is None or not other.current.manifest.runs:
+            st.info(escaped(f"{source} has no runs here yet: open it and fetch them."), icon=":material/info:")
+            return ()
+        some = pilots_of(study, cached_results.analysis(other.current, None))
+    some = tuple(p for p in some if p.task in (task.key, ALL_TASKS) and p.metric.key == metric.key and p.spreads)
+    if not some:
+        st.info(
+            escaped(f"No three runs of {source} tell how {metric.name} spreads: choose another study, or type it."),
+            icon=":material/info:",
+        )
+        return ()
+    arms = list(dict.fromkeys(pilot.arm for pilot in some))
+    if len(arms) > 1:
+        arm = st.selectbox("Arm", arms, key=widget_keys.PLAN_ARM)
+        return tuple(pilot for pilot in some if pilot.arm == arm)
+    return some
+
+
+def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[Pilot, ...]:
+    unit = "% of the level" if in_percent else "in the metric's unit"
+    labels = {
+        "fork": f"Spread of a pair's difference ({unit})",
+        "did": f"Spread of a run's change ({unit})",
+        "jump": f"Spread of a run's jump ({unit})",
+    }
+    typed = dict[str, float]()
+    fields = st.grid(3, min_column_width=240)
+    for design, label in labels.items():
+        with fields.cell():
+            value = st.number_input(
+                label, 0.01, None, None, format="%g", key=f"plan_typed_{design}", placeholder="unknown"
+            )
+        if value is not None:
+            typed[design] = value
+    if not typed:
+        what = f"how far {metric.name} spreads over the seeds of {task.title}, as a standard deviation"
+        st.caption(escaped(f"Type {what}, or choose a study whose runs tell it."))
+        return ()
+    own = tuple(typed_pilot(task, metric, typed, in_percent) for task in study.tasks)
+    return own + across_pilots(study, own)
+
+
+def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]) -> None:
+    some = [pilot for pilot in some if pilot.task in (task.key, ALL_TASKS)]
+    needed = needed_sizes(study, some, changes or ()).filter(target=target)
+    if needed.is_empty():
+        st.info(escaped(f"No design with these runs shows {target}: it needs a control arm."), icon=":material/info:")
+        return
+    tasks = {pilot.task: pilot.tasks for pilot in some}
+    line = pl.struct("task", "design").map_elements(lambda r: design_text(r["design"], tasks[r["task"]]), pl.String)
+    needed = needed.with_columns(line=line)
+    lines = needed["line"].to_list()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.pills(
+            "Designs", lines, default=_first_lines(lines), selection_mode="multi", key=widget_keys.PLAN_DESIGNS
+        )
+        is_corrected = _is_corrected(needed)
+    shown = needed.filter(pl.col("line").is_in(chosen))
+    if shown.is_empty():
+        st.caption("Choose a design.")
+        return
+    if (text := shown["text"][0]) and shown["n"].is_null().all() and text.startswith("the level"):
+        st.info(escaped(f"{text[:1].upper()}{text[1:]}: type a spread, or declare a margin."), icon=":material/info:")
+        return
+    curves = power_curve(study, some, changes or ()).filter(target=target).with_columns(line=line)
+    if is_corrected:
+        curves = curves.with_columns(power=pl.col("power_corrected"))
+    figure = power_figure(curves.filter(pl.col("line").is_in(chosen)), lines, target)
+    charts.render_chart(figure.page_chart, "power")
+    what = f"{some[0].metric.name} on {task.title}"
+    st.caption(escaped(f"{what}: {_caption(shown, is_corrected)}"))
+    _table(shown, is_corrected, curves)
+    _start(study, task, shown, is_corrected)
+
+
+def _first_lines(lines: Sequence[str]) -> list[str]:
+    return list(lines)
+
+
+def _is_corrected(needed: pl.DataFrame) -> bool:
+    if needed["claims"].max() == 1:
+        return False
+    help = "Holm's correction asks a claim of several for more: at worst for 5% divided by their number."
+    return st.toggle("As one of all claims", key=widget_keys.PLAN_CORRECTED, bind="query-params", help=help)
+
+
+def _caption(shown: pl.DataFrame, is_corrected: bool) -> str:
+    if not is_corrected:
+        return "power of this claim alone, tested at 5%, with runs that spread as these do."
+    counts = shown.unique("claims", maintain_order=True)
+    words = " and ".join(f"5% / {row['claims']}" for row in counts.iter_rows(named=True))
+    return f"power at {words}: the worst that Holm's correction over the claims of the study can ask for."
+
+
+def _table(shown: pl.DataFrame, is_corrected: bool, curves: pl.DataFrame) -> None:
+    n = pl.col("n_corrected") if is_corrected else pl.col("n")
+    rows = (
+        shown.with_columns(n=n)
+        .drop("runs", "steps")
+        .join(curves.select("line", "n", "runs", "steps"), on=["line", "n"], how="left", maintain_order="left")
+    )
+    localized = {name: st.column_config.NumberColumn(format="localized") for name in ("runs", "environment steps")}
+    table(
+        rows.select(design="line", n="n", runs="runs", **{"environment steps": "steps"}),
+        column_config=localized,
+        alt="The runs that each design needs, and what they take",
+    )
+
+
+def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) -> None:
+    st.header("Start the runs", anchor=False)
+    rows = {row["line"]: row for row in shown.iter_rows(named=True)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        row = rows[st.selectbox("Design", list(rows), key=widget_keys.PLAN_START)]
+        fewest = row["n_corrected" if is_corrected else "n"]
+        label = "Pairs" if row["design"] == "fork" else "Seeds per arm" if row["design"] == "did" else "Seeds"
+        key = f"{widget_keys.PLAN_SIZE}_{row['design']}_{fewest}"
+        n = st.number_input(label, 2, None, max(2, fewest or 2), key=key, width=160)
+    tasks = [t for t in study.tasks if row["task"] == ALL_TASKS or t.key == task.key]
+    planned = planned_study(study, [t.key for t in tasks], row["design"], n)
+    commands = "\n\n".join(start_text(study, t, row["design"], n) for t in tasks)
+    is_fork = row["design"] == "fork"
+    with st.container(horizontal=True):
+        download("Commands", commands, "forks.py" if is_fork else "sweep.yaml", ":material/download:")
+        download("Study file (.toml)", to_toml(without_folders(planned)), f"{study.name}.toml", ":material/download:")
+    st.code(commands, language="python" if is_fork else "yaml")

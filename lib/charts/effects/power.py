@@ -1,0 +1,78 @@
+"""The power of a test over the number of runs, a line per design."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import altair as alt
+import polars as pl
+
+from lib.charts import style
+from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
+
+#: The fewest sizes that are drawn, and how far beyond the largest that is marked, as a factor.
+_FEWEST, _MORE = 12, 1.3
+
+
+def power_chart(curves: pl.DataFrame, lines: Sequence[str], level: float, **size: Unpack[Size]) -> ChartSpec:
+    """Power over n, with a rule at the power to plan for and the n that reaches it marked on each line.
+
+    Parameters
+    ----------
+    curves : columns `line`, `n`, `power` (0 to 1), `runs` and `steps` (environment steps), a row per n of each line.
+    lines : the names of all lines that the page can show, which have their colours by their places.
+    level : the power to plan for.
+
+    Returns
+    -------
+    A layered chart up to a little more than the largest n that is marked.
+    """
+    least = curves.filter(pl.col("power") >= level).group_by("line", maintain_order=True).agg(pl.all().first())
+    last = int(curves["n"].max() or 0)  # type: ignore[arg-type]
+    most = min(last, max(_FEWEST, int(_MORE * max(least["n"].to_list(), default=last))))
+    shown = curves.filter(pl.col("n") <= most)
+    names = [name for name in lines if name in set(shown["line"])]
+    colors = {name: style.PALETTE[i % len(style.PALETTE)] for i, name in enumerate(lines)}
+    first = int(shown["n"].min() or 0)  # type: ignore[arg-type]
+    x = alt.X(
+        "n:Q",
+        title="Fork pairs, or seeds per arm",
+        scale=alt.Scale(domain=[first, most], nice=False),
+        axis=alt.Axis(format="d", tickMinStep=1, grid=False),
+    )
+    y = alt.Y("power:Q", title="Power", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
+    color = alt.Color(
+        "line:N",
+        scale=alt.Scale(domain=names, range=[colors[name] for name in names]),
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
+            columns=style.legend_columns(names), labelLimit=260, rowPadding=1,
+        ),
+    )  # fmt: skip
+    tooltips = [
+        alt.Tooltip("line:N", title="design"),
+        alt.Tooltip("n:Q"),
+        alt.Tooltip("power:Q", format=".1%"),
+        alt.Tooltip("runs:Q", format=","),
+        alt.Tooltip("steps:Q", title="environment steps", format=","),
+    ]
+    base = alt.Chart(shown).encode(x=x, y=y, color=color)
+    rule = alt.Chart(ONE_ROW, name="level").mark_rule(color=style.QUIET, strokeDash=[4, 4], aria=False)
+    line = base.properties(name="line").mark_line(strokeWidth=2.5, clip=True)
+    touch = base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True).encode(tooltip=tooltips)
+    needed = alt.Chart(least).encode(x=x, y=y)
+    dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=tooltips)
+    # Below the line, to the right of the dot: there no line that grows goes.
+    label = needed.properties(name="label").mark_text(
+        align="left", baseline="top", dx=6, dy=4, style=style.QUIET_TEXT, fontSize=12
+    )
+    layers = [rule.encode(y=alt.YDatum(level)), line, dot, label.encode(text=alt.Text("n:Q")), touch]
+    return layered(layers, **({"height": 340} | size))
+
+
+def power_text(curves: pl.DataFrame, level: float, target: str) -> str:
+    """The takeaway of `power_chart`: the n of every line that reaches the power."""
+    least = curves.filter(pl.col("power") >= level).group_by("line", maintain_order=True).agg(pl.col("n").first())
+    if least.is_empty():
+        return f"No design shows {target} in {level:.0%} of studies of this size."
+    parts = "; ".join(f"{line} {n}" for line, n in least.rows())
+    return f"Power to show {target} over the number of runs. {level:.0%} needs: {parts}."
