@@ -41,7 +41,7 @@ def scientific(value: float, digits: int = 3, sign: str = "") -> str:
 def numbers(values: Sequence[float], sign: str = "") -> list[str]:
     """An estimate and the ends of its interval, all with the same decimals: 10.10, 9.85, 10.35.
 
-    Three significant digits of the estimate, but two at least and four at most of half the interval's width.
+    Half the interval's width has two digits: more say nothing. An estimate alone has three.
 
     Parameters
     ----------
@@ -49,29 +49,29 @@ def numbers(values: Sequence[float], sign: str = "") -> list[str]:
     sign : "+" to write the sign of positive values too.
     """
     largest = max(map(abs, values))
-    decimals = 2 - _exponent(values[0])
-    if half := (max(values) - min(values)) / 2:
-        decimals = max(min(decimals, 3 - _exponent(half)), 1 - _exponent(half))
+    half = (max(values) - min(values)) / 2
+    decimals = 1 - _exponent(half) if half else 2 - _exponent(values[0])
     if 0 < largest < 1e-3:
         exponent = _exponent(largest)
         return [f"{v / 10.0**exponent:{sign}z.{max(decimals + exponent, 0)}f}e{exponent}" for v in values]
-    return [f"{v:{sign}z,.{max(decimals, 0)}f}" for v in values]
+    estimate, *ends = values
+    return [f"{estimate:{sign}z,.{max(decimals, 0)}f}", *interval_ends(ends, max(decimals, 0), sign)]
 
 
-def shared_decimals(intervals: Iterable[tuple[float, float]], most: int) -> int:
-    """The fewest decimals at which each of these intervals has a digit of half its width, and none ends at a 0 that it excludes.
+def interval_ends(ends: Sequence[float], decimals: int, sign: str = "") -> list[str]:
+    """The ends of an interval with so many decimals; of one that excludes 0 none reads 0: -143, -0.02."""
+    is_off_zero = min(ends, default=0.0) > 0 or max(ends, default=0.0) < 0
+    return [
+        fixed(
+            end, max(decimals, -_exponent(end)) if is_off_zero and abs(end) < 0.5 * 10.0**-decimals else decimals, sign
+        )
+        for end in ends
+    ]
 
-    Parameters
-    ----------
-    intervals : their low and high ends, in one unit.
-    most : the answer's upper bound.
-    """
-    sizes = [(high - low) / 2 for low, high in intervals if high > low]
-    ends = [min(abs(low), abs(high)) for low, high in intervals if low * high > 0]
-    return next(
-        (d for d in range(most) if all(size >= 10.0**-d for size in sizes) and all(float(f"{e:.{d}f}") for e in ends)),
-        most,
-    )
+
+def interval_decimals(low: float, high: float, units: int = 2) -> int:
+    """The decimals at which half an interval's width is at least so many units of the last digit."""
+    return max(0, -_exponent((high - low) / 2 / units)) if high > low else 0
 
 
 def fixed(value: float, decimals: int, sign: str = "") -> str:

@@ -6,6 +6,8 @@ from lib.formatting import (
     extent,
     file_name,
     fixed,
+    interval_decimals,
+    interval_ends,
     is_or_are,
     listing,
     number,
@@ -14,7 +16,6 @@ from lib.formatting import (
     percent,
     plural,
     scientific,
-    shared_decimals,
     slug,
 )
 
@@ -40,15 +41,15 @@ def test_a_number_has_the_digits_and_the_sign_asked_for():
     ("values", "texts"),
     [
         ((10.1, 9.85, 10.35), ["10.10", "9.85", "10.35"]),
-        ((2, -0.484, 4.484), ["2.00", "-0.48", "4.48"]),
+        ((2, -0.484, 4.484), ["2.0", "-0.5", "4.5"]),
         ((104.2, 103.9, 104.5), ["104.20", "103.90", "104.50"]),
         ((12_345.6, 12_111.1, 12_580.2), ["12,346", "12,111", "12,580"]),
-        ((-0.0001, -5.2, 5.2), ["0.000", "-5.200", "5.200"]),
-        ((-5.25, -17.7, 7.2), ["-5.25", "-17.70", "7.20"]),
-        ((0.00123, -5.2, 5.2), ["0.001", "-5.200", "5.200"]),
+        ((-0.0001, -5.2, 5.2), ["0.0", "-5.2", "5.2"]),
+        ((-5.25, -17.7, 7.2), ["-5", "-18", "7"]),
+        ((-71.72, -143.42, -0.02), ["-72", "-143", "-0.02"]),
         ((-5.25,), ["-5.25"]),
         ((1.2e-5,), ["1.20e-5"]),
-        ((3.2e-5, 1e-5, 5.4e-5), ["3.20e-5", "1.00e-5", "5.40e-5"]),
+        ((3.2e-5, 1e-5, 5.4e-5), ["3.2e-5", "1.0e-5", "5.4e-5"]),
     ],
 )
 def test_an_estimate_and_its_interval_have_one_precision(values, texts):
@@ -100,18 +101,19 @@ def test_somebody_elses_text_is_one_short_line():
 
 
 @pytest.mark.parametrize(
-    ("intervals", "decimals"),
-    [
-        ([(-16.7, 6.2), (-6.4, 26.5)], 0),
-        ([(-16.7, 6.2), (0.1, 0.9)], 1),  # half as wide as .4
-        ([(0.3, 8.0)], 1),  # an end that is not 0 does not read 0
-        ([(-8.0, 0.0)], 0),
-        ([(1e-9, 2e-9)], 3),
-        ([], 0),
-    ],
+    ("low", "high", "decimals"),
+    [(-16.7, 6.2, 0), (0.1, 0.9, 1), (-2.0, 2.0, 0), (-1.9, 1.9, 1), (1e-9, 2e-9, 10), (2.0, 2.0, 0)],
 )
-def test_decimals_that_intervals_share(intervals, decimals):
-    assert shared_decimals(intervals, 3) == decimals
+def test_half_an_intervals_width_is_two_of_the_last_digit(low, high, decimals):
+    assert interval_decimals(low, high) == decimals
+    assert interval_decimals(-1.9, 1.9, units=1) == 0
+
+
+def test_an_end_of_an_interval_that_excludes_0_does_not_read_0():
+    assert interval_ends([-143.42, -0.02], 0) == ["-143", "-0.02"]
+    assert interval_ends([0.3, 8.0], 0, "+") == ["+0.3", "+8"]
+    assert interval_ends([-8.0, 0.3], 0, "+") == ["-8", "0"]
+    assert interval_ends([], 0) == []
 
 
 def test_fixed_decimals_have_no_sign_before_zero():

@@ -5,6 +5,8 @@ from lib.effects.claim_sentences import change_texts, claim
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.detail_table import effects_detail
 from lib.effects.effects_table import visible_effects
+from lib.effects.family_verdict import MIXED, PARTLY, PARTLY_NOT
+from lib.effects.headline import headline
 from lib.effects.matrix import MatrixRow, matrix
 from lib.effects.plan import (
     CHANGES,
@@ -19,5 +21,5 @@ from lib.effects.plan import (
 from lib.effects.rounding import OF_RANGE
 from lib.effects.spread import DESIGNS, Pilot, across_pilots, pilots, pilots_of, planned_detach, typed_pilot
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
-from lib.effects.summary import DESCRIPTIVE, MIXED, PARTLY, PARTLY_NOT, TITLES, FamilySummary, summary
+from lib.effects.summary import TITLES, FamilySummary, summary
 from lib.effects.verdicts import EXPLORATORY, JUMP_SHOWN, shown_verdict, with_shown_verdicts

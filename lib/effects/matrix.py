@@ -9,7 +9,6 @@ import polars as pl
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import Comparison, level, mean
 from lib.effects.effects_table import visible_effects
-from lib.effects.multiple_testing import GUARDRAIL
 from lib.effects.rounding import Rounding, rounding, unit
 from lib.effects.study_analysis import StudyAnalysis
 from lib.effects.verdicts import CANNOT_SAY, shown_verdict
@@ -130,7 +129,7 @@ def _matrix_row(row: Row, metric: Metric, levels: tuple[Level, ...], texts: Roun
         row["task"],
         metric.key,
         row["arm"],
-        row["equivalence"] if row["role"] == GUARDRAIL and row["equivalence"] else shown_verdict(row),
+        shown_verdict(row),
         texts.change(row, metric),
         texts.interval(row, metric),
         _place(row, scale),

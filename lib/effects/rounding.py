@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from lib.effects.compare.across_tasks import ALL_TASKS
-from lib.formatting import fixed, shared_decimals
+from lib.formatting import fixed, interval_decimals, interval_ends
 from lib.study import Metric, Study
 
 Row = Mapping[str, Any]
@@ -47,13 +47,17 @@ class Rounding:
         """A row's change with its sign, `-29%` or `-5`; empty where there is none."""
         if row["change"] is None:
             return ""
-        return self._text(row["change"], row, metric) + ("" if unit(row, metric) == "own" else "%")
+        factor = self._factor(row, metric)
+        text = fixed(factor * row["change"], self._decimals(row, metric, factor), "+")
+        return text + ("" if unit(row, metric) == "own" else "%")
 
     def interval(self, row: Row, metric: Metric) -> str:
         """The 95% interval of a row's change with signs, `[-37, -21]`; empty where there is none."""
         if row["ci_low"] is None:
             return ""
-        return f"[{self._text(row['ci_low'], row, metric)}, {self._text(row['ci_high'], row, metric)}]"
+        factor = self._factor(row, metric)
+        ends = [factor * row["ci_low"], factor * row["ci_high"]]
+        return f"[{', '.join(interval_ends(ends, self._decimals(row, metric, factor), '+'))}]"
 
     def change_and_interval(self, row: Row, metric: Metric) -> str:
         """Both, `-5 [-17, +6]`, or the change alone."""
@@ -61,23 +65,27 @@ class Rounding:
 
     def size(self, row: Row, metric: Metric) -> "Size":
         """A row's change and interval without signs, those of a fall turned round, in percent wherever there is a percent."""
-        if unit(row, metric) != "own":
-            factor, decimals = 100.0, self.percent
-        elif row["change_pct"] is not None and row["change"]:
-            factor, decimals = row["change_pct"] / row["change"], self.percent
-        else:
-            factor, decimals = 1.0, self.own.get(metric.key, 0)
+        factor = self._factor(row, metric)
+        if unit(row, metric) == "own" and row["change_pct"] is not None and row["change"]:
+            factor = row["change_pct"] / row["change"]
+        decimals = self._decimals(row, metric, factor)
         value, *ends = [factor * row[name] for name in ("change", "ci_low", "ci_high") if row[name] is not None]
         if value < 0:
             value, ends = -value, [-end for end in reversed(ends)]
-        interval = f"[{', '.join(fixed(end, decimals) for end in ends)}]" if ends else ""
+        interval = f"[{', '.join(interval_ends(ends, decimals))}]" if ends else ""
         mark = "" if factor == 1.0 else f"%{OF_RANGE}" if unit(row, metric) == "range" else "%"
         return Size(value, fixed(value, decimals), interval, mark)
 
-    def _text(self, value: float, row: Row, metric: Metric) -> str:
-        if unit(row, metric) == "own":
-            return fixed(value, self.own.get(metric.key, 0), "+")
-        return fixed(100 * value, self.percent, "+")
+    def _factor(self, row: Row, metric: Metric) -> float:
+        """What a change is multiplied by to stand in its unit."""
+        return 1.0 if unit(row, metric) == "own" else 100.0
+
+    def _decimals(self, row: Row, metric: Metric, factor: float) -> int:
+        """Those that its unit shares, or more where the row's own interval is narrower than their last digit."""
+        is_own = unit(row, metric) == "own" and factor == 1.0
+        shared, most = (self.own.get(metric.key, 0), _OWN_DECIMALS) if is_own else (self.percent, _PERCENT_DECIMALS)
+        is_enough = _width_decimals(row, factor, units=1) <= shared
+        return shared if is_enough else min(_width_decimals(row, factor), most)
 
 
 def rounding(effects: pl.DataFrame, study: Study) -> Rounding:
@@ -97,9 +105,15 @@ def rounding(effects: pl.DataFrame, study: Study) -> Rounding:
 
 
 def _decimals(rows: Iterable[Row], factor: float, most: int) -> int:
-    """The decimals of intervals or, where there are none, those at which each change has two digits."""
-    rows = list(rows)
-    intervals = [(factor * row["ci_low"], factor * row["ci_high"]) for row in rows if row["ci_low"] is not None]
-    changes = [abs(factor * row["change"]) for row in rows if row["change"]]
-    # A change of 10 has two digits before the point, as an interval with half a width of 1 has one.
-    return shared_decimals(intervals or [(-change / 10, change / 10) for change in changes], most)
+    """The decimals that are enough for half of these rows."""
+    needed = sorted(_width_decimals(row, factor) for row in rows)
+    return min(needed[(len(needed) - 1) // 2], most) if needed else 0
+
+
+def _width_decimals(row: Row, factor: float, units: int = 2) -> int:
+    """The decimals that an interval's width allows or, without one, at which the change has two digits."""
+    reach = abs(factor * row["change"]) / 5
+    low, high = (
+        (-reach, reach) if row["ci_low"] is None else (abs(factor) * row["ci_low"], abs(factor) * row["ci_high"])
+    )
+    return interval_decimals(low, high, units)

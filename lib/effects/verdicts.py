@@ -86,12 +86,17 @@ def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:
 
 
 def shown_verdict(row: Mapping[str, Any]) -> str:
-    """The verdict as readers see it: without a control arm a change at the detach is a jump, whichever way, and no effect."""
+    """The verdict as readers see it.
+
+    Without a control arm a change at the detach is a jump, whichever way, and no effect; a guardrail has its margin's answer.
+    """
+    if row["role"] == GUARDRAIL and row["equivalence"]:
+        return str(row["equivalence"])
     is_jump = row["design"] == "jump" and row["verdict"] in (SUPPORTED, CONTRADICTED)
     return JUMP_SHOWN if is_jump else str(row["verdict"])
 
 
 def with_shown_verdicts(effects: pl.DataFrame) -> pl.DataFrame:
     """Rows of effects.csv with the verdicts that readers see."""
-    verdict = pl.struct("design", "verdict").map_elements(shown_verdict, return_dtype=pl.String)
+    verdict = pl.struct("design", "verdict", "role", "equivalence").map_elements(shown_verdict, return_dtype=pl.String)
     return effects.with_columns(verdict.alias("verdict"))

@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lib.effects import claim, shown_verdict, summary
+from lib.effects import claim, headline, shown_verdict, summary
 from lib.report.results import Results
 from lib.version import VERSION
 
@@ -20,6 +20,7 @@ def claims_json(results: Results) -> str:
         "fetched_at": manifest.fetched_at,
         "problems": [problem.message for problem in manifest.problems],
         "version": VERSION,
+        "headline": headline(results.effects, study) or None,
         "answer": [asdict(family) for family in summary(results.effects, study)],
         "claims": [
             {key: row[key] for key in ("task", "metric", "arm")}

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from lib.curves import notes
-from lib.effects import claim, summary
+from lib.effects import claim, headline, summary
 from lib.formatting import markdown_text, one_line
 from lib.report import methods
 from lib.report.evidence import drawing, evidence, overview
@@ -24,6 +24,7 @@ def report_page(results: Results) -> str:
     return environment.get_template("report.html.j2").render(
         study=results.study,
         warnings=warnings(results),
+        headline=headline(results.effects, results.study),
         summary=summary(results.effects, results.study),
         claims=claim_lines(results),
         effects=html_table(effects_table(results.effects, results.study)),

@@ -111,7 +111,7 @@ def test_effects_on_one_percent_scale():
         ("Cartpole Swingup · Train Consistency", None, None, None),
     ]
     assert table["note"].to_list() == ["", "", "+1.00 in its own unit; |before| is small", "one run"]
-    assert table["text"][1] == "supported: -30.0% [-40.0, -20.0]"
+    assert table["text"][1] == "supported: -30% [-40, -20]"
 
 
 def test_forest_has_a_row_a_claim_and_says_why_one_is_refused():

@@ -43,7 +43,7 @@ def test_a_log_metric_is_in_percent():
     # Halved, but for a thousandth each way in logs.
     afters = [5.0 * 1.01, 5.0, 5.0 / 1.01]
     (row,) = rows_of(pairs(afters, metric="loss"), study(metrics=[LOSS]))
-    assert (row.verdict, row.change, row.interval) == ("supported", "-50%", "[-51, -49]")
+    assert (row.verdict, row.change, row.interval) == ("supported", "-50.0%", "[-51.2, -48.7]")
     assert row.levels == (Level("detached", "10", "5"), Level("control", "10", "10"))
     assert row.scale == "±51%"
     assert row.place.low == -1.0
@@ -98,7 +98,7 @@ def test_several_arms_have_a_row_each():
         *(replace(run, arm="early") if run.detach_step else run for run in pairs([12.0, 13.0, 14.0])),
         *(replace(run, arm="late") for run in pairs([11.0, 11.5, 12.0]) if run.detach_step),
     ]
-    assert [(row.arm, row.change) for row in rows_of(runs)] == [("early", "+3.0"), ("late", "+1.5")]
+    assert [(row.arm, row.change) for row in rows_of(runs)] == [("early", "+3"), ("late", "+2")]
 
 
 def test_a_part_of_the_study_has_no_row_across_all_tasks():
@@ -121,14 +121,19 @@ def test_small_levels_are_written_alike():
     assert row.levels[0] == Level("detached", "2.00e-3", "5.10e-4")
 
 
-def test_percentages_share_their_decimals_over_a_study():
+def test_percentages_share_their_decimals_over_a_study_and_narrow_ones_have_more():
     other = replace(LOSS, key="other")
     of = study(metrics=[LOSS, other, REWARD])
     row = {"task": "walk", "arm": "detached", "role": "primary"}
     wide = row | {"metric": "loss", "change": -0.29, "ci_low": -0.37, "ci_high": -0.21}
     narrow = row | {"metric": "other", "change": -0.004, "ci_low": -0.006, "ci_high": -0.002}
     frame = pl.DataFrame([wide, narrow], schema=EFFECTS)
-    assert rounding(frame, of) == Rounding(1, {})
-    assert rounding(frame, of).change_and_interval(wide, LOSS) == "-29.0% [-37.0, -21.0]"
+    assert rounding(frame, of) == Rounding(0, {})
+    assert rounding(frame, of).change_and_interval(wide, LOSS) == "-29% [-37, -21]"
     assert rounding(frame, of).change_and_interval(narrow, other) == "-0.4% [-0.6, -0.2]"
-    assert rounding(frame.head(1), of).change_and_interval(wide, LOSS) == "-29% [-37, -21]"
+    # Most are narrow: the wide one has their decimals, so that the two can be compared.
+    most = pl.concat([frame, frame.tail(1), frame.tail(1)])
+    assert rounding(most, of).change_and_interval(wide, LOSS) == "-29.0% [-37.0, -21.0]"
+    # One interval that ends beside 0 costs the others no digits.
+    near = row | {"metric": "reward", "change": -71.72, "ci_low": -143.42, "ci_high": -0.02}
+    assert rounding(pl.DataFrame([near], schema=EFFECTS), of).change_and_interval(near, REWARD) == "-72 [-143, -0.02]"

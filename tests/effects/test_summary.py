@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.effects import FamilySummary, summary
+from lib.effects import FamilySummary, headline, summary
 from lib.effects.effects_table import EFFECTS
 from lib.study import CONTROL, DETACHED, Metric, Source, Study, Task
 
@@ -132,7 +132,7 @@ def test_a_jump_is_never_called_an_effect():
         row("run", "r", "not shown", (1.0, -4.0, 6.0), "jump"),
     )
     assert line(*jumps) == (
-        "descriptive",
+        "jump shown",
         "without a control arm, jumps at the detach: 12 up [10, 14] on 1 of 2 tasks, not shown on 1 (6 runs each).",
     )
     against = row("walk", "a", "contradicted", (0.2, 0.1, 0.3), "jump")
@@ -157,10 +157,22 @@ def test_several_arms_are_told_apart_and_many_are_counted():
     few = [row("walk", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
     assert line(*few) == (
         "partly supported",
-        "early: 26% lower [20, 32] (6 fork pairs); late: no fall shown: -10% [-25, +5] (6 fork pairs).",
+        "26% lower [20, 32] in early, no fall shown in late (6 fork pairs).",
     )
-    many = [*few, *(row("walk", "a", "supported", FALL, arm=arm) for arm in ("x", "y"))]
-    assert line(*many)[1] == "26% lower in 3 of 4 arms, not shown in 1 (6 fork pairs)."
+    many = [*few, *(row("walk", "a", "supported", FALL, arm=arm) for arm in ("x", "y", "z"))]
+    assert line(*many)[1] == "26% lower in 4 of 5 arms, no fall shown in late (6 fork pairs)."
+
+
+def test_three_arms_with_tasks_and_metrics_are_one_line():
+    rows = [
+        row(task, metric, verdict, change, arm=arm, n_arm=12 if task == "*" else 6)
+        for arm, verdict, change in (
+            ("early", "supported", FALL), ("mid", "supported", STEEPER), ("late", "cannot say", ()),
+        )
+        for task in ("*", "walk", "run")
+        for metric in ("a", "b")
+    ]  # fmt: skip
+    assert line(*rows)[1] == "26-29% lower in early and mid, no verdict in late (6-12 fork pairs each)."
 
 
 def test_an_arm_whose_task_contradicts_what_holds_across_tasks_says_so():
@@ -169,9 +181,23 @@ def test_an_arm_whose_task_contradicts_what_holds_across_tasks_says_so():
     rows += [row("run", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
     assert line(*rows) == (
         "mixed",
-        "early: 26% lower [20, 32] across 2 tasks (6 fork pairs), by task 20% higher [10, 30] (not as expected) on 1; "
-        "late: no fall shown: -10% [-25, +5] (6 fork pairs).",
+        "26% lower but 20% higher [10, 30] (not as expected) in early, no fall shown in late (6 fork pairs each).",
     )
+
+
+GUARDED = replace(
+    STUDY,
+    metrics=(
+        replace(REWARD, role="guardrail", margin=0.05),
+        *LOSSES[:2],
+        replace(LOSSES[2], role="guardrail", margin=0.1),
+    ),
+)
+
+
+def guard(task: str, equivalence: str | None, change: tuple[float, ...] = (0.4, -1.2, 2.0), **more) -> dict:
+    fixed = {"role": "guardrail", "equivalence": equivalence, "reasons": "guardrail: see equivalence"}
+    return row(task, "r", "cannot say", change, **(fixed | more))
 
 
 def test_secondary_metrics_and_guardrails_are_said_apart():
@@ -180,12 +206,134 @@ def test_secondary_metrics_and_guardrails_are_said_apart():
         row("walk", "b", "not shown", UNSHOWN, role="secondary"),
         row("walk", "c", "cannot say", UNSHOWN, role="guardrail", equivalence="no worse"),
     ]
-    assert line(*rows) == (
+    assert line(*rows, study=GUARDED) == (
         "supported",
-        "26% lower [20, 32] (6 fork pairs). Secondary: 1 not shown. Guardrails: 1 no worse.",
+        "26% lower [20, 32] (6 fork pairs). Secondary: 1 not shown. "
+        "Guardrails: no worse than 10%: -10% [-25, +5] (6 fork pairs).",
     )
     assert line(rows[1])[1] == "secondary metrics: no fall shown: -10% [-25, +5] (6 fork pairs)."
-    assert line(rows[2]) == ("no worse", "guardrails: 1 no worse.")
+    assert line(rows[2], study=GUARDED) == ("no worse", "guardrail: no worse than 10%: -10% [-25, +5] (6 fork pairs).")
+
+
+@pytest.mark.parametrize(
+    ("rows", "answer"),
+    [
+        # Across tasks a linear metric has no margin: its tasks answer.
+        (
+            [guard("*", None), guard("walk", "no worse"), guard("run", "no worse", (-0.8, -3.1, 1.5))],
+            ("no worse", "no worse than 5% on 2 of 2 tasks: 0 [-1, +2] and -1 [-3, +2] (6 fork pairs each)."),
+        ),
+        (
+            [guard("walk", "no worse"), guard("run", "not shown", (-5.0, -17.0, 6.0))],
+            (
+                "not shown",
+                "no worse than 5% on 1 of 2 tasks: 0 [-1, +2]; not shown on 1: -5 [-17, +6] (6 fork pairs each).",
+            ),
+        ),
+        (
+            [guard("walk", "worse", (-9.0, -12.0, -6.0)), guard("run", "no worse")],
+            (
+                "worse",
+                "worse by more than 5% on 1 of 2 tasks: -9 [-12, -6]; no worse than 5% on 1: 0 [-1, +2] (6 fork pairs each).",
+            ),
+        ),
+        ([guard("walk", None, ())], ("cannot say", "no verdict against 5% (6 fork pairs).")),
+        ([guard("walk", None, design="jump")], ("cannot say", "no verdict against 5% without a control arm.")),
+        # Randomised steps have no margin either, and take no answer from the others.
+        (
+            [guard("walk", "no worse"), guard("run", None, design="onset")],
+            ("no worse", "no worse than 5%: +0.4 [-1.2, +2.0] (6 fork pairs)."),
+        ),
+    ],
+)  # fmt: skip
+def test_the_answer_of_a_guardrail(rows, answer):
+    assert line(*rows, study=GUARDED) == (answer[0], f"guardrail: {answer[1]}")
+
+
+def test_a_primary_metric_says_its_margin_too():
+    study = replace(STUDY, metrics=(replace(REWARD, margin=0.05, margin_after_looking=True), *LOSSES))
+    rows = [row(task, "r", "not shown", (0.4, -1.2, 2.0), equivalence="equivalent") for task in ("walk", "run")]
+    assert line(*rows, study=study)[1] == (
+        "no gain shown: +0.4 [-1.2, +2.0] and +0.4 [-1.2, +2.0] (6 fork pairs each). "
+        "Against the margin: within 5% either way on 2 of 2 tasks, margin set after looking."
+    )
+
+
+def test_a_guardrail_without_a_margin_says_so():
+    rows = [guard("walk", None)]
+    study = replace(STUDY, metrics=(replace(REWARD, role="guardrail"), *LOSSES))
+    assert line(*rows, study=study) == ("cannot say", "guardrail: no margin is declared.")
+
+
+LOWER, NO_FALL, UNSAID = (
+    row("walk", "a", verdict, change)
+    for verdict, change in (("supported", FALL), ("not shown", UNSHOWN), ("cannot say", ()))
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([LOWER, guard("walk", "no worse")], "Loss 26% lower [20, 32], reward no worse than 5%."),
+        ([LOWER, guard("walk", "not shown")], "Loss 26% lower [20, 32], but reward not shown to be no worse than 5%."),
+        ([LOWER, guard("walk", "worse")], "Loss 26% lower [20, 32], but reward worse by more than 5%."),
+        ([LOWER, guard("walk", None)], "Loss 26% lower [20, 32], but whether reward is no worse than 5% cannot be said."),
+        ([NO_FALL, guard("walk", "no worse")], "Loss: no fall shown, reward no worse than 5%."),
+        ([NO_FALL, guard("walk", "not shown")], "Loss: no fall shown, and reward not shown to be no worse than 5%."),
+        ([UNSAID, guard("walk", "no worse")], "Loss: no verdict, reward no worse than 5%."),
+        (
+            [row("walk", "a", "contradicted", (0.2, 0.1, 0.3)), guard("walk", "no worse")],
+            "Loss 20% higher [10, 30] (not as expected), reward no worse than 5%.",
+        ),
+        (
+            [LOWER, row("run", "a", "not shown", UNSHOWN), guard("walk", "no worse"), guard("run", "worse")],
+            "Loss 26% lower [20, 32] on 1 of 2 tasks, not shown on 1; "
+            "but reward worse by more than 5% on 1 of 2 tasks, no worse than 5% on 1.",
+        ),
+        (
+            [
+                row("*", "a", "supported", FALL, n_arm=12), LOWER,
+                guard("*", None), guard("walk", "no worse"), guard("run", "no worse"),
+            ],
+            "Loss 26% lower [20, 32] across 2 tasks, reward no worse than 5% on 2 of 2 tasks.",
+        ),
+        # Where a family has both kinds, its metrics are named.
+        (
+            [LOWER, row("walk", "c", "cannot say", UNSHOWN, role="guardrail", equivalence="no worse")],
+            "A 26% lower [20, 32], C no worse than 10%.",
+        ),
+        (
+            [
+                *(LOWER | {"arm": arm} for arm in ("early", "mid")), NO_FALL | {"arm": "late"},
+                guard("walk", "no worse", arm="early"), *(guard("walk", "not shown", arm=arm) for arm in ("mid", "late")),
+            ],
+            "Loss 26% lower in early and mid, no fall shown in late; "
+            "but reward no worse than 5% in early, not shown to be no worse than 5% in mid and late.",
+        ),
+        ([LOWER], ""),
+        ([guard("walk", "no worse")], ""),
+        ([LOWER | {"reasons": "exploratory: x"}, guard("walk", None) | {"reasons": "exploratory: x"}], ""),
+        (
+            [row("walk", "a", "supported", FALL, "jump")],
+            "Only jumps at the detach can be tested: neither what caused them nor a gradual change can be said.",
+        ),
+        (
+            [row("walk", "a", "supported", FALL, "jump"), guard("walk", None, design="jump")],
+            "Only jumps at the detach can be tested: neither what caused them nor a gradual change can be said, "
+            "nor whether reward is no worse than 5%.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_headline(rows, sentence):
+    assert headline(pl.DataFrame(rows, schema=EFFECTS), GUARDED) == sentence
+
+
+def test_a_headline_says_that_its_margin_was_set_after_looking():
+    reward = replace(GUARDED.metrics[0], margin_after_looking=True)
+    study = replace(GUARDED, metrics=(reward, *GUARDED.metrics[1:]))
+    assert headline(pl.DataFrame([LOWER, guard("walk", "no worse")], schema=EFFECTS), study) == (
+        "Loss 26% lower [20, 32], reward no worse than 5% (margin set after looking)."
+    )
 
 
 def test_arms_of_unequal_size_and_other_units():

@@ -84,5 +84,12 @@ def test_what_was_changed_after_looking_opens_every_row():
 
 def test_a_jump_is_shown_as_a_jump_and_never_as_support():
     words = ("supported", "contradicted", "not shown", "cannot say")
-    shown = [[shown_verdict({"design": design, "verdict": word}) for word in words] for design in ("jump", "did")]
+    row = {"role": "primary", "equivalence": None}
+    shown = [[shown_verdict(row | {"design": design, "verdict": word}) for word in words] for design in ("jump", "did")]
     assert shown == [["jump shown", "jump shown", "not shown", "cannot say"], list(words)]
+
+
+def test_a_guardrail_is_shown_with_the_answer_to_its_margin():
+    row = {"role": "guardrail", "equivalence": "no worse", "design": "fork", "verdict": "cannot say"}
+    assert shown_verdict(row) == "no worse"
+    assert shown_verdict(row | {"equivalence": None}) == "cannot say"

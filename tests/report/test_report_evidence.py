@@ -63,8 +63,8 @@ def test_the_table_of_effects_is_in_words():
     frame = pl.DataFrame([dict.fromkeys(EFFECTS) | r for r in rows], schema=EFFECTS, orient="row")
     found = effects_table(frame, study(task(), metrics=[REWARD]))
     assert found.select("task", "metric", "runs", "change", "95% CI").rows() == [
-        ("walk", "reward", "3 fork pairs", "1.00", "-1.23 to 3.23"),
-        ("across tasks", "reward", "3 against 3", "1.00", "-1.23 to 3.23"),
+        ("walk", "reward", "3 fork pairs", "1.0", "-1.2 to 3.2"),
+        ("across tasks", "reward", "3 against 3", "1.0", "-1.2 to 3.2"),
         ("walk", "reward", "1", None, None),
     ]
     assert "arm" not in found.columns

@@ -1,4 +1,4 @@
-"""The answer of the Overview: a line per family."""
+"""The answer of the Overview: what gains and costs say together, and a line per family."""
 
 import streamlit as st
 
@@ -7,16 +7,19 @@ from lib.app.session.current import Current
 from lib.app.widgets import page_frame
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.verdicts import COLORS
-from lib.effects import summary
+from lib.effects import headline, summary
 
 
 def answer(current: Current) -> None:
-    """Did the detach help? A line per family."""
-    families = summary(cached_results.effects(current, current.evidence), current.visible_study)
+    """Did the detach help, and what did it cost? A sentence where a study asks both, and a line per family."""
+    effects = cached_results.effects(current, current.evidence)
+    families = summary(effects, current.visible_study)
     if not families:
         page_frame.nothing_detached()
         return
     with st.container(gap="xsmall"):
+        if sentence := headline(effects, current.visible_study):
+            st.markdown(f"**{escaped(sentence)}**")
         for family in families:
             badge = f":{COLORS[family.verdict]}-badge[{family.verdict}]"
             st.markdown(f"**{family.title}** {badge} {escaped(family.text)}")

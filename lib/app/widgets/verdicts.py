@@ -5,7 +5,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from lib.app.widgets.markdown import escaped
-from lib.effects import DESCRIPTIVE, JUMP_SHOWN, MIXED, PARTLY, PARTLY_NOT, shown_verdict
+from lib.effects import JUMP_SHOWN, MIXED, PARTLY, PARTLY_NOT, shown_verdict
 
 Color = Literal["blue", "orange", "violet", "gray"]
 #: As in the charts of effects: told apart by every kind of colour vision. What was not shown has no colour.
@@ -19,7 +19,6 @@ COLORS: dict[str, Color] = {
     "worse": "orange",
     MIXED: "orange",
     JUMP_SHOWN: "violet",
-    DESCRIPTIVE: "gray",
     "not shown": "gray",
     "cannot say": "gray",
 }
