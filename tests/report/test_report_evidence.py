@@ -8,6 +8,7 @@ import pytest
 from lib.curves import View
 from lib.effects.effects_table import EFFECTS
 from lib.report import evidence, report_page, study_results
+from lib.report.render import Picture
 from lib.report.tables import effects_table
 from lib.sources import fetch
 from lib.study import load_study
@@ -46,7 +47,7 @@ def test_a_report_of_many_metrics_stays_small(monkeypatch):
     study = load_study("demo")
     demo = study_results(study, fetch(study), View())
     monkeypatch.setattr(evidence, "ENOUGH", 100_000)
-    monkeypatch.setattr(evidence, "render", lambda chart, kind: b"<svg>" + 30_000 * b" " + b"</svg>")
+    monkeypatch.setattr(evidence, "picture", lambda chart: Picture(f"<svg>{30_000 * ' '}</svg>", 1.0))
     assert len(list(evidence.overview(demo))) == 2
     tasks = list(evidence.evidence(demo))
     names = [metric.name for metric in demo.study.metrics]
