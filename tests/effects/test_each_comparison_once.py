@@ -57,6 +57,6 @@ def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted
     for calls in (comparisons, alone, histories):
         assert {key: n for key, n in calls.items() if n > 1} == {}
     assert len(histories) == len(study.tasks)
-    # 5 metrics and 2 gaps of 3 tasks
-    assert len(comparisons) == 15 + 6
+    # 5 metrics, 2 gaps and the speed of 3 tasks
+    assert len(comparisons) == 15 + 6 + 3
     assert len(alone) == 15
