@@ -12,7 +12,18 @@ from lib.curves import wall_time
 from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import Axis, View
 from lib.formatting import listing, plural
-from lib.runs import History, Treatment, anchor, counted, each, is_finite, is_positive, uncounted
+from lib.runs import (
+    History,
+    MedianSpacing,
+    Treatment,
+    anchor,
+    counted,
+    each,
+    is_finite,
+    is_positive,
+    spacing_counts,
+    uncounted,
+)
 from lib.study import Metric, Task
 
 Steps = TypeVar("Steps", pl.Expr, np.ndarray)
@@ -24,11 +35,8 @@ MOST = 20_000
 _BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
 #: The bins of one run and metric, as `bins` describes them.
 BIN = np.dtype([("bin", "<i4"), ("value", "<f8"), ("x_sum", "<f8"), ("x_weight", "<u4")])
-_SPACING = np.dtype([("spacing", "<f8"), ("count", "<i8")])
 #: What is kept on disk serves only the version of the arithmetic in this file that made it.
 _VERSION = 1
-#: Arrays of spacings after which they are merged.
-_PARTS = 256
 _RUN = {
     "run_id": pl.String,
     "arm": pl.String,
@@ -40,58 +48,18 @@ _RUN = {
 }
 
 
-def spacings(step: np.ndarray, finest: float) -> np.ndarray:
-    """What the width of a metric's bins takes from one run: distinct spacings of its rows with their counts (`_SPACING`).
-
-    The first is the finest width that the run allows, counted 0 times; the second stands for all spacings up to `finest`:
-    there may be millions of them.
-    """
-    spacing = np.diff(step)
-    fine = spacing[spacing <= finest]
-    wide, counts = np.unique(spacing[spacing > finest], return_counts=True)
-    if len(step) > MOST:
-        finest = max(finest, (step[-1 - len(step) // 100] - step[len(step) // 100]) / MOST)
-    rows = [(finest, 0), (fine.max(initial=0), len(fine)), *zip(wide.tolist(), counts.tolist(), strict=True)]
-    return np.array(rows, dtype=_SPACING)
-
-
-class BinWidth:
-    """The width of a metric's bins in environment steps: the median row spacing within a run, at least `finest`.
+def width_spacings(step: np.ndarray, finest: float) -> np.ndarray:
+    """What the width of a metric's bins takes from one run, for `MedianSpacing`: the width is their median.
 
     It is larger only where most rows of a run, all but its first and last hundredth, would fill more than `MOST` bins.
 
     Parameters
     ----------
+    step : of the run's rows.
     finest : the width where the median is smaller, or where no run logged twice.
     """
-
-    def __init__(self, finest: float) -> None:
-        self._finest, self._parts = finest, [np.empty(0, dtype=_SPACING)]
-
-    def add(self, spacings: np.ndarray) -> None:
-        """Count a run, by what the function `spacings` gives of it."""
-        self._finest = max(self._finest, float(spacings["spacing"][0]))
-        self._parts.append(spacings[1:])
-        if len(self._parts) > _PARTS:
-            self._parts = [self._merged()]
-
-    def steps(self) -> float:
-        """The width for the runs counted so far."""
-        merged = self._merged()
-        ends = np.cumsum(merged["count"])
-        count = int(ends[-1]) if len(ends) else 0
-        if not count:
-            return self._finest
-        middle = np.searchsorted(ends, [(count - 1) // 2, count // 2], side="right")
-        return max(self._finest, float(merged["spacing"][middle].sum()) / 2)
-
-    def _merged(self) -> np.ndarray:
-        rows = np.concatenate(self._parts)
-        distinct, place = np.unique(rows["spacing"], return_inverse=True)
-        merged = np.zeros(len(distinct), dtype=_SPACING)
-        merged["spacing"] = distinct
-        np.add.at(merged["count"], place, rows["count"])
-        return merged
+    edge = len(step) // 100
+    return spacing_counts(step, finest, (step[-1 - edge] - step[edge]) / MOST if len(step) > MOST else 0.0)
 
 
 def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
@@ -143,7 +111,7 @@ def bins(
 ) -> pl.DataFrame:
     """One value per run, metric and bin: all of a history that curves need, whatever their aggregate, band and arms.
 
-    Bins are (origin + k w, origin + (k + 1) w], w as `bin_width` says: none straddles the step it starts from.
+    Bins are (origin + k w, origin + (k + 1) w], w as `width_spacings` says: none straddles the step it starts from.
 
     Returns
     -------
@@ -172,7 +140,7 @@ def run_bins(
     runs = run_frame(treated, view).rows(named=True)
     began = wall_time.first_timestamps(history) if view.x == "wall" else {}
     finest = task.total_steps / FINEST
-    widths = [BinWidth(finest) for _ in metrics]
+    widths = [MedianSpacing(finest) for _ in metrics]
     of_runs = ((run["run_id"], history.of_run(run["run_id"])) for run in runs)
     for arrays in each(partial(_run_spacings, [metric.key for metric in metrics], finest), of_runs):
         for width, array in zip(widths, arrays, strict=True):
@@ -192,7 +160,7 @@ def _run_spacings(keys: Sequence[str], finest: float, run: tuple[str, History]) 
 
     def compute(key: str) -> np.ndarray:
         (step,) = history.series(run_id, key, ["step"])
-        return spacings(step, finest)
+        return width_spacings(step, finest)
 
     return [
         history.computed(run_id, f"spacings {_VERSION}\0{key}\0{finest}", "", partial(compute, key)) for key in keys

@@ -14,8 +14,9 @@ from lib.effects.compare.comparison import Comparison, change, level
 from lib.effects.compare.jumps import SIDE_POINTS, jump_of
 from lib.effects.compare.local_fit import local_jumps
 from lib.effects.compare.task_data import TaskData
-from lib.effects.compare.units import RunRows, run_rows
+from lib.effects.compare.units import Rows, RunRows, Series
 from lib.effects.effects_table import GAP
+from lib.runs import MedianSpacing, spacing_counts
 from lib.study import Metric
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm"), pl.String)
@@ -96,8 +97,10 @@ def pair_difference_table(data: TaskData, comparisons: Iterable[Comparison]) -> 
 def _differences(data: TaskData, comparison: Comparison) -> Iterator[tuple[Any, ...]]:
     metric = comparison.metric
     runs = {u.run_id: data.unit_rows(metric, u) for u in comparison.runs}
-    spacings = np.concatenate([np.diff(run.steps) for run in runs.values()])
-    width = max(float(np.median(spacings)) if len(spacings) else 0.0, data.task.total_steps / BINS)
+    spacing = MedianSpacing(data.task.total_steps / BINS)
+    for run in runs.values():
+        spacing.add(spacing_counts(run.read().steps, data.task.total_steps / BINS))
+    width = spacing.steps()
     by_bin: dict[int, list[tuple[float, float]]] = {}
     for pair in comparison.pairs:
         for k, row in _pair_bins(runs[pair.detached], runs[pair.control], width).items():
@@ -114,10 +117,11 @@ def _pair_bins(detached: RunRows, control: RunRows, width: float) -> dict[int, t
     """By bin, the mean step of a pair's rows and detached minus control, where both have rows."""
     sides = []
     for run in (detached, control):
-        number = np.ceil((run.steps - run.detach_step) / width).astype(int)
+        rows = run.read()
+        number = np.ceil((rows.steps - run.detach_step) / width).astype(int)
         start = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
         counts = np.diff(start, append=len(number))
-        means = [np.add.reduceat(column, start) / counts for column in (run.steps, run.values)] if len(start) else []
+        means = [np.add.reduceat(column, start) / counts for column in (rows.steps, rows.values)] if len(start) else []
         sides.append(dict(zip(number[start].tolist(), zip(*means, strict=True), strict=True)))
     first, second = sides
     both = first.keys() & second.keys()
@@ -156,7 +160,7 @@ def jump_fit_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
 
 
 def _line(run: RunRows, ends: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    near = run.within(run.detach_step + ends[0], run.detach_step + ends[1], closed=ends[0] < 0)
+    near = run.read().within(run.detach_step + ends[0], run.detach_step + ends[1], closed=ends[0] < 0)
     slope, level_at_detach = np.polyfit(near.steps - run.detach_step, near.values, 1)
     for x in np.linspace(*ends, FIT_POINTS):
         yield float(run.detach_step + x), float(level_at_detach + slope * x)
@@ -173,11 +177,11 @@ def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
         metric, half = comparison.metric, comparison.half_width
         runs = [data.unit_rows(metric, unit) for unit in comparison.units]
         real = float(np.mean([run.detach_step for run in runs]))
-        first, last = max(run.steps[0] for run in runs) + half, min(run.last for run in runs) - half
+        first, last = max(run.first for run in runs) + half, min(run.last for run in runs) - half
         steps = np.linspace(first, last, PRETENDED) if last > first else np.array([])
         claim = (data.task.key, metric.key, comparison.arm)
         rows.append((*claim, real, *_jump_row(metric, np.array(comparison.values)), True, False))
-        pretended = [local_jumps(run.steps, run.values, steps, half) for run in runs]
+        pretended = [local_jumps(rows.steps, rows.values, steps, half) for rows in (run.read() for run in runs)]
         sizes = np.stack([jumps_of_run for jumps_of_run, _ in pretended])
         fewest = np.min([counts.min(axis=1) for _, counts in pretended], axis=0)
         for i in np.flatnonzero(fewest >= SIDE_POINTS):
@@ -198,19 +202,20 @@ def with_gaps(data: TaskData) -> tuple[TaskData, tuple[Metric, ...]]:
     the validation row before. Partners are loss metrics of the study with the same last part of their key, one of them
     under `train/`; the key of their gap reads `validation_all/x : train/x`.
     """
-    rows, gaps = dict(data.rows), []
+    partners = dict[str, tuple[Metric, Metric]]()
     losses = [replace(m, scale="log") for m in data.study.metrics if m.family == "loss" and "/" in m.key]
     train_losses = [m for m in losses if m.key.startswith("train/")]
     for train, other in product(train_losses, losses):
         if other not in train_losses and other.key.rsplit("/", 1)[-1] == train.key.rsplit("/", 1)[-1]:
-            gaps.append(Metric(GAP.format(other.key, train.key), "loss", "decrease", scale="log"))
-            for t in data.treated:
-                both = (run_rows(data.rows, m, t, t.detach_step or 0) for m in (train, other))
-                rows[t.run_id, gaps[-1].key] = _ratios(*both)
-    return replace(data, rows=rows), tuple(gaps)
+            partners[GAP.format(other.key, train.key)] = train, other
+
+    def read(run_id: str, key: str) -> tuple[np.ndarray, ...]:
+        return _ratios(*(data.rows.usable(run_id, metric.key, log=True) for metric in partners[key]))
+
+    return replace(data, rows=Rows(read)), tuple(Metric(key, "loss", "decrease", scale="log") for key in partners)
 
 
-def _ratios(train: RunRows, other: RunRows) -> tuple[np.ndarray, np.ndarray]:
+def _ratios(train: Series, other: Series) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of the gap, at the rows of `other` since whose predecessor `train` has any."""
     total = np.concatenate([[0.0], np.cumsum(train.values)])
     end = np.searchsorted(train.steps, other.steps, side="right")

@@ -1,7 +1,7 @@
 """What the detach saved: the training speed after it, by the same designs as the effects, from the times of logged rows."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lib.effects.compare.comparison import Comparison, mean
 from lib.effects.compare.designs import compare
 from lib.effects.compare.task_data import TaskData
+from lib.effects.compare.units import Rows
 from lib.formatting import number
 from lib.runs import History
 from lib.study import Metric
@@ -153,21 +154,20 @@ def prices(data: TaskData, history: History) -> tuple[Price, ...]:
     ----------
     history : has the times of the rows; of each run those of the metric that it logged most often are read.
     """
-    clocks = {t.run_id: _clock(data, history, t.run_id) for t in data.treated}
-    return tuple(_price(data, clocks, arm) for arm in data.arms)
+    return tuple(_price(data, history, arm) for arm in data.arms)
 
 
 def _clock(data: TaskData, history: History, run_id: str) -> tuple[NDArray[np.int64], _Array]:
     """The steps and times of the metric that a run logged most often."""
-    most = max((metric.key for metric in data.study.metrics), key=lambda key: len(data.rows[run_id, key][0]))
+    most = max((metric.key for metric in data.study.metrics), key=lambda key: len(data.rows.series(run_id, key)[0]))
     steps, times = history.series(run_id, most, ("step", "time"))
     return steps, times.astype(float)
 
 
-def _price(data: TaskData, clocks: Mapping[str, tuple[NDArray[np.int64], _Array]], arm: str) -> Price:
+def _price(data: TaskData, history: History, arm: str) -> Price:
     at, total = data.detach_steps(arm), data.task.total_steps
-    by_run = {run_id: speeds(*clocks[run_id], step, total) for run_id, step in at.items()}
-    rows = {(run_id, SPEED.key): (speed.steps, speed.values) for run_id, speed in by_run.items()}
+    by_run = {run_id: speeds(*_clock(data, history, run_id), step, total) for run_id, step in at.items()}
+    rows = Rows(lambda run_id, _: (by_run[run_id].steps, by_run[run_id].values))
     comparison = compare(replace(data, rows=rows), SPEED, arm)
     steps = [unit.detach_step for unit in comparison.units]
     return Price(

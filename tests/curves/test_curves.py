@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.curves import COLUMNS, View, bins, curves, seed_groups
-from lib.curves.bins import BinWidth, shown, spacings
+from lib.curves import COLUMNS, View, curves, seed_groups
+from lib.curves.bins import shown, width_spacings
 from lib.curves.study_curves import seed_curves
-from lib.runs import HISTORY, History, Treatment
+from lib.runs import HISTORY, History, MedianSpacing, Treatment, spacings
 from lib.study import CONTROL, Metric, Task
 from tests.support.frames import EVAL, LOSS, REWARD, history, series, treatment
 
@@ -102,9 +102,9 @@ def test_nothing_is_drawn_where_nobody_logged():
 
 
 def bin_width(steps, finest):
-    width = BinWidth(finest)
+    width = MedianSpacing(finest)
     for step in steps:
-        width.add(spacings(step, finest))
+        width.add(width_spacings(step, finest))
     return width.steps()
 
 
@@ -457,7 +457,7 @@ def test_spacings_are_the_same_in_whatever_parts_they_are_merged(monkeypatch):
     random = np.random.default_rng(0)
     runs = [np.unique(random.integers(0, 2000, size)) for size in (1, 2, 50, 60, 70)]
     together = np.concatenate([np.diff(step) for step in runs])
-    monkeypatch.setattr(bins, "_PARTS", 2)
+    monkeypatch.setattr(spacings, "_PARTS", 2)
     for finest in (1.0, 20.0, 500.0):
         assert bin_width(runs, finest) == max(finest, np.median(together))
 

@@ -9,6 +9,7 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
 from lib.effects.compare.fork_pairs import Pair
+from lib.effects.compare.quantiles import quantiles
 from lib.effects.compare.units import RunRows, Unit
 from lib.formatting import number, percent
 from lib.study import Metric
@@ -139,7 +140,8 @@ def span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
         return 1.0
     if not runs:
         return math.nan
-    return float(estimators.span(np.concatenate([run.raw[run.steps <= end] for run in runs])))
+    low, high = quantiles(lambda: (run.read().within(-math.inf, end, closed=True).raw for run in runs), (0.05, 0.95))
+    return high - low
 
 
 def over_runs(comparison: Comparison, what: str) -> Comparison:

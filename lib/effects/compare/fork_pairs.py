@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import product
 
 import numpy as np
 
@@ -46,17 +44,25 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
     that of the same lineage, else the first by seed.
     """
     runs = sorted(treated, key=lambda t: (number_order(t.seed), t.run_id))
-    fingerprint = cache(partial(_fingerprint, rows, keys))
+    detached = [t for t in runs if t.detach_step is not None]
+    steps = sorted({t.detach_step for t in detached if t.detach_step is not None})
+    by_history: dict[tuple[int, _History], list[Treatment]] = {}
+    for control in (t for t in runs if t.is_control):
+        for step in steps:
+            by_history.setdefault((step, _fingerprint(rows, keys, control.run_id, step)), []).append(control)
     candidates = []
-    for run, control in product((t for t in runs if t.detach_step is not None), (t for t in runs if t.is_control)):
+    for run in detached:
         step = run.detach_step or 0
-        history, kin = fingerprint(run.run_id, step), are_kin(run, control)
-        if (kin or history.is_telling) and history == fingerprint(control.run_id, step):
-            candidates.append((run.seed != control.seed, not kin, Pair(run.run_id, control.run_id, step, run.seed)))
-    pairs: list[Pair] = []
+        history = _fingerprint(rows, keys, run.run_id, step)
+        for control in by_history.get((step, history), ()):
+            kin = are_kin(run, control)
+            if kin or history.is_telling:
+                candidates.append((run.seed != control.seed, not kin, Pair(run.run_id, control.run_id, step, run.seed)))
+    pairs, paired = list[Pair](), set[str]()
     for _, _, pair in sorted(candidates, key=lambda candidate: candidate[:2]):  # stable: then by seed
-        if all(pair.detached != other.detached and pair.control != other.control for other in pairs):
+        if paired.isdisjoint((pair.detached, pair.control)):
             pairs.append(pair)
+            paired |= {pair.detached, pair.control}
     return tuple(sorted(pairs, key=lambda p: (number_order(p.seed), p.detached)))
 
 
@@ -78,7 +84,7 @@ class _History:
 def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> _History:
     digest, telling = hashlib.blake2b(digest_size=16), False
     for key in sorted(keys):
-        steps, values = rows[run_id, key]
+        steps, values = rows.series(run_id, key)
         early = steps < before
         plain = np.where(np.isnan(values[early]), np.nan, values[early]) + 0.0  # one NaN, and no -0.0
         telling = telling or is_telling(plain)

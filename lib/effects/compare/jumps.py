@@ -85,7 +85,7 @@ def _sparse(fewest: int, half: float) -> str:
 
 def jump_of(run: RunRows, step: float, half: float) -> tuple[float, tuple[int, int]]:
     """A run's jump at a step, and the rows before and after within `half` that it rests on."""
-    near = run.within(step - half, step + half, closed=True)
+    near = run.read().within(step - half, step + half, closed=True)
     weights, counts = jump_weights(near.steps, step, half)
     size = float((weights @ near.values)[0]) if len(near.steps) else math.nan
     return size, (int(counts[0, 0]), int(counts[0, 1]))
@@ -103,7 +103,8 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
     kept, values, redrawn, near = [], [], [], []
     for run, steps in zip(runs, redrawn_steps(task, len(runs)).T, strict=True):
         size, rows = jump_of(run, run.detach_step, half)
-        jumps, counts = local_jumps(run.steps, run.values, steps, half)
+        rows_of_run = run.read()
+        jumps, counts = local_jumps(rows_of_run.steps, rows_of_run.values, steps, half)
         fewest = min(*rows, int(counts.min()))
         if fewest < SIDE_POINTS:
             reason = f"{_sparse(fewest, half)}, here or at another step of the design"

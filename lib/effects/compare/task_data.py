@@ -1,7 +1,8 @@
-"""A task's runs and raw rows, read once: what every comparison of the task is made from."""
+"""A task's runs and raw rows: what every comparison of the task is made from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median_low
 from typing import Any
 
@@ -10,17 +11,17 @@ from lib.effects.compare.confounders import Difference, Settings, differences, t
 from lib.effects.compare.ends import Ends, by_ends
 from lib.effects.compare.fork_pairs import Pair, fork_pairs
 from lib.effects.compare.jumps import not_drawn
-from lib.effects.compare.units import Rows, RunRows, Unit, Windows, run_rows, windows
+from lib.effects.compare.units import Rows, RunRows, Unit, Windows, windows
 from lib.formatting import number_order
-from lib.runs import History, Treatment, arms_of, counted, mark_duplicates, settings, uncounted
+from lib.runs import History, Treatment, arms_of, counted, mark_duplicates, row_counts, settings, uncounted
 from lib.study import Evidence, Metric, Study, Task
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's counted runs and their raw rows, read once: what every comparison of the task is made from.
+    """A task's counted runs and their raw rows: what every comparison of the task is made from.
 
-    `uncounted` are the other runs: copies, superseded and left out by declaration. `rows` has steps and values by run and
+    `uncounted` are the other runs: copies, superseded and left out by declaration. `rows` reads steps and values by run and
     metric, `settings` what each run's config says, `window` are the windows to look at and `pairs` the fork pairs of each
     detached arm.
     """
@@ -42,17 +43,20 @@ class TaskData:
     def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
         """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
         runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
-        return sorted((run_rows(self.rows, metric, t, step) for t, step in runs), key=_order)
+        return sorted((self.rows.of_run(metric, t, step) for t, step in runs), key=_order)
 
     def control_rows(self, metric: Metric, steps: Mapping[str, int]) -> list[RunRows]:
         """The rows of the controls, each beside the detach step of its counterpart."""
         runs = [t for t in self.treated if t.is_control]
-        return sorted((run_rows(self.rows, metric, t, steps[t.run_id]) for t in runs), key=_order)
+        return sorted((self.rows.of_run(metric, t, steps[t.run_id]) for t in runs), key=_order)
 
     def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
         """The rows behind a unit of a comparison."""
-        run = next(t for t in self.treated if t.run_id == unit.run_id)
-        return run_rows(self.rows, metric, run, unit.detach_step)
+        return self.rows.of_run(metric, self._by_id[unit.run_id], unit.detach_step)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Treatment]:
+        return {t.run_id: t for t in self.treated}
 
     def compared_runs(self, metric: Metric, arm: str) -> Ends:
         """The runs of an arm and of its controls, each control beside its pair's detach step or the arm's middle one."""
@@ -101,7 +105,7 @@ def task_data(
     configs: Mapping[str, Mapping[str, Any]],
     evidence: Evidence,
 ) -> TaskData:
-    """Read what a task's comparisons need.
+    """What a task's comparisons need.
 
     Parameters
     ----------
@@ -111,8 +115,8 @@ def task_data(
     evidence : the windows to look at.
     """
     keys = [metric.key for metric in study.metrics]
-    rows = {(t.run_id, key): history.series(t.run_id, key) for t in treated for key in keys}
-    few_first = sorted(keys, key=lambda key: sum(len(rows[t.run_id, key][0]) for t in treated))
+    rows, ids = Rows(history.series), [t.run_id for t in treated]
+    few_first = sorted(keys, key=lambda key: sum(row_counts(history, ids, key)))
     marked = mark_duplicates(study, task, treated, configs, history, few_first)
     reasons, runs = uncounted(marked), counted(marked)
     excluded = (Exclusion(t.run_id, t.seed, t.arm, reasons[t.run_id]) for t in marked if t.run_id in reasons)

@@ -1,8 +1,12 @@
 """One number per run: windows in environment steps, raw rows inside them."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +19,8 @@ REACH = 0.1
 #: A metric whose last row lies more than so many of its own spacings before its run's end is short.
 SPACINGS = 2
 
-Rows = Mapping[tuple[str, str], tuple[np.ndarray, ...]]  # by run and metric: steps and values
+#: Bytes of rows that stay at hand: those of a small study are read once.
+AT_HAND = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,32 @@ def windows(task: Task, evidence: Evidence) -> Windows:
     return Windows(task.total_steps, steps(evidence.before), after, steps(evidence.settle))
 
 
+class Series(NamedTuple):
+    """Rows by step: the values as logged, of a log metric only those above 0."""
+
+    steps: NDArray[np.int64]
+    raw: NDArray[np.float64]
+    log: bool = False
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers that are averaged and fitted: logs of a log metric."""
+        return np.log(self.raw) if self.log else self.raw
+
+    def within(self, low: float, high: float, *, closed: bool) -> "Series":
+        """The rows on (low, high], or on [low, high] where closed."""
+        start = np.searchsorted(self.steps, low, "left" if closed else "right")
+        end = np.searchsorted(self.steps, high, "right")
+        return Series(self.steps[start:end], self.raw[start:end], self.log)
+
+
 @dataclass(frozen=True)
 class RunRows:
-    """One run's usable rows of a metric, sorted by step, beside its detach step T (a control's is its counterpart's).
+    """One run's usable rows of a metric beside its detach step T (a control's is its counterpart's); read when needed.
 
-    `raw` are the values as logged; of a log metric (`log`) only those above 0. `not_finite` and `not_positive` count the
-    rows left out. `end` is where the run ends for this metric: at its last row of any kind, or, where the metric is short,
-    at the metric's own last row.
+    `not_finite` and `not_positive` count the rows left out; `first` and `last` are the first and last step with a usable
+    value, -1 where there is none. `end` is where the run ends for this metric: at its last row of any kind, or, where the
+    metric is short, at the metric's own last row.
     """
 
     run_id: str
@@ -67,40 +91,80 @@ class RunRows:
     state: str
     detach_step: int
     end: int
-    steps: NDArray[np.int64]
-    raw: NDArray[np.float64]
-    log: bool = False
-    not_finite: int = 0
-    not_positive: int = 0
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """The numbers that are averaged and fitted: logs of a log metric."""
-        return np.log(self.raw) if self.log else self.raw
-
-    @property
-    def last(self) -> int:
-        """The last step with a usable value; -1 where there is none."""
-        return int(self.steps[-1]) if len(self.steps) else -1
-
-    def within(self, low: float, high: float, *, closed: bool) -> "RunRows":
-        """The rows on (low, high], or on [low, high] where closed."""
-        start = np.searchsorted(self.steps, low, "left" if closed else "right")
-        end = np.searchsorted(self.steps, high, "right")
-        return replace(self, steps=self.steps[start:end], raw=self.raw[start:end])
+    first: int
+    last: int
+    not_finite: int
+    not_positive: int
+    read: Callable[[], Series] = field(repr=False, compare=False)
 
 
-def run_rows(rows: Rows, metric: Metric, run: Treatment, detach_step: int) -> RunRows:
-    """A run's usable rows of a metric; empty where it logged none."""
-    steps, values = rows[run.run_id, metric.key]
-    log = metric.scale == "log"
-    finite = is_finite(values)
-    usable = finite & is_positive(values) if log else finite
-    lost = int((~finite).sum()), int((finite & ~usable).sum())
-    if any(lost):
-        steps, values = steps[usable], values[usable]
-    end = metric_end(steps, run.last_step)
-    return RunRows(run.run_id, run.seed, run.arm, run.state, detach_step, end, steps, values, log, *lost)
+class Rows:
+    """The rows of runs, read when they are asked for; those asked for last stay at hand, up to `AT_HAND` bytes.
+
+    Parameters
+    ----------
+    read : gives steps and values by run id and metric key.
+    """
+
+    def __init__(self, read: Callable[[str, str], tuple[np.ndarray, ...]]) -> None:
+        self._read = read
+        self._at_hand, self._bytes, self._lock = OrderedDict[tuple[str, str], tuple[np.ndarray, ...]](), 0, Lock()
+        self._facts: dict[tuple[str, str, bool], tuple[int, int, int, int, int]] = {}
+
+    def series(self, run_id: str, key: str) -> tuple[np.ndarray, ...]:
+        """Steps and values of a run's metric."""
+        of = run_id, key
+        with self._lock:
+            if of in self._at_hand:
+                self._at_hand.move_to_end(of)
+                return self._at_hand[of]
+        rows = self._read(run_id, key)
+        with self._lock:
+            if of not in self._at_hand:
+                self._at_hand[of] = rows
+                self._bytes += _size(rows)
+            while self._bytes > AT_HAND:
+                self._bytes -= _size(self._at_hand.popitem(last=False)[1])
+        return rows
+
+    def usable(self, run_id: str, key: str, log: bool) -> Series:
+        """The rows that are finite, and of a log metric positive."""
+        steps, values = self.series(run_id, key)
+        finite = is_finite(values)
+        chosen = finite & is_positive(values) if log else finite
+        return Series(steps, values, log) if chosen.all() else Series(steps[chosen], values[chosen], log)
+
+    def of_run(self, metric: Metric, run: Treatment, detach_step: int) -> RunRows:
+        """A run's usable rows of a metric; what they say of its end is read once."""
+        log = metric.scale == "log"
+        of = run.run_id, metric.key, log
+        if of not in self._facts:
+            self._facts[of] = self._read_facts(*of, run.last_step)
+        end, first, last, not_finite, not_positive = self._facts[of]
+        return RunRows(
+            run.run_id,
+            run.seed,
+            run.arm,
+            run.state,
+            detach_step,
+            end,
+            first,
+            last,
+            not_finite,
+            not_positive,
+            partial(self.usable, *of),
+        )
+
+    def _read_facts(self, run_id: str, key: str, log: bool, run_end: int | None) -> tuple[int, int, int, int, int]:
+        values = self.series(run_id, key)[1]
+        finite = int(is_finite(values).sum())
+        steps = self.usable(run_id, key, log).steps
+        ends = (int(steps[0]), int(steps[-1])) if len(steps) else (-1, -1)
+        return metric_end(steps, run_end), *ends, len(values) - finite, finite - len(steps)
+
+
+def _size(rows: tuple[np.ndarray, ...]) -> int:
+    return sum(array.nbytes for array in rows)
 
 
 def metric_end(steps: NDArray[np.int64], run_end: int | None) -> int:
@@ -143,9 +207,9 @@ class Unit:
 
 def measure(run: RunRows, window: Windows, end: float) -> Unit:
     """The run's numbers: a row logged exactly at T counts as before, and nothing beyond `end` counts."""
-    start = run.detach_step + window.settle
-    before = run.within(run.detach_step - window.before, run.detach_step, closed=True).values
-    after = run.within(start, min(end, start + window.after), closed=False).values
+    start, rows = run.detach_step + window.settle, run.read()
+    before = rows.within(run.detach_step - window.before, run.detach_step, closed=True).values
+    after = rows.within(start, min(end, start + window.after), closed=False).values
     return Unit(
         run.run_id,
         run.seed,
@@ -155,8 +219,8 @@ def measure(run: RunRows, window: Windows, end: float) -> Unit:
         float(after.mean()) if len(after) else math.nan,
         len(before),
         len(after),
-        float(run.raw.min()),
-        float(run.raw.max()),
+        float(rows.raw.min()),
+        float(rows.raw.max()),
         run.not_finite,
         run.not_positive,
     )

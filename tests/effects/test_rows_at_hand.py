@@ -1,0 +1,53 @@
+"""Effects do not depend on how many rows stay in memory, and quantiles of parts are those of all values together."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.effects import analyse
+from lib.effects.compare import quantiles as module
+from lib.effects.compare import units
+from lib.effects.compare.quantiles import quantiles
+from lib.effects.compare.units import Rows
+from lib.sources import fetch
+from lib.study import load_study
+
+NUMBERS = st.floats(-1e100, 1e100) | st.integers(-3, 3).map(float)
+
+
+@given(parts=st.lists(st.lists(NUMBERS, max_size=30), min_size=1).filter(any), samples=st.sampled_from([1, 2, 5, 128]))
+def test_quantiles_of_parts_are_those_of_all_values_together(parts, samples):
+    arrays = [np.array(part, dtype=float) for part in parts]
+    before, module._SAMPLES = module._SAMPLES, samples
+    try:
+        found = quantiles(lambda: iter(arrays), (0.05, 0.5, 0.95))
+    finally:
+        module._SAMPLES = before
+    assert found == np.quantile(np.concatenate(arrays), (0.05, 0.5, 0.95)).tolist()
+
+
+def test_only_so_many_bytes_of_rows_stay_at_hand(monkeypatch):
+    monkeypatch.setattr(units, "AT_HAND", 100)
+    asked = []
+
+    def read(run_id, key):
+        asked.append(run_id)
+        return np.arange(3), np.ones(3)  # 48 bytes
+
+    rows = Rows(read)
+    for run_id in "ababcab":
+        rows.series(run_id, "x")
+    # The third run takes the place of that used longest ago, which then takes the place of the other.
+    assert asked == ["a", "b", "c", "a", "b"]
+
+
+def test_effects_are_the_same_with_no_row_at_hand(monkeypatch):
+    study = load_study("demo")
+    manifest = fetch(study)
+    before = analyse(study, manifest)
+    monkeypatch.setattr(units, "AT_HAND", 0)
+    after = analyse(study, manifest)
+    assert after.effects.equals(before.effects) and after.per_run.equals(before.per_run)
+    for task, other in zip(after.tasks, before.tasks, strict=True):
+        for name in ("differences", "fits", "placebo", "gap"):
+            assert getattr(task, name).equals(getattr(other, name))
