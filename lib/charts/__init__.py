@@ -1,7 +1,8 @@
 """Frames to Vega-Lite charts. Nothing here computes an effect or a curve."""
 
-from lib.charts.curves.chart import WIDE, Background, Layout, family_chart
+from lib.charts.curves.chart import Background, Layout, family_chart
 from lib.charts.curves.contents import curves_text, family_metrics, one_metric_text
+from lib.charts.curves.end_labels import WIDE
 from lib.charts.curves.grid import figure_title, grid
 from lib.charts.curves.legend import LegendEntry, legend_entries
 from lib.charts.curves.series_style import LABELLED

@@ -66,11 +66,17 @@ def arm_order(arms: Sequence[str]) -> list[str]:
 def arm_dashes(arms: Sequence[str], solid: bool = False) -> list[list[int]]:
     """A dash pattern for each of these (ordered) arms; solid for the first treated one, dashed for the control.
 
-    With `solid`, where colours tell treated arms apart, for every treated one.
+    With `solid`, where colours tell treated arms apart, for each whose colour is its own: no two arms look alike.
     """
     treated = [arm for arm in arms if arm not in OWN_DASHES]
-    dashes = {arm: DASHES[0 if solid else i % len(DASHES)] for i, arm in enumerate(treated)} | OWN_DASHES
+    same = len(ARM_PALETTE) if solid else 1
+    dashes = {arm: _dash(i // same) for i, arm in enumerate(treated)} | OWN_DASHES
     return [dashes[arm] for arm in arms]
+
+
+def _dash(place: int) -> list[int]:
+    """The dashes in their order; further ones have a dot more each."""
+    return DASHES[place] if place < len(DASHES) else [12, 3, *[2, 3] * (place - len(DASHES) + 2)]
 
 
 def arm_colors(arms: Sequence[str]) -> dict[str, str]:

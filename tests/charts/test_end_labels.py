@@ -75,11 +75,11 @@ def test_a_narrow_chart_has_a_legend_instead(width, ends):
 
 
 def test_many_names_or_long_ones_are_a_legends():
-    many = [replace(EVAL, key=f"eval{i}/episode_reward", label=f"Level {i}") for i in range(6)]
+    many = [replace(EVAL, key=f"eval{i}/episode_reward", label=f"Level {i}") for i in range(19)]
     frame = pl.concat(curve(metric, [1, 2, 3]) for metric in many)
     study = replace(STUDY, metrics=tuple(replace(metric, color="") for metric in many))
     chart = plotted(frame, "reward", study=study)
-    # Six metrics have five colours.
+    # A plot of 252 pixels has room for 18.
     assert not any(part["name"].endswith("end_labels") for part in flat(chart.spec))
     assert not [param for param in chart.spec["params"] if param["name"] == "labelled"]
     long = plotted(both(LONG).filter(pl.col("metric") == EVAL.key), "reward")
@@ -157,3 +157,14 @@ def test_a_click_on_a_name_at_the_end_of_a_line_does_what_one_on_a_legend_does()
     assert [row["metric"] for row in rows(plotted(both(), "reward"), "end_labels")] == [
         "Train Episode Reward (MA 10)", "Eval Episode Reward",
     ]  # fmt: skip
+
+
+def test_names_stand_behind_a_rule_that_they_would_run_into():
+    short = pl.concat(curve(metric, [1, 2, 3], steps=(0.0, 20.0, 45.0)) for metric in (EVAL, TRAIN))
+
+    def place(step: float) -> float | None:
+        chart = plotted(short, "reward", rules=[DetachMark(step, "typed", furthest=45)], unfinished=True)
+        return rows(chart, "end_labels")[0]["x"]
+
+    # "Train (MA 10)" has 13 signs of 6.5 pixels, 6 from the line: 17 of 100 steps in the 540 pixels of the plot.
+    assert [place(step) for step in (50, 61, 63)] == [50, 61, 45]

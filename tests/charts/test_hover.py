@@ -144,11 +144,11 @@ def test_the_table_of_one_metric_has_a_row_an_arm_in_its_colour():
 
 
 def test_a_table_of_many_metrics_has_blocks_of_rows_beside_each_other():
-    metrics = [replace(TRAIN, key=f"level{i}/episode_reward", label=f"Level {i}") for i in range(12)]
+    metrics = [replace(TRAIN, key=f"level{i}/episode_reward", label=f"Level {i}", color="") for i in range(12)]
     frame = pl.concat([curve(metric, [1, 2, 3]) for metric in metrics])
     one = plotted(frame, "reward", study=replace(STUDY, metrics=tuple(metrics)))
     names = [(r["block"], r["line"], r["text"]) for r in rows(one, "hover_texts") if "Level" in str(r.get("text"))]
-    assert (names[5], names[6]) == ((0, 6, "Level 5"), (1, 1, "Level 6"))
+    assert (names[5], names[6]) == ((0, 6, "● Level 5"), (1, 1, "● Level 6"))
     assert rows(one, "hover_ground")[0]["height"] == 7 * 14 + 12
 
 
@@ -190,7 +190,7 @@ def test_strip_counts_an_arm_that_ended_and_none_that_began_late():
 
 
 def test_strip_names_two_of_many_series():
-    metrics = [replace(TRAIN, key=f"train{i}/episode_reward", label=f"Train {i}") for i in range(4)]
+    metrics = [replace(TRAIN, key=f"train{i}/episode_reward", label=f"Train {i}", color="") for i in range(4)]
     frame = pl.concat([curve(metric, [1, 1, 1], n=[3, 2, 2]) for metric in metrics])
     strip = plotted(frame, "reward", study=replace(STUDY, metrics=tuple(metrics)))
     assert rows(strip, "n_strip")[-1]["series"] == "Train 0 (MA 10), Train 1 (MA 10) and 2 more"

@@ -20,6 +20,7 @@ from lib.charts.curves.seed_count_strip import STRIP, strip_layers, strip_table
 from lib.charts.curves.series_style import LABELLED, SeriesStyle, series_style
 from lib.charts.curves.tables import Bounds, Curve, Curves
 from lib.charts.detach_rule import Rules
+from lib.charts.line_signs import sign_layer, sign_table
 from lib.charts.run_colors import Coloring
 from lib.charts.spec import ChartSpec, layered
 from lib.charts.style import arm_order, family_title, legend_rows
@@ -29,8 +30,8 @@ from lib.study import Study, Task
 #: Rows of a legend above the plot in which a page's height is not spent, what a further one takes, and the width of a
 #: phone's chart, in pixels.
 ROWS, ROW, PHONE = 4, 15, 320
-#: Pixels of a chart that is wide enough for names at the ends of its lines, and of its height that is no plot.
-WIDE, AROUND = 640, 100
+#: Pixels of a chart's height that is no plot.
+AROUND = 100
 #: Pixels of a family's height in a paper, at least.
 PAPER = 230
 #: Legends above a plot one below the other: beside each other they run out of a narrow chart.
@@ -139,7 +140,8 @@ def family_chart(
         panels.append(_panel(series, style, study, view, domain, background, layout, area))
     if len(panels) > 1:
         panels = _with_shared_legends(panels, background.coloring)
-    return _chart(_with_end_labels(panels, domain, rules, layout), task, view, rules, domain, layout)
+    places = detach_rule.mark_places(rules, task, view)
+    return _chart(_with_end_labels(panels, domain, rules, places, layout), task, view, rules, domain, layout)
 
 
 def _panel(
@@ -157,6 +159,8 @@ def _panel(
     bounds = tables.log_bounds(curves, more) if is_log else None
     data = {} if baselines is None else marks.baseline_tables(baselines, bounds)
     data["curves"] = tables.curve_table(curves, style, bounds)
+    if (signs := sign_table(data["curves"], ("metric", "arm"), "metric")) is not None:
+        data["signs"] = signs
     if background.raw is not None and (raw := tables.run_table(background.raw, style, tables.RAW_ROWS)).height:
         data["raw"] = raw.drop("run_id")
     if background.seeds is not None and background.coloring is not None:
@@ -180,11 +184,23 @@ def _with_shared_legends(panels: list[Panel], by: Coloring | None) -> list[Panel
     return [replace(p, style=replace(p.style, palette=palette, coloring=p.style.coloring and colors)) for p in panels]
 
 
-def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: Layout) -> list[Panel]:
-    """Panels whose lines have names at their ends, where all of these fit: else a legend has them."""
+def _with_end_labels(
+    panels: list[Panel], domain: Bounds, rules: Rules, places: Sequence[float], layout: Layout
+) -> list[Panel]:
+    """Panels whose lines have names at their ends, where all of these fit: else a legend has them.
+
+    Parameters
+    ----------
+    places : where the rules stand on the x axis.
+    """
     style = panels[0].style
     is_named_by_axis = style.alone and not style.by_arm
-    if layout.cell or not layout.legend or is_named_by_axis or (layout.width != "container" and layout.width < WIDE):
+    if (
+        layout.cell
+        or not layout.legend
+        or is_named_by_axis
+        or (layout.width != "container" and layout.width < end_labels.WIDE)
+    ):
         return panels
     labelled = []
     # A file may be laid out anew at the width of a paper's page.
@@ -193,7 +209,7 @@ def _with_end_labels(panels: list[Panel], domain: Bounds, rules: Rules, layout: 
         pixels = (height - AROUND) * (panel.area.bottom - panel.area.top) - panel.area.gap - _gutter(panel)
         pixels -= _headroom(panel, panels, rules)
         table = end_labels.label_table(
-            panel.curves, panel.style, panel.y_title, panel.domain, panel.bounds is not None, domain, pixels
+            panel.curves, panel.style, panel.y_title, panel.domain, panel.bounds is not None, domain, pixels, places
         )
         if table is None:
             return panels
@@ -239,7 +255,7 @@ def _width_param(style: SeriesStyle, layout: Layout) -> list[dict[str, Any]]:
     """Whether the chart is wide enough for names at the ends of its lines: they take room, so its own width cannot say."""
     if not style.labelled:
         return []
-    says: dict[str, Any] = {"expr": f"(containerSize()[0] || width) >= {WIDE}"}
+    says: dict[str, Any] = {"expr": f"(containerSize()[0] || width) >= {end_labels.WIDE}"}
     return [{"name": LABELLED} | (says if layout.width == "container" else {"value": True})]
 
 
@@ -287,6 +303,9 @@ def _panel_layers(panel: Panel, x: alt.X, domain: Bounds, layout: Layout, headro
     if "seeds" in data:
         layers.append(marks.seeds(data["seeds"], style, x, y))
     layers.append(marks.lines(data["curves"], style, x, y))
+    if "signs" in data:
+        signs = sign_layer(data["signs"], style.name("signs"), style.opacity(1))
+        layers.append(signs.encode(x=x, y=alt.Y("mean:Q", **y), color=style.color))
     if "end_labels" in data:
         layers.append(end_labels.label_layer(data["end_labels"], style, y))
     if "n_strip" in data:

@@ -14,6 +14,10 @@ from lib.charts.style import WINDOW, readable
 
 #: Pixels of a line of text, and the signs of the longest name that the chart gives up room for.
 LINE, LONGEST = 14, 24
+#: Pixels of a chart that is wide enough for names at the ends of its lines, and of its width that is no plot.
+WIDE, AROUND = 640, 100
+#: Pixels of a sign of a name, and between the end of a line and its name.
+SIGN, AWAY = 6.5, 6
 
 
 def label_table(
@@ -24,6 +28,7 @@ def label_table(
     log: bool,
     span: Bounds,
     pixels: float,
+    rules: Sequence[float] = (),
 ) -> pl.DataFrame | None:
     """A name per colour and where it stands: columns metric or arm, name, light, dark, x (null: at the right of the plot), y.
 
@@ -37,15 +42,16 @@ def label_table(
     domain, log : of the y axis.
     span : the x range.
     pixels : of the y axis, at least.
+    rules : where detach rules stand on the x axis, which no name may run into.
 
     Returns
     -------
-    None where the names do not fit: too many for the height, too long, or several of one colour.
+    None where the names do not fit: too many for the height, or too long.
     """
     entries, names = style.entries(), short_names(list(style.entries()), y_title)
     ends = {name: end for name in entries if (end := _end(curves, style, name, span)) is not None}
     fits = len(ends) * LINE <= pixels and max(map(len, names.values()), default=0) <= LONGEST
-    if not ends or not fits or len(set(entries.values())) < len(entries):
+    if not ends or not fits:
         return None
     scale: Callable[[float], float] = math.log if log else float
     low, high = map(scale, domain)
@@ -56,15 +62,24 @@ def label_table(
             style.color_field: list(ends),
             "name": [names[name] for name in ends],
             **{ground: [readable(entries[name], ground) for name in ends] for ground in ("light", "dark")},
-            "x": pl.Series([_inside(ends.values(), span)] * len(ends), dtype=pl.Float64),
+            "x": pl.Series(
+                [_inside(ends.values(), span, rules, max(map(len, names.values())))] * len(ends), dtype=pl.Float64
+            ),
             "y": [math.exp(place) for place in y] if log else y,
         }
     )
 
 
-def _inside(ends: Iterable[tuple[float, float]], span: Bounds) -> float | None:
-    """The last step of the lines where they leave room for names between them and the right of the plot; else None."""
+def _inside(ends: Iterable[tuple[float, float]], span: Bounds, rules: Sequence[float], signs: int) -> float | None:
+    """Where names begin that have room between the lines and the right of the plot, else None.
+
+    That is at the last step of the lines, or behind a rule that stands where the names would.
+    """
     last = max(step for step, _ in ends)
+    if span:
+        wide = (span[1] - span[0]) * (SIGN * signs + AWAY) / (WIDE - AROUND)
+        for rule in sorted(rules):
+            last = rule if last < rule < last + wide else last
     return last if span and last < span[0] + 0.75 * (span[1] - span[0]) else None
 
 
@@ -114,7 +129,7 @@ def label_layer(table: pl.DataFrame, style: SeriesStyle, y: Mapping[str, Any]) -
         .mark_text(
             align="left",
             baseline="middle",
-            dx=6,
+            dx=AWAY,
             fontSize=11,
             fontWeight=600,
             clip=inside,

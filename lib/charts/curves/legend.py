@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lib.charts.curves.contents import family_metrics, one_metric_each
+from lib.charts.line_signs import metric_signs, with_sign
 from lib.charts.metric_colors import metric_colors
 from lib.charts.style import QUIET, UNCOMPARED, arm_colors, arm_dashes, arm_order, metric_label
 from lib.curves import View
@@ -41,6 +42,7 @@ def legend_entries(curves: pl.DataFrame, study: Study, view: View) -> tuple[Lege
 
 def _metric_entries(curves: pl.DataFrame, study: Study, view: View) -> list[LegendEntry]:
     colors, entries = metric_colors(study), []
+    signs = metric_signs(study, colors)
     metrics = {
         metric: None
         for family in FAMILIES
@@ -49,5 +51,6 @@ def _metric_entries(curves: pl.DataFrame, study: Study, view: View) -> list[Lege
     }
     for metric in metrics:
         labels = {metric_label(metric, task, view) for task in study.tasks}
-        entries.append(LegendEntry(labels.pop() if len(labels) == 1 else metric.name, colors[metric.key], (1, 0)))
+        name = with_sign(signs[metric.key], labels.pop() if len(labels) == 1 else metric.name)
+        entries.append(LegendEntry(name, colors[metric.key], (1, 0)))
     return entries

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from lib.charts.line_signs import metric_signs, with_sign
 from lib.charts.metric_colors import metric_colors
 from lib.charts.style import QUIET, arm_colors, arm_dashes, arm_labels, legend_columns, line_width, metric_label
 from lib.curves import View
@@ -223,8 +224,9 @@ def series_style(
     legend: bool = True,
 ) -> SeriesStyle:
     """The look of one family of one task."""
-    labels = {m.key: metric_label(m, task, view) for m in metrics}
     colors = metric_colors(study)
+    signs = metric_signs(study, colors)
+    labels = {m.key: with_sign(signs[m.key], metric_label(m, task, view)) for m in metrics}
     return SeriesStyle(
         task=task.key,
         family=family,

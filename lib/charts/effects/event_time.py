@@ -1,5 +1,6 @@
 """Curves of several tasks on one axis: steps since the detach."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -9,6 +10,7 @@ import polars as pl
 from lib.charts import axes, style, thinning
 from lib.charts.detach_rule import RULE_LABEL, rule_at, rule_label
 from lib.charts.effects.shared import arm_dash, step_range
+from lib.charts.line_signs import sign_layer, sign_table, signs, with_sign
 from lib.charts.spec import ChartSpec, Size, layered
 from lib.charts.thinning import POINTS
 from lib.curves import View
@@ -30,14 +32,15 @@ def event_time_chart(
     curves : as `lib.curves.curves` gives them for a view whose x is `since` or `since_percent`.
     arms : the arms to draw.
     """
-    titles = {t.key: t.title for t in study.tasks}
+    titles = _titles(study)
     table, bounds = _since_table(curves, metric, arms, titles)
     tasks = [titles[key] for key in titles if titles[key] in set(table["task"])]
+    colors = dict(zip(titles.values(), itertools.cycle(style.PALETTE), strict=False))
     y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, axes.HEADROOM, None)
     x = alt.X("step:Q", **axes.step_axis(view, step_range(table["step"])))
     color = alt.Color(
         "task:N",
-        scale=alt.Scale(domain=tasks, range=[style.PALETTE[i % len(style.PALETTE)] for i in range(len(tasks))]),
+        scale=alt.Scale(domain=tasks, range=[colors[task] for task in tasks]),
         legend=alt.Legend(
             title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
             columns=style.legend_columns(tasks), labelLimit=260, rowPadding=1,
@@ -64,10 +67,20 @@ def event_time_chart(
         base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
         .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tooltips)
     )  # fmt: skip
-    layers = [band, line, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
+    marked = sign_table(table, ("task", "arm"), "task")
+    named = [] if marked is None else [sign_layer(marked, "signs", alt.OpacityValue(1))]
+    named = [layer.encode(x=x, y=alt.Y("mean:Q", **y), color=color) for layer in named]
+    layers = [band, line, *named, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
     # The legend takes its room from the chart: in half a page's width it has a row for nearly every task.
     height = max(340, 290 + 17 * style.legend_rows(tasks, _HALF_PAGE))
     return layered(layers, **({"height": height} | size))
+
+
+def _titles(study: Study) -> dict[str, str]:
+    """The tasks' titles by key, with a sign where the palette begins anew."""
+    size = len(style.PALETTE)
+    marked = signs(len(study.tasks), lambda one, other: (one - other) % size == 0)
+    return {task.key: with_sign(sign, task.title) for task, sign in zip(study.tasks, marked, strict=True)}
 
 
 def _since_table(
