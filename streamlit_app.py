@@ -27,6 +27,12 @@ ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_title="Did the detach help?", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
+#: Streamlit writes white on the primary colour, which is pale in the dark theme.
+STYLE = """<style>
+[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
+</style>"""
+st.html(STYLE)
+
 PAGES = [
     st.Page(
         "pages/overview.py",
@@ -89,12 +95,6 @@ PAGES = [
 #: The addresses of the pages whose claims follow the evidence windows.
 CLAIMS = ("", "detach_effect")
 
-#: The page begins right below the menu. Streamlit writes white on the primary colour, which is pale in the dark theme.
-STYLE = """<style>
-.stMainBlockContainer { padding-top: 3.75rem }
-[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
-</style>"""
-
 page = st.navigation(PAGES)
 try:
     with st.sidebar:
@@ -120,7 +120,6 @@ try:
         notices.fetch_ended(study, current.manifest)
     notices.show()
 
-    st.html(STYLE)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
         if opened.current is not None and page.url_path != "new_study":

@@ -55,7 +55,9 @@ def sign_table(table: pl.DataFrame, by: Sequence[str], name: str) -> pl.DataFram
         return None
     place = pl.int_range(pl.len()).over(by)
     every = (pl.len().over(by) // ALONG).clip(1)
-    return lines.filter(place % every == every // 2).with_columns(pl.col("shape").replace_strict(SHAPES))
+    # Lines near each other have their signs beside each other.
+    first = pl.col(name).to_physical() % ALONG * every // ALONG
+    return lines.filter(place % every == first).with_columns(pl.col("shape").replace_strict(SHAPES))
 
 
 def sign_layer(table: pl.DataFrame, name: str, opacity: alt.OpacityValue) -> alt.Chart:

@@ -45,8 +45,9 @@ def test_signs_are_on_lines_and_before_names():
     valid(chart)
     drawn = rows(chart, "signs")
     assert {row["metric"]: row["shape"] for row in drawn}["● Level 5"] == "circle"
-    # Of 16 points every second one, eight of a line.
-    assert [row["step"] for row in drawn if row["metric"] == "■ Level 11"] == [1, 3, 5, 7, 9, 11, 13, 15]
+    # Of 16 points every second one, eight of a line; the twelfth line begins at 3 of 8 of the way, the sixth at 5 of 8.
+    assert [row["step"] for row in drawn if row["metric"] == "■ Level 11"] == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert [row["step"] for row in drawn if row["metric"] == "● Level 5"] == [1, 3, 5, 7, 9, 11, 13, 15]
     assert len(marks(svg(plotted(FRAME, "reward", study=MANY, interactive=False)), "signs")) == 7 * 8
     assert layer(chart, "line")["encoding"]["color"]["scale"]["domain"][5] == "● Level 5"
     assert legend_entries(FRAME, MANY, View())[10].label == "■ Level 10"
@@ -54,7 +55,7 @@ def test_signs_are_on_lines_and_before_names():
 
 
 def test_a_name_that_begins_with_a_sign_of_its_own_has_no_sign():
-    named = pl.DataFrame({"metric": ["●x", "x"], "arm": "a", "step": 0.0})
+    named = pl.DataFrame({"metric": ["●x", "x"], "arm": "a", "step": 0.0}, schema_overrides={"metric": pl.Categorical})
     assert sign_table(named, ("metric", "arm"), "metric") is None
 
 
