@@ -1,7 +1,7 @@
 import streamlit as st
 
 from lib.app.session import cached_results
-from lib.app.widgets import answer, charts, matrix, overview, page_frame
+from lib.app.widgets import answer, charts, matrix, overview, page_frame, watch
 from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
@@ -12,6 +12,7 @@ with st.container(gap="xsmall"):
     if study.hypothesis:
         st.caption(f"*Hypothesis:* {escaped(study.hypothesis)}")
     answer.answer(current)
+    watch.progress_link(current)
     matrix.matrix(current)
 charts.axis_notes(current)
 overview.charts(current)

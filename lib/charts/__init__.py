@@ -11,6 +11,7 @@ from lib.charts.detach_rule import detach_marks, is_unfinished
 from lib.charts.effects.event_time import event_time_chart
 from lib.charts.effects.forest import forest_chart, forest_text
 from lib.charts.effects.jump import jump_chart
+from lib.charts.effects.looks import looks_chart
 from lib.charts.effects.pairs import pairs_chart
 from lib.charts.effects.placebo import placebo_chart, placebo_text
 from lib.charts.effects.power import power_chart, power_text

@@ -23,3 +23,4 @@ from lib.effects.spread import DESIGNS, Pilot, across_pilots, pilots, pilots_of,
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
 from lib.effects.summary import TITLES, FamilySummary, summary
 from lib.effects.verdicts import EXPLORATORY, JUMP_SHOWN, shown_verdict, with_shown_verdicts
+from lib.effects.watch import Standing, is_short_of_plan, run_looks, standing

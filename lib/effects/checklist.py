@@ -9,13 +9,13 @@ from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison
 from lib.effects.compare.estimators import welch_fails
 from lib.effects.compare.gates import RUNS_FINISHED, RUNS_TO_THE_END, SAME_SETTINGS, STEPS_DRAWN
 from lib.effects.compare.jumps import SIDE_POINTS
-from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, reach_at, size, size_text
+from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, reach_at, reach_text, size, size_text
 from lib.effects.compare.units import REACH, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskAnalysis
 from lib.effects.verdicts import EXPLORATORY, exploratory
-from lib.formatting import is_or_are, listing, number, number_order, plural
+from lib.formatting import is_or_are, listing, number_order, plural
 from lib.runs import RUNNING, WHOLE, replicates, unknown_arms
 
 
@@ -230,7 +230,7 @@ def _planned(task: TaskAnalysis) -> Check | None:
     if not compared:
         return None
     if planned is None:
-        remedy = "Declare it in [evidence] planned before the next runs: looking at every new run finds too much."
+        remedy = "Declare it on the Plan page before the next runs: looking at every new run finds too much."
         return Check(PLANNED_SIZE, False, f"{_capitalised(NOT_DECLARED)}.", remedy, needed=False)
     if failed := _failed(task, PLANNED_SIZE):
         is_short = any(size(c) < planned for c in compared)
@@ -256,14 +256,9 @@ def _margins(task: TaskAnalysis) -> Check | None:
 def _widths(comparisons: Sequence[Comparison], planned: int) -> Iterator[str]:
     """How wide the intervals of the short ones will about be at the planned size."""
     reaches = {c.metric.name: (c, reach_at(c, planned)) for c in comparisons if size(c) < planned}
-    texts = [f"±{_reach_text(c, reach)} for {name}" for name, (c, reach) in reaches.items() if math.isfinite(reach)]
+    texts = [f"±{reach_text(c, reach)} for {name}" for name, (c, reach) in reaches.items() if math.isfinite(reach)]
     if texts:
         yield f"at {planned} the interval will be about {listing(texts)}"
-
-
-def _reach_text(comparison: Comparison, reach: float) -> str:
-    percent = comparison.percent(reach)[0]
-    return number(reach) if percent is None else f"{percent:.2g}%"
 
 
 def _signal(task: TaskAnalysis) -> Check | None:

@@ -14,7 +14,7 @@ from lib.effects.compare.comparison import FEWEST
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.multiple_testing import GUARDRAIL, holm_family, margin_family
 from lib.effects.spread import Pilot, Spread
-from lib.formatting import plural
+from lib.formatting import number, plural
 from lib.study import Metric, Study
 
 POWER = 0.8
@@ -25,17 +25,19 @@ MOST = 200
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm", "design", "target"), pl.String)
 #: One row per size: `n` are runs per arm, or pairs (across tasks in each), `power` that of the claim alone, at 5%, and
-#: `power_corrected` as one of the claims of its family; `runs` are all of them and `steps` the environment steps that
-#: they train.
+#: `power_corrected` as one of the claims of its family; `runs` are all of them, `steps` the environment steps that
+#: they train and `hours` how long, null where the runs of the pilot do not tell.
 CURVE = pl.Schema(
-    _CLAIM | {"n": pl.Int64, "power": pl.Float64, "power_corrected": pl.Float64, "runs": pl.Int64, "steps": pl.Int64}
+    _CLAIM
+    | {"n": pl.Int64, "power": pl.Float64, "power_corrected": pl.Float64}
+    | {"runs": pl.Int64, "steps": pl.Int64, "hours": pl.Float64}
 )
 #: One row per claim, design and target: the fewest `n` of `CURVE` with 80% power, null beyond `MOST`. `claims` are those
 #: of its family, with which it is corrected, and `n_corrected` is the fewest n with that.
 NEEDED = pl.Schema(
     _CLAIM
     | dict.fromkeys(("n", "runs", "steps"), pl.Int64)
-    | {"text": pl.String}
+    | {"hours": pl.Float64, "text": pl.String}
     | dict.fromkeys(("claims", "n_corrected"), pl.Int64)
 )
 _UNITS = {"fork": "fork pair", "did": "seed", "jump": "seed"}
@@ -86,10 +88,11 @@ def power_curve(study: Study, pilots: Iterable[Pilot], changes: Sequence[float] 
         claims = _family_size(study, pilots, pilot, target)
         alone, corrected = (power(spread, target.size, n, target.is_margin, count) for count in (1, claims))
         numbers = {"n": n, "power": alone, "power_corrected": corrected}
-        costs = {"runs": n * spread.runs, "steps": np.round(n * spread.steps).astype(int)}
+        costs = {"runs": n * spread.runs, "steps": np.round(n * spread.steps).astype(int), "hours": n * spread.hours}
         claim = dict(zip(_CLAIM, _claim(pilot, spread, target), strict=True))
         frames.append(pl.DataFrame(numbers | costs).with_columns(**{k: pl.lit(v) for k, v in claim.items()}))
-    return pl.concat([frame.select(pl.col(k).cast(v) for k, v in CURVE.items()) for frame in frames])
+    curves = pl.concat([frame.select(pl.col(k).cast(v) for k, v in CURVE.items()) for frame in frames])
+    return curves.with_columns(pl.col("hours").fill_nan(None))
 
 
 @dataclass(frozen=True)
@@ -158,16 +161,17 @@ def _claim(pilot: Pilot, spread: Spread, target: _Target) -> tuple[str, ...]:
 def _needed(claims: int, pilot: Pilot, spread: Spread, target: _Target) -> tuple[object, ...]:
     claim = _claim(pilot, spread, target)
     if math.isnan(target.size):
-        return (*claim, None, None, None, _NO_PERCENT, claims, None)
+        return (*claim, None, None, None, None, _NO_PERCENT, claims, None)
     least, corrected = (_fewest(spread, target, count) for count in (1, claims))
     unit = _UNITS[spread.design]
     ending = " in each arm" if spread.design == "did" else ""
     ending += f" in each of {pilot.tasks} tasks" if pilot.task == ALL_TASKS else ""
     if least is None:
-        return (*claim, None, None, None, f"more than {MOST} {unit}s{ending}", claims, corrected)
-    runs, steps = spread.cost(least)
+        return (*claim, None, None, None, None, f"more than {MOST} {unit}s{ending}", claims, corrected)
+    runs, steps, hours = spread.cost(least)
     text = f"{plural(least, unit)}{ending}: {runs} runs, {steps:,} environment steps"
-    return (*claim, least, runs, steps, text, claims, corrected)
+    text += "" if hours is None else f", {number(hours)} hours of training"
+    return (*claim, least, runs, steps, hours, text, claims, corrected)
 
 
 def _fewest(spread: Spread, target: _Target, claims: int) -> int | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST, Comparison
+from lib.effects.price import HOUR
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis
 from lib.study import DETACHED, Metric, Study, Task
 
@@ -23,28 +24,40 @@ class Spread:
 
     `design` is `fork` (differences of pairs), `did` (each arm's after - before) or `jump`. `variances` has one for each
     group of runs, scaled so that their sum / n is the variance of the estimate with n runs in each group (or n pairs).
-    `runs` and `steps` (environment steps) are what each n takes.
+    `runs`, `steps` (environment steps) and `hours` of training (NaN where no run tells them) are what each n takes.
     """
 
     design: str
     variances: tuple[float, ...]
     runs: int
     steps: float
+    hours: float = math.nan
 
     def df(self, n: NDArray[np.int64]) -> NDArray[np.float64]:
         """Welch and Satterthwaite's degrees of freedom with n runs in each group."""
         total, squares = sum(self.variances), sum(v * v for v in self.variances)
         return np.asarray((n - 1) * (total * total / squares if squares else len(self.variances)), dtype=float)
 
-    def cost(self, n: int) -> tuple[int, int]:
-        """The runs and the environment steps of a size."""
-        return n * self.runs, round(n * self.steps)
+    def cost(self, n: int) -> tuple[int, int, float | None]:
+        """The runs, the environment steps and the hours of training of a size."""
+        return n * self.runs, round(n * self.steps), None if math.isnan(self.hours) else n * self.hours
 
 
-def task_spread(design: str, variances: Sequence[float], total: int, detach: float) -> Spread:
+@dataclass(frozen=True)
+class Pace:
+    """How fast runs train, in environment steps per second: as they are, and after a detach."""
+
+    attached: float = math.nan
+    detached: float = math.nan
+
+
+def task_spread(design: str, variances: Sequence[float], total: int, detach: float, pace: Pace | None = None) -> Spread:
     """The spread of one task's runs, which train for `total` steps: a fork's second run from the detach on alone."""
-    cost = {"fork": (2, 2 * total - detach), "did": (2, 2 * total), "jump": (1, total)}
-    return Spread(design, tuple(variances), *cost[design])
+    runs = {"fork": (1.0, 0.0), "did": (1.0, 1.0), "jump": (0.0, 1.0)}[design]
+    whole, before, after = runs[0] * total, runs[1] * detach, total - detach
+    pace = pace or Pace()
+    hours = ((whole + before) / pace.attached + after / pace.detached) / HOUR
+    return Spread(design, tuple(variances), 1 if design == "jump" else 2, whole + before + after, hours)
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class Pilot:
     base: float | None
     span: float = math.nan
     tasks: int = 1
+    pace: Pace = Pace()
 
 
 def planned_detach(task: Task) -> int:
@@ -111,8 +125,14 @@ def typed_pilot(task: Task, metric: Metric, deviations: Mapping[str, float], in_
 
 def _pilot(task: TaskAnalysis, comparison: Comparison) -> Pilot:
     base = comparison.base()[0]
-    of_designs = tuple(spreads(task, comparison))
-    return Pilot(task.task.key, comparison.metric, comparison.arm, of_designs, base, comparison.span)
+    pace = _pace(task, comparison.arm)
+    of_designs = tuple(spreads(task, comparison, pace))
+    return Pilot(task.task.key, comparison.metric, comparison.arm, of_designs, base, comparison.span, pace=pace)
+
+
+def _pace(task: TaskAnalysis, arm: str) -> Pace:
+    """How fast the runs of an arm trained, from what the detach saved."""
+    return next((Pace(price.without, price.after) for price in task.prices if price.comparison.arm == arm), Pace())
 
 
 def _borrowed(task: Task, metric: Metric, others: Sequence[Pilot]) -> Iterator[Pilot]:
@@ -121,7 +141,7 @@ def _borrowed(task: Task, metric: Metric, others: Sequence[Pilot]) -> Iterator[P
     for arm in dict.fromkeys(p.arm for p in named):
         if pilot := _widest([p for p in named if p.arm == arm]):
             total, detach = task.total_steps, planned_detach(task)
-            own = tuple(task_spread(s.design, s.variances, total, detach) for s in pilot.spreads)
+            own = tuple(task_spread(s.design, s.variances, total, detach, pilot.pace) for s in pilot.spreads)
             yield replace(pilot, task=task.key, metric=metric, spreads=own)
 
 
@@ -157,14 +177,14 @@ def _across(parts: Sequence[Pilot]) -> Pilot:
         rows = [(pilot, spread) for pilot in parts for spread in pilot.spreads if spread.design == design]
         if len(rows) == tasks:
             variances = [v / (pilot.span * tasks) ** 2 for pilot, spread in rows for v in spread.variances]
-            cost = sum(spread.runs for _, spread in rows), sum(spread.steps for _, spread in rows)
-            of_designs.append(Spread(design, tuple(variances), *cost))
+            runs, steps, hours = (sum(getattr(s, name) for _, s in rows) for name in ("runs", "steps", "hours"))
+            of_designs.append(Spread(design, tuple(variances), runs, steps, hours))
     levels = [None if pilot.base is None else pilot.base / pilot.span for pilot in parts]
     base = None if None in levels else float(np.mean([level for level in levels if level is not None]))
     return Pilot(ALL_TASKS, parts[0].metric, parts[0].arm, tuple(of_designs), base, 1.0, tasks)
 
 
-def spreads(task: TaskAnalysis, comparison: Comparison) -> Iterator[Spread]:
+def spreads(task: TaskAnalysis, comparison: Comparison, pace: Pace | None = None) -> Iterator[Spread]:
     """The spread of each design that the counted runs of a comparison tell of, with three runs or more.
 
     Without a control arm its runs are taken to spread as the detached ones do.
@@ -176,7 +196,7 @@ def spreads(task: TaskAnalysis, comparison: Comparison) -> Iterator[Spread]:
     def spread(design: str, *groups: Sequence[float]) -> Iterator[Spread]:
         finite = [[v for v in group if math.isfinite(v)] for group in groups]
         if min(map(len, finite)) >= FEWEST:
-            yield task_spread(design, [float(np.var(group, ddof=1)) for group in finite], total, detach)
+            yield task_spread(design, [float(np.var(group, ddof=1)) for group in finite], total, detach, pace)
 
     if comparison.design == "fork":
         yield from spread("fork", comparison.values)

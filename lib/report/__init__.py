@@ -18,7 +18,7 @@ from lib.report.figures import (
 )
 from lib.report.overrides import absent_text, left_out_text, shown_text
 from lib.report.page import report_page
-from lib.report.plan_figures import power_figure
+from lib.report.plan_figures import looks_figure, power_figure
 from lib.report.presets import PRESETS, with_font
 from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_link
 from lib.report.render import FORMATS, MIME, render

@@ -1,11 +1,11 @@
-"""The figures of a plan: power over the number of runs."""
+"""The figures of a plan: power over the number of runs, and the looks on the way there."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
 from lib import charts
-from lib.effects import POWER
+from lib.effects import POWER, Standing
 from lib.report.figures import Figure
 
 
@@ -22,4 +22,21 @@ def power_figure(curves: pl.DataFrame, lines: Sequence[str], target: str) -> Fig
     return Figure(
         "Power", "power", f"Power to show {target}", text, text, lambda: curves,
         lambda **options: charts.power_chart(curves, lines, POWER, **options),
+    )  # fmt: skip
+
+
+def looks_figure(looks: pl.DataFrame, standing: Standing, planned: int) -> Figure:
+    """The estimate after each finished run or pair, with intervals that hold at every look.
+
+    Parameters
+    ----------
+    looks : columns of `lib.effects.compare.planned.LOOKS`, at least one row.
+    """
+    metric = standing.comparison.metric
+    text = "Each interval holds at every look. There is no verdict before the planned size."
+    n, estimate, low, high = looks.row(-1)
+    description = f"{metric.name} after {n} {standing.unit}: {estimate:+.3g}, between {low:+.3g} and {high:+.3g}."
+    return Figure(
+        "So far", "looks", f"{metric.name} so far", text, description, lambda: looks,
+        lambda **options: charts.looks_chart(looks, metric, planned, standing.unit, **options),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lib.effects import planned_detach
-from lib.study import Study, Task
+from lib.study import Evidence, Study, Task
 
 #: The group of runs that are forks.
 GROUP = "forks"
@@ -19,10 +19,10 @@ def start_text(study: Study, task: Task, design: str, n: int) -> str:
     return _forks(study, task, n) if design == "fork" else _sweep(study, task, n, with_control=design == "did")
 
 
-def planned_study(study: Study, tasks: Collection[str], design: str, n: int) -> Study:
-    """The study that opens the runs of a plan: its size, and where these tasks find their runs and the treatment."""
+def planned_study(study: Study, tasks: Collection[str], design: str, evidence: Evidence) -> Study:
+    """The study that opens the runs of a plan: what it declares, and where these tasks find their runs and the treatment."""
     changed = (_planned(task, design) if task.key in tasks else task for task in study.tasks)
-    return replace(study, tasks=tuple(changed), evidence=replace(study.evidence, planned=n))
+    return replace(study, tasks=tuple(changed), evidence=evidence)
 
 
 def _planned(task: Task, design: str) -> Task:
@@ -61,13 +61,15 @@ def _forks(study: Study, task: Task, n: int) -> str:
     step = planned_detach(task)
     of_task = f"{study.task_key!r}: {task.name!r}, {study.seed_key!r}: seed"
     return "\n".join([
-        "# W&B counts its own steps: log with step= the environment step, or give fork_from the _step of that row.",
+        "# W&B counts its own steps: log with step= the environment step,",
+        "# or give fork_from the _step of that row.",
         f"for seed in range(1, {n + 1}):",
-        f"    control = wandb.init(config={{{of_task}, {key!r}: 0}}, group={GROUP!r})",
+        f"    config = {{{of_task}}}",
+        f"    control = wandb.init(config={{**config, {key!r}: 0}}, group={GROUP!r})",
         f"    ...  # train to step {task.total_steps:_}; keep the checkpoint of step {step:_}",
         "    control.finish()",
         f"    detached = wandb.init(fork_from=f'{{control.id}}?_step={step}',",
-        f"                          config={{{of_task}, {key!r}: {value}}}, group={GROUP!r})",
+        f"                          config={{**config, {key!r}: {value}}}, group={GROUP!r})",
         f"    ...  # from the checkpoint: detach, train to step {task.total_steps:_}",
         "    detached.finish()",
     ])  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from lib.__main__ import main
 from lib.effects import ALL_TASKS, pilots, pilots_of, plan, power_curve, typed_pilot
 from lib.effects.plan import power
-from lib.effects.spread import Spread, task_spread
+from lib.effects.spread import Pace, Spread, task_spread
 from lib.report import start_text
 from lib.study import Metric, load_study
 from tests.effects.test_equivalence import arms
@@ -41,7 +41,9 @@ def test_fork_pairs_follow_the_noncentral_t():
     needed = planned(analysed(forks()))
     ten = row(needed, "fork", "a change of 10%")
     assert (ten["n"], ten["runs"], ten["steps"]) == (5, 10, 5 * 150)
-    assert ten["text"] == "5 fork pairs: 10 runs, 750 environment steps"
+    # the rows of these runs are a second and a step apart
+    assert ten["hours"] == pytest.approx(750 / 3600)
+    assert ten["text"] == "5 fork pairs: 10 runs, 750 environment steps, 0.208 hours of training"
     assert row(needed, "fork", "a change of 25%")["n"] == 3
 
 
@@ -84,6 +86,14 @@ def test_a_curve_has_every_size_and_never_falls():
     assert curve.row(0, named=True)["steps"] == 3 * 150
 
 
+def test_a_detach_that_saves_time_costs_fewer_hours():
+    # 100 steps at 2 per second and, detached, 50 at 5 per second; arms take the 50 before the detach once more
+    pace = Pace(attached=2.0, detached=5.0)
+    hours = {d: task_spread(d, [1.0, 1.0], 100, 50.0, pace).hours * 3600 for d in ("fork", "did", "jump")}
+    assert hours == {"fork": pytest.approx(60), "did": pytest.approx(85), "jump": pytest.approx(35)}
+    assert task_spread("fork", [1.0], 100, 50.0).cost(2) == (4, 300, None)
+
+
 def test_several_tasks_share_one_claim():
     # In each task differences 1, 2, 3 of levels 10, 20, 30: variance 1, level 20. The first task's rows span 31 and the
     # second's ten times as many, with ten times the level and the spread: the same in units of its range.
@@ -104,7 +114,7 @@ def test_several_tasks_share_one_claim():
     expected = stats.nct.sf(stats.t.ppf(0.975, 2 * (n - 1)), 2 * (n - 1), 2 * np.sqrt(2 * n))
     assert power(fork, 2 / walk.span, n) == pytest.approx(expected)
     text = planned(analysis, 10.0).filter(task=ALL_TASKS, design="fork")["text"][0]
-    assert text == "3 fork pairs in each of 2 tasks: 12 runs, 900 environment steps"
+    assert text == "3 fork pairs in each of 2 tasks: 12 runs, 900 environment steps, 0.25 hours of training"
 
 
 def test_unequal_spreads_cost_degrees_of_freedom():
@@ -166,7 +176,8 @@ def test_the_command_prints_a_line_for_every_target(capsys):
     line = (
         "cartpole-swingup, Train Consistency Loss: a change of 10%: 7 fork pairs: 14 runs, 1,050,000 environment steps"
     )
-    assert f"{line}; 13 if corrected for 15 claims" in lines
+    [of_line] = [printed for printed in lines if printed.startswith(line)]
+    assert of_line.endswith(" hours of training; 13 if corrected for 15 claims")
     assert "For Cartpole Swingup, a change of 10% in every metric that allows it:" in lines
     assert "for seed in range(1, 14):" in lines
     assert main(["plan", "demo", "--json"]) == 0
@@ -184,7 +195,7 @@ def test_another_studys_spread_is_planned_with(tmp_path, capsys):
     out = capsys.readouterr().out
     # No task of the demo is named walk: that of the widest spread by fork pairs, acrobot-swingup, stands for it. Steps are
     # its own: 100 of each pair's control and the 50 after the detach.
-    assert "walk, train/consistency_loss: a change of 10%: 11 fork pairs: 22 runs, 1,650 environment steps\n" in out
+    assert "walk, train/consistency_loss: a change of 10%: 11 fork pairs: 22 runs, 1,650 environment steps, " in out
     assert "walk, train/consistency_loss: no worse than 10%: " in out
     assert main(["plan", str(tmp_path / "new.toml"), "--spread-of", "detach_encoder"]) == 2
 

@@ -1,18 +1,19 @@
 """The declared number of runs: intervals before it is reached, and what is said."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.effects import checklist, claim
+from lib.effects import checklist, claim, is_short_of_plan, run_looks, standing
 from lib.effects.compare.estimators import anytime_factor
-from lib.effects.compare.planned import reach_at
+from lib.effects.compare.planned import looks, reach_at
 from lib.study import Evidence, StudyError, parse_study, to_toml
 from tests.effects.test_equivalence import FILE
-from tests.support.effects_kit import analysed, study
+from tests.support.effects_kit import analysed, history, study
 from tests.support.effects_kit import steps_run as run
 
 
@@ -101,6 +102,59 @@ def test_the_width_to_expect_at_the_planned_size():
 
     [six] = comparison(6, 8).tasks[0].comparisons
     assert reach_at(six, 8) == pytest.approx(stats.t.ppf(0.975, 14) * math.sqrt(2 * 0.3 / 8))
+
+
+def test_running_runs_wait_where_a_size_is_declared():
+    # Seven runs per arm are whole, but one of the detached is not finished: six count, and the seventh is named.
+    runs = arms(7)
+    runs[6] = replace(runs[6], state="running")
+    for planned, verdict in ((8, "cannot say"), (6, "supported"), (None, "cannot say")):
+        analysis = analysed(runs, study(evidence=Evidence(planned=planned)))
+        [compared] = analysis.tasks[0].comparisons
+        assert len(compared.values) == (7 if planned is None else 6)
+        assert analysis.effects["verdict"].to_list() == [verdict]
+    row = analysed(runs, study(evidence=Evidence(planned=6))).effects.row(0, named=True)
+    assert "left out: detached seed d6, still running (last row at 100)" in row["reasons"]
+
+
+def test_none_of_a_declared_size_is_finished():
+    runs = [replace(r, state="running") for r in arms(6)]
+    analysis = analysed(runs, study(evidence=Evidence(planned=6)))
+    [compared] = analysis.tasks[0].comparisons
+    state = standing(analysis.tasks[0], compared)
+    assert (state.finished, state.running, state.is_short, state.reach) == (0, 12, True, "")
+    assert state.text == "0 of 6 runs finished, 12 runs still running"
+
+
+def test_looks_are_in_the_order_of_finishing():
+    # d of the detached: 10, 11, 10, 11, 10, 11; of the controls 0, 1, 0, 1, 0, 1. The first detached run ends last.
+    [six] = comparison(6, 8).tasks[0].comparisons
+    ends = {unit.run_id: float(i) for i, unit in enumerate(six.units)} | {six.units[0].run_id: 99.0}
+    five, whole = looks(six, ends).to_dicts()
+    assert (five["n"], whole["n"]) == (5, 6)
+    # detached without the first: mean 10.6, variance 0.3; the controls come by seed: mean 0.4, variance 0.3
+    reach = float(anytime_factor(5)) * math.sqrt(2 * 0.3 / 5)
+    assert (five["estimate"], five["ci_low"]) == (pytest.approx(10.2), pytest.approx(10.2 - reach))
+    assert (whole["ci_low"], whole["ci_high"]) == (pytest.approx(six.interval[0]), pytest.approx(six.interval[1]))
+    assert looks(comparison(4, 8).tasks[0].comparisons[0], {}).is_empty()
+
+
+def test_looks_read_when_runs_ended():
+    # The kit's rows are a second and a step apart: the run with a row at 101 ends last.
+    runs = arms(6)
+    late = replace(runs[0], points={"reward": [*runs[0].points["reward"], (101, 110.0)]})
+    analysis = analysed([late, *runs[1:]], study(evidence=Evidence(planned=8)))
+    [task_] = analysis.tasks
+    first = run_looks(task_, task_.comparisons[0], history([late, *runs[1:]])).row(0, named=True)
+    assert first["estimate"] == pytest.approx(10.2)
+
+
+def test_what_a_standing_says():
+    state = standing(comparison(6, 8).tasks[0], comparison(6, 8).tasks[0].comparisons[0])
+    assert (state.text, state.unit, state.reach) == ("6 of 8 runs per arm finished", "runs per arm", "0.57%")
+    texts = [standing(a.tasks[0], a.tasks[0].comparisons[0]).text for a in (comparison(6, 4), comparison(6, None))]
+    assert texts == ["6 runs per arm finished, where 4 were planned", "6 runs per arm finished"]
+    assert [is_short_of_plan(comparison(6, n)) for n in (8, 6, 4, None)] == [True, False, False, False]
 
 
 def test_the_checklist_says_where_one_stands():

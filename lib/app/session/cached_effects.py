@@ -9,6 +9,7 @@ from lib.app.session import cached_results
 from lib.app.session.cached_results import of_effects
 from lib.app.session.caches import cached
 from lib.app.session.current import Current
+from lib.effects import run_looks, standing
 from lib.report import Figure
 from lib.runs import arms_of
 from lib.study import Evidence
@@ -40,6 +41,15 @@ def metric_figures(current: Current, task: str, metric: str, evidence: Evidence 
         rows = cached_results.rows_around(current, tuple(fits["run_id"].unique().sort()), metric, low, high)
     figures = report.metric_figures(analysis, current.study.metric(metric), rows)
     return {figure.name: figure for figure in figures}
+
+
+@cached(of_effects)
+def looks_figure(current: Current, task: str, metric: str, arm: str, planned: int) -> Figure | None:
+    """The looks at a metric of an arm so far; None before the first interval."""
+    analysis = cached_results.analysis(current, None).task(task)
+    comparison = next(c for c in analysis.comparisons if (c.metric.key, c.arm) == (metric, arm))
+    looks = run_looks(analysis, comparison, current.manifest.history())
+    return report.looks_figure(looks, standing(analysis, comparison), planned) if looks.height else None
 
 
 @cached()

@@ -1,6 +1,7 @@
 """Parts of the Plan page: how many runs show a change or a margin, by design, and what starts them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 import streamlit as st
@@ -11,7 +12,9 @@ from lib.app.widgets import charts, pickers
 from lib.app.widgets.effect import metric_picker
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.share import download
+from lib.app.widgets.study import open_with
 from lib.app.widgets.tables import table
+from lib.app.widgets.watch import watch
 from lib.effects import (
     ALL_TASKS,
     Pilot,
@@ -26,7 +29,7 @@ from lib.effects import (
 )
 from lib.effects import plan as needed_sizes
 from lib.report import planned_study, power_figure, start_text
-from lib.study import Metric, Study, Task, to_toml, without_folders
+from lib.study import Evidence, Metric, Study, Task, planned_after_looking, to_toml, with_edits, without_folders
 
 _OWN, _TYPED = "this study's runs", "typed"
 _CHANGE, _NO_WORSE = "a change", "no worse than the margin"
@@ -36,10 +39,20 @@ def plan(opened: Opened) -> None:
     """The choice of what to show, the power of every design, the sizes that it needs and what starts the runs."""
     study = opened.study
     assert study is not None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True):
         task = pickers.task_picker(study)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = metric_picker(study.metrics, "Metric", widget_keys.PLAN_METRIC, first=study.metrics[0])
+    if opened.current is not None:
+        watch(opened.current, task, metric)
+    elif study.source.kind == "wandb":
+        st.page_link(
+            "pages/study.py",
+            label="Nothing of this study is stored yet: fetch its runs",
+            icon=":material/cloud_download:",
+            help="",
+        )
+    st.header("How many runs", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         target, changes = _target(metric)
         source = _source(study, opened)
     if not target:
@@ -50,7 +63,7 @@ def plan(opened: Opened) -> None:
     in_percent = bool(changes) or metric.margin_abs is None
     some = _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, opened, task, metric, source)
     if some:
-        _designs(study, task, some, target, changes)
+        _designs(opened, study, task, some, target, changes)
 
 
 def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
@@ -133,7 +146,9 @@ def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[
     return own + across_pilots(study, own)
 
 
-def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]) -> None:
+def _designs(
+    opened: Opened, study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]
+) -> None:
     some = [pilot for pilot in some if pilot.task in (task.key, ALL_TASKS)]
     needed = needed_sizes(study, some, changes or ()).filter(target=target)
     if needed.is_empty():
@@ -163,7 +178,7 @@ def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, chang
     what = f"{some[0].metric.name} on {task.title}"
     st.caption(escaped(f"{what}: {_caption(shown, is_corrected)}"))
     _table(shown, is_corrected, curves)
-    _start(study, task, shown, is_corrected)
+    _start(opened, study, task, shown, is_corrected)
 
 
 def _first_lines(lines: Sequence[str]) -> list[str]:
@@ -186,34 +201,65 @@ def _caption(shown: pl.DataFrame, is_corrected: bool) -> str:
 
 
 def _table(shown: pl.DataFrame, is_corrected: bool, curves: pl.DataFrame) -> None:
-    n = pl.col("n_corrected") if is_corrected else pl.col("n")
-    rows = (
-        shown.with_columns(n=n)
-        .drop("runs", "steps")
-        .join(curves.select("line", "n", "runs", "steps"), on=["line", "n"], how="left", maintain_order="left")
+    """What each design needs; a dash stands for more than a plan looks at."""
+    costs = ["runs", "steps", "hours"]
+    sizes = shown.select("line", n="n_corrected" if is_corrected else "n")
+    rows = sizes.join(curves.select("line", "n", *costs), on=["line", "n"], how="left", maintain_order="left")
+    if rows["hours"].is_null().all():
+        rows = rows.drop("hours")
+    localized = st.column_config.NumberColumn(format="localized")
+    hours = st.column_config.NumberColumn(
+        format="%.1f", help="Hours of training, one run at a time, at the pace of the runs that the plan rests on."
     )
-    localized = {name: st.column_config.NumberColumn(format="localized") for name in ("runs", "environment steps")}
     table(
-        rows.select(design="line", n="n", runs="runs", **{"environment steps": "steps"}),
-        column_config=localized,
+        rows.rename({"line": "design", "steps": "environment steps"}),
+        column_config={"runs": localized, "environment steps": localized, "hours": hours},
         alt="The runs that each design needs, and what they take",
     )
 
 
-def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) -> None:
+def _start(opened: Opened, study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) -> None:
+    """What starts the runs of a design, the study that opens them, and the button that declares their number."""
     st.header("Start the runs", anchor=False)
     rows = {row["line"]: row for row in shown.iter_rows(named=True)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = rows[st.selectbox("Design", list(rows), key=widget_keys.PLAN_START)]
         fewest = row["n_corrected" if is_corrected else "n"]
-        label = "Pairs" if row["design"] == "fork" else "Seeds per arm" if row["design"] == "did" else "Seeds"
+        label = {"fork": "Pairs", "did": "Seeds per arm"}.get(row["design"], "Seeds")
+        # Another plan brings another size.
         key = f"{widget_keys.PLAN_SIZE}_{row['design']}_{fewest}"
         n = st.number_input(label, 2, None, max(2, fewest or 2), key=key, width=160)
+        evidence = _evidence(opened, study, n)
+        _declare(study, evidence)
     tasks = [t for t in study.tasks if row["task"] == ALL_TASKS or t.key == task.key]
-    planned = planned_study(study, [t.key for t in tasks], row["design"], n)
-    commands = "\n\n".join(start_text(study, t, row["design"], n) for t in tasks)
+    planned = planned_study(study, [t.key for t in tasks], row["design"], evidence)
     is_fork = row["design"] == "fork"
+    texts = {t: start_text(study, t, row["design"], n) for t in tasks}
     with st.container(horizontal=True):
-        download("Commands", commands, "forks.py" if is_fork else "sweep.yaml", ":material/download:")
         download("Study file (.toml)", to_toml(without_folders(planned)), f"{study.name}.toml", ":material/download:")
-    st.code(commands, language="python" if is_fork else "yaml")
+        for t, text in texts.items():
+            name = f"{t.stem}_forks.py" if is_fork else f"{t.stem}_sweep.yaml"
+            download(name, text, name, ":material/download:", key=f"plan_{name}")
+    for text in texts.values():
+        st.code(text, language="python" if is_fork else "yaml")
+
+
+def _evidence(opened: Opened, study: Study, n: int) -> Evidence:
+    """What the study declares with this planned size; where runs are in, marked as set after looking."""
+    evidence = replace(study.evidence, planned=n)
+    has_runs = opened.manifest is not None and bool(opened.manifest.runs)
+    return planned_after_looking(evidence, study.evidence) if has_runs else evidence
+
+
+def _declare(study: Study, evidence: Evidence) -> None:
+    """The button that writes the planned size into the study."""
+    marked = " Runs are in: it is marked as set after looking." if evidence.planned_after_looking else ""
+    if st.button(
+        f"Declare {evidence.planned} as planned",
+        key=widget_keys.PLAN_DECLARE,
+        icon=":material/flag:",
+        help=f"Written into the study: the test is made at this size, and no verdict before.{marked}",
+        disabled=evidence.planned == study.evidence.planned,
+    ):
+        changed = with_edits(study, evidence=evidence)
+        open_with(lambda: studies.open_study(changed, study.name), before=study)

@@ -62,7 +62,8 @@ def power_chart(curves: pl.DataFrame, lines: Sequence[str], level: float, **size
     needed = alt.Chart(least).encode(x=x, y=y)
     dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=tooltips)
     # Below the line, to the right of the dot: there no line that grows goes.
-    label = needed.properties(name="label").mark_text(
+    labels = alt.Chart(least.group_by("n", maintain_order=True).agg(pl.col("power").min()), name="label")
+    label = labels.encode(x=x, y=y).mark_text(
         align="left", baseline="top", dx=6, dy=4, style=style.QUIET_TEXT, fontSize=12
     )
     layers = [rule.encode(y=alt.YDatum(level)), line, dot, label.encode(text=alt.Text("n:Q")), touch]

@@ -21,8 +21,11 @@ class Ends:
     excluded: tuple[Exclusion, ...]
 
 
-def by_ends(runs: Sequence[RunRows], window: Windows) -> Ends:
-    """Sort the runs of both arms: those that end before 0.95 of their common end, or too soon after the detach, are out."""
+def by_ends(runs: Sequence[RunRows], window: Windows, finished_only: bool = False) -> Ends:
+    """Sort the runs of both arms: those that end before 0.95 of their common end, or too soon after the detach, are out.
+
+    With `finished_only`, so is every run that is still running, however far it is.
+    """
     logged = [run for run in runs if run.last >= 0]
     whole = WHOLE * common_end([(run.end, run.state) for run in logged], window.total)
     excluded = [
@@ -32,7 +35,8 @@ def by_ends(runs: Sequence[RunRows], window: Windows) -> Ends:
     ]
     kept, early = [], []
     for run in logged:
-        is_short, is_running = run.end < whole, run.state == RUNNING
+        is_running = run.state == RUNNING
+        is_short = run.end < whole or (is_running and finished_only)
         reaches = run.end >= run.detach_step + window.reach
         if not is_short and reaches:
             kept.append(run)

@@ -1,13 +1,15 @@
 """Looks before the declared number of runs is there: intervals that hold whenever one looks, and no verdict."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, Gate
-from lib.formatting import plural
+from lib.formatting import number, plural
 from lib.study import Evidence
 
 #: What the checklist calls the condition.
@@ -59,9 +61,56 @@ def before_planned(comparison: Comparison) -> Comparison:
     return replace(comparison, interval=(middle - reach, middle + reach), method=f"{comparison.method}; {ANYTIME}")
 
 
+#: The looks at a comparison before its planned size: after each n (finished runs, or pairs) the estimate with an interval
+#: that holds at every look, in percent for a log metric, else in the metric's unit.
+LOOKS = pl.Schema({"n": pl.Int64} | dict.fromkeys(("estimate", "ci_low", "ci_high"), pl.Float64))
+
+
+def looks(comparison: Comparison, ends: Mapping[str, float]) -> pl.DataFrame:
+    """The estimate and its interval after each run or pair from the fifth on, in the order in which they finished.
+
+    Parameters
+    ----------
+    ends : when each run ended, in seconds; those without come last, in the order of their seeds.
+
+    Returns
+    -------
+    Columns `LOOKS`. Each look is at the first n of every arm, the last one at all runs.
+    """
+    arms = [_in_order(values, units, ends) for values, units in _arms(comparison)]
+    rows = []
+    for n in range(2, size(comparison) + 1):
+        firsts = [values[: n if n < size(comparison) else None] for values in arms]
+        reach = float(estimators.anytime_factor(n)) * _standard_error(firsts)
+        if math.isfinite(reach):
+            middle = float(np.mean(firsts[0]) - (np.mean(firsts[1]) if len(firsts) > 1 else 0.0))
+            rows.append((n, *(_shown(comparison, value) for value in (middle, middle - reach, middle + reach))))
+    return pl.DataFrame(rows, schema=LOOKS, orient="row")
+
+
+def _shown(comparison: Comparison, value: float) -> float:
+    return 100 * math.expm1(value) if comparison.metric.scale == "log" else value
+
+
+def _arms(comparison: Comparison) -> list[tuple[Sequence[float], Sequence[tuple[str, ...]]]]:
+    """The numbers of each arm with the runs that each is made of."""
+    runs, controls = ([(unit.run_id,) for unit in units] for units in (comparison.units, comparison.controls))
+    if comparison.design == "fork":
+        return [(comparison.values, [t + c for t, c in zip(runs, controls, strict=True)])]
+    return [(comparison.values, [*runs]), *([(comparison.control_values, [*controls])] if controls else [])]
+
+
+def _in_order(values: Sequence[float], runs: Sequence[tuple[str, ...]], ends: Mapping[str, float]) -> list[float]:
+    last = [max(ends.get(run_id, math.inf) for run_id in ids) for ids in runs]
+    return [value for _, value in sorted(zip(last, values, strict=True), key=lambda row: row[0])]
+
+
 def _error(comparison: Comparison) -> float:
-    """The standard error of the estimate."""
-    arms = [values for values in (comparison.values, comparison.control_values) if values]
+    return _standard_error([values for values in (comparison.values, comparison.control_values) if values])
+
+
+def _standard_error(arms: Sequence[Sequence[float]]) -> float:
+    """The standard error of the estimate from the numbers of each arm."""
     return math.sqrt(sum(float(np.var(values, ddof=1)) / len(values) for values in arms))
 
 
@@ -78,3 +127,9 @@ def reach_at(comparison: Comparison, planned: int) -> float:
     df = (planned - 1) * len(arms)
     variance = sum(float(np.var(values, ddof=1)) for values in arms)
     return float(stdtrit(df, 0.5 + estimators.CONFIDENCE / 2)) * math.sqrt(variance / planned)
+
+
+def reach_text(comparison: Comparison, reach: float) -> str:
+    """Half a width as `4%`, or in the metric's unit where there is no percent."""
+    percent = comparison.percent(reach)[0]
+    return number(reach) if percent is None else f"{percent:.2g}%"

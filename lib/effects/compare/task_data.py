@@ -59,10 +59,13 @@ class TaskData:
         return {t.run_id: t for t in self.treated}
 
     def compared_runs(self, metric: Metric, arm: str) -> Ends:
-        """The runs of an arm and of its controls, each control beside its pair's detach step or the arm's middle one."""
+        """The runs of an arm and of its controls, each control beside its pair's detach step or the arm's middle one.
+
+        Where a number of runs is declared, those that are still running wait: it counts finished ones.
+        """
         steps = self.detach_steps(arm)
         controls = [] if self.has_onset(arm) else self.control_rows(metric, steps)
-        return by_ends([*self.arm_rows(metric, arm), *controls], self.window)
+        return by_ends([*self.arm_rows(metric, arm), *controls], self.window, self.study.evidence.planned is not None)
 
     def detach_steps(self, arm: str) -> dict[str, int]:
         """By run of a detached arm and of the controls, its detach step: a control's is its pair's, or the arm's middle one."""
