@@ -18,7 +18,7 @@ from lib.effects.plan import (
     plan,
     power_curve,
 )
-from lib.effects.rounding import OF_RANGE
+from lib.effects.rounding import OF_RANGE, with_sizes
 from lib.effects.spread import DESIGNS, Pilot, across_pilots, pilots, pilots_of, planned_detach, typed_pilot
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
 from lib.effects.summary import TITLES, FamilySummary, summary

@@ -42,7 +42,8 @@ class MatrixRow:
     """One metric of one arm in one task, or across tasks (task `*`).
 
     `verdict` is what readers see, of a guardrail what its margin says. `scale` is how far its place reaches on either side
-    of 0: `±46%`; rows of one metric share it.
+    of 0: `±46%`; rows of one metric share it. `margin` are the ends of the margin on that scale, `answer` what is said of it:
+    `5%: no worse`.
     """
 
     task: str
@@ -57,6 +58,8 @@ class MatrixRow:
     runs: str
     method: str
     reasons: str
+    margin: tuple[float, float] | None = None
+    answer: str = ""
 
 
 def matrix(analysis: StudyAnalysis, study: Study) -> tuple[MatrixRow, ...]:
@@ -138,7 +141,18 @@ def _matrix_row(row: Row, metric: Metric, levels: tuple[Level, ...], texts: Roun
         runs_text(row),
         row["method"],
         row["reasons"] or "",
+        _margin(row, metric, scale),
+        "" if row["margin"] is None else f"{metric.margin_text}: {row['equivalence'] or 'no verdict'}",
     )
+
+
+def _margin(row: Row, metric: Metric, scale: _Scale) -> tuple[float, float] | None:
+    """The largest changes either way that do not matter; those of a log metric are as far from 0 in logs."""
+    if row["margin"] is None or row["change"] is None:
+        return None
+    factor, margin = scale.factors[_claim(row)], row["margin"]
+    low = margin / (1 + margin) if metric.scale == "log" else margin
+    return round(-factor * low, 4), round(factor * margin, 4)
 
 
 def _place(row: Row, scale: _Scale) -> Place | None:

@@ -104,6 +104,18 @@ def rounding(effects: pl.DataFrame, study: Study) -> Rounding:
     return Rounding(_decimals(percents, 100, _PERCENT_DECIMALS), own)
 
 
+def with_sizes(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Rows of effects with `size`, each change and its interval as the Overview has them; empty without a change."""
+    texts = rounding(effects, study)
+
+    def size(row: Row) -> str:
+        metric = study.metric(row["metric"])
+        text = texts.change_and_interval(row, metric)
+        return text + OF_RANGE if text and unit(row, metric) == "range" else text
+
+    return effects.with_columns(pl.Series("size", [size(row) for row in effects.iter_rows(named=True)], pl.String))
+
+
 def _decimals(rows: Iterable[Row], factor: float, most: int) -> int:
     """The decimals that are enough for half of these rows."""
     needed = sorted(_width_decimals(row, factor) for row in rows)

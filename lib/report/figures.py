@@ -12,7 +12,7 @@ from altair.utils import schemapi
 from lib import charts
 from lib.charts import ChartSpec, Layout, detach_marks, family_metrics, is_unfinished
 from lib.curves import COLUMNS, View
-from lib.effects import TaskAnalysis, with_shown_verdicts
+from lib.effects import TaskAnalysis, with_shown_verdicts, with_sizes
 from lib.formatting import listing, slug
 from lib.report.figure_data import FigureData
 from lib.report.render import Picture, picture
@@ -192,7 +192,7 @@ def claims_figure(effects: pl.DataFrame, study: Study) -> Figure | None:
     """Every claim on one axis; None where there is none."""
     if effects.is_empty():
         return None
-    shown = with_shown_verdicts(effects)
+    shown = with_sizes(with_shown_verdicts(effects), study)
     text = charts.forest_text(shown, study)
     return Figure(
         "All claims", "claims", study.title, text, text, lambda: effects,

@@ -22,6 +22,7 @@ from lib.charts import (
 from lib.charts.detach_rule import DetachMark
 from lib.charts.effects.forest import percent_effects
 from lib.curves import View
+from lib.effects import with_sizes
 from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
 from tests.support.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, both, is_dashed, marks, svg
@@ -86,12 +87,15 @@ def test_slope_takeaway():
     assert slope_text(PER, OTHER, EVAL).endswith("no run has values on both sides of the detach.")
 
 
+def sized(effects):
+    return with_sizes(frame(EFFECTS, effects), STUDY)
+
+
 def effect(metric, **more):
     return {"task": TASK.key, "metric": metric.key, "arm": "detached", "verdict": "not shown", "reasons": ""} | more
 
 
-EFF = frame(
-    EFFECTS,
+EFF = sized(
     [
         effect(EVAL, change=10.0, change_pct=20.0, ci_low=-5.0, ci_high=25.0),
         effect(LOSS, change=-0.3, change_pct=-30.0, ci_low=-0.4, ci_high=-0.2, verdict="supported"),
@@ -105,20 +109,53 @@ EFF = frame(
 def test_effects_on_one_percent_scale():
     table = percent_effects(EFF, STUDY)
     assert table.select("label", "pct", "low", "high").rows() == [
+        ("Across tasks · Train Consistency", -20.0, None, None),
         ("Acrobot Swingup · Eval Episode Reward", 20.0, -10.0, 50.0),
         ("Acrobot Swingup · Train Consistency", -30.0, -40.0, -20.0),
         ("Cartpole Swingup · Eval Episode Reward", None, None, None),
         ("Cartpole Swingup · Train Consistency", None, None, None),
     ]
-    assert table["note"].to_list() == ["", "", "+1.00 in its own unit; |before| is small", "one run"]
-    assert table["text"][1] == "supported: -30% [-40, -20]"
+    assert table["note"].to_list() == ["", "", "", "in its own unit; |before| is small", "one run"]
+    assert table["text"].to_list() == [
+        "not shown: -20%", "not shown: +10 [-5, +25]", "supported: -30% [-40, -20]", "not shown: +1.0", "cannot say",
+    ]  # fmt: skip
+    assert table["title"][2] == "Acrobot Swingup · Train Consistency: -30% [-40, -20]"
+
+
+def test_the_margin_is_shaded_in_the_units_of_its_row():
+    # A reward's margin is in its unit: 2.5 where 10 is 20%. In logs a loss may fall as far as it may rise.
+    rows_ = [
+        effect(EVAL, change=10.0, change_pct=20.0, ci_low=-5.0, ci_high=25.0, margin=2.5),
+        effect(LOSS, change=-0.3, change_pct=-30.0, ci_low=-0.4, ci_high=-0.2, margin=0.25, verdict="worse"),
+        effect(EVAL, task="*", change=0.02, ci_low=-0.01, ci_high=0.05),
+    ]
+    table = percent_effects(sized(rows_), STUDY)
+    assert table.select("margin_low", "margin_high").rows() == [(None, None), (-5.0, 5.0), (-20.0, 25.0)]
+    assert table["text"][0] == "not shown: +2% [-1, +5] of the range"
+    chart = forest_chart(sized(rows_), STUDY, width=500)
+    assert len(marks(svg(chart), "margin")) == 2
+    assert part(chart, "margin")["encoding"]["x"]["title"] == [
+        "Change (% of the level; of the range where it says so)", "shaded: the margin",
+    ]  # fmt: skip
+
+
+def test_what_was_not_shown_is_a_ring_and_what_cannot_be_said_is_dashed():
+    unsaid = effect(LOSS, change=-0.3, change_pct=-30.0, ci_low=-0.4, ci_high=-0.2, verdict="cannot say")
+    text = svg(
+        forest_chart(
+            sized([unsaid, effect(EVAL, change=1.0, change_pct=2.0, ci_low=-1.0, ci_high=3.0)]), STUDY, width=500
+        )
+    )
+    assert ['stroke-dasharray="3,3"' in bar for bar in marks(text, "interval")] == [True, False]
+    assert ["fill=" in dot for dot in marks(text, "estimate")] == [True, False]
+    assert len(marks(text, "ground")) == 1
 
 
 def test_forest_has_a_row_a_claim_and_says_why_one_is_refused():
     chart = forest_chart(EFF, STUDY, width=500)
     text = svg(chart)
     assert len(marks(text, "interval")) == 2
-    assert len(marks(text, "zero")) == 2
+    assert len(marks(text, "zero")) == 3
     assert "one run" in text
     assert [r["label"] for r in rows(chart, "refused")] == [
         "Cartpole Swingup · Eval Episode Reward", "Cartpole Swingup · Train Consistency",
@@ -126,14 +163,15 @@ def test_forest_has_a_row_a_claim_and_says_why_one_is_refused():
 
 
 def test_one_wide_interval_does_not_squeeze_the_others():
-    wide = frame(EFFECTS, [effect(LOSS, change=0.1, ci_low=-0.9, ci_high=90.0)])
+    wide = sized([effect(LOSS, change=0.1, ci_low=-0.9, ci_high=90.0)])
     domain = part(forest_chart(wide, STUDY), "estimate")["encoding"]["x"]["scale"]["domain"]
     assert domain == [-21.6, 21.6]
 
 
 def test_forest_takeaway():
     assert forest_text(EFF, STUDY) == (
-        "4 claims: 1 supported, 2 not shown, 1 cannot say. Largest supported change: Acrobot Swingup · Train Consistency, -30%."
+        "5 claims: 1 supported, 3 not shown, 1 cannot say. "
+        "Largest supported change: Acrobot Swingup · Train Consistency, -30% [-40, -20]."
     )
 
 
@@ -243,7 +281,7 @@ def test_event_time_compares_arms():
 def test_empty_frames_still_draw():
     for chart in (
         slope_chart(frame(PER_RUN, []), STUDY, TASK, EVAL, width=300),
-        forest_chart(frame(EFFECTS, []), STUDY, width=300),
+        forest_chart(sized([]), STUDY, width=300),
         pairs_chart(frame(DIFFERENCES, []), STUDY, TASK, EVAL, width=300),
         placebo_chart(frame(PLACEBO, []), TASK, EVAL, "detached", width=300),
         event_time_chart(both().clear(), STUDY, EVAL, ["detached"], view=View(x="since"), width=300),

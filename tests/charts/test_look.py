@@ -18,6 +18,7 @@ from lib.charts import (
 from lib.charts.detach_rule import DetachMark
 from lib.charts.effects.forest import VERDICTS
 from lib.curves import View
+from lib.effects import with_sizes
 from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
 from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, both, flat, plotted, valid
@@ -51,7 +52,7 @@ def jump():
 
 
 def claim(verdict):
-    return of_one(EFFECTS, verdict=verdict, change=0.1, ci_low=0.0, ci_high=0.2)
+    return with_sizes(of_one(EFFECTS, verdict=verdict, change=0.1, ci_low=0.0, ci_high=0.2, margin=0.05), STUDY)
 
 
 CHARTS = {
@@ -168,8 +169,10 @@ LOOKS = {
         **TABLE,
     },
     "forest": {
+        "margin": "rule color=#888888 strokeWidth=18 opacity=0.2",
         "zero": "tick color=#888888 size=18",
         "interval": "rule strokeWidth=3",
+        "ground": 'point opacity=1 size=110 fill={"expr":"background"} stroke=null',
         "estimate": "point strokeWidth=2 opacity=1 size=110",
         "labels": "text style=quiet_text",
         "refused": "text fontStyle=italic style=quiet_text",
@@ -228,12 +231,12 @@ SCALES = [
     ("curves", "reward_n_strip", "opacity", [0, 0.999, 1], [0.05, 0.3, 0.6]),
     ("runs", "reward_runs", "stroke", ["0.1", "missing"], ["#56B4E9", "#888888"]),
     (
-        "forest", "estimate", "color", ["supported", "contradicted", "jump shown", "not shown", "cannot say"],
-        ["#0072B2", "#D55E00", "#d860fc", "#888888", "#888888"],
+        "forest", "estimate", "color", list(VERDICTS),
+        [*["#0072B2"] * 3, *["#D55E00"] * 2, "#d860fc", "#888888", "#888888"],
     ),
     (
-        "forest", "estimate", "shape", ["supported", "contradicted", "jump shown", "not shown", "cannot say"],
-        ["circle", "diamond", "square", "circle", "cross"],
+        "forest", "estimate", "shape", list(VERDICTS),
+        [*["circle"] * 3, *["diamond"] * 2, "square", "circle", "M-1,0h.5M-.25,0h.5M.5,0h.5"],
     ),
     ("quadrant", "seeds", "color", ["Acrobot Swingup"], ["#2d6996"]),
     ("event time", "line", "color", ["Acrobot Swingup"], ["#2d6996"]),

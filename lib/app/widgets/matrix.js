@@ -10,7 +10,7 @@ const SHAPES = {
 }
 
 function node(tag, attributes = {}, ...children) {
-  const svg = ["svg", "line", "path"].includes(tag)
+  const svg = ["svg", "line", "path", "rect"].includes(tag)
   const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag)
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
   element.append(...children.filter((child) => child !== ""))
@@ -22,9 +22,14 @@ function point(shape, x) {
 }
 
 // A change and its interval, from -1 to 1; an end beyond the scale has an arrow's head.
-function mark({ place, shape, color }) {
-  const at = (value) => `${50 + Math.max(-1, Math.min(1, value)) * (50 - PADDING)}%`
+function mark({ place, margin, shape, color }) {
+  const percent = (value) => 50 + Math.max(-1, Math.min(1, value)) * (50 - PADDING)
+  const at = (value) => `${percent(value)}%`
   const svg = node("svg", { class: `mark ${color}`, "aria-hidden": "true" })
+  if (margin) {
+    const [low, high] = margin.map(percent)
+    svg.append(node("rect", { class: "margin", x: `${low}%`, width: `${high - low}%`, y: 0, height: 12 }))
+  }
   svg.append(node("line", { class: "axis", x1: "0%", x2: "100%", y1: 6, y2: 6 }))
   svg.append(node("line", { class: "zero", x1: "50%", x2: "50%", y1: 0, y2: 12 }))
   if (place) {

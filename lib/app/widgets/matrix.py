@@ -116,16 +116,19 @@ def _note(rows: Sequence[MatrixRow], key: str) -> str:
 def _level_names(rows: Sequence[MatrixRow], task: str, arms: Sequence[str]) -> list[str]:
     """What the levels of a task's cells are: the names of their arms, or that they are an arm's."""
     levels = max((row.levels for row in rows if row.task == task), key=len)
-    return [level.arm if level.arm not in arms or len(arms) == 1 else "arm" for level in levels]
+    names = [level.arm if level.arm not in arms or len(arms) == 1 else "arm" for level in levels]
+    return [*names, *(["margin"] if any(row.answer for row in rows if row.task == task) else [])]
 
 
 def _cell(row: MatrixRow, has_levels: bool, study: Study) -> dict[str, Any]:
     of_range = OF_RANGE if row.task == ALL_TASKS and study.metric(row.metric).scale == "linear" and row.change else ""
     levels = [[level.arm, f"{level.before} → {level.after}"] for level in row.levels]
+    levels += [["margin", row.answer]] if row.answer else []
     size = f"{row.change} {row.interval}".strip() + of_range
     facts = [", ".join(filter(None, (row.verdict, size))), *(" ".join(pair) for pair in levels), row.runs]
     return {
         "place": None if row.place is None else [row.place.low, row.place.change, row.place.high],
+        "margin": row.margin,
         "shape": _shape(row.verdict),
         "color": COLORS[row.verdict],
         "change": row.change or "?",
@@ -139,7 +142,13 @@ def _cell(row: MatrixRow, has_levels: bool, study: Study) -> dict[str, Any]:
 
 def _hint(rows: Sequence[MatrixRow], study: Study) -> str:
     is_range = any(row.task == ALL_TASKS and study.metric(row.metric).scale == "linear" for row in rows)
-    return "; across tasks, linear metrics are in % of their range" if is_range else ""
+    margins = [study.metric(row.metric) for row in rows if row.margin]
+    looked = listing(dict.fromkeys(metric.name for metric in margins if metric.margin_after_looking))
+    return (
+        ("; across tasks, linear metrics are in % of their range" if is_range else "")
+        + ("; shaded: the margin" if margins else "")
+        + (f", set after looking for {looked}" if looked else "")
+    )
 
 
 def _legend(rows: Sequence[MatrixRow]) -> list[list[str]]:

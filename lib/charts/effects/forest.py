@@ -7,44 +7,64 @@ import polars as pl
 
 from lib.charts import style
 from lib.charts.spec import ChartSpec, Size, layered
-from lib.formatting import numbers, plural
+from lib.formatting import plural
 from lib.study import Study
 
-#: Colours and shapes by what may be said: good and bad are not green and red.
+#: Colours and shapes by what may be said, as in the Overview's matrix: good and bad are not green and red.
+_GOOD, _BAD = ("#0072B2", "circle"), ("#D55E00", "diamond")
 VERDICTS = {
-    "supported": ("#0072B2", "circle"),
-    "contradicted": ("#D55E00", "diamond"),
+    "supported": _GOOD,
+    "equivalent": _GOOD,
+    "no worse": _GOOD,
+    "contradicted": _BAD,
+    "worse": _BAD,
     "jump shown": ("#d860fc", "square"),
     "not shown": (style.QUIET, "circle"),
-    "cannot say": (style.QUIET, "cross"),
+    "cannot say": (style.QUIET, "M-1,0h.5M-.25,0h.5M.5,0h.5"),
 }
+#: Drawn as a ring.
+_HOLLOW = "not shown"
+_ALL_TASKS = "*"
+_ON_AXIS = ("pct", "low", "high", "margin_low", "margin_high")
 #: Pixels of the claims' legend, and of their axis with its title.
 AROUND = 130
 
 
 def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Rows of effects.csv on one scale, percent, for the forest plot.
+    """Rows of effects on one scale, percent, for the forest plot, those across tasks (task `*`) first.
 
     Log metrics: change and interval times 100. Linear metrics: the interval in the unit of change_pct, that is times
-    change_pct / change. Where no percent can be said, `pct`, `low` and `high` are null and `note` says why.
+    change_pct / change; across tasks in percent of the metric's range. Where no percent can be said, `pct`, `low` and
+    `high` are null and `note` says why.
+
+    Parameters
+    ----------
+    effects : columns of effects.csv, and `size`, each change with its interval as text.
 
     Returns
     -------
-    Frame: label, task, metric, arm, verdict, pct, low, high, note, text; rows across tasks (task `*`) are left out.
+    Frame: label, title (the label with the size), task, metric, arm, verdict, pct, low, high, margin_low, margin_high
+    (the ends of the margin), note, text.
     """
-    logged = [m.key for m in study.metrics if m.scale == "log"]
-    titles = {t.key: t.title for t in study.tasks}
+    logged = pl.col("metric").is_in([m.key for m in study.metrics if m.scale == "log"])
+    is_across = pl.col("task") == _ALL_TASKS
+    titles = {_ALL_TASKS: "Across tasks"} | {t.key: t.title for t in study.tasks}
     names = {m.key: m.name for m in study.metrics}
     ratio = pl.when(pl.col("change") != 0).then(pl.col("change_pct") / pl.col("change"))
-    factor = pl.when(pl.col("metric").is_in(logged)).then(100.0).otherwise(ratio)
+    factor = pl.when(logged | is_across).then(100.0).otherwise(ratio)
     rows = effects.filter(pl.col("task").is_in(list(titles)) & pl.col("metric").is_in(list(names)))
-    several = rows["arm"].n_unique() > 1
-    arm = pl.format(" ({})", "arm") if several else pl.lit("")
+    rows = rows.filter(~is_across | pl.col("change").is_not_null())
+    arm = pl.format(" ({})", "arm") if rows["arm"].n_unique() > 1 else pl.lit("")
     spoken = pl.when(pl.col("change").is_not_null()).then(factor)
-    return rows.select(
-        pl.concat_str(pl.col("task").replace(titles), pl.lit(" · "), pl.col("metric").replace(names), arm).alias(
-            "label"
-        ),
+    below = pl.when(logged).then(pl.col("margin") / (1 + pl.col("margin"))).otherwise("margin")
+    label = pl.concat_str(pl.col("task").replace(titles), pl.lit(" · "), pl.col("metric").replace(names), arm)
+    why = pl.col("reasons").fill_null("")
+    own_unit = pl.concat_str(
+        pl.lit("in its own unit"), pl.when(why != "").then(pl.format("; {}", why)).otherwise(pl.lit(""))
+    )
+    return rows.sort(~is_across, maintain_order=True).select(
+        label.alias("label"),
+        pl.concat_str(label, pl.lit(": "), pl.col("size")).str.strip_chars_end(": ").alias("title"),
         "task",
         "metric",
         "arm",
@@ -52,35 +72,12 @@ def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
         (pl.col("change") * spoken).alias("pct"),
         (pl.col("ci_low") * spoken).alias("low"),
         (pl.col("ci_high") * spoken).alias("high"),
-        pl.when(pl.col("change").is_not_null() & spoken.is_null())
-        .then(_own_unit())
-        .otherwise(pl.col("reasons").fill_null(""))
-        .alias("note"),
-    ).with_columns(_effect_text().alias("text"))
-
-
-def _own_unit() -> pl.Expr:
-    """A change that is not a percentage of anything, in the metric's own unit, and why."""
-    why = pl.when(pl.col("reasons").fill_null("") != "").then(pl.format("; {}", "reasons")).otherwise(pl.lit(""))
-    return pl.concat_str(_interval_text("change", "ci_low", "ci_high"), pl.lit(" in its own unit"), why)
-
-
-def _effect_text() -> pl.Expr:
-    size = pl.when(pl.col("pct").is_not_null()).then(_interval_text("pct", "low", "high", unit="%"))
-    return pl.concat_str(pl.col("verdict").fill_null(""), pl.lit(": "), size.otherwise(pl.lit("no percentage")))
-
-
-def _interval_text(*columns: str, unit: str = "") -> pl.Expr:
-    """An estimate and the ends of its interval, where it has one, with the same decimals: -29.1% [-36.7, -20.6]."""
-
-    def text(row: dict[str, float | None]) -> str:
-        values = [value for value in row.values() if value is not None]
-        if not values:
-            return ""
-        estimate, *ends = numbers(values, "+")
-        return f"{estimate}{unit} [{', '.join(ends)}]" if ends else f"{estimate}{unit}"
-
-    return pl.struct(columns).map_elements(text, return_dtype=pl.String)
+        (-below * spoken).alias("margin_low"),
+        (pl.col("margin") * spoken).alias("margin_high"),
+        pl.when(pl.col("change").is_not_null() & spoken.is_null()).then(own_unit).otherwise(why).alias("note"),
+        pl.format("{}: {}", pl.col("verdict").fill_null(""), "size").str.strip_chars_end(": ").alias("text"),
+        "size",
+    )
 
 
 def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> ChartSpec:
@@ -88,7 +85,7 @@ def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> C
 
     Parameters
     ----------
-    effects : columns of effects.csv, with the verdicts that readers see.
+    effects : columns of effects.csv, with the verdicts that readers see, and `size`.
     size : without a width it is for a page, whose chart says its whole height, so that the page can keep it free.
 
     Returns
@@ -98,7 +95,7 @@ def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> C
     rows = percent_effects(effects, study)
     reach = _reach(rows)
     note = pl.when(pl.col("note").str.len_chars() > 160).then(pl.col("note").str.slice(0, 160) + "…").otherwise("note")
-    clipped = rows.with_columns(pl.col("low", "high", "pct").clip(-reach, reach).round(3), note.alias("note"))
+    clipped = rows.with_columns(pl.col(_ON_AXIS).clip(-reach, reach).round(3), note.alias("note"))
     # Labels stand above the intervals: beside them they would leave a phone no room to draw.
     y = alt.Y("label:N", sort=rows["label"].to_list(), title=None, axis=None)
     unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
@@ -120,40 +117,73 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
     across = alt.Scale(domain=[-reach, reach], nice=False)
     looks = {verdict: look for verdict, look in VERDICTS.items() if verdict in set(rows["verdict"])}
     verdicts, shapes = (alt.Scale(domain=list(looks), range=[look[i] for look in looks.values()]) for i in (0, 1))
+    fills = alt.Scale(
+        domain=list(looks),
+        range=["transparent" if verdict == _HOLLOW else color for verdict, (color, _) in looks.items()],
+    )
     columns = alt.ExprRef(f"width < 420 ? 2 : {len(looks)}")
     legend = alt.Legend(title=None, orient="top", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
     base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TOOLTIPS)
+    title = _axis_title(rows)
     # In pieces, so that it crosses no label.
     zero = (
         alt.Chart(rows.drop_nulls("pct"), name="zero")
         .mark_tick(color=style.QUIET, thickness=1, size=18, orient="vertical")
         .encode(y=y, x=alt.XDatum(0))
     )
+    margin = (
+        alt.Chart(rows.drop_nulls("margin_low"), name="margin")
+        .mark_rule(color=style.QUIET, strokeWidth=18, opacity=0.2, clip=True)
+        .encode(y=y, x=alt.X("margin_low:Q", title=title, scale=across), x2="margin_high:Q", tooltip=_CLAIM_TOOLTIPS)
+    )
+    dashes = alt.Scale(domain=list(looks), range=[[3, 3] if verdict == "cannot say" else [1, 0] for verdict in looks])
     bars = (
         base.properties(name="interval")
         .mark_rule(strokeWidth=3, clip=True)
-        .encode(x=alt.X("low:Q", title="Change (%)", scale=across), x2=alt.X2("high:Q"), color=color)
+        .encode(
+            x=alt.X("low:Q", title=title, scale=across),
+            x2=alt.X2("high:Q"),
+            color=color,
+            strokeDash=alt.StrokeDash("verdict:N", scale=dashes, legend=None),
+        )
+    )
+    # A ring shows the page's ground, not the interval that it lies on.
+    ground = (
+        alt.Chart(rows.filter(pl.col("verdict") == _HOLLOW), name="ground")
+        .mark_point(size=110, opacity=1, fill=alt.ExprRef("background"), stroke=None, clip=True)
+        .encode(y=y, x=alt.X("pct:Q", title=title, scale=across))
     )
     dots = (
         base.properties(name="estimate")
         .mark_point(size=110, strokeWidth=2, opacity=1, clip=True)
         .encode(
-            x=alt.X("pct:Q", title="Change (%)", scale=across),
+            x=alt.X("pct:Q", title=title, scale=across),
             color=color,
-            fill=alt.Fill("verdict:N", scale=verdicts, legend=legend),
+            fill=alt.Fill("verdict:N", scale=fills, legend=legend),
             shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
         )
     )
-    return [zero, bars, dots]
+    margins = [margin] if rows["margin_low"].count() else []
+    rings = [ground] if _HOLLOW in looks else []
+    return [*margins, zero, bars, *rings, dots]
+
+
+def _axis_title(rows: pl.DataFrame) -> list[str]:
+    """What is on the axis, in lines."""
+    has_range = rows["size"].str.ends_with("of the range").any()
+    return [
+        "Change (% of the level" + ("; of the range where it says so)" if has_range else ")"),
+        *(["shaded: the margin"] if rows["margin_low"].count() else []),
+    ]
 
 
 def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y) -> list[alt.Chart]:
     """What each claim is called, and why one cannot be said."""
     at, limit = alt.XValue(0), alt.ExprRef("width - 4")
     # On a phone the task and the metric have a line each.
-    long = "6 * length(datum.label) > width"
-    lines, above = alt.ExprRef(f"{long} ? split(datum.label, ' · ') : datum.label"), alt.ExprRef(f"{long} ? -22 : -9")
+    long = "6 * length(datum.title) > width"
+    lines, above = alt.ExprRef(f"{long} ? split(datum.title, ' · ') : datum.title"), alt.ExprRef(f"{long} ? -22 : -9")
     below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
     named = (
         alt.Chart(rows, name="labels")
@@ -185,4 +215,4 @@ def forest_text(effects: pl.DataFrame, study: Study) -> str:
     best = rows.filter(pl.col("verdict") == "supported", pl.col("pct").is_not_null()).sort(pl.col("pct").abs())
     if best.is_empty():
         return text
-    return f"{text} Largest supported change: {best['label'][-1]}, {best['pct'][-1]:+.0f}%."
+    return f"{text} Largest supported change: {best['label'][-1]}, {best['size'][-1]}."
