@@ -11,7 +11,7 @@ import polars as pl
 
 from lib.curves import View, study_curves
 from lib.discover import Choices, inspect_server, parse_addresses, propose, server_at
-from lib.effects import StudyAnalysis, analyse, claim
+from lib.effects import StudyAnalysis, analyse, claim, cost_and_gain, encoder_table
 from lib.formatting import plural
 from lib.report import GRID_STEM, Figure, curve_figure, figure_data, figure_of_stem
 from lib.runs import Manifest, Treatment, marked_treatments, missing_keys, runs_table
@@ -52,6 +52,17 @@ class OpenStudy:
         rows = self.effects()
         sentences = [claim(row, self.study, self._treatments) for row in rows.iter_rows(named=True)]
         return rows.select("task", "metric", "arm", "verdict", pl.Series("claim", sentences, pl.String))
+
+    def encoder(self) -> pl.DataFrame:
+        """What the encoder did, a row per task, arm and measure: the train-to-validation gap and the training speed.
+
+        Columns `lib.effects.encoder.ENCODER`; `saved` are hours per run.
+        """
+        return encoder_table(self._analysis.tasks)
+
+    def cost_and_gain(self) -> str:
+        """What was gained, what it cost and what it saved in training time, in one line."""
+        return cost_and_gain(self._analysis, self.effects(), self.study)
 
     def chart(self, task: str, *families: str, **settings: Any) -> alt.TopLevelMixin:
         """The curves of a task's families ("reward", "loss"; by default all), with the detach rule and n.

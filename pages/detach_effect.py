@@ -32,4 +32,4 @@ if all(current.visible_study.family(family) for family in FAMILIES):
 with halves.cell():
     effect.event_time(current)
 
-page_frame.explanation(f"{methods.EFFECTS}\n\n{methods.verdicts_text(effects)}")
+page_frame.explanation(f"{methods.EFFECTS}\n\n{methods.verdicts_text(effects)}\n\n{methods.ENCODER}")

@@ -37,6 +37,13 @@ def test_frames_are_those_of_the_report(demo):
     claims = demo.claims()
     assert claims.columns == ["task", "metric", "arm", "verdict", "claim"]
     assert claims["claim"][2] == claim(results.effects.row(2, named=True), study, results.treated)
+    assert demo.encoder()["name"].to_list()[1:3] == [
+        "Val (Recent) Consistency over Train Consistency Loss",
+        "Training speed",
+    ]
+    assert demo.cost_and_gain().startswith(
+        "Losses 27-28% lower; rewards at most 10% of the range lower (95%); training"
+    )
     assert repr(demo).startswith("<Detach Encoder Demo: 32 runs of acrobot-swingup, ")
 
 

@@ -3,8 +3,10 @@
 from lib.effects.checklist import Check, checklist
 from lib.effects.claim_sentences import change_texts, claim
 from lib.effects.compare.across_tasks import ALL_TASKS
+from lib.effects.cost_and_gain import cost_and_gain
 from lib.effects.detail_table import effects_detail
 from lib.effects.effects_table import visible_effects
+from lib.effects.encoder import encoder_table
 from lib.effects.family_verdict import MIXED, PARTLY, PARTLY_NOT
 from lib.effects.headline import headline
 from lib.effects.matrix import MatrixRow, matrix

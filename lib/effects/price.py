@@ -184,7 +184,7 @@ def _caveats(comparison: Comparison) -> Iterator[str]:
     """What may make the arms' speeds differ besides the detach."""
     before, control = (mean([u.before for u in units]) for units in (comparison.units, comparison.controls))
     if comparison.design == "fork" and math.isnan(before):
-        yield "the speed before the detach is not told, so whether the arms ran on alike machines is not known"
+        yield "the speed before the detach is not told: whether the arms ran on alike machines is unknown"
     elif abs(before - control) > math.log(OTHER_SPEED):
         speeds = f"{number(math.exp(before))} against {number(math.exp(control))} steps per second"
         yield f"before the detach the arms ran at other speeds already ({speeds}): other machines, or another load"

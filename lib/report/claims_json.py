@@ -5,15 +5,16 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lib.effects import claim, headline, shown_verdict, summary
+from lib.effects import claim, cost_and_gain, encoder_table, headline, shown_verdict, summary, visible_effects
 from lib.report.results import Results
 from lib.version import VERSION
 
 
 def claims_json(results: Results) -> str:
-    """The study's answer, its claims and the rows of effects.csv, in their order; what cannot be said is null."""
+    """The study's answer, its claims, the rows of effects.csv and what the encoder did; what cannot be said is null."""
     study, manifest = results.study, results.manifest
     rows = [_plain(row) for row in results.effects.iter_rows(named=True)]
+    encoder = visible_effects(encoder_table(results.analysis.tasks), results.visible)
     document = {
         "study": {"name": study.name, "title": study.title, "hypothesis": study.hypothesis},
         "runs": len(manifest.runs),
@@ -21,6 +22,7 @@ def claims_json(results: Results) -> str:
         "problems": [problem.message for problem in manifest.problems],
         "version": VERSION,
         "headline": headline(results.effects, study) or None,
+        "cost_and_gain": cost_and_gain(results.analysis, results.effects, results.visible) or None,
         "answer": [asdict(family) for family in summary(results.effects, study)],
         "claims": [
             {key: row[key] for key in ("task", "metric", "arm")}
@@ -28,6 +30,7 @@ def claims_json(results: Results) -> str:
             for row in rows
         ],
         "effects": rows,
+        "encoder": [_plain(row) for row in encoder.iter_rows(named=True)],
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 

@@ -1,11 +1,12 @@
 """Figures and lists behind the claims in the report: forest, quadrants, each task's checklist and seeds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
-from lib.effects import Check, checklist
+from lib.effects import Check, checklist, encoder_table, visible_effects
 from lib.report.figures import Figure, claims_figure, metric_figures, quadrant_figure
 from lib.report.render import Picture, picture
 from lib.report.results import Results
@@ -25,10 +26,14 @@ class Drawing:
 
 @dataclass(frozen=True)
 class TaskEvidence:
-    """One task's checklist and its drawings by the name of their metric; the page has no room for those `left_out`."""
+    """One task's checklist and its drawings by the name of their metric; the page has no room for those `left_out`.
+
+    `encoder` are rows of `lib.effects.encoder.ENCODER`.
+    """
 
     title: str
     checklist: tuple[Check, ...]
+    encoder: Sequence[Mapping[str, Any]]
     drawings: Mapping[str, tuple[Drawing, ...]]
     left_out: tuple[str, ...]
 
@@ -48,13 +53,14 @@ def evidence(results: Results) -> Iterator[TaskEvidence]:
         analysis = results.analysis.task(task.key)
         drawings: dict[str, tuple[Drawing, ...]] = {}
         left_out = []
+        encoder = visible_effects(encoder_table([analysis]), results.visible).to_dicts()
         for metric in results.visible.metrics:
             if budget <= 0:
                 left_out.append(metric.name)
             elif of_metric := tuple(_third(figure) for figure in metric_figures(analysis, metric)):
                 drawings[metric.name] = of_metric
                 budget -= sum(len(drawing.svg) for drawing in of_metric)
-        yield TaskEvidence(task.title, checklist(analysis), drawings, tuple(left_out))
+        yield TaskEvidence(task.title, checklist(analysis), encoder, drawings, tuple(left_out))
 
 
 def drawing(figure: Figure, image: Picture) -> Drawing:

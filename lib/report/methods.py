@@ -50,6 +50,15 @@ _OTHER_VERDICTS = (
     "reason is given."
 )
 
+ENCODER = (
+    "The gap between validation and train loss is their ratio, at each validation row over the train rows since the one before; "
+    "that of an encoder that overfits grows. Training speed is environment steps per second of the times that rows were "
+    "logged at, over pieces of 0.5% of training; pieces that take over twice as long as those around them (pauses, long "
+    "evaluations, clocks that were set), or less than half, are left out, and so is history that a fork logged again. "
+    "Both are compared by the design of the claims, without a verdict. The time saved is that of the steps after the detach, "
+    "at the speed that the design expects without it; for GPU hours multiply by the GPUs that a run has."
+)
+
 AUDIT = (
     "Every run of the study is listed with what is known about it. A run that ends before 95% of its task's total steps is "
     "called short. Values that are no numbers are dropped and counted, as are rows that a resumed or rewound run went back "

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from lib.curves import notes
-from lib.effects import claim, headline, summary
+from lib.effects import claim, cost_and_gain, headline, summary
 from lib.formatting import markdown_text, one_line
 from lib.report import methods
 from lib.report.evidence import drawing, evidence, overview
@@ -25,6 +25,7 @@ def report_page(results: Results) -> str:
         study=results.study,
         warnings=warnings(results),
         headline=headline(results.effects, results.study),
+        cost_and_gain=cost_and_gain(results.analysis, results.effects, results.visible),
         summary=summary(results.effects, results.study),
         claims=claim_lines(results),
         effects=html_table(effects_table(results.effects, results.study)),
@@ -36,6 +37,7 @@ def report_page(results: Results) -> str:
             "curves": methods.curves_text(results.view),
             "effects": methods.EFFECTS,
             "verdicts": methods.verdicts_text(results.effects).replace("**", ""),
+            "encoder": methods.ENCODER,
             "detach": methods.DETACH,
             "audit": methods.AUDIT,
         },

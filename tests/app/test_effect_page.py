@@ -88,6 +88,19 @@ def test_checklist_of_the_demo():
     assert "How many more seeds would show it?" in [link.proto.label for link in at.get("page_link")]
 
 
+def test_what_the_encoder_of_the_demo_did():
+    at = visit("detach_effect", task="Cartpole Swingup")
+    [text] = [m.value for m in at.markdown if "**Training speed**" in m.value]
+    gap, _, speed = plain(text).split("  \n")
+    assert gap == (
+        "**Val (All) Consistency over Train Consistency Loss**: 1.03 before the detach, 1.03 after it (1.05 without it): "
+        "change -2% [-7, +4], 6 fork pairs."
+    )
+    assert speed.startswith(
+        "**Training speed**: 265 steps per second after the detach (276 without it): change -4% [-32, +36]"
+    )
+
+
 def test_a_run_left_out_by_hand_is_on_the_checklist():
     at = visit("detach_effect", out="acro0001-s1-detached")
     assert checks(at)["Runs left out"] == (

@@ -30,6 +30,9 @@ def test_the_answer_comes_first_and_says_what_the_verdicts_say():
         "**Losses** :blue-badge[supported] 27-28% lower across 2 tasks in 3 of 3 metrics (12 fork pairs); by task 26-32% "
         "lower in 5 of 6 comparisons, not shown in 1. Randomised detach steps: no immediate fall shown (8 runs).",
     ]
+    assert [plain(m.value) for m in at.markdown if m.value.startswith("**Gain and cost**")] == [
+        "**Gain and cost** Losses 27-28% lower; rewards at most 10% of the range lower (95%); training speed -2% [-19, +18]."
+    ]
 
 
 def answers(at: AppTest) -> list[str]:

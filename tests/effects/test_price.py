@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lib.effects import effects_detail
+from lib.effects import effects_detail, encoder_table
 from lib.effects.price import speeds
 from lib.effects.study_analysis import TaskRuns, analyse_runs
 from lib.runs import HISTORY, History
@@ -98,6 +98,12 @@ def analysed(pace: dict[str, tuple[float, float]], shared: bool = True):
     return analyse_runs(study(task()), {"walk": TaskRuns(history, treatments(runs), {r.name: {} for r in runs})})
 
 
+def encoder(analysis) -> dict:
+    """The only row of a study with one metric: its training speed."""
+    [row] = encoder_table(analysis.tasks).to_dicts()
+    return row
+
+
 def price(pace: dict[str, tuple[float, float]], shared: bool = True):
     [price] = analysed(pace, shared).tasks[0].prices
     return price
@@ -162,3 +168,27 @@ def test_details_have_each_runs_speed_and_what_was_saved():
     prices = detail.filter(pl.col("kind") == "price")
     assert prices["name"].to_list() == ["after", "without", "change", "hours saved"]
     assert prices["value"][2] == pytest.approx(16 ** (1 / 3) - 1)
+
+
+def test_what_was_saved_is_one_line_with_its_interval():
+    """100 steps at 2.32 per second are 43 s; of the 21.5 s after the detach 1 - 16 ** (-1 / 3) are saved."""
+    row = encoder(analysed(PAIRS))
+    assert row["text"] == (
+        "2 before the detach, 5.85 steps per second after it (2.32 without it): change +152% [-7, +581], 3 fork pairs; "
+        "-13 s [-18, +2] of 43 s training per run"
+    )
+    assert row["note"] == ""
+
+
+def test_a_jump_has_the_words_of_one():
+    row = encoder(analysed({"1d": (0.5, 0.25), "2d": (0.5, 0.2), "3d": (0.5, 0.1)}))
+    assert row["text"].startswith("2 before the detach, 5.85 steps per second after it: at once +192% [")
+    assert ", 3 runs, no control arm; " in row["text"]
+    assert row["note"].startswith("No control arm: a jump at the detach may have other causes")
+
+
+def test_runs_that_do_not_tell_say_so_in_a_clause():
+    row = encoder(analysed(dict.fromkeys(PAIRS, (0.0, 0.0))))
+    assert (row["text"], row["note"]) == ("cannot be told", "No run tells its speed: rows have no usable times.")
+    half = encoder(analysed(PAIRS | {"4d": (0.5, 0.25), "4c": (0.0, 0.0)}))
+    assert half["note"] == "1 run without a fork pair is not in it; 1 run without usable times."

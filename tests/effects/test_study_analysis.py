@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.effects import Check, checklist, claim, effects_detail
+from lib.effects import Check, checklist, claim, effects_detail, encoder_table
 from lib.effects.detail_table import DETAIL
 from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskRuns, analyse_runs
@@ -124,6 +124,9 @@ def test_the_gap_is_a_ratio_of_ratios():
     assert row["after"] == pytest.approx((3.0 * 3.1 * 3.2) ** (1 / 3))
     assert row["change"] == pytest.approx((3.0 * 3.1 * 3.2) ** (1 / 3) / 6 - 1)
     assert (row["verdict"], row["p_holm"]) == (None, None)
+    line = encoder_table([_task(runs, _gap_study())]).row(0, named=True)
+    assert (line["name"], line["without"]) == ("val/x over train/x", pytest.approx(6.0))
+    assert line["text"] == "2 before the detach, 3.1 after it (6 without it): change -48% [-52, -44], 3 fork pairs"
 
 
 def test_effects_detail_holds_every_number_once():

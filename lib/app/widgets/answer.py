@@ -7,7 +7,7 @@ from lib.app.session.current import Current
 from lib.app.widgets import page_frame
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.verdicts import COLORS
-from lib.effects import headline, summary
+from lib.effects import cost_and_gain, headline, summary
 
 
 def answer(current: Current) -> None:
@@ -23,3 +23,5 @@ def answer(current: Current) -> None:
         for family in families:
             badge = f":{COLORS[family.verdict]}-badge[{family.verdict}]"
             st.markdown(f"**{family.title}** {badge} {escaped(family.text)}")
+        analysis = cached_results.analysis(current, current.evidence)
+        st.markdown(f"**Gain and cost** {escaped(cost_and_gain(analysis, effects, current.visible_study))}")

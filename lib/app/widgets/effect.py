@@ -11,7 +11,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import numbers
 from lib.app.widgets.verdicts import verdict_badge
 from lib.curves import Axis
-from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, with_shown_verdicts
+from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, encoder_table, visible_effects, with_shown_verdicts
 from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure, with_names
@@ -77,6 +77,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
     """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
     task_analysis = cached_results.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
+    encoder(task_analysis, current.visible_study)
     st.subheader(SEEDS, anchor=False)
     metrics = current.visible_study.metrics
     metric = metric_picker(metrics, "Metric", widget_keys.EFFECT_METRIC, first=metrics[0])
@@ -131,23 +132,20 @@ def checklist(task: TaskAnalysis) -> None:
     ]
     st.markdown("  \n".join(lines))
     st.page_link("pages/plan.py", label="How many more seeds would show it?", icon=":material/event_upcoming:", help="")
-    if task.gap.height:
-        with st.expander("Train-to-validation consistency gap", icon=":material/difference:"):
-            explanation = "Validation loss over train loss, before and after: does the frozen encoder overfit?"
-            st.caption(f"{explanation} Descriptive.")
-            columns = [
-                "metric",
-                "arm",
-                "control",
-                "before",
-                "after",
-                "change",
-                "ci_low",
-                "ci_high",
-                "design",
-                "reasons",
-            ]
-            numbers(task.gap.select(columns), "The ratio of validation to train loss before and after the detach")
+
+
+def encoder(task: TaskAnalysis, visible: Study) -> None:
+    """Whether the encoder overfits once it is frozen, and what freezing it saved: a line for each."""
+    rows = visible_effects(encoder_table([task]), visible)
+    st.subheader("What the encoder did", anchor=False)
+    st.caption("Does the frozen encoder overfit, and what did freezing it save? Described, without verdicts.")
+    has_arms = rows["arm"].n_unique() > 1
+    lines = [
+        f"**{escaped(row['name'])}**{escaped(' (' + row['arm'] + ')') if has_arms else ''}: {escaped(row['text'])}."
+        + (f" :small[:gray[{escaped(row['note'])}]]" if row["note"] else "")
+        for row in rows.iter_rows(named=True)
+    ]
+    st.markdown("  \n".join(lines))
 
 
 def event_time(current: Current) -> None:
