@@ -11,7 +11,7 @@ import polars as pl
 
 from lib.curves import View, study_curves
 from lib.discover import Choices, inspect_server, parse_addresses, propose, server_at
-from lib.effects import StudyAnalysis, analyse, claim, cost_and_gain, encoder_table
+from lib.effects import StudyAnalysis, analyse, claim, cost_and_gain, encoder_table, pilots, plan
 from lib.formatting import plural
 from lib.report import GRID_STEM, Figure, curve_figure, figure_data, figure_of_stem
 from lib.runs import Manifest, Treatment, marked_treatments, missing_keys, runs_table
@@ -63,6 +63,10 @@ class OpenStudy:
     def cost_and_gain(self) -> str:
         """What was gained, what it cost and what it saved in training time, in one line."""
         return cost_and_gain(self._analysis, self.effects(), self.study)
+
+    def plan(self) -> pl.DataFrame:
+        """The runs that a change of 10% or 25%, or a margin, needs, from the spread of these runs; by design, with their cost."""
+        return plan(self.study, pilots(self._analysis))
 
     def chart(self, task: str, *families: str, **settings: Any) -> alt.TopLevelMixin:
         """The curves of a task's families ("reward", "loss"; by default all), with the detach rule and n.
@@ -140,7 +144,11 @@ def open_sweep(
     addresses = parse_addresses(address)
     key = resolve_key(server_at(addresses[0]), trust_server)
     if key is None:
-        raise InputError("There is no W&B key: set WANDB_API_KEY, or run `wandb login`.")
+        server = server_at(addresses[0])
+        raise InputError(
+            f"There is no W&B key for {server}: set WANDB_API_KEY, or run `wandb login`. To a server that is not the key's own "
+            f'it goes with trust_server="{server}" alone.'
+        )
     inspection = inspect_server(addresses, key)
     choices = Choices(ratio_counts=ratio_counts)
     names = [task.name for task in propose(inspection, choices).study.tasks]
