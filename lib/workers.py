@@ -85,18 +85,13 @@ class Cluster(Executor):
         if self._client.status != "running":
             raise ClusterError(self._gone)
 
-    def _hand_on(self, future: "Future[Any]", inner: "Future[_Result]") -> None:
+    def _hand_on(self, future: "Future[Any]", inner: "Future[Result]") -> None:
         """Give a future the result of Dask's own."""
-        with suppress(InvalidStateError):  # Nobody waits for it any more.
-            try:
-                result = inner.result()
-            except BaseException as error:  # noqa: BLE001 - handed on to the thread that waits
-                future.set_exception(self._error(error))
-            else:
-                if result.error is None:
-                    future.set_result(result.value)
-                else:
-                    future.set_exception(result.error)
+        try:
+            result = inner.result()
+        except BaseException as error:  # noqa: BLE001 - handed on to the thread that waits
+            result = Result(error=self._error(error))
+        result.hand_on(future)
 
     def _error(self, error: BaseException) -> Exception:
         """What an error of Dask's own means."""
@@ -212,25 +207,38 @@ class _Call:
 
 
 @dataclass(frozen=True, repr=False)
-class _Result:
+class Result:
     """What a call returned, or why it did not."""
 
     value: Any = None
     error: Exception | None = None
 
+    def hand_on(self, future: "Future[Any]") -> None:
+        """Give the result to a future."""
+        with suppress(InvalidStateError):  # Nobody waits for it any more.
+            if self.error is None:
+                future.set_result(self.value)
+            else:
+                future.set_exception(self.error)
 
-def _result_of(call: _Call) -> _Result:
-    """The result of a call, made on a worker. It raises nothing: Dask would log it."""
+
+def result_of(content: bytes) -> Result:
+    """The result of a call (function, arguments, named arguments) that was pickled in another process; raises nothing."""
     try:
-        if message := _mismatch(call):
-            return _Result(error=ClusterError(message))
-        _present.token = call.token
-        function, arguments, named = pickle.loads(call.content)  # noqa: S301 - as whatever else Dask sends
-        return _Result(function(*arguments, **named))
+        function, arguments, named = pickle.loads(content)  # noqa: S301 - from the process that started this one's work
+        return Result(function(*arguments, **named))
     except (InputError, WorkerError) as error:
-        return _Result(error=error)
+        return Result(error=error)
     except Exception as error:  # noqa: BLE001 - its text may hold what no log may
-        return _Result(error=WorkerError(f"it failed on a worker: {type(error).__name__}"))
+        return Result(error=WorkerError(f"it failed on a worker: {type(error).__name__}"))
+
+
+def _result_of(call: _Call) -> Result:
+    """The result of a call, made on a worker of a cluster. It raises nothing: Dask would log it."""
+    if message := _mismatch(call):
+        return Result(error=ClusterError(message))
+    _present.token = call.token
+    return result_of(call.content)
 
 
 #: The call that a thread of this worker makes.
@@ -238,7 +246,12 @@ _present = threading.local()
 
 
 def cancellation() -> Callable[[], bool]:
-    """What says, in any thread of this worker, whether nobody waits for the present call any more."""
+    """What says, in any thread of this worker, whether nobody waits for the present call any more.
+
+    A process of this machine is ended where its work is not wanted any more.
+    """
+    if not hasattr(_present, "token"):
+        return lambda: False
     path: Path = _present.token.path
     is_gone, looked = False, time.monotonic()
 

@@ -36,8 +36,10 @@ class LocalRun:
     rewound_to: float | None = None
     other_ids: tuple[str, ...] = ()
 
-    def read(self, new_rows: Callable[[], R]) -> list[tuple[Log, R]]:
+    def read(self, new_rows: Callable[[], R], check: Callable[[], None] = lambda: None) -> list[tuple[Log, R]]:
         """The logs of the files in order, each once, with its rows; the last log's damages are those of all.
+
+        `check` is called at every record: what it raises ends the reading.
 
         A file that cannot be read is damage as long as another can.
 
@@ -51,7 +53,7 @@ class LocalRun:
         for file in _without_copies(self.files):
             rows = new_rows()
             try:
-                parts.append((read_log(file, rows), rows))
+                parts.append((read_log(file, rows, check), rows))
             except SourceError as error:
                 failures.append(str(error))
             except OSError as error:

@@ -5,7 +5,7 @@ import math
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
@@ -105,8 +105,10 @@ class Log:
         return self.branch[1] if self.branch and self.branch[0] == self.run_id else None
 
 
-def read_log(path: Path, rows: Rows) -> Log:
+def read_log(path: Path, rows: Rows, check: Callable[[], None] = lambda: None) -> Log:
     """Read what is whole in a `.wandb` file, its history into `rows`; `Log.damages` says what was not.
+
+    `check` is called at every record: what it raises ends the reading.
 
     Raises
     ------
@@ -115,6 +117,7 @@ def read_log(path: Path, rows: Rows) -> Log:
     """
     log = Log()
     for _ in _read(path, log, rows):
+        check()
         if log.row_count > MAX_ROWS:
             raise SourceError(f"{path.name} holds more than {MAX_ROWS:,} rows: it was not read.")
     return _of_run(path, log)

@@ -92,7 +92,7 @@ def test_a_study_of_real_runs():
     assert found == raw
     steps = {s for _, s, _ in points(manifest, "inhbgymt")}
     assert steps == {row["_step"] for row in read_rows(DETACHED)[1]}
-    assert [(p.done, p.total) for p in seen] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert [(p.done, p.total) for p in seen] == [(0, 0), (1, 3), (2, 3), (3, 3)]
 
 
 def test_the_two_arms_of_a_seed_are_one_run_until_the_detach():
@@ -243,7 +243,7 @@ def test_a_run_is_read_once_and_again_when_it_changed_or_is_asked_to(tmp_path, m
     path = write_run(tmp_path / "w", [start(), logged(1, 1.0), exit_message()])
     read: list[str] = []
     real = wandb_folder.read_log
-    monkeypatch.setattr(wandb_folder, "read_log", lambda file, keys: read.append(file.name) or real(file, keys))
+    monkeypatch.setattr(wandb_folder, "read_log", lambda file, *rest: read.append(file.name) or real(file, *rest))
     study = asked(tmp_path / "w")
     first = fetch(study)
     assert (len(read), fetch(study).runs == first.runs, len(read)) == (1, True, 1)
@@ -276,9 +276,17 @@ def test_a_fetch_that_is_stopped_keeps_what_came(tmp_path):
     for name in ("r1", "r2", "r3"):
         write_run(tmp_path, [start(name), logged(1, 1.0)], name)
     done: list[Progress] = []
-    manifest = fetch(asked(tmp_path), Request(progress=done.append, cancelled=lambda: len(done) > 1))
+    manifest = fetch(asked(tmp_path), Request(progress=done.append, cancelled=lambda: len(done) > 2))
     assert [r.id for r in manifest.runs] == ["r1", "r2"]
     assert manifest.problems == (Problem("Stopped after 2 of 3 runs."),)
+
+
+def test_a_stop_inside_a_run_ends_it(tmp_path):
+    write_run(tmp_path, [start(), *(logged(step, 1.0) for step in range(100))])
+    calls: list[None] = []
+    manifest = fetch(asked(tmp_path), Request(cancelled=lambda: calls.append(None) or len(calls) > 50))
+    assert (manifest.runs, manifest.problems[0]) == ((), Problem("Stopped after 0 of 1 run."))
+    assert not list(Path(manifest.folder).rglob("*.parquet"))
 
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Which files of a folder are a run: projects, resumed, rewound and forked runs, copies, and what the store keeps of them."""
 
 import shutil
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from lib.runs import BranchPoint, Problem, read_run, runs_table
 from lib.runs import write_run as write_stored_run
-from lib.sources import LocalRuns, fetch, write_bundle
+from lib.sources import LocalRuns, Progress, Request, fetch, write_bundle
 from lib.study import Metric, Source, Study, Task
+from lib.workers import WorkerError
 from tests.support.wandb_files import LINEAGE, exit_message, log_bytes, row_message, run_message, write_run
 
 EVAL = Metric("eval/episode_reward", "reward", "increase")
@@ -318,3 +320,45 @@ def test_a_value_that_cannot_be_handled_is_its_own_runs_affair(tmp_path, text):
 def test_a_branch_point_that_is_no_step_is_none(tmp_path, value):
     write_run(tmp_path, [start("f", branch=("base", value)), *logged([4])], "f")
     assert [(run.branch_point, run.warnings) for run in fetch(study(tmp_path)).runs] == [(None, ())]
+
+
+# ---- on all cores ----------------------------------------------------------------------------------------------------
+
+EVERY_TASK = ("walker-run", "acrobot-swingup", "t", "parents")
+
+
+@pytest.mark.server
+def test_processes_read_what_is_read_here(tmp_path, monkeypatch):
+    asked = study(LINEAGE, *EVERY_TASK)
+    here = fetch(asked)
+    history = here.history().lazy().collect()
+    monkeypatch.setattr("lib.sources.offline._PROCESSES_FROM", 0)
+    said: list[Progress] = []
+    there = fetch(asked, Request(refresh=True, progress=said.append))
+    assert [replace(run, fetched_at="") for run in there.runs] == [replace(run, fetched_at="") for run in here.runs]
+    assert there.problems == here.problems
+    assert there.history().lazy().collect().equals(history)
+    total = said[-1].total
+    assert [progress.done for progress in said] == list(range(total + 1)) and total > 2
+    # A stop ends the processes.
+    stopped = fetch(asked, Request(refresh=True, progress=said.append, cancelled=lambda: said[-1].done == 1))
+    assert f"Stopped after 1 of {total} runs." in [problem.message for problem in stopped.problems]
+
+
+def test_a_run_whose_process_dies_is_named(monkeypatch):
+    class Dying(Executor):
+        def submit(self, function, /, read):
+            future = Future()
+            if read.local_run.id == here.runs[0].id:
+                future.set_exception(WorkerError("the process that took it died 2 times, signal 9"))
+            else:
+                future.set_result(function(read))
+            return future
+
+    asked = study(LINEAGE, *EVERY_TASK)
+    here = fetch(asked)
+    manifest = fetch(asked, Request(refresh=True, cluster=Dying()))
+    run_id = here.runs[0].id
+    message = f"Run {run_id} was not read (the process that took it died 2 times, signal 9)."
+    assert Problem(message, run_id=run_id) in manifest.problems
+    assert [run.id for run in manifest.runs] == [run.id for run in here.runs[1:]]
