@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lib.formatting import is_or_are, plural
-from lib.runs import Manifest, missing_keys, store_root
+from lib.runs import Manifest, computing_on, missing_keys, store_root
 from lib.sources import Progress, Request, fetch, fetch_or_stored
 from lib.study import InputError, Study, Task, as_number, load_study
-from lib.workers import Cluster, open_cluster
+from lib.workers import Cluster, WorkerError, open_cluster
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(study, options))
     except InputError as error:
         _say(str(error))
+        return 2
+    except WorkerError as error:
+        _say(f"The cluster cannot compute something of a run: {error}.")
         return 2
     except BrokenPipeError:
         # Whoever read stdout has gone; what is still buffered must not be tried again at exit.
@@ -136,9 +139,9 @@ def _report(study: Study, options: argparse.Namespace) -> int:
     from lib.report import CLAIMS_JSON, check_folder, write_report
 
     check_folder(options.out)
-    with _cluster(options) as cluster:
+    with _cluster(options) as cluster, computing_on(cluster):
         manifest = _fetched_or_stored(study, options.trust_server, cluster)
-    written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
+        written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     if options.json:
         print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"), flush=True)
     _say(f"{plural(len(written), 'file')} {is_or_are(len(written))} in {options.out}.")

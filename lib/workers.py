@@ -29,6 +29,8 @@ _LOOK = 1.0
 #: What numbers and messages depend on, beside this project's own code.
 _PACKAGES = ("dask", "distributed", "numpy", "polars", "pyarrow", "scipy", "pydantic")
 
+_GONE = "The cluster's scheduler went away: start it again, then repeat this."
+
 T = TypeVar("T")
 
 
@@ -48,10 +50,9 @@ class Cluster(Executor):
     call raises as a `WorkerError` that names its type.
     """
 
-    def __init__(self, client: "Client", address: str, token: "_Token") -> None:
+    def __init__(self, client: "Client", token: "_Token") -> None:
         self._client, self._token = client, token
         self._executor = client.get_executor(pure=False)
-        self._gone = f"The scheduler at {address} went away: start it again and repeat the command."
 
     @property
     def size(self) -> int:
@@ -83,7 +84,7 @@ class Cluster(Executor):
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
-            raise ClusterError(self._gone)
+            raise ClusterError(_GONE)
 
     def _hand_on(self, future: "Future[Any]", inner: "Future[Result]") -> None:
         """Give a future the result of Dask's own."""
@@ -96,7 +97,7 @@ class Cluster(Executor):
     def _error(self, error: BaseException) -> Exception:
         """What an error of Dask's own means."""
         if isinstance(error, CancelledError):
-            return ClusterError(self._gone)
+            return ClusterError(_GONE)
         if type(error).__name__ == "KilledWorker":
             return WorkerError("the workers that took it died, several times")
         return ClusterError(
@@ -116,7 +117,7 @@ def open_cluster(address: str, store: Path) -> Iterator[Cluster]:
     """
     client = _client(address)
     with _token_in(store) as token:
-        cluster = Cluster(client, address, token)
+        cluster = Cluster(client, token)
         try:
             _check_scheduler_versions(client)
             yield cluster
@@ -147,9 +148,10 @@ def _client(address: str) -> "Client":
 
     try:
         return ClusterClient(address, timeout=_CONNECT, set_as_default=False)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with an address or a connection
-        why = "does not answer" if isinstance(error, OSError) else f"is none ({type(error).__name__})"
-        raise ClusterError(f"The scheduler at {address} {why}: check that it runs, and its address.") from None
+    except OSError:
+        raise ClusterError("The cluster's scheduler does not answer: check that it runs, and its address.") from None
+    except Exception:  # noqa: BLE001 - whatever is wrong with the address
+        raise ClusterError("That is no address of a scheduler: write it as tcp://host:8786.") from None
 
 
 @cache
@@ -169,11 +171,11 @@ def _check_scheduler_versions(client: "Client") -> None:
     try:
         packages = client.get_versions()["scheduler"]["packages"]  # type: ignore[index]
     except Exception:  # noqa: BLE001 - it went away
-        raise ClusterError("The scheduler went away before it said what it is.") from None
+        raise ClusterError(_GONE) from None
     own = versions()
     differing = [name for name in ("dask", "distributed") if packages[name] != own[name]]
     if differing:
-        raise ClusterError(_difference("The scheduler", {name: packages[name] for name in differing}))
+        raise ClusterError(_difference("The cluster's scheduler", {name: packages[name] for name in differing}))
 
 
 # ---- on a worker -----------------------------------------------------------------------------------------------------

@@ -59,6 +59,11 @@ def is_hosted() -> bool:
     return bool((secret("deployment") or {}).get("hosted", False))
 
 
+def scheduler() -> str:
+    """The address of the Dask scheduler whose workers read runs: `[cluster] scheduler` in the secrets; "" for none."""
+    return str((secret("cluster") or {}).get("scheduler", ""))
+
+
 def is_own_machine() -> bool:
     """Whether the visitor is at the machine that runs the app, for themselves alone; what is not certain is no.
 

@@ -1,20 +1,35 @@
 """The runs of studies: fetched in the background for this session alone; of the shipped bundle, read once for all."""
 
 import hashlib
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from lib.app.session import widget_keys
-from lib.app.session.access import check_source, is_hosted, is_public, key_for, own_key, server_for, shipped_study
+from lib.app.session.access import (
+    check_source,
+    is_hosted,
+    is_public,
+    key_for,
+    own_key,
+    scheduler,
+    server_for,
+    shipped_study,
+)
 from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.job import FetchResult, Job, StudyFetches
 from lib.app.session.state import session_state
-from lib.runs import Manifest, Usage, usage
+from lib.curves import View, study_curves
+from lib.runs import Manifest, Usage, computing_on, store_root, usage
 from lib.sources import Request, fetch, stored
-from lib.study import STUDIES, Study
+from lib.study import STUDIES, InputError, Study
+from lib.workers import ClusterError, WorkerError, open_cluster
 
 DEADLINE = 60
+#: Seconds in which a small folder is read: of a larger one the page shows the progress.
+_SHORT = 2.0
 
 
 @st.cache_data(scope="session", max_entries=16, show_spinner=False)
@@ -64,9 +79,18 @@ def start_fetch(
         key=key, refresh=refresh, only=only, deadline=deadline, progress=job.report, cancelled=job.is_stopped
     )
 
+    address = scheduler() if study.source.kind != "bundle" else ""
+
     def work() -> None:
         """Bring the runs into the session's cache."""
-        _fetched(study, _identity(key), generation, request)
+        if not address:
+            _fetched(study, _identity(key), generation, request)
+            return
+        with open_cluster(address, store_root()) as cluster, computing_on(cluster):
+            manifest = _fetched(study, _identity(key), generation, replace(request, cluster=cluster))
+            # The workers keep each run's bins beside it, where pages find them. What is not there a page makes.
+            with suppress(ClusterError, WorkerError):
+                study_curves(study, manifest, View())
 
     job.start(work)
     job.wait(wait)
@@ -91,6 +115,11 @@ def fetch_result(study: Study) -> FetchResult | None:
             return result
     key = key_for(study)
     fetches = _fetches(study, key)
+    if fetches.job is None and study.source.kind == "offline":
+        start_fetch(study, wait=_SHORT)
+        if fetches.job and fetches.job.error:
+            message, fetches.job = fetches.job.error, None
+            raise InputError(message)
     job = fetches.job
     shown = fetches.shown[1] if fetches.shown else None
     if shown and study.source.kind == "bundle" and not Path(shown.manifest.folder).is_dir():
