@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from itertools import pairwise
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,13 @@ from lib.runs.reader import History
 
 #: So many rows of so many distinct values are the same in two runs only where those were one run.
 ROWS, VALUES = 5, 3
-#: Rows of a metric by which runs are told apart: those whose steps come first in a shuffled order of all steps, which is the
-#: same for every run, so that runs that logged at the same steps have the same ones among theirs.
+#: Rows of a metric by which runs are told apart: those whose steps come first in a shuffled order of all steps. It is the same
+#: for every run, so that runs that logged at the same steps have the same ones in their samples.
 _SAMPLE = 256
 _POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
-_VERSION = 1
+_VERSION = 2
+#: Runs at one step that are compared for all steps at once; more are compared step by step.
+_FEW = 8
 #: Series that are at hand while runs are compared two at a time.
 _AT_HAND = 32
 
@@ -85,13 +87,16 @@ def _set_apart(apart: NDArray[np.bool_], samples: Sequence[NDArray[Any]]) -> Non
     run = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
     order = np.argsort(points["step"], kind="stable")
     step, value, run = points["step"][order], points["value"][order].view(np.int64), run[order]
-    starts = np.flatnonzero(np.diff(step, prepend=step[:1] - 1))
+    for distance in range(1, _FEW):
+        together = step[:-distance] == step[distance:]
+        differ = np.flatnonzero(together & (value[:-distance] != value[distance:]))
+        apart[run[differ], run[differ + distance]] = apart[run[differ + distance], run[differ]] = True
+    edges = np.append(np.flatnonzero(np.diff(step, prepend=step[:1] - 1)), len(step))
     open_runs, compared = np.ones(len(samples), dtype=bool), 0
-    for start, end in pairwise([*starts, len(step)]):
-        together = np.arange(start, end)[open_runs[run[start:end]]]
-        if len(together) < 2:
-            continue
-        runs, values = run[together], value[together]
+    for i in np.flatnonzero(np.diff(edges) > _FEW):
+        at_step = slice(edges[i], edges[i + 1])
+        chosen = open_runs[run[at_step]]
+        runs, values = run[at_step][chosen], value[at_step][chosen]
         apart[np.ix_(runs, runs)] |= values[:, None] != values
         compared += len(runs) ** 2
         if compared >= len(samples) ** 2:
@@ -111,7 +116,8 @@ def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
 
     def compute() -> NDArray[Any]:
         steps, values = history.series(run_id, key)
-        chosen = np.argsort(_shuffled(steps), kind="stable")[:_SAMPLE]
+        # In an order of the metric's own: what few runs have in common lies in the samples of some metrics.
+        chosen = np.argsort(_shuffled(steps, crc32(key.encode())), kind="stable")[:_SAMPLE]
         sample = np.empty(len(chosen) + 1, dtype=_POINT)
         sample[0] = len(steps), is_telling(values)
         sample["step"][1:] = steps[chosen]
@@ -122,9 +128,9 @@ def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
     return history.computed(run_id, f"sample {_VERSION}\0{key}", "", compute)
 
 
-def _shuffled(steps: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _shuffled(steps: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """Steps mixed up, each always to the same number (splitmix64)."""
-    mixed = steps.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (steps.astype(np.uint64) + np.uint64(seed << 32)) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return mixed ^ (mixed >> np.uint64(31))

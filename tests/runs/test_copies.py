@@ -42,9 +42,10 @@ def by_pairs(history: History, run_ids: list[str]) -> dict[str, list[str]]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-@given(history=histories(), sample=st.sampled_from([1, 3, 256]))
-def test_copies_are_those_that_every_two_runs_compared_give(history, sample, monkeypatch):
+@given(history=histories(), sample=st.sampled_from([1, 3, 256]), few=st.sampled_from([1, 2, 8]))
+def test_copies_are_those_that_every_two_runs_compared_give(history, sample, few, monkeypatch):
     monkeypatch.setattr(module, "_SAMPLE", sample)
+    monkeypatch.setattr(module, "_FEW", few)
     run_ids = list(history._runs)
     assert module.copies(history, run_ids, KEYS) == by_pairs(history, run_ids)
 
