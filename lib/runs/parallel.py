@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
+from lib.study import InputError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -29,26 +31,37 @@ def computing_on(workers: Executor | None) -> Iterator[None]:
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """What a function gives for each item, in order; few results wait at a time, however many items there are.
 
-    On workers elsewhere the function and the items are pickled.
+    On workers elsewhere the function and the items are pickled. What none of them could do is done here.
     """
     workers = _workers.get()
     if workers is not None:
-        yield from _in_order(workers, _ELSEWHERE, function, items)
+        for item, future in _in_order(workers, _ELSEWHERE, function, items):
+            try:
+                result = future.result()
+            except InputError:
+                raise
+            except Exception:  # noqa: BLE001 - a worker that died, or that lacks something; an error of the call comes again
+                result = function(item)
+            yield result
         return
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
-        yield from _in_order(pool, _PER_CORE * cores, function, items)
+        for _, future in _in_order(pool, _PER_CORE * cores, function, items):
+            yield future.result()
 
 
-def _in_order(workers: Executor, most: int, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    pending = deque[Future[R]]()
+def _in_order(
+    workers: Executor, most: int, function: Callable[[T], R], items: Iterable[T]
+) -> Iterator[tuple[T, Future[R]]]:
+    """The items with what is to come of them, so many of them under way."""
+    pending = deque[tuple[T, Future[R]]]()
     try:
         for item in items:
-            pending.append(workers.submit(function, item))
+            pending.append((item, workers.submit(function, item)))
             if len(pending) >= most:
-                yield pending.popleft().result()
+                yield pending.popleft()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()
     finally:
-        for future in pending:
+        for _, future in pending:
             future.cancel()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib.runs import computing_on, each, parallel
+from lib.runs import StoreError, computing_on, each, parallel
 
 
 def test_results_come_in_the_order_of_their_items_and_few_wait(monkeypatch):
@@ -35,3 +35,27 @@ def test_calls_are_made_on_the_workers_of_their_context_alone():
     with ThreadPoolExecutor(1, "elsewhere") as workers, computing_on(workers):
         assert set(each(name, range(200))) == {"elsewhere_0"}
     assert not any(thread.startswith("elsewhere") for thread in each(name, range(4)))
+
+
+class Breaking(ThreadPoolExecutor):
+    """Workers of which every second call comes to nothing."""
+
+    def submit(self, function, /, *arguments):
+        def call(number):
+            if number % 2:
+                raise error
+            return function(number)
+
+        error = self.error
+        return super().submit(call, *arguments)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the worker died"), StoreError("The run is gone.")])
+def test_what_workers_elsewhere_could_not_do_is_done_here(error):
+    with Breaking(1) as workers, computing_on(workers):
+        workers.error = error
+        if isinstance(error, StoreError):
+            with pytest.raises(StoreError):
+                list(each(abs, range(100)))
+        else:
+            assert list(each(abs, range(100))) == list(range(100))
