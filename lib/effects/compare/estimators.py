@@ -4,7 +4,7 @@ They refuse nothing: which sample sizes allow which test is in `lib.effects.comp
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -211,7 +211,7 @@ def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: in
     pairs = [(np.asarray(t, dtype=float), np.asarray(c, dtype=float)) for t, c in zip(treated, control, strict=True)]
     sizes = [(t.shape[-1], c.shape[-1]) for t, c in pairs]
     is_sample = math.prod(_relabellings(a, b) for a, b in sizes) > ENUMERATE
-    weights = _drawn_labels(sizes, np.random.default_rng(seed)) if is_sample else _listed_labels(sizes)
+    weights = _drawn_labels(sizes, np.random.default_rng(seed)) if is_sample else iter([_listed_labels(sizes)])
     values = np.concatenate([np.concatenate(pair, axis=-1) for pair in pairs], axis=-1)
     observed = np.sum([t.mean(axis=-1) - (c.mean(axis=-1) if c.shape[-1] else 0.0) for t, c in pairs], axis=0)
     return _share_as_far(values, weights, observed, is_sample)
@@ -237,25 +237,32 @@ def _listed(n_t: int, n_c: int) -> Array:
     return table
 
 
-def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Array:
-    return np.concatenate(
-        [_drawn(a, b, rng) if b else rng.choice((1 / a, -1 / a), (DRAWS, a)) for a, b in sizes], axis=1
-    )
+def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Iterator[Array]:
+    """Drawn relabellings, as weights: some at a time, for a number of eight bytes per draw and run would be much."""
+    labels = [_drawn(a, b, rng) for a, b in sizes]
+    rows = max(1, _CHUNK // sum(map(sum, sizes)))
+    for i in range(0, DRAWS, rows):
+        parts = [np.where(of[i : i + rows], 1 / a, -1 / (b or a)) for of, (a, b) in zip(labels, sizes, strict=True)]
+        yield np.concatenate(parts, axis=1)
 
 
-def _drawn(n_t: int, n_c: int, rng: np.random.Generator) -> Array:
-    row = np.r_[np.full(n_t, 1 / n_t), np.full(n_c, -1 / n_c)]
-    return rng.permuted(np.tile(row, (DRAWS, 1)), axis=1)
+def _drawn(n_t: int, n_c: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """By draw and run, whether it is of the arm; for pairs (n_c = 0) whether the sign stays."""
+    if not n_c:
+        return rng.choice((True, False), (DRAWS, n_t))
+    return rng.permuted(np.tile(np.arange(n_t + n_c) < n_t, (DRAWS, 1)), axis=1)
 
 
-def _share_as_far(values: Array, weights: Array, observed: Array, is_sample: bool) -> Array:
+def _share_as_far(values: Array, weights: Iterator[Array], observed: Array, is_sample: bool) -> Array:
     flat = values.reshape(-1, values.shape[-1])
     far = np.abs(observed).reshape(-1, 1) - _TIE * np.abs(flat).max(axis=1, keepdims=True)
-    rows = max(1, _CHUNK // len(weights))
-    count = np.empty(len(flat))
-    for i in range(0, len(flat), rows):
-        count[i : i + rows] = (np.abs(flat[i : i + rows] @ weights.T) >= far[i : i + rows]).sum(axis=1)
-    share = (count + 1) / (len(weights) + 1) if is_sample else count / len(weights)
+    count, labels = np.zeros(len(flat)), 0
+    for some in weights:
+        labels += len(some)
+        rows = max(1, _CHUNK // len(some))
+        for i in range(0, len(flat), rows):
+            count[i : i + rows] += (np.abs(flat[i : i + rows] @ some.T) >= far[i : i + rows]).sum(axis=1)
+    share = (count + 1) / (labels + 1) if is_sample else count / labels
     return share.reshape(np.shape(observed))
 
 
