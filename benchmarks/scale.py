@@ -1,6 +1,6 @@
 """Times what a study of many runs takes, each step in a process of its own: seconds and peak memory.
 
-Run with `python -m benchmarks.scale FOLDER [--runs 100 1000] [--rows 10000] [--only STEP]`. Synthetic runs of two tasks and
+Run with `python -m benchmarks.scale [FOLDER] [--runs 100 1000] [--rows 10000] [--only STEP]`. Synthetic runs of two tasks and
 five metrics are written once below the folder, as a fetch leaves them in the store; 10,000 runs of 10,000 rows take 6 GB.
 `first` opens a study of which nothing is kept but its runs and makes what the Overview shows; `again` does so in a new
 process; `report` writes html and csv.
@@ -181,7 +181,7 @@ def table(folder: Path, sizes: list[int], rows: int, only: list[str]) -> Iterato
             measured(store, "--write", str(runs), "--rows", str(rows))
             (store / "written").touch()
         if "first" in only:
-            for kept in store.glob("v*/*/*/*/bins"):
+            for kept in store.glob("v*/*/*/*/computed"):
                 shutil.rmtree(kept)
         for name in only:
             seconds, cpu, peak, size = measured(store, "--step", name)
@@ -191,7 +191,7 @@ def table(folder: Path, sizes: list[int], rows: int, only: list[str]) -> Iterato
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(tempfile.gettempdir(), "scale_runs"))
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
