@@ -126,7 +126,11 @@ try:
             with st.container(horizontal=True, width="content", vertical_alignment="center"):
                 if page.url_path == "" and opened.current.is_public:
                     st.page_link(
-                        "pages/new_study.py", label="Open your own runs", icon=":material/add_circle:", help=""
+                        "pages/new_study.py",
+                        label="Open your own runs",
+                        icon=":material/add_circle:",
+                        help="",
+                        width=160,
                     )
                 share.share(opened)
                 export.export(opened.current)

@@ -37,8 +37,8 @@ CHOICES = {"Band": ("min-max", "std error"), "X axis": ("% of training",)}
 SLIDER = "Smoothing (steps)"
 SWITCHES = ("Log axis for rewards", "Draw every seed")
 
-#: Notes the last change of charts and script state, clicks, and shifts with the nodes that moved. A sidebar that opens
-#: moves the page aside: what moves neither up nor down is its doing.
+#: Notes the last change of charts and script state, clicks, and shifts with the nodes that moved: a shift is the sidebar's where
+#: all that moved is in it, or is the whole page, which a sidebar that opens moves aside.
 _WATCH = f"""() => {{
     const log = window.benchmark = {{changed: 0, first: 0, clicked: 0, shifts: []}};
     const chart = '{CHART}', app = 'stApp';
@@ -53,7 +53,8 @@ _WATCH = f"""() => {{
         value: entry.value,
         nodes: entry.sources.map(({{node, previousRect: from, currentRect: to}}) => {{
             const element = node instanceof Element ? node : node?.parentElement;
-            const aside = element?.closest('[data-testid=stSidebar]') || from.y === to.y;
+            const page = ['stApp', 'stAppViewContainer', 'stMain', 'stMainBlockContainer', 'stToolbar'];
+            const aside = element?.closest('[data-testid=stSidebar]') || page.includes(element?.dataset.testid);
             return aside ? 'sidebar' : element?.closest('[data-testid]')?.dataset.testid ?? '';
         }}),
     }}))).observe({{type: 'layout-shift', buffered: true}});

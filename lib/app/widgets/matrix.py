@@ -45,12 +45,14 @@ def matrix(current: Current) -> None:
         return
     data = matrix_data(rows, study)
     wide, narrow = _heights(data)
-    # Its place is kept free until it is drawn. As in matrix.css, it is a list where the page is narrow.
+    # Its place is kept free until it is drawn, first by its height: a style comes late, and says that of a narrow page,
+    # where it is a list as in matrix.css.
+    place = ".st-key-matrix_place"
     st.html(
-        f"<style>.st-key-matrix_place {{ min-height: {wide}px }} "
-        f"@media (max-width: 600px) {{ .st-key-matrix_place {{ min-height: {narrow}px }} }}</style>"
+        f"<style>{place}, [data-testid=stLayoutWrapper]:has(> {place}) {{ height: auto; overflow: visible }} "
+        f"{place} {{ min-height: {wide}px }} @media (max-width: 600px) {{ {place} {{ min-height: {narrow}px }} }}</style>"
     )
-    with st.container(key="matrix_place"):
+    with st.container(key="matrix_place", height=wide, border=False):
         picked = _TABLE(data=data, key=widget_keys.MATRIX, on_open_change=lambda: None)
     if without := [task.title for task in study.tasks if not any(row.task == task.key for row in rows)]:
         st.caption(escaped(f"No detached run of {listing(without, 'or')}: nothing to compare."))

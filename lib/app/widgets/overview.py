@@ -48,6 +48,8 @@ def _links(task: Task, families: Sequence[str]) -> None:
             icon=":material/open_in_full:",
             help=escaped(f"{TITLES[family]} of {task.title} alone"),
             query_params={widget_keys.TASKS: task.title},
+            # Its place is kept free until its part of the page is loaded, which comes late.
+            width=150,
         )
 
 
