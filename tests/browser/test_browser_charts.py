@@ -36,26 +36,12 @@ def isolated(visitor: Visitor, *series: tuple[str, str]) -> bool:
     return visitor.until(lambda: opacities() == expected)
 
 
-def test_a_tooltip_reads_every_series_at_the_step_of_the_pointer(chart, visitor):
-    x, y = point(visitor, 0.25)
-    visitor.page.mouse.move(x - 5, y)
-    visitor.page.mouse.move(x, y)
-    tooltip = visitor.page.locator("#vg-tooltip-element")
-    expect(tooltip).to_be_visible()
-    texts = [line.strip() for line in tooltip.inner_text().splitlines() if line.strip()]
-    assert texts[0] == "Environment Steps"
-    assert float(texts[1].replace(",", "")) == pytest.approx(25_000, abs=500)
-    names = texts[2::2]
-    assert names == [f"{arm}: {metric}" for metric in ("Train Episode Reward", EVAL) for arm in ("control", "detached")]
-    assert all(text.endswith("], n = 6") for text in texts[3::2])
-
-
 @pytest.mark.parametrize(("width", "name"), [(1280, "Eval"), (390, EVAL)])
 def test_a_click_on_a_name_isolates_a_metric_or_an_arm(visitor, width, name):
     visitor.page.set_viewport_size({"width": width, "height": 900})
     visitor.open("rewards")
     every = [(metric, arm) for metric in (EVAL, TRAIN) for arm in ("detached", "control")]
-    legend = visitor.charts().first.locator("svg text")
+    legend = visitor.charts().first.locator("svg :not([class*=_hover_texts_marks]) > text")
     assert isolated(visitor, *every)
     legend.get_by_text(name, exact=True).click()
     assert isolated(visitor, (EVAL, "detached"), (EVAL, "control"))

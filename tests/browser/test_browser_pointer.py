@@ -141,6 +141,8 @@ def test_a_table_reads_rewards_and_losses_beside_the_pointer(visitor):
         visitor.page.mouse.move(x, box["y"] + down * box["height"])
         assert visitor.until(lambda: len(readings(visitor)) == 21), readings(visitor)
         texts = readings(visitor)
+        # The plot begins and ends within the chart.
+        assert 60_000 < float(texts[0].replace(",", "")) < 85_000
         for name in ("detached", "control", "Train", "Eval", "Val (All)", "Val (Recent)"):
             assert name in texts
         assert sum(text.endswith(", n = 6") for text in texts) == 10
