@@ -90,6 +90,19 @@ def test_arms_are_columns():
     assert matrix_data(rows(few, ("early", "late"), across=False), few)["lines"][0]["levels"] == ["arm", "control"]
 
 
+def test_a_margin_is_shaded_and_its_answer_a_level_of_every_cell_beside_it():
+    of = study(1, 2)
+    of = replace(of, metrics=(replace(of.metrics[0], margin=0.05, margin_after_looking=True), of.metrics[1]))
+    first, second = rows(of, across=False)
+    data = matrix_data([replace(first, margin=(-0.2, 0.2), answer="5%: no worse"), second], of)
+    assert data["lines"][0]["levels"] == ["detached", "control", "margin"]
+    with_margin, without = data["lines"][0]["cells"]
+    assert (with_margin["margin"], without["margin"]) == ((-0.2, 0.2), None)
+    assert (with_margin["levels"][-1], without["levels"][-1]) == (["margin", "5%: no worse"], ["margin", "–"])
+    assert "margin 5%: no worse" in with_margin["tip"]
+    assert data["hint"].endswith("; shaded: the margin, set after looking for m0.")
+
+
 def test_columns_have_room_for_levels():
     """Ten columns of levels would be drawn over each other: metrics are the lines then."""
     of = study(1, 5)

@@ -12,7 +12,7 @@ from lib.app.session.current import Current
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.verdicts import COLORS
 from lib.effects import ALL_TASKS, OF_RANGE, MatrixRow
-from lib.formatting import listing
+from lib.formatting import MISSING, listing
 from lib.study import Study
 
 _FOLDER = Path(__file__).parent
@@ -79,11 +79,14 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
     room = _COLUMNS_OF_LEVELS if has_levels else _COLUMNS
     is_by_task = len(metrics) * len(arms) <= room or len(metrics) <= len(tasks)
     lines, heads = (tasks, metrics) if is_by_task else (metrics, tasks)
+    with_margin = {row.task for row in rows if row.answer} if has_levels else set[str]()
     cells: dict[tuple[str, ...], dict[str, Any]] = {}
     for i, row in enumerate(rows):
         line, head = (row.task, row.metric) if is_by_task else (row.metric, row.task)
         name = f"{heads[head]}, {row.arm}" if len(arms) > 1 else heads[head]
         cell = _cell(row, has_levels, study) | {"id": i, "name": name}
+        if row.task in with_margin and not row.answer:
+            cell["levels"].append(["margin", MISSING])  # else its levels would not stand beside their names
         cells[line, head, row.arm] = cell | {"label": f"{lines[line]}, {name}: {cell['label']}"}
     return {
         "heads": [{"label": label, "note": _note(rows, key)} for key, label in heads.items()],
