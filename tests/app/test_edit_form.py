@@ -107,6 +107,7 @@ def test_a_margin_entered_when_runs_are_in_is_marked(form):
     change(at, "number_input", "train/episode_reward_margin_abs", 12.5)
     assert at.selectbox(key=key(f"{loss}_margin_in")).options == ["%"]
     change(at, "number_input", "planned", 8)
+    assert "The planned size is set after looking: runs are in." in [c.value for c in at.caption]
     mine = opened(at)
     marked = {"margin_after_looking": True}
     assert mine.metric(reward) == replace(DEMO.metric(reward), role="guardrail", margin=0.07, **marked)

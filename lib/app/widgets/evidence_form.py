@@ -37,7 +37,11 @@ def evidence_form(evidence: Evidence, manifest: Manifest | None, prefix: str) ->
         reasons, is_valid = _left_out(dict(evidence.leave_out), manifest, prefix)
     end: float | Literal["rest"] = "rest" if after is None else after
     changed = replace(evidence, before=before, after=end, settle=settle, leave_out=reasons, planned=size)
-    return planned_after_looking(changed, evidence) if manifest and manifest.runs else changed, is_valid
+    if manifest and manifest.runs:
+        changed = planned_after_looking(changed, evidence)
+    if changed.planned_after_looking:
+        st.caption("The planned size is set after looking: runs are in.")
+    return changed, is_valid
 
 
 def _left_out(
