@@ -1,6 +1,7 @@
 """Where the work on runs is done when one process is not enough: the workers of a Dask cluster, behind an `Executor`."""
 
 import hashlib
+import math
 import pickle
 import platform
 import secrets
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Seconds until a scheduler must have answered, and in which a client says goodbye.
 _CONNECT, _CLOSE = 10.0, 2.0
-#: Seconds after which a worker looks again whether it is still wanted.
+#: Seconds after which the number of workers, and a worker whether it is still wanted, is asked for again.
 _LOOK = 1.0
 #: What numbers and messages depend on, beside this project's own code.
 _PACKAGES = ("dask", "distributed", "numpy", "polars", "pyarrow", "scipy", "pydantic")
@@ -53,11 +54,16 @@ class Cluster(Executor):
     def __init__(self, client: "Client", token: "_Token") -> None:
         self._client, self._token = client, token
         self._executor = client.get_executor(pure=False)
+        self._size, self._looked = 0, -math.inf
 
     @property
     def size(self) -> int:
         """Calls that the cluster's workers make at the same time; it may grow when there are calls."""
-        return sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+        # Each look asks the scheduler.
+        if time.monotonic() > self._looked + _LOOK:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            self._size, self._looked = sum(worker["nthreads"] for worker in workers.values()), time.monotonic()
+        return self._size
 
     def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> "Future[T]":
         """The result to come of a call on a worker; what it needs and returns can be pickled.
