@@ -5,7 +5,8 @@ Choices, all on a scale where training takes 1 and a good policy earns about 1:
 - a curve is asymptote x shape + drift + noise, 200 rows per run, the detach at half of training;
 - `saturating`: 1 - exp(-rate (u - delay)), `sigmoid`: a logistic rise (from 10 to 90% in about 0.37) with its middle in
   0.4-0.6, `linear`: u to a power in 0.8-1.2, `loss`: a log loss that falls like 1 - exp and slowly climbs again;
-  `steep` is a stress test beyond these: half the noise, and a sigmoid that rises in 0.22, about the detach;
+  `steep` is a stress test beyond these: half the noise, and a sigmoid that rises in 0.22, about the detach; `sparse` are
+  rewards of 0 or 1, none at first and about one row in six at the detach, whose rate is the curve;
 - asymptote, rate and delay differ from seed to seed; noise is AR(1) (0.6 a row) and grows with the level; drift is a
   slow sine of random phase and period;
 - a fork pair shares parameters and every row up to the detach, then has independent noise and wanders apart;
@@ -28,6 +29,8 @@ HALF = TOTAL // 2
 U = STEPS / TOTAL
 FAMILIES = ("saturating", "sigmoid", "linear", "loss")
 STRESS = "steep"
+SPARSE = "sparse"
+_RARE = 0.2  # the share of rows with a reward that a sparse curve rises to
 
 _NOISE, _AR, _DRIFT, _APART = 0.10, 0.6, 0.05, 0.10
 _GRADUAL = 0.1  # of training: time constant of a gradual effect and of forks wandering apart
@@ -69,6 +72,10 @@ def truth(family: str, shape: tuple[int, ...], rng: np.random.Generator) -> Trut
         form = 1 / (1 + np.exp(-(12 if family == "sigmoid" else 20) * rate * (U - rng.uniform(0.4, 0.6, draw))))
     elif family == "linear":
         form = U ** rng.uniform(0.8, 1.2, draw)
+    elif family == SPARSE:
+        rises = 1 - np.exp(-4 * rate * np.clip(U - rng.uniform(0.1, 0.35, draw), 0, None))
+        curve = _RARE * np.clip(asymptote, 0, None) * rises
+        return Truth(curve, np.ones_like(curve), curve[..., HALF * ROWS // TOTAL - 1])
     elif family == "loss":
         form = np.exp(-6 * rate * U) + rng.uniform(0, 0.3, draw) * U - 1
     else:
@@ -88,25 +95,63 @@ def noise(scale: Array, rng: np.random.Generator) -> Array:
     return scale * lfilter([1.0], [1.0, -_AR], fresh, axis=-1)
 
 
-def apart(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def apart(family: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """What makes two runs of one history differ after the detach, besides noise."""
-    return rng.normal(0, _APART, (*shape, 1)) * Effect(gradual=True).course(U)
+    size = _APART * (_RARE if family == SPARSE else 1)
+    return rng.normal(0, size, (*shape, 1)) * Effect(gradual=True).course(U)
+
+
+def _noise_of(family: str, scale: Array, rng: np.random.Generator) -> Array:
+    """What is added to a curve: noise, or of sparse rewards the chance that each row's rate has to exceed."""
+    return -rng.uniform(size=scale.shape) if family == SPARSE else noise(scale, rng)
+
+
+def logged(family: str, values: Array) -> Array:
+    """The rows that are logged: the values, or of sparse rewards whether there is one."""
+    return (values > 0).astype(float) if family == SPARSE else values
 
 
 def effect_of(effect: Effect, level: Array, rng: np.random.Generator, detach: Array | float = 0.5) -> Array:
     """The effect on each run (..., rows): a fraction of its own level, with a spread of half its mean."""
-    size = effect.size * level * rng.normal(1.0, 0.5, level.shape)
-    return size[..., None] * effect.course(U, detach)
+    return effect.size * _share_of(level, rng)[..., None] * effect.course(U, detach)
+
+
+def _share_of(level: Array, rng: np.random.Generator) -> Array:
+    """What an effect of size 1 is on each run."""
+    return level * rng.normal(1.0, 0.5, level.shape)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Runs of two arms, (studies, n, rows), of which one can be given any effect.
+
+    `values` are those of the detached runs before it, `control` the rows of the others, and `level` (studies, n) is what a
+    size of 1 adds to each detached run.
+    """
+
+    family: str
+    values: Array
+    control: Array
+    level: Array
+
+    def treated(self, effect: Effect) -> Array:
+        """The rows of the detached runs."""
+        return logged(self.family, self.values + effect.size * self.level[..., None] * effect.course(U))
+
+
+def draw_arms(family: str, studies: int, n_t: int, n_c: int, rng: np.random.Generator) -> Draw:
+    """Independent runs: detached (studies, n_t, rows) and control (studies, n_c, rows)."""
+    both = truth(family, (studies, n_t + n_c), rng)
+    values = both.curve + _noise_of(family, both.noise, rng)
+    return Draw(family, values[:, :n_t], logged(family, values[:, n_t:]), _share_of(both.level[:, :n_t], rng))
 
 
 def arms(
     family: str, studies: int, n_t: int, n_c: int, effect: Effect, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Independent runs: detached (studies, n_t, rows) and control (studies, n_c, rows)."""
-    both = truth(family, (studies, n_t + n_c), rng)
-    values = both.curve + noise(both.noise, rng)
-    treated, control = values[:, :n_t], values[:, n_t:]
-    return treated + effect_of(effect, both.level[:, :n_t], rng), control
+    """The rows of independent runs: detached and control."""
+    drawn = draw_arms(family, studies, n_t, n_c, rng)
+    return drawn.treated(effect), drawn.control
 
 
 @cache
@@ -121,21 +166,27 @@ def spread_out(family: str, rows: Array, factor: float) -> Array:
     return rows if factor == 1 else mean_curve(family) + factor * (rows - mean_curve(family))
 
 
-def forks(family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator) -> tuple[Array, Array]:
+def draw_forks(family: str, studies: int, n: int, rng: np.random.Generator) -> Draw:
     """Fork pairs: detached and control (studies, n, rows), equal up to the detach."""
     shared = truth(family, (studies, n), rng)
-    first = noise(shared.noise, rng)
-    later = U > 0.5
+    first = _noise_of(family, shared.noise, rng)
+    later, memory = U > 0.5, 0.0 if family == SPARSE else _AR
     arms = []
     for _ in range(2):
-        fresh_noise = noise(shared.noise, rng)
+        fresh_noise = _noise_of(family, shared.noise, rng)
         # the AR(1) state at the detach carries over, then fresh noise takes its place
         since = np.clip(np.arange(ROWS) - (ROWS // 2 - 1), 0, None)
-        carried = first[..., [ROWS // 2 - 1]] * _AR**since
-        fresh = fresh_noise - fresh_noise[..., [ROWS // 2 - 1]] * _AR**since
-        arms.append(shared.curve + np.where(later, carried + fresh + apart((studies, n), rng), first))
+        carried = first[..., [ROWS // 2 - 1]] * memory**since
+        fresh = fresh_noise - fresh_noise[..., [ROWS // 2 - 1]] * memory**since
+        arms.append(shared.curve + np.where(later, carried + fresh + apart(family, (studies, n), rng), first))
     detached, control = arms
-    return detached + effect_of(effect, shared.level, rng), control
+    return Draw(family, detached, logged(family, control), _share_of(shared.level, rng))
+
+
+def forks(family: str, studies: int, n: int, effect: Effect, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The rows of fork pairs: detached and control."""
+    drawn = draw_forks(family, studies, n, rng)
+    return drawn.treated(effect), drawn.control
 
 
 def detached_only(
@@ -143,4 +194,5 @@ def detached_only(
 ) -> Array:
     """Detached runs without a control arm (studies, n, rows); `detach` may give each run its own time of it (studies, n, 1)."""
     runs = truth(family, (studies, n), rng)
-    return runs.curve + noise(runs.noise, rng) + effect_of(effect, runs.level, rng, detach)
+    values = runs.curve + _noise_of(family, runs.noise, rng)
+    return logged(family, values + effect_of(effect, runs.level, rng, detach))

@@ -88,10 +88,14 @@ class Comparison:
         """Every run that counts, the arm's first."""
         return (*self.units, *self.controls)
 
+    @property
+    def levels(self) -> list[float]:
+        """What a change is a percent of, by pair or run of the arm: a control's after for fork pairs, else a run's before."""
+        return [u.after for u in self.controls] if self.design == "fork" else [u.before for u in self.units]
+
     def base(self) -> tuple[float | None, str]:
-        """What a change is a percent of, or None and why not: the controls' after for fork pairs, else the arm's before."""
-        levels = [u.after for u in self.controls] if self.design == "fork" else [u.before for u in self.units]
-        base = mean(levels)
+        """What a change is a percent of, the mean of the levels without its sign; or None and why not."""
+        base = mean(self.levels)
         if math.isnan(base):
             return None, ""
         value_range = max(u.highest for u in self.runs) - min(u.lowest for u in self.runs)

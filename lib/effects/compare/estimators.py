@@ -99,6 +99,15 @@ def above_p(value: ArrayLike, reach: ArrayLike, df: ArrayLike, bound: ArrayLike)
     return np.asarray(stdtr(df, (np.asarray(bound) - np.asarray(value)) / error))
 
 
+def positive_p(treated: ArrayLike, control: ArrayLike) -> Array:
+    """The one-sided p that the mean of the treated lies above that of the control (empty: above 0), by `across`'s t test.
+
+    Where the numbers have no spread there is no test: NaN.
+    """
+    estimate = across([treated], [control])
+    return above_p(estimate.value, (estimate.high - estimate.low) / 2, estimate.df, 0.0)
+
+
 def anytime_factor(n: ArrayLike) -> Array:
     """How many standard errors a 95% interval reaches that holds at every look, n runs growing; infinite below 5.
 

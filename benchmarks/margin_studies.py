@@ -1,0 +1,148 @@
+"""What the app says about changes and margins, on arrays of one number a run; and the same through its whole analysis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import polars as pl
+
+from benchmarks import simulated as sim
+from benchmarks.batches import Array, means
+from benchmarks.calibration_cells import mean_level
+from benchmarks.simulated_runs import SimulatedRun, task_runs
+from lib.effects.compare import estimators as est
+from lib.effects.compare.comparison import FEWEST, SMALL_BASE
+from lib.effects.study_analysis import TaskRuns, analyse_runs
+from lib.study import CONTROL, DETACHED, DetachRule, Evidence, Metric, Source, Study, Task
+
+PERCENT, UNITS, LOG = "percent", "units", "log"
+REWARD, LOSS, HISTORY = "eval/reward", "train/loss", "validation/loss"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Of runs (studies, n): the means before and after the detach, and the extremes of all rows."""
+
+    before: Array
+    after: Array
+    highest: Array
+    lowest: Array
+
+    def first(self, n: int) -> "Numbers":
+        """Those of the first runs."""
+        return Numbers(self.before[:, :n], self.after[:, :n], self.highest[:, :n], self.lowest[:, :n])
+
+
+def numbers(rows: Array) -> Numbers:
+    """The numbers of runs (studies, n, rows)."""
+    return Numbers(*means(rows), rows.max(axis=-1), rows.min(axis=-1))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Per study: the estimate of a change, whether its 95% interval lies above, below or on the truth, and its margin's test.
+
+    `no_worse_p` and `equivalent_p` are NaN where the app has no answer; all is for a metric of which more is better.
+    """
+
+    estimate: est.Estimate
+    no_worse_p: Array
+    equivalent_p: Array
+    is_worse: Array
+
+
+def population(family: str) -> tuple[float, float]:
+    """The mean level of the runs before and after the detach, without an effect."""
+    before, after = means(sim.mean_curve(family))
+    return float(before), float(after)
+
+
+@cache
+def effect_size(design: str, family: str, change: float) -> float:
+    """The size of a `simulated.Effect` that changes the mean level by this fraction, or a loss by this ratio minus 1.
+
+    A positive change is one for the better.
+    """
+    if family == "loss":
+        return -float(np.copysign(np.log1p(abs(change)), change)) / mean_level(family)
+    return change * population(family)[design == "fork"] / mean_level(family)
+
+
+def truth(design: str, family: str, change: float) -> float:
+    """The mean effect of such a size."""
+    return effect_size(design, family, change) * mean_level(family)
+
+
+def bound_of(design: str, family: str, margin: float) -> float:
+    """A margin in the unit of the metric, or in logs."""
+    return float(np.log1p(margin)) if family == "loss" else margin * population(family)[design == "fork"]
+
+
+def answers(design: str, family: str, scale: str, margin: float, treated: Numbers, control: Numbers) -> Answers:
+    """What the app makes of a change: by fork pairs or by difference in differences."""
+    values, others, levels = _values(design, treated, control)
+    estimate = est.across([values], [others])
+    enough = np.full(len(values), min(values.shape[1], others.shape[1] or values.shape[1]) >= FEWEST)
+    if scale != PERCENT:
+        return bound_answers(estimate, bound_of(design, family, margin), enough, is_loss=scale == LOG)
+    base = levels.mean(axis=-1)
+    high = np.concatenate([treated.highest, control.highest], axis=1).max(axis=1)
+    low = np.concatenate([treated.lowest, control.lowest], axis=1).min(axis=1)
+    has_answer = enough & (np.abs(base) >= SMALL_BASE * (high - low))
+    share = margin * levels * np.sign(base)[:, None]
+    sides = [est.positive_p(side * values + share, side * others) for side in (1, -1)]
+    return _answers(estimate, sides, estimate.value + _reach(estimate) < -margin * np.abs(base), has_answer)
+
+
+def bound_answers(estimate: est.Estimate, bound: float, has_answer: Array, *, is_loss: bool) -> Answers:
+    """What the app makes of an estimate against bounds of its own unit."""
+    sign, reach = -1 if is_loss else 1, _reach(estimate)
+    sides = [est.above_p(side * estimate.value, reach, estimate.df, -bound) for side in (sign, -sign)]
+    return _answers(estimate, sides, sign * estimate.value + reach < -bound, has_answer)
+
+
+def _answers(estimate: est.Estimate, sides: Sequence[Array], is_worse: Array, has_answer: Array) -> Answers:
+    no_worse = np.where(has_answer, sides[0], np.nan)
+    return Answers(estimate, no_worse, np.maximum(no_worse, sides[1]), has_answer & is_worse)
+
+
+def _reach(estimate: est.Estimate) -> Array:
+    return (estimate.high - estimate.low) / 2
+
+
+def _values(design: str, treated: Numbers, control: Numbers) -> tuple[Array, Array, Array]:
+    """The numbers that are compared (studies, n), those of the controls where these are apart, and the levels of a percent."""
+    if design == "fork":
+        return treated.after - control.after, control.after[:, :0], control.after
+    return treated.after - treated.before, control.after - control.before, treated.before
+
+
+def metric_of(family: str, scale: str, margin: float, design: str) -> Metric:
+    """The metric whose margin is asked for."""
+    if scale == LOG:
+        return Metric(LOSS, "loss", "decrease", scale="log", margin=margin)
+    if scale == UNITS:
+        return Metric(REWARD, "reward", "increase", margin_abs=bound_of(design, family, margin))
+    return Metric(REWARD, "reward", "increase", margin=margin)
+
+
+def runs_of(task: str, key: str, treated: Array, control: Array, *, is_fork: bool) -> TaskRuns:
+    """The runs of one study of a task, rows (n, rows) of both arms; fork pairs log a loss that shows their common history."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(max(len(treated), len(control)), sim.ROWS))
+    runs = []
+    for arm, arrays in ((DETACHED, treated), (CONTROL, control)):
+        for i, rows in enumerate(arrays):
+            history = np.where(sim.U > 0.5, rng.normal(size=sim.ROWS), shared[i])
+            metrics = {key: rows, HISTORY: history} if is_fork else {key: rows}
+            runs.append(SimulatedRun(f"{task} {arm} {i}", arm, str(i), sim.HALF, metrics))
+    return task_runs(task, runs)
+
+
+def analysed(metrics: Sequence[Metric], tasks: dict[str, TaskRuns], planned: int | None = None) -> pl.DataFrame:
+    """The rows of effects.csv of such a study."""
+    made = tuple(Task(name=key, total_steps=sim.TOTAL, detach=DetachRule(step=sim.HALF)) for key in tasks)
+    source = Source("bundle", path=".")
+    study = Study("simulated", "Simulated", source, tuple(metrics), made, evidence=Evidence(planned=planned))
+    return analyse_runs(study, tasks).effects

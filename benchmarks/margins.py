@@ -1,0 +1,329 @@
+"""How often the app says "no worse", "equivalent" or "worse" of a true change, and pools tasks rightly.
+
+    python -m benchmarks.margins                    writes benchmarks/results/margins.parquet and margin_studies.csv
+    python -m benchmarks.margins --studies 1000     a quick look
+    python -m benchmarks.margins --seed 1           other studies
+
+One number a run comes from rows of `benchmarks.simulated`, whose first runs are the smaller studies; the tests are those of
+`lib.effects.compare`. The first studies of every cell also go through `analyse_runs`: the run stops where it says something
+else. Whole studies have claims of several tasks, and count where one of them is said wrongly after Holm's correction.
+"""
+
+import argparse
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from benchmarks import offered_methods as offered
+from benchmarks import simulated as sim
+from benchmarks.batches import Array, Batch
+from benchmarks.calibration_cells import mean_level
+from benchmarks.calibration_docs import write_docs
+from benchmarks.margin_studies import (
+    HISTORY,
+    LOG,
+    LOSS,
+    PERCENT,
+    REWARD,
+    UNITS,
+    Answers,
+    analysed,
+    answers,
+    bound_answers,
+    effect_size,
+    metric_of,
+    numbers,
+    runs_of,
+    truth,
+)
+from benchmarks.margin_tables import MARGIN_STUDIES, MARGINS
+from lib.effects.compare import estimators as est
+from lib.effects.compare.across_tasks import ALL_TASKS
+from lib.effects.compare.comparison import FEWEST
+from lib.effects.compare.equivalence import EQUIVALENT, NO_WORSE, WORSE
+from lib.effects.compare.estimators import ALPHA
+from lib.effects.multiple_testing import holm
+from lib.effects.study_analysis import TaskRuns
+from lib.study import Metric
+
+STUDIES, CHUNK, PRODUCT_STUDIES = 8_000, 500, 2
+SIZES = (2, 3, 4, 5, 6, 8, 12, 16)
+UNEQUAL = ((8, 3), (3, 8), (12, 4), (10, 6), (6, 10), (16, 8))
+FAMILIES = (*sim.FAMILIES, sim.STRESS, sim.SPARSE)
+MARGIN_SIZES = (0.05, 0.10, 0.25)
+CHANGES = (-0.25, -0.10, -0.05, 0.0, 0.05, 0.10, 0.25)
+STUDY_MARGIN = 0.10  # that every true change is held against, and every claim of whole studies
+POOLED = tuple(f"{k} tasks of {what}" for k in (2, 5) for what in ("pairs", "jumps"))
+MIXED = ("saturating", "sigmoid", sim.SPARSE, "linear", "loss")  # of the tasks, in turn
+
+SCHEMA = pl.Schema(
+    {
+        "design": pl.String,
+        "family": pl.String,
+        "n_t": pl.Int64,
+        "n_c": pl.Int64,
+        "scale": pl.String,  # of the margin: percent, units or log; empty where there is none
+        "margin": pl.Float64,
+        "change": pl.Float64,  # the true one, positive for the better
+        "studies": pl.Int64,
+        "answered": pl.Float64,  # share with a test of the margin
+        **dict.fromkeys(("no_worse", "equivalent", "worse"), pl.Float64),  # share, "no worse" with "equivalent"
+        "found": pl.Float64,  # share with p < .05
+        "found_right": pl.Float64,  # share found in the direction of the change
+        "tested": pl.Float64,  # share with a 95% interval
+        "covered": pl.Float64,  # share of these intervals that hold the truth
+    }
+)
+KEYS = ("design", "family", "n_t", "n_c", "scale", "margin", "change")
+_SUMS = tuple(key for key in SCHEMA if key not in (*KEYS, "studies"))
+
+
+def sizes_of(design: str) -> list[tuple[int, int]]:
+    """The runs per arm, or the pairs or runs per task, that a design is looked at with."""
+    even = [(n, n) for n in SIZES]
+    return [*even, *UNEQUAL] if design == "did" else even
+
+
+def margins_of(change: float) -> list[float]:
+    """The margins that a true change is held against: one for all, and each for its own bounds and for no change."""
+    return [margin for margin in MARGIN_SIZES if margin == STUDY_MARGIN or abs(change) in (0, margin)]
+
+
+def scales_of(family: str) -> tuple[str, ...]:
+    """The kinds of margins that a metric may have."""
+    return (LOG,) if family == "loss" else (PERCENT, UNITS)
+
+
+def draw_runs(design: str, family: str, studies: int, n: int, rng: np.random.Generator) -> sim.Draw:
+    """So many fork pairs, or runs in each arm."""
+    return sim.draw_forks(family, studies, n, rng) if design == "fork" else sim.draw_arms(family, studies, n, n, rng)
+
+
+def run_chunk(design: str, family: str, studies: int, seed: tuple[int, ...], through_product: int) -> pl.DataFrame:
+    """Some studies of a design and family: one row per size, margin and true change, counts instead of shares."""
+    rng = np.random.default_rng([zlib.crc32(f"{design} {family}".encode()), *seed])
+    most = max(SIZES)
+    drawn = draw_runs(design, family, studies, most, rng)
+    control, rows = numbers(drawn.control), []
+    for change in CHANGES:
+        effect = sim.Effect(effect_size(design, family, change))
+        treated_rows = drawn.treated(effect)
+        treated = numbers(treated_rows)
+        for (n_t, n_c), scale, margin in product(sizes_of(design), scales_of(family), margins_of(change)):
+            answer = answers(design, family, scale, margin, treated.first(n_t), control.first(n_c))
+            counts = _counts(answer, truth(design, family, change), change, scale)
+            rows.append((design, family, n_t, n_c, scale, margin, change, studies, *counts))
+            if through_product and (n_t, n_c) in ((6, 6), (8, 3)) and margin == abs(change):
+                metric = metric_of(family, scale, margin, design)
+                for i in range(through_product):
+                    pair = (treated_rows[i, :n_t], drawn.control[i, :n_c])
+                    check_product(design, metric, pair, answer, i)
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _counts(answer: Answers, true_effect: float, change: float, scale: str) -> list[float]:
+    estimate, sign = answer.estimate, -1 if scale == LOG else 1
+    found = estimate.p < ALPHA
+    is_right = found & (sign * estimate.value * (change or 1) > 0)
+    covered = (estimate.low <= true_effect) & (true_effect <= estimate.high)
+    shares = (
+        ~np.isnan(answer.no_worse_p), answer.no_worse_p < ALPHA, answer.equivalent_p < ALPHA, answer.is_worse,
+        found, is_right, ~np.isnan(estimate.low), covered,
+    )  # fmt: skip
+    return [float(share.sum()) for share in shares]
+
+
+def word(answer: Answers, i: int) -> str | None:
+    """What the app says of a study with this claim alone; None where it has no answer."""
+    if np.isnan(answer.no_worse_p[i]):
+        return None
+    if answer.is_worse[i]:
+        return WORSE
+    if answer.equivalent_p[i] < ALPHA:
+        return EQUIVALENT
+    return NO_WORSE if answer.no_worse_p[i] < ALPHA else "not shown"
+
+
+def check_product(design: str, metric: Metric, pair: tuple[Array, Array], answer: Answers, i: int) -> None:
+    """Raise where the app's whole analysis of a study has another p or says another word."""
+    metrics = [metric, Metric(HISTORY, "loss", "decrease", scale="log")]
+    runs = {"task": runs_of("task", metric.key, *pair, is_fork=design == "fork")}
+    _same(analysed(metrics, runs).filter(metric=metric.key), answer, i)
+
+
+def check_tasks(tasks: Sequence[Batch], metric: Metric, answer: Answers, i: int) -> None:
+    """The same across the tasks of a study."""
+    metrics = [metric, Metric(HISTORY, "loss", "decrease", scale="log")]
+    runs = {
+        f"task {k}": runs_of(f"task {k}", metric.key, b.treated[i], b.control[i], is_fork=b.control.shape[1] > 0)
+        for k, b in enumerate(tasks)
+    }
+    _same(analysed(metrics, runs).filter(task=ALL_TASKS, metric=metric.key), answer, i)
+
+
+def _same(effects: pl.DataFrame, answer: Answers, i: int) -> None:
+    row = effects.row(0, named=True)
+    if row["equivalence"] != word(answer, i):
+        raise AssertionError(
+            f"the app says {row['equivalence']} ({row['design']}, {row['reasons']}), not {word(answer, i)}"
+        )
+    np.testing.assert_allclose(row["p_value"], answer.estimate.p[i], rtol=1e-6, atol=1e-12)
+
+
+def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
+    """Every size, margin and true change of a design and family: columns `SCHEMA`."""
+    chunk = run_pooled if design in POOLED else run_chunk
+    starts = range(0, studies, CHUNK)
+    with np.errstate(divide="ignore", invalid="ignore"):  # runs without a reward have no spread, and no test
+        frames = [
+            chunk(design, family, min(CHUNK, studies - start), (seed, start), 0 if start else PRODUCT_STUDIES)
+            for start in starts
+        ]
+    total = pl.concat(frames).group_by(KEYS, maintain_order=True).agg(pl.col("studies", *_SUMS).sum())
+    shares = [pl.col(key) / (pl.col("tested") if key == "covered" else pl.col("studies")) for key in _SUMS]
+    return total.with_columns(shares).select(list(SCHEMA))
+
+
+def run_pooled(design: str, family: str, studies: int, seed: tuple[int, ...], through_product: int) -> pl.DataFrame:
+    """Some studies over several tasks: of losses with margins, or of mixed rewards whose change is a share of their level."""
+    rng = np.random.default_rng([zlib.crc32(f"{design} {family}".encode()), *seed])
+    count, is_jump, most = int(design.split()[0]), design.endswith("jumps"), max(SIZES)
+    families = MIXED[:count] if family == "mixed" else (family,) * count
+    draws = [
+        sim.draw_arms(f, studies, most, 0, rng) if is_jump else sim.draw_forks(f, studies, most, rng) for f in families
+    ]
+    rows = []
+    for change in CHANGES if family == "loss" else CHANGES[3:]:
+        size = effect_size("fork", family, change) if family == "loss" else change
+        treated = [draw.treated(sim.Effect(size)) for draw in draws]
+        truths = [size * mean_level(f) for f in families]
+        for n in SIZES:
+            tasks = [Batch(t[:, :n], d.control[:, :n], true) for t, d, true in zip(treated, draws, truths, strict=True)]
+            for metric, answer, true in _across(tasks, family, change, n, is_jump=is_jump):
+                scale = LOG if metric.margin else ""
+                counts = _counts(answer, true, change, scale)
+                rows.append((design, family, n, 0 if is_jump else n, scale, metric.margin, change, studies, *counts))
+                if n == 3 and change in (0, 0.25):
+                    for i in range(through_product):
+                        check_tasks(tasks, metric, answer, i)
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _across(
+    tasks: Sequence[Batch], family: str, change: float, n: int, *, is_jump: bool
+) -> Iterator[tuple[Metric, Answers, Array]]:
+    """What the app makes of a metric over its tasks, by margin where it has one, and the true effect by study."""
+    studies = len(tasks[0].treated)
+    if family != "loss":
+        outcome, true = (offered.across_jumps if is_jump else offered.across_pairs)(tasks)
+        none = np.full(studies, np.nan)
+        estimate = est.Estimate(outcome.value, outcome.low, outcome.high, outcome.p, none)
+        answer = Answers(estimate, none, none, np.zeros(studies, dtype=bool))
+        yield Metric(REWARD, "reward", "increase"), answer, true
+        return
+    deltas = [numbers(task.treated).after - numbers(task.control).after for task in tasks]
+    estimate = est.across(deltas, [d[:, :0] for d in deltas])
+    for margin in margins_of(change):
+        answer = bound_answers(estimate, float(np.log1p(margin)), np.full(studies, n >= FEWEST), is_loss=True)
+        yield metric_of(family, LOG, margin, "fork"), answer, np.full(studies, tasks[0].truth)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Studies with a claim in each of so many tasks: the change of the first ones is minus the margin, of the others none."""
+
+    design: str
+    n: int
+    claims: int
+    at_bound: int
+
+    @property
+    def name(self) -> str:
+        what = f"{self.n} fork pairs" if self.design == "fork" else f"arms, {self.n} against {self.n}"
+        return f"{what}, {'all' if self.at_bound == self.claims else 'half'} of the claims at the bound"
+
+
+CASES = tuple(
+    Case(design, n, claims, at_bound)
+    for design, n in (("fork", 3), ("fork", 6), ("did", 5), ("did", 8))
+    for claims in (5, 20)
+    for at_bound in (claims, claims // 2)
+)
+
+
+def run_case(case: Case, studies: int, seed: int) -> dict[str, object]:
+    """How many such studies call a claim at the bound no worse, and what share of the other claims is called so."""
+    wrong, right = 0, 0
+    for start in range(0, studies, CHUNK):
+        said = study_chunk(case, min(CHUNK, studies - start), (seed, start), 0 if start else PRODUCT_STUDIES)
+        wrong += int(said[:, : case.at_bound].any(axis=1).sum())
+        right += int(said[:, case.at_bound :].sum())
+    others = studies * (case.claims - case.at_bound)
+    return {
+        "case": case.name,
+        "claims": case.claims,
+        "studies": studies,
+        "wrong": wrong / studies,
+        "right": right / others if others else None,
+    }
+
+
+def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product: int) -> NDArray[np.bool_]:
+    """Whether each claim (studies, claims) is called no worse, after Holm's correction."""
+    rng = np.random.default_rng([zlib.crc32(f"{case.name} {case.claims}".encode()), *seed])
+    p_values = np.empty((studies, case.claims))
+    tasks: list[dict[str, TaskRuns]] = [{} for _ in range(through_product)]
+    for k in range(case.claims):
+        family = MIXED[k % len(MIXED)]
+        scale = LOG if family == "loss" else PERCENT
+        change = -STUDY_MARGIN if k < case.at_bound else 0.0
+        draw = draw_runs(case.design, family, studies, case.n, rng)
+        treated = draw.treated(sim.Effect(effect_size(case.design, family, change)))
+        answer = answers(case.design, family, scale, STUDY_MARGIN, numbers(treated), numbers(draw.control))
+        p_values[:, k] = answer.no_worse_p
+        for i, runs in enumerate(tasks):
+            key = LOSS if scale == LOG else REWARD
+            pair = treated[i], draw.control[i]
+            runs[f"task {k}"] = runs_of(f"task {k}", key, *pair, is_fork=case.design == "fork")
+    adjusted = [holm([None if np.isnan(p) else p for p in study]) for study in p_values.tolist()]
+    said = np.array([[p is not None and p < ALPHA for p in study] for study in adjusted])
+    for i, runs in enumerate(tasks):
+        metrics = [metric_of(family, scale, STUDY_MARGIN, "") for family, scale in ((REWARD, PERCENT), ("loss", LOG))]
+        effects = analysed([*metrics, Metric(HISTORY, "loss", "decrease", scale="log")], runs)
+        words = effects.filter(pl.col("task") != ALL_TASKS, pl.col("equivalence").is_not_null())
+        by_app = {row["task"] for row in words.iter_rows(named=True) if row["equivalence"] in (NO_WORSE, EQUIVALENT)}
+        if by_app != {f"task {k}" for k in np.flatnonzero(said[i])}:
+            raise AssertionError(f"{case.name}, {case.claims} claims: the app calls {sorted(by_app)} no worse")
+    return said
+
+
+def run(studies: int, seed: int, processes: int) -> None:
+    """Run every cell, those over tasks on half the studies, and every case of whole studies; and write the results."""
+    cells = [(*cell, studies) for cell in product(("did", "fork"), FAMILIES)]
+    pooled = [*product(POOLED, ("mixed", sim.SPARSE)), ("2 tasks of pairs", "loss"), ("5 tasks of pairs", "loss")]
+    cells += [(*cell, studies // 2) for cell in pooled]
+    with ProcessPoolExecutor(processes) as pool:
+        futures = [pool.submit(run_cell, *cell, seed) for cell in cells]
+        cases = [pool.submit(run_case, case, studies // 2, seed) for case in CASES]
+        pl.concat([future.result() for future in futures]).write_parquet(MARGINS)
+        pl.DataFrame([case.result() for case in cases]).write_csv(MARGIN_STUDIES)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
+    options = parser.parse_args()
+    run(options.studies, options.seed, options.processes)
+    write_docs()
+
+
+if __name__ == "__main__":
+    main()
