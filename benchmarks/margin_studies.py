@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
 from benchmarks import simulated as sim
 from benchmarks.batches import Array, means
@@ -13,7 +13,7 @@ from benchmarks.calibration_cells import mean_level
 from benchmarks.simulated_runs import SimulatedRun, task_runs
 from lib.effects.compare import estimators as est
 from lib.effects.compare.comparison import FEWEST, SMALL_BASE
-from lib.effects.study_analysis import TaskRuns, analyse_runs
+from lib.effects.study_analysis import StudyAnalysis, TaskRuns, analyse_runs
 from lib.study import CONTROL, DETACHED, DetachRule, Evidence, Metric, Source, Study, Task
 
 PERCENT, UNITS, LOG = "percent", "units", "log"
@@ -49,7 +49,7 @@ class Answers:
     estimate: est.Estimate
     no_worse_p: Array
     equivalent_p: Array
-    is_worse: Array
+    is_worse: NDArray[np.bool_]
 
 
 def population(family: str) -> tuple[float, float]:
@@ -79,43 +79,66 @@ def bound_of(design: str, family: str, margin: float) -> float:
     return float(np.log1p(margin)) if family == "loss" else margin * population(family)[design == "fork"]
 
 
-def answers(design: str, family: str, scale: str, margin: float, treated: Numbers, control: Numbers) -> Answers:
-    """What the app makes of a change: by fork pairs or by difference in differences."""
-    values, others, levels = _values(design, treated, control)
-    estimate = est.across([values], [others])
-    enough = np.full(len(values), min(values.shape[1], others.shape[1] or values.shape[1]) >= FEWEST)
+@dataclass(frozen=True)
+class Compared:
+    """The numbers that are compared (studies, n), those of controls that are apart, the levels of a percent, the estimate.
+
+    `percent` says whether there is a percent of the level.
+    """
+
+    design: str
+    values: Array
+    others: Array
+    levels: Array
+    estimate: est.Estimate
+    percent: NDArray[np.bool_]
+
+    @property
+    def enough(self) -> NDArray[np.bool_]:
+        """Whether the runs are enough for an answer."""
+        n, n_c = self.values.shape[1], self.others.shape[1]
+        return np.full(len(self.values), min(n, n_c or n) >= FEWEST)
+
+
+def compared(design: str, treated: Numbers, control: Numbers) -> Compared:
+    """What is made of the runs: by fork pairs or by difference in differences."""
+    if design == "fork":
+        values, others, levels = treated.after - control.after, control.after[:, :0], control.after
+    else:
+        values, others, levels = treated.after - treated.before, control.after - control.before, treated.before
+    high = np.maximum(treated.highest.max(axis=1), control.highest.max(axis=1))
+    low = np.minimum(treated.lowest.min(axis=1), control.lowest.min(axis=1))
+    percent = np.abs(levels.mean(axis=1)) >= SMALL_BASE * (high - low)
+    return Compared(design, values, others, levels, est.across([values], [others]), percent)
+
+
+def answers(runs: Compared, family: str, scale: str, margin: float) -> Answers:
+    """What the app makes of a change against a margin."""
     if scale != PERCENT:
-        return bound_answers(estimate, bound_of(design, family, margin), enough, is_loss=scale == LOG)
-    base = levels.mean(axis=-1)
-    high = np.concatenate([treated.highest, control.highest], axis=1).max(axis=1)
-    low = np.concatenate([treated.lowest, control.lowest], axis=1).min(axis=1)
-    has_answer = enough & (np.abs(base) >= SMALL_BASE * (high - low))
-    share = margin * levels * np.sign(base)[:, None]
-    sides = [est.positive_p(side * values + share, side * others) for side in (1, -1)]
-    return _answers(estimate, sides, estimate.value + _reach(estimate) < -margin * np.abs(base), has_answer)
+        return bound_answers(runs.estimate, bound_of(runs.design, family, margin), runs.enough, is_loss=scale == LOG)
+    base = runs.levels.mean(axis=1)
+    share = margin * runs.levels * np.sign(base)[:, None]
+    sides = [est.positive_p(side * runs.values + share, side * runs.others) for side in (1, -1)]
+    is_worse = runs.estimate.value + _reach(runs.estimate) < -margin * np.abs(base)
+    return _answers(runs.estimate, sides, is_worse, runs.enough & runs.percent)
 
 
-def bound_answers(estimate: est.Estimate, bound: float, has_answer: Array, *, is_loss: bool) -> Answers:
+def bound_answers(estimate: est.Estimate, bound: float, has_answer: NDArray[np.bool_], *, is_loss: bool) -> Answers:
     """What the app makes of an estimate against bounds of its own unit."""
     sign, reach = -1 if is_loss else 1, _reach(estimate)
     sides = [est.above_p(side * estimate.value, reach, estimate.df, -bound) for side in (sign, -sign)]
     return _answers(estimate, sides, sign * estimate.value + reach < -bound, has_answer)
 
 
-def _answers(estimate: est.Estimate, sides: Sequence[Array], is_worse: Array, has_answer: Array) -> Answers:
+def _answers(
+    estimate: est.Estimate, sides: Sequence[Array], is_worse: NDArray[np.bool_], has_answer: NDArray[np.bool_]
+) -> Answers:
     no_worse = np.where(has_answer, sides[0], np.nan)
     return Answers(estimate, no_worse, np.maximum(no_worse, sides[1]), has_answer & is_worse)
 
 
 def _reach(estimate: est.Estimate) -> Array:
     return (estimate.high - estimate.low) / 2
-
-
-def _values(design: str, treated: Numbers, control: Numbers) -> tuple[Array, Array, Array]:
-    """The numbers that are compared (studies, n), those of the controls where these are apart, and the levels of a percent."""
-    if design == "fork":
-        return treated.after - control.after, control.after[:, :0], control.after
-    return treated.after - treated.before, control.after - control.before, treated.before
 
 
 def metric_of(family: str, scale: str, margin: float, design: str) -> Metric:
@@ -127,7 +150,7 @@ def metric_of(family: str, scale: str, margin: float, design: str) -> Metric:
     return Metric(REWARD, "reward", "increase", margin=margin)
 
 
-def runs_of(task: str, key: str, treated: Array, control: Array, *, is_fork: bool) -> TaskRuns:
+def simulated_runs(task: str, key: str, treated: Array, control: Array, *, is_fork: bool) -> list[SimulatedRun]:
     """The runs of one study of a task, rows (n, rows) of both arms; fork pairs log a loss that shows their common history."""
     rng = np.random.default_rng(0)
     shared = rng.normal(size=(max(len(treated), len(control)), sim.ROWS))
@@ -137,12 +160,17 @@ def runs_of(task: str, key: str, treated: Array, control: Array, *, is_fork: boo
             history = np.where(sim.U > 0.5, rng.normal(size=sim.ROWS), shared[i])
             metrics = {key: rows, HISTORY: history} if is_fork else {key: rows}
             runs.append(SimulatedRun(f"{task} {arm} {i}", arm, str(i), sim.HALF, metrics))
-    return task_runs(task, runs)
+    return runs
 
 
-def analysed(metrics: Sequence[Metric], tasks: dict[str, TaskRuns], planned: int | None = None) -> pl.DataFrame:
-    """The rows of effects.csv of such a study."""
+def runs_of(task: str, key: str, treated: Array, control: Array, *, is_fork: bool) -> TaskRuns:
+    """The same as the app takes them."""
+    return task_runs(task, simulated_runs(task, key, treated, control, is_fork=is_fork))
+
+
+def analysed(metrics: Sequence[Metric], tasks: dict[str, TaskRuns], planned: int | None = None) -> StudyAnalysis:
+    """The app's whole analysis of such a study."""
     made = tuple(Task(name=key, total_steps=sim.TOTAL, detach=DetachRule(step=sim.HALF)) for key in tasks)
     source = Source("bundle", path=".")
     study = Study("simulated", "Simulated", source, tuple(metrics), made, evidence=Evidence(planned=planned))
-    return analyse_runs(study, tasks).effects
+    return analyse_runs(study, tasks)

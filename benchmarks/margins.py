@@ -12,9 +12,10 @@ else. Whole studies have claims of several tasks, and count where one of them is
 import argparse
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -36,6 +37,7 @@ from benchmarks.margin_studies import (
     analysed,
     answers,
     bound_answers,
+    compared,
     effect_size,
     metric_of,
     numbers,
@@ -52,7 +54,7 @@ from lib.effects.multiple_testing import holm
 from lib.effects.study_analysis import TaskRuns
 from lib.study import Metric
 
-STUDIES, CHUNK, PRODUCT_STUDIES = 8_000, 500, 2
+STUDIES, CHUNK, PRODUCT_STUDIES = 4_000, 500, 2
 SIZES = (2, 3, 4, 5, 6, 8, 12, 16)
 UNEQUAL = ((8, 3), (3, 8), (12, 4), (10, 6), (6, 10), (16, 8))
 FAMILIES = (*sim.FAMILIES, sim.STRESS, sim.SPARSE)
@@ -115,19 +117,20 @@ def run_chunk(design: str, family: str, studies: int, seed: tuple[int, ...], thr
         effect = sim.Effect(effect_size(design, family, change))
         treated_rows = drawn.treated(effect)
         treated = numbers(treated_rows)
-        for (n_t, n_c), scale, margin in product(sizes_of(design), scales_of(family), margins_of(change)):
-            answer = answers(design, family, scale, margin, treated.first(n_t), control.first(n_c))
-            counts = _counts(answer, truth(design, family, change), change, scale)
-            rows.append((design, family, n_t, n_c, scale, margin, change, studies, *counts))
-            if through_product and (n_t, n_c) in ((6, 6), (8, 3)) and margin == abs(change):
-                metric = metric_of(family, scale, margin, design)
-                for i in range(through_product):
-                    pair = (treated_rows[i, :n_t], drawn.control[i, :n_c])
-                    check_product(design, metric, pair, answer, i)
+        for n_t, n_c in sizes_of(design):
+            runs = compared(design, treated.first(n_t), control.first(n_c))
+            for scale, margin in product(scales_of(family), margins_of(change)):
+                answer = answers(runs, family, scale, margin)
+                counts = _counts(answer, truth(design, family, change), change, scale)
+                rows.append((design, family, n_t, n_c, scale, margin, change, studies, *counts))
+                if (n_t, n_c) in ((6, 6), (8, 3)) and margin == abs(change) == STUDY_MARGIN:
+                    metric = metric_of(family, scale, margin, design)
+                    for i in range(through_product):
+                        check_product(design, metric, (treated_rows[i, :n_t], drawn.control[i, :n_c]), answer, i)
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _counts(answer: Answers, true_effect: float, change: float, scale: str) -> list[float]:
+def _counts(answer: Answers, true_effect: Array | float, change: float, scale: str) -> list[float]:
     estimate, sign = answer.estimate, -1 if scale == LOG else 1
     found = estimate.p < ALPHA
     is_right = found & (sign * estimate.value * (change or 1) > 0)
@@ -154,7 +157,7 @@ def check_product(design: str, metric: Metric, pair: tuple[Array, Array], answer
     """Raise where the app's whole analysis of a study has another p or says another word."""
     metrics = [metric, Metric(HISTORY, "loss", "decrease", scale="log")]
     runs = {"task": runs_of("task", metric.key, *pair, is_fork=design == "fork")}
-    _same(analysed(metrics, runs).filter(metric=metric.key), answer, i)
+    _same(analysed(metrics, runs).effects.filter(metric=metric.key), answer, i)
 
 
 def check_tasks(tasks: Sequence[Batch], metric: Metric, answer: Answers, i: int) -> None:
@@ -164,7 +167,7 @@ def check_tasks(tasks: Sequence[Batch], metric: Metric, answer: Answers, i: int)
         f"task {k}": runs_of(f"task {k}", metric.key, b.treated[i], b.control[i], is_fork=b.control.shape[1] > 0)
         for k, b in enumerate(tasks)
     }
-    _same(analysed(metrics, runs).filter(task=ALL_TASKS, metric=metric.key), answer, i)
+    _same(analysed(metrics, runs).effects.filter(task=ALL_TASKS, metric=metric.key), answer, i)
 
 
 def _same(effects: pl.DataFrame, answer: Answers, i: int) -> None:
@@ -261,7 +264,8 @@ def run_case(case: Case, studies: int, seed: int) -> dict[str, object]:
     """How many such studies call a claim at the bound no worse, and what share of the other claims is called so."""
     wrong, right = 0, 0
     for start in range(0, studies, CHUNK):
-        said = study_chunk(case, min(CHUNK, studies - start), (seed, start), 0 if start else PRODUCT_STUDIES)
+        with np.errstate(invalid="ignore"):
+            said = study_chunk(case, min(CHUNK, studies - start), (seed, start), 0 if start else PRODUCT_STUDIES)
         wrong += int(said[:, : case.at_bound].any(axis=1).sum())
         right += int(said[:, case.at_bound :].sum())
     others = studies * (case.claims - case.at_bound)
@@ -285,17 +289,18 @@ def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product
         change = -STUDY_MARGIN if k < case.at_bound else 0.0
         draw = draw_runs(case.design, family, studies, case.n, rng)
         treated = draw.treated(sim.Effect(effect_size(case.design, family, change)))
-        answer = answers(case.design, family, scale, STUDY_MARGIN, numbers(treated), numbers(draw.control))
+        runs = compared(case.design, numbers(treated), numbers(draw.control))
+        answer = answers(runs, family, scale, STUDY_MARGIN)
         p_values[:, k] = answer.no_worse_p
-        for i, runs in enumerate(tasks):
+        for i, study in enumerate(tasks):
             key = LOSS if scale == LOG else REWARD
             pair = treated[i], draw.control[i]
-            runs[f"task {k}"] = runs_of(f"task {k}", key, *pair, is_fork=case.design == "fork")
-    adjusted = [holm([None if np.isnan(p) else p for p in study]) for study in p_values.tolist()]
-    said = np.array([[p is not None and p < ALPHA for p in study] for study in adjusted])
-    for i, runs in enumerate(tasks):
+            study[f"task {k}"] = runs_of(f"task {k}", key, *pair, is_fork=case.design == "fork")
+    adjusted = [holm([None if np.isnan(p) else p for p in claims]) for claims in p_values.tolist()]
+    said = np.array([[p is not None and p < ALPHA for p in claims] for claims in adjusted])
+    for i, study in enumerate(tasks):
         metrics = [metric_of(family, scale, STUDY_MARGIN, "") for family, scale in ((REWARD, PERCENT), ("loss", LOG))]
-        effects = analysed([*metrics, Metric(HISTORY, "loss", "decrease", scale="log")], runs)
+        effects = analysed([*metrics, Metric(HISTORY, "loss", "decrease", scale="log")], study).effects
         words = effects.filter(pl.col("task") != ALL_TASKS, pl.col("equivalence").is_not_null())
         by_app = {row["task"] for row in words.iter_rows(named=True) if row["equivalence"] in (NO_WORSE, EQUIVALENT)}
         if by_app != {f"task {k}" for k in np.flatnonzero(said[i])}:
@@ -311,8 +316,16 @@ def run(studies: int, seed: int, processes: int) -> None:
     with ProcessPoolExecutor(processes) as pool:
         futures = [pool.submit(run_cell, *cell, seed) for cell in cells]
         cases = [pool.submit(run_case, case, studies // 2, seed) for case in CASES]
-        pl.concat([future.result() for future in futures]).write_parquet(MARGINS)
+        save(futures, MARGINS)
         pl.DataFrame([case.result() for case in cases]).write_csv(MARGIN_STUDIES)
+
+
+def save(cells: Sequence[Future[pl.DataFrame]], path: Path) -> None:
+    """Write the results of cells, all that there are whenever one is done."""
+    frames: list[pl.DataFrame] = []
+    for cell in cells:
+        frames.append(cell.result())
+        pl.concat(frames).write_parquet(path)
 
 
 def main() -> None:

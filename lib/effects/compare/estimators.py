@@ -105,7 +105,7 @@ def positive_p(treated: ArrayLike, control: ArrayLike) -> Array:
     Where the numbers have no spread there is no test: NaN.
     """
     estimate = across([treated], [control])
-    return above_p(estimate.value, (estimate.high - estimate.low) / 2, estimate.df, 0.0)
+    return np.where(estimate.value > 0, estimate.p / 2, 1 - estimate.p / 2)
 
 
 def anytime_factor(n: ArrayLike) -> Array:

@@ -1,0 +1,217 @@
+"""Whether the power that the app plans with is the power that studies have.
+
+    python -m benchmarks.planned_power                    writes benchmarks/results/planned_power.parquet
+    python -m benchmarks.planned_power --studies 1000     a quick look
+    python -m benchmarks.planned_power --seed 1           other studies
+
+Each cell has the power at every size by `lib.effects.plan` from the true spread, and the share of simulated studies of that
+size whose test finds the change, or calls no change no worse. Then every study's first runs are a pilot: the size that the plan
+gives from them has a power that the true spread tells. The plan of the first pilots also goes through the app.
+"""
+
+import argparse
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import product
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from benchmarks import simulated as sim
+from benchmarks.batches import Array
+from benchmarks.calibration_cells import mean_level
+from benchmarks.calibration_docs import write_docs
+from benchmarks.looks import numbers_of
+from benchmarks.margin_studies import (
+    HISTORY,
+    analysed,
+    answers,
+    bound_of,
+    compared,
+    effect_size,
+    metric_of,
+    numbers,
+    runs_of,
+)
+from benchmarks.margins import FAMILIES, draw_runs, save, scales_of
+from benchmarks.offered_methods import jumps_of
+from benchmarks.size_tables import PLANNED_POWER
+from lib.effects.compare import estimators as est
+from lib.effects.compare.comparison import FEWEST
+from lib.effects.compare.estimators import ALPHA
+from lib.effects.compare.jumps import MANY, half_width
+from lib.effects.plan import MOST, POWER, Spread, plan, power
+from lib.study import Metric
+
+STUDIES, CHUNK = 8_000, 500
+SIZES = (3, 4, 5, 6, 8, 12, 16)
+CHANGES = (0.05, 0.10, 0.25)
+MARGIN = 0.10
+PILOTS = (3, 5, 8)
+EVERY = range(FEWEST, MOST + 1)
+
+SCHEMA = pl.Schema(
+    {
+        "design": pl.String,
+        "family": pl.String,
+        "target": pl.String,  # change or margin
+        "change": pl.Float64,  # to be shown; of a margin the margin, where nothing changes
+        "n": pl.Int64,  # of the study, or of the pilot
+        "is_pilot": pl.Boolean,
+        "studies": pl.Int64,
+        "planned": pl.Float64,  # power by the plan from the true spread; of pilots that at the largest size
+        "simulated": pl.Float64,  # share of studies; of pilots the mean power at the size that each one gives
+    }
+)
+
+
+Runs = tuple[Array, Array, Array, Array]  # numbers by the h of few runs and of many, of controls, and levels
+
+
+@cache
+def thresholds(groups: int, is_margin: bool) -> Array:
+    """The least change, in spreads, that each size from the fewest to the largest shows with the planned power."""
+    from scipy.optimize import brentq
+
+    spread = Spread("did" if groups == 2 else "fork", 1.0, sim.TOTAL, sim.HALF)
+
+    def missing(size: float, n: int) -> float:
+        return float(power(spread, size, np.array([n]), is_margin)[0]) - POWER
+
+    return np.array([brentq(missing, 1e-3, 20, args=(n,)) for n in range(FEWEST, MOST + 1)])
+
+
+def sizes_needed(design: str, size: Array, variance: Array, *, is_margin: bool) -> NDArray[np.int64]:
+    """The size that `lib.effects.plan` gives for each change and spread; `MOST` where it finds none."""
+    least = thresholds(2 if design == "did" else 1, is_margin)[::-1]
+    ratio = np.abs(size) / np.sqrt(np.maximum(variance, 1e-300))
+    return np.minimum(MOST - np.searchsorted(least, ratio, side="right") + 1, MOST).astype(np.int64)
+
+
+def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
+    """Every target of a cell: columns `SCHEMA`."""
+    drawn: dict[float, list[Runs]] = {change: [] for change in (0.0, *CHANGES)}
+    no_worse: list[Array] = []
+    for start in range(0, studies, CHUNK):
+        rng = np.random.default_rng([zlib.crc32(f"{design} {family}".encode()), seed, start])
+        draw = draw_runs(design, family, min(CHUNK, studies - start), max(SIZES), rng)
+        for change, parts in drawn.items():
+            treated = draw.treated(sim.Effect(true_size(design, family, change)))
+            parts.append(_runs(design, treated, draw.control))
+            if not start:
+                check_product(design, family, change or MARGIN, (treated, draw.control), parts[0], is_margin=not change)
+            if not change and design != "jump":
+                no_worse.append(_no_worse(design, family, treated, draw.control))
+    runs = {change: [np.concatenate(arrays) for arrays in zip(*parts, strict=True)] for change, parts in drawn.items()}
+    rows = [row for change in CHANGES for row in _rows(design, family, change, runs[change], None)]
+    if no_worse:
+        rows += _rows(design, family, MARGIN, runs[0.0], np.concatenate(no_worse))
+    return pl.DataFrame([(design, family, *row) for row in rows], schema=SCHEMA, orient="row", strict=False)
+
+
+def true_size(design: str, family: str, change: float) -> float:
+    """The size of an effect that changes the mean level, or a loss, by a fraction as the plan means it."""
+    return math.log1p(-change) / mean_level(family) if family == "loss" else effect_size(design, family, change)
+
+
+def _runs(design: str, treated: Array, control: Array) -> Runs:
+    before, after = numbers(treated).before, numbers(control).after
+    if design == "jump":
+        few, many = (jumps_of(treated, half_width(sim.TOTAL, n)) for n in (FEWEST, MANY))
+        return few, many, few[:, :0], before
+    values, others = numbers_of(design, treated, control)
+    return values, values, others, after if design == "fork" else before
+
+
+def _no_worse(design: str, family: str, treated: Array, control: Array) -> Array:
+    """Whether each study of each size (studies, sizes) is called no worse."""
+    arms, scale = (numbers(treated), numbers(control)), scales_of(family)[0]
+    sizes = [compared(design, *(arm.first(n) for arm in arms)) for n in SIZES]
+    return np.stack([answers(runs, family, scale, MARGIN).no_worse_p < ALPHA for runs in sizes], axis=1)
+
+
+def _rows(
+    design: str, family: str, change: float, runs: Sequence[Array], no_worse: Array | None
+) -> Iterator[tuple[object, ...]]:
+    """The power at every size and after every pilot; of a margin where `no_worse` says which studies keep it."""
+    few, many, others, _ = runs
+    is_margin, target = no_worse is not None, "change" if no_worse is None else "margin"
+    true = bound_of(design, family, change) if is_margin else true_size(design, family, change) * mean_level(family)
+    planned = [float(_power(design, variance(few if n < MANY else many, others), true, n, is_margin)) for n in EVERY]
+    for k, n in enumerate(SIZES):
+        if no_worse is None:
+            estimate = est.across([(few if n < MANY else many)[:, :n]], [others[:, :n]])
+            share = ((estimate.p < ALPHA) & (estimate.value * true > 0)).mean()
+        else:
+            share = no_worse[:, k].mean()
+        yield target, change, n, False, len(few), planned[n - FEWEST], float(share)
+    for n in PILOTS:
+        sizes = pilot_sizes(design, family, change, [part[:, :n] for part in runs], is_margin=is_margin)
+        yield target, change, n, True, len(few), planned[-1], float(np.mean(np.array(planned)[sizes - FEWEST]))
+
+
+def _power(design: str, variance: float, size: float, n: int, is_margin: bool) -> float:
+    return float(power(Spread(design, variance, sim.TOTAL, sim.HALF), size, np.array([n]), is_margin)[0])
+
+
+def variance(values: Array, others: Array) -> float:
+    """The variance over runs, of both arms together."""
+    return float(values.var()) + (float(others.var()) if others.size else 0.0)
+
+
+def pilot_sizes(
+    design: str, family: str, change: float, pilot: Sequence[Array], *, is_margin: bool
+) -> NDArray[np.int64]:
+    """The size that each pilot (studies, n) gives for a change, or for a margin of it."""
+    few, many, others, levels = pilot
+    spread = (few if few.shape[1] < MANY else many).var(axis=1, ddof=1)
+    if others.shape[1]:
+        spread = spread + others.var(axis=1, ddof=1)
+    size = change * np.abs(levels.mean(axis=1))
+    if family == "loss":
+        size = np.full(len(few), np.log1p(change) if is_margin else np.log1p(-change))
+    return sizes_needed(design, size, spread, is_margin=is_margin)
+
+
+def check_product(
+    design: str, family: str, change: float, rows: tuple[Array, Array], runs: Runs, *, is_margin: bool
+) -> None:
+    """Raise where the app's own plan from a pilot gives another size."""
+    if is_margin and design == "jump":
+        return
+    metric = metric_of(family, scales_of(family)[0], MARGIN, design)
+    for n in PILOTS[::2]:
+        [expected, *_] = pilot_sizes(design, family, change, [part[:1, :n] for part in runs], is_margin=is_margin)
+        control = rows[1][0, : 0 if design == "jump" else n]
+        pilot = {"task": runs_of("task", metric.key, rows[0][0, :n], control, is_fork=design == "fork")}
+        tasks = analysed([metric, Metric(HISTORY, "loss", "decrease", scale="log")], pilot).tasks
+        target = f"no worse than {100 * MARGIN:g}%" if is_margin else f"a change of {100 * change:g}%"
+        row = plan(tasks, [100 * change]).filter(metric=metric.key, design=design, target=target).row(0, named=True)
+        if "too near 0" not in row["text"] and (row["n"] or MOST) != expected:
+            raise AssertionError(f"{design}, {family}: the app plans {row['text']} from {n}, not {expected}")
+
+
+def run(studies: int, seed: int, processes: int) -> None:
+    """Run every cell and write the results."""
+    with ProcessPoolExecutor(processes) as pool:
+        cells = product(("fork", "did", "jump"), FAMILIES)
+        futures = [pool.submit(run_cell, *cell, studies, seed) for cell in cells]
+        save(futures, PLANNED_POWER)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
+    options = parser.parse_args()
+    run(options.studies, options.seed, options.processes)
+    write_docs()
+
+
+if __name__ == "__main__":
+    main()
