@@ -14,7 +14,6 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from itertools import product
 
 import numpy as np
@@ -44,15 +43,17 @@ from lib.effects.compare import estimators as est
 from lib.effects.compare.comparison import FEWEST
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.compare.jumps import MANY, half_width
-from lib.effects.plan import MOST, POWER, Spread, plan, power
+from lib.effects.plan import MOST, POWER, plan, power
+from lib.effects.spread import Spread, pilots, task_spread
 from lib.study import Metric
 
-STUDIES, CHUNK = 8_000, 500
+STUDIES, CHUNK = 4_000, 500
 SIZES = (3, 4, 5, 6, 8, 12, 16)
 CHANGES = (0.05, 0.10, 0.25)
 MARGIN = 0.10
 PILOTS = (3, 5, 8)
-EVERY = range(FEWEST, MOST + 1)
+EVERY = np.arange(FEWEST, MOST + 1)
+PILOT_STUDIES = 1_000
 
 SCHEMA = pl.Schema(
     {
@@ -72,24 +73,20 @@ SCHEMA = pl.Schema(
 Runs = tuple[Array, Array, Array, Array]  # numbers by the h of few runs and of many, of controls, and levels
 
 
-@cache
-def thresholds(groups: int, is_margin: bool) -> Array:
-    """The least change, in spreads, that each size from the fewest to the largest shows with the planned power."""
-    from scipy.optimize import brentq
+def sizes_needed(variances: Sequence[Array], size: Array, *, is_margin: bool) -> NDArray[np.int64]:
+    """The size that `lib.effects.plan` gives for each change and spread (pilots,); `MOST` where it finds none."""
+    from scipy import stats
 
-    spread = Spread("did" if groups == 2 else "fork", 1.0, sim.TOTAL, sim.HALF)
-
-    def missing(size: float, n: int) -> float:
-        return float(power(spread, size, np.array([n]), is_margin)[0]) - POWER
-
-    return np.array([brentq(missing, 1e-3, 20, args=(n,)) for n in range(FEWEST, MOST + 1)])
-
-
-def sizes_needed(design: str, size: Array, variance: Array, *, is_margin: bool) -> NDArray[np.int64]:
-    """The size that `lib.effects.plan` gives for each change and spread; `MOST` where it finds none."""
-    least = thresholds(2 if design == "did" else 1, is_margin)[::-1]
-    ratio = np.abs(size) / np.sqrt(np.maximum(variance, 1e-300))
-    return np.minimum(MOST - np.searchsorted(least, ratio, side="right") + 1, MOST).astype(np.int64)
+    total = np.maximum(np.sum(variances, axis=0), 1e-300)
+    ratio = total**2 / np.maximum(np.sum(np.square(variances), axis=0), 1e-300)
+    low, high = np.full(len(size), FEWEST - 1), np.full(len(size), MOST)
+    while (high - low > 1).any():  # power only grows with the size: `high` has enough, or is the largest
+        n = (low + high) // 2
+        df = (n - 1) * ratio
+        least = stats.t.ppf(1 - (ALPHA if is_margin else ALPHA / 2), df)
+        is_enough = stats.nct.sf(least, df, np.abs(size) / np.sqrt(total / n)) >= POWER
+        low, high = np.where(is_enough, low, n), np.where(is_enough, n, high)
+    return high.astype(np.int64)
 
 
 def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
@@ -141,26 +138,24 @@ def _rows(
     few, many, others, _ = runs
     is_margin, target = no_worse is not None, "change" if no_worse is None else "margin"
     true = bound_of(design, family, change) if is_margin else true_size(design, family, change) * mean_level(family)
-    planned = [float(_power(design, variance(few if n < MANY else many, others), true, n, is_margin)) for n in EVERY]
+    by_width = [power(spread_of(design, values, others), true, EVERY, is_margin) for values in (few, many)]
+    planned = np.where(EVERY < MANY, *by_width)
     for k, n in enumerate(SIZES):
         if no_worse is None:
             estimate = est.across([(few if n < MANY else many)[:, :n]], [others[:, :n]])
             share = ((estimate.p < ALPHA) & (estimate.value * true > 0)).mean()
         else:
             share = no_worse[:, k].mean()
-        yield target, change, n, False, len(few), planned[n - FEWEST], float(share)
+        yield target, change, n, False, len(few), float(planned[n - FEWEST]), float(share)
     for n in PILOTS:
-        sizes = pilot_sizes(design, family, change, [part[:, :n] for part in runs], is_margin=is_margin)
-        yield target, change, n, True, len(few), planned[-1], float(np.mean(np.array(planned)[sizes - FEWEST]))
+        sizes = pilot_sizes(design, family, change, [part[:PILOT_STUDIES, :n] for part in runs], is_margin=is_margin)
+        yield target, change, n, True, len(sizes), float(planned[-1]), float(planned[sizes - FEWEST].mean())
 
 
-def _power(design: str, variance: float, size: float, n: int, is_margin: bool) -> float:
-    return float(power(Spread(design, variance, sim.TOTAL, sim.HALF), size, np.array([n]), is_margin)[0])
-
-
-def variance(values: Array, others: Array) -> float:
-    """The variance over runs, of both arms together."""
-    return float(values.var()) + (float(others.var()) if others.size else 0.0)
+def spread_of(design: str, values: Array, others: Array) -> Spread:
+    """The spread over all runs."""
+    variances = [float(values.var()), *([float(others.var())] if others.size else [])]
+    return task_spread(design, variances, sim.TOTAL, sim.HALF)
 
 
 def pilot_sizes(
@@ -168,13 +163,11 @@ def pilot_sizes(
 ) -> NDArray[np.int64]:
     """The size that each pilot (studies, n) gives for a change, or for a margin of it."""
     few, many, others, levels = pilot
-    spread = (few if few.shape[1] < MANY else many).var(axis=1, ddof=1)
-    if others.shape[1]:
-        spread = spread + others.var(axis=1, ddof=1)
+    groups = [few if few.shape[1] < MANY else many, *([others] if others.shape[1] else [])]
     size = change * np.abs(levels.mean(axis=1))
     if family == "loss":
         size = np.full(len(few), np.log1p(change) if is_margin else np.log1p(-change))
-    return sizes_needed(design, size, spread, is_margin=is_margin)
+    return sizes_needed([group.var(axis=1, ddof=1) for group in groups], size, is_margin=is_margin)
 
 
 def check_product(
@@ -188,9 +181,10 @@ def check_product(
         [expected, *_] = pilot_sizes(design, family, change, [part[:1, :n] for part in runs], is_margin=is_margin)
         control = rows[1][0, : 0 if design == "jump" else n]
         pilot = {"task": runs_of("task", metric.key, rows[0][0, :n], control, is_fork=design == "fork")}
-        tasks = analysed([metric, Metric(HISTORY, "loss", "decrease", scale="log")], pilot).tasks
+        analysis = analysed([metric, Metric(HISTORY, "loss", "decrease", scale="log")], pilot)
         target = f"no worse than {100 * MARGIN:g}%" if is_margin else f"a change of {100 * change:g}%"
-        row = plan(tasks, [100 * change]).filter(metric=metric.key, design=design, target=target).row(0, named=True)
+        planned = plan(analysis.study, pilots(analysis), [100 * change])
+        row = planned.filter(metric=metric.key, design=design, target=target).row(0, named=True)
         if "too near 0" not in row["text"] and (row["n"] or MOST) != expected:
             raise AssertionError(f"{design}, {family}: the app plans {row['text']} from {n}, not {expected}")
 

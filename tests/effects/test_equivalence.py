@@ -72,6 +72,18 @@ def test_what_has_no_test_says_why():
     assert margin_test(replace(pairs(REWARD, 1.0, 1.0), p=None)) == MarginTest(5.0)
 
 
+def test_a_percent_margin_is_as_uncertain_as_the_level():
+    # differences of 1, -1 and 0 at levels of 10, 20 and 30: with 10% of each 2, 1 and 3 on one side, 0, 3 and 3 on the other
+    differences = (1.0, -1.0, 0.0)
+    runs = [run(f"{i}", at, float(i), 10.0 * (i + 1) + (more if at else 0.0))
+            for i, more in enumerate(differences) for at in (50, None)]  # fmt: skip
+    [comparison] = analysed(runs, study(metrics=[replace(REWARD, margin=0.1, margin_abs=None)])).tasks[0].comparisons
+    test = margin_test(comparison)
+    assert test.margin == pytest.approx(2.0)
+    assert test.no_worse_p == pytest.approx(t2(2 / (1 / math.sqrt(3))))
+    assert test.equivalent_p == pytest.approx(t2(2.0))
+
+
 def row(no_worse_p, equivalent_p, role="primary", task="walk", is_worse=False):
     test = MarginTest(5.0, no_worse_p, equivalent_p, is_worse)
     numbers = {"ci_low": -1.0, "ci_high": 1.0, "p_value": 0.5, "expectation": "increase", "reasons": ""}
