@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import calibration_report, study_tables
+from benchmarks import calibration_report, margin_tables, size_tables, study_tables
 from benchmarks.calibration_cells import RESULTS, load_results
 from benchmarks.calibration_figure import figure
 
@@ -27,7 +27,8 @@ def write_docs() -> None:
 
 def all_tables(results: pl.DataFrame) -> dict[str, str]:
     """Every table by its title."""
-    return study_tables.tables() | calibration_report.tables(results)
+    whole = study_tables.tables() | margin_tables.tables() | size_tables.tables()
+    return whole | calibration_report.tables(results)
 
 
 def everything(results: pl.DataFrame, tables: dict[str, str]) -> str:
