@@ -27,7 +27,7 @@ from benchmarks.simulated_runs import SimulatedRun, cut, task_runs
 from lib.effects.compare.equivalence import EQUIVALENT, NO_WORSE
 from lib.study import CONTROL, DETACHED, Metric
 
-STUDIES = 100
+STUDIES = 25
 FAMILIES = ("saturating", "sigmoid", "loss", sim.SPARSE)
 
 SCHEMA = pl.Schema(

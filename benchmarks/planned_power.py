@@ -47,7 +47,7 @@ from lib.effects.plan import MOST, POWER, plan, power
 from lib.effects.spread import Spread, pilots, task_spread
 from lib.study import Metric
 
-STUDIES, CHUNK = 4_000, 500
+STUDIES, CHUNK = 1_000, 500
 SIZES = (3, 4, 5, 6, 8, 12, 16)
 CHANGES = (0.05, 0.10, 0.25)
 MARGIN = 0.10

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from benchmarks import simulated as sim
 from benchmarks.study_tables import FOLDER, percent, table
 
 LOOKS, PLANNED_POWER = FOLDER / "looks.parquet", FOLDER / "planned_power.parquet"
@@ -12,7 +13,7 @@ _DESIGNS = {"fork": "fork pairs", "did": "arms alike", "jump": "jumps"}
 
 def tables() -> dict[str, str]:
     """All tables as Markdown, by their titles."""
-    power = pl.read_parquet(PLANNED_POWER)
+    power = pl.read_parquet(PLANNED_POWER).filter(pl.col("family") != sim.STRESS)
     return {
         "Looks before the planned size": looks_table(pl.read_parquet(LOOKS)),
         "Planned and simulated power": power_table(power),
