@@ -65,7 +65,9 @@ def test_a_pilot_plans_itself_and_its_size_is_marked(tmp_path):
     caveat = "No size is declared, so a claim carries that caveat: declare one below, before the next runs."
     assert f"4 pairs finished. {caveat}" in words(at)
     assert at.selectbox(key="plan_spread").value == "this study's runs"
-    assert [row[0] for row in at.dataframe[0].value.values.tolist()] == [
+    assert at.dataframe[0].value["design"].to_list() == ["fork pairs", "two arms"]
+    designs = at.main.get("button_group")[-1]
+    assert [option.content for option in designs.proto.options] == [
         "fork pairs",
         "two arms",
         "detached only (the jump)",

@@ -158,10 +158,10 @@ def _designs(
     line = pl.struct("task", "design").map_elements(lambda r: design_text(r["design"], tasks[r["task"]]), pl.String)
     needed = needed.with_columns(line=line)
     lines = needed["line"].to_list()
+    # A jump says nothing causal: it is for those who have no control arm.
+    first = needed.filter(pl.col("design") != "jump")["line"].to_list() or lines
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.pills(
-            "Designs", lines, default=_first_lines(lines), selection_mode="multi", key=widget_keys.PLAN_DESIGNS
-        )
+        chosen = st.pills("Designs", lines, default=first, selection_mode="multi", key=widget_keys.PLAN_DESIGNS)
         is_corrected = _is_corrected(needed)
     shown = needed.filter(pl.col("line").is_in(chosen))
     if shown.is_empty():
@@ -170,19 +170,16 @@ def _designs(
     if (text := shown["text"][0]) and shown["n"].is_null().all() and text.startswith("the level"):
         st.info(escaped(f"{text[:1].upper()}{text[1:]}: type a spread, or declare a margin."), icon=":material/info:")
         return
-    curves = power_curve(study, some, changes or ()).filter(target=target).with_columns(line=line)
+    curves = power_curve(study, some, changes or ()).filter(target=target)
+    curves = curves.with_columns(line=line, several=pl.col("task") == ALL_TASKS)
     if is_corrected:
         curves = curves.with_columns(power=pl.col("power_corrected"))
-    figure = power_figure(curves.filter(pl.col("line").is_in(chosen)), lines, target)
+    figure = power_figure(curves.filter(pl.col("line").is_in(chosen)), target)
     charts.render_chart(figure.page_chart, "power")
     what = f"{some[0].metric.name} on {task.title}"
     st.caption(escaped(f"{what}: {_caption(shown, is_corrected)}"))
     _table(shown, is_corrected, curves)
     _start(opened, study, task, shown, is_corrected)
-
-
-def _first_lines(lines: Sequence[str]) -> list[str]:
-    return list(lines)
 
 
 def _is_corrected(needed: pl.DataFrame) -> bool:

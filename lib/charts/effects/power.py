@@ -13,13 +13,14 @@ from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
 _FEWEST, _MORE = 12, 1.3
 
 
-def power_chart(curves: pl.DataFrame, lines: Sequence[str], level: float, **size: Unpack[Size]) -> ChartSpec:
+def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **size: Unpack[Size]) -> ChartSpec:
     """Power over n, with a rule at the power to plan for and the n that reaches it marked on each line.
 
     Parameters
     ----------
-    curves : columns `line`, `n`, `power` (0 to 1), `runs` and `steps` (environment steps), a row per n of each line.
-    lines : the names of all lines that the page can show, which have their colours by their places.
+    curves : columns `line`, `design`, `several` (whether it is of several tasks), `n`, `power` (0 to 1), `runs` and
+        `steps` (environment steps), a row per n of each line.
+    designs : all designs, which have their colours by their places; a line of several tasks is dashed.
     level : the power to plan for.
 
     Returns
@@ -30,8 +31,8 @@ def power_chart(curves: pl.DataFrame, lines: Sequence[str], level: float, **size
     last = int(curves["n"].max() or 0)  # type: ignore[arg-type]
     most = min(last, max(_FEWEST, int(_MORE * max(least["n"].to_list(), default=last))))
     shown = curves.filter(pl.col("n") <= most)
-    names = [name for name in lines if name in set(shown["line"])]
-    colors = {name: style.PALETTE[i % len(style.PALETTE)] for i, name in enumerate(lines)}
+    looks = shown.unique("line", keep="first", maintain_order=True).select("line", "design", "several").rows()
+    names = [line for line, _, _ in looks]
     first = int(shown["n"].min() or 0)  # type: ignore[arg-type]
     x = alt.X(
         "n:Q",
@@ -40,14 +41,15 @@ def power_chart(curves: pl.DataFrame, lines: Sequence[str], level: float, **size
         axis=alt.Axis(format="d", tickMinStep=1, grid=False),
     )
     y = alt.Y("power:Q", title="Power", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
-    color = alt.Color(
-        "line:N",
-        scale=alt.Scale(domain=names, range=[colors[name] for name in names]),
-        legend=alt.Legend(
-            title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5,
-            columns=style.legend_columns(names), labelLimit=260, rowPadding=1,
-        ),
+    legend = alt.Legend(
+        title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5, symbolSize=300,
+        columns=style.legend_columns(names), labelLimit=260, rowPadding=1,
     )  # fmt: skip
+    colors = [style.PALETTE[designs.index(design)] for _, design, _ in looks]
+    color = alt.Color("line:N", scale=alt.Scale(domain=names, range=colors), legend=legend)
+    dashes = alt.Scale(
+        domain=names, range=[style.DASHES[0] if not several else style.CONTROL_DASH for *_, several in looks]
+    )
     tooltips = [
         alt.Tooltip("line:N", title="design"),
         alt.Tooltip("n:Q"),
@@ -58,6 +60,7 @@ def power_chart(curves: pl.DataFrame, lines: Sequence[str], level: float, **size
     base = alt.Chart(shown).encode(x=x, y=y, color=color)
     rule = alt.Chart(ONE_ROW, name="level").mark_rule(color=style.QUIET, strokeDash=[4, 4], aria=False)
     line = base.properties(name="line").mark_line(strokeWidth=2.5, clip=True)
+    line = line.encode(strokeDash=alt.StrokeDash("line:N", scale=dashes, legend=legend))
     touch = base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True).encode(tooltip=tooltips)
     needed = alt.Chart(least).encode(x=x, y=y)
     dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=tooltips)
