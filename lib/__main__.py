@@ -185,7 +185,11 @@ def _pilots(study: Study, options: argparse.Namespace) -> "tuple[Pilot, ...]":
     from lib.effects import analyse, pilots, pilots_of
 
     if not options.spread_of:
-        return pilots(analyse(study, _fetched_or_stored(study, options.trust_server)))
+        try:
+            manifest = _fetched_or_stored(study, options.trust_server)
+        except InputError as error:
+            raise InputError(f"{error} To plan with the runs of another study, name it with --spread-of.") from None
+        return pilots(analyse(study, manifest))
     other = load_study(options.spread_of)
     return pilots_of(study, analyse(other, _fetched_or_stored(other, options.trust_server)))
 

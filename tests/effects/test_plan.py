@@ -197,7 +197,19 @@ def test_another_studys_spread_is_planned_with(tmp_path, capsys):
     # its own: 100 of each pair's control and the 50 after the detach.
     assert "walk, train/consistency_loss: a change of 10%: 11 fork pairs: 22 runs, 1,650 environment steps, " in out
     assert "walk, train/consistency_loss: no worse than 10%: " in out
-    assert main(["plan", str(tmp_path / "new.toml"), "--spread-of", "detach_encoder"]) == 2
+
+
+def test_a_study_without_runs_is_told_what_to_do(tmp_path, capsys):
+    text = '[study]\nname = "new"\ntitle = "New"\n[source]\nkind = "offline"\npath = "."\n[[metrics]]\nkey = "other"\n'
+    text += 'family = "reward"\nexpect = "increase"\n[[tasks]]\nname = "walk"\ntotal_steps = 100\n'
+    (tmp_path / "new.toml").write_text(text)
+    assert main(["plan", str(tmp_path / "new.toml")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert " holds no .wandb file: " in last
+    assert last.endswith(" To plan with the runs of another study, name it with --spread-of.")
+    assert main(["plan", str(tmp_path / "new.toml"), "--spread-of", "demo"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "No metric of new has three runs or more in demo: name another study with --spread-of."
 
 
 @pytest.mark.parametrize("change", ["0", "x", "100", "nan"])
