@@ -3,7 +3,8 @@
 Run with `python -m benchmarks.scale [FOLDER] [--runs 100 1000] [--rows 10000] [--only STEP]`. Synthetic runs of two tasks and
 five metrics are written once below the folder, as a fetch leaves them in the store; 10,000 runs of 10,000 rows take 6 GB.
 `first` opens a study of which nothing is kept but its runs and makes what the Overview shows; `again` does so in a new
-process; `report` writes html and csv.
+process; `report` writes html and csv; `cluster` is `first` on two workers of a Dask cluster, whose own CPU time and memory
+are not counted.
 """
 
 import argparse
@@ -25,7 +26,7 @@ REWARDS = ("eval/episode_reward", "train/episode_reward")
 LOSSES = ("train/consistency_loss", "validation/consistency_loss", "train/reward_loss")
 TOTAL = 1_000_000
 TASKS = ("walk", "run")
-STEPS = ("open", "first", "again", "report")
+STEPS = ("open", "first", "again", "report", "cluster")
 TABLES = ("curves", "effects", "effects_detail", "runs")
 
 STUDY = """
@@ -137,6 +138,21 @@ def overview() -> int:
     return max(len(json.dumps(spec.to_dict())) for spec in specs)
 
 
+def on_cluster() -> int:
+    """What `overview` does, with what is computed of each run on two workers."""
+    from lib.runs import computing_on, store_root
+    from lib.workers import open_cluster
+    from tests.support.dask_cluster import DaskCluster
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        DaskCluster(Path(folder)) as dask,
+        open_cluster(dask.address, store_root()) as cluster,
+        computing_on(cluster),
+    ):
+        return overview()
+
+
 def report() -> int:
     """A report in html and csv; the bytes of its largest file."""
     from lib.curves import View
@@ -153,7 +169,8 @@ def step(name: str) -> None:
     import lib.sources.cloud.fetch  # noqa: F401 - start-up
 
     start, began = time.perf_counter(), time.process_time()
-    size = {"open": lambda: len(opened()[1].runs), "report": report}.get(name, overview)()
+    steps = {"open": lambda: len(opened()[1].runs), "report": report, "cluster": on_cluster}
+    size = steps.get(name, overview)()
     seconds, cpu = time.perf_counter() - start, time.process_time() - began
     # Linux counts a parent's own peak in a child's `ru_maxrss`, and not here.
     peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
@@ -180,10 +197,10 @@ def table(folder: Path, sizes: list[int], rows: int, only: list[str]) -> Iterato
             shutil.rmtree(store, ignore_errors=True)
             measured(store, "--write", str(runs), "--rows", str(rows))
             (store / "written").touch()
-        if "first" in only:
-            for kept in store.glob("v*/*/*/*/computed"):
-                shutil.rmtree(kept)
         for name in only:
+            if name in ("first", "cluster"):
+                for kept in store.glob("v*/*/*/*/computed"):
+                    shutil.rmtree(kept)
             seconds, cpu, peak, size = measured(store, "--step", name)
             yield f"| {runs:,} | {name} | {seconds:.1f} | {cpu:.1f} | {1000 * cpu / runs:.1f} | {peak:.0f} | {size / 1000:.0f} |"
 
