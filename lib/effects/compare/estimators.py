@@ -249,7 +249,7 @@ def _listed(n_t: int, n_c: int) -> Array:
 def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Iterator[Array]:
     """Drawn relabellings, as weights: some at a time, for a number of eight bytes per draw and run would be much."""
     labels = [_drawn(a, b, rng) for a, b in sizes]
-    rows = max(1, _CHUNK // sum(map(sum, sizes)))
+    rows = max(1, _CHUNK // 8 // sum(map(sum, sizes)))
     for i in range(0, DRAWS, rows):
         parts = [np.where(of[i : i + rows], 1 / a, -1 / (b or a)) for of, (a, b) in zip(labels, sizes, strict=True)]
         yield np.concatenate(parts, axis=1)

@@ -20,7 +20,7 @@ REACH = 0.1
 SPACINGS = 2
 
 #: Bytes of rows that stay at hand: those of a small study are read once.
-AT_HAND = 64 << 20
+AT_HAND = 32 << 20
 
 
 @dataclass(frozen=True)
