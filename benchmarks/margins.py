@@ -311,10 +311,10 @@ def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product
 
 
 def run(studies: int, seed: int, processes: int) -> None:
-    """Run every cell and every case of whole studies, those over tasks on an eighth of the studies, and write the results."""
+    """Run every cell, those over tasks on half of the studies, and whole studies on an eighth; write the results."""
     cells = [(*cell, studies) for cell in product(("did", "fork"), FAMILIES)]
     pooled = [*product(POOLED, ("mixed", sim.SPARSE)), ("2 tasks of pairs", "loss"), ("5 tasks of pairs", "loss")]
-    cells += [(*cell, studies // 8) for cell in pooled]
+    cells += [(*cell, studies // 2) for cell in pooled]
     with ProcessPoolExecutor(processes) as pool:
         futures = [pool.submit(run_cell, *cell, seed) for cell in cells]
         cases = [pool.submit(run_case, case, studies // 8, seed) for case in CASES]
@@ -333,7 +333,7 @@ def save(cells: Sequence[Future[pl.DataFrame]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s; an eighth over tasks)"
+        "--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s; fewer over tasks)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
