@@ -54,7 +54,7 @@ from lib.effects.multiple_testing import holm
 from lib.effects.study_analysis import TaskRuns
 from lib.study import Metric
 
-STUDIES, CHUNK, PRODUCT_STUDIES = 4_000, 500, 2
+STUDIES, CHUNK, PRODUCT_STUDIES = 12_000, 500, 2
 SIZES = (2, 3, 4, 5, 6, 8, 12, 16)
 UNEQUAL = ((8, 3), (3, 8), (12, 4), (10, 6), (6, 10), (16, 8))
 FAMILIES = (*sim.FAMILIES, sim.STRESS, sim.SPARSE)
@@ -311,13 +311,13 @@ def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product
 
 
 def run(studies: int, seed: int, processes: int) -> None:
-    """Run every cell, those over tasks on half of the studies, and whole studies on an eighth; write the results."""
+    """Run every cell, those over tasks on a sixth of the studies, and whole studies on fewer; write the results."""
     cells = [(*cell, studies) for cell in product(("did", "fork"), FAMILIES)]
     pooled = [*product(POOLED, ("mixed", sim.SPARSE)), ("2 tasks of pairs", "loss"), ("5 tasks of pairs", "loss")]
-    cells += [(*cell, studies // 2) for cell in pooled]
+    cells += [(*cell, studies // 6) for cell in pooled]
     with ProcessPoolExecutor(processes) as pool:
         futures = [pool.submit(run_cell, *cell, seed) for cell in cells]
-        cases = [pool.submit(run_case, case, studies // 8, seed) for case in CASES]
+        cases = [pool.submit(run_case, case, studies // 24, seed) for case in CASES]
         save(futures, MARGINS)
         pl.DataFrame([case.result() for case in cases]).write_csv(MARGIN_STUDIES)
 
