@@ -1,11 +1,12 @@
 """Did the detach help? The router and the frame around every page."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import address, studies
+from lib.app.session import address, studies, widget_keys
 from lib.app.session.current import keep_opened, open_chosen
 from lib.app.session.uploads import touch_uploads
 from lib.app.widgets import (
@@ -27,9 +28,11 @@ ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_title="Did the detach help?", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
-#: Streamlit writes white on the primary colour, which is pale in the dark theme.
-STYLE = """<style>
-[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
+#: Settings that do not touch a page are not seen there. Streamlit writes white on the primary colour, which is pale in
+#: the dark theme.
+STYLE = f"""<style>
+[data-testid=stLayoutWrapper]:has(> .st-key-{widget_keys.HIDDEN}) {{ display: none }}
+[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] {{ color: light-dark(#fff, #12181f) }}
 </style>"""
 st.html(STYLE)
 
@@ -106,10 +109,16 @@ try:
             fetching.freshness(study, opened.manifest)
             if current is not None:
                 fetching.live(study, current.manifest)
-            view = view_settings.view_settings(study, current, page.url_path)
-            evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
-            opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
-            saved_views.saved_views(study)
+            hidden = st.container(key=widget_keys.HIDDEN)
+            view = view_settings.view_settings(study, current, page.url_path, hidden)
+            has_claims = current is not None and page.url_path in CLAIMS
+            with nullcontext() if has_claims else hidden:
+                evidence = windows.evidence_windows(study)
+            if current is not None:
+                current = replace(current.with_view(view), evidence=evidence if has_claims else None)
+                opened = replace(opened, current=current)
+            if view_settings.touches(page.url_path):
+                saved_views.saved_views(study)
     keep_opened(opened)
     touch_uploads()
     if study is not None:

@@ -46,7 +46,6 @@ picked = table(
         "detach_source": "detach source",
         "run_id": "run",
         "warnings": st.column_config.TextColumn("warnings", width="medium"),
-        **{f"rows:{metric.key}": f"rows: {metric.name}" for metric in study.metrics},
     },
     alt="Every run with its state, last step, detach step and warnings",
 )

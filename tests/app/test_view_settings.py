@@ -1,13 +1,15 @@
 """The view settings: which stand on which page, the pickers of tasks and metrics, and that everything follows them."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
-from lib.app.session import cached_results, downloads
+from lib.app.session import cached_results, downloads, widget_keys
 from lib.app.session.current import Current
 from lib.curves import View, study_curves
 from lib.effects import analyse
@@ -27,7 +29,7 @@ NOT_OF_REWARDS = ["Log axis for losses"]
 NOT_OF_LOSSES = ["Smoothing (steps)", "Raw points behind smoothed", "Log axis for rewards"]
 #: By page, the settings that stand open and those under "More".
 SETTINGS = {
-    "overview": (FIRST, MORE),
+    "overview": (["Charts", *FIRST], MORE),
     "rewards": (FIRST, [label for label in MORE if label not in NOT_OF_REWARDS]),
     "losses": ([label for label in FIRST if label not in NOT_OF_LOSSES], [m for m in MORE if m not in NOT_OF_LOSSES]),
     "detach_effect": ([label for label in FIRST if label != "X axis"], ["Aggregate over seeds", "Runs left out"]),
@@ -43,9 +45,18 @@ OTHERS = ("Study", "Follow running runs", "Before", "After: the rest of the trai
 
 def labels(block) -> list[str]:
     """The labels of the view settings in a part of a page."""
-    kinds = ("selectbox", "multiselect", "select_slider", "number_input", "toggle")
-    found = [widget.label for kind in kinds for widget in getattr(block, kind)]
+    kinds = {"selectbox", "multiselect", "select_slider", "number_input", "toggle", "button_group"}
+    found = [element.label for element in seen(block) if element.type in kinds]
     return sorted(label for label in found if label not in OTHERS and not label.startswith("Settling"))
+
+
+def seen(block) -> Iterator:
+    """The elements of a block that are not in the container of what does not touch the page."""
+    for child in block.children.values():
+        if not isinstance(child, Block):
+            yield child
+        elif not getattr(child.proto, "id", "").endswith(f"-{widget_keys.HIDDEN}"):
+            yield from seen(child)
 
 
 def more(at: AppTest):

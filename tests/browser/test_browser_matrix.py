@@ -34,10 +34,10 @@ def assert_evidence(visitor: Visitor, aggregate: str | None = "median") -> None:
 
 
 def test_a_click_leads_to_the_evidence_and_back(visitor):
-    # Settings other than the first ones are an entry of their own in the browser's history, which Streamlit adds.
-    visitor.open()
+    visitor.open(aggregate="median", layout="Grid", x="% of training")
+    settings = visitor.query()
     cell(visitor).click()
-    assert_evidence(visitor, aggregate=None)
+    assert_evidence(visitor)
     claim = visitor.page.get_by_text("On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Train").first
     expect(claim).to_be_in_viewport()
     visitor.page.go_back()
@@ -45,6 +45,7 @@ def test_a_click_leads_to_the_evidence_and_back(visitor):
     visitor.settled()
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Detach Encoder Demo")
     expect(cell(visitor)).to_be_visible()
+    assert visitor.query() == settings
     assert_untroubled(visitor)
 
 

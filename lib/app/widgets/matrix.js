@@ -44,7 +44,13 @@ function mark({ place, margin, shape, color }) {
   return svg
 }
 
-function cellLink(cell, open, tip) {
+// As the browser's own way forward: one entry of its history, with every setting.
+function follow(link) {
+  history.pushState({}, "", link.href)
+  dispatchEvent(new PopStateEvent("popstate"))
+}
+
+function cellLink(cell, tip) {
   const levels = cell.levels.map(([arm, text]) =>
     node("span", { class: "level" }, node("span", { class: "word" }, `${arm} `), text))
   const link = node("a", { class: "cell", "aria-label": cell.label },
@@ -76,12 +82,16 @@ function cellLink(cell, open, tip) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return // a new tab or window
     event.preventDefault()
     if (isTouched && tip.link !== link) tip.show(cell, link, "Tap again for the evidence.")
-    else open(cell)
+    else {
+      aim()
+      tip.hide()
+      follow(link)
+    }
   }
   return link
 }
 
-function table(data, open, tip) {
+function table(data, tip) {
   const noted = ({ label, note }) => [label, note ? node("span", { class: "quiet" }, ` ${note}`) : ""]
   const span = data.arms.length || 1
   const head = node("tr", {}, node("td", { class: "corner" }),
@@ -90,7 +100,7 @@ function table(data, open, tip) {
   const lines = data.lines.map((line) => node("tr", line.isAcross ? { class: "across" } : {},
     node("th", { scope: "row" }, ...noted(line),
       ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name))),
-    ...line.cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, open, tip)] : [])))))
+    ...line.cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, tip)] : [])))))
   return node("table", {},
     node("caption", { hidden: "" }, "Changes by task and metric"),
     node("thead", {}, head, ...(arms.length ? [node("tr", {}, node("td"), ...arms)] : [])),
@@ -141,17 +151,13 @@ class Tip {
   }
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".matrix")
   const tip = new Tip()
-  const open = (cell) => {
-    tip.hide()
-    setTriggerValue("open", cell.id)
-  }
   const columns = data.heads.length * (data.arms.length || 1)
   const hasWords = data.lines.every((line) => !line.levels.length)
   root.className = ["matrix", hasWords ? "words" : "", columns === 1 ? "single" : ""].join(" ")
-  root.replaceChildren(node("div", { class: "scroll" }, table(data, open, tip)), legend(data), tip.element)
+  root.replaceChildren(node("div", { class: "scroll" }, table(data, tip)), legend(data), tip.element)
   root.onkeydown = (event) => { if (event.key === "Escape") tip.hide() }
   root.onwheel = () => tip.hide()
 }

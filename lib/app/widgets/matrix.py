@@ -53,11 +53,9 @@ def matrix(current: Current) -> None:
         f"{place} {{ min-height: {wide}px }} @media (max-width: 600px) {{ {place} {{ min-height: {narrow}px }} }}</style>"
     )
     with st.container(key="matrix_place", height=wide, border=False):
-        picked = _TABLE(data=data, key=widget_keys.MATRIX, on_open_change=lambda: None)
+        _TABLE(data=data, key=widget_keys.MATRIX)
     if without := [task.title for task in study.tasks if not any(row.task == task.key for row in rows)]:
         st.caption(escaped(f"No detached run of {listing(without, 'or')}: nothing to compare."))
-    if isinstance(picked.open, int) and 0 <= picked.open < len(rows):
-        st.switch_page("pages/detach_effect.py", query_params=_evidence(rows[picked.open], study))
 
 
 def _evidence(row: MatrixRow, study: Study) -> dict[str, str]:
@@ -81,10 +79,10 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
     lines, heads = (tasks, metrics) if is_by_task else (metrics, tasks)
     with_margin = {row.task for row in rows if row.answer} if has_levels else set[str]()
     cells: dict[tuple[str, ...], dict[str, Any]] = {}
-    for i, row in enumerate(rows):
+    for row in rows:
         line, head = (row.task, row.metric) if is_by_task else (row.metric, row.task)
         name = f"{heads[head]}, {row.arm}" if len(arms) > 1 else heads[head]
-        cell = _cell(row, has_levels, study) | {"id": i, "name": name}
+        cell = _cell(row, has_levels, study) | {"name": name}
         if row.task in with_margin and not row.answer:
             cell["levels"].append(["margin", MISSING])  # else its levels would not stand beside their names
         cells[line, head, row.arm] = cell | {"label": f"{lines[line]}, {name}: {cell['label']}"}

@@ -8,10 +8,10 @@ from lib.app.session import widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import charts as charts_widgets
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.view_settings import GRID
 from lib.effects import TITLES
 from lib.study import FAMILIES, Task
 
-_STACKED, _GRID = "Stacked", "Grid"
 #: Pixels of a chart in the grid.
 _CELL = 300
 
@@ -21,18 +21,16 @@ def charts(current: Current) -> None:
 
     Beside each other they are a grid, a row per task, with one legend.
     """
-    families, is_grid = _families(current), False
+    families = [family for family in FAMILIES if current.visible_study.family(family)]
+    is_grid = len(families) > 1 and st.session_state[widget_keys.LAYOUT] == GRID
     for task in current.visible_study.tasks:
-        is_first = task == current.visible_study.tasks[0]
         with st.container(gap="xsmall"):
             # Beside the name: at the right the chart's own buttons would cover the links.
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.header(escaped(task.title), anchor=False, width="content")
                 with st.container(horizontal=True, width="content", vertical_alignment="center"):
                     _links(task, families)
-                    if is_first and len(families) > 1:
-                        is_grid = _layout()
-            if is_first and is_grid:
+            if is_grid and task == current.visible_study.tasks[0]:
                 charts_widgets.legend(current)
             if is_grid:
                 charts_widgets.cells(current, task, *families, height=_CELL)
@@ -51,22 +49,3 @@ def _links(task: Task, families: Sequence[str]) -> None:
             # Its place is kept free until its part of the page is loaded, which comes late.
             width=150,
         )
-
-
-def _layout() -> bool:
-    """Whether the charts are a grid; kept in the address."""
-    chosen = st.segmented_control(
-        "Charts",
-        [_STACKED, _GRID],
-        default=_STACKED,
-        required=True,
-        key=widget_keys.LAYOUT,
-        bind="query-params",
-        label_visibility="collapsed",
-        width="content",
-    )
-    return chosen == _GRID
-
-
-def _families(current: Current) -> list[str]:
-    return [family for family in FAMILIES if current.visible_study.family(family)]

@@ -14,6 +14,7 @@ from lib.app.session.widget_keys import (
     COLOR,
     EXACT,
     FROM,
+    LAYOUT,
     LEFT_OUT,
     LOG_LOSS,
     LOG_REWARD,
@@ -29,7 +30,7 @@ from lib.app.session.widget_keys import (
 from lib.app.widgets import pickers
 from lib.curves import View
 from lib.runs import arms_of
-from lib.study import FAMILIES, Study
+from lib.study import FAMILIES, Study, keys_of
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -40,6 +41,8 @@ _AXES = {
     "% since detach": "since_percent",
     "wall time": "wall",
 }
+#: How the Overview's families stand: below each other, or beside each other in a row per task.
+STACKED, GRID = "Stacked", "Grid"
 #: No smoothing, and each task's own window; any other choice is a number of steps.
 _OFF, _OWN = "off", "own"
 #: The most digits of a window.
@@ -66,7 +69,7 @@ _CURVES: tuple[Keys, Keys] = (
 )
 #: By the path of a page, the settings that touch it: those that stand open, and those under "More".
 _PAGES: Mapping[str, tuple[Keys, Keys]] = {
-    "": _CURVES,
+    "": ((LAYOUT, *_CURVES[0]), _CURVES[1]),
     "rewards": _CURVES,
     "losses": _CURVES,
     "detach_effect": ((TASKS, METRICS, ARMS, SPREAD, WINDOW), (AGGREGATE, LEFT_OUT)),
@@ -83,34 +86,40 @@ _AT_FIRST: Mapping[str, object] = {
 Places = Mapping[str, DeltaGenerator]
 
 
-def view_settings(study: Study, current: Current | None, page: str) -> View:
+def touches(page: str) -> bool:
+    """Whether any setting touches the page of that path."""
+    return page in _PAGES
+
+
+def view_settings(study: Study, current: Current | None, page: str, hidden: DeltaGenerator) -> View:
     """The settings that every view and export shares, kept in the address.
 
-    Every page has them all, so that their values stay and the address keeps them; those that do not touch it are not shown.
+    Every page has them all, so that their values stay and the address keeps them, also on the browser's way back; those
+    that do not touch it are in the container that is `hidden`.
     """
     _keep_values(page)
-    unseen = st.empty()
-    view = _view(study, current, _places(study, current, page, unseen.container()))
-    unseen.empty()
-    return view
+    return _view(study, current, _places(study, current, page, hidden))
 
 
 def _keep_values(page: str) -> None:
-    """On another page, tell the browser the settings anew: it knows none that the last page did not show."""
+    """On another page, tell the browser the settings anew that left the address: those of a page left half drawn do.
+
+    To set another one would be an entry of the browser's history.
+    """
     state = session_state()
     if state.page != page:
         state.page = page
         for key in widget_keys.VIEW:
-            if key in st.session_state:
+            if key in st.session_state and key not in st.query_params:
                 st.session_state[key] = st.session_state[key]
-        # A link to the page may name the tasks to show there.
-        if TASKS in st.session_state and (tasks := st.query_params.get_all(TASKS)):
-            st.session_state[TASKS] = tasks
+        # A link to the page may name the tasks to show there: without a value, the widget begins with those.
+        if TASKS in st.session_state and TASKS in st.query_params:
+            del st.session_state[TASKS]
 
 
-def _places(study: Study, current: Current | None, page: str, unseen: DeltaGenerator) -> Places:
+def _places(study: Study, current: Current | None, page: str, hidden: DeltaGenerator) -> Places:
     """Where each setting is drawn."""
-    places = dict.fromkeys(widget_keys.VIEW, unseen)
+    places = dict.fromkeys(widget_keys.VIEW, hidden)
     if current is None:
         return places
     idle = _idle_keys(study, _FAMILIES.get(page, FAMILIES))
@@ -128,8 +137,13 @@ def _idle_keys(study: Study, families: tuple[str, ...]) -> set[str]:
     """The settings that change nothing of these families."""
     metrics = [metric for metric in study.metrics if metric.family in families]
     there = {metric.family for metric in metrics}
-    smoothing = set() if any(metric.smoothed for metric in metrics) else {WINDOW, RAW}
-    return smoothing | {key for key, family in ((LOG_REWARD, "reward"), (LOG_LOSS, "loss")) if family not in there}
+    idle = set() if any(metric.smoothed for metric in metrics) else {WINDOW, RAW}
+    shown, _ = keys_of(
+        st.session_state.get(METRICS, st.query_params.get_all(METRICS)), {metric.key: metric.name for metric in metrics}
+    )
+    if len({metric.family for metric in metrics if not shown or metric.key in shown}) < 2:
+        idle.add(LAYOUT)
+    return idle | {key for key, family in ((LOG_REWARD, "reward"), (LOG_LOSS, "loss")) if family not in there}
 
 
 def _is_changed(key: str) -> bool:
@@ -143,6 +157,9 @@ def _view(study: Study, current: Current | None, places: Places) -> View:
     tasks = pickers.part(places[TASKS], "Tasks", {task.key: task.title for task in study.tasks}, TASKS)
     metrics = pickers.part(places[METRICS], "Metrics", {metric.key: metric.name for metric in study.metrics}, METRICS)
     arms = _arms(current, places[ARMS])
+    places[LAYOUT].segmented_control(
+        "Charts", [STACKED, GRID], default=STACKED, required=True, key=LAYOUT, bind="query-params"
+    )
     axis = places[X_AXIS].selectbox("X axis", list(_AXES), key=X_AXIS, bind="query-params", on_change=_draw_all)
     aggregate = places[AGGREGATE].selectbox(
         "Aggregate over seeds", list(_AGGREGATES), key=AGGREGATE, bind="query-params"
