@@ -28,10 +28,11 @@ ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_title="Did the detach help?", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
-#: Settings that do not touch a page are not seen there. Streamlit writes white on the primary colour, which is pale in
-#: the dark theme.
+#: Settings that do not touch a page are not seen there. Claims are sentences, not code. Streamlit writes white on the
+#: primary colour, which is pale in the dark theme.
 STYLE = f"""<style>
 [data-testid=stLayoutWrapper]:has(> .st-key-{widget_keys.HIDDEN}) {{ display: none }}
+.stTabs [data-testid=stCode] :is(pre, code, code *) {{ font-family: inherit }}
 [data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] {{ color: light-dark(#fff, #12181f) }}
 </style>"""
 st.html(STYLE)

@@ -21,6 +21,5 @@ if study is not None:
     edit.form(study, manifest)
     study_widgets.editor(partial(study_widgets.open_with, before=study), study)
     study_widgets.stored(study)
-    study_widgets.share(opened)
 
 page_frame.explanation(methods.SOURCES)

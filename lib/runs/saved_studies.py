@@ -133,7 +133,7 @@ def _write(folder: Path, saved: SavedStudy, files: Sequence[Path]) -> None:
 
 
 def rename_saved(name: str, new: str) -> None:
-    """Give a saved study another name; all that belongs to it stays.
+    """Give a saved study another name, which is its title too; all that belongs to it stays.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def rename_saved(name: str, new: str) -> None:
         saved, _ = read_saved(old)
         if saved.study is None:
             raise StudyError(f"There is no saved study named {name!r}.")
-        renamed = replace(saved, name=new, study=replace(saved.study, name=new))
+        renamed = replace(saved, name=new, study=replace(saved.study, name=new, title=new))
         aside = Path(tempfile.mkdtemp(dir=_root(), prefix=aside_prefix()))
         _write(aside, renamed, [file for file in old.iterdir() if file.name not in (_STUDY, _ADDED)])
         # Both are there for a moment: whatever ends this program, none is lost.

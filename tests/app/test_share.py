@@ -141,7 +141,7 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_pa
     assert at.sidebar.selectbox(key="study").value == "mine"
     at.session_state["share"] = True
     go(at, "study")
-    for key in ("share_toml", "study_toml"):
+    for key in ("share_toml",):
         assert parse_study(offered[key]).source.path == "mine.zip"
         assert "curve" in offered[key]
         assert str(store_root().resolve()) not in offered[key]

@@ -124,6 +124,10 @@ def test_a_study_is_renamed_with_all_that_was_added_to_it(monkeypatch):
     next(field for field in at.text_input if field.label == "Name").input("Yours")
     click(at, "Rename")
     assert (chosen(at), errors(at), opened_study(at).name) == ("Yours", [], "Yours")
+    assert opened_study(at).title == "Yours"
+    # A click that is under way brings the name from before.
+    at.session_state["study"] = "mine"
+    assert (chosen(fine(at.run())), errors(at)) == ("Yours", [])
     assert read_saved(folder_of("Yours"))[0].views == {"v": {"seeds": True}}
     visitor(monkeypatch, "next")
     assert visit("overview", study="mine").error[0].value.startswith("There is no study named 'mine' here")
@@ -292,7 +296,7 @@ def test_a_view_with_a_name_is_saved_chosen_and_deleted(monkeypatch):
 
 
 def test_a_view_of_a_study_that_another_page_deleted_is_not_saved():
-    at = with_popover(open_text(to_toml(mine())), "views")
+    at = with_popover(go(open_text(to_toml(mine())), "losses"), "views")
     at.text_input(key="view_name").input("paper figure 2")
     delete_saved("mine")
     click(at, "Save view")

@@ -116,12 +116,13 @@ def rename(name: str, new: str) -> None:
         raise StudyError("A study needs a name.")
     if new in shipped_studies() or new in own_names():
         raise StudyError(f"There is a study named '{new}': choose another name.")
+    session_state().renamed[name] = new
     if is_saved(name):
         rename_saved(name, new)
         return
     saved = session_state().studies.pop(name)
     if saved.study is not None:
-        saved = replace(saved, name=new, study=replace(saved.study, name=new))
+        saved = replace(saved, name=new, study=replace(saved.study, name=new, title=new))
     session_state().studies[new] = saved
 
 

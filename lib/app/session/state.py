@@ -24,7 +24,8 @@ class SessionState:
 
     `api_keys` are by server, and no representation shows them; `studies` are by name those kept in this session
     alone, where they cannot be, or may not be, saved in the store, and `fetches` are by study and identity.
-    `uploads` is the folder of the visitor's uploads. `next_study` is chosen on the next run. `left_out` are the
+    `uploads` is the folder of the visitor's uploads. `next_study` is chosen on the next run, and `renamed` are
+    the new names of studies by their old ones. `left_out` are the
     study of the last run and the runs left out of it. `address` is the study that the page's address last held, and
     `address_message` what is wrong with it; `too_long` is the last study that is too long for one. `opened` is what
     the frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the page
@@ -38,6 +39,7 @@ class SessionState:
     fetches: "dict[tuple[Study, str], StudyFetches]" = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
     next_study: str | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
     left_out: tuple[str, tuple[str, ...]] | None = None
     address: str = ""
     address_message: str = ""

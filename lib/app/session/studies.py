@@ -186,6 +186,9 @@ def choose(name: str) -> None:
 def apply_choice() -> None:
     """Set the picker, before it is drawn, to the study that was just opened."""
     state = session_state()
+    # A click that comes right after a rename still brings the old name.
+    while (name := st.session_state.get(widget_keys.STUDY)) in state.renamed and name not in study_names():
+        st.session_state[widget_keys.STUDY] = state.renamed[name]
     if state.next_study is not None:
         st.session_state[widget_keys.STUDY] = state.next_study
         state.next_study = None

@@ -30,8 +30,11 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     # Before the task's picker is drawn for the first time, its value is in the address alone.
     chosen = st.session_state.get(widget_keys.TASK, st.query_params.get(widget_keys.TASK))
     tabs = st.tabs([*map(escaped, titles)], default=escaped(chosen) if chosen in titles else None)
+    # The metric that is looked at comes first: a link to its claim lands where that is in view.
+    looked_at = st.session_state.get(widget_keys.EFFECT_METRIC, st.query_params.get(widget_keys.EFFECT_METRIC))
     for tab, task in zip(tabs, tasks, strict=True):
-        for row in effects.filter(pl.col("task") == task).iter_rows(named=True):
+        rows = effects.filter(pl.col("task") == task).to_dicts()
+        for row in sorted(rows, key=lambda row: study.metric(row["metric"]).name != looked_at):
             with tab, st.container(gap="xsmall"):
                 verdict_badge(row)
                 st.code(claim(row, study, current.treated), language=None, wrap_lines=True)

@@ -18,6 +18,7 @@ from lib.study import InputError
 
 #: Of the keys that are not taken for one reason, and of what is assumed, so many are named.
 _SHOWN = 8
+_ASKED = "Answer what is asked above first."
 
 
 def proposal(inspection: Inspection, prefix: str) -> None:
@@ -33,7 +34,9 @@ def proposal(inspection: Inspection, prefix: str) -> None:
         answers = ask(inspection, title or inspection.title, rooms, prefix)
         proposed = propose(inspection, answers.choices)
     except InputError as error:
-        asked.error(escaped(str(error)), icon=":material/error:")
+        asked.markdown(f":material/help: {escaped(str(error))}")
+        with room:
+            _button(prefix, _ASKED)
         return
     with asked:
         for question in proposed.questions:
@@ -60,12 +63,16 @@ def _notes(inspection: Inspection) -> None:
 
 def _open(proposed: Proposal, answers: Answers, prefix: str) -> None:
     """The button that opens the study, once what must be said was."""
-    missing = "" if answers.is_valid and not proposed.questions else "Answer what is asked above first."
-    icon = ":material/check:"
-    if st.button(
-        "Open the study", f"{prefix}_open", missing or None, type="primary", icon=icon, disabled=bool(missing)
-    ):
+    if _button(prefix, "" if answers.is_valid and not proposed.questions else _ASKED):
         land(lambda: studies.open_text(study_text(proposed.study)))
+
+
+def _button(prefix: str, missing: str) -> bool:
+    """Whether the button that opens the study is clicked; it cannot be while something is `missing`."""
+    icon = ":material/check:"
+    return st.button(
+        "Open the study", f"{prefix}_open", missing or None, type="primary", icon=icon, disabled=bool(missing)
+    )
 
 
 def _assumed(proposed: Proposal) -> None:

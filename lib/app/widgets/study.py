@@ -7,9 +7,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app.session import access, fetching, studies, widget_keys
-from lib.app.session.current import Opened
 from lib.app.widgets import notices
-from lib.app.widgets import share as share_widgets
 from lib.app.widgets.fetching import fetch_button
 from lib.app.widgets.key_form import key_form
 from lib.app.widgets.markdown import escaped
@@ -117,18 +115,16 @@ def stored(study: Study) -> None:
     st.subheader("Stored", anchor=False)
     for usage in folders:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"{escaped(usage.project)}: {plural(usage.runs, 'run')}, {usage.bytes / 1024**2:.1f} MB")
+            st.markdown(f"{escaped(usage.project)}: {plural(usage.runs, 'run')}, {_size(usage.bytes)}")
             if st.button("Clear", key=f"clear_{usage.folder.name}", icon=":material/delete:"):
                 clear(usage.folder)
                 fetching.forget_fetch(study)
                 st.rerun()
 
 
-def share(opened: Opened) -> None:
-    """The study as files to hand on."""
-    st.subheader("Share", anchor=False)
-    st.caption("The page's address reproduces the view. The bundle opens anywhere, with no key.")
-    share_widgets.files(opened, "study")
+def _size(count: int) -> str:
+    """A number of bytes as kB or MB."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None = None) -> None:

@@ -154,12 +154,12 @@ def _is_changed(key: str) -> bool:
 
 
 def _view(study: Study, current: Current | None, places: Places) -> View:
-    tasks = pickers.part(places[TASKS], "Tasks", {task.key: task.title for task in study.tasks}, TASKS)
-    metrics = pickers.part(places[METRICS], "Metrics", {metric.key: metric.name for metric in study.metrics}, METRICS)
-    arms = _arms(current, places[ARMS])
     places[LAYOUT].segmented_control(
         "Charts", [STACKED, GRID], default=STACKED, required=True, key=LAYOUT, bind="query-params"
     )
+    tasks = pickers.part(places[TASKS], "Tasks", {task.key: task.title for task in study.tasks}, TASKS)
+    metrics = pickers.part(places[METRICS], "Metrics", {metric.key: metric.name for metric in study.metrics}, METRICS)
+    arms = _arms(current, places[ARMS])
     axis = places[X_AXIS].selectbox("X axis", list(_AXES), key=X_AXIS, bind="query-params", on_change=_draw_all)
     aggregate = places[AGGREGATE].selectbox(
         "Aggregate over seeds", list(_AGGREGATES), key=AGGREGATE, bind="query-params"
