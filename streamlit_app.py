@@ -1,12 +1,11 @@
 """Did the detach help? The router and the frame around every page."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import address, studies, widget_keys
+from lib.app.session import address, studies
 from lib.app.session.current import keep_opened, open_chosen
 from lib.app.session.uploads import touch_uploads
 from lib.app.widgets import (
@@ -28,12 +27,11 @@ ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_title="Did the detach help?", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
-#: Settings that do not touch a page are not seen there. Claims are sentences, not code. Streamlit writes white on the
+#: Claims are sentences, not code. Streamlit writes white on the
 #: primary colour, which is pale in the dark theme.
-STYLE = f"""<style>
-[data-testid=stLayoutWrapper]:has(> .st-key-{widget_keys.HIDDEN}) {{ display: none }}
-.stTabs [data-testid=stCode] :is(pre, code, code *) {{ font-family: inherit }}
-[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] {{ color: light-dark(#fff, #12181f) }}
+STYLE = """<style>
+.stTabs [data-testid=stCode] :is(pre, code, code *) { font-family: inherit }
+[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
 </style>"""
 st.html(STYLE)
 
@@ -110,14 +108,9 @@ try:
             fetching.freshness(study, opened.manifest)
             if current is not None:
                 fetching.live(study, current.manifest)
-            hidden = st.container(key=widget_keys.HIDDEN)
-            view = view_settings.view_settings(study, current, page.url_path, hidden)
-            has_claims = current is not None and page.url_path in CLAIMS
-            with nullcontext() if has_claims else hidden:
-                evidence = windows.evidence_windows(study)
-            if current is not None:
-                current = replace(current.with_view(view), evidence=evidence if has_claims else None)
-                opened = replace(opened, current=current)
+            view = view_settings.view_settings(study, current, page.url_path)
+            evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
+            opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
             if view_settings.touches(page.url_path):
                 saved_views.saved_views(study)
     keep_opened(opened)

@@ -1,15 +1,13 @@
 """The view settings: which stand on which page, the pickers of tasks and metrics, and that everything follows them."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Block
 
-from lib.app.session import cached_results, downloads, widget_keys
+from lib.app.session import cached_results, downloads
 from lib.app.session.current import Current
 from lib.curves import View, study_curves
 from lib.effects import analyse
@@ -45,18 +43,9 @@ OTHERS = ("Study", "Follow running runs", "Before", "After: the rest of the trai
 
 def labels(block) -> list[str]:
     """The labels of the view settings in a part of a page."""
-    kinds = {"selectbox", "multiselect", "select_slider", "number_input", "toggle", "button_group"}
-    found = [element.label for element in seen(block) if element.type in kinds]
+    kinds = ("selectbox", "multiselect", "select_slider", "number_input", "toggle", "button_group")
+    found = [widget.label for kind in kinds for widget in getattr(block, kind)]
     return sorted(label for label in found if label not in OTHERS and not label.startswith("Settling"))
-
-
-def seen(block) -> Iterator:
-    """The elements of a block that are not in the container of what does not touch the page."""
-    for child in block.children.values():
-        if not isinstance(child, Block):
-            yield child
-        elif not getattr(child.proto, "id", "").endswith(f"-{widget_keys.HIDDEN}"):
-            yield from seen(child)
 
 
 def more(at: AppTest):

@@ -34,7 +34,7 @@ def assert_evidence(visitor: Visitor, aggregate: str | None = "median") -> None:
 
 
 def test_a_click_leads_to_the_evidence_and_back(visitor):
-    visitor.open(aggregate="median", layout="Grid", x="% of training")
+    visitor.open(aggregate="median")
     settings = visitor.query()
     cell(visitor).click()
     assert_evidence(visitor)

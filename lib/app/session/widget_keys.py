@@ -33,8 +33,6 @@ CLEARABLE = (FROM, TO)
 # ---- in the session only
 EVENT_UNIT = "event_unit"
 MORE = "more"
-#: The container of the settings and windows that do not touch a page.
-HIDDEN = "hidden_settings"
 STUDY_MENU, VIEWS, VIEW_NAME = "study_menu", "views", "view_name"
 RUNS_TABLE = "runs_table"
 PLAN_ARM, PLAN_START, PLAN_SIZE, PLAN_DECLARE = "plan_arm", "plan_start", "plan_size", "plan_declare"

@@ -91,18 +91,21 @@ def touches(page: str) -> bool:
     return page in _PAGES
 
 
-def view_settings(study: Study, current: Current | None, page: str, hidden: DeltaGenerator) -> View:
+def view_settings(study: Study, current: Current | None, page: str) -> View:
     """The settings that every view and export shares, kept in the address.
 
-    Every page has them all, so that their values stay and the address keeps them, also on the browser's way back; those
-    that do not touch it are in the container that is `hidden`.
+    Every page has them all, so that their values stay and the address keeps them; those that do not touch it are not shown.
     """
     _keep_values(page)
-    return _view(study, current, _places(study, current, page, hidden))
+    # Hidden by a style they would stay known to the browser, which then loses those that another page shows elsewhere.
+    unseen = st.empty()
+    view = _view(study, current, _places(study, current, page, unseen.container()))
+    unseen.empty()
+    return view
 
 
 def _keep_values(page: str) -> None:
-    """On another page, tell the browser the settings anew that left the address: those of a page left half drawn do.
+    """On another page, tell the browser the settings anew that the last page did not show: they left the address.
 
     To set another one would be an entry of the browser's history.
     """
@@ -117,9 +120,9 @@ def _keep_values(page: str) -> None:
             del st.session_state[TASKS]
 
 
-def _places(study: Study, current: Current | None, page: str, hidden: DeltaGenerator) -> Places:
+def _places(study: Study, current: Current | None, page: str, unseen: DeltaGenerator) -> Places:
     """Where each setting is drawn."""
-    places = dict.fromkeys(widget_keys.VIEW, hidden)
+    places = dict.fromkeys(widget_keys.VIEW, unseen)
     if current is None:
         return places
     idle = _idle_keys(study, _FAMILIES.get(page, FAMILIES))
