@@ -252,7 +252,8 @@ def _say_problems(study: Study, manifest: Manifest) -> None:
 
 
 def _show(progress: Progress) -> None:
-    _say(f"[{progress.done}/{progress.total}] {progress.message}")
+    count = f"[{progress.done}/{progress.total}] " if progress.total else ""
+    _say(f"{count}{progress.message}")
 
 
 def _say(text: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -54,6 +55,8 @@ class Processes(Executor):
             self._calls.put(None)
         for process in self._processes:
             process.wait()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         """Hand calls to one process, and to another one where it dies."""
@@ -73,6 +76,8 @@ class Processes(Executor):
                 why = f"signal {-code}" if code < 0 else f"exit status {code}"
                 error = WorkerError(f"the process that took it died {_TRIES} times, {why}")
                 Result(error=error).hand_on(future)
+        if process is not None:
+            _end(process)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {
@@ -103,9 +108,17 @@ def _answer(process: "subprocess.Popen[bytes]", content: bytes) -> Result | None
         process.stdin.flush()
         result: Result = pickle.load(process.stdout)  # noqa: S301 - from the process that was started here
     except (OSError, EOFError, pickle.UnpicklingError):
-        process.kill()
+        _end(process)
         return None
     return result
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and close its pipes."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):  # what it did not read any more
+            pipe.close()  # type: ignore[union-attr]
 
 
 def _serve() -> None:

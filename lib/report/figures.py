@@ -15,7 +15,6 @@ from lib.curves import COLUMNS, View
 from lib.effects import TaskAnalysis, with_shown_verdicts, with_sizes
 from lib.formatting import listing, slug
 from lib.report.figure_data import FigureData
-from lib.report.render import Picture, picture
 from lib.runs import of_task
 from lib.study import CONTROL, FAMILIES, Metric, Study, Task
 
@@ -64,11 +63,6 @@ class Figure:
     def file_chart(self) -> ChartSpec:
         """The chart in the size of a file, with its title."""
         return self.chart(title=self.title, **self.size)
-
-    @cached_property
-    def file_picture(self) -> Picture:
-        """The drawing of `file_chart`."""
-        return picture(self.file_chart)
 
 
 # Curves

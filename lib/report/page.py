@@ -1,5 +1,7 @@
 """report.html: the study as one self-contained page; and claims.md."""
 
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -12,14 +14,25 @@ from lib.report.evidence import drawing, evidence, overview
 from lib.report.figures import GRID_STEM
 from lib.report.overrides import left_out_text
 from lib.report.provenance import provenance
+from lib.report.render import Picture, pictures
 from lib.report.results import Results
 from lib.report.tables import effects_table, html_table
 from lib.runs import missing_keys, of_task
 from lib.study import to_toml, without_folders
 
 
-def report_page(results: Results) -> str:
-    """The whole study as HTML: claims, effects, curves as SVG, runs and provenance. It needs no network."""
+def report_page(results: Results, images: Mapping[str, Picture] | None = None, workers: Executor | None = None) -> str:
+    """The whole study as HTML: claims, effects, curves as SVG, runs and provenance. It needs no network.
+
+    Parameters
+    ----------
+    images : the pictures of `results.figures` by their stems, where they are drawn already.
+    workers : what draws the others; None: this process.
+    """
+    curves = [figure for figure in results.figures if figure.stem != GRID_STEM]
+    if images is None:
+        drawings = pictures((figure.file_chart for figure in curves), workers)
+        images = {figure.stem: image for figure, image in zip(curves, drawings, strict=True)}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     return environment.get_template("report.html.j2").render(
         study=results.study,
@@ -30,9 +43,9 @@ def report_page(results: Results) -> str:
         claims=claim_lines(results),
         effects=html_table(effects_table(results.effects, results.study)),
         runs=html_table(results.runs),
-        figures=[drawing(figure, figure.file_picture) for figure in results.figures if figure.stem != GRID_STEM],
-        overview=overview(results),
-        tasks=evidence(results),
+        figures=[drawing(figure, images[figure.stem]) for figure in curves],
+        overview=overview(results, workers),
+        tasks=evidence(results, workers),
         methods={
             "curves": methods.curves_text(results.view),
             "effects": methods.EFFECTS,

@@ -34,6 +34,11 @@ class Preset:
     height: float | None = None
     stacked: float | None = None
 
+    @property
+    def zoom(self) -> float:
+        """The factor that brings a figure laid out for `BASE_FONT` to the preset's font size."""
+        return self.font_size * PX_PER_INCH / POINTS_PER_INCH / BASE_FONT
+
 
 _SERIF = "Liberation Serif, Times New Roman, Times, serif"
 PRESETS = {
@@ -66,20 +71,19 @@ def with_font(preset: Preset | str, *, font: str = "", font_size: float | None =
 # Settings of the look
 
 
-def styled(spec: Spec, preset: Preset, footer: str) -> tuple[Spec, float]:
-    """The specification laid out for `BASE_FONT`, and the factor that brings it to the preset's font size.
+def styled(spec: Spec, preset: Preset, footer: str) -> Spec:
+    """The specification laid out for `BASE_FONT`; the preset's `zoom` brings it to its font size.
 
     Charts place a few things in pixels (the strip of n, room for the rule's label); scaling the whole figure keeps
     them, the lines and the text in proportion at every font size.
     """
-    zoom = preset.font_size * PX_PER_INCH / POINTS_PER_INCH / BASE_FONT
     own, config = spec.get("config", {}), _config(preset.font)
     spec["config"] = own | config | {"legend": own.get("legend", {}) | config["legend"]}
     spec["background"] = "white"
     if not preset.title:
         # The figure's own: the cells of a grid keep theirs, which tell them apart.
         spec.pop("title", None)
-    width = preset.width * PX_PER_INCH / zoom if preset.width else None
+    width = preset.width * PX_PER_INCH / preset.zoom if preset.width else None
     if "vconcat" in spec:
         if width:
             _fit_grid(spec, width)
@@ -88,7 +92,7 @@ def styled(spec: Spec, preset: Preset, footer: str) -> tuple[Spec, float]:
         _fit_single(spec, width, preset.stacked if several else preset.height)
     if footer:
         _add_footer(spec, footer, width or 800)
-    return spec, zoom
+    return spec
 
 
 def _config(font: str) -> Spec:

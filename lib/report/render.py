@@ -3,6 +3,8 @@
 import html
 import json
 import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, get_args
@@ -11,9 +13,12 @@ import vl_convert
 
 from lib.charts import ChartSpec
 from lib.report.presets import POINTS_PER_INCH, PX_PER_INCH, Preset, Spec, preset_of, styled, svg
+from lib.runs import in_order
 
 Format = Literal["html", "svg", "pdf", "png", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
+#: Pictures that workers draw ahead of the reader at most.
+_AHEAD = 16
 #: The formats that are made of a drawing.
 DRAWN = ("svg", "pdf", "png")
 MIME = {
@@ -59,7 +64,7 @@ def render(
     preset = preset_of(preset)
     if format in DRAWN:
         return picture(chart, preset, footer).file(format, scale)
-    spec, _ = styled(chart.to_dict(), preset, footer)
+    spec = styled(chart.to_dict(), preset, footer)
     return json.dumps(spec).encode() if format == "json" else _page(spec).encode()
 
 
@@ -79,11 +84,34 @@ class Picture:
             return vl_convert.svg_to_pdf(_scaled_svg(self.svg, self.zoom * POINTS_PER_INCH / PX_PER_INCH))
         return vl_convert.svg_to_png(self.svg, scale=self.zoom * scale)
 
+    def with_ids(self, prefix: str) -> "Picture":
+        """The picture with ids of its own, so that several stand in one page; the library numbers them per process."""
+        ids = {name: f"{prefix}-{number}" for number, name in enumerate(re.findall(r'(?<=\sid=")[^"]+', self.svg))}
+        text = re.sub(
+            r'(\sid="|url\(#|href="#)([^")]+)', lambda match: match[1] + ids.get(match[2], match[2]), self.svg
+        )
+        return replace(self, svg=text)
+
 
 def picture(chart: ChartSpec, preset: Preset | str = "notebook", footer: str = "") -> Picture:
     """Draw a chart without what needs a pointer; the parameters are those of `render`."""
-    spec, zoom = styled(_without_pointer(chart).to_dict(), preset_of(preset), footer)
-    return Picture(svg(spec), zoom)
+    preset = preset_of(preset)
+    return Picture(svg(styled(_without_pointer(chart).to_dict(), preset, footer)), preset.zoom).with_ids("part")
+
+
+def pictures(charts: Iterable[ChartSpec], workers: Executor | None = None) -> Iterator[Picture]:
+    """The picture of each chart as in the notebook, in order; drawn by `workers`, of which few are ahead of the reader.
+
+    Without workers they are drawn here, one after the other.
+    """
+    if workers is None:
+        yield from map(picture, charts)
+        return
+    preset = preset_of("notebook")
+    specs = (styled(_without_pointer(chart).to_dict(), preset, "") for chart in charts)
+    # The library's own function: a process imports nothing else for it.
+    for _, drawing in in_order(workers, _AHEAD, vl_convert.vegalite_to_svg, specs):
+        yield Picture(drawing.result(), preset.zoom).with_ids("part")
 
 
 def _without_pointer(chart: ChartSpec) -> ChartSpec:

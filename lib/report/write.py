@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 import polars as pl
 
 from lib.curves import View
+from lib.processes import Processes, cpu_count
 from lib.report.claims_json import claims_json
 from lib.report.page import claims, report_page
-from lib.report.render import DRAWN, render
+from lib.report.render import DRAWN, pictures, render
 from lib.report.results import Results, study_results
 from lib.runs import Manifest, StoreError, put, remove_leftovers
 from lib.study import NUMBER_PATTERN, Study
@@ -58,19 +60,24 @@ def write_report(
     results = study_results(study, manifest, view)
     for warning in results.data.warnings:
         say(f"Warning: {warning}")
-    for name, content in _files(results, formats):
-        say(f"Writing {name}")
-        put(out / name, content, shared=True)
-        written.append(out / name)
+    with Processes(cpu_count()) as processes:
+        for name, content in _files(results, formats, processes):
+            say(f"Writing {name}")
+            put(out / name, content, shared=True)
+            written.append(out / name)
     return written
 
 
-def _files(results: Results, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _files(results: Results, formats: Sequence[str], processes: Executor) -> Iterator[tuple[str, bytes]]:
+    # Charts become pictures in the processes, while this one writes what is no picture.
+    images = {}
+    if "html" in formats or set(DRAWN) & set(formats):
+        drawings = pictures((figure.file_chart for figure in results.figures), processes)
+        images = {figure.stem: image for figure, image in zip(results.figures, drawings, strict=True)}
     for figure in results.figures:
         for kind in formats:
             if kind not in TABLE_FORMATS:
-                is_drawn = kind in DRAWN
-                content = figure.file_picture.file(kind) if is_drawn else render(figure.file_chart, kind)
+                content = images[figure.stem].file(kind) if kind in DRAWN else render(figure.file_chart, kind)
                 yield f"{figure.stem}.{kind}", content
     for name in TABLES:
         for kind in formats:
@@ -79,7 +86,7 @@ def _files(results: Results, formats: Sequence[str]) -> Iterator[tuple[str, byte
     yield CLAIMS_JSON, claims_json(results).encode()
     if "html" in formats:
         yield "claims.md", claims(results).encode()
-        yield "report.html", report_page(results).encode()
+        yield "report.html", report_page(results, images, processes).encode()
 
 
 #: How a cell begins that a spreadsheet would run as a formula.

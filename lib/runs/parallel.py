@@ -35,7 +35,7 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """
     workers = _workers.get()
     if workers is not None:
-        for item, future in _in_order(workers, _ELSEWHERE, function, items):
+        for item, future in in_order(workers, _ELSEWHERE, function, items):
             try:
                 result = future.result()
             except InputError:
@@ -46,14 +46,14 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
-        for _, future in _in_order(pool, _PER_CORE * cores, function, items):
+        for _, future in in_order(pool, _PER_CORE * cores, function, items):
             yield future.result()
 
 
-def _in_order(
+def in_order(
     workers: Executor, most: int, function: Callable[[T], R], items: Iterable[T]
 ) -> Iterator[tuple[T, Future[R]]]:
-    """The items with what is to come of them, so many of them under way."""
+    """The items with what is to come of a function of them, in order; at most so many of them are under way."""
     pending = deque[tuple[T, Future[R]]]()
     try:
         for item in items:

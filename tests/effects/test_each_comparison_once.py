@@ -8,7 +8,7 @@ import pytest
 from lib.curves import View
 from lib.effects.compare import designs, jumps, task_data
 from lib.report import render, write_report
-from lib.report.render import Picture, picture
+from lib.report.render import Picture, pictures
 from lib.sources import fetch
 from lib.study import load_study
 
@@ -46,7 +46,7 @@ def counted(replace_function):
 def test_a_report_makes_each_comparison_once_and_reads_each_history_once(counted, replace_function, tmp_path):
     # Drawing is slow and compares nothing.
     replace_function(render, lambda *arguments, **options: b"<html></html>")
-    replace_function(picture, lambda *arguments, **options: Picture("<svg/>", 1.0))
+    replace_function(pictures, lambda charts, workers: (Picture("<svg/>", 1.0) for _ in charts))
     study = load_study("demo")
     manifest = fetch(study)
     comparisons = counted(designs.compare, lambda data, metric, arm: (data.task, metric, arm))

@@ -69,6 +69,7 @@ def test_fetch_of_the_demo_prints_its_manifest_and_nothing_else():
 def test_fetch_of_offline_runs_says_how_far_it_is(tmp_path, capsys):
     err = said(capsys, "fetch", study_file(tmp_path), code=0)
     assert err.splitlines() == [
+        "Looking for runs",
         "[0/3] offline-run-20261122_062739-inhbgymt",
         "[1/3] offline-run-20261122_063638-pyj9fsox",
         "[2/3] offline-run-20261122_063147-ykcu4nqs",

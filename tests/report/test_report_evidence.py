@@ -36,6 +36,13 @@ def test_the_report_of_the_demo_holds_its_evidence(text):
     assert text.count(">Pretended detach steps</text>") == 12
 
 
+def test_every_id_of_the_page_is_one_drawings_own(text):
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) > 50
+    for drawing in re.findall("<svg.*?</svg>", text, re.DOTALL):
+        assert set(re.findall(r"url\(#([^)]+)\)", drawing)) <= set(re.findall(r'\sid="([^"]+)"', drawing))
+
+
 def test_seeds_are_faint_behind_the_mean_where_nobody_points(text):
     drawings = re.findall("<svg.*?</svg>", text, re.DOTALL)
     seeds = next(drawing for drawing in drawings if ">Seed by seed</text>" in drawing)
@@ -47,7 +54,8 @@ def test_a_report_of_many_metrics_stays_small(monkeypatch):
     study = load_study("demo")
     demo = study_results(study, fetch(study), View())
     monkeypatch.setattr(evidence, "ENOUGH", 100_000)
-    monkeypatch.setattr(evidence, "picture", lambda chart: Picture(f"<svg>{30_000 * ' '}</svg>", 1.0))
+    blank = Picture(f"<svg>{30_000 * ' '}</svg>", 1.0)
+    monkeypatch.setattr(evidence, "pictures", lambda charts, workers: (blank for _ in charts))
     assert len(list(evidence.overview(demo))) == 2
     tasks = list(evidence.evidence(demo))
     names = [metric.name for metric in demo.study.metrics]
