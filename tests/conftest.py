@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from lib.__main__ import main
 from tests.support.browser import REQUIRED, Server, Visitor, assert_untroubled, browser, chromium
-from tests.support.dask_cluster import DaskCluster
 
 # No deadline: how long an example takes depends on the machine. `make check` takes the quick profile.
 settings.register_profile("quick", deadline=None, max_examples=20)
@@ -94,11 +93,17 @@ def demo_report(tmp_path_factory):
     return out
 
 
-@pytest.fixture(scope="session")
-def dask_cluster(tmp_path_factory):
-    """A Dask scheduler and two workers."""
-    with DaskCluster(tmp_path_factory.mktemp("cluster")) as started:
-        yield started
+@pytest.fixture
+def cloud(monkeypatch):
+    """A W&B server with the runs of studies/detach_encoder.toml; the app's environment points at it."""
+    from tests.support.app_kit import fill
+    from tests.support.wandb_server import KEY, WandbServer
+
+    with WandbServer() as server:
+        fill(server)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from lib.app.session import current, fetching
 from lib.curves import View
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import parse_study
-from tests.support.app_kit import PAGES, PROJECT, charts, fill, fine, go, plain, server_state, view_of, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import PAGES, PROJECT, charts, fetched, fine, go, plain, server_state, view_of, visit  # noqa: F401 - a fixture
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
-from tests.support.wandb_server import KEY, WandbServer
+from tests.support.wandb_server import KEY
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -211,25 +211,6 @@ def test_an_address_that_means_nothing_shows_the_default(query):
 # ---- a study on a W&B server ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cloud(monkeypatch):
-    """A server with the runs of studies/detach_encoder.toml; the app's environment points at it."""
-    with WandbServer() as server:
-        fill(server)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        yield server
-
-
-def _until_fetched(at: AppTest) -> AppTest:
-    """Run until the fetch in the background has ended."""
-    deadline = time.monotonic() + 60
-    while at.get("progress") and time.monotonic() < deadline:
-        time.sleep(0.1)
-        at.run()
-    return fine(at)
-
-
 @pytest.mark.server
 def test_fetch_a_study_from_a_server(cloud):
     at = visit("overview", study="detach_encoder")
@@ -237,7 +218,7 @@ def test_fetch_a_study_from_a_server(cloud):
     assert "Nothing of **Detach Encoder Ablation** is stored yet" in at.info[0].value
     assert charts(at) == []
     fine(at.button(key="first_fetch").click().run())
-    _until_fetched(at)
+    fetched(at)
     assert [toast.value for toast in at.toast] == ["Fetched Detach Encoder Ablation: 6 runs"]
     assert [toast.value for toast in fine(at.run()).toast] == []
     assert [e.value for e in at.error] == []
@@ -278,7 +259,7 @@ def test_a_wrong_key_is_said_in_one_sentence(cloud, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
     at = visit("overview", study="detach_encoder")
     fine(at.button(key="first_fetch").click().run())
-    _until_fetched(at)
+    fetched(at)
     assert len(at.error) == 1
     assert cloud.url in plain(at.error[0].value)
     assert "key" in at.error[0].value
@@ -296,7 +277,7 @@ def test_the_key_is_asked_for_on_the_page_that_needs_it(cloud, monkeypatch):
     fine(at.form_submit_button[0].click().run())
     assert cloud.count() == 0
     fine(at.button(key="first_fetch").click().run())
-    _until_fetched(at)
+    fetched(at)
     assert len(charts(at)) == 2
 
 

@@ -1,44 +1,24 @@
 """Fetching from the page: stop it, retry what failed, follow runs that are still going on."""
 
-import time
-
 import polars as pl
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lib.app.session import fetching as session_fetching
 from lib.app.widgets import fetching
-from lib.runs import store_root
-from lib.sources.cloud import history
-from tests.support.app_kit import PROJECT, fill, fine, server_state, unopened, view_of, visit  # noqa: F401 - a fixture
-from tests.support.wandb_server import KEY, Fault, WandbServer
+from tests.support.app_kit import (  # noqa: F401 - a fixture
+    PROJECT,
+    fetched,
+    fine,
+    server_state,
+    until,
+    view_of,
+    visit,
+)
+from tests.support.wandb_server import Fault
 
 pytestmark = pytest.mark.server
 
 RUN = "nqfufp3t-1"
-
-
-@pytest.fixture
-def cloud(monkeypatch):
-    with WandbServer() as server:
-        fill(server)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        yield server
-
-
-def until(at: AppTest, done) -> AppTest:
-    """Run the page again until something holds of it."""
-    deadline = time.monotonic() + 60
-    while not done(at):
-        assert time.monotonic() < deadline, [e.value for e in (*at.error, *at.warning, *at.info)]
-        time.sleep(0.05)
-        fine(at.run())
-    return at
-
-
-def fetched(at: AppTest) -> AppTest:
-    return until(at, lambda at: not at.get("progress"))
 
 
 def test_a_fetch_can_be_stopped_and_what_came_stays(cloud):
@@ -68,29 +48,6 @@ def test_a_run_that_failed_is_retried_alone(cloud):
     fetched(at)
     assert cloud.count("RunParquetHistory") == before + 1
     assert [e.value for e in at.warning] == []
-
-
-@pytest.mark.slow
-def test_the_workers_of_the_cluster_in_the_secrets_read_the_runs(cloud, dask_cluster, monkeypatch):
-    def fail(*_) -> None:
-        raise AssertionError("a run is read here")
-
-    monkeypatch.setattr(history._Reader, "read", fail)
-    at = unopened("overview", study="detach_encoder")
-    at.secrets["cluster"] = {"scheduler": dask_cluster.address}
-    fine(at.run())
-    fine(at.button(key="first_fetch").click().run())
-    fetched(at)
-    assert [e.value for e in (*at.error, *at.warning)] == []
-    assert any("6 runs" in e.value for e in at.sidebar.markdown)
-    # The workers have kept the runs' bins beside them.
-    assert len({path.stem for path in store_root().rglob("computed/*/*.npy")}) == 6
-    monkeypatch.setattr("lib.workers._CONNECT", 0.5)
-    at.secrets["cluster"] = {"scheduler": "tcp://127.0.0.1:9"}
-    fine(at.switch_page("pages/study.py").run())
-    fine(at.button(key="fetch_new").click().run())
-    fetched(at)
-    assert at.error[0].value == "The cluster's scheduler does not answer: check that it runs, and its address."
 
 
 def test_running_runs_are_followed_without_losing_the_view(cloud, monkeypatch):

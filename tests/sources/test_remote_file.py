@@ -248,7 +248,7 @@ SCRIPT = """
             part.read()
 
     server, url = sys.argv[1:]
-    part = ExportPart(RemoteFile(HttpClient(server, "key", 4), url, Deadline(60.0)))
+    part = ExportPart(RemoteFile(HttpClient(server, "key", 4), url, Deadline(600.0)))
     part.select(["k03"], None)
     print("open", flush=True)
     sys.stdin.readline()
@@ -281,10 +281,9 @@ def test_a_program_ends_well_while_arrow_waits_for_a_server(server):
     while server.count("GET") < 2:
         assert time.monotonic() < until
         time.sleep(0.01)
-    start = time.monotonic()
-    _, errors = process.communicate("\n", timeout=30)
+    # The server stays silent, and the program would wait 200 s for it: a third of its deadline.
+    _, errors = process.communicate("\n", timeout=60)
     assert (process.returncode, errors) == (0, "")
-    assert time.monotonic() - start < 4
 
 
 GIVES_UP = """

@@ -4,6 +4,8 @@ import io
 import json
 import math
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -152,6 +154,21 @@ def fill(server: WandbServer, seeds: int = 3) -> None:
     for task, sweep, total in TASKS:
         for seed in range(1, seeds + 1):
             server.add(PROJECT, _run(f"{sweep}-{seed}", task, sweep, total, seed))
+
+
+def until(at: AppTest, done: Callable[[AppTest], bool]) -> AppTest:
+    """Run the page again until something holds of it."""
+    deadline = time.monotonic() + 60
+    while not done(at):
+        assert time.monotonic() < deadline, [e.value for e in (*at.error, *at.warning, *at.info)]
+        time.sleep(0.05)
+        fine(at.run())
+    return at
+
+
+def fetched(at: AppTest) -> AppTest:
+    """The page after the fetch that is under way."""
+    return until(at, lambda at: not at.get("progress"))
 
 
 def _run(run_id: str, task: str, sweep: str, total: int, seed: int) -> FakeRun:

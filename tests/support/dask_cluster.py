@@ -14,17 +14,26 @@ ROOT = Path(__file__).parents[2]
 
 
 class DaskCluster:
-    """A scheduler and two workers, started from this project's folder, that log all they can and know no key."""
+    """A scheduler and workers, started from this project's folder, that log all they can and know no key."""
 
-    def __init__(self, folder: Path, allowed_failures: int = 3) -> None:
+    def __init__(self, folder: Path, workers: int = 2, allowed_failures: int = 3) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._file = folder / "scheduler.json"
         self.processes: list[subprocess.Popen[bytes]] = []
-        options = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file), "--no-show"]
+        options = [
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--scheduler-file",
+            str(self._file),
+            "--no-show",
+            "--no-dashboard",
+        ]
         self._failures = str(allowed_failures)
         self.scheduler = self._start("scheduler", *options, "--dashboard-address", "127.0.0.1:0")
-        self.workers = [self.start_worker() for _ in range(2)]
+        self.workers = [self.start_worker() for _ in range(workers)]
 
     def start_worker(self) -> "subprocess.Popen[bytes]":
         """One worker more, with one thread."""

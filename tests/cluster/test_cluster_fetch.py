@@ -1,6 +1,7 @@
 """Runs read on the workers of a real Dask cluster, from the loopback W&B server."""
 
 import math
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,9 @@ from lib.__main__ import main
 from lib.runs import Manifest, Problem, store_root
 from lib.sources.cloud import history
 from lib.study import to_toml
-from lib.workers import open_cluster
+from lib.workers import ClusterError, WorkerError, open_cluster
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
-from tests.support.dask_cluster import DaskCluster
+from tests.support.dask_cluster import DaskCluster, die
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -146,19 +147,25 @@ def test_workers_and_a_scheduler_that_go_away(server, tmp_path):
     whole = {step: 2.0 * step for step in range(10)}
     with (
         ThreadPoolExecutor() as pool,
-        DaskCluster(tmp_path / "cluster") as machines,
+        DaskCluster(tmp_path / "cluster", workers=1, allowed_failures=1) as machines,
         open_cluster(machines.address, store_root()) as cluster,
     ):
-        # The workers die in the middle: others take their runs.
+        # The worker dies in the middle: another one takes its runs.
         fetch = pool.submit(bring, study(server), cluster=cluster)
         wait_until(lambda: not server.faults[0].times)
-        for worker in machines.workers:
-            worker.kill()
-            machines.start_worker()
+        machines.workers[0].kill()
+        machines.start_worker()
         manifest = fetch.result(120)
         assert manifest.problems == ()
         assert all(points(manifest, f"r{i}") == whole for i in range(6))
+        # A call of which two workers die is given up.
+        machines.start_worker()
+        with pytest.raises(WorkerError, match="the workers that took it died, several times"):
+            cluster.submit(die, tmp_path / "deaths").result(120)
+        assert (tmp_path / "deaths").read_text() == "xx"
         # The scheduler goes away in the middle: what has come is kept.
+        machines.start_worker()
+        machines.start_worker()
         for i in range(4):
             server.add(PLACE, walk(f"r{i}", rows(0, 19), heartbeat="2025-01-02T00:00:00Z"))
         server.faults = [Fault("silence", "GET", "r3", times=9)]
@@ -167,9 +174,13 @@ def test_workers_and_a_scheduler_that_go_away(server, tmp_path):
             bring, study(server), cluster=cluster, progress=lambda progress: progress.done == 5 and done.set()
         )
         assert done.wait(60)
+        going_on = cluster.submit(time.sleep, 60)
         machines.scheduler.kill()
         manifest = fetch.result(60)
         server.released.set()
-    message = "The cluster's scheduler went away: start it again, then repeat this. 1 run of 6 stayed as stored."
-    assert manifest.problems == (Problem(message),)
+        gone = "The cluster's scheduler went away: start it again, then repeat this."
+        for call in (going_on.result, lambda: cluster.submit(abs, 1)):
+            with pytest.raises(ClusterError, match=f"^{re.escape(gone)}$"):
+                call()
+    assert manifest.problems == (Problem(f"{gone} 1 run of 6 stayed as stored."),)
     assert [len(points(manifest, f"r{i}")) for i in range(6)] == [20, 20, 20, 10, 10, 10]

@@ -11,7 +11,7 @@ import pytest
 
 from lib.study import StudyError
 from lib.workers import Cluster, ClusterError, WorkerError, open_cluster, versions
-from tests.support.dask_cluster import DaskCluster, die, fail, refuse
+from tests.support.dask_cluster import DaskCluster, fail, refuse
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -92,20 +92,3 @@ def test_a_scheduler_that_does_not_answer_is_said_in_a_sentence(tmp_path, monkey
         pass
     assert capfd.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_calls_of_a_worker_that_dies_are_made_again_a_few_times(tmp_path):
-    """Then the scheduler goes away."""
-    with (
-        DaskCluster(tmp_path / "cluster", allowed_failures=1) as machines,
-        open_cluster(machines.address, tmp_path) as cluster,
-    ):
-        with pytest.raises(WorkerError, match="the workers that took it died, several times"):
-            cluster.submit(die, tmp_path / "deaths").result(120)
-        assert (tmp_path / "deaths").read_text() == "xx"
-        going_on = cluster.submit(time.sleep, 60)
-        machines.scheduler.kill()
-        message = r"^The cluster's scheduler went away: start it again, then repeat this\.$"
-        for call in (going_on.result, lambda: cluster.submit(os.getpid)):
-            with pytest.raises(ClusterError, match=message):
-                call()
