@@ -11,6 +11,7 @@ from lib.app.session import cached_results, downloads
 from lib.app.session.current import Current
 from lib.curves import View, study_curves
 from lib.effects import analyse
+from lib.effects.price import SPEED
 from lib.report import curve_names, study_results, visible_study
 from lib.sources import fetch
 from lib.study import load_study
@@ -247,14 +248,15 @@ def test_exports_follow(demo):
     assert downloads.of_study(shown, "All claims").numbers().height == 4
     assert downloads.result_frame(shown, "effects").height == 4
     detail = downloads.result_frame(shown, "effects_detail")
-    assert (set(detail["task"]), set(detail["metric"])) == (set(PART.tasks), set(PART.metrics))
+    # The training speed is no metric: it stays with its task.
+    assert (set(detail["task"]), set(detail["metric"])) == (set(PART.tasks), {*PART.metrics, SPEED.key})
     assert downloads.result_frame(shown, "runs").height == 32
 
 
 def test_gaps_are_shown_where_both_their_metrics_are(demo):
     keys = ("train/consistency_loss", "validation_all/consistency_loss")
     detail = study_results(demo.study, demo.manifest, View(metrics=keys)).effects_detail
-    assert set(detail["metric"]) == {*keys, "validation_all/consistency_loss : train/consistency_loss"}
+    assert set(detail["metric"]) == {*keys, "validation_all/consistency_loss : train/consistency_loss", SPEED.key}
 
 
 def test_footers_sidecars_and_the_report_say_what_is_shown(demo):

@@ -70,10 +70,9 @@ def test_fetch_of_offline_runs_says_how_far_it_is(tmp_path, capsys):
     err = said(capsys, "fetch", study_file(tmp_path), code=0)
     assert err.splitlines() == [
         "Looking for runs",
-        "[0/3] offline-run-20261122_062739-inhbgymt",
-        "[1/3] offline-run-20261122_063638-pyj9fsox",
-        "[2/3] offline-run-20261122_063147-ykcu4nqs",
-        "[3/3] done",
+        "[1/3] Run inhbgymt",
+        "[2/3] Run pyj9fsox",
+        "[3/3] Run ykcu4nqs",
         "2 runs of small are stored.",
     ]
 
