@@ -59,7 +59,10 @@ _WATCH = f"""() => {{
         }}),
     }}))).observe({{type: 'layout-shift', buffered: true}});
 }}"""
+#: Before its first run a page is idle and empty; what loads late has a skeleton.
 _STILL = f"""quiet => document.querySelector('{IDLE}') && performance.now() - window.benchmark.changed > quiet
+    && document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]')
+    && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
     && document.querySelectorAll('{CHART}').length === document.querySelectorAll('{DRAWN_CHART}').length"""
 _SIZE = "() => [document.querySelectorAll('*').length, document.querySelectorAll('svg *').length]"
 
@@ -110,9 +113,10 @@ class Meter:
         samples.received.append(self._received - received)
 
     def visit(self, samples: Samples, url: str) -> float:
-        """Measure the first visit of a page; the milliseconds until its first chart."""
+        """Measure the first visit of a page with charts; the milliseconds until the first."""
         busy, received = self._busy(), self._received
         self.page.goto(url)
+        self.page.wait_for_function("() => window.benchmark.first")
         self.still()
         log = self.log()
         samples.busy.append(self._busy() - busy)

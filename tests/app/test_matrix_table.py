@@ -138,3 +138,12 @@ def test_the_page_of_three_arms_over_two_tasks(tmp_path):
     assert [head["label"] for head in data["heads"]] == ["Eval Reward", "Consistency Loss"]
     texts = [m.value for m in at.markdown if m.value.startswith("**")][:2]
     assert [" in early and half" in text for text in texts] == [True, True]
+
+
+def test_words_that_all_arms_share_are_said_once():
+    of = study(2, 2)
+    data = matrix_data(rows(of, ("detached 0.5", "detached 0.75")), of)
+    assert (data["armsShare"], data["arms"]) == ("detached", ["0.5", "0.75"])
+    assert data["lines"][0]["cells"][1]["name"] == "m0, detached 0.75"
+    data = matrix_data(rows(of, ("detached", "detached late")), of)
+    assert (data["armsShare"], data["arms"]) == ("", ["detached", "detached late"])

@@ -182,7 +182,7 @@ def test_the_runs_page_lists_the_tasks_and_metrics_alone():
 def test_claims_and_pickers_of_the_effect_page_are_the_parts():
     at = visit("detach_effect", only="Acrobot Swingup", metrics="validation*")
     assert [tab.label for tab in at.tabs] == ["Acrobot Swingup"]
-    assert len(at.tabs[0].code) == 2
+    assert len(at.tabs[0].markdown) == 2
     assert at.selectbox(key="effect_metric").options == ["Val (All) Consistency", "Val (Recent) Consistency"]
     assert at.selectbox(key="event_metric").options == ["Val (All) Consistency", "Val (Recent) Consistency"]
     assert "Reward against loss" not in [s.value for s in at.subheader]

@@ -79,6 +79,9 @@ def test_a_first_tap_shows_a_cell_and_a_second_opens_it(chrome, app):
     options = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
     with Visitor(chrome, app, **options) as visitor:
         visitor.open(aggregate="median")
+        chart = visitor.charts().first
+        chart.tap()  # a finger reads the curves as a pointer does
+        expect(chart.locator("[class*=_hover_texts_marks] text").get_by_text("Eval", exact=True)).to_be_visible()
         cell(visitor).tap()
         expect(visitor.page.get_by_role("tooltip")).to_contain_text("Tap again for the evidence.")
         cell(visitor).tap()

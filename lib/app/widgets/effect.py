@@ -9,9 +9,18 @@ from lib.app.session.downloads import event_view
 from lib.app.widgets import charts
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import numbers
-from lib.app.widgets.verdicts import verdict_badge
+from lib.app.widgets.verdicts import COLORS
 from lib.curves import Axis
-from lib.effects import ALL_TASKS, Check, TaskAnalysis, claim, encoder_table, visible_effects, with_shown_verdicts
+from lib.effects import (
+    ALL_TASKS,
+    Check,
+    TaskAnalysis,
+    claim,
+    encoder_table,
+    shown_verdict,
+    visible_effects,
+    with_shown_verdicts,
+)
 from lib.effects import checklist as conditions
 from lib.formatting import listing
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure, with_names
@@ -22,7 +31,7 @@ _SINCE: dict[str, Axis] = {"steps": "since", "% of training": "since_percent"}
 
 
 def claims(current: Current, effects: pl.DataFrame) -> None:
-    """The sentence of every claim, to copy, with a tab per task: that of the task to look at is open, else the first."""
+    """The sentence of every claim, with a tab per task: that of the task to look at is open, else the first."""
     study = current.study
     # Across tasks first, as on the Overview.
     tasks = sorted(effects["task"].unique(maintain_order=True), key=lambda task: task != ALL_TASKS)
@@ -35,9 +44,8 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     for tab, task in zip(tabs, tasks, strict=True):
         rows = effects.filter(pl.col("task") == task).to_dicts()
         for row in sorted(rows, key=lambda row: study.metric(row["metric"]).name != looked_at):
-            with tab, st.container(gap="xsmall"):
-                verdict_badge(row)
-                st.code(claim(row, study, current.treated), language=None, wrap_lines=True)
+            verdict = shown_verdict(row)
+            tab.markdown(f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, study, current.treated))}")
 
 
 def forest(current: Current, evidence: Evidence | None) -> None:
@@ -89,7 +97,7 @@ def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) ->
         st.caption(escaped(f"No run of {task.title} counts for {metric.name}: the checklist says why."))
         return
     figures = cached_effects.metric_figures(current, task.key, metric.key, evidence)
-    halves = st.grid(2, min_column_width=320)
+    halves = st.grid(2, min_column_width=520)  # below, the table shows half of its columns
     with halves.cell():
         _draw(figures[SEEDS])
     with halves.cell():

@@ -96,14 +96,15 @@ function table(data, tip) {
   const span = data.arms.length || 1
   const head = node("tr", {}, node("td", { class: "corner" }),
     ...data.heads.map((one) => node("th", { scope: "col", colspan: span }, ...noted(one))))
-  const arms = data.heads.flatMap(() => data.arms.map((arm) => node("th", { scope: "col", class: "quiet" }, arm)))
+  const arms = data.heads.flatMap(() => data.arms.map((arm) => node("th", { scope: "col", class: "quiet", title: arm }, arm)))
   const lines = data.lines.map((line) => node("tr", line.isAcross ? { class: "across" } : {},
     node("th", { scope: "row" }, ...noted(line),
       ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name))),
     ...line.cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, tip)] : [])))))
-  return node("table", {},
+  const columns = data.heads.length * span
+  return node("table", { style: `--columns: ${columns}` },
     node("caption", { hidden: "" }, "Changes by task and metric"),
-    node("thead", {}, head, ...(arms.length ? [node("tr", {}, node("td"), ...arms)] : [])),
+    node("thead", {}, head, ...(arms.length ? [node("tr", {}, node("td", { class: "quiet share" }, data.armsShare), ...arms)] : [])),
     node("tbody", {}, ...lines))
 }
 

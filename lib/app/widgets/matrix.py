@@ -1,6 +1,7 @@
 """The matrix of tasks by metrics: a table whose cells lead to their evidence."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
     arms = list(dict.fromkeys(row.arm for row in rows))
     tasks = {row.task: _task(row, study) for row in rows}
     metrics = {m.key: m.name for m in study.metrics if any(row.metric == m.key for row in rows)}
+    shared = _shared_words(arms)
     of_tasks = len(tasks.keys() - {ALL_TASKS})
     has_levels = of_tasks == 1 or (of_tasks <= _TASKS and len(rows) <= _CELLS)
     room = _COLUMNS_OF_LEVELS if has_levels else _COLUMNS
@@ -88,7 +90,8 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
         cells[line, head, row.arm] = cell | {"label": f"{lines[line]}, {name}: {cell['label']}"}
     return {
         "heads": [{"label": label, "note": _note(rows, key)} for key, label in heads.items()],
-        "arms": arms if len(arms) > 1 else [],
+        "arms": [arm.removeprefix(shared) for arm in arms] if len(arms) > 1 else [],
+        "armsShare": shared.strip(),
         "lines": [
             {
                 "label": label,
@@ -102,6 +105,15 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
         "legend": _legend(rows),
         "hint": f"95% intervals against 0; one scale per metric (±, in grey){_hint(rows, study)}.",
     }
+
+
+def _shared_words(arms: Sequence[str]) -> str:
+    """The words that all arms begin with, with the space after them: they are said once, beside the arms' heads."""
+    if len(arms) < 2:
+        return ""
+    words = zip(*(arm.split(" ")[:-1] for arm in arms), strict=False)
+    alike = takewhile(lambda one: len(set(one)) == 1, words)
+    return "".join(f"{word} " for word, *_ in alike)
 
 
 def _task(row: MatrixRow, study: Study) -> str:

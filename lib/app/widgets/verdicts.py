@@ -1,11 +1,8 @@
-"""The colours and badges of verdicts, the same wherever a verdict is shown."""
+"""The colours of verdicts, the same wherever a verdict is shown."""
 
-from typing import Any, Literal
+from typing import Literal
 
-import streamlit as st
-
-from lib.app.widgets.markdown import escaped
-from lib.effects import JUMP_SHOWN, MIXED, PARTLY, PARTLY_NOT, shown_verdict
+from lib.effects import JUMP_SHOWN, MIXED, PARTLY, PARTLY_NOT
 
 Color = Literal["blue", "orange", "violet", "gray"]
 #: As in the charts of effects: told apart by every kind of colour vision. What was not shown has no colour.
@@ -22,9 +19,3 @@ COLORS: dict[str, Color] = {
     "not shown": "gray",
     "cannot say": "gray",
 }
-
-
-def verdict_badge(row: dict[str, Any]) -> None:
-    """The verdict of a row of effects, with its reasons on hover."""
-    verdict = shown_verdict(row)
-    st.badge(verdict, color=COLORS[verdict], help=escaped(row["reasons"] or "") or None)

@@ -1,5 +1,6 @@
 """Effects with their intervals, one row per claim."""
 
+import math
 from typing import Unpack
 
 import altair as alt
@@ -25,9 +26,14 @@ VERDICTS = {
 #: Drawn as a ring.
 _HOLLOW = "not shown"
 _ALL_TASKS = "*"
+#: Between the task and the metric of a label.
+_BETWEEN = " · "
 _ON_AXIS = ("pct", "low", "high", "margin_low", "margin_high")
-#: Pixels of the claims' legend, and of their axis with its title.
+#: Pixels of the claims' legend, and of their axis with its title; of a claim, without and with a reason below its interval.
 AROUND = 130
+CLAIM, REASON = 38, 54
+#: Pixels of a sign of a label, and between labels and intervals.
+_SIGN, _GAP = 6.4, 12
 
 
 def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -57,7 +63,7 @@ def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     arm = pl.format(" ({})", "arm") if rows["arm"].n_unique() > 1 else pl.lit("")
     spoken = pl.when(pl.col("change").is_not_null()).then(factor)
     below = pl.when(logged).then(pl.col("margin") / (1 + pl.col("margin"))).otherwise("margin")
-    label = pl.concat_str(pl.col("task").replace(titles), pl.lit(" · "), pl.col("metric").replace(names), arm)
+    label = pl.concat_str(pl.col("task").replace(titles), pl.lit(_BETWEEN), pl.col("metric").replace(names), arm)
     why = pl.col("reasons").fill_null("")
     own_unit = pl.concat_str(
         pl.lit("in its own unit"), pl.when(why != "").then(pl.format("; {}", why)).otherwise(pl.lit(""))
@@ -96,13 +102,13 @@ def forest_chart(effects: pl.DataFrame, study: Study, **size: Unpack[Size]) -> C
     reach = _reach(rows)
     note = pl.when(pl.col("note").str.len_chars() > 160).then(pl.col("note").str.slice(0, 160) + "…").otherwise("note")
     clipped = rows.with_columns(pl.col(_ON_AXIS).clip(-reach, reach).round(3), note.alias("note"))
-    # Labels stand above the intervals: beside them they would leave a phone no room to draw.
     y = alt.Y("label:N", sort=rows["label"].to_list(), title=None, axis=None)
     unsaid = clipped.filter((pl.col("verdict") == "cannot say") | pl.col("pct").is_null())
     # A reason below an interval needs room, or it seems to belong to the next claim.
-    step = 58 if unsaid["pct"].count() else 44
+    step = REASON if unsaid["pct"].count() else CLAIM
+    left = _label_width(rows)
     return layered(
-        [*_intervals(clipped, y, reach), *_claim_texts(clipped, unsaid, y)],
+        [*_intervals(clipped, y, reach, left), *_claim_texts(clipped, unsaid, y, left)],
         **({"height": {"step": step} if "width" in size else step * rows.height + AROUND} | size),
     )
 
@@ -112,9 +118,23 @@ _CLAIM_TOOLTIPS = [
 ]  # fmt: skip
 
 
-def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float) -> list[alt.Chart]:
+def _label_width(rows: pl.DataFrame) -> int:
+    """Pixels of the column of labels, whose task and metric have a line each."""
+    return (
+        math.ceil(_SIGN * max((len(line) for title in rows["title"] for line in title.split(_BETWEEN)), default=0))
+        + _GAP
+    )
+
+
+def _beside(left: int, then: str, otherwise: str) -> str:
+    """An expression of where labels are beside their intervals: a phone has no room for that."""
+    return f"width >= {2 * left} ? {then} : {otherwise}"
+
+
+def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[alt.Chart]:
     """The line of no change, and an interval and an estimate per claim in the colour of its verdict."""
-    across = alt.Scale(domain=[-reach, reach], nice=False)
+    begin = alt.ExprRef(_beside(left, str(left), "0"))
+    across = alt.Scale(domain=[-reach, reach], nice=False, range=[begin, alt.ExprRef("width")])
     looks = {verdict: look for verdict, look in VERDICTS.items() if verdict in set(rows["verdict"])}
     verdicts, shapes = (alt.Scale(domain=list(looks), range=[look[i] for look in looks.values()]) for i in (0, 1))
     fills = alt.Scale(
@@ -178,22 +198,26 @@ def _axis_title(rows: pl.DataFrame) -> list[str]:
     ]
 
 
-def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y) -> list[alt.Chart]:
+def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y, left: int) -> list[alt.Chart]:
     """What each claim is called, and why one cannot be said."""
-    at, limit = alt.XValue(0), alt.ExprRef("width - 4")
-    # On a phone the task and the metric have a line each.
-    long = "6 * length(datum.title) > width"
-    lines, above = alt.ExprRef(f"{long} ? split(datum.title, ' · ') : datum.title"), alt.ExprRef(f"{long} ? -22 : -9")
-    below = alt.ExprRef("isValid(datum.pct) ? 13 : 1")
+    limit = alt.ExprRef(_beside(left, str(left - _GAP), "width - 4"))
+    # Beside its interval, and on a phone, the task and the metric have a line each.
+    long = f"{_SIGN} * length(datum.title) > width"
+    lines = alt.ExprRef(f"({_beside(left, 'true', long)}) ? split(datum.title, '{_BETWEEN}') : datum.title")
+    size = alt.ExprRef(_beside(left, "12", "11"))
+    above = alt.ExprRef(_beside(left, "0", f"({long} ? -22 : -9)"))
+    begin = alt.XValue(alt.ExprRef(_beside(left, str(left), "0")))
+    room = alt.ExprRef(_beside(left, f"width - {left}", "width - 4"))
+    below = alt.ExprRef(f"isValid(datum.pct) ? 13 : {_beside(left, '0', '1')}")
     named = (
         alt.Chart(rows, name="labels")
-        .mark_text(align="left", baseline="bottom", dx=2, dy=above, style=style.QUIET_TEXT, limit=limit)
-        .encode(y=y, x=at, text=alt.TextValue(lines), tooltip=_CLAIM_TOOLTIPS)
+        .mark_text(align="left", baseline="bottom", dx=2, dy=above, style=style.QUIET_TEXT, limit=limit, fontSize=size)
+        .encode(y=y, x=alt.XValue(0), text=alt.TextValue(lines), tooltip=_CLAIM_TOOLTIPS)
     )
     refused = (
         alt.Chart(unsaid, name="refused")
-        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", style=style.QUIET_TEXT, limit=limit)
-        .encode(y=y, x=at, text=alt.Text("note:N"), tooltip=_CLAIM_TOOLTIPS)
+        .mark_text(align="left", dx=2, dy=below, fontStyle="italic", style=style.QUIET_TEXT, limit=room)
+        .encode(y=y, x=begin, text=alt.Text("note:N"), tooltip=_CLAIM_TOOLTIPS)
     )
     return [named, refused]
 
