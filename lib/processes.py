@@ -19,13 +19,8 @@ _TRIES = 2
 T = TypeVar("T")
 
 
-def cpu_count() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Processes(Executor):
-    """Processes with one call each at a time; errors are those of `Cluster`.
+    """Processes with one call each at a time, for work that holds Python's lock; errors are those of `Cluster`.
 
     Not a ProcessPoolExecutor: Streamlit has its script in the place of the main module, which the processes of that would
     run anew, and one of them that dies takes the calls of all with it.
@@ -46,7 +41,7 @@ class Processes(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the processes; calls that are under way come to nothing."""
+        """End the processes; calls that wait or are under way are cancelled."""
         with self._lock:
             self._has_ended = True
             for process in self._processes:
@@ -65,6 +60,8 @@ class Processes(Executor):
             future, content = call
             for _ in range(_TRIES):
                 if self._has_ended or future.cancelled():
+                    future.cancel()
+                    future.set_running_or_notify_cancel()
                     break
                 process = process or self._start()
                 result = _answer(process, content)

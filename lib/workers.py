@@ -1,6 +1,5 @@
 """Where the work on runs is done when one process is not enough: the workers of a Dask cluster, behind an `Executor`."""
 
-import hashlib
 import math
 import pickle
 import platform
@@ -10,15 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lib.formatting import listing
 from lib.runs import put
 from lib.study import InputError
+from lib.versions import versions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 _CONNECT, _CLOSE = 10.0, 2.0
 #: Seconds after which the number of workers, and a worker whether it is still wanted, is asked for again.
 _LOOK = 1.0
-#: What numbers and messages depend on, beside this project's own code.
-_PACKAGES = ("dask", "distributed", "numpy", "polars", "pyarrow", "scipy", "pydantic")
 
 _GONE = "The cluster's scheduler went away: start it again, then repeat this."
 
@@ -192,7 +189,7 @@ class _Token:
     """A file of the store with a secret text, by which a worker knows the store."""
 
     path: Path
-    text: str
+    text: str = field(repr=False)
 
 
 @contextmanager
@@ -285,21 +282,6 @@ def _mismatch(call: _Call) -> str:
     return (
         "" if is_same else f"{worker} does not see this store: name a folder that all machines share in DETACH_STORE."
     )
-
-
-@cache
-def versions() -> dict[str, str]:
-    """What the numbers of this process depend on: Python, packages and this project's code, as this process began."""
-    packages = {}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            packages[name] = version(name)
-    code = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        code.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {"Python": python, **packages, "this project's code": code.hexdigest()[:8]}
 
 
 def _difference(where: str, differing: dict[str, str], here: dict[str, str] | None = None) -> str:

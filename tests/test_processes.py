@@ -35,4 +35,6 @@ def test_calls_are_made_in_processes_that_end_with_them(tmp_path, capfd):
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+    # Whoever waits for a call is told.
+    assert not wait(going_on, 10).not_done and all(call.cancelled() for call in going_on)
     assert capfd.readouterr() == ("", "printed\n")

@@ -35,8 +35,6 @@ MOST = 20_000
 _BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
 #: The bins of one run and metric, as `bins` describes them.
 BIN = np.dtype([("bin", "<i4"), ("value", "<f8"), ("x_sum", "<f8"), ("x_weight", "<u4")])
-#: What is kept on disk serves only the version of the arithmetic in this file that made it.
-_VERSION = 1
 _RUN = {
     "run_id": pl.String,
     "arm": pl.String,
@@ -162,9 +160,7 @@ def _run_spacings(keys: Sequence[str], finest: float, run: tuple[str, History]) 
         (step,) = history.series(run_id, key, ["step"])
         return width_spacings(step, finest)
 
-    return [
-        history.computed(run_id, f"spacings {_VERSION}\0{key}\0{finest}", "", partial(compute, key)) for key in keys
-    ]
+    return [history.computed(run_id, f"spacings\0{key}\0{finest}", "", partial(compute, key)) for key in keys]
 
 
 def on_axis(step: Steps, origin: Any, task: Task, view: View) -> Steps:
@@ -210,10 +206,7 @@ class _Place:
 def _bins_of_run(grids: Sequence[_Grid], place: _Place) -> list[np.ndarray]:
     """The bins of one run by metric, as they were kept or from its rows."""
     own = f"{place.detach} {place.origin} {place.began}"
-    return [
-        place.history.computed(place.run_id, f"bins {_VERSION} {grid}", own, partial(_bins, grid, place))
-        for grid in grids
-    ]
+    return [place.history.computed(place.run_id, f"bins {grid}", own, partial(_bins, grid, place)) for grid in grids]
 
 
 def _bins(grid: _Grid, place: _Place) -> np.ndarray:

@@ -17,7 +17,6 @@ ROWS, VALUES = 5, 3
 #: for every run, so that runs that logged at the same steps have the same ones in their samples.
 _SAMPLE = 256
 _POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
-_VERSION = 2
 #: Runs at one step that are compared for all steps at once; more are compared step by step.
 _FEW = 8
 #: Series that are at hand while runs are compared two at a time.
@@ -125,7 +124,7 @@ def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
         sample["value"][1:] = np.where(np.isnan(values[chosen]), np.nan, values[chosen]) + 0.0
         return sample
 
-    return history.computed(run_id, f"sample {_VERSION}\0{key}", "", compute)
+    return history.computed(run_id, f"sample\0{key}", "", compute)
 
 
 def _shuffled(steps: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

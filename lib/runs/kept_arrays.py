@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lib.runs.atomic import StoreError, stage
 from lib.runs.quota import remove_old
+from lib.versions import versions
 
 #: The folder of what is kept, below that of the runs: it is cleared with them.
 FOLDER = "computed"
@@ -25,8 +26,8 @@ _USED_WITHIN = 3600.0
 def kept_array(run_file: Path, stamp: str, rule: str, own: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """What `compute` gives of a run's rows: as it was kept, or computed now and kept.
 
-    What is kept serves only the same rule for the same file of the run, and only as it was written. Where it cannot be
-    written, it is computed each time.
+    What is kept serves only the same rule for the same file of the run, the code and the packages that computed it, and only
+    as it was written. Where it cannot be written, it is computed each time.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def kept_array(run_file: Path, stamp: str, rule: str, own: str, compute: Callabl
     if status is None:
         return compute()
     folder = run_file.parent / FOLDER / hashlib.sha256(rule.encode()).hexdigest()[:24]
-    mark = "\0".join((rule, own, stamp, str(status.st_mtime_ns), str(status.st_size))).encode()
+    file = f"{stamp}\0{status.st_mtime_ns}\0{status.st_size}"
+    mark = "\0".join((rule, own, file, *versions().values())).encode()
     path = folder / f"{run_file.stem}.npy"
     array = _read(path, mark)
     if array is None:
@@ -63,7 +65,8 @@ def _read(path: Path, mark: bytes) -> NDArray[Any] | None:
         if content[:_DIGEST] != _digest(mark, content[_DIGEST:]):
             return None
         if time.time() - path.parent.stat().st_mtime > _USED_WITHIN:
-            os.utime(path.parent)
+            with suppress(PermissionError):  # A store that is read-only keeps what it has.
+                os.utime(path.parent)
         array: NDArray[Any] = np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False)
     except (OSError, ValueError):
         return None

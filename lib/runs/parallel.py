@@ -18,6 +18,11 @@ _PER_CORE, _ELSEWHERE = 2, 64
 _workers: ContextVar[Executor | None] = ContextVar("workers", default=None)
 
 
+def cpu_count() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def computing_on(workers: Executor | None) -> Iterator[None]:
     """Let `each` call its functions on these workers, which see the store; None: by threads of this process."""
@@ -44,7 +49,7 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 result = function(item)
             yield result
         return
-    cores = os.cpu_count() or 1
+    cores = cpu_count()
     with ThreadPoolExecutor(cores) as pool:
         for _, future in in_order(pool, _PER_CORE * cores, function, items):
             yield future.result()

@@ -1,5 +1,6 @@
 """Folders of the store whose entries come and go: what nobody uses is removed."""
 
+import os
 import shutil
 import time
 from collections.abc import Collection
@@ -36,9 +37,12 @@ def _used(entry: Path) -> float:
 
 
 def _bytes(entry: Path) -> int:
-    files = entry.rglob("*") if entry.is_dir() else [entry]
+    """The bytes of a file, or of all files below a folder: there may be very many."""
     total = 0
-    for file in files:
-        with suppress(OSError):
-            total += file.lstat().st_size
+    with suppress(OSError):
+        total += entry.lstat().st_size
+    for at, _, names in os.walk(entry):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(f"{at}/{name}").st_size
     return total

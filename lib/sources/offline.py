@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from lib.formatting import plural
-from lib.processes import Processes, cpu_count
+from lib.processes import Processes
 from lib.runs import (
     TIMESTAMP,
     BranchPoint,
@@ -23,6 +23,7 @@ from lib.runs import (
     Run,
     RunPart,
     StoreError,
+    cpu_count,
     describe,
     join_parts,
     normalise,

@@ -1,5 +1,6 @@
 """Bins that are kept beside the runs are those that are computed anew, whatever has changed since."""
 
+import errno
 import os
 import shutil
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lib.curves import View
 from lib.curves.bins import bins
-from lib.runs import History, Manifest, Run, StoreError, clear, points_of, project_folder, quota, write_run
+from lib.runs import History, Manifest, Run, StoreError, clear, kept_arrays, points_of, project_folder, quota, write_run
 from lib.runs.kept_arrays import FOLDER
 from tests.support.frames import LOSS, REWARD, history, series, study, treatment
 
@@ -129,10 +130,41 @@ def test_runs_without_a_stamp_and_runs_that_somebody_brought_keep_nothing(tmp_pa
     assert not kept() and not list(tmp_path.rglob("*.npy"))
 
 
-def test_a_store_that_cannot_be_written_keeps_nothing(monkeypatch):
+def test_a_store_that_cannot_be_written_keeps_nothing():
     runs = manifest(a=1, b=2)
     (folder() / FOLDER).write_text("a file where the folder would be")
     assert binned(runs.history()).equals(binned(fresh(runs)))
+
+
+def test_a_full_disk_keeps_nothing(monkeypatch):
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    runs = manifest(a=1, b=2)
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert binned(runs.history()).equals(binned(fresh(runs)))
+    assert [path for path in (folder() / FOLDER).rglob("*") if path.is_file()] == []
+
+
+def test_a_read_only_store_serves_what_it_has(monkeypatch):
+    def utime(*_: object) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    runs = manifest(a=1, b=2)
+    before = binned(runs.history())
+    monkeypatch.setattr(kept_arrays, "_USED_WITHIN", -1.0)
+    monkeypatch.setattr(os, "utime", utime)
+    no_rows(monkeypatch)
+    assert binned(runs.history()).equals(before)
+
+
+def test_what_other_code_computed_does_not_serve(monkeypatch):
+    runs = manifest(a=1, b=2)
+    binned(runs.history())
+    monkeypatch.setattr(kept_arrays, "versions", lambda: {"this project's code": "other"})
+    no_rows(monkeypatch)
+    with pytest.raises(AssertionError, match="rows are read"):
+        binned(runs.history())
 
 
 def test_what_is_kept_has_a_quota(monkeypatch):

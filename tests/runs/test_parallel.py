@@ -9,7 +9,7 @@ from lib.runs import StoreError, computing_on, each, parallel
 
 
 def test_results_come_in_the_order_of_their_items_and_few_wait(monkeypatch):
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 2)
     made = []
 
     def square(number: int) -> int:
