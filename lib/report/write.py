@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from lib.curves import View
-from lib.processes import Processes, cpu_count
+from lib.processes import Processes
 from lib.report.claims_json import claims_json
 from lib.report.page import claims, report_page
 from lib.report.render import DRAWN, pictures, render
 from lib.report.results import Results, study_results
-from lib.runs import Manifest, StoreError, put, remove_leftovers
+from lib.runs import Manifest, StoreError, cpu_count, put, remove_leftovers
 from lib.study import NUMBER_PATTERN, Study
 
 TABLES = ("curves", "effects", "effects_detail", "runs")
