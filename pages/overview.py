@@ -8,7 +8,7 @@ from lib.report import methods
 current = page_frame.require_runs()
 study = current.study
 
-with st.container(gap="xsmall"):
+with st.container(gap="xxsmall"):
     if study.hypothesis:
         st.caption(f"*Hypothesis:* {escaped(study.hypothesis)}")
     answer.answer(current)

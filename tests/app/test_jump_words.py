@@ -1,6 +1,7 @@
 """A study without a control arm: its changes are jumps in every text, colour and chart, and nothing is called an effect."""
 
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -10,15 +11,17 @@ from streamlit.testing.v1 import AppTest
 
 from lib.curves import View
 from lib.report import report_page, study_results
+from lib.report.claims_json import claims_json
 from lib.sources import fetch
 from lib.study import Study
-from tests.support.app_kit import forest, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import answer_lines, forest, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 pytestmark = pytest.mark.slow
 
 #: Names of files and of the page are no statements.
 NAMES = re.compile(r"effects(_detail)?\.(csv|parquet)|detach_effect|Detach effect")
+HEADLINE = "Only jumps at the detach can be tested: neither what caused them nor a gradual change can be said."
 CAUSAL = re.compile(r"\w*effects?\b|\bhelped\b|\bsupported\b|\bcontradicted\b", re.IGNORECASE)
 
 
@@ -59,8 +62,8 @@ def badges(at: AppTest) -> list[str]:
 
 def test_the_overview_shows_jumps(detached_only):
     at = visit("overview", own=detached_only)
-    assert [plain(m.value) for m in at.markdown if m.value.startswith("**")][:3] == [
-        "**Only jumps at the detach can be tested: neither what caused them nor a gradual change can be said.**",
+    assert answer_lines(at)[:3] == [
+        f"**{HEADLINE}**",
         "**Rewards** :violet-badge[jump shown] without a control arm, jumps at the detach: 10.2% up [10.0, 10.4] (4 runs).",
         "**Losses** :violet-badge[jump shown] without a control arm, jumps at the detach: 48.7% down [47.7, 49.8] (4 runs).",
     ]
@@ -84,7 +87,10 @@ def test_the_claims_are_about_jumps(detached_only):
 
 
 def test_the_report_shows_jumps(detached_only):
-    page = report_page(study_results(detached_only, fetch(detached_only), View()))
+    results = study_results(detached_only, fetch(detached_only), View())
+    page = report_page(results)
+    assert f"<p><strong>{HEADLINE}</strong></p>" in page
+    assert json.loads(claims_json(results))["headline"] == HEADLINE
     assert page.count('<td class="">jump shown</td>') == 2
     text = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     assert causal_words(text) == []

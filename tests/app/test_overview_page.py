@@ -14,7 +14,7 @@ from lib.effects import StudyAnalysis, matrix
 from lib.effects.effects_table import EFFECTS
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import load_study, parse_study, part_of
-from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import answer_lines, charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
 
@@ -30,13 +30,13 @@ def test_the_answer_comes_first_and_says_what_the_verdicts_say():
         "**Losses** :blue-badge[supported] 27-28% lower across 2 tasks in 3 of 3 metrics (12 fork pairs); by task 26-32% "
         "lower in 5 of 6 comparisons, not shown in 1. Randomised detach steps: no immediate fall shown (8 runs).",
     ]
-    assert [plain(m.value) for m in at.markdown if m.value.startswith("**Gain and cost**")] == [
+    assert answer_lines(at)[2:] == [
         "**Gain and cost** Losses 27-28% lower; rewards at most 10% of the range lower (95%); training speed -2% [-19, +18]."
     ]
 
 
 def answers(at: AppTest) -> list[str]:
-    return [plain(m.value) for m in at.markdown if m.value.startswith("**") and "-badge[" in m.value]
+    return [line for line in answer_lines(at) if "-badge[" in line]
 
 
 def table(at: AppTest) -> dict:

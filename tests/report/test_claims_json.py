@@ -30,6 +30,7 @@ def test_every_row_of_effects_is_there_with_its_claim(results):
     assert first["claim"].startswith("On Acrobot Swingup, detaching the encoder at 50,000 steps was not shown to raise")
     assert [family["family"] for family in document["answer"]] == ["reward", "loss"]
     assert [row["what"] for row in document["encoder"]] == ["gap", "gap", "speed"] * 3
+    assert document["headline"] is None
     assert document["encoder"][0]["text"].startswith(
         "1.06 before the detach, 1.06 after it (1.02 without it): change +5%"
     )

@@ -84,6 +84,12 @@ def plain(markdown: str) -> str:
     return re.sub(r"\\([^\w\s])", r"\1", markdown).replace("\u2060", "")
 
 
+def answer_lines(at: AppTest) -> list[str]:
+    """The lines of the Overview's answer."""
+    texts = [plain(m.value) for m in at.markdown]
+    return next(text for text in texts if "**Gain and cost**" in text).split("  \n")
+
+
 def view_of(at: AppTest) -> View:
     """The view settings that the page was drawn with."""
     return at.session_state[KEY].opened.current.view

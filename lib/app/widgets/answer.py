@@ -17,11 +17,11 @@ def answer(current: Current) -> None:
     if not families:
         page_frame.nothing_detached()
         return
-    with st.container(gap="xsmall"):
-        if sentence := headline(effects, current.visible_study):
-            st.markdown(f"**{escaped(sentence)}**")
-        for family in families:
-            badge = f":{COLORS[family.verdict]}-badge[{family.verdict}]"
-            st.markdown(f"**{family.title}** {badge} {escaped(family.text)}")
-        analysis = cached_results.analysis(current, current.evidence)
-        st.markdown(f"**Gain and cost** {escaped(cost_and_gain(analysis, effects, current.visible_study))}")
+    sentence = headline(effects, current.visible_study)
+    lines = [f"**{escaped(sentence)}**"] if sentence else []
+    for family in families:
+        badge = f":{COLORS[family.verdict]}-badge[{family.verdict}]"
+        lines.append(f"**{family.title}** {badge} {escaped(family.text)}")
+    analysis = cached_results.analysis(current, current.evidence)
+    lines.append(f"**Gain and cost** {escaped(cost_and_gain(analysis, effects, current.visible_study))}")
+    st.markdown("  \n".join(lines))

@@ -24,7 +24,7 @@ def charts(current: Current) -> None:
     families = [family for family in FAMILIES if current.visible_study.family(family)]
     is_grid = len(families) > 1 and st.session_state[widget_keys.LAYOUT] == GRID
     for task in current.visible_study.tasks:
-        with st.container(gap="xsmall"):
+        with st.container(gap="xxsmall"):
             # Beside the name: at the right the chart's own buttons would cover the links.
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.header(escaped(task.title), anchor=False, width="content")
