@@ -9,7 +9,16 @@ from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison
 from lib.effects.compare.estimators import welch_fails
 from lib.effects.compare.gates import RUNS_FINISHED, RUNS_TO_THE_END, SAME_SETTINGS, STEPS_DRAWN
 from lib.effects.compare.jumps import SIDE_POINTS
-from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, reach_at, reach_text, size, size_text
+from lib.effects.compare.planned import (
+    LEFT_OUT_AFTER_LOOKING,
+    NOT_DECLARED,
+    PLANNED_SIZE,
+    WINDOWS_AFTER_LOOKING,
+    reach_at,
+    reach_text,
+    size,
+    size_text,
+)
 from lib.effects.compare.units import REACH, windows
 from lib.effects.multiple_testing import GUARDRAIL, family_text, holm_family
 from lib.effects.rivals import rivals
@@ -138,6 +147,9 @@ def _fewest_rows(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 def _window(task: TaskAnalysis) -> Check:
     declared = windows(task.task, task.study.evidence)
+    if task.window == declared and task.study.evidence.windows_after_looking:
+        text = f"{_capitalised(declared.text())}; {WINDOWS_AFTER_LOOKING}."
+        return Check("Window declared", False, text, "Test it on new runs.", needed=False)
     if task.window == declared:
         return Check("Window declared", True, f"{_capitalised(declared.text())}, as the study file says.")
     return Check(
@@ -190,6 +202,9 @@ def _counted(task: TaskAnalysis) -> Check:
 
 
 def _left_out(task: TaskAnalysis) -> Check:
+    if not task.left_out and task.study.evidence.leave_out_after_looking:
+        text = f"{_capitalised(LEFT_OUT_AFTER_LOOKING)}."
+        return Check("Runs left out", False, text, "Test on new runs.", needed=False)
     if not task.left_out:
         return Check("Runs left out", True, "No run is left out by hand.")
     text = _sentence([exploratory(False, task.left_out)])

@@ -16,9 +16,9 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w\-. \"']+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([\w\-\"']+)\s*=")
 #: What the fields of [evidence] declare.
 _EVIDENCE = {
-    "evidence windows": ("before", "after", "settle"),
+    "evidence windows": ("before", "after", "settle", "windows_after_looking"),
     "planned size": ("planned", "planned_after_looking"),
-    "runs left out": ("leave_out",),
+    "runs left out": ("leave_out", "leave_out_after_looking"),
 }
 _AT_LINE = re.compile(r"\(at line (\d+)")
 
@@ -102,11 +102,19 @@ def margin_after_looking(metric: Metric, before: Metric) -> Metric:
     return replace(metric, margin_after_looking=any(margins) and (is_new or before.margin_after_looking))
 
 
-def planned_after_looking(evidence: Evidence, before: Evidence) -> Evidence:
-    """What was declared, changed when runs are in: another planned size is marked as set after looking."""
-    is_new = evidence.planned != before.planned
-    is_marked = evidence.planned is not None and (is_new or before.planned_after_looking)
-    return replace(evidence, planned_after_looking=is_marked)
+def evidence_after_looking(evidence: Evidence, before: Evidence) -> Evidence:
+    """What was declared, changed when runs are in: other windows, left-out runs or planned size are marked.
+
+    A mark stays, whatever is changed later; that of a planned size goes with it.
+    """
+    parts = [((e.before, e.after, e.settle), dict(e.leave_out).keys(), e.planned) for e in (evidence, before)]
+    windows, left_out, size = (now != then for now, then in zip(*parts, strict=True))
+    return replace(
+        evidence,
+        windows_after_looking=windows or before.windows_after_looking,
+        leave_out_after_looking=left_out or before.leave_out_after_looking,
+        planned_after_looking=evidence.planned is not None and (size or before.planned_after_looking),
+    )
 
 
 def with_edits(study: Study, **parts: Any) -> Study:

@@ -129,8 +129,8 @@ def text_pairs(value: object) -> object:
 class Evidence:
     """What was declared before looking: the windows, the runs left out with the reason of each, and the number of runs.
 
-    Values of a window up to 1 are fractions of the total steps, larger ones steps. `planned` are runs per arm, or pairs;
-    `planned_after_looking` says that their number was first entered when runs were in.
+    Values of a window up to 1 are fractions of the total steps, larger ones steps. `planned` are runs per arm, or pairs.
+    What ends in `_after_looking` says that the windows, the runs left out or the number were changed when runs were in.
     """
 
     before: Annotated[Number, Field(gt=0)] = 0.1
@@ -138,7 +138,19 @@ class Evidence:
     settle: Annotated[Number, Field(ge=0)] = 0.0
     leave_out: Annotated[tuple[tuple[str, str], ...], BeforeValidator(text_pairs)] = ()
     planned: Annotated[int, Field(ge=2)] | None = None
+    windows_after_looking: bool = False
+    leave_out_after_looking: bool = False
     planned_after_looking: bool = False
+
+    @property
+    def after_looking(self) -> tuple[str, ...]:
+        """The parts that were set after looking, in words."""
+        marks = {
+            "windows": self.windows_after_looking,
+            "left-out runs": self.leave_out_after_looking,
+            "planned size": self.planned_after_looking,
+        }
+        return tuple(part for part, is_marked in marks.items() if is_marked)
 
 
 def many(value: object) -> object:

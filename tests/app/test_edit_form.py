@@ -107,7 +107,7 @@ def test_a_margin_entered_when_runs_are_in_is_marked(form):
     change(at, "number_input", "train/episode_reward_margin_abs", 12.5)
     assert at.selectbox(key=key(f"{loss}_margin_in")).options == ["%"]
     change(at, "number_input", "planned", 8)
-    assert "The planned size is set after looking: runs are in." in [c.value for c in at.caption]
+    assert "Set after looking, for runs are in: planned size." in [c.value for c in at.caption]
     mine = opened(at)
     marked = {"margin_after_looking": True}
     assert mine.metric(reward) == replace(DEMO.metric(reward), role="guardrail", margin=0.07, **marked)
@@ -177,7 +177,11 @@ def test_what_was_declared_before_looking_is_in_the_study(form):
         after=20_000.0,
         settle=0.05,
         leave_out=(("acro0001-s1-detached", "its disk was full"),),
+        windows_after_looking=True,
+        leave_out_after_looking=True,
     )
+    looked = "Planned size: 6 runs per arm, or pairs. Set after looking: windows and left-out runs."
+    assert looked in [c.value for c in at.caption]
     assert [toast.value for toast in at.toast] == [
         "Opened Detach Encoder Demo with other evidence windows and runs left out"
     ]

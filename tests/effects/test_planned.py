@@ -97,6 +97,23 @@ def test_a_size_that_was_set_after_looking_is_a_caveat(planned, verdict, reasons
     assert "ample size set after looking" in check.text
 
 
+def test_windows_and_left_out_runs_that_were_set_after_looking_are_a_caveat():
+    evidence = Evidence(planned=6, windows_after_looking=True, leave_out_after_looking=True)
+    assert parse_study(to_toml(study(evidence=evidence))).evidence == evidence
+    analysis = analysed(arms(6), study(evidence=evidence))
+    row = analysis.effects.row(0, named=True)
+    assert (row["verdict"], row["reasons"]) == (
+        "supported",
+        "windows set after looking; left-out runs set after looking",
+    )
+    assert claim(row, analysis.study).endswith(" Note: windows set after looking; left-out runs set after looking.")
+    checks = {check.name: check for check in checklist(analysis.tasks[0])}
+    window, left_out = checks["Window declared"], checks["Runs left out"]
+    assert (window.passed, window.needed, left_out.passed, left_out.needed) == (False,) * 4
+    assert window.text.endswith("every step after it; windows set after looking.")
+    assert left_out.text == "Left-out runs set after looking."
+
+
 def test_the_width_to_expect_at_the_planned_size():
     from scipy import stats
 

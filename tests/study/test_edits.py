@@ -12,9 +12,9 @@ from lib.study import (
     Evidence,
     Metric,
     Task,
+    evidence_after_looking,
     load_study,
     margin_after_looking,
-    planned_after_looking,
     task_messages,
     text_message,
     to_toml,
@@ -50,7 +50,7 @@ step = 50
 """
 
 
-def test_a_margin_or_size_that_was_not_there_before_is_marked():
+def test_what_was_declared_otherwise_before_is_marked():
     none = Metric("r", "reward", "increase")
     five = Metric("r", "reward", "increase", margin=0.05)
     marked = replace(five, margin_after_looking=True)
@@ -60,9 +60,15 @@ def test_a_margin_or_size_that_was_not_there_before_is_marked():
     assert margin_after_looking(replace(five, role="guardrail"), five) == replace(five, role="guardrail")
     assert margin_after_looking(five, marked) == marked
     six, eight = Evidence(planned=6), Evidence(planned=8)
-    assert planned_after_looking(six, six) == six
-    assert planned_after_looking(eight, six) == Evidence(planned=8, planned_after_looking=True)
-    assert planned_after_looking(Evidence(), eight) == Evidence()
+    assert evidence_after_looking(six, six) == six
+    assert evidence_after_looking(eight, six) == Evidence(planned=8, planned_after_looking=True)
+    assert evidence_after_looking(Evidence(), eight) == Evidence()
+    late = Evidence(settle=0.1, windows_after_looking=True)
+    assert evidence_after_looking(Evidence(settle=0.1), Evidence()) == late
+    assert evidence_after_looking(replace(late, settle=0.0), late) == Evidence(windows_after_looking=True)
+    out = Evidence(leave_out=(("a", "no disk"),))
+    assert evidence_after_looking(replace(out, leave_out=(("a", "full disk"),)), out).after_looking == ()
+    assert evidence_after_looking(Evidence(), out) == Evidence(leave_out_after_looking=True)
 
 
 def test_a_sound_text_has_no_complaint():

@@ -29,7 +29,7 @@ from lib.effects import (
 )
 from lib.effects import plan as needed_sizes
 from lib.report import planned_study, power_figure, start_text
-from lib.study import Evidence, Metric, Study, Task, planned_after_looking, to_toml, with_edits, without_folders
+from lib.study import Evidence, Metric, Study, Task, evidence_after_looking, to_toml, with_edits, without_folders
 
 _OWN, _TYPED = "this study's runs", "typed"
 _CHANGE, _NO_WORSE = "a change", "no worse than the margin"
@@ -245,7 +245,7 @@ def _evidence(opened: Opened, study: Study, n: int) -> Evidence:
     """What the study declares with this planned size; where runs are in, marked as set after looking."""
     evidence = replace(study.evidence, planned=n)
     has_runs = opened.manifest is not None and bool(opened.manifest.runs)
-    return planned_after_looking(evidence, study.evidence) if has_runs else evidence
+    return evidence_after_looking(evidence, study.evidence) if has_runs else evidence
 
 
 def _declare(study: Study, evidence: Evidence) -> None:

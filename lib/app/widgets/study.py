@@ -77,9 +77,10 @@ def question(study: Study) -> None:
     ]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed", "role", "margin"]
     table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
-    if size := study.evidence.planned:
-        looked = ", set after looking" if study.evidence.planned_after_looking else ""
-        st.caption(f"Planned size: {size:,} runs per arm, or pairs{looked}.")
+    texts = [f"Planned size: {size:,} runs per arm, or pairs."] if (size := study.evidence.planned) else []
+    texts += [f"Set after looking: {listing(parts)}."] if (parts := study.evidence.after_looking) else []
+    if texts:
+        st.caption(" ".join(texts))
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
     localized = {name: st.column_config.NumberColumn(format="localized") for name in ("total steps", "smoothing steps")}
     table(pl.DataFrame(tasks, schema=heads, orient="row"), column_config=localized, alt="The study's tasks")

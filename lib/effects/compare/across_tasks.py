@@ -10,7 +10,7 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.jumps import NARROW
-from lib.effects.compare.planned import PLANNED_SIZE
+from lib.effects.compare.planned import PLANNED_SIZE, after_looking
 from lib.formatting import listing, plural
 from lib.study import Metric, Study
 
@@ -63,7 +63,8 @@ def across_tasks(study: Study, parts: Iterable[Part]) -> tuple[Across, ...]:
         by_claim.setdefault((part.comparison.metric.key, part.comparison.arm), []).append(part)
     order = {m.key: i for i, m in enumerate(study.metrics)}
     several = sorted((k for k, v in by_claim.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
-    return tuple(combine(by_claim[key]) for key in several)
+    looked, combined = after_looking(study.evidence), (combine(by_claim[key]) for key in several)
+    return tuple(replace(across, caveats=(*looked, *across.caveats)) for across in combined)
 
 
 def combine(parts: Sequence[Part]) -> Across:

@@ -12,7 +12,7 @@ from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclu
 from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.gates import STEPS_DRAWN, gates_of_ends, gates_of_settings, with_gates
 from lib.effects.compare.jumps import NARROW, jump, onset
-from lib.effects.compare.planned import before_planned, planned_gate
+from lib.effects.compare.planned import after_looking, before_planned, planned_gate
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, Unit, Windows, measure
 from lib.formatting import is_or_are, listing, plural
@@ -29,7 +29,7 @@ def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
     comparison = replace(
         comparison,
         excluded=(*others, *ends.excluded, *comparison.excluded),
-        caveats=(*comparison.caveats, *_replicate_notes(data, comparison)),
+        caveats=(*after_looking(data.study.evidence), *comparison.caveats, *_replicate_notes(data, comparison)),
     )
     gates = [*gates_of_ends(comparison, cut, data.treated), *gates_of_settings(data.differences(comparison))]
     if reason := data.not_drawn(arm):

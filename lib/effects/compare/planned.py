@@ -16,6 +16,9 @@ from lib.study import Evidence
 PLANNED_SIZE = "Planned size"
 NOT_DECLARED = "sample size not declared"
 SIZE_AFTER_LOOKING = "sample size set after looking"
+#: What claims say of windows and left-out runs that were changed when runs were in.
+WINDOWS_AFTER_LOOKING = "windows set after looking"
+LEFT_OUT_AFTER_LOOKING = "left-out runs set after looking"
 #: What `method` says of an interval that holds at every look.
 ANYTIME = "anytime-valid interval"
 
@@ -47,6 +50,12 @@ def planned_gate(comparison: Comparison, evidence: Evidence) -> Gate | None:
     texts = [size_text(comparison, planned)] if size(comparison) != planned else []
     texts += [SIZE_AFTER_LOOKING] if evidence.planned_after_looking else []
     return Gate(PLANNED_SIZE, "; ".join(texts), needed=size(comparison) < planned) if texts else None
+
+
+def after_looking(evidence: Evidence) -> tuple[str, ...]:
+    """The caveats of windows and left-out runs that were set after looking."""
+    windows = (WINDOWS_AFTER_LOOKING,) if evidence.windows_after_looking else ()
+    return windows + ((LEFT_OUT_AFTER_LOOKING,) if evidence.leave_out_after_looking else ())
 
 
 def before_planned(comparison: Comparison) -> Comparison:
