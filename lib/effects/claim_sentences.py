@@ -182,12 +182,12 @@ _UNSAID = ("no control arm: a jump", "no percent: ")
 
 
 def _caveats(row: Row) -> str:
-    answer = row["equivalence"] if row["role"] == GUARDRAIL and row["equivalence"] else row["verdict"]
+    is_answered = row["role"] == GUARDRAIL and row["equivalence"] is not None
     notes = [note for note in (row["reasons"] or "").split("; ") if note and not note.startswith(_UNSAID)]
     # Where a reason says why there is no answer, or there is one, nothing is to be looked up.
-    if answer == row["equivalence"] or len(notes) > 1:
+    if is_answered or len(notes) > 1:
         notes = [note for note in notes if note != SEE_EQUIVALENCE]
     if not notes:
         return ""
-    head = "Reason" if answer in (CANNOT_SAY, NOT_SHOWN) else "Note"
+    head = "Reason" if row["verdict"] in (CANNOT_SAY, NOT_SHOWN) and not is_answered else "Note"
     return f" {head}: {'; '.join(notes)}."

@@ -13,6 +13,7 @@ from lib.formatting import listing
 
 EXPLORATORY = "exploratory: window changed after looking"
 SEE_EQUIVALENCE = "guardrail: see equivalence"
+NO_MARGIN = "guardrail without a margin"
 SUPPORTED, CONTRADICTED, NOT_SHOWN, CANNOT_SAY = "supported", "contradicted", "not shown", "cannot say"
 JUMP_SHOWN = "jump shown"
 
@@ -32,11 +33,14 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
     exploratory : what was changed after looking, so that no claim gets a verdict; empty where nothing was.
     """
     claims = [dict(row) for row in rows]
-    answers = _equivalences(claims, [row.pop("margin_test", MarginTest()) for row in claims], exploratory)
+    tests = [row.pop("margin_test", MarginTest()) for row in claims]
+    answers = _equivalences(claims, tests, exploratory)
     adjusted = holm_by_family([row["p_value"] for row in claims], [row["holm_family"] for row in claims])
     judged = []
-    for claim, p_holm, (answer, note) in zip(claims, adjusted, answers, strict=True):
+    for claim, p_holm, test, (answer, note) in zip(claims, adjusted, tests, answers, strict=True):
         word, reason = (CANNOT_SAY, exploratory) if exploratory else verdict(claim, p_holm)
+        if reason == SEE_EQUIVALENCE and test == MarginTest():
+            reason = NO_MARGIN
         reasons = "; ".join(part for part in (reason, claim["reasons"], note) if part)
         judged.append({**claim, "p_holm": p_holm, "verdict": word, "equivalence": answer, "reasons": reasons})
     return judged

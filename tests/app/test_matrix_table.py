@@ -11,7 +11,7 @@ from lib.effects import MatrixRow
 from lib.effects.matrix import Level, Place
 from lib.study import Metric, Source, Study, Task
 from lib.study.model import Arms
-from tests.support.app_kit import server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import answer_lines, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 
@@ -136,8 +136,7 @@ def test_the_page_of_three_arms_over_two_tasks(tmp_path):
     assert data["arms"] == ["early", "half"]
     assert [line["label"] for line in data["lines"]] == ["Across tasks", "walk", "hop"]
     assert [head["label"] for head in data["heads"]] == ["Eval Reward", "Consistency Loss"]
-    texts = [m.value for m in at.markdown if m.value.startswith("**")][:2]
-    assert [" in early and half" in text for text in texts] == [True, True]
+    assert [" in early and half" in line for line in answer_lines(at)[:2]] == [True, True]
 
 
 def test_words_that_all_arms_share_are_said_once():

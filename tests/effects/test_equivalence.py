@@ -144,6 +144,12 @@ def test_a_guardrail_is_held_against_its_margin_alone():
     assert "made Reward worse by more than 10: the change was -20" in sentence
     assert sentence.endswith(" Note: sample size not declared; margin set after looking.")
     assert row["reasons"].endswith("; margin set after looking")
+    row, sentence = claimed(-5.0, margin=0.05, role="guardrail")
+    assert row["equivalence"] == "not shown"
+    assert sentence.endswith(" Note: sample size not declared.")
+    row, sentence = claimed(-5.0, role="guardrail")
+    assert row["equivalence"] is None
+    assert sentence.endswith(" Reason: guardrail without a margin; sample size not declared.")
 
 
 def test_the_checklist_says_which_margins_were_set_after_looking():

@@ -60,7 +60,7 @@ def test_secondary_metrics_are_corrected_apart():
 def test_a_guardrail_has_no_verdict_of_effect_and_is_in_no_family():
     guardrail = judge([_row(0.001, role="guardrail"), _row(0.04)])
     assert [row["verdict"] for row in guardrail] == ["cannot say", "supported"]
-    assert (guardrail[0]["p_holm"], guardrail[0]["reasons"]) == (None, "guardrail: see equivalence")
+    assert (guardrail[0]["p_holm"], guardrail[0]["reasons"]) == (None, "guardrail without a margin")
 
 
 def test_a_guardrail_keeps_its_estimate_and_interval():
