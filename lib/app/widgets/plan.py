@@ -150,7 +150,7 @@ def _designs(
     opened: Opened, study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]
 ) -> None:
     some = [pilot for pilot in some if pilot.task in (task.key, ALL_TASKS)]
-    needed = needed_sizes(study, some, changes or ()).filter(target=target)
+    needed = needed_sizes(study, some, changes).filter(target=target)
     if needed.is_empty():
         st.info(escaped(f"No design with these runs shows {target}: it needs a control arm."), icon=":material/info:")
         return
@@ -167,18 +167,20 @@ def _designs(
     if shown.is_empty():
         st.caption("Choose a design.")
         return
-    if (text := shown["text"][0]) and shown["n"].is_null().all() and text.startswith("the level"):
+    curves = power_curve(study, some, changes).filter(target=target)
+    curves = curves.with_columns(line=line, several=pl.col("task") == ALL_TASKS)
+    shown_curves = curves.filter(pl.col("line").is_in(chosen))
+    if shown_curves.is_empty():
+        text = shown["text"][0]
         st.info(escaped(f"{text[:1].upper()}{text[1:]}: type a spread, or declare a margin."), icon=":material/info:")
         return
-    curves = power_curve(study, some, changes or ()).filter(target=target)
-    curves = curves.with_columns(line=line, several=pl.col("task") == ALL_TASKS)
     if is_corrected:
-        curves = curves.with_columns(power=pl.col("power_corrected"))
-    figure = power_figure(curves.filter(pl.col("line").is_in(chosen)), target)
+        shown_curves = shown_curves.with_columns(power=pl.col("power_corrected"))
+    figure = power_figure(shown_curves, target)
     charts.render_chart(figure.page_chart, "power")
     what = f"{some[0].metric.name} on {task.title}"
     st.caption(escaped(f"{what}: {_caption(shown, is_corrected)}"))
-    _table(shown, is_corrected, curves)
+    _table(shown, is_corrected, shown_curves)
     _start(opened, study, task, shown, is_corrected)
 
 
