@@ -57,7 +57,8 @@ def two_tasks(tmp_path) -> Study:
 
 
 def badges(at: AppTest) -> list[str]:
-    return [m.value for m in at.main.markdown if re.match(r":\w+-badge\[", m.value)]
+    matches = (re.match(r":\w+-badge\[.*?\]", m.value) for m in at.main.markdown)
+    return [match[0] for match in matches if match]
 
 
 def test_the_overview_shows_jumps(detached_only):
