@@ -13,7 +13,7 @@ from lib.formatting import is_or_are, plural
 from lib.runs import Manifest, computing_on, missing_keys, store_root
 from lib.sources import Progress, Request, fetch, fetch_or_stored
 from lib.study import InputError, Study, Task, as_number, load_study
-from lib.workers import Cluster, WorkerError, open_cluster
+from lib.workers import Cluster, open_cluster
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,9 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(study, options))
     except InputError as error:
         _say(str(error))
-        return 2
-    except WorkerError as error:
-        _say(f"The cluster cannot compute something of a run: {error}.")
         return 2
     except BrokenPipeError:
         # Whoever read stdout has gone; what is still buffered must not be tried again at exit.

@@ -14,6 +14,8 @@ import vl_convert
 from lib.charts import ChartSpec
 from lib.report.presets import POINTS_PER_INCH, PX_PER_INCH, Preset, Spec, preset_of, styled, svg
 from lib.runs import in_order
+from lib.study import InputError
+from lib.workers import WorkerError
 
 Format = Literal["html", "svg", "pdf", "png", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -103,6 +105,11 @@ def pictures(charts: Iterable[ChartSpec], workers: Executor | None = None) -> It
     """The picture of each chart as in the notebook, in order; drawn by `workers`, of which few are ahead of the reader.
 
     Without workers they are drawn here, one after the other.
+
+    Raises
+    ------
+    InputError
+        Where the workers cannot draw one.
     """
     if workers is None:
         yield from map(picture, charts)
@@ -111,7 +118,11 @@ def pictures(charts: Iterable[ChartSpec], workers: Executor | None = None) -> It
     specs = (styled(_without_pointer(chart).to_dict(), preset, "") for chart in charts)
     # The library's own function: a process imports nothing else for it.
     for _, drawing in in_order(workers, _AHEAD, vl_convert.vegalite_to_svg, specs):
-        yield Picture(drawing.result(), preset.zoom).with_ids("part")
+        try:
+            text = drawing.result()
+        except WorkerError as error:
+            raise InputError(f"A figure cannot be drawn: {error}.") from None
+        yield Picture(text, preset.zoom).with_ids("part")
 
 
 def _without_pointer(chart: ChartSpec) -> ChartSpec:

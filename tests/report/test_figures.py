@@ -3,7 +3,7 @@
 import json
 import re
 import struct
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import altair as alt
@@ -13,12 +13,15 @@ from altair.utils import schemapi
 
 from lib.charts import grid
 from lib.charts.detach_rule import DetachMark
-from lib.charts.spec import layered
+from lib.charts.spec import ChartSpec, layered
 from lib.charts.style import QUIET_ON, RULE_ON
 from lib.curves import View
 from lib.report import FORMATS, GRID_STEM, PRESETS, FigureData, figure_of_stem, footer_text, render, sidecar, with_font
 from lib.report.figures import Figure, file_stem, study_figures
+from lib.report.render import pictures
 from lib.runs import Manifest, Run
+from lib.study import InputError
+from lib.workers import WorkerError
 from tests.support.chart_frames import EVAL, OTHER, STUDY, TASK, both, curve, marks, plotted
 from tests.support.pdf import read_with
 
@@ -229,3 +232,18 @@ def test_threads_that_draw_leave_altairs_checks_as_they_were():
         charts = list(threads.map(lambda _: figure.chart(), range(64)))
     assert len(charts) == 64
     assert schemapi.DEBUG_MODE is True
+
+
+class Dying(Executor):
+    """Workers that die of every drawing."""
+
+    def submit(self, function, /, *arguments):
+        future = Future()
+        future.set_exception(WorkerError("the process that took it died 2 times, signal 9"))
+        return future
+
+
+def test_a_figure_that_no_process_can_draw_is_said_in_a_sentence():
+    message = r"^A figure cannot be drawn: the process that took it died 2 times, signal 9\.$"
+    with pytest.raises(InputError, match=message):
+        list(pictures([ChartSpec({"mark": "point"}, {})], Dying()))

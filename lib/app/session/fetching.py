@@ -25,7 +25,7 @@ from lib.curves import View, study_curves
 from lib.runs import Manifest, Usage, computing_on, store_root, usage
 from lib.sources import Request, fetch, stored
 from lib.study import STUDIES, InputError, Study
-from lib.workers import ClusterError, WorkerError, open_cluster
+from lib.workers import ClusterError, open_cluster
 
 DEADLINE = 60
 #: Seconds in which a small folder is read: of a larger one the page shows the progress.
@@ -89,7 +89,7 @@ def start_fetch(
         with open_cluster(address, store_root()) as cluster, computing_on(cluster):
             manifest = _fetched(study, _identity(key), generation, replace(request, cluster=cluster))
             # The workers keep each run's bins beside it, where pages find them. What is not there a page makes.
-            with suppress(ClusterError, WorkerError):
+            with suppress(ClusterError):
                 study_curves(study, manifest, View())
 
     job.start(work)

@@ -1,6 +1,5 @@
 """The limits of a fetch: one deadline per piece of work, memory shared by the runs under way, daemon threads."""
 
-import os
 import sys
 import threading
 import time
@@ -9,6 +8,8 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
+
+from lib.runs import cpu_count
 
 #: What the runs under way may hold of their exports together, in bytes.
 MEMORY = 96 << 20
@@ -156,7 +157,7 @@ class _DaemonPool:
 
 
 #: For calls that wait, and for calls that compute: memory that many threads take one after the other is never returned.
-_waiting, _computing = _DaemonPool(sys.maxsize), _DaemonPool(max(2, os.cpu_count() or 1))
+_waiting, _computing = _DaemonPool(sys.maxsize), _DaemonPool(max(2, cpu_count()))
 
 
 def in_background(call: Callable[[], T]) -> "Future[T]":
