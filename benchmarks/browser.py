@@ -54,8 +54,8 @@ _WATCH = f"""() => {{
         nodes: entry.sources.map(({{node, previousRect: from, currentRect: to}}) => {{
             const element = node instanceof Element ? node : node?.parentElement;
             const page = ['stApp', 'stAppViewContainer', 'stMain', 'stMainBlockContainer', 'stToolbar'];
-            const aside = element?.closest('[data-testid=stSidebar]') || page.includes(element?.dataset.testid);
-            return aside ? 'sidebar' : element?.closest('[data-testid]')?.dataset.testid ?? '';
+            const name = element?.closest('[data-testid]')?.dataset.testid ?? '';
+            return element?.closest('[data-testid=stSidebar]') || page.includes(name) ? 'sidebar' : name;
         }}),
     }}))).observe({{type: 'layout-shift', buffered: true}});
 }}"""
