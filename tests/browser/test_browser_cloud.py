@@ -178,7 +178,7 @@ def paste(visitor: Visitor, address: str) -> None:
 
 
 def type_key(visitor: Visitor, key: str) -> None:
-    visitor.page.get_by_test_id("stForm").get_by_test_id("stTextInputField").fill(key)
+    visitor.page.get_by_test_id("stMain").locator("input[type=password]").fill(key)
 
 
 def assert_refused(visitor: Visitor, address: str, cloud: Cloud) -> None:

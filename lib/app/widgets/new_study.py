@@ -1,4 +1,4 @@
-"""Where the runs of a new study are: addresses, a folder or a file, with the key that it takes, in one form."""
+"""Where the runs of a new study are: addresses, a folder or a file, with the key that it takes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -43,24 +43,24 @@ def _places() -> None:
         "entity/project/sweep, `wandb agent` commands and what the wandb client prints. Runs are listed, not fetched.",
     )
     message = ""
-    with st.form("build_form", border=False):
-        with st.container(height=_KEY_ROOM, border=False, gap="xsmall"):
-            try:
-                server = listing.server_in(text)
-            except InputError as error:
-                server, message = None, str(error)
-            if server:
-                _key(server)
-            elif server == "":
-                st.caption("The folder is read on the machine that runs this app; it takes no key.")
-        current = session_state().listing
-        st.form_submit_button(
-            "Find the runs",
-            key=widget_keys.BUILD_LIST,
-            icon=":material/search:",
-            disabled=current is not None and current.job.is_running,
-            on_click=_find,
-        )
+    # In no form: its click reaches the server before what is typed into the field above, whose rerun then ends it.
+    with st.container(height=_KEY_ROOM, border=False, gap="xsmall"):
+        try:
+            server = listing.server_in(text)
+        except InputError as error:
+            server, message = None, str(error)
+        if server:
+            _key(server)
+        elif server == "":
+            st.caption("The folder is read on the machine that runs this app; it takes no key.")
+    current = session_state().listing
+    st.button(
+        "Find the runs",
+        key=widget_keys.BUILD_LIST,
+        icon=":material/search:",
+        disabled=current is not None and current.job.is_running,
+        on_click=_find,
+    )
     if current is not None and current.job.is_running:
         _progress()
     elif current is not None and current.job.error and current.text in (text, ""):
@@ -89,7 +89,7 @@ def _key(server: str) -> None:
 def _key_in_use(sentence: str, other: str, change: Callable[[], None]) -> None:
     st.markdown(f":small[{sentence}]")
     icon = ":material/key_off:"
-    st.form_submit_button(other, key=widget_keys.BUILD_OTHER_KEY, type="tertiary", icon=icon, on_click=change)
+    st.button(other, key=widget_keys.BUILD_OTHER_KEY, type="tertiary", icon=icon, on_click=change)
 
 
 def _find() -> None:
