@@ -6,7 +6,7 @@ from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.cost_and_gain import cost_and_gain
 from lib.effects.detail_table import effects_detail
 from lib.effects.effects_table import visible_effects
-from lib.effects.encoder import encoder_table
+from lib.effects.encoder import encoder_table, gap_name, is_gap
 from lib.effects.family_verdict import MIXED, PARTLY, PARTLY_NOT
 from lib.effects.headline import headline
 from lib.effects.matrix import MatrixRow, matrix

@@ -49,6 +49,11 @@ def _gaps(task: TaskAnalysis) -> Iterator[Row]:
         }
 
 
+def is_gap(key: str) -> bool:
+    """Whether a key is that of the ratio of two losses."""
+    return " : " in key
+
+
 def gap_name(key: str, study: Study) -> str:
     """The ratio of two losses by their names: `Val (All) Consistency over Train Consistency Loss`."""
     return " over ".join(study.metric(part).name for part in key.split(" : "))

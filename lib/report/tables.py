@@ -5,7 +5,7 @@ import re
 import polars as pl
 from markupsafe import Markup, escape
 
-from lib.effects import ALL_TASKS, with_shown_verdicts
+from lib.effects import ALL_TASKS, gap_name, is_gap, with_shown_verdicts
 from lib.formatting import number, numbers
 from lib.study import Study
 
@@ -13,7 +13,10 @@ from lib.study import Study
 def with_names(frame: pl.DataFrame, study: Study) -> pl.DataFrame:
     """A frame whose columns `task` and `metric`, where it has them, hold titles and names instead of keys."""
     titles = {task.key: task.title for task in study.tasks} | {ALL_TASKS: "across tasks"}
-    names = {"task": titles, "metric": {metric.key: metric.name for metric in study.metrics}}
+    metrics = {metric.key: metric.name for metric in study.metrics}
+    if "metric" in frame.columns:
+        metrics |= {key: gap_name(key, study) for key in frame["metric"].unique() if is_gap(key)}
+    names = {"task": titles, "metric": metrics}
     return frame.with_columns(pl.col(name).replace(names[name]) for name in names if name in frame.columns)
 
 

@@ -1,4 +1,4 @@
-"""Cells of a CSV that a spreadsheet would run are guarded; numbers stay numbers."""
+"""Tables as people read them, and as files: no cell of a CSV is run by a spreadsheet; numbers stay numbers."""
 
 import csv
 import io
@@ -6,7 +6,8 @@ import io
 import polars as pl
 import pytest
 
-from lib.report import table
+from lib.report import table, with_names
+from lib.study import Metric, Source, Study
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,11 @@ def test_a_text_that_a_spreadsheet_would_run_is_guarded(cell, written):
     header, row = csv.reader(io.StringIO(table(frame, "csv").decode()))
     assert (header, row) == (["arm", "change"], [written, "-0.5"])
     assert pl.read_parquet(table(frame, "parquet")).equals(frame)
+
+
+def test_the_gap_of_two_losses_goes_by_the_names_of_both():
+    labels = {"val/x": "Val x", "train/x": "Train x"}
+    metrics = tuple(Metric(key=key, label=label, family="loss", expect="decrease") for key, label in labels.items())
+    study = Study("s", "s", Source(kind="bundle", path="b.zip"), metrics, ())
+    frame = pl.DataFrame({"metric": ["val/x : train/x", "val/x", "speed"]})
+    assert with_names(frame, study)["metric"].to_list() == ["Val x over Train x", "Val x", "speed"]

@@ -46,6 +46,8 @@ def form(study: Study, manifest: Manifest | None) -> None:
         if message:
             st.error(escaped(message))
         missing = "" if is_valid and not message else "Mend what is marked above first."
+        if not missing and changed == study:
+            missing = "Change something above first."
         if _buttons(changed, study, missing):
             open_with(
                 lambda: studies.open_study(changed, study.name), fetch=_asks_for_more(changed, study), before=study

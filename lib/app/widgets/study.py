@@ -30,9 +30,10 @@ def source(study: Study, manifest: Manifest | None) -> None:
     else:
         st.markdown(_place(study))
     if study.source.kind != "bundle":
-        with st.container(horizontal=True):
-            fetch_button(study, "Fetch what is new", widget_keys.FETCH_NEW)
-            fetch_button(study, "Fetch everything again", widget_keys.FETCH_ALL, refresh=True)
+        if manifest is not None:
+            with st.container(horizontal=True):
+                fetch_button(study, "Fetch what is new", widget_keys.FETCH_NEW)
+                fetch_button(study, "Fetch everything again", widget_keys.FETCH_ALL, refresh=True)
         label = "Give up on a run after so many seconds"
         st.number_input(label, 5, value=fetching.DEADLINE, key=widget_keys.DEADLINE, persist_state="session", width=300)
     if manifest is not None:
@@ -71,19 +72,22 @@ def question(study: Study) -> None:
         (m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no", m.role, _margin(m))
         for m in study.metrics
     ]
-    tasks = [
-        (t.title, t.name, ", ".join(t.sweeps) or "every run", t.total_steps, t.window, rule_text(t.detach))
-        for t in study.tasks
-    ]
+    tasks = [(t.title, t.name, ", ".join(t.sweeps) or "every run", t.total_steps, t.window) for t in study.tasks]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed", "role", "margin"]
     table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
     texts = [f"Planned size: {size:,} runs per arm, or pairs."] if (size := study.evidence.planned) else []
     texts += [f"Set after looking: {listing(parts)}."] if (parts := study.evidence.after_looking) else []
     if texts:
         st.caption(" ".join(texts))
-    heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps", "detach rule"]
+    heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps"]
     localized = {name: st.column_config.NumberColumn(format="localized") for name in ("total steps", "smoothing steps")}
     table(pl.DataFrame(tasks, schema=heads, orient="row"), column_config=localized, alt="The study's tasks")
+    tasks_by_rule = dict[str, list[str]]()
+    for task in study.tasks:
+        tasks_by_rule.setdefault(rule_text(task.detach), []).append(task.title)
+    for rule, titles in tasks_by_rule.items():
+        whose = f" of {listing(titles)}" if len(tasks_by_rule) > 1 else ""
+        st.markdown(f":small[Detach rule{escaped(f'{whose}: {rule}.')}]")
 
 
 def _margin(metric: Metric) -> str:
