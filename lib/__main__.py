@@ -249,8 +249,7 @@ def _say_problems(study: Study, manifest: Manifest) -> None:
 
 
 def _show(progress: Progress) -> None:
-    count = f"[{progress.done}/{progress.total}] " if progress.total else ""
-    _say(f"{count}{progress.message}")
+    _say(f"[{progress.done}/{progress.total}] {progress.message}")
 
 
 def _say(text: str) -> None:

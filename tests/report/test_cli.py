@@ -69,7 +69,7 @@ def test_fetch_of_the_demo_prints_its_manifest_and_nothing_else():
 def test_fetch_of_offline_runs_says_how_far_it_is(tmp_path, capsys):
     err = said(capsys, "fetch", study_file(tmp_path), code=0)
     assert err.splitlines() == [
-        "Looking for runs",
+        "[0/0] Looking for runs",
         "[1/3] Run inhbgymt",
         "[2/3] Run pyj9fsox",
         "[3/3] Run ykcu4nqs",
