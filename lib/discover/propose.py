@@ -14,11 +14,13 @@ from lib.discover.frozen_when import FreezeConditions, freeze_conditions
 from lib.discover.model import Inspection
 from lib.discover.preview import preview
 from lib.discover.ratio_reading import Counts, ratio_counts
-from lib.formatting import file_name, plural
+from lib.formatting import file_name, listing, plural
 from lib.study import CONTROL, InputError, Study, Task
 
 #: A finished run whose last step is less than this part of its total steps likely counts something else.
 _FEW = 0.5
+#: Tasks that a title names at most.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         of_tasks += findings
     study = Study(
         name=file_name(choices.title or inspection.title).strip("._").lower()[:60] or "study",
-        title=choices.title or inspection.title,
+        title=choices.title or _title(inspection, names),
         source=inspection.source,
         metrics=metrics,
         tasks=_with_own_ids(tasks),
@@ -151,6 +153,15 @@ def _task(evidence: Evidence, name: str, counts: Counts, conditions: FreezeCondi
         detach=rule,
     )
     return task, [of_total, of_sweeps, of_rule]
+
+
+def _title(inspection: Inspection, tasks: Sequence[str]) -> str:
+    """The project, or the folder, with its tasks: `tdmpc2: Acrobot Swingup, Cartpole Swingup and 2 more`."""
+    titles = [key_names.title_of(task) for task in tasks]
+    if len(titles) > _NAMED:
+        titles = [*titles[: _NAMED - 1], f"{len(titles) - _NAMED + 1} more"]
+    place = inspection.source.project or inspection.title
+    return f"{place}: {listing(titles)}"
 
 
 def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collection[str]) -> Study:

@@ -1,5 +1,6 @@
 """A proposed study: what was found, what only the user can say, and the button that opens it."""
 
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
@@ -27,12 +28,16 @@ def proposal(inspection: Inspection, prefix: str) -> None:
     with head:
         _notes(inspection)
     with opening, st.container(horizontal=True, vertical_alignment="bottom"):
-        title = st.text_input("Title of the study", value=inspection.title, key=f"{prefix}_title")
-        room = st.container(width="content")
+        heading, room = st.container(), st.container(width="content")
     rooms = Rooms(asked, st.expander("Keys, tasks and steps"), st.expander("Metrics"))
     try:
-        answers = ask(inspection, title or inspection.title, rooms, prefix)
+        answers = ask(inspection, rooms, prefix)
         proposed = propose(inspection, answers.choices)
+        label, own = "Title of the study", proposed.study.title
+        if title := heading.text_input(
+            label, key=f"{prefix}_title", placeholder=own, help="Empty: as it stands there."
+        ):
+            proposed = propose(inspection, replace(answers.choices, title=title))
     except InputError as error:
         asked.markdown(f":material/help: {escaped(str(error))}")
         with room:

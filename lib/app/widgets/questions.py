@@ -53,7 +53,7 @@ class Answers:
     is_valid: bool
 
 
-def ask(inspection: Inspection, title: str, rooms: Rooms, prefix: str) -> Answers:
+def ask(inspection: Inspection, rooms: Rooms, prefix: str) -> Answers:
     """The controls of a proposal and what they say.
 
     Raises
@@ -63,7 +63,7 @@ def ask(inspection: Inspection, title: str, rooms: Rooms, prefix: str) -> Answer
     """
     keys = _choose_keys(inspection, rooms, prefix)
     metrics, is_valid = _choose_metrics(inspection, keys, rooms, prefix)
-    choices = Choices(keys=keys, metrics=metrics, title=title)
+    choices = Choices(keys=keys, metrics=metrics)
     draft = propose(inspection, choices)
     return Answers(_choose_detach(draft, choices, rooms, prefix), draft.questions, is_valid)
 
