@@ -141,7 +141,9 @@ def test_the_report_opens_without_a_network(chrome, overview, tmp_path):
 
 def test_a_bundle_is_opened_by_another_visitor(visitor, another_visitor, tmp_path):
     visitor.open("study")
+    visitor.page.get_by_role("button", name="Share").click()
     name, content = download(visitor, "Bundle (.zip)")
+    visitor.page.keyboard.press("Escape")
     assert name == "demo.zip"
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None

@@ -273,8 +273,17 @@ class Visitor:
         self._choose("stSelectbox", label, option)
 
     def toggle(self, label: str) -> None:
-        """Turn a switch."""
-        self.page.get_by_test_id("stSidebar").get_by_text(label, exact=True).click()
+        """Turn a switch; again where it moved under the pointer."""
+        sidebar = self.page.get_by_test_id("stSidebar")
+        switch = sidebar.get_by_role("switch", name=label).or_(sidebar.get_by_role("checkbox", name=label)).first
+        before = switch.is_checked()
+
+        def turned() -> bool:
+            sidebar.get_by_text(label, exact=True).click()
+            self.page.wait_for_timeout(100)
+            return switch.is_checked() != before
+
+        assert self.until(turned), f"{label} was not turned"
 
     def fill(self, label: str, value: str) -> None:
         """Type into a field of the sidebar."""
@@ -331,9 +340,12 @@ class Visitor:
 
     def until_query(self, name: str, value: str | None) -> None:
         """Wait until a parameter of the address has this value (None: until it is gone)."""
-        self.page.wait_for_function(
-            "([name, value]) => new URL(location.href).searchParams.get(name) === value", arg=[name, value]
-        )
+        try:
+            self.page.wait_for_function(
+                "([name, value]) => new URL(location.href).searchParams.get(name) === value", arg=[name, value]
+            )
+        except TimeoutError as error:
+            raise AssertionError(f"{name} did not become {value}: {self.state()}") from error
 
     def until(self, condition: Callable[[], bool]) -> bool:
         """Whether a condition comes to hold, checked every 50 ms while the page goes on."""
