@@ -174,7 +174,7 @@ LOOKS = {
         "interval": "rule strokeWidth=3",
         "ground": 'point opacity=1 size=110 fill={"expr":"background"} stroke=null',
         "estimate": "point strokeWidth=2 opacity=1 size=110",
-        "labels": "text style=quiet_text",
+        "labels": 'text fontSize={"expr":"width >= 434 ? 12 : 11"} style=quiet_text',
         "refused": "text fontStyle=italic style=quiet_text",
     },
     "slope": {
