@@ -7,7 +7,6 @@
 Every study goes through `analyse_runs`. Its change is minus the margin, or none.
 """
 
-import argparse
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +18,7 @@ import polars as pl
 
 from benchmarks import simulated as sim
 from benchmarks.calibration_cells import mean_level
-from benchmarks.calibration_docs import write_docs
+from benchmarks.command_line import run_from_command_line
 from benchmarks.margin_studies import HISTORY, LOG, analysed, effect_size, metric_of, simulated_runs
 from benchmarks.margin_tables import CRASHED_MARGINS
 from benchmarks.margins import STUDY_MARGIN, draw_runs, scales_of
@@ -125,15 +124,5 @@ def run(studies: int, seed: int, processes: int) -> None:
         pl.DataFrame([future.result() for future in futures], schema=SCHEMA).write_csv(CRASHED_MARGINS)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
-    options = parser.parse_args()
-    run(options.studies, options.seed, options.processes)
-    write_docs()
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, STUDIES)

@@ -9,7 +9,6 @@ app gives before the planned size, and with a t test at every look, which it nev
 also go through `analyse_runs` at two looks: the run stops where its intervals differ.
 """
 
-import argparse
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import polars as pl
 from benchmarks import simulated as sim
 from benchmarks.batches import Array
 from benchmarks.calibration_cells import mean_level
-from benchmarks.calibration_docs import write_docs
+from benchmarks.command_line import run_from_command_line
 from benchmarks.margin_studies import HISTORY, LOSS, REWARD, analysed, effect_size, numbers, runs_of
 from benchmarks.margins import FAMILIES, draw_runs, save
 from benchmarks.offered_methods import jumps_of
@@ -177,15 +176,5 @@ def run(studies: int, seed: int, processes: int) -> None:
         save(futures, LOOKS)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
-    options = parser.parse_args()
-    run(options.studies, options.seed, options.processes)
-    write_docs()
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, STUDIES)

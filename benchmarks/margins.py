@@ -9,7 +9,6 @@ One number a run comes from rows of `benchmarks.simulated`, whose first runs are
 else. Whole studies have claims of several tasks, and count where one of them is said wrongly after Holm's correction.
 """
 
-import argparse
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,7 +24,7 @@ from benchmarks import offered_methods as offered
 from benchmarks import simulated as sim
 from benchmarks.batches import Array, Batch
 from benchmarks.calibration_cells import mean_level
-from benchmarks.calibration_docs import write_docs
+from benchmarks.command_line import run_from_command_line
 from benchmarks.margin_studies import (
     HISTORY,
     LOG,
@@ -330,17 +329,5 @@ def save(cells: Sequence[Future[pl.DataFrame]], path: Path) -> None:
         pl.concat(frames).write_parquet(path)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s; fewer over tasks)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
-    options = parser.parse_args()
-    run(options.studies, options.seed, options.processes)
-    write_docs()
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, STUDIES)

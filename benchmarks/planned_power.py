@@ -9,7 +9,6 @@ size whose test finds the change, or calls no change no worse. Then every study'
 gives from them has a power that the true spread tells. The plan of the first pilots also goes through the app.
 """
 
-import argparse
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks import simulated as sim
 from benchmarks.batches import Array
 from benchmarks.calibration_cells import mean_level
-from benchmarks.calibration_docs import write_docs
+from benchmarks.command_line import run_from_command_line
 from benchmarks.looks import numbers_of
 from benchmarks.margin_studies import (
     HISTORY,
@@ -197,15 +196,5 @@ def run(studies: int, seed: int, processes: int) -> None:
         save(futures, PLANNED_POWER)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=STUDIES, help="studies per cell (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
-    options = parser.parse_args()
-    run(options.studies, options.seed, options.processes)
-    write_docs()
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, STUDIES)
