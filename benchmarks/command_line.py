@@ -1,0 +1,23 @@
+"""The command line of the benchmarks that simulate studies cell by cell."""
+
+import argparse
+from collections.abc import Callable
+
+from benchmarks.calibration_docs import write_docs
+
+
+def run_from_command_line(description: str | None, run: Callable[[int, int, int], None], studies: int) -> None:
+    """Run every cell with the studies, the seed and the processes that the command line names, and write the docs anew.
+
+    Parameters
+    ----------
+    run : takes the studies per cell, the seed, and how many processes run at once.
+    studies : per cell, by default.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=studies, help="studies per cell (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the studies (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="processes at once (default: %(default)s)")
+    options = parser.parse_args()
+    run(options.studies, options.seed, options.processes)
+    write_docs()
