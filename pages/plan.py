@@ -8,6 +8,6 @@ opened = opened_study()
 page_frame.message(opened)
 if opened.study is None:
     st.stop()
-plan.plan(opened)
+plan.plan(opened, opened.study)
 
 page_frame.explanation(methods.PLAN)

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    TimeoutError,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "tests" / "artifacts"
@@ -39,6 +48,7 @@ FLAGS = (
 )
 #: Milliseconds that a condition may take on a slow machine; nothing waits this long where things work.
 PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 WINDOW: ViewportSize = {"width": 1280, "height": 900}
 #: Where a browser must be, its absence fails the tests; elsewhere it skips them.
 REQUIRED = bool(os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"))

@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app.session import cached_results, studies, widget_keys
-from lib.app.session.current import Opened, open_chosen
+from lib.app.session.current import Current, Opened, open_chosen
 from lib.app.widgets import charts, pickers
 from lib.app.widgets.effect import metric_picker
 from lib.app.widgets.markdown import escaped
@@ -35,10 +35,8 @@ _OWN, _TYPED = "this study's runs", "typed"
 _CHANGE, _NO_WORSE = "a change", "no worse than the margin"
 
 
-def plan(opened: Opened) -> None:
+def plan(opened: Opened, study: Study) -> None:
     """The choice of what to show, the power of every design, the sizes that it needs and what starts the runs."""
-    study = opened.study
-    assert study is not None
     with st.container(horizontal=True):
         task = pickers.task_picker(study)
         metric = metric_picker(study.metrics, "Metric", widget_keys.PLAN_METRIC, first=study.metrics[0])
@@ -86,22 +84,21 @@ def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
 
 def _source(study: Study, opened: Opened) -> str:
     """Where the spread of the runs comes from: a study's name, or one of two words."""
-    has_runs = opened.current is not None and any(pilot.spreads for pilot in _own_pilots(opened))
+    has_runs = any(pilot.spreads for pilot in _own_pilots(opened.current))
     others = [name for name in studies.study_names() if name != study.name]
     options = [*([_OWN] if has_runs else []), *([] if has_runs else [_TYPED]), *others, *([_TYPED] if has_runs else [])]
     help = "Runs of another study tell how far runs like them spread: its own pilot, or one of the same agent."
     return st.selectbox("Spread from", options, key=widget_keys.PLAN_SPREAD, bind="query-params", help=help)
 
 
-def _own_pilots(opened: Opened) -> tuple[Pilot, ...]:
-    assert opened.current is not None
-    return pilots(cached_results.analysis(opened.current, None))
+def _own_pilots(current: Current | None) -> tuple[Pilot, ...]:
+    return pilots(cached_results.analysis(current, None)) if current is not None else ()
 
 
 def _pilots(study: Study, opened: Opened, task: Task, metric: Metric, source: str) -> tuple[Pilot, ...]:
     """What is known of the claims of a metric in a task and across tasks; empty where it is said what is missing."""
     if source == _OWN:
-        some = _own_pilots(opened)
+        some = _own_pilots(opened.current)
     else:
         other = open_chosen(source)
         if other.current is None or not other.current.manifest.runs:
