@@ -2,8 +2,8 @@
 
 from lib.study.edits import (
     changed_parts,
-    evidence_after_looking,
-    margin_after_looking,
+    parts_after_looking,
+    set_after_looking,
     task_messages,
     text_message,
     with_edits,

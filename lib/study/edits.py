@@ -8,7 +8,7 @@ from typing import Any
 
 from lib.formatting import plural
 from lib.study.errors import StudyError
-from lib.study.model import Evidence, Metric, Study, Task
+from lib.study.model import Metric, Study, Task
 from lib.study.paths import with_absolute_paths, with_paths
 from lib.study.toml import parse_study
 
@@ -95,26 +95,45 @@ def task_messages(task: Task, others: Sequence[str]) -> dict[str, str]:
     return messages
 
 
-def margin_after_looking(metric: Metric, before: Metric) -> Metric:
-    """A metric that was changed when runs are in: a margin that it had not before is marked as set after looking."""
-    margins = (metric.margin, metric.margin_abs)
-    is_new = margins != (before.margin, before.margin_abs)
-    return replace(metric, margin_after_looking=any(margins) and (is_new or before.margin_after_looking))
+def set_after_looking(study: Study, before: Study) -> Study:
+    """A study that was changed when runs are in: what it declares otherwise than before is marked as set after looking.
 
-
-def evidence_after_looking(evidence: Evidence, before: Evidence) -> Evidence:
-    """What was declared, changed when runs are in: other windows, left-out runs or planned size are marked.
-
-    A mark stays, whatever is changed later; that of a planned size goes with it.
+    Those are its margins, windows, left-out runs and planned size. A mark stays, whatever is changed later; that of a
+    margin or of a planned size goes with it.
     """
-    parts = [((e.before, e.after, e.settle), dict(e.leave_out).keys(), e.planned) for e in (evidence, before)]
-    windows, left_out, size = (now != then for now, then in zip(*parts, strict=True))
-    return replace(
-        evidence,
-        windows_after_looking=windows or before.windows_after_looking,
-        leave_out_after_looking=left_out or before.leave_out_after_looking,
-        planned_after_looking=evidence.planned is not None and (size or before.planned_after_looking),
+    now, then = study.evidence, before.evidence
+    windows = (now.before, now.after, now.settle) != (then.before, then.after, then.settle)
+    left_out = dict(now.leave_out).keys() != dict(then.leave_out).keys()
+    size = now.planned != then.planned
+    evidence = replace(
+        now,
+        windows_after_looking=windows or now.windows_after_looking or then.windows_after_looking,
+        leave_out_after_looking=left_out or now.leave_out_after_looking or then.leave_out_after_looking,
+        planned_after_looking=now.planned is not None
+        and (size or now.planned_after_looking or then.planned_after_looking),
     )
+    metrics = {metric.key: metric for metric in before.metrics}
+    marked = tuple(_set_after_looking(metric, metrics.get(metric.key)) for metric in study.metrics)
+    return replace(study, metrics=marked, evidence=evidence)
+
+
+def _set_after_looking(metric: Metric, before: Metric | None) -> Metric:
+    margins = (metric.margin, metric.margin_abs)
+    is_new = before is None or margins != (before.margin, before.margin_abs)
+    was_marked = metric.margin_after_looking or (before is not None and before.margin_after_looking)
+    return replace(metric, margin_after_looking=metric.margin_text != "" and (is_new or was_marked))
+
+
+def parts_after_looking(study: Study) -> tuple[str, ...]:
+    """What a study declares that was set after looking, in words: `planned size`, `margin of reward`."""
+    evidence = study.evidence
+    marks = {
+        "windows": evidence.windows_after_looking,
+        "left-out runs": evidence.leave_out_after_looking,
+        "planned size": evidence.planned_after_looking,
+    }
+    marks |= {f"margin of {metric.name}": metric.margin_after_looking for metric in study.metrics}
+    return tuple(part for part, is_marked in marks.items() if is_marked)
 
 
 def with_edits(study: Study, **parts: Any) -> Study:

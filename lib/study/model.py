@@ -142,16 +142,6 @@ class Evidence:
     leave_out_after_looking: bool = False
     planned_after_looking: bool = False
 
-    @property
-    def after_looking(self) -> tuple[str, ...]:
-        """The parts that were set after looking, in words."""
-        marks = {
-            "windows": self.windows_after_looking,
-            "left-out runs": self.leave_out_after_looking,
-            "planned size": self.planned_after_looking,
-        }
-        return tuple(part for part, is_marked in marks.items() if is_marked)
-
 
 def many(value: object) -> object:
     """One text stands for a list of one."""

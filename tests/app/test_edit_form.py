@@ -9,7 +9,7 @@ from streamlit.testing.v1.element_tree import Selectbox
 from lib.app.session.state import KEY
 from lib.app.widgets.study import stamp
 from lib.runs import study_text
-from lib.study import DetachRule, Evidence, Metric, Source, Study, load_study, parse_study, to_toml
+from lib.study import DetachRule, Evidence, Metric, Source, Study, load_study, parse_study, parts_after_looking, to_toml
 from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -102,12 +102,14 @@ def test_a_margin_entered_when_runs_are_in_is_marked(form):
     assert [w.value for w in at.warning] == ["A guardrail needs a margin: without one nothing can be said of it."]
     change(at, "number_input", f"{reward}_margin", 7.0)
     assert not at.warning
-    assert [c.value for c in at.caption].count("The margin is set after looking: runs are in.") == 1
+    looked = "Set after looking, for runs are in: margin of Eval Episode Reward."
+    assert [c.value for c in at.caption].count(looked) == 1
     change(at, "selectbox", "train/episode_reward_margin_in", "own unit")
     change(at, "number_input", "train/episode_reward_margin_abs", 12.5)
     assert at.selectbox(key=key(f"{loss}_margin_in")).options == ["%"]
     change(at, "number_input", "planned", 8)
-    assert "Set after looking, for runs are in: planned size." in [c.value for c in at.caption]
+    names = ["planned size", "margin of Eval Episode Reward and margin of Train Episode Reward"]
+    assert f"Set after looking, for runs are in: {', '.join(names)}." in [c.value for c in at.caption]
     mine = opened(at)
     marked = {"margin_after_looking": True}
     assert mine.metric(reward) == replace(DEMO.metric(reward), role="guardrail", margin=0.07, **marked)
@@ -180,8 +182,8 @@ def test_what_was_declared_before_looking_is_in_the_study(form):
         windows_after_looking=True,
         leave_out_after_looking=True,
     )
-    looked = "Planned size: 6 runs per arm, or pairs. Set after looking: windows and left-out runs."
-    assert looked in [c.value for c in at.caption]
+    looked = "Set after looking, for runs are in: windows and left-out runs."
+    assert {"Planned size: 6 runs per arm, or pairs.", looked} <= {c.value for c in at.caption}
     assert [toast.value for toast in at.toast] == [
         "Opened Detach Encoder Demo with other evidence windows and runs left out"
     ]
@@ -243,10 +245,35 @@ def test_the_text_is_that_of_the_open_study_and_opens_as_changed():
         DEMO, source=Source("bundle", path=str(DEMO.source_path)), title="Mine", evidence=Evidence(before=0.2)
     )
     fine(area.set_value(to_toml(mine)).run())
+    looked = "Set after looking, for runs are in: windows."
+    assert [c.value for c in at.caption].count(looked) == 1
     fine(next(button for button in at.button if button.label == "Check and open").click().run())
     assert [toast.value for toast in at.toast] == ["Opened Mine with other title, evidence windows and planned size"]
     now = at.session_state[KEY].opened.study
+    assert now.evidence == Evidence(before=0.2, windows_after_looking=True)
     assert at.text_area(key=f"study_text_{stamp(now)}").value == study_text(now)
+    assert [c.value for c in at.caption].count(looked) == 1, "of the study, and not of its text once more"
+
+
+def test_a_file_opened_over_a_study_with_runs_is_marked_like_an_edit():
+    source = Source("bundle", path=str(DEMO.source_path))
+    mine = replace(DEMO, name="mine", source=source, folder="", evidence=Evidence())
+    at = visit("new_study", own=mine)
+
+    def after_opening(study: Study) -> Study:
+        go(at, "new_study")
+        fine(at.text_area(key="study_text").set_value(to_toml(study)).run())
+        fine(next(button for button in at.button if button.label == "Check and open").click().run())
+        return at.session_state[KEY].opened.study
+
+    late = after_opening(replace(mine, evidence=Evidence(planned=6, leave_out=(("acro0001-s1-detached", "why"),))))
+    assert late.name == "mine-2"
+    assert parts_after_looking(late) == ("left-out runs", "planned size")
+    other = Source("wandb", "me", "project")
+    assert parts_after_looking(after_opening(replace(mine, source=other, evidence=Evidence(planned=6)))) == ()
+    # The runs of a study of W&B that were never fetched were never seen.
+    cloud = replace(load_study("detach_encoder"), evidence=Evidence(planned=6), folder="")
+    assert parts_after_looking(after_opening(cloud)) == ()
 
 
 def test_the_text_says_which_line_is_wrong_before_anything_is_opened():

@@ -12,9 +12,10 @@ from lib.study import (
     Evidence,
     Metric,
     Task,
-    evidence_after_looking,
     load_study,
-    margin_after_looking,
+    parse_study,
+    parts_after_looking,
+    set_after_looking,
     task_messages,
     text_message,
     to_toml,
@@ -50,25 +51,44 @@ step = 50
 """
 
 
+def after_looking(now, before):
+    """What is marked of a study with this metric or evidence, that had the other before."""
+    mine = parse_study(TEXT)
+    field = "evidence" if isinstance(now, Evidence) else "metrics"
+    one, other = (replace(mine, **{field: part if field == "evidence" else (part,)}) for part in (now, before))
+    changed = set_after_looking(one, other)
+    assert set_after_looking(changed, other) == changed, "marks stay"
+    assert replace(changed, metrics=one.metrics, evidence=one.evidence) == one
+    return changed.evidence if field == "evidence" else changed.metrics[0]
+
+
 def test_what_was_declared_otherwise_before_is_marked():
     none = Metric("r", "reward", "increase")
     five = Metric("r", "reward", "increase", margin=0.05)
     marked = replace(five, margin_after_looking=True)
-    assert margin_after_looking(none, five) == none
-    assert margin_after_looking(five, none) == marked
-    assert margin_after_looking(five, replace(none, margin_abs=2.0)) == marked
-    assert margin_after_looking(replace(five, role="guardrail"), five) == replace(five, role="guardrail")
-    assert margin_after_looking(five, marked) == marked
+    assert after_looking(none, marked) == none
+    assert after_looking(five, none) == marked
+    assert after_looking(five, replace(none, margin_abs=2.0)) == marked
+    assert after_looking(five, replace(five, key="other")) == marked
+    assert after_looking(replace(five, role="guardrail"), five) == replace(five, role="guardrail")
+    assert after_looking(five, marked) == after_looking(marked, five) == marked
     six, eight = Evidence(planned=6), Evidence(planned=8)
-    assert evidence_after_looking(six, six) == six
-    assert evidence_after_looking(eight, six) == Evidence(planned=8, planned_after_looking=True)
-    assert evidence_after_looking(Evidence(), eight) == Evidence()
+    assert after_looking(six, six) == six
+    assert after_looking(eight, six) == Evidence(planned=8, planned_after_looking=True)
+    assert after_looking(Evidence(), eight) == Evidence()
     late = Evidence(settle=0.1, windows_after_looking=True)
-    assert evidence_after_looking(Evidence(settle=0.1), Evidence()) == late
-    assert evidence_after_looking(replace(late, settle=0.0), late) == Evidence(windows_after_looking=True)
+    assert after_looking(Evidence(settle=0.1), Evidence()) == after_looking(late, Evidence(settle=0.1)) == late
+    assert after_looking(replace(late, settle=0.0), late) == Evidence(windows_after_looking=True)
     out = Evidence(leave_out=(("a", "no disk"),))
-    assert evidence_after_looking(replace(out, leave_out=(("a", "full disk"),)), out).after_looking == ()
-    assert evidence_after_looking(Evidence(), out) == Evidence(leave_out_after_looking=True)
+    assert after_looking(replace(out, leave_out=(("a", "full disk"),)), out).leave_out_after_looking is False
+    assert after_looking(Evidence(), out) == Evidence(leave_out_after_looking=True)
+
+
+def test_what_is_marked_is_named():
+    evidence = Evidence(planned=6, planned_after_looking=True, windows_after_looking=True, leave_out_after_looking=True)
+    marked = replace(parse_study(TEXT).metrics[0], label="Reward", margin=0.05, margin_after_looking=True)
+    study = replace(parse_study(TEXT), metrics=(marked, Metric("l", "loss", "decrease")), evidence=evidence)
+    assert parts_after_looking(study) == ("windows", "left-out runs", "planned size", "margin of Reward")
 
 
 def test_a_sound_text_has_no_complaint():

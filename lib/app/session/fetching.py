@@ -136,6 +136,23 @@ def fetch_result(study: Study) -> FetchResult | None:
     return result
 
 
+def has_runs(study: Study) -> bool:
+    """Whether runs of the study are in: shown in this session, stored, or on this machine.
+
+    Raises
+    ------
+    InputError
+        Where the study may not name its server.
+    """
+    key = key_for(study)
+    if (shown := _fetches(study, key).shown) and shown[1] is not None:
+        return bool(shown[1].manifest.runs)
+    if study.source.kind != "wandb":
+        return study.source_path.exists()
+    manifest = stored(study, Request(key=key))
+    return manifest is not None and bool(manifest.runs)
+
+
 def has_just_ended(study: Study) -> bool:
     """Whether a fetch has ended since this run asked for its runs: the page must run again."""
     fetches = _fetches(study, key_for(study))

@@ -1,12 +1,13 @@
 """The studies that can be chosen: shipped, opened and uploaded, and what a visitor added to them."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from lib.app.session import access, saved, uploads, widget_keys
+from lib.app.session import access, fetching, saved, uploads, widget_keys
 from lib.app.session.access import check_source, is_readable, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, file_bytes, read_baseline
@@ -16,10 +17,12 @@ from lib.sources import bundled_study
 from lib.study import (
     MAX_STUDY,
     Baseline,
+    InputError,
     Study,
     StudyError,
     Task,
     local_paths,
+    set_after_looking,
     shipped_studies,
     with_baselines,
     with_paths,
@@ -67,7 +70,7 @@ def open_study(study: Study, edits: str = "") -> str:
     It takes the place of the study of its name that it `edits`; beside any other one of that name it gets one of its own.
     """
     study = replace(with_paths(study, lambda path: os.path.abspath(study.at(path))), folder="")  # noqa: PTH100
-    name = f"{study.name}{_COPY}" if study.name in shipped_studies() else study.name
+    study, name = with_marks(study, edits), _own_name(study)
     files = [Path(path) for path in local_paths(study) if is_readable(path) and Path(path).is_file()]
     for number in range(1, _NAMESAKES):
         named = replace(study, name=name if number == 1 else f"{name}-{number}")
@@ -79,6 +82,29 @@ def open_study(study: Study, edits: str = "") -> str:
             _say(f"Another study is named {name}: this one is {named.name}.")
         return named.name
     raise StudyError(f"There are too many studies named {name}: delete one, or give this one another name.")
+
+
+def _own_name(study: Study) -> str:
+    """The name of a study as the visitor's own: never that of a shipped one."""
+    return f"{study.name}{_COPY}" if study.name in shipped_studies() else study.name
+
+
+def with_marks(study: Study, edits: str = "") -> Study:
+    """The study with what it declares otherwise than before marked as set after looking, where runs are in.
+
+    Before is the study that it `edits`, else one of its name and source that is open or was.
+    """
+    name = _own_name(study)
+    with suppress(InputError):
+        before = study_named(edits or (name if name in saved.own_names() else study.name))
+        if (edits or _same_source(study, before)) and fetching.has_runs(before):
+            return set_after_looking(study, before)
+    return study
+
+
+def _same_source(study: Study, other: Study) -> bool:
+    """Whether two studies of one name ask for the same runs: a bundle or a folder may have moved."""
+    return replace(study.source, path="") == replace(other.source, path="")
 
 
 def _in_place(before: SavedStudy, study: Study, edits: str) -> SavedStudy:

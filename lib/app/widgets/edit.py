@@ -10,7 +10,7 @@ from lib.app.session import studies, widget_keys
 from lib.app.widgets.evidence_form import evidence_form
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
-from lib.app.widgets.study import edit, open_with, stamp
+from lib.app.widgets.study import after_looking, edit, open_with, stamp
 from lib.app.widgets.task_form import task_form
 from lib.charts import with_colors
 from lib.discover import Inspection, Suggestion, suggestions
@@ -33,14 +33,10 @@ def form(study: Study, manifest: Manifest | None) -> None:
         tasks, tasks_are_valid = _tasks(study, manifest, prefix)
         evidence, evidence_is_valid = evidence_form(study.evidence, manifest, prefix)
         is_valid = bool(title) and metrics_are_valid and tasks_are_valid and evidence_is_valid
-        changed = with_edits(
-            study,
-            title=title or study.title,
-            hypothesis=hypothesis,
-            metrics=metrics or study.metrics,
-            tasks=tasks,
-            evidence=evidence,
-        )
+        parts = {"metrics": metrics or study.metrics, "tasks": tasks, "evidence": evidence}
+        changed = with_edits(study, title=title or study.title, hypothesis=hypothesis, **parts)
+        changed = studies.with_marks(changed, study.name)
+        after_looking(changed)
         # What no field says of itself: the study is opened as its file is read.
         message = text_message(to_toml(changed))[0] if is_valid else ""
         if message:
@@ -93,8 +89,7 @@ def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tupl
         st.error("Keep at least one metric.")
     own = {key: Suggestion(replace(metric, label=metric.name), "", assumed=False) for key, metric in metrics.items()}
     rows = [(logged | own)[key] for key in chosen]
-    has_runs = bool(manifest and manifest.runs)
-    changed, is_valid = metric_rows(rows, {}, prefix, colors=_default_colors(study, rows), has_runs=has_runs)
+    changed, is_valid = metric_rows(rows, {}, prefix, colors=_default_colors(study, rows))
     # A label that is the key goes without saying.
     changed = tuple(replace(metric, label="") if metric.label == metric.key else metric for metric in changed)
     return changed, is_valid and bool(chosen)

@@ -6,9 +6,8 @@ from typing import Literal
 import streamlit as st
 
 from lib.app.widgets.markdown import escaped
-from lib.formatting import listing
 from lib.runs import Manifest
-from lib.study import Evidence, evidence_after_looking
+from lib.study import Evidence
 
 _PLANNED_HELP = "Runs per arm, or fork pairs, at which the test is made: before, there is no verdict."
 
@@ -37,12 +36,7 @@ def evidence_form(evidence: Evidence, manifest: Manifest | None, prefix: str) ->
             )
         reasons, is_valid = _left_out(dict(evidence.leave_out), manifest, prefix)
     end: float | Literal["rest"] = "rest" if after is None else after
-    changed = replace(evidence, before=before, after=end, settle=settle, leave_out=reasons, planned=size)
-    if manifest and manifest.runs:
-        changed = evidence_after_looking(changed, evidence)
-    if parts := changed.after_looking:
-        st.caption(f"Set after looking, for runs are in: {listing(parts)}.")
-    return changed, is_valid
+    return replace(evidence, before=before, after=end, settle=settle, leave_out=reasons, planned=size), is_valid
 
 
 def _left_out(

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lib.app.widgets.markdown import escaped
 from lib.discover import Suggestion
-from lib.study import Metric, margin_after_looking
+from lib.study import Metric
 
 #: Widths of fields in pixels: on a small laptop they fit one line, on a phone three.
 _LABEL, _CHOICE, _MARGIN, _COLOR = 220, 106, 120, 56
@@ -31,7 +31,6 @@ def metric_rows(
     prefix: str,
     used_labels: Collection[str] = (),
     colors: Mapping[str, str] | None = None,
-    has_runs: bool = False,
 ) -> tuple[tuple[Metric, ...], bool]:
     """A row of controls per metric, with a message below it where it cannot be used.
 
@@ -41,7 +40,6 @@ def metric_rows(
     used_labels : labels that other metrics have.
     colors : the colour by key that a metric has where the study gives none; where it is passed, role, margin and how a
         metric is drawn can be chosen too.
-    has_runs : whether runs are in, so that a margin is set after looking.
 
     Returns
     -------
@@ -51,8 +49,6 @@ def metric_rows(
     for suggestion in suggested:
         with st.container(gap="xsmall"):
             metric = _metric_row(suggestion, f"{prefix}_{suggestion.metric.key}", colors)
-            if has_runs:
-                metric = margin_after_looking(metric, suggestion.metric)
             if not metric.label or metric.label in labels:
                 is_valid = False
                 repeated = "Another metric has this label: give it one of its own."
@@ -60,8 +56,6 @@ def metric_rows(
             lowest_value = lowest.get(metric.key, 1.0)
             if metric.scale == "log" and lowest_value <= 0:
                 st.warning(f"Values go down to {lowest_value:.4g}: a log axis shows none that are not above 0.")
-            if metric.margin_after_looking:
-                st.caption("The margin is set after looking: runs are in.")
             if metric.role == "guardrail" and not metric.margin_text:
                 st.warning("A guardrail needs a margin: without one nothing can be said of it.")
         labels.add(metric.label)

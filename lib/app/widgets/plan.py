@@ -29,7 +29,7 @@ from lib.effects import (
 )
 from lib.effects import plan as needed_sizes
 from lib.report import planned_study, power_figure, start_text
-from lib.study import Evidence, Metric, Study, Task, evidence_after_looking, to_toml, with_edits, without_folders
+from lib.study import Metric, Study, Task, to_toml, with_edits, without_folders
 
 _OWN, _TYPED = "this study's runs", "typed"
 _CHANGE, _NO_WORSE = "a change", "no worse than the margin"
@@ -61,7 +61,7 @@ def plan(opened: Opened, study: Study) -> None:
     in_percent = bool(changes) or metric.margin_abs is None
     some = _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, opened, task, metric, source)
     if some:
-        _designs(opened, study, task, some, target, changes)
+        _designs(study, task, some, target, changes)
 
 
 def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
@@ -143,9 +143,7 @@ def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[
     return own + across_pilots(study, own)
 
 
-def _designs(
-    opened: Opened, study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]
-) -> None:
+def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]) -> None:
     some = [pilot for pilot in some if pilot.task in (task.key, ALL_TASKS)]
     needed = needed_sizes(study, some, changes).filter(target=target)
     if needed.is_empty():
@@ -178,7 +176,7 @@ def _designs(
     what = f"{some[0].metric.name} on {task.title}"
     st.caption(escaped(f"{what}: {_caption(shown, is_corrected)}"))
     _table(shown, is_corrected, shown_curves)
-    _start(opened, study, task, shown, is_corrected)
+    _start(study, task, shown, is_corrected)
 
 
 def _is_corrected(needed: pl.DataFrame) -> bool:
@@ -214,7 +212,7 @@ def _table(shown: pl.DataFrame, is_corrected: bool, curves: pl.DataFrame) -> Non
     )
 
 
-def _start(opened: Opened, study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) -> None:
+def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) -> None:
     """What starts the runs of a design, the study that opens them, and the button that declares their number."""
     st.header("Start the runs", anchor=False)
     rows = {row["line"]: row for row in shown.iter_rows(named=True)}
@@ -225,10 +223,10 @@ def _start(opened: Opened, study: Study, task: Task, shown: pl.DataFrame, is_cor
         # Another plan brings another size.
         key = f"{widget_keys.PLAN_SIZE}_{row['design']}_{fewest}"
         n = st.number_input(label, 2, None, max(2, fewest or 2), key=key, width=160)
-        evidence = _evidence(opened, study, n)
-        _declare(study, evidence)
+        declared = studies.with_marks(replace(study, evidence=replace(study.evidence, planned=n)), study.name)
+        _declare(study, declared)
     tasks = [t for t in study.tasks if row["task"] == ALL_TASKS or t.key == task.key]
-    planned = planned_study(study, [t.key for t in tasks], row["design"], evidence)
+    planned = planned_study(study, [t.key for t in tasks], row["design"], declared.evidence)
     is_fork = row["design"] == "fork"
     texts = {t: start_text(study, t, row["design"], n) for t in tasks}
     with st.container(horizontal=True):
@@ -240,15 +238,9 @@ def _start(opened: Opened, study: Study, task: Task, shown: pl.DataFrame, is_cor
         st.code(text, language="python" if is_fork else "yaml")
 
 
-def _evidence(opened: Opened, study: Study, n: int) -> Evidence:
-    """What the study declares with this planned size; where runs are in, marked as set after looking."""
-    evidence = replace(study.evidence, planned=n)
-    has_runs = opened.manifest is not None and bool(opened.manifest.runs)
-    return evidence_after_looking(evidence, study.evidence) if has_runs else evidence
-
-
-def _declare(study: Study, evidence: Evidence) -> None:
+def _declare(study: Study, declared: Study) -> None:
     """The button that writes the planned size into the study."""
+    evidence = declared.evidence
     marked = " Runs are in: it is marked as set after looking." if evidence.planned_after_looking else ""
     if st.button(
         f"Declare {evidence.planned} as planned",
@@ -257,5 +249,5 @@ def _declare(study: Study, evidence: Evidence) -> None:
         help=f"Written into the study: the test is made at this size, and no verdict before.{marked}",
         disabled=evidence.planned == study.evidence.planned,
     ):
-        changed = with_edits(study, evidence=evidence)
+        changed = with_edits(declared)
         open_with(lambda: studies.open_study(changed, study.name), before=study)

@@ -14,7 +14,17 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
 from lib.runs import Manifest, clear, study_text
-from lib.study import DetachRule, InputError, Metric, Study, changed_parts, text_message, to_toml, value_text
+from lib.study import (
+    DetachRule,
+    InputError,
+    Study,
+    changed_parts,
+    parse_study,
+    parts_after_looking,
+    text_message,
+    to_toml,
+    value_text,
+)
 
 
 def source(study: Study, manifest: Manifest | None) -> None:
@@ -69,16 +79,15 @@ def question(study: Study) -> None:
     if study.hypothesis:
         st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
     metrics = [
-        (m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no", m.role, _margin(m))
+        (m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no", m.role, m.margin_text or "none")
         for m in study.metrics
     ]
     tasks = [(t.title, t.name, ", ".join(t.sweeps) or "every run", t.total_steps, t.window) for t in study.tasks]
     heads = ["metric", "key", "family", "expected to", "scale", "smoothed", "role", "margin"]
     table(pl.DataFrame(metrics, schema=heads, orient="row"), alt="The study's metrics")
-    texts = [f"Planned size: {size:,} runs per arm, or pairs."] if (size := study.evidence.planned) else []
-    texts += [f"Set after looking: {listing(parts)}."] if (parts := study.evidence.after_looking) else []
-    if texts:
-        st.caption(" ".join(texts))
+    if size := study.evidence.planned:
+        st.caption(f"Planned size: {size:,} runs per arm, or pairs.")
+    after_looking(study)
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps"]
     localized = {name: st.column_config.NumberColumn(format="localized") for name in ("total steps", "smoothing steps")}
     table(pl.DataFrame(tasks, schema=heads, orient="row"), column_config=localized, alt="The study's tasks")
@@ -90,9 +99,10 @@ def question(study: Study) -> None:
         st.markdown(f":small[Detach rule{escaped(f'{whose}: {rule}.')}]")
 
 
-def _margin(metric: Metric) -> str:
-    looked = ", set after looking" if metric.margin_after_looking else ""
-    return f"{metric.margin_text}{looked}" if metric.margin_text else "none"
+def after_looking(study: Study) -> None:
+    """What the study declares that was set after looking."""
+    if parts := parts_after_looking(study):
+        st.caption(escaped(f"Set after looking, for runs are in: {listing(parts)}."))
 
 
 def rule_text(rule: DetachRule) -> str:
@@ -148,6 +158,8 @@ def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None 
             st.error(escaped(message if line is None else f"Line {line}. {message}"), icon=":material/error:")
             if line is not None:
                 st.code(text.splitlines()[line - 1], language="toml")
+        elif study is not None and text != study_text(study):
+            after_looking(studies.with_marks(parse_study(text), study.name))
         if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
             open_study(lambda: studies.open_text(text, "" if study is None else study.name))
 
