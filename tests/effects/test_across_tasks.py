@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from lib.effects import claim, effects_detail
+from lib.study import Evidence
 from tests.support.effects_kit import LOSS, REWARD, Run, analysed, steps_run, study, task
 
 TWO = study(task(key="walk"), task(key="run"), metrics=[REWARD])
@@ -58,6 +59,24 @@ def test_tasks_with_fork_pairs_enter_with_their_paired_estimate():
     assert (row["ci_low"], row["ci_high"]) == (pytest.approx(math.expm1(low / 2)), pytest.approx(math.expm1(high / 2)))
     assert row["p_value"] == pytest.approx(test.pvalue)
     assert row["method"] == "mean over 2 tasks of the difference of fork pairs, in logs; Welch-Satterthwaite t"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reasons"),
+    [
+        (Evidence(), "sample size not declared"),
+        (Evidence(planned=3), None),
+        (Evidence(planned=3, planned_after_looking=True), "sample size set after looking"),
+        (Evidence(planned=2), "more runs than planned in walk and run"),
+        (Evidence(planned=3, windows_after_looking=True), "windows set after looking"),
+    ],
+)
+def test_what_was_not_declared_before_looking_is_a_caveat_across_tasks_too(evidence, reasons):
+    factors = {"walk": [0.5, 0.6, 0.8], "run": [0.5, 0.6, 0.7]}
+    analysis = analysed({key: _pairs(f) for key, f in factors.items()}, replace(LOSSES, evidence=evidence))
+    row = analysis.effects.filter(task="*").row(0, named=True)
+    assert (row["verdict"], row["reasons"]) == ("supported", reasons or "")
+    assert claim(row, analysis.study).endswith(f" Note: {reasons}." if reasons else ").")
 
 
 def test_the_signs_of_pairs_are_flipped_within_tasks():
@@ -115,7 +134,7 @@ def test_detached_runs_alone_give_a_jump_across_tasks():
     assert row["ci_low"] == pytest.approx(test.confidence_interval(0.95).low / 2)
     assert row["p_value"] == pytest.approx(test.pvalue)
     assert (row["p_floor"], row["verdict"], row["holm_family"]) == (None, "supported", "across:primary")
-    assert row["reasons"] == "no control arm: a jump at the detach may have other causes"
+    assert row["reasons"] == "no control arm: a jump at the detach may have other causes; sample size not declared"
     assert effects_detail(analysed(runs, TWO)).filter(task="*").is_empty()
     sentence = claim(row, TWO)
     assert sentence.startswith("Across 2 tasks, reward rose at once by ")

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.jumps import NARROW
-from lib.effects.compare.planned import PLANNED_SIZE, after_looking
+from lib.effects.compare.planned import NOT_DECLARED, PLANNED_SIZE, SIZE_AFTER_LOOKING, after_looking, size
 from lib.formatting import listing, plural
-from lib.study import Metric, Study
+from lib.study import Evidence, Metric, Study
 
 #: The task of rows across tasks.
 ALL_TASKS = "*"
@@ -63,8 +63,24 @@ def across_tasks(study: Study, parts: Iterable[Part]) -> tuple[Across, ...]:
         by_claim.setdefault((part.comparison.metric.key, part.comparison.arm), []).append(part)
     order = {m.key: i for i, m in enumerate(study.metrics)}
     several = sorted((k for k, v in by_claim.items() if len(v) > 1), key=lambda k: (order[k[0]], k[1]))
-    looked, combined = after_looking(study.evidence), (combine(by_claim[key]) for key in several)
-    return tuple(replace(across, caveats=(*looked, *across.caveats)) for across in combined)
+    combined = [(combine(by_claim[key]), by_claim[key]) for key in several]
+    return tuple(
+        replace(across, caveats=(*_declared(study.evidence, across, of_tasks), *across.caveats))
+        for across, of_tasks in combined
+    )
+
+
+def _declared(evidence: Evidence, across: Across, parts: Iterable[Part]) -> Iterator[str]:
+    """The caveats of what was, or was not, declared before looking, as the tasks' claims have them."""
+    if evidence.planned is None and across.p is not None:
+        yield NOT_DECLARED
+    if evidence.planned is not None and across.tasks:
+        more = [p.task for p in parts if p.task in across.tasks and size(p.comparison) > evidence.planned]
+        if more:
+            yield f"more runs than planned in {listing(more)}"
+        if evidence.planned_after_looking:
+            yield SIZE_AFTER_LOOKING
+    yield from after_looking(evidence)
 
 
 def combine(parts: Sequence[Part]) -> Across:
