@@ -13,6 +13,9 @@ from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import Axis, View
 from lib.formatting import listing, plural
 from lib.runs import (
+    NUMBERS,
+    SPACING,
+    TOGETHER,
     History,
     MedianSpacing,
     Treatment,
@@ -140,7 +143,7 @@ def run_bins(
     finest = task.total_steps / FINEST
     widths = [MedianSpacing(finest) for _ in metrics]
     of_runs = ((run["run_id"], history.of_run(run["run_id"])) for run in runs)
-    for arrays in each(partial(_run_spacings, [metric.key for metric in metrics], finest), of_runs):
+    for arrays in each(partial(_run_spacings, [metric.key for metric in metrics], finest), of_runs, TOGETHER):
         for width, array in zip(widths, arrays, strict=True):
             width.add(array)
     grids = [_Grid.of(metric, task, view, width.steps()) for metric, width in zip(metrics, widths, strict=True)]
@@ -160,7 +163,9 @@ def _run_spacings(keys: Sequence[str], finest: float, run: tuple[str, History]) 
         (step,) = history.series(run_id, key, ["step"])
         return width_spacings(step, finest)
 
-    return [history.computed(run_id, f"spacings\0{key}\0{finest}", "", partial(compute, key)) for key in keys]
+    return history.computed(
+        run_id, NUMBERS, SPACING, {f"spacings\0{key}\0{finest}": partial(compute, key) for key in keys}
+    )
 
 
 def on_axis(step: Steps, origin: Any, task: Task, view: View) -> Steps:
@@ -205,8 +210,11 @@ class _Place:
 
 def _bins_of_run(grids: Sequence[_Grid], place: _Place) -> list[np.ndarray]:
     """The bins of one run by metric, as they were kept or from its rows."""
-    own = f"{place.detach} {place.origin} {place.began}"
-    return [place.history.computed(place.run_id, f"bins {grid}", own, partial(_bins, grid, place)) for grid in grids]
+    at = f"{place.detach} {place.origin} {place.began}"
+    rule = "bins " + " ".join(sorted({f"{grid.x} {grid.window}" for grid in grids}))
+    return place.history.computed(
+        place.run_id, rule, BIN, {f"{grid} {at}": partial(_bins, grid, place) for grid in grids}
+    )
 
 
 def _bins(grid: _Grid, place: _Place) -> np.ndarray:

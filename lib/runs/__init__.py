@@ -15,11 +15,12 @@ from lib.runs.duplicates import (
     replicates,
     uncounted,
 )
+from lib.runs.kept_arrays import NUMBERS
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
 from lib.runs.missing_keys import missing_keys
 from lib.runs.model import BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
-from lib.runs.parallel import computing_on, cpu_count, each, in_order
+from lib.runs.parallel import TOGETHER, computing_on, cpu_count, each, in_order
 from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run
@@ -46,7 +47,7 @@ from lib.runs.saved_study import (
     to_address,
 )
 from lib.runs.schema import HISTORY, LARGEST, Points, is_finite, is_positive, points_of
-from lib.runs.spacings import MedianSpacing, spacing_counts
+from lib.runs.spacings import SPACING, MedianSpacing, spacing_counts
 from lib.runs.store import Usage, clear, project_folder, usage, writing
 from lib.runs.store_root import SCHEMA_VERSION, store_root
 from lib.runs.typed_step import dropped_text, overridden_text, with_typed_step

@@ -8,7 +8,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.runs.parallel import each
+from lib.runs.kept_arrays import NUMBERS
+from lib.runs.parallel import TOGETHER, each
 from lib.runs.reader import History
 
 #: So many rows of so many distinct values are the same in two runs only where those were one run.
@@ -106,7 +107,7 @@ def _set_apart(apart: NDArray[np.bool_], samples: Sequence[NDArray[Any]]) -> Non
 
 def _samples(history: History, run_ids: Sequence[str], key: str) -> Any:
     """The sample of each run, in their order."""
-    return each(partial(_sample, key), ((run_id, history.of_run(run_id)) for run_id in run_ids))
+    return each(partial(_sample, key), ((run_id, history.of_run(run_id)) for run_id in run_ids), TOGETHER)
 
 
 def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
@@ -124,7 +125,7 @@ def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
         sample["value"][1:] = np.where(np.isnan(values[chosen]), np.nan, values[chosen]) + 0.0
         return sample
 
-    return history.computed(run_id, f"sample\0{key}", "", compute)
+    return history.computed(run_id, NUMBERS, _POINT, {f"sample\0{key}": compute})[0]
 
 
 def _shuffled(steps: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

@@ -1,16 +1,16 @@
 """Arrays computed from the rows of one run, kept on disk beside the runs: a second look reads them and no rows."""
 
 import hashlib
-import io
 import os
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from lib.runs.atomic import StoreError, stage
 from lib.runs.quota import remove_old
@@ -18,71 +18,109 @@ from lib.versions import versions
 
 #: The folder of what is kept, below that of the runs: it is cleared with them.
 FOLDER = "computed"
-_DIGEST = 16
+#: The rule of what takes few bytes.
+NUMBERS = "numbers"
+#: What precedes an array in a file: a digest of its mark, one of its content, and the bytes of the content.
+_HEAD = struct.Struct("<16s16sQ")
+#: A file of so many bytes begins anew: most of it is of settings that were left.
+_LARGEST = 4 << 20
 #: A folder that was used within so many seconds does not say so again.
 _USED_WITHIN = 3600.0
 
 
-def kept_array(run_file: Path, stamp: str, rule: str, own: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """What `compute` gives of a run's rows: as it was kept, or computed now and kept.
+def kept_arrays(
+    run_file: Path, stamp: str, rule: str, dtype: DTypeLike, compute: Mapping[str, Callable[[], NDArray[Any]]]
+) -> list[NDArray[Any]]:
+    """What is computed of a run's rows: as it was kept, or computed now and kept.
 
-    What is kept serves only the same rule for the same file of the run, the code and the packages that computed it, and only
-    as it was written. Where it cannot be written, it is computed each time.
+    What is kept serves only the same file of the run, the code and the packages that computed it, and only as it was
+    written. Where it cannot be written, it is computed each time.
 
     Parameters
     ----------
     stamp : of the run; "" keeps nothing.
-    rule : what is computed, alike for many runs, with everything it depends on but the run.
-    own : what else it depends on for this run.
+    rule : what is kept and removed together; each run has one file for it.
+    dtype : of the arrays, which have one dimension.
+    compute : by a name that tells everything an array depends on but the run, what gives it.
     """
     try:
         status = run_file.stat() if stamp else None
     except OSError:
         status = None
     if status is None:
-        return compute()
-    folder = run_file.parent / FOLDER / hashlib.sha256(rule.encode()).hexdigest()[:24]
+        return [call() for call in compute.values()]
+    made_by = "\0".join(versions().values())
     file = f"{stamp}\0{status.st_mtime_ns}\0{status.st_size}"
-    mark = "\0".join((rule, own, file, *versions().values())).encode()
-    path = folder / f"{run_file.stem}.npy"
-    array = _read(path, mark)
-    if array is None:
-        array = compute()
+    marks = ["\0".join((name, rule, file, made_by)).encode() for name in compute]
+    path = _folder(run_file, rule) / run_file.stem
+    records = _records(path)
+    contents = [_verified(records or {}, mark) for mark in marks]
+    arrays = [
+        call() if content is None else np.frombuffer(content, dtype).copy()  # a view would hold the whole file
+        for content, call in zip(contents, compute.values(), strict=True)
+    ]
+    new = [
+        _record(mark, np.ascontiguousarray(array, dtype).tobytes())
+        for mark, content, array in zip(marks, contents, arrays, strict=True)
+        if content is None
+    ]
+    if new:
         # The store may be full or read-only, or may have been cleared meanwhile.
         with suppress(OSError, StoreError):
-            _write(path, mark, array)
-    return array
+            _write(path, b"".join(new), {path.parent, _folder(run_file, NUMBERS)}, anew=records is None)
+    return arrays
 
 
-def _digest(mark: bytes, content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST, key=hashlib.sha256(mark).digest()).digest()
+def _folder(run_file: Path, rule: str) -> Path:
+    """Where the files of a rule lie: those of other code are never read again."""
+    of_rule = "\0".join((rule, *versions().values()))
+    return run_file.parent / FOLDER / hashlib.sha256(of_rule.encode()).hexdigest()[:24]
 
 
-def _read(path: Path, mark: bytes) -> NDArray[Any] | None:
-    """The array that was written for this mark; None where there is none, or it is not what was written."""
+def _records(path: Path) -> dict[bytes, tuple[bytes, memoryview]] | None:
+    """The contents of a file with their digests, by the digests of their marks; None where the file must begin anew."""
     try:
-        content = path.read_bytes()
-        if content[:_DIGEST] != _digest(mark, content[_DIGEST:]):
-            return None
+        with path.open("rb") as file:
+            content = memoryview(file.read(_LARGEST))
         if time.time() - path.parent.stat().st_mtime > _USED_WITHIN:
             with suppress(PermissionError):  # A store that is read-only keeps what it has.
                 os.utime(path.parent)
-        array: NDArray[Any] = np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False)
-    except (OSError, ValueError):
+    except OSError:
         return None
-    return array
+    records, at = {}, 0
+    while at + _HEAD.size <= len(content):
+        mark, digest, size = _HEAD.unpack_from(content, at)
+        at += _HEAD.size + size
+        records[mark] = digest, content[at - size : at]
+    # Else it is full, or what was appended last did not get there whole.
+    return records if at == len(content) else None
 
 
-def _write(path: Path, mark: bytes, array: NDArray[Any]) -> None:
-    """Write atomically. It need not be on the disk at once: what did not get there whole is computed again."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    content = file.getvalue()
+def _verified(records: Mapping[bytes, tuple[bytes, memoryview]], mark: bytes) -> memoryview | None:
+    """What was kept for a mark; None where there is none, or it is not what was written."""
+    digest, content = records.get(_digest(mark), (b"", memoryview(b"")))
+    return content if digest == _digest(mark, content) else None
+
+
+def _record(mark: bytes, content: bytes) -> bytes:
+    return _HEAD.pack(_digest(mark), _digest(mark, content), len(content)) + content
+
+
+def _digest(mark: bytes, content: bytes | memoryview = b"") -> bytes:
+    return hashlib.blake2b(content, digest_size=16, key=hashlib.sha256(mark).digest()).digest()
+
+
+def _write(path: Path, records: bytes, in_use: set[Path], *, anew: bool) -> None:
+    """Write a file, or append to it. It need not be on the disk at once: what did not get there whole is computed again."""
     folder = path.parent
     if not folder.exists():
         # Not with its parents: what was cleared must not come back.
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        remove_old(folder.parent, {folder})
-    staged = stage(path, lambda aside: aside.write_bytes(_digest(mark, content) + content))
-    staged.aside.replace(path)
+        remove_old(folder.parent, in_use)
+    if anew:
+        staged = stage(path, lambda aside: aside.write_bytes(records))
+        staged.aside.replace(path)
+    else:
+        with path.open("ab", buffering=0) as file:
+            file.write(records)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from itertools import chain, islice
 from typing import TypeVar
 
 from lib.study import InputError
@@ -15,6 +17,8 @@ R = TypeVar("R")
 
 #: Calls under way at once for each CPU core, and on workers elsewhere: their results wait in memory until they are taken.
 _PER_CORE, _ELSEWHERE = 2, 64
+#: Items of one call, where what is computed of each takes little time and few bytes.
+TOGETHER = 32
 _workers: ContextVar[Executor | None] = ContextVar("workers", default=None)
 
 
@@ -33,26 +37,45 @@ def computing_on(workers: Executor | None) -> Iterator[None]:
         _workers.reset(token)
 
 
-def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def each(function: Callable[[T], R], items: Iterable[T], together: int = 1) -> Iterator[R]:
     """What a function gives for each item, in order; few results wait at a time, however many items there are.
 
     On workers elsewhere the function and the items are pickled. What none of them could do is done here.
+
+    Parameters
+    ----------
+    together : items of one call, `TOGETHER` where a call for each would take longer than what it does.
     """
-    workers = _workers.get()
+    groups, workers = _groups(items, together), _workers.get()
+    of_group = partial(_of_group, function)
     if workers is not None:
-        for item, future in in_order(workers, _ELSEWHERE, function, items):
+        for group, future in in_order(workers, _ELSEWHERE, of_group, groups):
             try:
-                result = future.result()
+                results = future.result()
             except InputError:
                 raise
             except Exception:  # noqa: BLE001 - a worker that died, or that lacks something; an error of the call comes again
-                result = function(item)
-            yield result
+                results = of_group(group)
+            yield from results
+        return
+    first, second = next(groups, []), next(groups, [])
+    if not second:
+        yield from map(function, first)
         return
     cores = cpu_count()
     with ThreadPoolExecutor(cores) as pool:
-        for _, future in in_order(pool, _PER_CORE * cores, function, items):
-            yield future.result()
+        for _, future in in_order(pool, _PER_CORE * cores, of_group, chain((first, second), groups)):
+            yield from future.result()
+
+
+def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(items)
+    while group := [*islice(left, size)]:
+        yield group
+
+
+def _of_group(function: Callable[[T], R], group: list[T]) -> list[R]:
+    return [function(item) for item in group]
 
 
 def in_order(

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from lib.runs.atomic import StoreError
-from lib.runs.kept_arrays import kept_array
+from lib.runs.kept_arrays import kept_arrays
 from lib.runs.schema import HISTORY
 
 #: A file of the store has each metric in row groups of its own. Its metadata names them below this key, as JSON:
@@ -75,12 +75,14 @@ class History:
         rows, stamp = self._runs.get(run_id), self._stamps.get(run_id)
         return History({} if rows is None else {run_id: rows}, {} if stamp is None else {run_id: stamp})
 
-    def computed(self, run_id: str, rule: str, own: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """What `compute` gives of a run's rows, or what it gave before: see `lib.runs.kept_arrays.kept_array`."""
+    def computed(
+        self, run_id: str, rule: str, dtype: DTypeLike, compute: Mapping[str, Callable[[], NDArray[Any]]]
+    ) -> list[NDArray[Any]]:
+        """What is computed of a run's rows, or what it was before: see `lib.runs.kept_arrays.kept_arrays`."""
         rows = self._runs.get(run_id)
         if not isinstance(rows, Path):
-            return compute()
-        return kept_array(rows, self._stamps.get(run_id, ""), rule, own, compute)
+            return [call() for call in compute.values()]
+        return kept_arrays(rows, self._stamps.get(run_id, ""), rule, dtype, compute)
 
     def lazy(self) -> pl.LazyFrame:
         """All points as a lazy frame with the columns `HISTORY`; it is collected within `store_errors`."""

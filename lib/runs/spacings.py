@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_SPACING = np.dtype([("spacing", "<f8"), ("count", "<i8")])
+#: Spacings of rows with their counts, as `spacing_counts` gives them.
+SPACING = np.dtype([("spacing", "<f8"), ("count", "<i8")])
 #: Runs after whose numbers those of all are merged.
 _PARTS = 256
 
@@ -19,7 +20,7 @@ def spacing_counts(step: NDArray[np.int64], finest: float, widest: float = 0.0) 
     wide, counts = np.unique(spacing[spacing > finest], return_counts=True)
     least = max(finest, widest)
     rows = [(least, 0), (fine.max(initial=0), len(fine)), *zip(wide.tolist(), counts.tolist(), strict=True)]
-    return np.array(rows, dtype=_SPACING)
+    return np.array(rows, dtype=SPACING)
 
 
 class MedianSpacing:
@@ -31,7 +32,7 @@ class MedianSpacing:
     """
 
     def __init__(self, finest: float) -> None:
-        self._least, self._parts = finest, [np.empty(0, dtype=_SPACING)]
+        self._least, self._parts = finest, [np.empty(0, dtype=SPACING)]
 
     def add(self, spacings: NDArray) -> None:
         """Count a run, by what `spacing_counts` gives of it."""
@@ -53,7 +54,7 @@ class MedianSpacing:
     def _merged(self) -> NDArray:
         rows = np.concatenate(self._parts)
         distinct, place = np.unique(rows["spacing"], return_inverse=True)
-        merged = np.zeros(len(distinct), dtype=_SPACING)
+        merged = np.zeros(len(distinct), dtype=SPACING)
         merged["spacing"] = distinct
         np.add.at(merged["count"], place, rows["count"])
         return merged

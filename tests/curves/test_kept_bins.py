@@ -57,7 +57,7 @@ def binned(logged: History, view: View = VIEW, at: int = 100) -> pl.DataFrame:
 
 
 def kept() -> list[Path]:
-    return sorted((folder() / FOLDER).rglob("*.npy"))
+    return sorted(path for path in (folder() / FOLDER).rglob("*") if path.is_file())
 
 
 def no_rows(monkeypatch) -> None:
@@ -72,8 +72,8 @@ def no_rows(monkeypatch) -> None:
 def test_a_second_look_reads_no_rows(monkeypatch):
     runs = manifest(a=1, b=2)
     before = binned(runs.history())
-    # Spacings and bins of two metrics of two runs, for their owner alone.
-    assert len(kept()) == 8 and {path.stat().st_mode & 0o77 for path in kept()} == {0}
+    # The numbers and the bins of two runs, for their owner alone.
+    assert len(kept()) == 4 and {path.stat().st_mode & 0o77 for path in kept()} == {0}
     no_rows(monkeypatch)
     assert binned(runs.history()).equals(before)
 
@@ -127,7 +127,7 @@ def test_runs_without_a_stamp_and_runs_that_somebody_brought_keep_nothing(tmp_pa
     binned(replace(runs, runs=tuple(replace(run, stamp="") for run in runs.runs)).history())
     shutil.copytree(folder(), tmp_path / "bundle")
     binned(replace(runs, folder=str(tmp_path / "bundle")).history())
-    assert not kept() and not list(tmp_path.rglob("*.npy"))
+    assert not kept() and not list(tmp_path.rglob(FOLDER))
 
 
 def test_a_store_that_cannot_be_written_keeps_nothing():
@@ -170,9 +170,22 @@ def test_what_other_code_computed_does_not_serve(monkeypatch):
 def test_what_is_kept_has_a_quota(monkeypatch):
     runs = manifest(a=1, b=2)
     binned(runs.history())
-    assert len({path.parent for path in kept()}) == 4
+    before = {path.parent for path in kept()}
+    assert len(before) == 2
     monkeypatch.setattr(quota, "QUOTA", 0)
     view = View(window=30)
-    # What is new makes room for itself.
+    # What is new makes room for itself; what takes few bytes stays.
     assert binned(runs.history(), view).equals(binned(fresh(runs), view))
-    assert len({path.parent for path in kept()}) < 3
+    after = {path.parent for path in kept()}
+    assert len(after) == 2 and len(after & before) == 1
+
+
+def test_a_file_that_grew_large_begins_anew(monkeypatch):
+    runs = manifest(a=1, b=2)
+    binned(runs.history())
+    monkeypatch.setattr(kept_arrays, "_LARGEST", 64)
+    assert binned(runs.history()).equals(binned(fresh(runs)))
+    sizes = [path.stat().st_size for path in kept()]
+    binned(runs.history(), at=150)
+    # Bins from another step took the place of the first ones.
+    assert [path.stat().st_size for path in kept()] == pytest.approx(sizes, rel=0.1)

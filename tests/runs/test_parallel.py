@@ -23,6 +23,15 @@ def test_results_come_in_the_order_of_their_items_and_few_wait(monkeypatch):
     assert [0, *results] == [n**2 for n in range(100)]
 
 
+def test_calls_of_several_items_give_the_same_and_one_is_made_at_once():
+    def name(_: int) -> str:
+        return threading.current_thread().name
+
+    assert [*each(abs, range(100), 7)] == [*range(100)]
+    assert [*each(name, range(7), 7)] == [threading.current_thread().name] * 7
+    assert [*each(abs, [], 7)] == []
+
+
 def test_a_call_that_fails_ends_the_others_with_its_own_error():
     with pytest.raises(ZeroDivisionError):
         list(each(lambda n: 1 // (3 - n), range(1000)))
@@ -41,10 +50,10 @@ class Breaking(ThreadPoolExecutor):
     """Workers of which every second call comes to nothing."""
 
     def submit(self, function, /, *arguments):
-        def call(number):
-            if number % 2:
+        def call(group):
+            if group[0] % 2:
                 raise error
-            return function(number)
+            return function(group)
 
         error = self.error
         return super().submit(call, *arguments)
