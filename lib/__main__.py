@@ -158,7 +158,7 @@ def _bundle(study: Study, options: argparse.Namespace) -> int:
 
 
 def _plan(study: Study, options: argparse.Namespace) -> int:
-    from lib.effects import ALL_TASKS, CHANGES, plan
+    from lib.effects import ALL_TASKS, CHANGES, fixed_step_note, plan
 
     pilots = _pilots(study, options)
     needed = plan(study, pilots, options.change or CHANGES)
@@ -173,6 +173,8 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
         task = "across tasks" if row["task"] == ALL_TASKS else row["task"]
         print(f"{task}, {name}: {row['target']}: {row['text']}{_corrected(row)}", flush=True)
     for task in study.tasks:
+        if note := fixed_step_note(task):
+            _say(note)
         _print_start(study, task, needed.filter(task=task.key).drop_nulls("n"))
     return 0
 

@@ -21,7 +21,16 @@ from lib.effects.plan import (
     power_curve,
 )
 from lib.effects.rounding import OF_RANGE, with_sizes
-from lib.effects.spread import DESIGNS, Pilot, across_pilots, pilots, pilots_of, planned_detach, typed_pilot
+from lib.effects.spread import (
+    DESIGNS,
+    Pilot,
+    across_pilots,
+    fixed_step_note,
+    pilots,
+    pilots_of,
+    planned_detach,
+    typed_pilot,
+)
 from lib.effects.study_analysis import StudyAnalysis, TaskAnalysis, analyse
 from lib.effects.summary import TITLES, FamilySummary, summary
 from lib.effects.verdicts import EXPLORATORY, JUMP_SHOWN, shown_verdict, with_shown_verdicts

@@ -83,6 +83,16 @@ def planned_detach(task: Task) -> int:
     return task.detach.step or task.total_steps // 2
 
 
+def fixed_step_note(task: Task) -> str:
+    """What a plan says of a task whose detach steps are random: its designs are those of a fixed step; else ""."""
+    if task.detach.randomised is None:
+        return ""
+    return (
+        f"{task.title} draws its detach steps: this plan is for new runs that are detached at step "
+        f"{planned_detach(task):,}, by a t test; there is none for the onset test."
+    )
+
+
 def pilots(analysis: StudyAnalysis) -> tuple[Pilot, ...]:
     """A pilot for every claim of a study with runs, those across its tasks last."""
     own = tuple(_pilot(task, comparison) for task in analysis.tasks for comparison in task.comparisons)

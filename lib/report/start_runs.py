@@ -27,7 +27,10 @@ def planned_study(study: Study, tasks: Collection[str], design: str, evidence: E
 
 def _planned(task: Task, design: str) -> Task:
     rule = task.detach
-    if not rule.detach_step_key and not rule.ratio_key:
+    if rule.randomised:
+        # The runs to come are detached at one step: they are none of those whose steps are drawn.
+        task = replace(task, detach=replace(rule, randomised=None), sweep_id=(), control_sweep_id=())
+    elif not rule.detach_step_key and not rule.ratio_key:
         task = replace(task, detach=replace(rule, ratio_key=_treatment(task)[0]))
     return replace(task, group=GROUP, sweep_id=(), control_sweep_id=()) if design == "fork" else task
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib.study import Evidence, Metric, Source, Study, parse_study
+from lib.report import planned_study
+from lib.study import Evidence, Metric, Source, Study, load_study, parse_study, to_toml
 from tests.support.app_kit import charts, fine, go, opened_study, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import REWARD, Asked, Given, bundle, run
 
@@ -116,6 +117,27 @@ def test_a_claim_of_several_needs_more(tmp_path):
     assert any("power at 5% / 2: the worst that Holm's correction" in text for text in words(at))
 
 
+def test_the_designs_and_a_typed_spread_are_in_the_address():
+    at = visit("plan", own=fresh(), plan_metric="Eval Reward", plan_typed_fork="5.0", plan_typed_did="8.0")
+    assert at.dataframe[0].value["design"].to_list() == ["fork pairs", "two arms"]
+    at = visit("plan", own=fresh(), plan_metric="Eval Reward", plan_typed_fork="5.0", plan_designs="fork pairs")
+    assert at.dataframe[0].value["design"].to_list() == ["fork pairs"]
+
+
+def test_a_plan_of_a_task_whose_steps_are_drawn_is_one_of_a_fixed_step():
+    at = visit("plan", task="Cartpole Swingup, random detach", plan_metric="Train Episode Reward")
+    note = (
+        "Cartpole Swingup, random detach draws its detach steps: this plan is for new runs that are detached at "
+        "step 50,000, by a t test; there is none for the onset test."
+    )
+    assert [text.endswith(note) for text in words(at) if "draws its detach steps" in text] == [True]
+    assert '"detach_encoder_ratio": {values: [0, 0.5]}' in at.code[0].value
+    demo = load_study("demo")
+    drawn = demo.task("cartpole-random-detach")
+    fixed = planned_study(demo, [drawn.key], "did", Evidence(planned=8)).task(drawn.key)
+    assert fixed == replace(drawn, detach=replace(drawn.detach, randomised=None), sweep_id=())
+
+
 def test_a_guardrail_is_planned_by_its_margin(tmp_path):
     guardrail = replace(REWARD, role="guardrail")
     at = plan_page(tmp_path, pairs(4), None, guardrail)
@@ -129,8 +151,5 @@ def test_a_margin_is_planned_without_a_jump(tmp_path):
 
 
 def test_the_study_file_of_a_plan_opens_its_runs():
-    from lib.report import planned_study
-    from lib.study import to_toml
-
     of = parse_study(to_toml(planned_study(fresh(), ["walk"], "fork", Evidence(planned=6))))
     assert (of.evidence.planned, of.tasks[0].group, of.tasks[0].detach.ratio_key) == (6, "forks", "ratio")

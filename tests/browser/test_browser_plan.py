@@ -18,6 +18,8 @@ def test_a_plan_is_made_and_its_size_declared(visitor: Visitor):
     change.press("Enter")
     expect(code).to_contain_text("for seed in range(1, 4):")
     visitor.until_query("plan_change", "25")
+    visitor.page.get_by_role("button", name="two arms", exact=True).click()
+    visitor.until_query("plan_designs", "fork pairs")
     visitor.page.get_by_text("As one of all claims").click()
     expect(code).not_to_contain_text("for seed in range(1, 4):")
     pairs = visitor.page.get_by_role("spinbutton", name="Pairs")

@@ -17,6 +17,8 @@ EFFECT_METRIC, EVENT_METRIC = "effect_metric", "event_metric"
 FOLLOW = "live"
 PLAN_METRIC, PLAN_SPREAD, PLAN_TARGET = "plan_metric", "plan_spread", "plan_target"
 PLAN_CHANGE, PLAN_DESIGNS, PLAN_CORRECTED = "plan_change", "plan_designs", "plan_corrected"
+#: The typed spread has one for each design, which it ends in.
+PLAN_ARM, PLAN_TYPED = "plan_arm", "plan_typed"
 #: No widget: the open study itself, where strangers are.
 SAVED = "saved"
 
@@ -35,7 +37,7 @@ EVENT_UNIT = "event_unit"
 MORE = "more"
 STUDY_MENU, VIEWS, VIEW_NAME = "study_menu", "views", "view_name"
 RUNS_TABLE = "runs_table"
-PLAN_ARM, PLAN_START, PLAN_SIZE, PLAN_DECLARE = "plan_arm", "plan_start", "plan_size", "plan_declare"
+PLAN_START, PLAN_SIZE, PLAN_DECLARE = "plan_start", "plan_size", "plan_declare"
 MATRIX = "matrix"
 FIRST_FETCH, FETCH_NEW, FETCH_ALL, STOP_FETCH, RETRY = "first_fetch", "fetch_new", "fetch_all", "stop_fetch", "retry"
 DEADLINE = "deadline"

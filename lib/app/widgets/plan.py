@@ -21,6 +21,7 @@ from lib.effects import (
     across_pilots,
     change_text,
     design_text,
+    fixed_step_note,
     no_worse_text,
     pilots,
     pilots_of,
@@ -114,7 +115,7 @@ def _pilots(study: Study, opened: Opened, task: Task, metric: Metric, source: st
         return ()
     arms = list(dict.fromkeys(pilot.arm for pilot in some))
     if len(arms) > 1:
-        arm = st.selectbox("Arm", arms, key=widget_keys.PLAN_ARM)
+        arm = st.selectbox("Arm", arms, key=widget_keys.PLAN_ARM, bind="query-params")
         return tuple(pilot for pilot in some if pilot.arm == arm)
     return some
 
@@ -130,8 +131,9 @@ def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[
     fields = st.grid(3, min_column_width=240)
     for design, label in labels.items():
         with fields.cell():
+            key = f"{widget_keys.PLAN_TYPED}_{design}"
             value = st.number_input(
-                label, 0.01, None, None, format="%g", key=f"plan_typed_{design}", placeholder="unknown"
+                label, 0.01, None, None, format="%g", key=key, placeholder="unknown", bind="query-params"
             )
         if value is not None:
             typed[design] = value
@@ -140,43 +142,62 @@ def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[
         st.caption(escaped(f"Type {what}, or choose a study whose runs tell it."))
         return ()
     own = tuple(typed_pilot(task, metric, typed, in_percent) for task in study.tasks)
-    return own + across_pilots(study, own)
+    return (*(pilot for pilot in own if pilot.task == task.key), *across_pilots(study, own))
 
 
 def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]) -> None:
-    some = [pilot for pilot in some if pilot.task in (task.key, ALL_TASKS)]
-    needed = needed_sizes(study, some, changes).filter(target=target)
+    """The power of the designs that are chosen, the sizes that they need and what starts their runs."""
+    needed, curves = (
+        _with_lines(make(study, some, changes).filter(target=target), some) for make in (needed_sizes, power_curve)
+    )
     if needed.is_empty():
         st.info(escaped(f"No design with these runs shows {target}: it needs a control arm."), icon=":material/info:")
         return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        lines = _chosen_lines(needed)
+        is_corrected = _is_corrected(needed)
+    needed, curves = (frame.filter(pl.col("line").is_in(lines)) for frame in (needed, curves))
+    if needed.is_empty():
+        st.caption("Choose a design.")
+    elif curves.is_empty():
+        text = needed["text"][0]
+        st.info(escaped(f"{text[:1].upper()}{text[1:]}: type a spread, or declare a margin."), icon=":material/info:")
+    else:
+        _power(curves, target, is_corrected)
+        note = fixed_step_note(task) if task.key in needed["task"] else ""
+        text = f"{some[0].metric.name} on {task.title}: {_caption(needed, is_corrected)} {note}"
+        st.caption(escaped(text.strip()))
+        _table(needed, is_corrected, curves)
+        _start(study, task, needed, is_corrected)
+
+
+def _with_lines(frame: pl.DataFrame, some: Sequence[Pilot]) -> pl.DataFrame:
+    """Rows of a plan with the design of each in words: `line`."""
     tasks = {pilot.task: pilot.tasks for pilot in some}
     line = pl.struct("task", "design").map_elements(lambda r: design_text(r["design"], tasks[r["task"]]), pl.String)
-    needed = needed.with_columns(line=line)
+    return frame.with_columns(line=line)
+
+
+def _chosen_lines(needed: pl.DataFrame) -> list[str]:
+    """The designs to show: of several those that say something causal, which a jump does not."""
     lines = needed["line"].to_list()
-    # A jump says nothing causal: it is for those who have no control arm.
-    first = needed.filter(pl.col("design") != "jump")["line"].to_list() or lines
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.pills("Designs", lines, default=first, selection_mode="multi", key=widget_keys.PLAN_DESIGNS)
-        is_corrected = _is_corrected(needed)
-    shown = needed.filter(pl.col("line").is_in(chosen))
-    if shown.is_empty():
-        st.caption("Choose a design.")
-        return
-    curves = power_curve(study, some, changes).filter(target=target)
-    curves = curves.with_columns(line=line, several=pl.col("task") == ALL_TASKS)
-    shown_curves = curves.filter(pl.col("line").is_in(chosen))
-    if shown_curves.is_empty():
-        text = shown["text"][0]
-        st.info(escaped(f"{text[:1].upper()}{text[1:]}: type a spread, or declare a margin."), icon=":material/info:")
-        return
+    default = needed.filter(pl.col("design") != "jump")["line"].to_list() or lines
+    return st.pills(
+        "Designs",
+        lines,
+        default=default,
+        selection_mode="multi",
+        key=widget_keys.PLAN_DESIGNS,
+        bind="query-params",
+    )
+
+
+def _power(curves: pl.DataFrame, target: str, is_corrected: bool) -> None:
+    """The power over the number of runs, a line per design."""
+    curves = curves.with_columns(several=pl.col("task") == ALL_TASKS)
     if is_corrected:
-        shown_curves = shown_curves.with_columns(power=pl.col("power_corrected"))
-    figure = power_figure(shown_curves, target)
-    charts.render_chart(figure.page_chart, "power")
-    what = f"{some[0].metric.name} on {task.title}"
-    st.caption(escaped(f"{what}: {_caption(shown, is_corrected)}"))
-    _table(shown, is_corrected, shown_curves)
-    _start(study, task, shown, is_corrected)
+        curves = curves.with_columns(power=pl.col("power_corrected"))
+    charts.render_chart(power_figure(curves, target).page_chart, "power")
 
 
 def _is_corrected(needed: pl.DataFrame) -> bool:
@@ -225,7 +246,9 @@ def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) ->
         n = st.number_input(label, 2, None, max(2, fewest or 2), key=key, width=160)
         declared = studies.with_marks(replace(study, evidence=replace(study.evidence, planned=n)), study.name)
         _declare(study, declared)
-    tasks = [t for t in study.tasks if row["task"] == ALL_TASKS or t.key == task.key]
+    # Tasks whose detach steps are random are no part of a claim across tasks.
+    is_across = row["task"] == ALL_TASKS
+    tasks = [t for t in study.tasks if (t.detach.randomised is None if is_across else t.key == task.key)]
     planned = planned_study(study, [t.key for t in tasks], row["design"], declared.evidence)
     is_fork = row["design"] == "fork"
     texts = {t: start_text(study, t, row["design"], n) for t in tasks}
