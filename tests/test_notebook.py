@@ -56,8 +56,8 @@ def test_charts_are_altairs_and_have_their_rows(demo):
     assert spec["width"] == 800
     assert any("mean" in rows[0] for rows in spec["datasets"].values() if rows)
     assert isinstance(demo.grid(), alt.VConcatChart)
-    both, named = demo.chart("Acrobot Swingup").to_dict(), demo.chart("acrobot-swingup", "reward", "loss").to_dict()
-    assert both["layer"] == named["layer"]
+    both = demo.chart("Acrobot Swingup").to_dict(validate=False)
+    assert both["layer"] == demo.chart("acrobot-swingup", "reward", "loss").to_dict(validate=False)["layer"]
 
 
 @pytest.mark.parametrize(

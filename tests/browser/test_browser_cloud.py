@@ -49,6 +49,27 @@ def cloud(tmp_path_factory) -> Iterator[Cloud]:
             assert server.warnings() == []
 
 
+@pytest.fixture(scope="module")
+def contexts(chrome, cloud):
+    """Two browser contexts on the server, which keep what they compiled of the app."""
+    with Visitor(chrome, cloud.app) as one, Visitor(chrome, cloud.app) as other:
+        yield one, other
+
+
+@pytest.fixture
+def visitor(contexts) -> Visitor:
+    """A visitor without a key, whose next page is a session of its own."""
+    contexts[0].reset()
+    return contexts[0]
+
+
+@pytest.fixture
+def stranger(contexts) -> Visitor:
+    """Another one."""
+    contexts[1].reset()
+    return contexts[1]
+
+
 def use_key(visitor: Visitor, key: str) -> None:
     visitor.page.get_by_test_id("stForm").get_by_test_id("stTextInputField").fill(key)
     visitor.page.get_by_role("button", name="Use this key").click()
@@ -74,96 +95,92 @@ def fetch_and_follow(visitor: Visitor, page: str) -> None:
 # ---- keys ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_key_is_refused_in_a_sentence_and_the_right_one_fetches_for_its_visitor_alone(chrome, cloud):
-    with Visitor(chrome, cloud.app) as visitor, Visitor(chrome, cloud.app) as stranger:
-        visitor.open("study", study="detach_encoder")
-        use_key(visitor, WRONG)
-        press(visitor, "Fetch runs")
-        refusal = alert(visitor, "does not accept this key")
-        refusal.wait_for()
-        assert WRONG[:8] not in refusal.inner_text()
-        assert_untroubled(visitor)
-        visitor.page.get_by_role("button", name="Forget my key").click()
-        use_key(visitor, KEY)
-        fetch_and_follow(visitor, "Overview")
-        assert visitor.charts().count() == 2
-        assert "Train Episode Reward (MA 10,000)" in visitor.texts()
-        assert_untroubled(visitor)
-        assert KEY not in visitor.page.url
-        stranger.open("overview", study="detach_encoder")
-        assert stranger.charts().count() == 0
-        stranger.open("study", study="detach_encoder")
-        stranger.page.get_by_role("button", name="Use this key").wait_for()
-        assert KEY not in stranger.page.content()
-        assert stranger.page.get_by_text("6 runs, fetched").count() == 0
-        assert_untroubled(stranger)
+def test_a_wrong_key_is_refused_in_a_sentence_and_the_right_one_fetches_for_its_visitor_alone(visitor, stranger, cloud):
+    visitor.open("study", study="detach_encoder")
+    use_key(visitor, WRONG)
+    press(visitor, "Fetch runs")
+    refusal = alert(visitor, "does not accept this key")
+    refusal.wait_for()
+    assert WRONG[:8] not in refusal.inner_text()
+    assert_untroubled(visitor)
+    visitor.page.get_by_role("button", name="Forget my key").click()
+    use_key(visitor, KEY)
+    fetch_and_follow(visitor, "Overview")
+    assert visitor.charts().count() == 2
+    assert "Train Episode Reward (MA 10,000)" in visitor.texts()
+    assert_untroubled(visitor)
+    assert KEY not in visitor.page.url
+    stranger.open("overview", study="detach_encoder")
+    assert stranger.charts().count() == 0
+    stranger.open("study", study="detach_encoder")
+    stranger.page.get_by_role("button", name="Use this key").wait_for()
+    assert KEY not in stranger.page.content()
+    assert stranger.page.get_by_text("6 runs, fetched").count() == 0
+    assert_untroubled(stranger)
 
 
 # ---- a fetch that is stopped ---------------------------------------------------------------------------------------
 
 
-def test_after_a_stopped_fetch_a_retry_fetches_the_missing_run_alone(chrome, cloud):
+def test_after_a_stopped_fetch_a_retry_fetches_the_missing_run_alone(visitor, cloud):
     cloud.wandb.faults.append(Fault("silence", op="RunParquetHistory", run=RUN))
-    with Visitor(chrome, cloud.app) as visitor:
-        visitor.open("study", study="detach_encoder")
-        use_key(visitor, STOPS)
-        visitor.follow("Overview")
-        press(visitor, "Fetch runs")
-        visitor.page.get_by_text(f"{OTHERS} of {OTHERS + 1} runs").wait_for()
-        press(visitor, "Stop")
-        missing = alert(visitor, "Some of this study is missing")
-        missing.wait_for()
-        visitor.settled()
-        lines = missing.get_by_role("listitem").all_inner_texts()
-        assert lines == [
-            f"Run {RUN} was not brought up to date (the fetch was stopped): nothing of it is stored yet; fetch it again."
-        ]
-        assert visitor.page.get_by_test_id("stSidebar").get_by_text("partial: 1").is_visible()
-        assert visitor.charts().count() == 2
-        assert "n = 2" in visitor.texts(1) and "n = 3" in visitor.texts(0)
-        assert findings(visitor) == []
-        cloud.wandb.forget()
-        press(visitor, "Retry 1 run")
-        missing.wait_for(state="detached")
-        visitor.settled()
-        assert cloud.requested_runs("RunParquetHistory") == [RUN]
-        assert "n = 3" in visitor.texts(1)
-        assert visitor.page.get_by_text("partial").count() == 0
-        assert_untroubled(visitor)
+    visitor.open("study", study="detach_encoder")
+    use_key(visitor, STOPS)
+    visitor.follow("Overview")
+    press(visitor, "Fetch runs")
+    visitor.page.get_by_text(f"{OTHERS} of {OTHERS + 1} runs").wait_for()
+    press(visitor, "Stop")
+    missing = alert(visitor, "Some of this study is missing")
+    missing.wait_for()
+    visitor.settled()
+    lines = missing.get_by_role("listitem").all_inner_texts()
+    assert lines == [
+        f"Run {RUN} was not brought up to date (the fetch was stopped): nothing of it is stored yet; fetch it again."
+    ]
+    assert visitor.page.get_by_test_id("stSidebar").get_by_text("partial: 1").is_visible()
+    assert visitor.charts().count() == 2
+    assert "n = 2" in visitor.texts(1) and "n = 3" in visitor.texts(0)
+    assert findings(visitor) == []
+    cloud.wandb.forget()
+    press(visitor, "Retry 1 run")
+    missing.wait_for(state="detached")
+    visitor.settled()
+    assert cloud.requested_runs("RunParquetHistory") == [RUN]
+    assert "n = 3" in visitor.texts(1)
+    assert visitor.page.get_by_text("partial").count() == 0
+    assert_untroubled(visitor)
 
 
 # ---- runs that grow ------------------------------------------------------------------------------------------------
 
 
-def test_new_rows_of_a_running_run_are_drawn_in_the_same_view(chrome, cloud):
+def test_new_rows_of_a_running_run_are_drawn_in_the_same_view(visitor, cloud):
     run = cloud.wandb.projects[PROJECT][RUN]
     run.state = "running"
-    with Visitor(chrome, cloud.app) as first:
-        first.open("study", study="detach_encoder")
-        use_key(first, FOLLOWS)
-        fetch_and_follow(first, "Losses")
+    visitor.open("study", study="detach_encoder")
+    use_key(visitor, FOLLOWS)
+    fetch_and_follow(visitor, "Losses")
     rows = [{"_step": 99_000 + k, "_timestamp": 1_800_000_000.0 + k, "train/consistency_loss": 500.0} for k in range(5)]
     run.live += rows
     run.heartbeat = "2026-01-01T00:00:00Z"
     # A new session has the stored runs, and its first look at the running one is due.
-    with Visitor(chrome, cloud.app) as visitor:
-        visitor.open("study", study="detach_encoder", spread="min-max", x="% of training")
-        use_key(visitor, FOLLOWS)
-        visitor.follow("Losses")
-        highest = max(upper for *_, upper in visitor.numbers(1))
-        assert highest < 1
-        before = visitor.marks(1)
-        cloud.wandb.forget()
-        visitor.toggle("Follow running runs")
-        visitor.until_redrawn(before, 1)
-        assert max(upper for *_, upper in visitor.numbers(1)) == 500
-        assert {hit.run for hit in cloud.wandb.hits if hit.run} == {RUN}
-        assert visitor.query() == {
-            "study": ["detach_encoder"], "spread": ["min-max"], "x": ["% of training"], "live": ["true"]
-        }  # fmt: skip
-        assert "Training (%)" in visitor.texts(1)
-        expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Losses")
-        assert_untroubled(visitor)
+    visitor.open("study", study="detach_encoder", spread="min-max", x="% of training")
+    use_key(visitor, FOLLOWS)
+    visitor.follow("Losses")
+    highest = max(upper for *_, upper in visitor.numbers(1))
+    assert highest < 1
+    before = visitor.marks(1)
+    cloud.wandb.forget()
+    visitor.toggle("Follow running runs")
+    visitor.until_redrawn(before, 1)
+    assert max(upper for *_, upper in visitor.numbers(1)) == 500
+    assert {hit.run for hit in cloud.wandb.hits if hit.run} == {RUN}
+    assert visitor.query() == {
+        "study": ["detach_encoder"], "spread": ["min-max"], "x": ["% of training"], "live": ["true"]
+    }  # fmt: skip
+    assert "Training (%)" in visitor.texts(1)
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Losses")
+    assert_untroubled(visitor)
     run.state = "finished"
 
 
@@ -197,39 +214,39 @@ def assert_refused(visitor: Visitor, address: str, cloud: Cloud) -> None:
     assert_untroubled(visitor)
 
 
-def test_a_private_sweep_from_its_address_to_its_charts(chrome, cloud):
+def test_a_private_sweep_from_its_address_to_its_charts(visitor, stranger, cloud):
+    visitor.page.emulate_media(color_scheme="dark")
     address = f"{cloud.wandb.url}/{PRIVATE}/sweeps/{TASKS[1][1]}"
-    with Visitor(chrome, cloud.app) as stranger, Visitor(chrome, cloud.app, color_scheme="dark") as visitor:
-        assert_refused(stranger, address, cloud)
-        visitor.open("new_study")
-        cloud.wandb.forget()
-        paste(visitor, address)
-        type_key(visitor, BUILDS)
-        press(visitor, "Find the runs")
-        step = visitor.page.get_by_role("spinbutton", name="Detach step of acrobot-swingup", exact=True)
-        step.wait_for()
-        visitor.settled()
-        assert cloud.requested_runs("RunParquetHistory") == []
-        visitor.page.get_by_text("Keys, tasks and steps").click()
-        keys = {"Task key": "task", "Seed key": "seed", "Step key": "_step", "Total steps key": "steps"}
-        for label, key in keys.items():
-            expect(visitor.page.get_by_role("combobox", name=label, exact=True)).to_have_value(key)
-        assert findings(visitor) == []
-        step.fill("50000")
-        step.press("Enter")
-        visitor.page.get_by_text("3 runs of 1 task in 1 sweep: 3 detached at 50,000; 5 metrics.").wait_for()
-        visitor.settled()
-        press(visitor, "Open the study")
-        visitor.until_query("study", f"secret_{TASKS[1][1]}")
-        visitor.page.locator(CHART).first.wait_for()
-        visitor.settled()
-        visitor.follow("Rewards")
-        assert visitor.charts().count() == 1
-        assert {"Train (MA 1,000)", "Eval", "n = 3"} <= set(visitor.texts())
-        assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
-        assert BUILDS not in visitor.page.url
-        assert_untroubled(visitor)
-        assert_refused(stranger, address, cloud)
+    assert_refused(stranger, address, cloud)
+    visitor.open("new_study")
+    cloud.wandb.forget()
+    paste(visitor, address)
+    type_key(visitor, BUILDS)
+    press(visitor, "Find the runs")
+    step = visitor.page.get_by_role("spinbutton", name="Detach step of acrobot-swingup", exact=True)
+    step.wait_for()
+    visitor.settled()
+    assert cloud.requested_runs("RunParquetHistory") == []
+    visitor.page.get_by_text("Keys, tasks and steps").click()
+    keys = {"Task key": "task", "Seed key": "seed", "Step key": "_step", "Total steps key": "steps"}
+    for label, key in keys.items():
+        expect(visitor.page.get_by_role("combobox", name=label, exact=True)).to_have_value(key)
+    assert findings(visitor) == []
+    step.fill("50000")
+    step.press("Enter")
+    visitor.page.get_by_text("3 runs of 1 task in 1 sweep: 3 detached at 50,000; 5 metrics.").wait_for()
+    visitor.settled()
+    press(visitor, "Open the study")
+    visitor.until_query("study", f"secret_{TASKS[1][1]}")
+    visitor.page.locator(CHART).first.wait_for()
+    visitor.settled()
+    visitor.follow("Rewards")
+    assert visitor.charts().count() == 1
+    assert {"Train (MA 1,000)", "Eval", "n = 3"} <= set(visitor.texts())
+    assert any(text.startswith("Encoder Detached50,000") for text in visitor.texts())
+    assert BUILDS not in visitor.page.url
+    assert_untroubled(visitor)
+    assert_refused(stranger, address, cloud)
     assert cloud.wandb.leaks == []
 
 
@@ -273,23 +290,22 @@ def test_three_actions_with_the_key_of_ones_own_machine(chrome, tmp_path):
             press(visitor, "Find the runs")
             press(visitor, "Open the study")
             assert_answered(visitor)
-            with Visitor(chrome, server, extra_http_headers={"X-Forwarded-For": "8.8.8.8"}) as stranger:
-                stranger.open("new_study")
-                stranger.page.locator("input[type=password]").wait_for()
-                assert stranger.page.get_by_text("The key of this machine").count() == 0
+            visitor.context.set_extra_http_headers({"X-Forwarded-For": "8.8.8.8"})
+            visitor.open("new_study")
+            visitor.page.locator("input[type=password]").wait_for()
+            assert visitor.page.get_by_text("The key of this machine").count() == 0
             assert KEY not in server.log()
         assert wandb.leaks == []
 
 
-def test_three_actions_from_a_folder_of_wandb_files(chrome, cloud):
-    with Visitor(chrome, cloud.app) as visitor:
-        visitor.open("overview", study="demo", out="acro0001-s1-detached", arms="control")
-        visitor.follow("New study")
-        paste(visitor, str(REAL))
-        press(visitor, "Find the runs")
-        press(visitor, "Open the study")
-        visitor.page.locator(CHART).first.wait_for()
-        visitor.settled()
-        assert urlsplit(visitor.page.url).path == "/"
-        assert set(visitor.query()) == {"study"}
-        assert_untroubled(visitor)
+def test_three_actions_from_a_folder_of_wandb_files(visitor):
+    visitor.open("overview", study="demo", out="acro0001-s1-detached", arms="control")
+    visitor.follow("New study")
+    paste(visitor, str(REAL))
+    press(visitor, "Find the runs")
+    press(visitor, "Open the study")
+    visitor.page.locator(CHART).first.wait_for()
+    visitor.settled()
+    assert urlsplit(visitor.page.url).path == "/"
+    assert set(visitor.query()) == {"study"}
+    assert_untroubled(visitor)

@@ -1,11 +1,8 @@
 """Downloads and uploads in a real browser: the grid, the report, a bundle, and study files."""
 
 import io
-import json
-import struct
 import zipfile
 from pathlib import Path
-from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -74,30 +71,21 @@ def overview(chrome, app):
         assert_untroubled(visitor)
 
 
-def test_the_grid_in_every_format(chrome, overview, tmp_path):
+def test_the_grid_as_a_page_and_as_a_pdf(chrome, overview, tmp_path):
     overview.select("Figure", "Grid of all tasks")
-    files = {}
-    for kind in ("html", "svg", "pdf", "png", "json"):
+    for kind in ("html", "pdf"):
         overview.select("Format", kind)
-        name, files[kind] = download(overview, f"Figure (.{kind})")
+        name, content = download(overview, f"Figure (.{kind})")
         assert name == f"{GRID}.{kind}"
-        (tmp_path / name).write_bytes(files[kind])
+        (tmp_path / name).write_bytes(content)
     with chrome.new_context(offline=True) as context:
         page = opened_offline(context, tmp_path / f"{GRID}.html")
         assert cell_titles(page.locator("svg.marks text").all_text_contents()) == TITLES
         in_file = page.locator("svg.marks").evaluate(LINE_ROWS)
     on_screen = [row for chart in range(3) for row in overview.numbers(chart)]
     assert sorted(row[:2] for row in in_file) == sorted(row[:2] for row in on_screen)
-    tree = ElementTree.fromstring(files["svg"])
-    assert cell_titles(["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]) == TITLES
-    assert b"@font-face" not in files["svg"] and b"http" not in files["svg"].replace(b"http://www.w3.org", b"")
     words = " ".join(read_with("pdftotext", tmp_path / f"{GRID}.pdf", "-").split())
     assert [title for title in TITLES if title not in words] == []
-    assert files["png"].startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", files["png"][16:24])
-    assert width > 2000 and height > 2000
-    cells = [cell for row in json.loads(files["json"])["vconcat"] for cell in row["hconcat"]]
-    assert [cell["title"]["text"] for cell in cells] == TITLES
 
 
 def test_the_grid_as_a_pdf_for_a_paper_has_its_width_its_fonts_and_its_footer(overview, tmp_path):

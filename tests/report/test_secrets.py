@@ -17,6 +17,8 @@ pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 SECRET = "5ec2e7" * 6 + "abcd"
+#: The key as a request carries it.
+AUTHORIZATION = base64.b64encode(f"api:{SECRET}".encode()).decode()
 WITH_LOGS = """
 import logging, sys
 logging.basicConfig(level=logging.DEBUG)
@@ -42,8 +44,8 @@ def contents(*folders: Path) -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.parametrize("place", ["environment", "login"])
-def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(place, tmp_path, isolated_folders, monkeypatch):
+def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(tmp_path, isolated_folders, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
     file = tmp_path / "study.toml"
     with WandbServer() as server:
         server.keys = {SECRET}
@@ -54,14 +56,6 @@ def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(place, t
             Fault("reset", "GET", "a"),
         ]
         file.write_text(to_toml(study(server)))
-        if place == "environment":
-            monkeypatch.setenv("WANDB_API_KEY", SECRET)
-        else:
-            netrc = tmp_path / "login" / "netrc"
-            netrc.parent.mkdir()
-            netrc.write_text(f"machine 127.0.0.1:{server.server_port}\n  login user\n  password {SECRET}\n")
-            netrc.chmod(0o600)
-            monkeypatch.setenv("NETRC", str(netrc))
         trust = ["--trust-server", server.url]
         results = [
             command("fetch", str(file), "--json", *trust),
@@ -75,10 +69,27 @@ def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(place, t
     results.append(command("report", str(file), "--out", str(tmp_path / "again"), "--formats", "csv", *trust))
     assert results[-1][0] == 0
     assert all("DEBUG:urllib3" in said for _, said in results[:4])
-    files = {path: content for path, content in contents(tmp_path, isolated_folders).items() if "/login/" not in path}
+    files = contents(tmp_path, isolated_folders)
     assert {Path(path).suffix for path in files} >= {".parquet", ".json", ".html", ".csv", ".svg", ".toml", ".zip"}
-    login = base64.b64encode(f"api:{SECRET}".encode()).decode()
-    for secret in (SECRET, login, server.signature):
+    for secret in (SECRET, AUTHORIZATION, server.signature):
         assert [said for _, said in results if secret in said] == []
         assert [path for path, content in files.items() if secret.encode() in content or secret in path] == []
     assert server.leaks == []
+
+
+def test_the_key_of_a_login_is_in_no_output_log_or_store(tmp_path, isolated_folders, monkeypatch):
+    netrc = tmp_path / "netrc"
+    with WandbServer() as server:
+        server.keys = {SECRET}
+        server.add(PLACE, walk("a"))
+        netrc.write_text(f"machine 127.0.0.1:{server.server_port}\n  login user\n  password {SECRET}\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        (tmp_path / "study.toml").write_text(to_toml(study(server)))
+        code, text = command("fetch", str(tmp_path / "study.toml"), "--json", "--trust-server", server.url)
+    assert code == 0 and "DEBUG:urllib3" in text
+    files = contents(isolated_folders)
+    assert any(path.endswith(".parquet") for path in files)
+    for secret in (SECRET, AUTHORIZATION, server.signature):
+        assert secret not in text
+        assert [path for path, content in files.items() if secret.encode() in content or secret in path] == []

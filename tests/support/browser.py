@@ -194,6 +194,7 @@ class Visitor:
         Every `open` is a new session of the app; what the browser has compiled of it stays.
         """
         self.page.set_viewport_size(WINDOW)
+        self.page.emulate_media(color_scheme="light")
         if self.page.url.startswith("http"):
             self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         self.context.clear_cookies()

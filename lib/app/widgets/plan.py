@@ -258,7 +258,7 @@ def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) ->
             name = f"{t.stem}_forks.py" if is_fork else f"{t.stem}_sweep.yaml"
             download(name, text, name, ":material/download:", key=f"plan_{name}")
     for text in texts.values():
-        st.code(text, language="python" if is_fork else "yaml")
+        st.code(text, language="python" if is_fork else "yaml", wrap_lines=True)
 
 
 def _declare(study: Study, declared: Study) -> None:

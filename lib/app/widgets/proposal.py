@@ -108,7 +108,7 @@ def _more(proposed: Proposal, runs: pl.DataFrame, prefix: str) -> None:
         rows = [(finding.what, finding.value or "none", finding.status, finding.where) for finding in proposed.findings]
         heads = ["what", "value", "known", "where"]
         table(pl.DataFrame(rows, schema=heads, orient="row"), alt="What the proposal rests on")
-        st.code(study_text(proposed.study), language="toml")
+        st.code(study_text(proposed.study), language="toml", wrap_lines=True)
         explanation = "Puts the study file into the editor below."
         edit_text = partial(edit, proposed.study)
         st.button("Edit as text", f"{prefix}_text", explanation, icon=":material/code:", on_click=edit_text)

@@ -157,7 +157,7 @@ def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None 
         if message:
             st.error(escaped(message if line is None else f"Line {line}. {message}"), icon=":material/error:")
             if line is not None:
-                st.code(text.splitlines()[line - 1], language="toml")
+                st.code(text.splitlines()[line - 1], language="toml", wrap_lines=True)
         elif study is not None and text != study_text(study):
             after_looking(studies.with_marks(parse_study(text), study.name))
         if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
