@@ -190,7 +190,7 @@ def test_damaged_additions_are_told(monkeypatch, name, page):
 def test_the_same_text_is_the_same_study_and_other_runs_are_another():
     open_text(to_toml(mine()))
     at = open_text(to_toml(mine()))
-    assert (chosen(at), [toast.value for toast in at.toast]) == ("mine", ["Fetched Mine: 32 runs"])
+    assert (chosen(at), [toast.value for toast in at.toast]) == ("mine", ["Fetched Mine: 12 runs"])
     other = replace(mine(), tasks=(replace(DEMO.tasks[0], sweep_id=("else",)),))
     at = open_text(to_toml(other))
     assert chosen(at) == "mine-2"
