@@ -182,6 +182,9 @@ def _chosen_lines(needed: pl.DataFrame) -> list[str]:
     """The designs to show: of several those that say something causal, which a jump does not."""
     lines = needed["line"].to_list()
     default = needed.filter(pl.col("design") != "jump")["line"].to_list() or lines
+    if not set(st.session_state.get(widget_keys.PLAN_DESIGNS, ())) <= set(lines):
+        # Of another task or metric: without this the address would keep what no button shows.
+        st.session_state[widget_keys.PLAN_DESIGNS] = default
     return st.pills(
         "Designs",
         lines,
