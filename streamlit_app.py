@@ -125,7 +125,7 @@ try:
 
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
-        if opened.current is not None and page.url_path != "new_study":
+        if study is not None and opened.current is not None and page.url_path != "new_study":
             with st.container(horizontal=True, width="content", vertical_alignment="center"):
                 if page.url_path == "" and opened.current.is_public:
                     st.page_link(
@@ -135,7 +135,7 @@ try:
                         help="",
                         width=160,
                     )
-                share.share(opened)
+                share.share(study, opened.current)
                 export.export(opened.current)
     banner.banner(opened)
     page.run()

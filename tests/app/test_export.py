@@ -16,7 +16,7 @@ from lib.report import FORMATS, GRID_STEM, PRESETS, curve_names, figure_data, fi
 from lib.runs import Run
 from lib.sources import fetch
 from lib.study import DetachRule, load_study
-from tests.support.app_kit import fine, server_state, unopened, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import fine, open_popover, server_state, unopened, visit  # noqa: F401 - a fixture
 from tests.support.frames import REWARD, series, study
 from tests.support.frames import manifest as made
 from tests.support.pdf import read_with
@@ -192,11 +192,15 @@ def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo
 
 
 @pytest.fixture
-def opened() -> AppTest:
+def is_open(monkeypatch) -> None:
+    """The Export popover is open on every page."""
+    open_popover(monkeypatch, "export")
+
+
+@pytest.fixture
+def opened(is_open) -> AppTest:
     """The overview with its Export popover open."""
-    at = visit("overview")
-    at.session_state["export"] = True
-    return fine(at.run())
+    return visit("overview")
 
 
 def buttons(at: AppTest) -> list[str]:
@@ -222,11 +226,10 @@ def test_evidence_is_chosen_by_task_metric_and_drawing(opened):
     assert "Figure (.html)" in buttons(at)
 
 
-def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure():
+def test_a_study_without_a_detach_says_so_instead_of_offering_an_empty_figure(is_open):
     demo = load_study("demo")
     never = replace(demo, name="never", tasks=tuple(replace(task, detach=DetachRule()) for task in demo.tasks))
     at = unopened("overview", own=never)
-    at.session_state["export"] = True
     fine(at.run())
     for name in ("All claims", "Reward against loss"):
         fine(at.selectbox(key="export_figure").select(name).run())

@@ -12,7 +12,7 @@ from lib.runs import Manifest, Run, store_root
 from lib.sources import fetch, write_bundle
 from lib.study import Baseline, Source, load_study, parse_study, to_toml
 from lib.version import VERSION
-from tests.support.app_kit import ROOT, fine, go, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import ROOT, fine, go, open_popover, server_state, visit  # noqa: F401 - a fixture
 from tests.support.chart_frames import STUDY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
@@ -66,11 +66,15 @@ def test_a_link_holds_every_value_of_its_query():
 
 
 @pytest.fixture
-def opened() -> AppTest:
+def is_open(monkeypatch) -> None:
+    """The Share popover is open on every page."""
+    open_popover(monkeypatch, "share")
+
+
+@pytest.fixture
+def opened(is_open) -> AppTest:
     """The Rewards page with its Share popover open."""
-    at = visit("rewards", aggregate="median", only="Cartpole Swingup")
-    at.session_state["share"] = True
-    return fine(at.run())
+    return visit("rewards", aggregate="median", only="Cartpole Swingup")
 
 
 def copied(at: AppTest) -> list[str]:
@@ -117,18 +121,16 @@ def offered(monkeypatch) -> dict[str, str]:
     return found
 
 
-def test_the_study_file_names_no_baseline_that_was_added_here(offered):
+def test_the_study_file_names_no_baseline_that_was_added_here(is_open, offered):
     at = visit("rewards")
     upload = at.file_uploader(key="baseline_upload")
     fine(upload.upload("mine.csv", b"step,reward,seed\n0,1,1\n50000,500,1\n", "text/csv").run())
     fine(at.button(key="baseline_add").click().run())
-    at.session_state["share"] = True
-    fine(at.run())
     assert offered["share_toml"] == to_toml(load_study("demo"))
     assert str(store_root()) not in offered["share_toml"]
 
 
-def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_path):
+def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(is_open, offered, tmp_path):
     demo = load_study("demo")
     (tmp_path / "curve.csv").write_text("step,reward,seed\n0,1,1\n50000,500,1\n")
     behind = Baseline(str(tmp_path / "curve.csv"))
@@ -139,7 +141,6 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(offered, tmp_pa
     fine(at.file_uploader(key="study_upload").upload("mine.zip", content, "application/zip").run())
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
-    at.session_state["share"] = True
     go(at, "study")
     for key in ("share_toml",):
         assert parse_study(offered[key]).source.path == "mine.zip"
@@ -157,7 +158,6 @@ def test_an_own_study_says_that_its_link_opens_on_this_computer_only(opened):
     fine(at.text_area(key="study_text").input(to_toml(mine)).run())
     fine(next(b for b in at.button if b.label == "Check and open").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
-    at.session_state["share"] = True
     go(at, "overview")
     assert ":orange[Opens on this computer only: send the bundle to others.]" in [c.value for c in at.caption]
 

@@ -29,6 +29,7 @@ from tests.support.app_kit import (  # noqa: F401 - a fixture
     charts,
     fine,
     go,
+    open_popover,
     opened_study,
     plain,
     server_state,
@@ -86,7 +87,7 @@ def left_out(at: AppTest) -> list[str]:
     return at.sidebar.multiselect(key="out").value
 
 
-def with_popover(at: AppTest, key: str) -> AppTest:
+def with_panel(at: AppTest, key: str) -> AppTest:
     at.session_state[key] = True
     return fine(at.run())
 
@@ -122,7 +123,6 @@ def test_no_study_chosen_is_the_demo():
 def test_a_study_is_renamed_with_all_that_was_added_to_it(monkeypatch):
     at = open_text(to_toml(mine()))
     change_saved("mine", lambda saved: replace(saved, views={"v": {"seeds": True}}))
-    with_popover(at, "study_menu")
     next(field for field in at.text_input if field.label == "Name").input("Yours")
     click(at, "Rename")
     assert (chosen(at), errors(at), opened_study(at).name) == ("Yours", [], "Yours")
@@ -137,7 +137,7 @@ def test_a_study_is_renamed_with_all_that_was_added_to_it(monkeypatch):
 
 def test_a_name_that_is_taken_is_refused():
     open_text(to_toml(mine("other")))
-    at = with_popover(open_text(to_toml(mine())), "study_menu")
+    at = open_text(to_toml(mine()))
     for name in ("other", "demo"):
         next(field for field in at.text_input if field.label == "Name").input(name)
         click(at, "Rename")
@@ -145,7 +145,7 @@ def test_a_name_that_is_taken_is_refused():
 
 
 def test_deleting_says_what_goes_and_leads_to_the_demo(monkeypatch):
-    at = with_popover(open_text(to_toml(mine())), "study_menu")
+    at = open_text(to_toml(mine()))
     assert not any(b.label == "Delete" for b in at.button)
     fine(at.checkbox(key="study_menu_delete_mine").check().run())
     assert "Of mine go its study file. The runs that were fetched stay in the store." in [c.value for c in at.caption]
@@ -157,7 +157,7 @@ def test_deleting_says_what_goes_and_leads_to_the_demo(monkeypatch):
 
 
 def test_shipped_studies_have_no_menu():
-    assert not any("menu" in str(getattr(b, "key", "")) for b in with_popover(visit("overview"), "study_menu").button)
+    assert not any("menu" in str(getattr(b, "key", "")) for b in visit("overview").button)
 
 
 def test_a_damaged_study_is_told_and_breaks_nothing():
@@ -167,7 +167,6 @@ def test_a_damaged_study_is_told_and_breaks_nothing():
     assert (errors(at), at.sidebar.selectbox(key="study").options) == ([], ["demo", "detach_encoder", "mine"])
     fine(at.sidebar.selectbox(key="study").select("mine").run())
     assert errors(at)[0].startswith("The saved study mine is not TOML: ")
-    with_popover(at, "study_menu")
     fine(at.checkbox(key="study_menu_delete_mine").check().run())
     click(at, "Delete")
     assert (chosen(at), errors(at)) == ("demo", [])
@@ -278,7 +277,7 @@ def test_an_uploaded_bundle_lies_with_its_study(monkeypatch, tmp_path):
 
 
 def save_view(at: AppTest, name: str) -> AppTest:
-    with_popover(at, "views")
+    with_panel(at, "views")
     at.text_input(key="view_name").input(name)
     return click(at, "Save view")
 
@@ -288,7 +287,7 @@ def test_a_view_with_a_name_is_saved_chosen_and_deleted(monkeypatch):
     view = view_of(at)
     save_view(at, "paper figure 2")
     visitor(monkeypatch, "next")
-    at = with_popover(visit("losses"), "views")
+    at = with_panel(visit("losses"), "views")
     assert view_of(at) != view
     click(at, "paper figure 2")
     assert view_of(at) == view
@@ -298,7 +297,7 @@ def test_a_view_with_a_name_is_saved_chosen_and_deleted(monkeypatch):
 
 
 def test_a_view_of_a_study_that_another_page_deleted_is_not_saved():
-    at = with_popover(go(open_text(to_toml(mine())), "losses"), "views")
+    at = with_panel(go(open_text(to_toml(mine())), "losses"), "views")
     at.text_input(key="view_name").input("paper figure 2")
     delete_saved("mine")
     click(at, "Save view")
@@ -333,7 +332,7 @@ def test_a_hosted_view_and_a_renamed_study_are_in_the_address(hosted, monkeypatc
     at = save_view(visit("overview", aggregate="median"), "paper figure 2")
     text = address(at)
     visitor(monkeypatch, "reader")
-    at = with_popover(visit("overview", saved=text), "views")
+    at = with_panel(visit("overview", saved=text), "views")
     click(at, "paper figure 2")
     assert view_of(at).aggregate == "median"
 
@@ -378,7 +377,7 @@ def test_a_view_of_an_address_takes_no_value_that_its_widget_does_not(hosted):
         "aggregate": ["x"], "arms": "x", "seeds": "yes", "from": "x", "to": None, "window": 3, "x": "nowhere", "out": 1,
         "spread": None, "only": [""], "unknown": "x", "log_loss": 0, "study": "mine", "color": True, "metrics": {}.get("x"),
     }  # fmt: skip
-    at = with_popover(visit("overview", saved=hostile(None, "demo", views={"**bad**": wrong})), "views")
+    at = with_panel(visit("overview", saved=hostile(None, "demo", views={"**bad**": wrong})), "views")
     before = view_of(at)
     fine(next(b for b in at.button if plain(b.label) == "**bad**").click().run())
     assert view_of(at) == before
@@ -406,14 +405,15 @@ def test_the_bundle_that_a_link_came_without_is_asked_for(hosted, monkeypatch, t
     assert charts(at)
 
 
-def test_a_study_too_long_for_an_address_says_so(hosted):
+def test_a_study_too_long_for_an_address_says_so(hosted, monkeypatch):
     noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
     at = open_text(to_toml(mine(hypothesis=noise, source=Source(kind="bundle", path="../data/demo"))))
     assert (errors(at), chosen(at), address(at)) == ([], "mine", "")
     assert "mine is too long for an address: a reload loses it. Keep its bundle, from Share." in [
         toast.value for toast in at.toast
     ]
-    at = with_popover(go(at, "losses"), "share")
+    open_popover(monkeypatch, "share")
+    go(at, "losses")
     assert ":orange[This study is too long for a link: a reload loses it. Send and keep its bundle.]" in [
         caption.value for caption in at.caption
     ]

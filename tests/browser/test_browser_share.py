@@ -22,3 +22,15 @@ def test_a_link_leads_to_the_full_chart_and_the_shared_link_to_the_same_view(app
     assert address.startswith(f"{app.url}/losses?")
     another_visitor.goto(address)
     assert another_visitor.numbers() == visitor.numbers()
+
+
+def test_a_link_to_a_page_opens_it_from_under_an_open_popover(visitor):
+    visitor.open("overview")
+    body = visitor.page.get_by_test_id("stPopoverBody")
+    for popover, page, path in (("Share", "Runs", "/runs"), ("Export", "Losses", "/losses")):
+        visitor.page.get_by_role("button", name=popover).click()
+        body.get_by_role("button", name="Report (.html)").wait_for()
+        visitor.page.get_by_test_id("stSidebarNavLink").filter(has_text=page).click()
+        visitor.page.wait_for_function("path => location.pathname === path", arg=path)
+        visitor.settled()
+        assert (visitor.page.get_by_role("heading", level=1).inner_text(), body.count()) == (page, 0)

@@ -20,6 +20,7 @@ from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from lib.app.session import access, widget_keys
 from lib.app.session.state import KEY, SessionState
+from lib.app.widgets import popover
 from lib.curves import View
 from lib.runs import SavedStudy
 from lib.study import Study
@@ -82,6 +83,11 @@ def unopened(page: str = "overview", own: Study | None = None, **query: str) -> 
 def visit(page: str = "overview", own: Study | None = None, **query: str) -> AppTest:
     """The app at this page and query, as the visitor's first view of it."""
     return fine(unopened(page, own, **query).run())
+
+
+def open_popover(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Open the popover of that key on every page from here on: a browser says that its content is seen."""
+    monkeypatch.setattr(popover, "_SEEN", lambda key, on_seen_change: on_seen_change() if key == name else None)
 
 
 def plain(markdown: str) -> str:

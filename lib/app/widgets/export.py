@@ -1,6 +1,7 @@
 """The export popover: any figure in any format, its numbers, and the report."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,7 @@ from lib.app.session import downloads, widget_keys
 from lib.app.session.current import Current
 from lib.app.session.downloads import CLAIMS, EVIDENCE, QUADRANT, FigureDownload
 from lib.app.widgets import pickers, share
+from lib.app.widgets.popover import popover
 from lib.report import FORMATS, MIME, PRESETS, TABLES, curve_names, table
 
 _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
@@ -17,14 +19,14 @@ _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 def export(current: Current) -> None:
     """Figures, tables and the report, built when their button is clicked, from the same settings as the screen."""
-    popover = st.popover("Export", icon=":material/download:", key=widget_keys.EXPORT, on_change="rerun")
-    if not popover.open:
-        return
-    with popover:
-        _figure(current)
-        _tables(current)
-        st.markdown("**The whole study**")
-        share.report(current, widget_keys.EXPORT)
+    popover("Export", ":material/download:", widget_keys.EXPORT, partial(_content, current))
+
+
+def _content(current: Current) -> None:
+    _figure(current)
+    _tables(current)
+    st.markdown("**The whole study**")
+    share.report(current, widget_keys.EXPORT)
 
 
 def _figure(current: Current) -> None:

@@ -6,23 +6,24 @@ from functools import partial
 import streamlit as st
 
 from lib.app.session import access, address, cached_results, downloads, saved, studies, widget_keys
-from lib.app.session.current import Current, Opened
+from lib.app.session.current import Current
+from lib.app.widgets.popover import popover
 from lib.effects import ALL_TASKS, claim
 from lib.report import bibtex, citation, view_link
 from lib.study import Study, to_toml, without_folders
 
 
-def share(opened: Opened) -> None:
-    """What others need to see the same, to quote it or to go on with it."""
-    popover = st.popover("Share", icon=":material/share:", key=widget_keys.SHARE, on_change="rerun")
-    if not popover.open or opened.current is None:
-        return
-    with popover:
-        _link(opened.current.study)
-        _claim(opened.current)
-        _citation(opened.current)
-        st.markdown("**Files**")
-        files(opened, widget_keys.SHARE)
+def share(study: Study, current: Current) -> None:
+    """What others need to see the same, to quote it or to go on with it; the file is of the study as it was opened."""
+    popover("Share", ":material/share:", widget_keys.SHARE, partial(_content, study, current))
+
+
+def _content(study: Study, current: Current) -> None:
+    _link(current.study)
+    _claim(current)
+    _citation(current)
+    st.markdown("**Files**")
+    _files(study, current)
 
 
 def _link(study: Study) -> None:
@@ -89,22 +90,19 @@ def _copied(text: str) -> None:
     st.code(text, language=None, wrap_lines=True)
 
 
-def files(opened: Opened, prefix: str) -> None:
+def _files(study: Study, current: Current) -> None:
     """The study as a file, and with its runs as a bundle and a report."""
-    study, current = opened.study, opened.current
-    if study is None:
-        return
     text = to_toml(without_folders(study))
     with st.container(horizontal=True):
         explanation = "What is asked, without runs and without files that lie here: send the bundle where it has any."
-        name = f"{study.name}.toml"
-        download("Study file (.toml)", text, name, ":material/download:", key=f"{prefix}_toml", help=explanation)
-        if current is not None and current.manifest.runs:
+        name, key = f"{study.name}.toml", f"{widget_keys.SHARE}_toml"
+        download("Study file (.toml)", text, name, ":material/download:", key=key, help=explanation)
+        if current.manifest.runs:
             bundle = partial(downloads.bundle_bytes, current)
             explanation = "The study with its runs: opens anywhere, with no key."
-            name, icon = f"{study.name}.zip", ":material/inventory_2:"
-            download("Bundle (.zip)", bundle, name, icon, key=f"{prefix}_bundle", help=explanation)
-            report(current, prefix)
+            name, icon, key = f"{study.name}.zip", ":material/inventory_2:", f"{widget_keys.SHARE}_bundle"
+            download("Bundle (.zip)", bundle, name, icon, key=key, help=explanation)
+            report(current, widget_keys.SHARE)
 
 
 def report(current: Current, prefix: str) -> None:

@@ -14,11 +14,9 @@ def study_menu(name: str) -> None:
     """A popover for a study of the visitor's own; nothing for a shipped one, or for a name that is nobody's."""
     if name not in saved.own_names():
         return
-    popover = st.popover(":small[Rename or delete]", type="tertiary", key=widget_keys.STUDY_MENU, on_change="rerun")
-    if popover.open:
-        with popover:
-            _rename(name)
-            _delete(name)
+    with st.popover(":small[Rename or delete]", type="tertiary"):
+        _rename(name)
+        _delete(name)
 
 
 def _rename(name: str) -> None:
