@@ -40,7 +40,7 @@ class Screen:
 
     def download(self, button: str) -> tuple[str, bytes]:
         """The name and the bytes of the file behind a button of the popover."""
-        popover = self.visitor.page.get_by_test_id("stPopoverBody")
+        popover = self.visitor.settled().get_by_test_id("stPopoverBody")
         with self.visitor.page.expect_download(timeout=PATIENCE) as download:
             popover.get_by_role("button", name=button, exact=True).click()
         return download.value.suggested_filename, download.value.path().read_bytes()

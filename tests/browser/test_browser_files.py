@@ -36,7 +36,8 @@ MISTAKE = "The study file, metric 1: unknown key smoth, perhaps smooth is meant.
 
 
 def download(visitor: Visitor, button: str) -> tuple[str, bytes]:
-    """The name and the bytes of the file behind a button."""
+    """The name and the bytes of the file behind a button, which has another file once a setting is changed."""
+    visitor.settled()
     with visitor.page.expect_download(timeout=PATIENCE) as event:
         visitor.page.get_by_role("button", name=button, exact=True).last.click()
     return event.value.suggested_filename, event.value.path().read_bytes()
