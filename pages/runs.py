@@ -6,7 +6,7 @@ from lib.app.widgets import page_frame
 from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.share import download
-from lib.app.widgets.tables import table
+from lib.app.widgets.tables import table, whole
 from lib.formatting import plural
 from lib.report import methods, with_names
 from lib.report import table as as_csv
@@ -41,8 +41,8 @@ picked = table(
     selection_mode="multi-row",
     column_config={
         "W&B": st.column_config.LinkColumn("W&B", display_text="open"),
-        "last_step": st.column_config.NumberColumn("last step", format="localized"),
-        "detach_step": st.column_config.NumberColumn("detach step", format="localized"),
+        "last_step": whole("last step"),
+        "detach_step": whole("detach step"),
         "detach_source": "detach source",
         "run_id": "run",
         "warnings": st.column_config.TextColumn("warnings", width="medium"),

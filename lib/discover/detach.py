@@ -17,7 +17,7 @@ def detach_rule(
 ) -> tuple[DetachRule, Finding]:
     """The detach rule of one task: a ratio or a step in its configs, else what the user or the signal says."""
     runs, typed = evidence.runs(name), evidence.choices.detach_steps.get(name)
-    key = _key_that_says(evidence, runs)
+    key = "" if typed and name in evidence.choices.typed_alone else _key_that_says(evidence, runs)
     flags = [flag for flag, _ in conditions.frozen_when]
     if not (key or typed) or not any(has_config_key(run.config, flag) for flag in flags for run in runs):
         conditions = FreezeConditions()

@@ -43,6 +43,7 @@ class Finding:
 class Choices:
     """What the user says instead of what is proposed: None and absent where they say nothing, "" for no such key.
 
+    `typed_alone` are the tasks whose typed detach step stands in place of what their configs say.
     `control_sweeps` are sweeps whose runs were never detached, which no config says. `unchanged` is the value, as text, of
     the runs whose encoder was left alone, "" where no value says so.
     """
@@ -53,6 +54,7 @@ class Choices:
     tasks: Sequence[str] | None = None
     total_steps: Mapping[str, int] = field(default_factory=dict)
     detach_steps: Mapping[str, int] = field(default_factory=dict)
+    typed_alone: Sequence[str] = ()
     control_sweeps: Sequence[str] = ()
     metrics: Sequence[Metric] | None = None
     title: str = ""

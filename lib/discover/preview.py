@@ -6,6 +6,7 @@ import polars as pl
 
 from lib.discover.find_keys import number_of
 from lib.discover.model import Inspection
+from lib.formatting import listing
 from lib.runs import HISTORY, History, Manifest, Run, join_parts, normalise, treatments
 from lib.sources import tasks_of
 from lib.study import UNKNOWN, Study
@@ -66,9 +67,13 @@ def _signal_rows(study: Study, inspection: Inspection, run: Run) -> pl.DataFrame
 
 def arms(preview: pl.DataFrame) -> pl.DataFrame:
     """The preview by task and arm: runs, their seeds, and the detach steps."""
-    steps = pl.col("detach step").drop_nulls().unique().sort().cast(pl.String).str.join(", ")
+    steps = pl.col("detach step").drop_nulls().unique().sort()
     return preview.group_by("task", "arm", maintain_order=True).agg(
         pl.len().alias("runs"),
         pl.col("seed").unique(maintain_order=True).str.join(", ").alias("seeds"),
-        steps.alias("detach step"),
+        steps.map_batches(_steps_text, pl.String, returns_scalar=True).alias("detach step"),
     )
+
+
+def _steps_text(steps: pl.Series) -> str:
+    return listing(f"{step:,}" for step in steps)

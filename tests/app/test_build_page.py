@@ -12,7 +12,7 @@ from lib.discover import inspect_bundle, inspect_folder, inspect_server, server_
 from lib.discover.address import WandbAddress
 from lib.runs import store
 from lib.sources import SourceError, Unreachable, fetch, write_bundle
-from lib.study import load_study, parse_study
+from lib.study import DetachRule, load_study, parse_study
 from tests.support.app_kit import (  # noqa: F401 - a fixture
     PROJECT,
     ROOT,
@@ -92,9 +92,9 @@ def test_from_a_sweep_address_to_curves(server):
         {"task": "acrobot-swingup", "arm": "unknown", "runs": 2, "seeds": "1, 2", "detach step": ""}
     ]
     assert server.count("RunParquetHistory", "GET") == 0
-    fine(at.number_input(key="build1_acrobot-swingup_step_None").set_value(50_000).run())
+    fine(at.text_input(key="build1_acrobot-swingup_step_None").input("50000").run())
     assert table(at, "seeds")["arm"].tolist() == ["detached"]
-    assert table(at, "seeds")["detach step"].tolist() == ["50000"]
+    assert table(at, "seeds")["detach step"].tolist() == ["50,000"]
     fine(at.button(key="build1_open").click().run())
     assert at.sidebar.selectbox(key="study").value == "tdmpc2-tdmpc2_nqfufp3t"
     assert [e.value for e in at.error] == []
@@ -113,7 +113,7 @@ def test_the_original_notebooks_two_sweeps_are_pasted_as_the_client_prints_them(
     at = paste("\n".join(f"wandb: 🧹 View sweep at: {sweep}" for sweep in sweeps))
     at = list_runs(give_key(at))
     for task, _, total in TASKS:
-        fine(at.number_input(key=f"build1_{task}_step_None").set_value(total // 2).run())
+        fine(at.text_input(key=f"build1_{task}_step_None").input(str(total // 2)).run())
     fine(at.text_input(key="build1_title").input("Both tasks").run())
     fine(at.button(key="build1_open").click().run())
     opened = opened_study(at)
@@ -134,7 +134,7 @@ def test_one_of_two_sweeps_is_named_as_the_control(server):
             server.add("team/p", FakeRun(f"{sweep}{seed}", rows=rows, config=config, sweep=sweep))
     at = list_runs(give_key(paste(f"{server.url}/team/p/sweeps/half\n{server.url}/team/p/sweeps/never")))
     assert table(at, "seeds")["arm"].tolist() == ["unknown"]
-    fine(at.number_input(key="build1_walk_step_None").set_value(500).run())
+    fine(at.text_input(key="build1_walk_step_None").input("500").run())
     fine(at.multiselect(key="build1_walk_controls").select("never").run())
     arms = table(at, "seeds")[["arm", "runs", "detach step"]]
     assert arms.to_numpy().tolist() == [["detached", 2, "500"], ["control", 2, ""]]
@@ -179,6 +179,13 @@ def test_an_ambiguous_ratio_must_be_answered_before_the_study_opens(server):
     fine(at.button_group(key="build1_detach_encoder_ratio_counts").select("remaining").run())
     assert table(at, "seeds")["detach step"].tolist() == ["700"]
     assert not at.button(key="build1_open").disabled
+    # A typed step that the config overrides says so, and can be used.
+    fine(at.text_input(key="build1_walk_typed").input("4e2").run())
+    assert table(at, "seeds")["detach step"].tolist() == ["700"]
+    assert ":orange[:small[config says 700 in 1 run]]" in [m.value for m in at.markdown]
+    fine(at.checkbox(key="build1_walk_typed_alone").check().run())
+    assert table(at, "seeds")["detach step"].tolist() == ["400"]
+    assert parse_study(at.code[-1].value).tasks[0].detach == DetachRule(400)
 
 
 @pytest.mark.server

@@ -54,11 +54,20 @@ def test_the_demos_preview():
     assert runs.height == 24
     seeds = "1, 2, 3, 4, 5, 6"
     assert arms(runs).rows() == [
-        ("acrobot-swingup", "detached", 6, seeds, "50000"),
+        ("acrobot-swingup", "detached", 6, seeds, "50,000"),
         ("acrobot-swingup", "control", 6, seeds, ""),
-        ("cartpole-swingup", "detached", 6, seeds, "50000"),
+        ("cartpole-swingup", "detached", 6, seeds, "50,000"),
         ("cartpole-swingup", "control", 6, seeds, ""),
     ]
+
+
+def test_a_typed_step_stands_beside_what_configs_say_or_in_its_place():
+    runs = looked(run(detach_encoder_ratio=0.5))
+    rule = propose(runs, Choices(detach_steps={"walk": 300})).study.tasks[0].detach
+    assert (rule.step, rule.ratio_key) == (300, "detach_encoder_ratio")
+    alone = propose(runs, Choices(detach_steps={"walk": 300}, typed_alone=["walk"]))
+    assert alone.study.tasks[0].detach == DetachRule(300)
+    assert finding(alone, "detach step of walk").where == "typed by you"
 
 
 def test_what_is_proposed_is_a_valid_study_file():

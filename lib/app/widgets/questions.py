@@ -8,6 +8,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
+from lib.app.widgets.steps_field import steps_field
+from lib.app.widgets.typed_step import typed_step
 from lib.discover import (
     DETACH_STEP,
     OPTIONAL,
@@ -23,6 +25,7 @@ from lib.discover import (
     propose,
     suggestions,
 )
+from lib.sources import tasks_of
 from lib.study import Metric, Task
 
 _TYPED = Finding("", "typed", "typed by you")
@@ -65,7 +68,7 @@ def ask(inspection: Inspection, rooms: Rooms, prefix: str) -> Answers:
     metrics, is_valid = _choose_metrics(inspection, keys, rooms, prefix)
     choices = Choices(keys=keys, metrics=metrics)
     draft = propose(inspection, choices)
-    return Answers(_choose_detach(draft, choices, rooms, prefix), draft.questions, is_valid)
+    return Answers(_choose_detach(inspection, draft, choices, rooms, prefix), draft.questions, is_valid)
 
 
 def _choose_keys(inspection: Inspection, rooms: Rooms, prefix: str) -> dict[str, str]:
@@ -127,59 +130,75 @@ def _choose_metrics(
         return metric_rows([suggested[key] for key in chosen], inspection.lowest, prefix)
 
 
-def _choose_detach(draft: Proposal, choices: Choices, rooms: Rooms, prefix: str) -> Choices:
+def _choose_detach(inspection: Inspection, draft: Proposal, choices: Choices, rooms: Rooms, prefix: str) -> Choices:
     """The choices with the reading of the ratio, the tasks, their total steps and their detach steps."""
     findings = {finding.what: finding for finding in draft.findings}
     ratio = findings[RATIO].value
     counts = _choose_reading(findings.get(f"{ratio} counts"), rooms, f"{prefix}_{ratio}_counts")
     unchanged = _choose_unchanged(draft, rooms, prefix)
+    choices = replace(choices, ratio_counts=counts, unchanged=unchanged)
     names = [task.name for task in draft.study.tasks]
     with rooms.keys:
         tasks = st.multiselect("Tasks", names, default=names, key=f"{prefix}_{findings[TASK].value}_tasks")
-    totals, steps, controls = dict[str, int](), dict[str, int](), list[str]()
     for task in draft.study.tasks:
-        if task.name not in tasks:
-            continue
-        total, step = findings[f"total steps of {task.name}"], findings.get(f"detach step of {task.name}")
-        questions = [finding.question for finding in (total, step) if finding and finding.question]
-        with rooms.asked if questions else rooms.keys:
-            for question in questions:
-                _asked(question)
-            if not questions:
-                st.markdown(f"**{escaped(task.name)}**")
-            columns = st.columns(3)
-            with columns[0]:
-                proposed = task.total_steps if total.value else None
-                totals |= _choose_steps("Total steps", task.name, total, proposed, f"{prefix}_{task.name}_total")
-            with columns[1]:
-                if step:
-                    key = f"{prefix}_{task.name}_step"
-                    steps |= _choose_steps("Detach step", task.name, step, task.detach.step, key)
-                else:
-                    rule = findings[f"detach of {task.name}"]
-                    st.markdown(f":small[Detach of {escaped(task.name)}: {escaped(rule.value)}]")
-                    _badge(rule)
-            with columns[2]:
-                controls += _choose_controls(task, f"{prefix}_{task.name}_controls") if step else []
-    return replace(
-        choices,
-        ratio_counts=counts,
-        unchanged=unchanged,
-        tasks=tasks,
-        total_steps=totals,
-        detach_steps=steps,
-        control_sweeps=controls,
-    )
+        if task.name in tasks:
+            choices = _choose_of_task(inspection, task, findings, choices, rooms, prefix)
+    return replace(choices, tasks=tasks)
+
+
+def _choose_of_task(
+    inspection: Inspection, task: Task, findings: dict[str, Finding], choices: Choices, rooms: Rooms, prefix: str
+) -> Choices:
+    """The choices with the total steps of a task, its detach step and its sweeps that were never detached."""
+    name, prefix = task.name, f"{prefix}_{task.name}"
+    total, step = findings[f"total steps of {name}"], findings.get(f"detach step of {name}")
+    questions = [finding.question for finding in (total, step) if finding and finding.question]
+    with rooms.asked if questions else rooms.keys:
+        for question in questions:
+            _asked(question)
+        if not questions:
+            st.markdown(f"**{escaped(name)}**")
+        columns = st.columns(3)
+    with columns[0]:
+        proposed = task.total_steps if total.value else None
+        totals = _choose_steps("Total steps", name, total, proposed, f"{prefix}_total")
+    choices = replace(choices, total_steps={**choices.total_steps, **totals})
+    if step:
+        with columns[1]:
+            steps = _choose_steps("Detach step", name, step, task.detach.step, f"{prefix}_step")
+        with columns[2]:
+            controls = _choose_controls(task, f"{prefix}_controls")
+        controls = [*choices.control_sweeps, *controls]
+        return replace(choices, detach_steps={**choices.detach_steps, **steps}, control_sweeps=controls)
+    with columns[1]:
+        rule = findings[f"detach of {name}"]
+        st.markdown(f":small[Detach of {escaped(name)}: {escaped(rule.value)}]")
+        _badge(rule)
+    with columns[2]:
+        return _type_step(inspection, task, choices, f"{prefix}_typed")
 
 
 def _choose_steps(label: str, task: str, finding: Finding, proposed: int | None, key: str) -> dict[str, int]:
     """The environment steps by task where the user typed others than proposed, else nothing."""
     # The key changes with what is proposed, so that a new proposal shows.
-    label = escaped(f"{label} of {task}")
-    steps = st.number_input(label, min_value=1, value=proposed, step=1000, key=f"{key}_{proposed}")
+    steps = steps_field(escaped(f"{label} of {task}"), proposed, f"{key}_{proposed}")
     if not finding.question or steps is not None:
         _badge(finding if steps == proposed else _TYPED)
     return {} if steps is None or steps == proposed else {task: steps}
+
+
+def _type_step(inspection: Inspection, task: Task, choices: Choices, key: str) -> Choices:
+    """The choices with the step that the user types of a task whose configs say one, and whether it alone counts."""
+    label, help = escaped(f"Detach step of {task.name}"), "Typed; what a run's config says comes first."
+    step = steps_field(label, None, key, "from config", help)
+    if step is None:
+        return choices
+    choices = replace(choices, detach_steps={**choices.detach_steps, task.name: step})
+    study = propose(inspection, replace(choices, tasks=[task.name])).study
+    [task] = study.tasks
+    runs = [run for run in inspection.runs if tasks_of(study, run)]
+    is_alone = typed_step(task, runs, f"{key}_alone") != task.detach
+    return replace(choices, typed_alone=[*choices.typed_alone, task.name]) if is_alone else choices
 
 
 def _choose_controls(task: Task, key: str) -> list[str]:

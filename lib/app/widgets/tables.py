@@ -20,6 +20,11 @@ def table(frame: pl.DataFrame, alt: str, **options: Any) -> Any:
     return st.dataframe(rows, hide_index=True, alt=alt, height=height, placeholder="", **options)
 
 
+def whole(label: str | None = None) -> Any:
+    """A column of whole numbers, with separators."""
+    return st.column_config.NumberColumn(label, format="localized")
+
+
 def numbers(frame: pl.DataFrame, alt: str) -> None:
     """A table whose numbers keep four digits that matter, however small they are."""
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
@@ -27,5 +32,9 @@ def numbers(frame: pl.DataFrame, alt: str) -> None:
         name: st.column_config.NumberColumn(name.replace("_pct", " (%)").replace("_", " "), format="%.4g")
         for name in floats
     }
-    others = {name: name.replace("_", " ") for name in frame.columns if name not in floats}
+    others: dict[str, Any] = {
+        name: whole(name.replace("_", " ")) if kind.is_integer() else name.replace("_", " ")
+        for name, kind in frame.schema.items()
+        if name not in floats
+    }
     table(frame, alt, column_config=config | others)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.steps_field import steps_field
 from lib.app.widgets.typed_step import typed_step
 from lib.runs import Manifest, Run, number_keys
 from lib.study import DetachRule, Task, has_config_key, task_messages
@@ -103,7 +104,7 @@ def _widget(field: _Field, value: Any, options: list[str], key: str) -> Any:
     if field.kind == "text":
         return st.text_input(label, value, key=key, help=help).strip()
     if field.kind == "steps":
-        return st.number_input(label, 1, None, value, step=1000, key=key, placeholder=field.placeholder, help=help)
+        return steps_field(label, value, key, field.placeholder, help)
     if field.kind == "sweeps":
         options = [*dict.fromkeys([*value, *options])]
         chosen = st.multiselect(
