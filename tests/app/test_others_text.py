@@ -75,6 +75,7 @@ def test_a_hosted_app_shows_no_path_of_its_machine(study, page, monkeypatch, iso
     study = replace(study, source=replace(study.source, path=str(state.uploads / upload_name(content, ".zip"))))
     put(study.source_path, content)
     state.studies["kit"] = SavedStudy("kit", study)
+    state.unsaved["kit"] = SavedStudy("kit"), ()
     at = unopened(page)
     at.session_state[KEY], at.session_state[widget_keys.STUDY] = state, "kit"
     fine(at.run())

@@ -209,15 +209,60 @@ def test_what_a_visitor_opens_from_another_machine_is_kept_in_their_address_alon
     assert "mine" not in visit("overview").sidebar.selectbox(key="study").options
 
 
-def test_a_store_that_cannot_be_written_keeps_a_study_for_the_session(monkeypatch):
+def test_a_store_that_cannot_be_written_keeps_a_study_for_the_session(monkeypatch, tmp_path):
     def refuse(*_: object) -> None:
         raise StoreError("The store cannot be written (Read-only file system).")
 
-    monkeypatch.setattr(saved_studies, "put", refuse)
-    at = open_text(to_toml(mine()))
-    assert (chosen(at), errors(at)) == ("mine", [])
-    assert any("Kept for this session only" in toast.value for toast in at.toast)
-    assert charts(go(at, "losses"))
+    write_bundle(replace(DEMO, name="bundled"), fetch(DEMO), tmp_path / "b.zip")
+    with monkeypatch.context() as full:
+        full.setattr(saved_studies, "put", refuse)
+        at = visit("new_study")
+        upload = at.file_uploader(key="study_upload")
+        fine(upload.upload("b.zip", (tmp_path / "b.zip").read_bytes(), "application/zip").run())
+        click(at, "Open the file")
+        assert (chosen(at), errors(at)) == ("bundled", [])
+        assert charts(go(at, "losses"))
+        assert study_folders() == [] or read_saved(folder_of("bundled"))[0].study is None
+    # Once it can be, the next change saves all of it.
+    save_view(at, "v")
+    kept = read_saved(folder_of("bundled"))[0]
+    assert (list(kept.views), kept.study.source_path.parent, kept.study.source_path.exists()) == (
+        ["v"], folder_of("bundled"), True,
+    )  # fmt: skip
+
+
+def test_what_could_not_be_saved_stands_beside_what_another_tab_saved(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise StoreError("The store cannot be written (No space left on device).")
+
+    at = go(open_text(to_toml(mine())), "losses")
+    with monkeypatch.context() as full:
+        full.setattr(saved_studies, "put", refuse)
+        save_view(at, "mine")
+    run = at.sidebar.multiselect(key="out").options[0]
+    change_saved("mine", lambda saved: replace(saved, left_out=(run,)))
+    at.session_state["study"] = "demo"
+    fine(at.run())
+    fine(at.sidebar.selectbox(key="study").select("mine").run())
+    assert left_out(at) == [run]
+    assert any(b.label == "mine" for b in with_panel(at, "views").button)
+    assert read_saved(folder_of("mine"))[0].views == {}
+    save_view(at, "other")
+    kept = read_saved(folder_of("mine"))[0]
+    assert (sorted(kept.views), kept.left_out) == (["mine", "other"], (run,))
+
+
+def test_two_tabs_leave_runs_out_of_one_study(monkeypatch):
+    one = visit("overview")
+    runs = one.sidebar.multiselect(key="out").options[:3]
+    fine(one.sidebar.multiselect(key="out").set_value([runs[0], runs[1]]).run())
+    visitor(monkeypatch, "other")
+    other = visit("overview")
+    fine(other.sidebar.multiselect(key="out").set_value([runs[1], runs[2]]).run())
+    assert read_saved(folder_of("demo"))[0].left_out == (runs[1], runs[2])
+    fine(one.sidebar.multiselect(key="out").set_value([runs[0]]).run())
+    # The first tab brought the second run back; what the other one left out stays.
+    assert read_saved(folder_of("demo"))[0].left_out == (runs[2],)
 
 
 # ---- what is added --------------------------------------------------------------------------------------------------

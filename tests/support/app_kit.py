@@ -72,7 +72,8 @@ def unopened(page: str = "overview", own: Study | None = None, **query: str) -> 
     """A visit before its first run, of a study of the visitor's own where one is passed."""
     at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     if own is not None:
-        at.session_state[KEY] = SessionState(studies={own.name: SavedStudy(own.name, own)})
+        unsaved = {own.name: (SavedStudy(own.name), ())}
+        at.session_state[KEY] = SessionState(studies={own.name: SavedStudy(own.name, own)}, unsaved=unsaved)
         at.session_state[widget_keys.STUDY] = own.name
     at.switch_page(f"pages/{page}.py")
     for name, value in query.items():

@@ -1,7 +1,7 @@
 """What this visitor's studies are kept with: in the store on one's own machine, in the session where strangers are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from lib.app.session import access
@@ -36,7 +36,7 @@ def _saved_in(folder: Path) -> tuple[SavedStudy | None, str]:
 
 def own_names() -> list[str]:
     """The names of the visitor's own studies; one that cannot be read goes by its folder's."""
-    names = [name for name, saved in session_state().studies.items() if saved.study is not None]
+    names = [name for name in session_state().studies if saved_study(name).study is not None]
     if access.keeps_studies():
         for folder in study_folders():
             saved, _ = _saved_in(folder)
@@ -53,17 +53,32 @@ def saved_study(name: str) -> SavedStudy:
     StudyError
         Where it is damaged.
     """
-    if name in session_state().studies or not access.keeps_studies():
+    if not access.keeps_studies():
         return session_state().studies.get(name, SavedStudy(name))
+    return _with_unsaved(_stored(name))
+
+
+def _stored(name: str) -> SavedStudy:
     saved, message = _saved_in(folder_of(name))
     if saved is None:
         raise StudyError(message)
-    return saved
+    return replace(saved, name=name)
+
+
+def _with_unsaved(saved: SavedStudy) -> SavedStudy:
+    """What is saved, with what this session changed and could not save: another one may have changed the rest since."""
+    state = session_state()
+    own = state.studies.get(saved.name)
+    if own is None:
+        return saved
+    before, _ = state.unsaved[saved.name]
+    names = [part.name for part in fields(SavedStudy) if getattr(own, part.name) != getattr(before, part.name)]
+    return replace(saved, **{name: getattr(own, name) for name in names})
 
 
 def damage(name: str) -> str:
     """A sentence where what was added to a study cannot be read; else ""."""
-    return "" if not access.keeps_studies() or name in session_state().studies else _saved_in(folder_of(name))[1]
+    return _saved_in(folder_of(name))[1] if is_saved(name) else ""
 
 
 def is_saved(name: str) -> bool:
@@ -74,20 +89,32 @@ def is_saved(name: str) -> bool:
 def change(name: str, edit: Callable[[SavedStudy], SavedStudy], files: Sequence[Path] = ()) -> None:
     """Change what is kept under a name, with more uploads that it needs; where it cannot be saved, for this session.
 
+    What could not be saved before is saved with it.
+
     Raises
     ------
     StudyError
         Where what is kept is damaged.
     """
     state = session_state()
-    if is_saved(name):
+    if access.keeps_studies():
+        before, uploads = state.unsaved.get(name, (None, ()))
         try:
-            change_saved(name, edit, files)
+            change_saved(name, lambda saved: edit(_with_unsaved(saved)), (*uploads, *files))
         except StoreError as error:
-            _say_not_saved(error)
+            state.notices.append((f"Kept for this session only: {error}", ":material/warning:"))
+            state.studies[name] = edit(saved_study(name))
+            state.unsaved[name] = before or _stored(name), (*uploads, *files)
         else:
-            return
-    state.studies[name] = edit(saved_study(name))
+            _forget(name)
+    else:
+        state.studies[name] = edit(saved_study(name))
+
+
+def _forget(name: str) -> None:
+    """Keep nothing of a study in this session: it is saved, or deleted."""
+    session_state().studies.pop(name, None)
+    session_state().unsaved.pop(name, None)
 
 
 def change_or_say(name: str, edit: Callable[[SavedStudy], SavedStudy]) -> bool:
@@ -98,10 +125,6 @@ def change_or_say(name: str, edit: Callable[[SavedStudy], SavedStudy]) -> bool:
         session_state().notices.append((str(error), ":material/error:"))
         return False
     return True
-
-
-def _say_not_saved(error: StoreError) -> None:
-    session_state().notices.append((f"Kept for this session only: {error}", ":material/warning:"))
 
 
 def rename(name: str, new: str) -> None:
@@ -116,18 +139,20 @@ def rename(name: str, new: str) -> None:
         raise StudyError("A study needs a name.")
     if new in shipped_studies() or new in own_names():
         raise StudyError(f"There is a study named '{new}': choose another name.")
-    session_state().renamed[name] = new
-    if is_saved(name):
+    if access.keeps_studies():
+        if not is_saved(name):
+            change(name, lambda kept: kept)
         rename_saved(name, new)
-        return
-    saved = session_state().studies.pop(name)
-    if saved.study is not None:
-        saved = replace(saved, name=new, study=replace(saved.study, name=new, title=new))
-    session_state().studies[new] = saved
+    else:
+        saved = session_state().studies.pop(name)
+        if saved.study is not None:
+            saved = replace(saved, name=new, study=replace(saved.study, name=new, title=new))
+        session_state().studies[new] = saved
+    session_state().renamed[name] = new
 
 
 def delete(name: str) -> None:
     """Delete one of the visitor's own studies with all that it is kept with; StoreError where it cannot be."""
-    if is_saved(name):
+    if access.keeps_studies() and folder_of(name).exists():
         delete_saved(name)
-    session_state().studies.pop(name, None)
+    _forget(name)

@@ -23,7 +23,8 @@ class SessionState:
     """One visitor's session.
 
     `api_keys` are by server, and no representation shows them; `studies` are by name those kept in this session
-    alone, where they cannot be, or may not be, saved in the store, and `fetches` are by study and identity.
+    alone, where they cannot be, or may not be, saved in the store; `unsaved` are, of those that could not be, what was
+    saved then, and the uploads that they need. `fetches` are by study and identity.
     `uploads` is the folder of the visitor's uploads. `next_study` is chosen on the next run, and `renamed` are
     the new names of studies by their old ones. `left_out` are the
     study of the last run and the runs left out of it. `address` is the study that the page's address last held, and
@@ -36,6 +37,7 @@ class SessionState:
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
     uploads: Path = field(default_factory=lambda: store_root().resolve() / "uploads" / secrets.token_hex(16))
     studies: dict[str, SavedStudy] = field(default_factory=dict)
+    unsaved: dict[str, tuple[SavedStudy, tuple[Path, ...]]] = field(default_factory=dict)
     fetches: "dict[tuple[Study, str], StudyFetches]" = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
     next_study: str | None = None

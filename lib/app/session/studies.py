@@ -258,9 +258,15 @@ def restore_left_out(name: str) -> None:
 def keep_left_out(name: str) -> None:
     """Keep the runs that the visitor left out of the study, or brought back, since the last run of the page.
 
-    Those of an address are no choice of this visitor's until they are changed.
+    Those of an address are no choice of this visitor's, and those that another tab left out stay so.
     """
     state, left_out = session_state(), tuple(st.session_state.get(widget_keys.LEFT_OUT, ()))
     before, state.left_out = state.left_out, (name, left_out)
     if before is not None and before[0] == name and before[1] != left_out:
-        saved.change_or_say(name, lambda kept: replace(kept, left_out=left_out))
+        brought_back, new = {*before[1]} - {*left_out}, [run_id for run_id in left_out if run_id not in before[1]]
+
+        def merged(kept: SavedStudy) -> SavedStudy:
+            others = [run_id for run_id in kept.left_out if run_id not in brought_back]
+            return replace(kept, left_out=tuple(dict.fromkeys([*others, *new])))
+
+        saved.change_or_say(name, merged)
