@@ -14,7 +14,7 @@ from lib.runs import History, Treatment
 from lib.study import Metric, Task
 
 #: Bins of runs that are brought together at a time, and bytes of them that wait in memory rather than in a file.
-_TOGETHER, _IN_MEMORY = 1_000_000, 32 << 20
+_TOGETHER, _IN_MEMORY = 100_000, 8 << 20
 _NO_BINS = pl.DataFrame(
     schema={"arm": pl.String, "bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
 )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -11,12 +11,12 @@ import polars as pl
 
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, change, level
-from lib.effects.compare.jumps import SIDE_POINTS, jump_of
+from lib.effects.compare.jumps import SIDE_POINTS, local_fits
 from lib.effects.compare.local_fit import local_jumps
 from lib.effects.compare.task_data import TaskData
-from lib.effects.compare.units import Rows, RunRows, Series
+from lib.effects.compare.units import Logged, Rows, Series, Source, Usable, numbers
 from lib.effects.effects_table import GAP
-from lib.runs import MedianSpacing, spacing_counts
+from lib.runs import SPACING, MedianSpacing, spacing_counts
 from lib.study import Metric
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm"), pl.String)
@@ -95,37 +95,53 @@ def pair_difference_table(data: TaskData, comparisons: Iterable[Comparison]) -> 
 
 
 def _differences(data: TaskData, comparison: Comparison) -> Iterator[tuple[Any, ...]]:
-    metric = comparison.metric
-    runs = {u.run_id: data.unit_rows(metric, u) for u in comparison.runs}
-    spacing = MedianSpacing(data.task.total_steps / BINS)
-    for run in runs.values():
-        spacing.add(spacing_counts(run.read().steps, data.task.total_steps / BINS))
+    metric, finest = comparison.metric, data.task.total_steps / BINS
+    runs = {run.run_id: run for run in data.unit_rows(metric, comparison.runs)}
+    spacing = MedianSpacing(finest)
+    for array in numbers(_spacings, ((run.usable, finest) for run in runs.values())):
+        spacing.add(np.frombuffer(array.tobytes(), SPACING))
     width = spacing.steps()
+    calls = ((run.usable, run.detach_step, width) for run in runs.values())
+    bins_of = {run_id: _by_bin(array) for run_id, array in zip(runs, numbers(_bins, calls), strict=True)}
     by_bin: dict[int, list[tuple[float, float]]] = {}
     for pair in comparison.pairs:
-        for k, row in _pair_bins(runs[pair.detached], runs[pair.control], width).items():
+        for k, row in _pair_bins(bins_of[pair.detached], bins_of[pair.control]).items():
             by_bin.setdefault(k, []).append(row)
     for _, bins in sorted(by_bin.items()):
         step, differences = float(np.mean([step for step, _ in bins])), np.array([value for _, value in bins])
-        numbers = (float(differences.mean()), *_interval(differences))
+        mean = (float(differences.mean()), *_interval(differences))
         yield (
-            data.task.key, metric.key, comparison.arm, step, *(change(metric, v) for v in numbers), len(differences)
+            data.task.key, metric.key, comparison.arm, step, *(change(metric, v) for v in mean), len(differences)
         )  # fmt: skip
 
 
-def _pair_bins(detached: RunRows, control: RunRows, width: float) -> dict[int, tuple[float, float]]:
+def _spacings(usable: Usable, finest: float) -> np.ndarray:
+    return spacing_counts(usable.read().steps, finest).view(np.float64)  # as bytes that numbers can be kept as
+
+
+def _bins(usable: Usable, detach_step: int, width: float) -> np.ndarray:
+    """The number, the mean step and the mean value of each bin that has rows, one bin after the other."""
+    rows = usable.read()
+    number = np.ceil((rows.steps - detach_step) / width)
+    start = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
+    if not len(start):
+        return np.empty(0)
+    counts = np.diff(start, append=len(number))
+    means = (np.add.reduceat(column, start) / counts for column in (rows.steps, rows.values))
+    return np.stack([number[start], *means], axis=1).ravel()
+
+
+def _by_bin(bins: np.ndarray) -> dict[int, tuple[float, float]]:
+    """By bin, the mean step and the mean value of its rows."""
+    return {int(k): (step, value) for k, step, value in bins.reshape(-1, 3).tolist()}
+
+
+def _pair_bins(
+    detached: dict[int, tuple[float, float]], control: dict[int, tuple[float, float]]
+) -> dict[int, tuple[float, float]]:
     """By bin, the mean step of a pair's rows and detached minus control, where both have rows."""
-    sides = []
-    for run in (detached, control):
-        rows = run.read()
-        number = np.ceil((rows.steps - run.detach_step) / width).astype(int)
-        start = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
-        counts = np.diff(start, append=len(number))
-        means = [np.add.reduceat(column, start) / counts for column in (rows.steps, rows.values)] if len(start) else []
-        sides.append(dict(zip(number[start].tolist(), zip(*means, strict=True), strict=True)))
-    first, second = sides
-    both = first.keys() & second.keys()
-    return {int(k): ((first[k][0] + second[k][0]) / 2, first[k][1] - second[k][1]) for k in both}
+    both = detached.keys() & control.keys()
+    return {k: ((detached[k][0] + control[k][0]) / 2, detached[k][1] - control[k][1]) for k in both}
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
@@ -147,23 +163,19 @@ def jump_fit_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for comparison in jumps:
         metric, half = comparison.metric, comparison.half_width
-        for unit in comparison.units:
-            run = data.unit_rows(metric, unit)
-            size, counts = jump_of(run, run.detach_step, half)
+        runs = data.unit_rows(metric, comparison.units)
+        for run, fit in zip(runs, local_fits(runs, half), strict=True):
             claim = (data.task.key, metric.key, comparison.arm, run.run_id, run.seed)
-            for side, count, ends in zip(("before", "after"), counts, ((-half, 0.0), (0.0, half)), strict=True):
+            sides = zip(("before", "after"), fit.rows, fit.lines, ((-half, 0.0), (0.0, half)), strict=True)
+            for side, count, (slope, at_detach), ends in sides:
                 rows += [
-                    (*claim, side, step, level(metric, fit), change(metric, size), count)
-                    for step, fit in _line(run, ends)
-                ]
+                    (
+                        *claim, side, float(run.detach_step + x), level(metric, float(at_detach + slope * x)),
+                        change(metric, fit.size), count,
+                    )
+                    for x in np.linspace(*ends, FIT_POINTS)
+                ]  # fmt: skip
     return pl.DataFrame(rows, schema=FITS, orient="row")
-
-
-def _line(run: RunRows, ends: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    near = run.read().within(run.detach_step + ends[0], run.detach_step + ends[1], closed=ends[0] < 0)
-    slope, level_at_detach = np.polyfit(near.steps - run.detach_step, near.values, 1)
-    for x in np.linspace(*ends, FIT_POINTS):
-        yield float(run.detach_step + x), float(level_at_detach + slope * x)
 
 
 def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
@@ -175,19 +187,25 @@ def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for comparison in jumps:
         metric, half = comparison.metric, comparison.half_width
-        runs = [data.unit_rows(metric, unit) for unit in comparison.units]
+        runs = data.unit_rows(metric, comparison.units)
         real = float(np.mean([run.detach_step for run in runs]))
-        first, last = max(run.first for run in runs) + half, min(run.last for run in runs) - half
+        first, last = max(run.facts.first for run in runs) + half, min(run.facts.last for run in runs) - half
         steps = np.linspace(first, last, PRETENDED) if last > first else np.array([])
         claim = (data.task.key, metric.key, comparison.arm)
         rows.append((*claim, real, *_jump_row(metric, np.array(comparison.values)), True, False))
-        pretended = [local_jumps(rows.steps, rows.values, steps, half) for rows in (run.read() for run in runs)]
-        sizes = np.stack([jumps_of_run for jumps_of_run, _ in pretended])
-        fewest = np.min([counts.min(axis=1) for _, counts in pretended], axis=0)
+        pretended = np.stack([*numbers(_pretended, ((run.usable, steps, half) for run in runs))])
+        sizes, fewest = pretended[:, : len(steps)], pretended[:, len(steps) :].min(axis=0)
         for i in np.flatnonzero(fewest >= SIDE_POINTS):
             near = any(run.detach_step - half < steps[i] <= run.detach_step + half for run in runs)
             rows.append((*claim, float(steps[i]), *_jump_row(metric, sizes[:, i]), False, near))
     return pl.DataFrame(rows, schema=PLACEBO, orient="row").sort("task", "metric", "arm", "step")
+
+
+def _pretended(usable: Usable, steps: np.ndarray, half: float) -> np.ndarray:
+    """The jumps at some steps, then the fewest rows of a side at each."""
+    rows = usable.read()
+    jumps, counts = local_jumps(rows.steps, rows.values, steps, half)
+    return np.concatenate([jumps, counts.min(axis=1)])
 
 
 def _jump_row(metric: Metric, sizes: np.ndarray) -> tuple[float | None, float | None, float | None, int]:
@@ -209,10 +227,26 @@ def with_gaps(data: TaskData) -> tuple[TaskData, tuple[Metric, ...]]:
         if other not in train_losses and other.key.rsplit("/", 1)[-1] == train.key.rsplit("/", 1)[-1]:
             partners[GAP.format(other.key, train.key)] = train, other
 
-    def read(run_id: str, key: str) -> tuple[np.ndarray, ...]:
-        return _ratios(*(data.rows.usable(run_id, metric.key, log=True) for metric in partners[key]))
+    def source(run_id: str, key: str) -> Source:
+        return _Gap(data.history, run_id, *(metric.key for metric in partners[key]))
 
-    return replace(data, rows=Rows(read)), tuple(Metric(key, "loss", "decrease", scale="log") for key in partners)
+    return replace(data, rows=Rows(source)), tuple(Metric(key, "loss", "decrease", scale="log") for key in partners)
+
+
+@dataclass(frozen=True)
+class _Gap(Source):
+    """The gap of a validation loss of a run to its train loss."""
+
+    train: str
+    other: str
+
+    def series(self) -> tuple[np.ndarray, ...]:
+        """Steps and values."""
+        return self.history.at_hand(self, self._ratios)
+
+    def _ratios(self) -> tuple[np.ndarray, ...]:
+        losses = (Usable(Logged(self.history, self.run_id, key), log=True) for key in (self.train, self.other))
+        return _ratios(*(loss.read() for loss in losses))
 
 
 def _ratios(train: Series, other: Series) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,9 +12,8 @@ from numpy.typing import NDArray
 from lib.effects.compare.comparison import Comparison, mean
 from lib.effects.compare.designs import compare
 from lib.effects.compare.task_data import TaskData
-from lib.effects.compare.units import Rows
+from lib.effects.compare.units import Rows, Source, Usable, numbers
 from lib.formatting import number
-from lib.runs import History
 from lib.study import Metric
 
 #: Environment steps per second of wall time, as a metric of its own: its changes are ratios.
@@ -147,35 +147,53 @@ class Price:
         )
 
 
-def prices(data: TaskData, history: History) -> tuple[Price, ...]:
-    """The price of each detached arm of a task.
+@dataclass(frozen=True)
+class _Speed(Source):
+    """A run's training speed, from the times of the metric that it logged most often."""
 
-    Parameters
-    ----------
-    history : has the times of the rows; of each run those of the metric that it logged most often are read.
-    """
-    return tuple(_price(data, history, arm) for arm in data.arms)
+    key: str
+    detach_step: int
+    total: int
+
+    def series(self) -> tuple[NDArray[Any], ...]:
+        """The last step of each piece and its steps per second, then how many pieces are left out."""
+        return self.history.at_hand(self, self._speeds)
+
+    def _speeds(self) -> tuple[NDArray[Any], ...]:
+        steps, times = self.history.series(self.run_id, self.key, ("step", "time"))
+        speed = speeds(steps, times.astype(float), self.detach_step, self.total)
+        return speed.steps, speed.values, np.array([speed.left_out])
 
 
-def _clock(data: TaskData, history: History, run_id: str) -> tuple[NDArray[np.int64], _Array]:
-    """The steps and times of the metric that a run logged most often."""
-    most = max((metric.key for metric in data.study.metrics), key=lambda key: len(data.rows.series(run_id, key)[0]))
-    steps, times = history.series(run_id, most, ("step", "time"))
-    return steps, times.astype(float)
+def _left_out(usable: Usable) -> NDArray[np.float64]:
+    """The pieces that are left out."""
+    return usable.source.series()[2].astype(float)
 
 
-def _price(data: TaskData, history: History, arm: str) -> Price:
+def prices(data: TaskData) -> tuple[Price, ...]:
+    """The price of each detached arm of a task."""
+    return tuple(_price(data, arm) for arm in data.arms)
+
+
+def _price(data: TaskData, arm: str) -> Price:
     at, total = data.detach_steps(arm), data.task.total_steps
-    by_run = {run_id: speeds(*_clock(data, history, run_id), step, total) for run_id, step in at.items()}
-    rows = Rows(lambda run_id, _: (by_run[run_id].steps, by_run[run_id].values))
+    runs = [(data.by_id[run_id], step) for run_id, step in at.items()]
+    counts = [[run.facts.rows for run in data.rows.of_runs(metric, runs)] for metric in data.study.metrics]
+    most = dict(zip(at, np.argmax(counts, axis=0), strict=True))
+
+    def source(run_id: str, _: str) -> _Speed:
+        return _Speed(data.history, run_id, data.study.metrics[most[run_id]].key, at[run_id], total)
+
+    rows = Rows(source)
     comparison = compare(replace(data, rows=rows), SPEED, arm)
+    left_out = numbers(_left_out, ((rows.usable(SPEED, unit.run_id),) for unit in comparison.runs))
     steps = [unit.detach_step for unit in comparison.units]
     return Price(
         comparison,
         total,
         float(np.mean(steps)) if steps else math.nan,
-        tuple(run_id for run_id, speed in by_run.items() if not len(speed.steps)),
-        sum(by_run[unit.run_id].left_out for unit in comparison.runs),
+        tuple(run.run_id for run in rows.of_runs(SPEED, runs) if not run.facts.rows),
+        int(sum(array[0] for array in left_out)),
         tuple(_caveats(comparison)),
     )
 

@@ -143,5 +143,5 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         jump_fit_table(data, jumps),
         placebo_table(data, jumps),
         effects_frame(task_rows(task.key, gap_rows, data.treated)),
-        prices(data, runs.history),
+        prices(data),
     )

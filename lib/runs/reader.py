@@ -1,7 +1,7 @@
 """Read a history: one metric of one run as arrays, or everything as a lazy frame."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
+from lib.runs.at_hand import AtHand
 from lib.runs.atomic import StoreError
 from lib.runs.kept_arrays import kept_arrays
 from lib.runs.schema import HISTORY
@@ -30,11 +31,18 @@ class History:
     ----------
     runs : by run id, the run's file, or a frame with the columns `HISTORY`.
     stamps : by run id, a text that changes when its file does; what is computed of such a run is kept beside its file.
+    at_hand : what stays in memory of what is read; nothing by default.
     """
 
-    def __init__(self, runs: Mapping[str, Path | pl.DataFrame], stamps: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        runs: Mapping[str, Path | pl.DataFrame],
+        stamps: Mapping[str, str] | None = None,
+        at_hand: AtHand | None = None,
+    ) -> None:
         self._runs = dict(runs)
         self._stamps = dict(stamps or {})
+        self._at_hand = at_hand or AtHand(0)
 
     @classmethod
     def of_frame(cls, frame: pl.DataFrame) -> "History":
@@ -54,6 +62,17 @@ class History:
         StoreError
             Where the run's file is gone or damaged.
         """
+        return self.at_hand((run_id, metric, *columns), lambda: self._read(run_id, metric, columns))
+
+    def at_hand(self, name: Hashable, read: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        """What `read` gives, or what is in memory of it."""
+        return self._at_hand.get(name, read)
+
+    def with_at_hand(self, most: int) -> "History":
+        """The same history, of which so many bytes stay in memory."""
+        return History(self._runs, self._stamps, AtHand(most))
+
+    def _read(self, run_id: str, metric: str, columns: Sequence[str]) -> tuple[np.ndarray, ...]:
         with self.store_errors():
             return self._series(run_id, metric, columns)
 
@@ -73,7 +92,8 @@ class History:
     def of_run(self, run_id: str) -> "History":
         """The history of one of the runs: all that is needed elsewhere to compute something of it."""
         rows, stamp = self._runs.get(run_id), self._stamps.get(run_id)
-        return History({} if rows is None else {run_id: rows}, {} if stamp is None else {run_id: stamp})
+        stamps = {} if stamp is None else {run_id: stamp}
+        return History({} if rows is None else {run_id: rows}, stamps, self._at_hand)
 
     def computed(
         self, run_id: str, rule: str, dtype: DTypeLike, compute: Mapping[str, Callable[[], NDArray[Any]]]

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from lib.effects import analyse
 from lib.effects.compare import quantiles as module
-from lib.effects.compare import units
+from lib.effects.compare import task_data
 from lib.effects.compare.quantiles import quantiles
-from lib.effects.compare.units import Rows
+from lib.runs import History
 from lib.sources import fetch
 from lib.study import load_study
 
@@ -18,25 +18,27 @@ NUMBERS = st.floats(-1e100, 1e100) | st.integers(-3, 3).map(float)
 @given(parts=st.lists(st.lists(NUMBERS, max_size=30), min_size=1).filter(any), samples=st.sampled_from([1, 2, 5, 128]))
 def test_quantiles_of_parts_are_those_of_all_values_together(parts, samples):
     arrays = [np.array(part, dtype=float) for part in parts]
+
+    def parts(function, *arguments):
+        return [function(array, *arguments) for array in arrays]
+
     before, module._SAMPLES = module._SAMPLES, samples
     try:
-        found = quantiles(lambda: iter(arrays), (0.05, 0.5, 0.95))
+        found = quantiles(parts, (0.05, 0.5, 0.95))
     finally:
         module._SAMPLES = before
     assert found == np.quantile(np.concatenate(arrays), (0.05, 0.5, 0.95)).tolist()
 
 
-def test_only_so_many_bytes_of_rows_stay_at_hand(monkeypatch):
-    monkeypatch.setattr(units, "AT_HAND", 100)
-    asked = []
+def test_only_so_many_bytes_of_rows_stay_at_hand():
+    asked, history = [], History({}).with_at_hand(100)
 
-    def read(run_id, key):
+    def read():
         asked.append(run_id)
         return np.arange(3), np.ones(3)  # 48 bytes
 
-    rows = Rows(read)
     for run_id in "ababcab":
-        rows.series(run_id, "x")
+        history.at_hand(run_id, read)
     # The third run takes the place of that used longest ago, which then takes the place of the other.
     assert asked == ["a", "b", "c", "a", "b"]
 
@@ -45,7 +47,7 @@ def test_effects_are_the_same_with_no_row_at_hand(monkeypatch):
     study = load_study("demo")
     manifest = fetch(study)
     before = analyse(study, manifest)
-    monkeypatch.setattr(units, "AT_HAND", 0)
+    monkeypatch.setattr(task_data, "AT_HAND", 0)
     after = analyse(study, manifest)
     assert after.effects.equals(before.effects) and after.per_run.equals(before.per_run)
     for task, other in zip(after.tasks, before.tasks, strict=True):

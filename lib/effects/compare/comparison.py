@@ -1,8 +1,9 @@
 """The result of a comparison, which runs it counts, and the sample sizes it refuses."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
 from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.quantiles import quantiles
-from lib.effects.compare.units import RunRows, Unit
+from lib.effects.compare.units import Numbers, RunRows, Unit, Usable, numbers
 from lib.formatting import number, percent
 from lib.study import Metric
 
@@ -135,7 +136,7 @@ def change(metric: Metric, value: float) -> float | None:
 
 def end_of(runs: Sequence[RunRows]) -> float:
     """E, the smallest end among the runs; NaN where there is none."""
-    return min((run.end for run in runs), default=math.nan)
+    return min((run.facts.end for run in runs), default=math.nan)
 
 
 def span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
@@ -144,8 +145,17 @@ def span(metric: Metric, runs: Sequence[RunRows], end: float) -> float:
         return 1.0
     if not runs:
         return math.nan
-    low, high = quantiles(lambda: (run.read().within(-math.inf, end, closed=True).raw for run in runs), (0.05, 0.95))
+
+    def parts(function: Callable[..., Numbers], *arguments: Any) -> Iterator[Numbers]:
+        return numbers(_of_values, ((run.usable, end, function, *arguments) for run in runs))
+
+    low, high = quantiles(parts, (0.05, 0.95))
     return high - low
+
+
+def _of_values(usable: Usable, end: float, function: Callable[..., Numbers], *arguments: Any) -> Numbers:
+    """What a function gives of the values up to `end`."""
+    return function(usable.read().within(-math.inf, end, closed=True).raw, *arguments)
 
 
 def over_runs(comparison: Comparison, what: str) -> Comparison:

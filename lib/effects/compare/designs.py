@@ -97,7 +97,7 @@ def _measured(
     runs: Sequence[RunRows], window: Windows, end: float, *, need_before: bool
 ) -> tuple[list[Unit], list[Exclusion]]:
     kept, out = [], []
-    for unit in (measure(run, window, end) for run in runs):
+    for unit in measure(runs, window, end):
         if unit.n_after and (unit.n_before or not need_before):
             kept.append(unit)
         else:

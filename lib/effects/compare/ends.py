@@ -26,18 +26,18 @@ def by_ends(runs: Sequence[RunRows], window: Windows, finished_only: bool = Fals
 
     With `finished_only`, so is every run that is still running, however far it is.
     """
-    logged = [run for run in runs if run.last >= 0]
-    whole = WHOLE * common_end([(run.end, run.state) for run in logged], window.total)
+    logged = [run for run in runs if run.facts.last >= 0]
+    whole = WHOLE * common_end([(run.facts.end, run.state) for run in logged], window.total)
     excluded = [
         Exclusion(run.run_id, run.seed, run.arm, "logs no usable row", remedy="Log every metric in every run.")
         for run in runs
-        if run.last < 0
+        if run.facts.last < 0
     ]
     kept, early = [], []
     for run in logged:
         is_running = run.state == RUNNING
-        is_short = run.end < whole or (is_running and finished_only)
-        reaches = run.end >= run.detach_step + window.reach
+        is_short = run.facts.end < whole or (is_running and finished_only)
+        reaches = run.facts.end >= run.detach_step + window.reach
         if not is_short and reaches:
             kept.append(run)
             continue
@@ -48,9 +48,9 @@ def by_ends(runs: Sequence[RunRows], window: Windows, finished_only: bool = Fals
         elif reaches:
             reason, remedy = "ended early", "Rerun what ended early, to the end."
         else:
-            is_before = run.end < run.detach_step
+            is_before = run.facts.end < run.detach_step
             reason = f"ends {'before' if is_before else f'within {REACH:.0%} of training after'} the detach"
             remedy = f"Train on until {REACH:.0%} of training beyond the detach."
-        text = f"{reason} (last row at {run.last:,})"
+        text = f"{reason} (last row at {run.facts.last:,})"
         excluded.append(Exclusion(run.run_id, run.seed, run.arm, text, is_short and not is_running, remedy))
     return Ends(tuple(kept), tuple(early), tuple(excluded))

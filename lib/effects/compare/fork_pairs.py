@@ -1,14 +1,17 @@
 """Fork pairs: runs of two arms whose histories are the same up to the detach."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lib.effects.compare.units import Rows
 from lib.formatting import number_order
-from lib.runs import Treatment, is_telling
+from lib.runs import NUMBERS, TOGETHER, History, Treatment, each, is_telling
+
+_DIGEST = 16
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Pair:
         return self.seed or self.detached
 
 
-def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) -> tuple[Pair, ...]:
+def fork_pairs(history: History, keys: Sequence[str], treated: Sequence[Treatment]) -> tuple[Pair, ...]:
     """Runs of two arms that are one run up to the detach.
 
     Their metrics are equal at every step strictly below it, and either W&B says that one is a fork of the other, or both
@@ -34,7 +37,7 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
 
     Parameters
     ----------
-    rows : by run and metric.
+    history : of the runs.
     keys : the study's metrics.
     treated : the treatments of one detached arm and of the controls.
 
@@ -44,19 +47,19 @@ def fork_pairs(rows: Rows, keys: Sequence[str], treated: Sequence[Treatment]) ->
     that of the same lineage, else the first by seed.
     """
     runs = sorted(treated, key=lambda t: (number_order(t.seed), t.run_id))
-    detached = [t for t in runs if t.detach_step is not None]
-    steps = sorted({t.detach_step for t in detached if t.detach_step is not None})
-    by_history: dict[tuple[int, _History], list[Treatment]] = {}
-    for control in (t for t in runs if t.is_control):
-        for step in steps:
-            by_history.setdefault((step, _fingerprint(rows, keys, control.run_id, step)), []).append(control)
+    steps = sorted({t.detach_step for t in runs if t.detach_step is not None})
+    controls, detached = [t for t in runs if t.is_control], [t for t in runs if t.detach_step is not None]
+    by_history: dict[tuple[int, bytes], list[Treatment]] = {}
+    for control, histories in zip(controls, _histories(history, keys, [(t, steps) for t in controls]), strict=True):
+        for step, early in zip(steps, histories, strict=True):
+            by_history.setdefault((step, early[:_DIGEST]), []).append(control)
     candidates = []
-    for run in detached:
+    own = [(t, [t.detach_step or 0]) for t in detached]
+    for run, (early,) in zip(detached, _histories(history, keys, own), strict=True):
         step = run.detach_step or 0
-        history = _fingerprint(rows, keys, run.run_id, step)
-        for control in by_history.get((step, history), ()):
+        for control in by_history.get((step, early[:_DIGEST]), ()):
             kin = are_kin(run, control)
-            if kin or history.is_telling:
+            if kin or early[_DIGEST]:
                 candidates.append((run.seed != control.seed, not kin, Pair(run.run_id, control.run_id, step, run.seed)))
     pairs, paired = list[Pair](), set[str]()
     for _, _, pair in sorted(candidates, key=lambda candidate: candidate[:2]):  # stable: then by seed
@@ -73,18 +76,24 @@ def are_kin(run: Treatment, other: Treatment) -> bool:
     return is_parent or (points[0] is not None and points[0] == points[1])
 
 
-@dataclass(frozen=True)
-class _History:
-    """A digest of every row of some metrics below a step, and whether two runs with the same must be one."""
+def _histories(
+    history: History, keys: Sequence[str], runs: Iterable[tuple[Treatment, Sequence[int]]]
+) -> Iterator[list[bytes]]:
+    """By run and step, a digest of every row of some metrics below it, then whether two runs with the same must be one."""
+    calls = ((t.run_id, history.of_run(t.run_id), steps) for t, steps in runs)
+    return each(partial(_histories_of, sorted(keys)), calls, TOGETHER)
 
-    digest: str
-    is_telling: bool
+
+def _histories_of(keys: Sequence[str], call: tuple[str, History, Sequence[int]]) -> list[bytes]:
+    run_id, history, steps = call
+    compute = {f"history {keys} {step}": partial(_history, history, keys, run_id, step) for step in steps}
+    return [array.tobytes() for array in history.computed(run_id, NUMBERS, np.uint8, compute)]
 
 
-def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> _History:
-    digest, telling = hashlib.blake2b(digest_size=16), False
-    for key in sorted(keys):
-        steps, values = rows.series(run_id, key)
+def _history(history: History, keys: Sequence[str], run_id: str, before: int) -> NDArray[np.uint8]:
+    digest, telling = hashlib.blake2b(digest_size=_DIGEST), False
+    for key in keys:
+        steps, values = history.series(run_id, key)
         early = steps < before
         plain = np.where(np.isnan(values[early]), np.nan, values[early]) + 0.0  # one NaN, and no -0.0
         telling = telling or is_telling(plain)
@@ -92,4 +101,4 @@ def _fingerprint(rows: Rows, keys: Sequence[str], run_id: str, before: int) -> _
             digest.update(f"{key}\0{len(plain)}\0".encode())
             digest.update(steps[early].tobytes())
             digest.update(plain.tobytes())
-    return _History(digest.hexdigest(), telling)
+    return np.frombuffer(digest.digest() + bytes([telling]), np.uint8)

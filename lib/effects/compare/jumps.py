@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, span
 from lib.effects.compare.local_fit import jump_weights, local_jumps
-from lib.effects.compare.units import RunRows, Windows, measure
+from lib.effects.compare.units import Numbers, RunRows, Usable, Windows, measure, numbers
 from lib.formatting import listing, plural
 from lib.study import Metric, Task
 
@@ -42,15 +43,15 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
         return _nothing(metric, arm, window)
     excluded: list[Exclusion] = []
     end, half = end_of(runs), half or half_width(window.total, len(runs))
-    sizes = [jump_of(run, run.detach_step, half) for run in runs]
-    fewest = [min(rows) for _, rows in sizes]
+    fits = local_fits(runs, half)
+    fewest = [min(fit.rows) for fit in fits]
     comparison = Comparison(
         metric,
         arm,
         "",
         "jump",
         f"local jump at the detach, h = {half:,.0f} steps, t over runs",
-        tuple(measure(run, window, end) for run in runs),
+        tuple(measure(runs, window, end)),
         excluded=tuple(excluded),
         end=end,
         half_width=half,
@@ -62,7 +63,7 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
         Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half), remedy=_MORE_ROWS) for run, rows in sparse
     ]
     dense = [rows >= SIDE_POINTS for rows in fewest]
-    units, values = compress(comparison.units, dense), compress((size for size, _ in sizes), dense)
+    units, values = compress(comparison.units, dense), compress((fit.size for fit in fits), dense)
     scale = span(metric, [*compress(runs, dense)], end)
     comparison = replace(
         comparison,
@@ -83,12 +84,45 @@ def _sparse(fewest: int, half: float) -> str:
     return f"fewer than {SIDE_POINTS} rows a side within {half:,.0f} steps of the detach ({fewest})"
 
 
-def jump_of(run: RunRows, step: float, half: float) -> tuple[float, tuple[int, int]]:
-    """A run's jump at a step, and the rows before and after within `half` that it rests on."""
-    near = run.read().within(step - half, step + half, closed=True)
+class Fit(NamedTuple):
+    """A run's jump at its detach, the rows before and after it within h, and the line through them on either side.
+
+    A line is its slope per environment step and its value at the detach; NaN where a side has too few rows.
+    """
+
+    size: float
+    rows: tuple[int, int]
+    lines: tuple[tuple[float, float], tuple[float, float]]
+
+
+def local_fits(runs: Sequence[RunRows], half: float) -> list[Fit]:
+    """The jump of each run at its detach."""
+    of_runs = numbers(_fit, ((run.usable, run.detach_step, half) for run in runs))
+    return [
+        Fit(size, (int(n_before), int(n_after)), ((slope_before, before), (slope_after, after)))
+        for size, n_before, n_after, slope_before, before, slope_after, after in (array.tolist() for array in of_runs)
+    ]
+
+
+def _fit(usable: Usable, step: float, half: float) -> Numbers:
+    """The numbers of a `Fit` one after the other."""
+    near = usable.read().within(step - half, step + half, closed=True)
     weights, counts = jump_weights(near.steps, step, half)
     size = float((weights @ near.values)[0]) if len(near.steps) else math.nan
-    return size, (int(counts[0, 0]), int(counts[0, 1]))
+    lines: list[float] = []
+    for low, high, closed in ((step - half, step, True), (step, step + half, False)):
+        side = near.within(low, high, closed=closed)
+        enough = len(side.steps) >= SIDE_POINTS
+        lines += np.polyfit(side.steps - step, side.values, 1).tolist() if enough else [math.nan, math.nan]
+    return np.array([size, *counts[0], *lines])
+
+
+def _onset_numbers(usable: Usable, step: float, steps: Numbers, half: float) -> Numbers:
+    """The jump at a step, the fewest rows of a side there and at other steps, and the jumps at those."""
+    size, *rows = _fit(usable, step, half)[:3]
+    near = usable.read()
+    jumps, counts = local_jumps(near.steps, near.values, steps, half)
+    return np.array([size, min(*rows, counts.min()), *jumps])
 
 
 def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows) -> Comparison:
@@ -101,11 +135,10 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
     excluded: list[Exclusion] = []
     end, half = end_of(runs), half_width(window.total, len(runs))
     kept, values, redrawn, near = [], [], [], []
-    for run, steps in zip(runs, redrawn_steps(task, len(runs)).T, strict=True):
-        size, rows = jump_of(run, run.detach_step, half)
-        rows_of_run = run.read()
-        jumps, counts = local_jumps(rows_of_run.steps, rows_of_run.values, steps, half)
-        fewest = min(*rows, int(counts.min()))
+    drawn = zip(runs, redrawn_steps(task, len(runs)).T, strict=True)
+    of_runs = numbers(_onset_numbers, ((run.usable, run.detach_step, steps, half) for run, steps in drawn))
+    for run, array in zip(runs, of_runs, strict=True):
+        size, fewest, jumps = float(array[0]), int(array[1]), array[2:]
         if fewest < SIDE_POINTS:
             reason = f"{_sparse(fewest, half)}, here or at another step of the design"
             excluded.append(Exclusion(run.run_id, run.seed, run.arm, reason, remedy=_MORE_ROWS))
@@ -120,7 +153,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         "",
         "onset",
         f"randomised onset: mean jump, h = {half:,.0f} steps, p over {estimators.DRAWS:,} redrawn designs; interval by t",
-        tuple(measure(run, window, end) for run in kept or runs),
+        tuple(measure(kept or runs, window, end)),
         excluded=tuple(excluded),
         end=end,
         half_width=half,

@@ -11,34 +11,48 @@ _Array = NDArray[np.float64]
 _SAMPLES = 128
 
 
-def quantiles(parts: Callable[[], Iterable[_Array]], fractions: Sequence[float]) -> list[float]:
+def quantiles(parts: Callable[..., Iterable[_Array]], fractions: Sequence[float]) -> list[float]:
     """The quantiles of all values together, to the last digit as `numpy.quantile` gives them.
 
     Parameters
     ----------
-    parts : gives the values, without NaN, as often as it is called: once to find between which of them the quantiles lie,
-        once to take those.
+    parts : gives what a function, called with the values of a part and the arguments that follow, gives of each part. It is
+        called once to find between which values the quantiles lie, once to take those.
     fractions : of the values that lie below a quantile.
     """
     count, samples, weights = 0, list[_Array](), list[NDArray[np.int64]]()
     slack = 0  # by so many values a sum of weights may exceed the values that it stands for
-    for part in parts():
-        every = -(-len(part) // _SAMPLES) or 1
-        count += len(part)
-        samples.append(np.sort(part)[::every])
-        weights.append(np.full(len(samples[-1]), every))
+    for array in parts(_sample):
+        every = -(-int(array[0]) // _SAMPLES) or 1
+        count += int(array[0])
+        samples.append(array[1:])
+        weights.append(np.full(len(array) - 1, every))
         slack += every - 1
     sample = np.concatenate(samples)
     order = np.argsort(sample, kind="stable")
     sample, below = sample[order], np.cumsum(np.concatenate(weights)[order])
     places = [(count - 1) * fraction for fraction in fractions]
     bounds = [_bounds(sample, below, slack, int(place)) for place in places]
-    before, inside = [0] * len(places), [list[_Array]() for _ in places]
-    for part in parts():
-        for i, (low, high) in enumerate(bounds):
-            before[i] += int((part <= low).sum())
-            inside[i].append(part[(part > low) & (part <= high)])
-    return [_at(place, np.concatenate(near), n) for place, near, n in zip(places, inside, before, strict=True)]
+    before, inside = np.zeros(len(places), dtype=int), [list[_Array]() for _ in places]
+    for array in parts(_between, *bounds):
+        counts, sizes, values = np.split(array, [len(places), 2 * len(places)])
+        before += counts.astype(int)
+        for near, part in zip(inside, np.split(values, np.cumsum(sizes.astype(int))[:-1]), strict=True):
+            near.append(part)
+    return [_at(place, np.concatenate(near), n) for place, near, n in zip(places, inside, before.tolist(), strict=True)]
+
+
+def _sample(values: _Array) -> _Array:
+    """How many values a part has, and those of them that stand for all."""
+    every = -(-len(values) // _SAMPLES) or 1
+    return np.append(len(values), np.sort(values)[::every])
+
+
+def _between(values: _Array, *bounds: tuple[float, float]) -> _Array:
+    """How many values of a part lie up to each lower bound, how many from there up to the upper one, and the latter."""
+    inside = [values[(values > low) & (values <= high)] for low, high in bounds]
+    below = [(values <= low).sum() for low, _ in bounds]
+    return np.concatenate([below, [*map(len, inside)], *inside])
 
 
 def _bounds(sample: _Array, below: NDArray[np.int64], slack: int, rank: int) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import median_low
 from typing import Any
 
@@ -11,25 +11,29 @@ from lib.effects.compare.confounders import Difference, Settings, differences, t
 from lib.effects.compare.ends import Ends, by_ends
 from lib.effects.compare.fork_pairs import Pair, fork_pairs
 from lib.effects.compare.jumps import not_drawn
-from lib.effects.compare.units import Rows, RunRows, Unit, Windows, windows
+from lib.effects.compare.units import Logged, Rows, RunRows, Unit, Windows, windows
 from lib.formatting import number_order
 from lib.runs import History, Treatment, arms_of, counted, mark_duplicates, row_counts, settings, uncounted
 from lib.study import Evidence, Metric, Study, Task
+
+#: Bytes of rows that stay in memory: those of a small study are read once.
+AT_HAND = 32 << 20
 
 
 @dataclass(frozen=True)
 class TaskData:
     """A task's counted runs and their raw rows: what every comparison of the task is made from.
 
-    `uncounted` are the other runs: copies, superseded and left out by declaration. `rows` reads steps and values by run and
-    metric, `settings` what each run's config says, `window` are the windows to look at and `pairs` the fork pairs of each
-    detached arm.
+    `uncounted` are the other runs: copies, superseded and left out by declaration. `rows` gives the runs' rows by metric,
+    from `history`, `settings` what each run's config says, `window` are the windows to look at and `pairs` the fork pairs of
+    each detached arm.
     """
 
     study: Study
     task: Task
     treated: tuple[Treatment, ...]
     uncounted: tuple[Exclusion, ...]
+    history: History
     rows: Rows
     settings: Settings
     window: Windows
@@ -43,19 +47,20 @@ class TaskData:
     def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
         """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
         runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
-        return sorted((self.rows.of_run(metric, t, step) for t, step in runs), key=_order)
+        return sorted(self.rows.of_runs(metric, runs), key=_order)
 
     def control_rows(self, metric: Metric, steps: Mapping[str, int]) -> list[RunRows]:
         """The rows of the controls, each beside the detach step of its counterpart."""
-        runs = [t for t in self.treated if t.is_control]
-        return sorted((self.rows.of_run(metric, t, steps[t.run_id]) for t in runs), key=_order)
+        runs = [(t, steps[t.run_id]) for t in self.treated if t.is_control]
+        return sorted(self.rows.of_runs(metric, runs), key=_order)
 
-    def unit_rows(self, metric: Metric, unit: Unit) -> RunRows:
-        """The rows behind a unit of a comparison."""
-        return self.rows.of_run(metric, self._by_id[unit.run_id], unit.detach_step)
+    def unit_rows(self, metric: Metric, units: Sequence[Unit]) -> list[RunRows]:
+        """The rows behind units of a comparison."""
+        return self.rows.of_runs(metric, [(self.by_id[unit.run_id], unit.detach_step) for unit in units])
 
     @cached_property
-    def _by_id(self) -> dict[str, Treatment]:
+    def by_id(self) -> dict[str, Treatment]:
+        """The counted runs by their ids."""
         return {t.run_id: t for t in self.treated}
 
     def compared_runs(self, metric: Metric, arm: str) -> Ends:
@@ -118,13 +123,14 @@ def task_data(
     evidence : the windows to look at.
     """
     keys = [metric.key for metric in study.metrics]
-    rows, ids = Rows(history.series), [t.run_id for t in treated]
+    history, ids = history.with_at_hand(AT_HAND), [t.run_id for t in treated]
     few_first = sorted(keys, key=lambda key: sum(row_counts(history, ids, key)))
     marked = mark_duplicates(study, task, treated, configs, history, few_first)
     reasons, runs = uncounted(marked), counted(marked)
     excluded = (Exclusion(t.run_id, t.seed, t.arm, reasons[t.run_id]) for t in marked if t.run_id in reasons)
     of_runs = {t.run_id: settings(configs.get(t.run_id, {})) for t in runs}
     pairs = {
-        arm: fork_pairs(rows, keys, [t for t in runs if t.arm == arm or t.is_control]) for arm in detached_arms(runs)
+        arm: fork_pairs(history, keys, [t for t in runs if t.arm == arm or t.is_control]) for arm in detached_arms(runs)
     }
-    return TaskData(study, task, runs, tuple(excluded), rows, of_runs, windows(task, evidence), pairs)
+    rows = Rows(partial(Logged, history))
+    return TaskData(study, task, runs, tuple(excluded), history, rows, of_runs, windows(task, evidence), pairs)

@@ -1,17 +1,16 @@
 """One number per run: windows in environment steps, raw rows inside them."""
 
+import hashlib
 import math
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.runs import Treatment, is_finite, is_positive
+from lib.runs import NUMBERS, TOGETHER, History, Treatment, each, is_finite, is_positive
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -19,8 +18,7 @@ REACH = 0.1
 #: A metric whose last row lies more than so many of its own spacings before its run's end is short.
 SPACINGS = 2
 
-#: Bytes of rows that stay at hand: those of a small study are read once.
-AT_HAND = 32 << 20
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -77,94 +75,133 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RunRows:
-    """One run's usable rows of a metric beside its detach step T (a control's is its counterpart's); read when needed.
+class Source:
+    """Steps and values of one run; its text tells what they are. In another process it has the history of its run alone."""
 
-    `not_finite` and `not_positive` count the rows left out; `first` and `last` are the first and last step with a usable
-    value, -1 where there is none. `end` is where the run ends for this metric: at its last row of any kind, or, where the
-    metric is short, at the metric's own last row.
+    history: History = field(repr=False, compare=False)
+    run_id: str
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "history": self.history.of_run(self.run_id)}
+
+    def series(self) -> tuple[np.ndarray, ...]:
+        """Steps and values, and what else comes with them."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Logged(Source):
+    """What a run logged of a metric."""
+
+    key: str
+
+    def series(self) -> tuple[np.ndarray, ...]:
+        """Steps and values."""
+        return self.history.series(self.run_id, self.key)
+
+
+@dataclass(frozen=True)
+class Usable:
+    """The rows of a source that are finite, and of a log metric positive; they are read when they are needed."""
+
+    source: Source
+    log: bool
+
+    def read(self) -> Series:
+        """The rows."""
+        steps, values = self.source.series()[:2]
+        finite = is_finite(values)
+        chosen = finite & is_positive(values) if self.log else finite
+        return Series(steps, values, self.log) if chosen.all() else Series(steps[chosen], values[chosen], self.log)
+
+
+def numbers(function: Callable[..., NDArray[np.float64]], calls: Iterable[tuple[Any, ...]]) -> Iterator[Numbers]:
+    """What a function gives of the rows of runs, in the order of its calls: as it was kept, or computed where runs are.
+
+    Parameters
+    ----------
+    function : of `Usable` and of what follows it in a call; gives an array of one dimension.
+    calls : their texts, and the bytes of arrays, tell everything that the numbers depend on beside the run.
     """
+    return each(partial(_numbers_of, function), calls, TOGETHER)
+
+
+def _numbers_of(function: Callable[..., NDArray[np.float64]], call: tuple[Any, ...]) -> Numbers:
+    usable: Usable = call[0]
+    name = "\0".join(map(_text, (function, *call)))
+    compute = {name: partial(function, *call)}
+    return usable.source.history.computed(usable.source.run_id, NUMBERS, np.float64, compute)[0]
+
+
+def _text(part: Any) -> str:
+    if isinstance(part, np.ndarray):
+        return hashlib.blake2b(part.tobytes(), digest_size=16).hexdigest()
+    return f"{part.__module__}.{part.__qualname__}" if callable(part) else repr(part)
+
+
+class Facts(NamedTuple):
+    """What the rows of a run's metric say of its end.
+
+    `rows` counts all of them, `not_finite` and `not_positive` those left out; `first` and `last` are the first and last step
+    with a usable value, -1 where there is none. `end` is where the run ends for this metric: at its last row of any kind, or,
+    where the metric is short, at the metric's own last row.
+    """
+
+    rows: int
+    end: int
+    first: int
+    last: int
+    not_finite: int
+    not_positive: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """One run's usable rows of a metric beside its detach step T (a control's is its counterpart's)."""
 
     run_id: str
     seed: str
     arm: str
     state: str
     detach_step: int
-    end: int
-    first: int
-    last: int
-    not_finite: int
-    not_positive: int
-    read: Callable[[], Series] = field(repr=False, compare=False)
+    facts: Facts
+    usable: Usable = field(repr=False, compare=False)
 
 
 class Rows:
-    """The rows of runs, read when they are asked for; those asked for last stay at hand, up to `AT_HAND` bytes.
+    """The rows of a task's runs.
 
     Parameters
     ----------
-    read : gives steps and values by run id and metric key.
+    source : gives the source of a run by its id and a metric's key.
     """
 
-    def __init__(self, read: Callable[[str, str], tuple[np.ndarray, ...]]) -> None:
-        self._read = read
-        self._at_hand, self._bytes, self._lock = OrderedDict[tuple[str, str], tuple[np.ndarray, ...]](), 0, Lock()
-        self._facts: dict[tuple[str, str, bool], tuple[int, int, int, int, int]] = {}
+    def __init__(self, source: Callable[[str, str], Source]) -> None:
+        self._source = source
+        self._facts: dict[tuple[str, bool], dict[str, Facts]] = {}
 
-    def series(self, run_id: str, key: str) -> tuple[np.ndarray, ...]:
-        """Steps and values of a run's metric."""
-        of = run_id, key
-        with self._lock:
-            if of in self._at_hand:
-                self._at_hand.move_to_end(of)
-                return self._at_hand[of]
-        rows = self._read(run_id, key)
-        with self._lock:
-            if of not in self._at_hand:
-                self._at_hand[of] = rows
-                self._bytes += _size(rows)
-            while self._bytes > AT_HAND:
-                self._bytes -= _size(self._at_hand.popitem(last=False)[1])
-        return rows
+    def of_runs(self, metric: Metric, runs: Sequence[tuple[Treatment, int]]) -> list[RunRows]:
+        """The rows of a metric of some runs, each beside a detach step; what they say of its end is read once."""
+        facts = self._facts.setdefault((metric.key, metric.scale == "log"), {})
+        usable = {t.run_id: self.usable(metric, t.run_id) for t, _ in runs}
+        new = {t.run_id: t.last_step for t, _ in runs if t.run_id not in facts}
+        calls = ((usable[run_id], last_step) for run_id, last_step in new.items())
+        for run_id, array in zip(new, numbers(_facts, calls), strict=True):
+            facts[run_id] = Facts(*map(int, array))
+        return [RunRows(t.run_id, t.seed, t.arm, t.state, step, facts[t.run_id], usable[t.run_id]) for t, step in runs]
 
-    def usable(self, run_id: str, key: str, log: bool) -> Series:
-        """The rows that are finite, and of a log metric positive."""
-        steps, values = self.series(run_id, key)
-        finite = is_finite(values)
-        chosen = finite & is_positive(values) if log else finite
-        return Series(steps, values, log) if chosen.all() else Series(steps[chosen], values[chosen], log)
-
-    def of_run(self, metric: Metric, run: Treatment, detach_step: int) -> RunRows:
-        """A run's usable rows of a metric; what they say of its end is read once."""
-        log = metric.scale == "log"
-        of = run.run_id, metric.key, log
-        if of not in self._facts:
-            self._facts[of] = self._read_facts(*of, run.last_step)
-        end, first, last, not_finite, not_positive = self._facts[of]
-        return RunRows(
-            run.run_id,
-            run.seed,
-            run.arm,
-            run.state,
-            detach_step,
-            end,
-            first,
-            last,
-            not_finite,
-            not_positive,
-            partial(self.usable, *of),
-        )
-
-    def _read_facts(self, run_id: str, key: str, log: bool, run_end: int | None) -> tuple[int, int, int, int, int]:
-        values = self.series(run_id, key)[1]
-        finite = int(is_finite(values).sum())
-        steps = self.usable(run_id, key, log).steps
-        ends = (int(steps[0]), int(steps[-1])) if len(steps) else (-1, -1)
-        return metric_end(steps, run_end), *ends, len(values) - finite, finite - len(steps)
+    def usable(self, metric: Metric, run_id: str) -> Usable:
+        """The usable rows of a run's metric."""
+        return Usable(self._source(run_id, metric.key), metric.scale == "log")
 
 
-def _size(rows: tuple[np.ndarray, ...]) -> int:
-    return sum(array.nbytes for array in rows)
+def _facts(usable: Usable, run_end: int | None) -> Numbers:
+    values = usable.source.series()[1]
+    finite = int(is_finite(values).sum())
+    steps = usable.read().steps
+    ends = (steps[0], steps[-1]) if len(steps) else (-1, -1)
+    counts = len(values) - finite, finite - len(steps)
+    return np.array([len(values), metric_end(steps, run_end), *ends, *counts], dtype=float)
 
 
 def metric_end(steps: NDArray[np.int64], run_end: int | None) -> int:
@@ -178,7 +215,7 @@ def metric_end(steps: NDArray[np.int64], run_end: int | None) -> int:
     return last if last < run_end - SPACINGS * spacing else run_end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One run in a comparison, as numbers.
 
@@ -205,22 +242,34 @@ class Unit:
         return self.after - self.before
 
 
-def measure(run: RunRows, window: Windows, end: float) -> Unit:
-    """The run's numbers: a row logged exactly at T counts as before, and nothing beyond `end` counts."""
-    start, rows = run.detach_step + window.settle, run.read()
-    before = rows.within(run.detach_step - window.before, run.detach_step, closed=True).values
+def measure(runs: Sequence[RunRows], window: Windows, end: float) -> list[Unit]:
+    """The runs' numbers: a row logged exactly at T counts as before, and nothing beyond `end` counts."""
+    of_runs = numbers(_window_numbers, ((run.usable, run.detach_step, window, end) for run in runs))
+    return [
+        Unit(
+            run.run_id,
+            run.seed,
+            run.arm,
+            run.detach_step,
+            before,
+            after,
+            int(n_before),
+            int(n_after),
+            lowest,
+            highest,
+            run.facts.not_finite,
+            run.facts.not_positive,
+        )
+        for run, (before, after, n_before, n_after, lowest, highest) in zip(
+            runs, (array.tolist() for array in of_runs), strict=True
+        )
+    ]
+
+
+def _window_numbers(usable: Usable, detach_step: int, window: Windows, end: float) -> Numbers:
+    """The means before and after, the rows that they are of, and the extremes."""
+    start, rows = detach_step + window.settle, usable.read()
+    before = rows.within(detach_step - window.before, detach_step, closed=True).values
     after = rows.within(start, min(end, start + window.after), closed=False).values
-    return Unit(
-        run.run_id,
-        run.seed,
-        run.arm,
-        run.detach_step,
-        float(before.mean()) if len(before) else math.nan,
-        float(after.mean()) if len(after) else math.nan,
-        len(before),
-        len(after),
-        float(rows.raw.min()),
-        float(rows.raw.max()),
-        run.not_finite,
-        run.not_positive,
-    )
+    means = [float(part.mean()) if len(part) else math.nan for part in (before, after)]
+    return np.array([*means, len(before), len(after), rows.raw.min(), rows.raw.max()], dtype=float)
