@@ -37,6 +37,8 @@ from lib.study import Study
 _RAW = "raw"
 #: Which rows of a fork's ancestors are not in its stored history, and why.
 _MISSING = "missing"
+#: Whether rows of the run were superseded, as JSON; files of earlier versions do not say.
+_SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,15 @@ def _relisted(stored: Run, run: Run) -> Run:
         keys=run.keys,
         branch_point=run.branch_point,
     )
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The points of a run's rows, what later rows superseded, and what else was left out."""
+
+    points: Sequence[Points]
+    superseded: tuple[Drop, ...] = ()
+    drops: tuple[Drop, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,7 +222,8 @@ class RunUpdate:
 
     def _write(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str], damage: str = "") -> _Written:
         """Put the run's history in the store, and its raw rows where more may join them."""
-        points, drops = self._points(own, ancestors, keys)
+        content = self._content(own, ancestors, keys)
+        points = content.points
         warnings = (*ancestors.text.notes, *own.notes, *((damage,) if damage else ()))
         if not points:
             warnings += ("the run has no history",)
@@ -220,30 +232,23 @@ class RunUpdate:
         self.deadline.check_wanted()
         raw = self._stage_raw_rows(own, ancestors)
         checksum = _checksum(raw[0].aside) if raw else ""
-        written = self._stage(points, drops, keys, warnings, ancestors.text, checksum)
+        written = self._stage(content, keys, warnings, ancestors.text, checksum)
         return replace(written, files=(*raw, *written.files))
 
-    def _points(
-        self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str]
-    ) -> tuple[list[Points], tuple[Drop, ...]]:
-        """The points of the run's rows, and what was left out."""
+    def _content(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str]) -> _Content:
         step_keys = self.store.study.step_key
         rows, superseded = run_rows(self.run, own.frame, ancestors.frame, keys, step_keys)
         points, drops = normalise(rows, keys, step_keys, Counter(own.bad) + Counter(ancestors.bad))
-        return points, (*superseded, *drops)
+        return _Content(points, tuple(superseded), tuple(drops))
 
     def _stage(
-        self,
-        points: Sequence[Points],
-        drops: Sequence[Drop],
-        keys: Sequence[str],
-        warnings: tuple[str, ...],
-        ancestry: AncestryText,
-        raw: str = "",
+        self, content: _Content, keys: Sequence[str], warnings: tuple[str, ...], ancestry: AncestryText, raw: str = ""
     ) -> _Written:
-        run = describe(replace(self.run, last_values={}), points, drops, keys, self.store.study.step_key)
+        drops = (*content.superseded, *content.drops)
+        run = describe(replace(self.run, last_values={}), content.points, drops, keys, self.store.study.step_key)
         run = replace(run, warnings=warnings, fetched_at=now_utc(), stamp="" if ancestry.failure else run.stamp)
-        run, file = stage_run(self.store.folder, run, points, {_RAW: raw, _MISSING: ancestry.missing})
+        extra = {_RAW: raw, _MISSING: ancestry.missing, _SUPERSEDED: json.dumps(bool(content.superseded))}
+        run, file = stage_run(self.store.folder, run, content.points, extra)
         return _Written(run, (file,), ancestry)
 
     # ---- a metric more -------------------------------------------------------------------------------------------
@@ -251,9 +256,9 @@ class RunUpdate:
     def _more_metrics(self, stored: Run, missing: list[str]) -> _Written | None:
         """The stored history with metrics that the study did not name before: only these are read.
 
-        None where rows are superseded: which these are takes all metrics to tell.
+        None where rows are, or may be, superseded: which these are takes all metrics to tell.
         """
-        if _superseded(stored.drops):
+        if json.loads(self._stored[1].get(_SUPERSEDED, "true")):
             return None
         ancestry = self.ancestors.of(self.run, self._columns(missing), self.deadline)
         if ancestry.text.failure:
@@ -266,19 +271,19 @@ class RunUpdate:
     def _joined_metrics(
         self, stored: Run, missing: list[str], own: RawHistory, ancestors: AncestorRows
     ) -> _Written | None:
-        more, drops = self._points(own, ancestors, missing)
-        if _superseded(drops):
+        more = self._content(own, ancestors, missing)
+        if more.superseded:
             return None
         old = points_of(pl.read_parquet(self.store.folder / stored.file, schema=HISTORY))
-        new = [p for p in more if p.metric is not None]
+        new = [p for p in more.points if p.metric is not None]
         points = [*(p for p in old if p.metric is not None), *new]
         # Steps at which none of the old metrics was logged may hold one of the new.
         steps = pl.concat([pl.Series("step", [], dtype=pl.Int64), *(p.frame["step"] for p in new)])
         bare = [p.frame.filter(~pl.col("step").is_in(steps.implode())) for p in old if p.metric is None]
         points += [Points(None, frame) for frame in bare if len(frame)]
         self.deadline.check_wanted()
-        keys = (*stored.fetched, *missing)
-        return self._stage(points, (*stored.drops, *drops), keys, stored.warnings, ancestors.text)
+        content = _Content(points, drops=(*stored.drops, *more.drops))
+        return self._stage(content, (*stored.fetched, *missing), stored.warnings, ancestors.text)
 
     # ---- a run that goes on --------------------------------------------------------------------------------------
 
@@ -326,10 +331,6 @@ def _checksum(path: Path) -> str:
 def _is_outdated(stored: Run, extra: Mapping[str, str]) -> bool:
     """Whether an earlier version stored the run, and it may hold rows that a restart superseded: these repeat steps."""
     return _MISSING not in extra and any(drop.reason == "repeated step" for drop in stored.drops)
-
-
-def _superseded(drops: Sequence[Drop]) -> bool:
-    return any(drop.reason.startswith("superseded") for drop in drops)
 
 
 def _joined(before: RawHistory, new: RawHistory, since: Checkpoint) -> RawHistory | None:
