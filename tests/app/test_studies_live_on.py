@@ -450,6 +450,26 @@ def test_the_bundle_that_a_link_came_without_is_asked_for(hosted, monkeypatch, t
     assert charts(at)
 
 
+def test_the_baseline_that_a_link_came_without_is_asked_for_where_it_is_drawn(hosted, monkeypatch):
+    text = address(add_baseline(visit("rewards")))
+    visitor(monkeypatch, "reader")
+    label = "Open the baseline **mine** that came with this study, for Acrobot Swingup"
+    for page in ("overview", "rewards"):
+        at = visit(page, saved=text)
+        assert (label in [u.label for u in at.file_uploader], list(at.warning)) == (True, [])
+        assert all("baselines" not in chart.layers for chart in charts(at))
+
+    def upload(name: str, content: bytes) -> None:
+        fine(next(u for u in at.file_uploader if u.label == label).upload(name, content, "text/csv").run())
+
+    upload("other.csv", CURVE + b"100001,700,1\n")
+    assert errors(at) == ["other.csv is another file than the baseline mine of this study."]
+    upload("renamed.csv", CURVE)
+    assert (errors(at), label in [u.label for u in at.file_uploader]) == ([], False)
+    assert "baselines" in charts(at)[0].layers
+    assert address(at) == text
+
+
 def test_a_study_too_long_for_an_address_says_so(hosted, monkeypatch):
     noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
     at = open_text(to_toml(mine(hypothesis=noise, source=Source(kind="bundle", path="../data/demo"))))

@@ -11,7 +11,7 @@ from lib.app.session.access import is_public
 from lib.app.session.caches import cached, file_stamp
 from lib.app.session.fetching import fetch_result
 from lib.app.session.state import session_state
-from lib.app.session.studies import missing_bundle, study_named, with_added
+from lib.app.session.studies import missing_bundle, study_named, with_added, without_missing
 from lib.curves import View, kept
 from lib.report import visible_study
 from lib.runs import Manifest, Treatment, marked_treatments, of_task
@@ -92,7 +92,7 @@ def _current(chosen: Study) -> Current | None:
     result = fetch_result(chosen)
     if result is None:
         return None
-    study = with_added(chosen)
+    study = without_missing(with_added(chosen))
     paths = (study.at(baseline.path) for task in study.tasks for baseline in task.baselines)
     stamp = hashlib.sha256(f"{study}\0{result.stamp}\0{file_stamp(*paths)}".encode()).hexdigest()
     return Current(study, result.manifest, stamp, is_public(study))

@@ -161,6 +161,34 @@ def bring_bundle(study: Study, name: str, content: bytes) -> None:
     saved.change(study.name, lambda before: before, [uploads.keep_upload(content)])
 
 
+def bring_baseline(study: str, baseline: Baseline, name: str, content: bytes) -> None:
+    """Take an upload for a baseline that a study lacks; InputError where it is another file."""
+    if uploads.upload_name(content, ".csv") != Path(baseline.path).name:
+        raise StudyError(f"{one_line(name)} is another file than the baseline {baseline.name} of this study.")
+    saved.change(study, lambda before: before, [uploads.keep_upload(content, ".csv")])
+
+
+def _is_missing(study: Study, baseline: Baseline) -> bool:
+    """Whether a baseline is an upload that is not here: the study's link came without it."""
+    path = study.at(baseline.path)
+    return is_readable(str(path)) and not path.exists()
+
+
+def missing_baselines(name: str, task: str) -> list[Baseline]:
+    """The baselines of a task that were uploaded for the study of that name, and are not here."""
+    study = with_added(study_named(name))
+    return [baseline for baseline in study.task(task).baselines if _is_missing(study, baseline)]
+
+
+def without_missing(study: Study) -> Study:
+    """The study without the baselines that were uploaded for it and are not here."""
+
+    def here(task: Task) -> Task:
+        return replace(task, baselines=tuple(b for b in task.baselines if not _is_missing(study, b)))
+
+    return replace(study, tasks=tuple(map(here, study.tasks)))
+
+
 # ---- what is added to a study ------------------------------------------------------------------------------------
 
 

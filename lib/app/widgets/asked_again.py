@@ -1,11 +1,15 @@
-"""What no link and no store brings back, asked for in place: a key, the bundle that a study was opened from."""
+"""What no link and no store brings back, asked for in place: a key, the bundle of a study, its baselines."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
 from lib.app.session import access, studies
 from lib.app.widgets.key_form import key_form
 from lib.app.widgets.markdown import escaped
-from lib.study import InputError, Study
+from lib.study import InputError, Study, Task
 
 
 def ask_key(study: Study) -> bool:
@@ -24,11 +28,23 @@ def ask_bundle(study: Study) -> None:
     """Ask for the bundle that the study was opened from, and see that it is that one."""
     label = f"Open the bundle that came with **{escaped(study.title)}**"
     st.info("The runs of this study are in a bundle, which its link does not bring.", icon=":material/inventory_2:")
-    file = st.file_uploader(label, type=["zip"], key=f"asked_{study.source.path}")
+    _ask(label, study.source.path, partial(studies.bring_bundle, study))
+
+
+def ask_baselines(study: str, task: Task) -> None:
+    """Ask for the baselines of a task that were uploaded for the study of that name, where they are not here."""
+    for baseline in studies.missing_baselines(study, task.key):
+        label = f"Open the baseline **{escaped(baseline.name)}** that came with this study, for {escaped(task.title)}"
+        _ask(label, f"{task.key}_{baseline.path}", partial(studies.bring_baseline, study, baseline))
+
+
+def _ask(label: str, key: str, bring: Callable[[str, bytes], None]) -> None:
+    """A field for an upload; what is wrong with one is said below it."""
+    file = st.file_uploader(label, type=[Path(key).suffix.removeprefix(".")], key=f"asked_{key}")
     if file is None:
         return
     try:
-        studies.bring_bundle(study, file.name, file.getvalue())
+        bring(file.name, file.getvalue())
     except InputError as error:
         st.error(escaped(str(error)), icon=":material/error:")
     else:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
+from lib.app.widgets.asked_again import ask_baselines
 from lib.app.widgets.markdown import escaped
 from lib.charts import QUIET_ON, ChartSpec, LegendEntry, text_styles
 from lib.curves import runs_not_drawn
@@ -56,8 +57,10 @@ def _sample(entry: LegendEntry) -> str:
 
 
 def _notes(current: Current, task: Task, *names: str) -> None:
-    if "reward" in names and (messages := cached_results.baselines(current, task.key)[1]):
-        st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
+    if "reward" in names:
+        ask_baselines(current.study.name, task)
+        if messages := cached_results.baselines(current, task.key)[1]:
+            st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
     if sentence := runs_not_drawn(task, of_task(current.treated, task.key), current.view):
         st.caption(escaped(sentence))
     if current.view.color_by and (sentence := cached_results.one_metric_text(current, task.key, names)):
