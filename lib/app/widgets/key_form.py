@@ -29,7 +29,10 @@ def key_form(server: str, name: str) -> None:
         st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
         return
     with st.form(name, border=True, clear_on_submit=True):
-        key = key_field(server, f"{name}_text")
-        if st.form_submit_button("Use this key", icon=":material/key:"):
-            access.remember_key(server, key.strip())
-            st.rerun()
+        key_field(server, f"{name}_text")
+        # A callback: what is typed in a field outside of the form reaches the server after this click, and ends its run.
+        st.form_submit_button("Use this key", icon=":material/key:", on_click=_use, args=(server, f"{name}_text"))
+
+
+def _use(server: str, field: str) -> None:
+    access.remember_key(server, st.session_state[field].strip())
