@@ -21,10 +21,10 @@ with st.expander("The claims as a table", icon=":material/table:"):
 
 st.header("One task", anchor=False)
 task = pickers.task_picker(current.visible_study)
-effect.evidence_of_task(current, task, evidence)
+metric = effect.evidence_of_task(current, task, evidence)
 
 st.header("All tasks", anchor=False)
-effect.forest(current, evidence)
+effect.forest(current, evidence, metric)
 halves = st.grid(2, min_column_width=320)
 if all(current.visible_study.family(family) for family in FAMILIES):
     with halves.cell():

@@ -5,7 +5,7 @@ from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
 current = page_frame.require_runs()
-charts.axis_notes(current)
+charts.notes(current, "loss")
 for task in current.visible_study.tasks:
     st.header(escaped(task.title), anchor=False)
     charts.families(current, task, "loss", height=460)

@@ -4,6 +4,7 @@ from lib.app.session import cached_results
 from lib.app.widgets import answer, charts, matrix, overview, page_frame, watch
 from lib.app.widgets.markdown import escaped
 from lib.report import methods
+from lib.study import FAMILIES
 
 current = page_frame.require_runs()
 study = current.study
@@ -14,7 +15,7 @@ with st.container(gap="xxsmall"):
     answer.answer(current)
     watch.progress_link(current)
     matrix.matrix(current)
-charts.axis_notes(current)
+charts.notes(current, *FAMILIES)
 overview.charts(current)
 
 effects = cached_results.effects(current, current.evidence)

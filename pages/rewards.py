@@ -6,7 +6,7 @@ from lib.report import methods
 
 current = page_frame.require_runs()
 baselines.baselines(current)
-charts.axis_notes(current)
+charts.notes(current, "reward")
 for task in current.visible_study.tasks:
     st.header(escaped(task.title), anchor=False)
     charts.families(current, task, "reward", height=460)

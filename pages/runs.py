@@ -6,16 +6,19 @@ from lib.app.widgets import page_frame
 from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
 from lib.app.widgets.share import download
-from lib.app.widgets.tables import table, whole
+from lib.app.widgets.tables import table
 from lib.formatting import plural
-from lib.report import methods, with_names
+from lib.report import methods, row_titles, with_names
 from lib.report import table as as_csv
 from lib.runs import count_warned, fork_text
 
 current = page_frame.require_runs()
 study, tasks = current.visible_study, current.visible_study.tasks
 every_run = cached_results.runs(current)
-runs = every_run.filter(pl.col("task").is_in([task.key for task in tasks]))
+# What is amiss is read first.
+runs = every_run.filter(pl.col("task").is_in([task.key for task in tasks])).sort(
+    pl.col("warnings") == "", maintain_order=True
+)
 links = {run.id: run.url if is_web_address(run.url) else "" for run in current.manifest.runs}
 forks = {run.id: fork_text(run) for run in current.manifest.runs}
 fork = pl.col("run_id").replace_strict(forks, default="")
@@ -29,22 +32,24 @@ shown = with_names(runs, study).with_columns(
     pl.col("warnings").str.replace_all("; ", "\n"),
 )
 shown = shown.drop(name for name, texts in {"fork of": forks, "W&B": links}.items() if not any(texts.values()))
-# What is amiss is read first, then which run it is; a phone shows no more. The numbers of rows come last.
+# Then which run it is; a phone shows no more. The numbers of rows come last.
 of_rows = [name for name in shown.columns if name.startswith("rows:")]
-rows = [f"rows:{metric.key}" for metric in study.metrics]
 first = [*(["warnings"] if shown["warnings"].ne("").any() else []), "run_id", "seed", "arm", "task"]
-shown = shown.select(*first, pl.exclude("warnings", *first, *of_rows), *rows)
+shown = shown.select(*first, pl.exclude("warnings", *first, *of_rows), *row_titles(study))
 picked = table(
     shown,
     key=widget_keys.RUNS_TABLE,
     on_select="rerun",
     selection_mode="multi-row",
-    column_config={
-        "W&B": st.column_config.LinkColumn("W&B", display_text="open"),
-        "last_step": whole("last step"),
-        "detach_step": whole("detach step"),
+    titles={
+        **row_titles(study),
+        "last_step": "last step",
+        "detach_step": "detach step",
         "detach_source": "detach source",
         "run_id": "run",
+    },
+    column_config={
+        "W&B": st.column_config.LinkColumn("W&B", display_text="open"),
         "warnings": st.column_config.TextColumn("warnings", width="medium"),
     },
     alt="Every run with its state, last step, detach step and warnings",

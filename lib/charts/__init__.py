@@ -7,6 +7,7 @@ from lib.charts.curves.grid import figure_title, grid
 from lib.charts.curves.legend import LegendEntry, legend_entries
 from lib.charts.curves.series_style import LABELLED
 from lib.charts.curves.tables import shown_range, split, x_range
+from lib.charts.default_metrics import default_metrics, default_metrics_text
 from lib.charts.detach_rule import detach_marks, is_unfinished
 from lib.charts.effects.event_time import event_time_chart
 from lib.charts.effects.forest import forest_chart, forest_text

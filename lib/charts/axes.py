@@ -137,7 +137,7 @@ def value_axis(
     beside: dict[str, Any] = {} if area == WHOLE_PLOT else {"orient": "left", "grid": True}
     if domain is None or not log:
         ends: dict[str, Any] = {"domain": list(domain), "nice": False} if domain else {"zero": False}
-        scale, axis = alt.Scale(range=range_, **ends), alt.Axis(tickCount=5, **beside)
+        scale, axis = alt.Scale(range=range_, **ends), alt.Axis(tickCount=4 if beside else 5, **beside)
     else:
         scale = alt.Scale(type="log", domain=list(domain), range=range_, nice=False)
         axis = alt.Axis(format=".6~e", values=log_ticks(*domain), **beside)

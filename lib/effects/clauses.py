@@ -22,13 +22,13 @@ from lib.effects.family_verdict import (
 )
 from lib.effects.rounding import OF_RANGE, Rounding, Size, unit
 from lib.effects.verdicts import CANNOT_SAY, CONTRADICTED, JUMP_SHOWN, NOT_SHOWN, SUPPORTED
-from lib.formatting import extent, listing, plural
+from lib.formatting import extent, fixed, listing, plural
 from lib.study import Study
 
 Row = Mapping[str, Any]
 
-#: Intervals in a sentence at most, arms that are named in one, signs of a reason.
-_FEW, _ARMS, _REASON = 3, 3, 90
+#: Intervals in a sentence at most, arms and tasks that are named in one, signs of a reason.
+_FEW, _ARMS, _TASKS, _REASON = 3, 3, 2, 90
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Clauses:
         texts = {
             SUPPORTED: lambda: self.sizes([row for row in answers if row in shown] or shown),
             PARTLY: lambda: f"partly {self.sizes([row for row in answers if row in shown] or shown)}",
-            MIXED: lambda: f"{self.sizes(shown)} but {self.sizes(against)} (not as expected)",
+            MIXED: lambda: self.mixed([row for row in answers if row in shown] or shown, against),
             PARTLY_NOT: lambda: f"partly {self.sizes(against)} (not as expected)",
             CONTRADICTED: lambda: f"{self.sizes(against)} (not as expected)",
             JUMP_SHOWN: lambda: self.sizes([*shown, *against]),
@@ -98,33 +98,49 @@ class Clauses:
         }
         return texts[verdict]() if verdict in texts else "no verdict"
 
+    def mixed(self, shown: Sequence[Row], against: Sequence[Row]) -> str:
+        """Changes as expected, across tasks where these answer, and those that are not, with their tasks."""
+        across = " across tasks" if shown[0]["task"] == ALL_TASKS else ""
+        return f"{self.sizes(shown)}{across} but {self.sizes(against)}{self.on_tasks(against)} (not as expected)"
+
+    def on_tasks(self, rows: Sequence[Row]) -> str:
+        """The tasks of these claims where the study has several: by name where they are few."""
+        titles = {task.key: task.title for task in self.study.tasks}
+        names = [titles[key] for key in titles if any(row["task"] == key for row in rows)]
+        if len(titles) < 2 or not names:
+            return ""
+        return f" on {listing(names) if len(names) <= _TASKS else f'{len(names)} of {len(titles)} tasks'}"
+
     def margin(self, rows: Sequence[Row]) -> str:
         """The margin that these claims share, as it was declared."""
         margins = {self.study.metric(row["metric"]).margin_text for row in rows}
-        return margins.pop() if len(margins) == 1 else "its margin"
+        if len(margins) == 1:
+            return margins.pop()
+        return "their margins"
 
     def against_margin(self, rows: Sequence[Row], is_short: bool = False) -> str:
         """What claims say to their margins: `no worse than 5% on 2 of 2 tasks: -1 [-3, +2] and +1 [0, +2]`.
 
         Parameters
         ----------
-        is_short : without intervals and runs.
+        is_short : without intervals and runs. Of several metrics there are no intervals: whose they are could not be said.
         """
         phrases = _margin_phrases(self.margin(rows))
         if len(arms := _by_arm(rows)) > 1:
             return self.arms_by(arms, margin_verdict, lambda verdict, _: phrases[verdict])
         answers, parts = margin_head(rows), list[str]()
+        says_intervals = not is_short and len({row["metric"] for row in rows}) == 1
         for word in _ORDER:
             if not (alike := [row for row in answers if (row["equivalence"] or CANNOT_SAY) == word]):
                 continue
             where = _on(alike, answers) if parts else self.where(alike, answers)
             text = f"{word if parts and word in _PLAIN else phrases[word]} {where}".rstrip()
-            has_intervals = not is_short and len(alike) <= _FEW and all(row["change"] is not None for row in alike)
+            has_intervals = says_intervals and len(alike) <= _FEW and all(row["change"] is not None for row in alike)
             parts.append(f"{text}: {self.intervals(alike)}" if has_intervals else text)
         worse = [row for row in rows if row["equivalence"] == equivalence.WORSE]
         if worse and not any(row in answers for row in worse):
             parts.append(f"by task {phrases[equivalence.WORSE]} {_on(worse, rows)}")
-        text = (", " if is_short else "; ").join(parts) or f"{phrases[CANNOT_SAY]} without a control arm"
+        text = ("; " if says_intervals else ", ").join(parts) or f"{phrases[CANNOT_SAY]} without a control arm"
         runs = "" if is_short or not answers else _runs(answers)
         return text + (f" ({runs})" if runs else "")
 
@@ -267,7 +283,14 @@ def _size_text(mark: str, word: str, sizes: Sequence[Size]) -> str:
     smallest, *_, largest = sorted([*sizes, sizes[0]], key=lambda size: size.value)
     if len(sizes) == 1:
         return f"{smallest.text}{mark} {word} {smallest.interval}"
-    return f"{extent(smallest.text, largest.text)}{mark} {word}" if mark else word
+    return f"{_extent(smallest, largest)}{mark} {word}" if mark else word
+
+
+def _extent(smallest: Size, largest: Size) -> str:
+    """Two sizes as a range in the precision of the coarser, unless the smaller one were 0 in it."""
+    decimals = min(len(size.text.partition(".")[2]) for size in (smallest, largest))
+    low, high = (fixed(size.value, decimals) for size in (smallest, largest))
+    return extent(smallest.text, largest.text) if low == "0" else extent(low, high)
 
 
 def _runs(rows: Sequence[Row]) -> str:

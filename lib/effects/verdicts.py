@@ -37,24 +37,27 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
     answers = _equivalences(claims, tests, exploratory)
     adjusted = holm_by_family([row["p_value"] for row in claims], [row["holm_family"] for row in claims])
     judged = []
-    for claim, p_holm, test, (answer, note) in zip(claims, adjusted, tests, answers, strict=True):
+    for claim, p_holm, test, answer in zip(claims, adjusted, tests, answers, strict=True):
         word, reason = (CANNOT_SAY, exploratory) if exploratory else verdict(claim, p_holm)
         if reason == SEE_EQUIVALENCE and test == MarginTest():
             reason = NO_MARGIN
-        reasons = "; ".join(part for part in (reason, claim["reasons"], note) if part)
+        # Why a guardrail has no answer comes before the caveats of its effect.
+        first = 1 if claim["role"] == GUARDRAIL and test.margin is None else 0
+        parts = (reason, *test.notes[:first], claim["reasons"], *test.notes[first:])
+        reasons = "; ".join(part for part in parts if part)
         judged.append({**claim, "p_holm": p_holm, "verdict": word, "equivalence": answer, "reasons": reasons})
     return judged
 
 
 def _equivalences(
     claims: Sequence[Mapping[str, Any]], tests: Sequence[MarginTest], exploratory: str
-) -> list[tuple[str | None, str]]:
-    """Each claim's answer to its margin, None where there is none, and what must be known of it."""
+) -> list[str | None]:
+    """Each claim's answer to its margin, None where there is none."""
     families = [margin_family(claim["task"], claim["role"]) for claim in claims]
     no_worse = holm_by_family([test.no_worse_p for test in tests], families)
     equivalent = holm_by_family([test.equivalent_p for test in tests], families)
     return [
-        (None if exploratory else _equivalence(claim, test, *p), "; ".join(test.notes))
+        None if exploratory else _equivalence(claim, test, *p)
         for claim, test, *p in zip(claims, tests, no_worse, equivalent, strict=True)
     ]
 

@@ -24,5 +24,5 @@ from lib.report.provenance import bibtex, citation, footer_text, sidecar, view_l
 from lib.report.render import FORMATS, MIME, render
 from lib.report.results import Results, study_results
 from lib.report.start_runs import planned_study, start_text
-from lib.report.tables import with_names
+from lib.report.tables import row_titles, with_names
 from lib.report.write import CLAIMS_JSON, TABLES, check_folder, table, write_report

@@ -13,7 +13,7 @@ from lib import charts
 from lib.charts import ChartSpec, Layout, detach_marks, family_metrics, is_unfinished
 from lib.curves import COLUMNS, View
 from lib.effects import TaskAnalysis, with_shown_verdicts, with_sizes
-from lib.formatting import listing, slug
+from lib.formatting import listing, plural, slug
 from lib.report.figure_data import FigureData
 from lib.runs import of_task
 from lib.study import CONTROL, FAMILIES, Metric, Study, Task
@@ -182,12 +182,16 @@ def _plotted(data: FigureData, plots: Sequence[tuple[Task, Sequence[str]]]) -> p
 # Effects
 
 
-def claims_figure(effects: pl.DataFrame, study: Study) -> Figure | None:
-    """Every claim on one axis; None where there is none."""
-    if effects.is_empty():
-        return None
+def claims_figure(effects: pl.DataFrame, study: Study, metric: Metric | None = None) -> Figure | None:
+    """Every claim, or those of one metric, on one axis; None where there is none."""
     shown = with_sizes(with_shown_verdicts(effects), study)
+    if metric:
+        shown = shown.filter(pl.col("metric") == metric.key)
+    if shown.is_empty():
+        return None
     text = charts.forest_text(shown, study)
+    if metric:
+        text += f" Drawn of {plural(effects.height, 'claim')}: those of {metric.name}. Choose another metric above."
     return Figure(
         "All claims", "claims", study.title, text, text, lambda: effects,
         lambda **options: charts.forest_chart(shown, study, **options),

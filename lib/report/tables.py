@@ -20,6 +20,15 @@ def with_names(frame: pl.DataFrame, study: Study) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).replace(names[name]) for name in names if name in frame.columns)
 
 
+def row_titles(study: Study) -> dict[str, str]:
+    """The titles of the columns that say how many rows of each metric a run has, by their names; a key where names are alike."""
+    names = [metric.name for metric in study.metrics]
+    return {
+        f"rows:{metric.key}": f"rows: {metric.name if names.count(metric.name) == 1 else metric.key}"
+        for metric in study.metrics
+    }
+
+
 def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
     changes = [_change(*row) for row in effects.select("change", "ci_low", "ci_high").iter_rows()]

@@ -67,7 +67,7 @@ class Metric:
         """Whether the metric is drawn as a moving average: by default only train rewards are."""
         if self.smooth is not None:
             return self.smooth
-        return "train" in self.key and "reward" in self.key
+        return self.family == "reward" and "train" in self.key and "reward" in self.key
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -51,11 +51,11 @@ def rows(of: Study, arms: Sequence[str] = ("detached",), across: bool = True) ->
 
 def shape(data: dict) -> tuple[list[str], list[str], int]:
     """Labels of lines and heads, and the cells of a line."""
-    return [x["label"] for x in data["lines"]], [x["label"] for x in data["heads"]], len(data["lines"][0]["cells"])
+    return [x["label"] for x in data["lines"]], [x["label"] for x in data["heads"]], len(data["lines"][0]["rows"][0])
 
 
 def levels(data: dict) -> set[int]:
-    return {len(cell["levels"]) for line in data["lines"] for cell in line["cells"] if cell}
+    return {len(cell["levels"]) for line in data["lines"] for row in line["rows"] for cell in row if cell}
 
 
 def test_one_task_is_a_row_with_its_levels():
@@ -71,7 +71,7 @@ def test_eight_tasks_have_their_levels_inside_the_cells():
     data = matrix_data(rows(of), of)
     assert shape(data) == (["Across tasks", *(f"t{i}" for i in range(8))], [f"m{i}" for i in range(5)], 5)
     assert levels(data) == {0}
-    assert data["lines"][1]["cells"][0]["tip"][:3] == [
+    assert data["lines"][1]["rows"][0][0]["tip"][:3] == [
         "supported, -20% [-30, -10]",
         "detached 2 → 1",
         "control 2 → 1.3",
@@ -83,11 +83,23 @@ def test_arms_are_columns():
     data = matrix_data(rows(of, ("early", "half", "late")), of)
     assert data["arms"] == ["early", "half", "late"]
     assert shape(data) == (["Across tasks", "t0", "t1", "t2"], ["m0", "m1", "m2"], 9)
-    assert data["lines"][1]["cells"][1]["label"].startswith("t0, m0, half: supported, -20% [-30, -10]")
+    assert data["lines"][1]["rows"][0][1]["label"].startswith("t0, m0, half: supported, -20% [-30, -10]")
     # Too many cells for levels in each; the name of an arm stands over its column.
     assert levels(data) == {0}
     few = study(1, 3)
     assert matrix_data(rows(few, ("early", "late"), across=False), few)["lines"][0]["levels"] == ["arm", "control"]
+
+
+def test_arms_that_do_not_fit_beside_each_other_have_a_row_each():
+    of = study(8, 12)
+    data = matrix_data(rows(of, ("detached 0.25", "detached 0.5")), of)
+    assert (data["armsAreBeside"], data["armsShare"], data["arms"]) == (False, "detached", ["0.25", "0.5"])
+    assert [line["label"] for line in data["lines"]] == [f"m{i}" for i in range(12)]
+    assert [len(line["rows"]) for line in data["lines"]] == [2] * 12
+    first, second = data["lines"][3]["rows"]
+    assert (len(first), len(second)) == (9, 9)
+    assert [row[1]["name"] for row in (first, second)] == ["t0, detached 0.25", "t0, detached 0.5"]
+    assert second[1]["label"].startswith("m3, t0, detached 0.5: supported")
 
 
 def test_a_margin_is_shaded_and_its_answer_a_level_of_every_cell_beside_it():
@@ -96,7 +108,7 @@ def test_a_margin_is_shaded_and_its_answer_a_level_of_every_cell_beside_it():
     first, second = rows(of, across=False)
     data = matrix_data([replace(first, margin=(-0.2, 0.2), answer="5%: no worse"), second], of)
     assert data["lines"][0]["levels"] == ["detached", "control", "margin"]
-    with_margin, without = data["lines"][0]["cells"]
+    with_margin, without = data["lines"][0]["rows"][0]
     assert (with_margin["margin"], without["margin"]) == ((-0.2, 0.2), None)
     assert (with_margin["levels"][-1], without["levels"][-1]) == (["margin", "5%: no worse"], ["margin", "–"])
     assert "margin 5%: no worse" in with_margin["tip"]
@@ -143,6 +155,6 @@ def test_words_that_all_arms_share_are_said_once():
     of = study(2, 2)
     data = matrix_data(rows(of, ("detached 0.5", "detached 0.75")), of)
     assert (data["armsShare"], data["arms"]) == ("detached", ["0.5", "0.75"])
-    assert data["lines"][0]["cells"][1]["name"] == "m0, detached 0.75"
+    assert data["lines"][0]["rows"][0][1]["name"] == "m0, detached 0.75"
     data = matrix_data(rows(of, ("detached", "detached late")), of)
     assert (data["armsShare"], data["arms"]) == ("", ["detached", "detached late"])

@@ -58,7 +58,7 @@ def test_the_matrix_of_the_demo():
         ("Cartpole Swingup", "6 pairs", ["detached", "control"]),
         ("Cartpole Swingup, random detach", "n = 8", ["detached"]),
     ]
-    cell = data["lines"][1]["cells"][2]
+    cell = data["lines"][1]["rows"][0][2]
     assert cell["levels"] == [["detached", "0.00148 → 0.00134"], ["control", "0.00148 → 0.00188"]]
     assert (cell["change"], cell["interval"], cell["shape"], cell["color"]) == ("-29%", "[-37, -21]", "disc", "blue")
     assert cell["query"] == {"effect_metric": "Train Consistency Loss", "task": "Acrobot Swingup"}
@@ -66,8 +66,8 @@ def test_the_matrix_of_the_demo():
         "Acrobot Swingup, Train Consistency Loss: supported, -29% [-37, -21], detached 0.00148 → 0.00134, "
         "control 0.00148 → 0.00188, 6 pairs"
     )
-    assert data["lines"][0]["cells"][0]["tip"][0] == "not shown, -3% [-10, +4] of the range"
-    unsaid = data["lines"][3]["cells"][0]
+    assert data["lines"][0]["rows"][0][0]["tip"][0] == "not shown, -3% [-10, +4] of the range"
+    unsaid = data["lines"][3]["rows"][0][0]
     assert (unsaid["place"], unsaid["shape"], unsaid["change"]) == (None, "dashes", "?")
     assert [entry[2] for entry in data["legend"]] == ["supported", "not shown", "cannot say"]
 

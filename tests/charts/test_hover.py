@@ -176,6 +176,23 @@ def test_strip_shows_where_seeds_are_missing_and_of_what():
     assert note["mark"]["align"] == "right"
 
 
+def test_what_is_written_above_the_strip_ends_at_the_next_rule():
+    frame = curve(EVAL, [1, 1, 1, 1, 1], n=[4, 4, 4, 2, 2], steps=(0.0, 30.0, 60.0, 90.0, 100.0))
+    # From the end of its stretch, 100, to the rule at 50, and to the one at 80, less 4 pixels.
+    for steps, room in (((50,), "0.5"), ((50, 80), "0.2"), ((), "1")):
+        note = layer(plotted(frame, "reward", rules=[DetachMark(step) for step in steps]), "n_note")
+        assert note["mark"]["limit"]["expr"] == f"{room} * (width || 400) - 4"
+    early = curve(EVAL, [1, 1, 1, 1], n=[2, 2, 4, 4], steps=(0.0, 30.0, 60.0, 100.0))
+    note = layer(plotted(early, "reward", rules=[DetachMark(50)]), "n_note")
+    assert (note["mark"]["align"], note["mark"]["limit"]["expr"]) == ("left", "0.5 * (width || 400) - 4")
+
+
+def test_strip_names_an_arm_alone_where_all_its_metrics_are_short():
+    counts = {"control": [3, 3, 3], "detached": [3, 2, 2]}
+    frame = pl.concat([curve(m, [1, 1, 1], n=n, arm=arm) for arm, n in counts.items() for m in (EVAL, TRAIN)])
+    assert [row["series"] for row in rows(chart(frame), "n_strip")] == ["every series", "detached"]
+
+
 def test_strip_counts_an_arm_that_ended_and_none_that_began_late():
     # One arm went on for longer, and a seed of the other logged nothing of this metric.
     short = curve(EVAL, [1, 1, 1], n=2, steps=(5.0, 20.0, 40.0))

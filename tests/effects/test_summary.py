@@ -181,8 +181,17 @@ def test_an_arm_whose_task_contradicts_what_holds_across_tasks_says_so():
     rows += [row("run", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
     assert line(*rows) == (
         "mixed",
-        "26% lower but 20% higher [10, 30] (not as expected) in early, no fall shown in late (6 fork pairs each).",
+        "26% lower [20, 32] across tasks but 20% higher [10, 30] on walk (not as expected) in early, no fall shown in late "
+        "(6 fork pairs each).",
     )
+
+
+def test_tasks_that_contradict_are_named_and_sizes_share_a_precision():
+    rows = [row("*", "a", "supported", (-0.0799, -0.09, -0.07), arm=arm) for arm in ("early", "late")]
+    rows += [row("*", "b", "supported", (-0.2214, -0.2218, -0.221), arm=arm) for arm in ("early", "late")]
+    rows += [row("hop", "a", "contradicted", (0.2, 0.1, 0.3), arm=arm) for arm in ("early", "late")]
+    text = "8.0-22.1% lower across tasks but 20.0% higher on hop (not as expected) in early and late (6 fork pairs)."
+    assert line(*rows) == ("mixed", text)
 
 
 GUARDED = replace(
@@ -248,6 +257,17 @@ def test_secondary_metrics_and_guardrails_are_said_apart():
 )  # fmt: skip
 def test_the_answer_of_a_guardrail(rows, answer):
     assert line(*rows, study=GUARDED) == (answer[0], f"guardrail: {answer[1]}")
+
+
+def test_guardrails_of_several_metrics_are_one_sentence():
+    second = Metric("r2", "reward", "increase", role="guardrail", margin=0.05)
+    study = replace(GUARDED, metrics=(*GUARDED.metrics, second))
+    rows = [guard("walk", "worse", (-9.0, -12.0, -6.0)), guard("run", "no worse")]
+    rows += [guard("walk", "no worse") | {"metric": "r2"}, guard("run", None, ()) | {"metric": "r2"}]
+    assert line(*rows, study=study) == (
+        "worse",
+        "guardrails: worse by more than 5% in 1 of 4 comparisons, no worse than 5% in 2, cannot say in 1 (6 fork pairs each).",
+    )
 
 
 def test_a_primary_metric_says_its_margin_too():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lib.effects.compare.equivalence import MarginTest
 from lib.effects.multiple_testing import family_text, holm_by_family, holm_family
 from lib.effects.verdicts import judge, shown_verdict
 from lib.study import Metric
@@ -61,6 +62,17 @@ def test_a_guardrail_has_no_verdict_of_effect_and_is_in_no_family():
     guardrail = judge([_row(0.001, role="guardrail"), _row(0.04)])
     assert [row["verdict"] for row in guardrail] == ["cannot say", "supported"]
     assert (guardrail[0]["p_holm"], guardrail[0]["reasons"]) == (None, "guardrail without a margin")
+
+
+def test_why_a_guardrail_has_no_answer_comes_before_the_caveats():
+    caveat, why = "sample size not declared", "no equivalence without a control arm"
+    row = _row(0.001, role="guardrail") | {"reasons": caveat}
+    none, some = MarginTest(notes=(why, "after looking")), MarginTest(margin=1.0, notes=("after looking",))
+    (unsaid,), (tested,) = (judge([row | {"margin_test": test}]) for test in (none, some))
+    assert unsaid["reasons"] == f"guardrail: see equivalence; {why}; {caveat}; after looking"
+    assert tested["reasons"] == f"guardrail: see equivalence; {caveat}; after looking"
+    primary = judge([_row(0.001) | {"reasons": caveat, "margin_test": none}])
+    assert primary[0]["reasons"] == f"{caveat}; {why}; after looking"
 
 
 def test_a_guardrail_keeps_its_estimate_and_interval():

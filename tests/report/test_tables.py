@@ -6,7 +6,7 @@ import io
 import polars as pl
 import pytest
 
-from lib.report import table, with_names
+from lib.report import row_titles, table, with_names
 from lib.study import Metric, Source, Study
 
 
@@ -31,3 +31,13 @@ def test_the_gap_of_two_losses_goes_by_the_names_of_both():
     study = Study("s", "s", Source(kind="bundle", path="b.zip"), metrics, ())
     frame = pl.DataFrame({"metric": ["val/x : train/x", "val/x", "speed"]})
     assert with_names(frame, study)["metric"].to_list() == ["Val x over Train x", "Val x", "speed"]
+
+
+def test_the_columns_of_rows_go_by_the_names_of_metrics_which_are_told_apart():
+    labels = {"eval/r": "Eval Reward", "a/x": "Loss", "b/x": "Loss"}
+    metrics = tuple(Metric(key=key, label=label, family="reward", expect="increase") for key, label in labels.items())
+    assert row_titles(Study("s", "s", Source(kind="bundle", path="b.zip"), metrics, ())) == {
+        "rows:eval/r": "rows: Eval Reward",
+        "rows:a/x": "rows: a/x",
+        "rows:b/x": "rows: b/x",
+    }

@@ -16,9 +16,11 @@ from lib.study import Evidence
 
 
 @cached(of_effects)
-def claims_figure(current: Current, evidence: Evidence | None = None) -> Figure | None:
-    """Every claim on one axis; None where there is none."""
-    return report.claims_figure(cached_results.effects(current, evidence), current.visible_study)
+def claims_figure(current: Current, evidence: Evidence | None = None, metric: str = "") -> Figure | None:
+    """Every claim, or those of a metric, on one axis; None where there is none."""
+    study = current.visible_study
+    effects = cached_results.effects(current, evidence)
+    return report.claims_figure(effects, study, study.metric(metric) if metric else None)
 
 
 @cached(of_effects)

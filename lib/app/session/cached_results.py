@@ -131,6 +131,28 @@ def baselines(current: Current, task: str) -> tuple[pl.DataFrame, list[str]]:
         return BASELINES.to_frame(), [str(error)]
 
 
+@cached(no_settings)
+def _logged(current: Current) -> frozenset[str]:
+    """The metrics that some run has."""
+    return frozenset(key for run in current.manifest.runs for key, rows in run.rows.items() if rows)
+
+
+def in_charts(current: Current) -> Current:
+    """The same runs in the view that charts of curves have: where nobody chose metrics, those that can be told apart."""
+    if current.view.metrics:
+        return current
+    metrics = charts.default_metrics(current.study, _logged(current))
+    is_part = len(metrics) < len(current.study.metrics)
+    return current.with_view(replace(current.view, metrics=tuple(m.key for m in metrics))) if is_part else current
+
+
+def default_metrics_text(current: Current, families: tuple[str, ...]) -> str:
+    """A sentence on the metrics that charts of these families do not draw; "" where they draw all that were chosen."""
+    if current.view.metrics or current.view.color_by:
+        return ""
+    return charts.default_metrics_text(current.study, in_charts(current).visible_study.metrics, *families)
+
+
 @cached()
 def task_chart(
     current: Current, task: str, families: tuple[str, ...], height: int, brush: bool = False, legend: bool = True
@@ -167,7 +189,7 @@ def _visible(curves: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 def one_metric_text(current: Current, task: str, families: tuple[str, ...]) -> str:
     """A sentence on the metrics that a task's chart leaves out while it colours runs; "" where there are none."""
-    study = current.visible_study
+    study = in_charts(current).visible_study
     return charts.one_metric_text(curves(current, task), study, study.task(task), *families, view=current.view)
 
 

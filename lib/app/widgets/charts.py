@@ -38,7 +38,7 @@ def legend(current: Current) -> None:
     """One legend of all the charts of a page."""
     entries = [
         f'<span style="white-space: nowrap">{_sample(entry)}{html.escape(entry.label)}</span>'
-        for entry in cached_results.legend(current)
+        for entry in cached_results.legend(cached_results.in_charts(current))
     ]
     st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0 1.2rem; font-size: 0.85rem">{"".join(entries)}</div>')
 
@@ -68,7 +68,8 @@ def _notes(current: Current, task: Task, *names: str) -> None:
 
 
 def _draw(current: Current, task: Task, *names: str, height: int, legend: bool = True) -> None:
-    chart, missing = cached_results.task_chart(current, task.key, names, height, brush=True, legend=legend)
+    drawn = cached_results.in_charts(current)
+    chart, missing = cached_results.task_chart(drawn, task.key, names, height, brush=True, legend=legend)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
         key = f"chart_{task.key}_{'_'.join(names)}_{current.view.span}" + ("" if legend else "_cell")
@@ -83,10 +84,12 @@ def _draw(current: Current, task: Task, *names: str, height: int, legend: bool =
         st.caption(escaped(text))
 
 
-def axis_notes(current: Current) -> None:
-    """What the view's x axis cannot show."""
+def notes(current: Current, *families: str) -> None:
+    """What the view's x axis cannot show, and which metrics of these families no chart of the page draws."""
     if sentences := cached_results.axis_notes(current):
         st.info("  \n".join(map(escaped, sentences)), icon=":material/schedule:")
+    if sentence := cached_results.default_metrics_text(current, families):
+        st.caption(escaped(sentence))
 
 
 def render_chart(chart: ChartSpec, key: str, brush: bool = False) -> None:

@@ -1,7 +1,11 @@
 """Parts of the Detach effect page."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import polars as pl
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lib.app.session import cached_effects, cached_results, widget_keys
 from lib.app.session.current import Current
@@ -22,11 +26,13 @@ from lib.effects import (
     with_shown_verdicts,
 )
 from lib.effects import checklist as conditions
-from lib.formatting import listing
+from lib.formatting import listing, plural
 from lib.report import JUMP, PAIRS, PRETENDED, SEEDS, Figure, with_names
 from lib.runs import arms_of
 from lib.study import Evidence, Metric, Study, Task
 
+#: Claims of a task that are said without a click, and claims that one chart draws.
+_SENTENCES, _CLAIMS = 10, 40
 _SINCE: dict[str, Axis] = {"steps": "since", "% of training": "since_percent"}
 
 
@@ -43,14 +49,22 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     looked_at = st.session_state.get(widget_keys.EFFECT_METRIC, st.query_params.get(widget_keys.EFFECT_METRIC))
     for tab, task in zip(tabs, tasks, strict=True):
         rows = effects.filter(pl.col("task") == task).to_dicts()
-        for row in sorted(rows, key=lambda row: study.metric(row["metric"]).name != looked_at):
-            verdict = shown_verdict(row)
-            tab.markdown(f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, study, current.treated))}")
+        rows.sort(key=lambda row: study.metric(row["metric"]).name != looked_at)
+        _sentences(tab, rows[:_SENTENCES], current)
+        if more := rows[_SENTENCES:]:
+            _sentences(tab.expander(plural(len(more), "more claim")), more, current)
 
 
-def forest(current: Current, evidence: Evidence | None) -> None:
-    """Every claim of the study on one axis."""
-    if figure := cached_effects.claims_figure(current, evidence):
+def _sentences(place: DeltaGenerator, rows: Sequence[Mapping[str, Any]], current: Current) -> None:
+    for row in rows:
+        verdict = shown_verdict(row)
+        place.markdown(f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treated))}")
+
+
+def forest(current: Current, evidence: Evidence | None, metric: Metric) -> None:
+    """Every claim of the study on one axis; where they are too many for one, those of the metric that is looked at."""
+    is_whole = cached_results.effects(current, evidence).height <= _CLAIMS
+    if figure := cached_effects.claims_figure(current, evidence, "" if is_whole else metric.key):
         _draw(figure)
 
 
@@ -84,14 +98,27 @@ def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metr
     return metrics[names.index(name)]
 
 
-def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> None:
-    """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo."""
+def evidence_of_task(current: Current, task: Task, evidence: Evidence | None) -> Metric:
+    """What stands behind one task's effects: the checklist, every seed, pair differences, local fits, placebo.
+
+    Returns
+    -------
+    The metric that is looked at.
+    """
     task_analysis = cached_results.analysis(current, evidence).task(task.key)
     checklist(task_analysis)
     encoder(task_analysis, current.visible_study)
     st.subheader(SEEDS, anchor=False)
     metrics = current.visible_study.metrics
     metric = metric_picker(metrics, "Metric", widget_keys.EFFECT_METRIC, first=metrics[0])
+    _evidence_of_metric(current, task_analysis, metric, evidence)
+    return metric
+
+
+def _evidence_of_metric(
+    current: Current, task_analysis: TaskAnalysis, metric: Metric, evidence: Evidence | None
+) -> None:
+    task = task_analysis.task
     runs = task_analysis.per_run.filter(pl.col("metric") == metric.key)
     if runs.is_empty():
         st.caption(escaped(f"No run of {task.title} counts for {metric.name}: the checklist says why."))

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lib.app.session import downloads, widget_keys
+from lib.app.session import cached_results, downloads, widget_keys
 from lib.app.session.current import Current
 from lib.app.session.downloads import CLAIMS, EVIDENCE, QUADRANT, FigureDownload
 from lib.app.widgets import pickers, share
@@ -33,7 +33,7 @@ def _figure(current: Current) -> None:
     stems = curve_names(current.visible_study)
     name = st.selectbox("Figure", [*stems, CLAIMS, QUADRANT, EVIDENCE], key=widget_keys.EXPORT_FIGURE)
     if name in stems:
-        figure: FigureDownload | None = downloads.of_curves(current, stems[name])
+        figure: FigureDownload | None = downloads.of_curves(cached_results.in_charts(current), stems[name])
     else:
         st.caption("Claims are drawn in the windows that the study declares.")
         figure = _evidence(current) if name == EVIDENCE else downloads.of_study(current, name)

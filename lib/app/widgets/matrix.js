@@ -93,19 +93,30 @@ function cellLink(cell, tip) {
 
 function table(data, tip) {
   const noted = ({ label, note }) => [label, note ? node("span", { class: "quiet" }, ` ${note}`) : ""]
-  const span = data.arms.length || 1
+  const armColumns = data.armsAreBeside ? data.arms : []
+  const armRows = data.armsAreBeside ? [] : data.arms
+  const armHead = (arm, scope) => node("th", { scope, class: "quiet arm", title: arm }, arm)
   const head = node("tr", {}, node("td", { class: "corner" }),
-    ...data.heads.map((one) => node("th", { scope: "col", colspan: span }, ...noted(one))))
-  const arms = data.heads.flatMap(() => data.arms.map((arm) => node("th", { scope: "col", class: "quiet", title: arm }, arm)))
-  const lines = data.lines.map((line) => node("tr", line.isAcross ? { class: "across" } : {},
-    node("th", { scope: "row" }, ...noted(line),
-      ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name))),
-    ...line.cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, tip)] : [])))))
-  const columns = data.heads.length * span
-  return node("table", { style: `--columns: ${columns}` },
+    ...(armRows.length ? [node("td", { class: "quiet arms" }, data.armsShare)] : []),
+    ...data.heads.map((one) => node("th", { scope: "col", colspan: armColumns.length || 1 }, ...noted(one))))
+  const arms = data.heads.flatMap(() => armColumns.map((arm) => armHead(arm, "col")))
+  const rows = data.lines.flatMap((line) => line.rows.map((cells, place) => node("tr",
+    { class: place < line.rows.length - 1 ? "more" : line.isAcross ? "across" : "" },
+    ...(place ? [] : [node("th", { scope: "rowgroup", rowspan: line.rows.length }, ...noted(line),
+      ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name)))]),
+    ...(armRows.length ? [armHead(armRows[place], "row")] : []),
+    ...cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, tip)] : []))))))
+  const changes = data.lines.flatMap((line) => line.rows.flat()).map((cell) => cell ? cell.change.length : 0)
+  const longest = (texts) => Math.max(0, ...texts.map((text) => text.length))
+  const sizes = {
+    columns: data.heads.length * (armColumns.length || 1),
+    signs: Math.max(...changes),
+    arm: armRows.length ? longest([...armRows, data.armsShare]) : 0,
+  }
+  return node("table", { style: Object.entries(sizes).map(([name, size]) => `--${name}: ${size}`).join("; ") },
     node("caption", { hidden: "" }, "Changes by task and metric"),
     node("thead", {}, head, ...(arms.length ? [node("tr", {}, node("td", { class: "quiet share" }, data.armsShare), ...arms)] : [])),
-    node("tbody", {}, ...lines))
+    node("tbody", {}, ...rows))
 }
 
 function legend(data) {
@@ -155,9 +166,9 @@ class Tip {
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".matrix")
   const tip = new Tip()
-  const columns = data.heads.length * (data.arms.length || 1)
+  const columns = data.lines[0].rows[0].length
   const hasWords = data.lines.every((line) => !line.levels.length)
-  root.className = ["matrix", hasWords ? "words" : "", columns === 1 ? "single" : ""].join(" ")
+  root.className = ["matrix", hasWords ? "words" : "", columns === 1 ? "single" : columns > 6 ? "many" : ""].join(" ")
   root.replaceChildren(node("div", { class: "scroll" }, table(data, tip)), legend(data), tip.element)
   root.onkeydown = (event) => { if (event.key === "Escape") tip.hide() }
   root.onwheel = () => tip.hide()

@@ -68,7 +68,8 @@ def _evidence(row: MatrixRow, study: Study) -> dict[str, str]:
 def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
     """What the table draws: its heads, its lines with their cells, its legend.
 
-    Tasks are the lines where metrics and arms fit beside each other, else metrics are.
+    Tasks are the lines where metrics and arms fit beside each other, else metrics are. Arms are columns where these fit,
+    else every line has a row for each arm.
     """
     arms = list(dict.fromkeys(row.arm for row in rows))
     tasks = {row.task: _task(row, study) for row in rows}
@@ -88,17 +89,23 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
         if row.task in with_margin and not row.answer:
             cell["levels"].append(["margin", MISSING])  # else its levels would not stand beside their names
         cells[line, head, row.arm] = cell | {"label": f"{lines[line]}, {name}: {cell['label']}"}
+    names = [arm.removeprefix(shared) for arm in arms] if len(arms) > 1 else []
+    are_beside = len(heads) * len(arms) <= _COLUMNS
     return {
         "heads": [{"label": label, "note": _note(rows, key)} for key, label in heads.items()],
-        "arms": [arm.removeprefix(shared) for arm in arms] if len(arms) > 1 else [],
+        "arms": names,
         "armsShare": shared.strip(),
+        "armsAreBeside": are_beside,
         "lines": [
             {
                 "label": label,
                 "note": _note(rows, key),
                 "isAcross": key == ALL_TASKS,
                 "levels": _level_names(rows, key, arms) if has_levels and is_by_task else [],
-                "cells": [cells.get((key, head, arm)) for head in heads for arm in arms],
+                "rows": [
+                    [cells.get((key, head, arm)) for head in heads for arm in of_row]
+                    for of_row in ([arms] if are_beside else [[arm] for arm in arms])
+                ],
             }
             for key, label in lines.items()
         ],
@@ -178,8 +185,10 @@ def _shape(verdict: str) -> str:
 
 def _heights(data: dict[str, Any]) -> tuple[int, int]:
     """Pixels of the table and of the list that it is on a phone."""
-    levels = [max((len(cell["levels"]) for cell in line["cells"] if cell), default=0) for line in data["lines"]]
-    cells = sum(cell is not None for line in data["lines"] for cell in line["cells"])
-    wide = _HEAD + (_ARMS if data["arms"] else 0) + _LEGEND + sum(_CELL + _LEVEL * count for count in levels)
-    narrow = 2 * _LEGEND + _NARROW * (len(levels) + cells) + (_LEVEL * cells if any(levels) else 0)
+    rows = [row for line in data["lines"] for row in line["rows"]]
+    levels = [max((len(cell["levels"]) for cell in row if cell), default=0) for row in rows]
+    cells = sum(cell is not None for row in rows for cell in row)
+    has_arms = data["arms"] and data["armsAreBeside"]
+    wide = _HEAD + (_ARMS if has_arms else 0) + _LEGEND + sum(_CELL + _LEVEL * count for count in levels)
+    narrow = 2 * _LEGEND + _NARROW * (len(data["lines"]) + cells) + (_LEVEL * cells if any(levels) else 0)
     return wide, narrow

@@ -11,6 +11,9 @@ from lib.app.widgets.markdown import escaped
 from lib.formatting import listing
 from lib.study import Study, Task, keys_of
 
+#: Tasks that have a button each; more would run out of the page.
+_SIDE_BY_SIDE = 4
+
 
 def study_picker() -> str:
     """The study, kept in the URL; a name that is nobody's stays, so that the page can say so."""
@@ -34,6 +37,8 @@ def task_picker(study: Study) -> Task:
     if len(titles) == 1:
         return study.tasks[0]
     first = study.tasks[0].title
+    if len(titles) > _SIDE_BY_SIDE:
+        return titles[st.selectbox("Task", [*titles], key=widget_keys.TASK, bind="query-params")]
     return titles[
         st.segmented_control("Task", [*titles], default=first, key=widget_keys.TASK, bind="query-params", required=True)
     ]

@@ -192,6 +192,7 @@ def _chosen_lines(needed: pl.DataFrame) -> list[str]:
         selection_mode="multi",
         key=widget_keys.PLAN_DESIGNS,
         bind="query-params",
+        wrap=True,
     )
 
 

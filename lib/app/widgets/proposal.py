@@ -11,7 +11,7 @@ from lib.app.widgets.landing import land
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.questions import DOUBTS, Answers, Rooms, ask
 from lib.app.widgets.study import edit
-from lib.app.widgets.tables import table, whole
+from lib.app.widgets.tables import table
 from lib.discover import Inspection, Proposal, arms, preview, propose, sentence
 from lib.formatting import listing
 from lib.runs import study_text
@@ -103,8 +103,7 @@ def _not_taken(proposed: Proposal) -> None:
 def _more(proposed: Proposal, runs: pl.DataFrame, prefix: str) -> None:
     """The runs one by one, what the study rests on, and its file."""
     with st.expander("Runs"):
-        steps = dict.fromkeys(("detach step", "last step"), whole())
-        table(runs, alt="Runs of the proposed study", column_config=steps)
+        table(runs, alt="Runs of the proposed study")
     with st.expander("What the study rests on, and its file"):
         rows = [(finding.what, finding.value or "none", finding.status, finding.where) for finding in proposed.findings]
         heads = ["what", "value", "known", "where"]

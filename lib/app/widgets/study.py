@@ -11,7 +11,7 @@ from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_button
 from lib.app.widgets.key_form import key_form
 from lib.app.widgets.markdown import escaped
-from lib.app.widgets.tables import table, whole
+from lib.app.widgets.tables import table
 from lib.formatting import listing, plural
 from lib.runs import Manifest, clear, study_text
 from lib.study import (
@@ -89,8 +89,7 @@ def question(study: Study) -> None:
         st.caption(f"Planned size: {size:,} runs per arm, or pairs.")
     after_looking(study)
     heads = ["task", "name in config", "sweeps", "total steps", "smoothing steps"]
-    steps = dict.fromkeys(("total steps", "smoothing steps"), whole())
-    table(pl.DataFrame(tasks, schema=heads, orient="row"), column_config=steps, alt="The study's tasks")
+    table(pl.DataFrame(tasks, schema=heads, orient="row"), alt="The study's tasks")
     tasks_by_rule = dict[str, list[str]]()
     for task in study.tasks:
         tasks_by_rule.setdefault(rule_text(task.detach), []).append(task.title)

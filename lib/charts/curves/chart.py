@@ -221,11 +221,13 @@ def _with_end_labels(
 
 def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain: Bounds, layout: Layout) -> ChartSpec:
     """The panels over one x axis, behind them what follows the pointer, in front the detach rule."""
+    places = detach_rule.mark_places(rules, task, view)
     several, style, height = len(panels) > 1, panels[0].style, layout.height
     entries = list(dict(style.palette) or style.entries())
-    if layout.width == "container":
-        # A legend of many rows must not take the room of the curves.
-        height += ROW * max(0, legend_rows(entries, PHONE) - ROWS)
+    if layout.width == "container" and layout.legend:
+        # Legends of many rows and labels of several steps must not take the room of the curves.
+        height += ROW * max(0, legend_rows(entries, PHONE) - ROWS) + _rows_of_arms(style)
+        height += max(0, detach_rule.headroom(rules) - axes.HEADROOM)
     x = alt.X("step:Q", **axes.step_axis(view, domain, grid=not several))
     readouts = _readouts(panels, rules) if layout.interactive else []
     layers: list[Any] = []
@@ -233,7 +235,7 @@ def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain
         table = hover_table(readouts, _only_step(rules, task, view))
         layers += hover_layers(table, x, style.color, style.dash, style.prefix)
     for panel in panels:
-        own = _panel_layers(panel, x, domain, layout, _headroom(panel, panels, rules))
+        own = _panel_layers(panel, x, domain, places, layout, _headroom(panel, panels, rules))
         # A family's layers share its y axis: they are a chart of their own where there are others.
         layers += [own] if several else own
     return layered(
@@ -249,6 +251,11 @@ def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain
         config=None if layout.cell else STACKED | (BRUSH_NAME if layout.brush else {}),
         resolve={"scale": {"y": "independent"}} if several else None,
     )
+
+
+def _rows_of_arms(style: SeriesStyle) -> int:
+    """Pixels of a legend of arms that has rows of its own below that of metrics."""
+    return 2 * ROW if len(style.arms) > 2 and not style.by_arm else 0
 
 
 def _width_param(style: SeriesStyle, layout: Layout) -> list[dict[str, Any]]:
@@ -280,7 +287,9 @@ def _headroom(panel: Panel, panels: Sequence[Panel], rules: Rules) -> int:
     return detach_rule.headroom(rules if panel is panels[0] else ())
 
 
-def _panel_layers(panel: Panel, x: alt.X, domain: Bounds, layout: Layout, headroom: int) -> list[alt.Chart]:
+def _panel_layers(
+    panel: Panel, x: alt.X, domain: Bounds, places: Sequence[float], layout: Layout, headroom: int
+) -> list[alt.Chart]:
     """The layers of one family below its headroom, those with a tooltip of their own last."""
     style, data = panel.style, panel.tables
     height = layout.height if layout.cell else None
@@ -309,7 +318,7 @@ def _panel_layers(panel: Panel, x: alt.X, domain: Bounds, layout: Layout, headro
     if "end_labels" in data:
         layers.append(end_labels.label_layer(data["end_labels"], style, y))
     if "n_strip" in data:
-        layers += strip_layers(data["n_strip"], panel.n_label, height, style.prefix, domain, panel.area)
+        layers += strip_layers(data["n_strip"], panel.n_label, height, style.prefix, domain, places, panel.area)
     if layout.interactive and "baselines" in data:
         layers.append(marks.baseline_pointer(data["baselines"], x, y, style.prefix))
     if layout.interactive and style.coloring:

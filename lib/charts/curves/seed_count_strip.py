@@ -20,6 +20,8 @@ from lib.formatting import listing
 STRIP = 20  # pixels below the curves that the strip has to itself
 BAR = 4  # pixels of its height
 STRIP_SLOTS = 100
+#: Pixels between what is written above the strip and the next rule.
+_APART = 4
 #: Series of the fewest seeds that are named one by one.
 _NAMED = 2
 
@@ -120,21 +122,24 @@ def strip_table(curves: Curves, style: SeriesStyle) -> tuple[pl.DataFrame, str]:
 
 
 def _series_text(bar: Stretch, style: SeriesStyle) -> str:
-    """The series with the fewest seeds."""
+    """The series with the fewest seeds; an arm by its name alone where all its metrics are among them."""
     if not bar.series:
         return "every series"
     several = (len(style.keys) > 1, len(style.arms) > 1)
-    names = [
-        f"{style.label(key)} ({arm})" if all(several) else style.label(key) if several[0] else arm
+    whole = [arm for arm in style.arms if all((key, arm) in bar.series for key in style.keys)] if several[1] else []
+    names = whole + [
+        f"{style.label(key)} ({arm})" if all(several) else style.label(key)
         for key, arm in bar.series
+        if arm not in whole
     ]
     more = len(names) - _NAMED
     return listing([*names[:_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
 def strip_layers(
-    bars: pl.DataFrame, label: str, height: int | None, prefix: str, domain: Bounds, area: PlotArea = WHOLE_PLOT
-) -> list[alt.Chart]:
+    bars: pl.DataFrame, label: str, height: int | None, prefix: str, domain: Bounds, rules: Sequence[float] = (),
+    area: PlotArea = WHOLE_PLOT,
+) -> list[alt.Chart]:  # fmt: skip
     """One bar at the foot of its area of the plot, paler where seeds are missing, its name, and where the most are missing.
 
     The bar lies in the same view as the curves (placed in pixels), so it stretches and zooms with it; a concatenated
@@ -145,6 +150,7 @@ def strip_layers(
     bars : as `strip_table` gives them.
     height : of the plot in pixels, or None where the page decides it.
     domain : the x range.
+    rules : where the detach rules stand along it.
     """
     top, foot = area.above_foot(BAR + 2, height), area.above_foot(2, height)
     tooltips = [
@@ -171,25 +177,29 @@ def strip_layers(
         .mark_text(align="right", clip=False, aria=False, **text)
         .encode(x=alt.XValue(-6), y=alt.YValue(area.above_foot(BAR / 2 + 2, height)), text=alt.TextValue(label))
     )
-    return [strip, name, *_fewest_note(bars, height, prefix, domain, area, text)]
+    return [strip, name, *_fewest_note(bars, height, prefix, domain, rules, area, text)]
 
 
 def _fewest_note(
-    bars: pl.DataFrame, height: int | None, prefix: str, domain: Bounds, area: PlotArea, text: dict[str, Any]
-) -> list[alt.Chart]:
-    """What is missing along the longest of the paler stretches, written above it."""
+    bars: pl.DataFrame, height: int | None, prefix: str, domain: Bounds, rules: Sequence[float], area: PlotArea,
+    text: dict[str, Any],
+) -> list[alt.Chart]:  # fmt: skip
+    """What is missing along the longest of the paler stretches, written above it as far as the next rule."""
     missing = bars.filter(pl.col("share") < 1).sort(pl.col("end") - pl.col("step"), descending=True).head(1)
     if missing.is_empty() or domain is None:
         return []
     (row,) = missing.rows(named=True)
     right = row["step"] > (domain[0] + domain[1]) / 2
-    share = (row["end" if right else "step"] - domain[0]) / ((domain[1] - domain[0]) or 1)
-    room = alt.ExprRef(f"{share if right else 1 - share:.3g} * (width || 400)")
+    begin = row["end" if right else "step"]
+    # Along the way of the text: to the left where it ends with its stretch.
+    stops = [x for x in (*domain, *rules) if (x < begin if right else x > begin)]
+    share = min((abs(begin - x) for x in stops), default=0.0) / ((domain[1] - domain[0]) or 1)
+    room = alt.ExprRef(f"{share:.3g} * (width || 400) - {_APART}")
     note = (
         alt.Chart(ONE_ROW, name=f"{prefix}_n_note")
         .mark_text(align="right" if right else "left", clip=True, limit=room, aria=False, **text)
         .encode(
-            x=alt.XDatum(row["end" if right else "step"]),
+            x=alt.XDatum(begin),
             y=alt.YValue(area.above_foot(BAR + 9, height)),
             text=alt.TextValue(f"n = {row['seeds']}: {row['series']}"),
         )

@@ -72,7 +72,7 @@ def event_time_chart(
     named = [layer.encode(x=x, y=alt.Y("mean:Q", **y), color=color) for layer in named]
     layers = [band, line, *named, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
     # The legend takes its room from the chart: in half a page's width it has a row for nearly every task.
-    height = max(340, 290 + 17 * style.legend_rows(tasks, _HALF_PAGE))
+    height = max(340, 320 + 17 * style.legend_rows(tasks, _HALF_PAGE))
     return layered(layers, **({"height": height} | size))
 
 
