@@ -16,7 +16,7 @@ from lib.report.overrides import left_out_text
 from lib.report.provenance import provenance
 from lib.report.render import Picture, pictures
 from lib.report.results import Results
-from lib.report.tables import effects_table, html_table, row_titles
+from lib.report.tables import effects_table, html_table, runs_of_metrics
 from lib.runs import missing_keys, of_task
 from lib.study import to_toml, without_folders
 
@@ -42,7 +42,7 @@ def report_page(results: Results, images: Mapping[str, Picture] | None = None, w
         summary=summary(results.effects, results.study),
         claims=claim_lines(results),
         effects=html_table(effects_table(results.effects, results.study)),
-        runs=html_table(results.runs.rename(row_titles(results.study), strict=False)),
+        runs=html_table(runs_of_metrics(results.runs, results.visible)),
         figures=[drawing(figure, images[figure.stem]) for figure in curves],
         overview=overview(results, workers),
         tasks=evidence(results, workers),

@@ -29,6 +29,13 @@ def row_titles(study: Study) -> dict[str, str]:
     }
 
 
+def runs_of_metrics(runs: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The rows of runs.csv with the numbers of rows of the study's metrics alone, by their titles."""
+    titles = row_titles(study)
+    others = [name for name in runs.columns if name.startswith("rows:") and name not in titles]
+    return runs.drop(others).rename(titles, strict=False)
+
+
 def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
     changes = [_change(*row) for row in effects.select("change", "ci_low", "ci_high").iter_rows()]
