@@ -166,6 +166,8 @@ def test_one_wide_interval_does_not_squeeze_the_others():
     wide = sized([effect(LOSS, change=0.1, ci_low=-0.9, ci_high=90.0)])
     domain = part(forest_chart(wide, STUDY), "estimate")["encoding"]["x"]["scale"]["domain"]
     assert domain == [-21.6, 21.6]
+    # A step of 10 goes 4 times into 43.2; one of 5 would go 8 times and a bit.
+    assert part(forest_chart(wide, STUDY), "estimate")["encoding"]["x"]["axis"]["values"] == [-20, -10, 0, 10, 20]
 
 
 def test_forest_takeaway():

@@ -7,6 +7,7 @@ import altair as alt
 import polars as pl
 
 from lib.charts import style
+from lib.charts.axes import nice_step
 from lib.charts.spec import ChartSpec, Size, layered
 from lib.formatting import plural
 from lib.study import Study
@@ -135,6 +136,7 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
     """The line of no change, and an interval and an estimate per claim in the colour of its verdict."""
     begin = alt.ExprRef(_beside(left, str(left), "0"))
     across = alt.Scale(domain=[-reach, reach], nice=False, range=[begin, alt.ExprRef("width")])
+    axis = alt.Axis(values=_ticks(reach))
     looks = {verdict: look for verdict, look in VERDICTS.items() if verdict in set(rows["verdict"])}
     verdicts, shapes = (alt.Scale(domain=list(looks), range=[look[i] for look in looks.values()]) for i in (0, 1))
     fills = alt.Scale(
@@ -155,14 +157,19 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
     margin = (
         alt.Chart(rows.drop_nulls("margin_low"), name="margin")
         .mark_rule(color=style.QUIET, strokeWidth=18, opacity=0.2, clip=True)
-        .encode(y=y, x=alt.X("margin_low:Q", title=title, scale=across), x2="margin_high:Q", tooltip=_CLAIM_TOOLTIPS)
+        .encode(
+            y=y,
+            x=alt.X("margin_low:Q", title=title, scale=across, axis=axis),
+            x2="margin_high:Q",
+            tooltip=_CLAIM_TOOLTIPS,
+        )
     )
     dashes = alt.Scale(domain=list(looks), range=[[3, 3] if verdict == "cannot say" else [1, 0] for verdict in looks])
     bars = (
         base.properties(name="interval")
         .mark_rule(strokeWidth=3, clip=True)
         .encode(
-            x=alt.X("low:Q", title=title, scale=across),
+            x=alt.X("low:Q", title=title, scale=across, axis=axis),
             x2=alt.X2("high:Q"),
             color=color,
             strokeDash=alt.StrokeDash("verdict:N", scale=dashes, legend=None),
@@ -172,13 +179,13 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
     ground = (
         alt.Chart(rows.filter(pl.col("verdict") == _HOLLOW), name="ground")
         .mark_point(size=110, opacity=1, fill=alt.ExprRef("background"), stroke=None, clip=True)
-        .encode(y=y, x=alt.X("pct:Q", title=title, scale=across))
+        .encode(y=y, x=alt.X("pct:Q", title=title, scale=across, axis=axis))
     )
     dots = (
         base.properties(name="estimate")
         .mark_point(size=110, strokeWidth=2, opacity=1, clip=True)
         .encode(
-            x=alt.X("pct:Q", title=title, scale=across),
+            x=alt.X("pct:Q", title=title, scale=across, axis=axis),
             color=color,
             fill=alt.Fill("verdict:N", scale=fills, legend=legend),
             shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
@@ -187,6 +194,12 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
     margins = [margin] if rows["margin_low"].count() else []
     rings = [ground] if _HOLLOW in looks else []
     return [*margins, zero, bars, *rings, dots]
+
+
+def _ticks(reach: float) -> list[float]:
+    """Ticks of the percent axis, 0 among them; left to itself it leaves out labels that are too near, and 0 with them."""
+    step = nice_step(2 * reach, 8)
+    return [float(f"{i * step:.6g}") for i in range(-int(reach / step), int(reach / step) + 1)]
 
 
 def _axis_title(rows: pl.DataFrame) -> list[str]:
