@@ -1,4 +1,4 @@
-"""Aligned curves on hand-worked frames: one value a seed a bin, smoothing on its own side, honest bands."""
+"""Aligned curves on hand-worked frames: one value per seed and bin, which runs, which axis, and grouping that changes nothing."""
 
 import math
 from dataclasses import replace
@@ -9,29 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.curves import COLUMNS, View, curves, seed_groups
+from lib.curves import View, curves, seed_groups
 from lib.curves.bins import shown, width_spacings
 from lib.curves.study_curves import seed_curves
 from lib.runs import HISTORY, History, MedianSpacing, Treatment, spacings
 from lib.study import CONTROL, Metric, Task
-from tests.support.frames import EVAL, LOSS, REWARD, history, series, treatment
+from tests.support.curves_kit import PLAIN, SMOOTHED, TASK, Y, draw, line
+from tests.support.frames import LOSS, REWARD, history, series, treatment
 
 NAN, INF = math.nan, math.inf
-PLAIN = View(smooth=False)
-Y = Metric("y", "reward", "increase")
-TASK = Task("task", 100)
-
-
-def draw(points, treated, view=PLAIN, metrics=(Y,), task=TASK):
-    frame = curves(history(points), task, metrics, treated, view)
-    assert tuple(frame.columns) == COLUMNS
-    assert frame.schema["n"] == pl.UInt32
-    assert all(frame.schema[c] == pl.Float64 for c in ("step", "mean", "std", "lower", "upper"))
-    return frame
-
-
-def line(frame, *columns):
-    return frame.select(columns or ("step", "mean", "n")).rows()
 
 
 def straight(run, steps, metric="y"):
@@ -130,192 +116,6 @@ def test_a_run_has_at_most_so_many_bins_however_long_it_is():
     assert bin_width([steps[:20_000]], 1.0) == 1.0
     # One odd step far away makes no bin wider.
     assert bin_width([np.append(steps, 10**12)], 5.0) == 5.0
-
-
-# ---- the band ------------------------------------------------------------------------------------------------------
-
-FOUR = [1.0, 2.0, 4.0, 9.0]
-
-
-def bounds(spread, values=FOUR, aggregate="mean", metric=Y):
-    points = [(f"r{i}", metric.key, 60, value) for i, value in enumerate(values)]
-    runs = [treatment(f"r{i}") for i in range(len(values))]
-    view = View(smooth=False, spread=spread, aggregate=aggregate)
-    return draw(points, runs, view, (metric,)).select("mean", "std", "n", "lower", "upper").row(0)
-
-
-def test_the_standard_deviation_divides_by_n_minus_one():
-    # Deviations from 4: -3, -2, 0, 5; 38 / 3.
-    sd = math.sqrt(38 / 3)
-    assert bounds("std") == pytest.approx((4.0, sd, 4, 4 - sd, 4 + sd), abs=1e-12)
-
-
-def test_the_standard_error_divides_by_the_root_of_n():
-    sd = math.sqrt(38 / 3)
-    assert bounds("se") == pytest.approx((4.0, sd, 4, 4 - sd / 2, 4 + sd / 2), abs=1e-12)
-
-
-def test_the_interval_is_students():
-    # The 97.5% quantile of t: 3.182446305 with 3 degrees of freedom, 12.70620474 with one.
-    sd = math.sqrt(38 / 3)
-    half = 3.182446305284263 * sd / 2
-    assert bounds("ci") == pytest.approx((4.0, sd, 4, 4 - half, 4 + half), abs=1e-9)
-    assert bounds("ci", [0.0, 2.0]) == pytest.approx(
-        (1.0, math.sqrt(2), 2, 1 - 12.706204736, 1 + 12.706204736), abs=1e-8
-    )
-
-
-def test_min_and_max():
-    assert bounds("minmax") == pytest.approx((4.0, math.sqrt(38 / 3), 4, 1.0, 9.0), abs=1e-12)
-
-
-@pytest.mark.parametrize("spread", ["std", "se", "ci", "minmax"])
-@pytest.mark.parametrize("metric", [Y, LOSS])
-def test_one_seed_has_no_band(spread, metric):
-    mean, *rest = bounds(spread, [2.0], metric=metric)
-    assert mean == pytest.approx(2.0, abs=1e-15)
-    assert rest == [None, 1, None, None]
-
-
-def test_median_and_interquartile_mean():
-    assert bounds("minmax", FOUR, "median")[0] == 3.0
-    # Of four the middle two, of five the middle three, of three all.
-    assert bounds("std", FOUR, "iqm")[0] == 3.0
-    assert bounds("std", [9.0, 1.0, 5.0, 2.0, 4.0], "iqm")[0] == pytest.approx(11 / 3, abs=1e-15)
-    assert bounds("std", [3.0, 9.0, 0.0], "iqm")[0] == 4.0
-
-
-@pytest.mark.parametrize("aggregate", ["iqm", "median"])
-@pytest.mark.parametrize("spread", ["se", "ci"])
-def test_the_error_of_a_mean_belongs_to_the_mean(aggregate, spread):
-    with pytest.raises(ValueError, match="belongs to the mean"):
-        View(aggregate=aggregate, spread=spread)
-
-
-def test_a_log_metric_has_a_geometric_mean_and_a_factor_for_a_band():
-    # Logs of 1, 10, 100: mean ln 10, sd ln 10.
-    assert bounds("std", [1.0, 10.0, 100.0], metric=LOSS) == pytest.approx((10.0, 10.0, 3, 1.0, 100.0), rel=1e-12)
-    assert bounds("minmax", [1.0, 10.0, 100.0], metric=LOSS) == pytest.approx((10.0, 10.0, 3, 1.0, 100.0), rel=1e-12)
-    factor = 10 ** (1 / math.sqrt(3))
-    assert bounds("se", [1.0, 10.0, 100.0], metric=LOSS) == pytest.approx((10.0, 10.0, 3, 10 / factor, 10 * factor))
-    assert bounds("std", [1.0, 100.0], "median", LOSS)[0] == pytest.approx(10.0, rel=1e-12)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.floats(1e-12, 1e12), min_size=2, max_size=6),
-    st.sampled_from(["std", "se", "minmax"]),
-)
-def test_the_band_of_a_log_metric_is_above_zero_and_holds_its_mean(values, spread):
-    mean, std, _, lower, upper = bounds(spread, values, metric=LOSS)
-    assert 0 < lower <= mean * (1 + 1e-9)
-    assert mean <= upper * (1 + 1e-9)
-    assert std >= 1
-
-
-def test_values_that_cannot_be_drawn_are_passed_over():
-    points = series("a", "y", [(10, NAN), (20, INF), (30, 5.0)]) + series("b", "y", [(10, 1.0), (20, -INF), (30, 7.0)])
-    runs = [treatment("a"), treatment("b")]
-    assert line(draw(points, runs)) == [(10.0, 1.0, 1), (30.0, 6.0, 2)]
-    losses = series("a", "loss", [(10, 0.0), (20, -1.0), (30, 4.0)]) + series("b", "loss", [(10, 3.0), (30, 9.0)])
-    assert line(draw(losses, runs, metrics=(LOSS,))) == [
-        (10.0, pytest.approx(3.0, rel=1e-15), 1),
-        (30.0, pytest.approx(6.0, rel=1e-15), 2),
-    ]
-    zeros = series("a", "y", [(10, 0.0), (20, -1.0)])
-    assert line(draw(zeros, runs)) == [(10.0, 0.0, 1), (20.0, -1.0, 1)]
-
-
-# ---- smoothing -----------------------------------------------------------------------------------------------------
-
-SMOOTHED = Metric("train/reward", "reward", "increase")
-
-
-def smooth(points, runs=None, task=None, window=None):
-    task = task or Task("task", 10_000, smoothing_steps=1_000)
-    runs = runs or [treatment("a", at=5_000)]
-    return line(draw(points, runs, View(window=window), (SMOOTHED,), task), "step", "mean")
-
-
-def test_a_window_of_1000_steps_over_rows_every_500_is_two_points():
-    points = series("a", SMOOTHED.key, [(500, 1.0), (1000, 3.0), (1500, 7.0), (2000, 9.0)])
-    assert smooth(points) == [(500.0, 1.0), (1000.0, 2.0), (1500.0, 5.0), (2000.0, 8.0)]
-
-
-def test_rows_of_other_metrics_and_bare_rows_do_not_count():
-    points = series("a", SMOOTHED.key, [(500, 1.0), (1000, 3.0)])
-    points += [*series("a", "other", [(s, 100.0) for s in range(0, 2_000, 10)]), ("a", None, 750, None)]
-    assert smooth(points) == [(500.0, 1.0), (1000.0, 2.0)]
-
-
-def test_smoothing_is_by_steps_not_by_points_and_by_run():
-    points = series("a", SMOOTHED.key, [(500, 1.0), (3000, 3.0), (3100, 5.0), (4600, 7.0)])
-    points += series("b", SMOOTHED.key, [(500, 0.0), (3000, 2.0), (3100, 4.0), (4600, 6.0)])
-    runs = [treatment("a", at=5_000), treatment("b", at=5_000)]
-    assert smooth(points, runs, Task("task", 10_000, smoothing_steps=100)) == smooth(points, runs, window=100)
-    frame = smooth(points, runs, window=101)
-    # Spacings 2500, 100, 1500: bins of 1,500 that end at 500, 2000, 3500 and 5000.
-    assert frame == [(500.0, 0.5), (3050.0, (3 + 4 + 2 + 3) / 4), (4600.0, 6.5)]
-
-
-def test_smoothing_never_crosses_the_detach():
-    points = series("a", SMOOTHED.key, [(4000, 0.0), (4500, 0.0), (5000, 0.0), (5500, 10.0), (6000, 10.0)])
-    assert smooth(points, window=10_000) == [
-        (4000.0, 0.0),
-        (4500.0, 0.0),
-        (5000.0, 0.0),
-        (5500.0, 10.0),
-        (6000.0, 10.0),
-    ]
-
-
-def test_a_control_run_is_split_where_its_task_detaches_also_when_it_is_alone_on_view():
-    points = series("c", SMOOTHED.key, [(4500, 0.0), (5000, 2.0), (5500, 10.0), (6000, 20.0)])
-    points += series("a", SMOOTHED.key, [(4500, 0.0)])
-    runs = [treatment("a", at=5_000), treatment("c", CONTROL)]
-    task = Task("task", 10_000, smoothing_steps=10_000)
-    for arms in ((CONTROL,), ()):
-        frame = draw(points, runs, View(arms=arms), (SMOOTHED,), task).filter(pl.col("arm") == CONTROL)
-        assert line(frame, "step", "mean") == [(4500.0, 0.0), (5000.0, 1.0), (5500.0, 10.0), (6000.0, 15.0)]
-
-
-def test_a_task_that_never_detaches_is_smoothed_throughout():
-    points = series("c", SMOOTHED.key, [(4500, 0.0), (5000, 2.0), (5500, 10.0)])
-    assert smooth(points, [treatment("c", CONTROL)]) == [(4500.0, 0.0), (5000.0, 1.0), (5500.0, 6.0)]
-
-
-def test_nan_is_passed_over_before_smoothing():
-    points = series("a", SMOOTHED.key, [(500, 2.0), (1000, NAN), (1200, 4.0)])
-    assert smooth(points) == [(500.0, 2.0), (1200.0, 3.0)]
-
-
-def test_a_smoothed_log_metric_is_averaged_in_logs():
-    metric = replace(LOSS, smooth=True)
-    points = series("a", metric.key, [(500, 1.0), (1000, 100.0)])
-    task = Task("task", 10_000, smoothing_steps=1_000)
-    frame = draw(points, [treatment("a", at=5_000)], View(), (metric,), task)
-    assert frame["mean"].to_list() == pytest.approx([1.0, 10.0], rel=1e-12)
-
-
-def test_only_smoothed_metrics_are_smoothed_and_only_while_it_is_on():
-    points = series("a", REWARD.key, [(500, 0.0), (1000, 2.0)]) + series("a", EVAL.key, [(500, 0.0), (1000, 2.0)])
-    task = Task("task", 10_000, smoothing_steps=1_000)
-    on = draw(points, [treatment("a")], View(), (REWARD, EVAL), task)
-    off = draw(points, [treatment("a")], View(smooth=False), (REWARD, EVAL), task)
-    assert line(on, "metric", "step", "mean") == [
-        (EVAL.key, 500.0, 0.0),
-        (EVAL.key, 1000.0, 2.0),
-        (REWARD.key, 500.0, 0.0),
-        (REWARD.key, 1000.0, 1.0),
-    ]
-    assert off["mean"].to_list() == [0.0, 2.0, 0.0, 2.0]
-
-
-def test_the_window_of_the_view_and_of_the_task():
-    assert View().smoothing(Task("t", 1_000)) == 10
-    assert View().smoothing(Task("t", 1_000, smoothing_steps=70)) == 70
-    assert View(window=5).smoothing(Task("t", 1_000, smoothing_steps=70)) == 5
-    assert View(window=5, smooth=False).smoothing(Task("t", 1_000)) == 0
 
 
 # ---- which runs, which axis ----------------------------------------------------------------------------------------
