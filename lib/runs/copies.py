@@ -44,12 +44,12 @@ def copies(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> dic
     ----------
     keys : the metrics; those that most often tell runs apart first.
     """
-    found: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
+    originals: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
     series = lru_cache(_AT_HAND)(history.series)
     for later, earlier in _not_apart(history, run_ids, keys):
         if _is_copy(run_ids[later], run_ids[earlier], keys, series):
-            found[run_ids[later]].append(run_ids[earlier])
-    return found
+            originals[run_ids[later]].append(run_ids[earlier])
+    return originals
 
 
 def _is_copy(run: str, other: str, keys: Sequence[str], series: Callable[[str, str], tuple[NDArray[Any], ...]]) -> bool:

@@ -11,6 +11,13 @@ from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
 
 #: The fewest sizes that are drawn, and how far beyond the largest that is marked, as a factor.
 _FEWEST, _MORE = 12, 1.3
+_TOOLTIPS = [
+    alt.Tooltip("line:N", title="design"),
+    alt.Tooltip("n:Q"),
+    alt.Tooltip("power:Q", format=".1%"),
+    alt.Tooltip("runs:Q", format=","),
+    alt.Tooltip("steps:Q", title="environment steps", format=","),
+]
 
 
 def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **size: Unpack[Size]) -> ChartSpec:
@@ -31,8 +38,6 @@ def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **si
     last = int(curves["n"].max() or 0)  # type: ignore[arg-type]
     most = min(last, max(_FEWEST, int(_MORE * max(least["n"].to_list(), default=last))))
     shown = curves.filter(pl.col("n") <= most)
-    looks = shown.unique("line", keep="first", maintain_order=True).select("line", "design", "several").rows()
-    names = [line for line, _, _ in looks]
     first = int(shown["n"].min() or 0)  # type: ignore[arg-type]
     x = alt.X(
         "n:Q",
@@ -41,29 +46,14 @@ def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **si
         axis=alt.Axis(format="d", tickMinStep=1, grid=False),
     )
     y = alt.Y("power:Q", title="Power", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
-    legend = alt.Legend(
-        title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5, symbolSize=300,
-        columns=style.legend_columns(names), labelLimit=260, rowPadding=1,
-    )  # fmt: skip
-    colors = [style.PALETTE[designs.index(design)] for _, design, _ in looks]
-    color = alt.Color("line:N", scale=alt.Scale(domain=names, range=colors), legend=legend)
-    dashes = alt.Scale(
-        domain=names, range=[style.DASHES[0] if not several else style.CONTROL_DASH for *_, several in looks]
-    )
-    tooltips = [
-        alt.Tooltip("line:N", title="design"),
-        alt.Tooltip("n:Q"),
-        alt.Tooltip("power:Q", format=".1%"),
-        alt.Tooltip("runs:Q", format=","),
-        alt.Tooltip("steps:Q", title="environment steps", format=","),
-    ]
+    color, dash = _line_styles(shown, designs)
     base = alt.Chart(shown).encode(x=x, y=y, color=color)
     rule = alt.Chart(ONE_ROW, name="level").mark_rule(color=style.QUIET, strokeDash=[4, 4], aria=False)
     line = base.properties(name="line").mark_line(strokeWidth=2.5, clip=True)
-    line = line.encode(strokeDash=alt.StrokeDash("line:N", scale=dashes, legend=legend))
-    touch = base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True).encode(tooltip=tooltips)
+    line = line.encode(strokeDash=dash)
+    touch = base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True).encode(tooltip=_TOOLTIPS)
     needed = alt.Chart(least).encode(x=x, y=y)
-    dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=tooltips)
+    dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=_TOOLTIPS)
     # Below the line, to the right of the dot: there no line that grows goes.
     labels = alt.Chart(least.group_by("n", maintain_order=True).agg(pl.col("power").min()), name="label")
     label = labels.encode(x=x, y=y).mark_text(
@@ -80,3 +70,19 @@ def power_text(curves: pl.DataFrame, level: float, target: str) -> str:
         return f"No design shows {target} in {level:.0%} of studies of this size."
     parts = "; ".join(f"{line} {n}" for line, n in least.rows())
     return f"Power to show {target} over the number of runs. {level:.0%} needs: {parts}."
+
+
+def _line_styles(curves: pl.DataFrame, designs: Sequence[str]) -> tuple[alt.Color, alt.StrokeDash]:
+    """The colour of each line, by its design, and its dashes, with one legend."""
+    looks = curves.unique("line", keep="first", maintain_order=True).select("line", "design", "several").rows()
+    names = [line for line, _, _ in looks]
+    legend = alt.Legend(
+        title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5, symbolSize=300,
+        columns=style.legend_columns(names), labelLimit=260, rowPadding=1,
+    )  # fmt: skip
+    colors = [style.PALETTE[designs.index(design)] for _, design, _ in looks]
+    dashes = [style.CONTROL_DASH if several else style.DASHES[0] for *_, several in looks]
+    return (
+        alt.Color("line:N", scale=alt.Scale(domain=names, range=colors), legend=legend),
+        alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
+    )

@@ -41,14 +41,14 @@ def differences(
         return []
     arms = [[settings.get(run, {}) for run in runs] for runs in (treated, controls)]
     keys = sorted({key for arm in arms for run in arm for key in run} - set(ignore))
-    found = []
+    differences = []
     for key in (key for key in keys if not is_seed(key)):
         values = [{run.get(key, _ABSENT) for run in arm} for arm in arms]
         if len(values[0]) == len(values[1]) == 1 and values[0] != values[1]:
             (one,), (other,) = values
             is_text = _ABSENT in (one, other) or not any(isinstance(v, float | bool) for v in (one, other))
-            found.append(Difference(key, _text(one), _text(other), is_text))
-    return found
+            differences.append(Difference(key, _text(one), _text(other), is_text))
+    return differences
 
 
 def is_seed(key: str) -> bool:

@@ -194,14 +194,14 @@ class Ancestors:
 
     def _unlisted_ancestors(self) -> dict[str, Run]:
         """The ancestors that the study's tasks do not list: one request per generation."""
-        unlisted, known = dict[str, Run](), dict(self._listed)
+        unlisted, runs = dict[str, Run](), dict(self._listed)
         try:
             client = self._client()
-            asked = set[str]()
-            while missing := sorted({p.run_id for run in known.values() if (p := fork_point(run))} - {*known, *asked}):
-                asked |= {*missing}
-                found = {run.id: run for run in client.runs({"name": {"$in": missing}})}
-                unlisted, known = unlisted | found, known | found
+            requests = set[str]()
+            while missing := sorted({p.run_id for run in runs.values() if (p := fork_point(run))} - {*runs, *requests}):
+                requests |= {*missing}
+                parents = {run.id: run for run in client.runs({"name": {"$in": missing}})}
+                unlisted, runs = unlisted | parents, runs | parents
         except SourceError as error:
             raise Failed(str(error).rstrip(".")) from None
         return unlisted
