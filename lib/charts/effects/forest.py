@@ -1,6 +1,7 @@
 """Effects with their intervals, one row per claim."""
 
 import math
+from collections.abc import Callable
 from typing import Unpack
 
 import altair as alt
@@ -136,7 +137,11 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
     """The line of no change, and an interval and an estimate per claim in the colour of its verdict."""
     begin = alt.ExprRef(_beside(left, str(left), "0"))
     across = alt.Scale(domain=[-reach, reach], nice=False, range=[begin, alt.ExprRef("width")])
-    axis = alt.Axis(values=_ticks(reach))
+    title, axis = _axis_title(rows), alt.Axis(values=_ticks(reach))
+
+    def x(column: str) -> alt.X:
+        return alt.X(f"{column}:Q", title=title, scale=across, axis=axis)
+
     looks = {verdict: look for verdict, look in VERDICTS.items() if verdict in set(rows["verdict"])}
     verdicts, shapes = (alt.Scale(domain=list(looks), range=[look[i] for look in looks.values()]) for i in (0, 1))
     fills = alt.Scale(
@@ -147,7 +152,33 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
     legend = alt.Legend(title=None, orient="top", columns=columns)
     color = alt.Color("verdict:N", scale=verdicts, legend=legend)
     base = alt.Chart(rows).encode(y=y, tooltip=_CLAIM_TOOLTIPS)
-    title = _axis_title(rows)
+    dashes = alt.Scale(domain=list(looks), range=[[3, 3] if verdict == "cannot say" else [1, 0] for verdict in looks])
+    bars = (
+        base.properties(name="interval")
+        .mark_rule(strokeWidth=3, clip=True)
+        .encode(
+            x=x("low"),
+            x2=alt.X2("high:Q"),
+            color=color,
+            strokeDash=alt.StrokeDash("verdict:N", scale=dashes, legend=None),
+        )
+    )
+    dots = (
+        base.properties(name="estimate")
+        .mark_point(size=110, strokeWidth=2, opacity=1, clip=True)
+        .encode(
+            x=x("pct"),
+            color=color,
+            fill=alt.Fill("verdict:N", scale=fills, legend=legend),
+            shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
+        )
+    )
+    ground = _ground(rows, y, x)
+    return [*_references(rows, y, x), bars, *([ground] if _HOLLOW in looks else []), dots]
+
+
+def _references(rows: pl.DataFrame, y: alt.Y, x: Callable[[str], alt.X]) -> list[alt.Chart]:
+    """What an interval is held against: the margin, where there is one, and no change."""
     # In pieces, so that it crosses no label.
     zero = (
         alt.Chart(rows.drop_nulls("pct"), name="zero")
@@ -159,41 +190,21 @@ def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[al
         .mark_rule(color=style.QUIET, strokeWidth=18, opacity=0.2, clip=True)
         .encode(
             y=y,
-            x=alt.X("margin_low:Q", title=title, scale=across, axis=axis),
+            x=x("margin_low"),
             x2="margin_high:Q",
             tooltip=_CLAIM_TOOLTIPS,
         )
     )
-    dashes = alt.Scale(domain=list(looks), range=[[3, 3] if verdict == "cannot say" else [1, 0] for verdict in looks])
-    bars = (
-        base.properties(name="interval")
-        .mark_rule(strokeWidth=3, clip=True)
-        .encode(
-            x=alt.X("low:Q", title=title, scale=across, axis=axis),
-            x2=alt.X2("high:Q"),
-            color=color,
-            strokeDash=alt.StrokeDash("verdict:N", scale=dashes, legend=None),
-        )
-    )
-    # A ring shows the page's ground, not the interval that it lies on.
-    ground = (
+    return [*([margin] if rows["margin_low"].count() else []), zero]
+
+
+def _ground(rows: pl.DataFrame, y: alt.Y, x: Callable[[str], alt.X]) -> alt.Chart:
+    """The ground of the rings: they show the page's, not the interval that they lie on."""
+    return (
         alt.Chart(rows.filter(pl.col("verdict") == _HOLLOW), name="ground")
         .mark_point(size=110, opacity=1, fill=alt.ExprRef("background"), stroke=None, clip=True)
-        .encode(y=y, x=alt.X("pct:Q", title=title, scale=across, axis=axis))
+        .encode(y=y, x=x("pct"))
     )
-    dots = (
-        base.properties(name="estimate")
-        .mark_point(size=110, strokeWidth=2, opacity=1, clip=True)
-        .encode(
-            x=alt.X("pct:Q", title=title, scale=across, axis=axis),
-            color=color,
-            fill=alt.Fill("verdict:N", scale=fills, legend=legend),
-            shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
-        )
-    )
-    margins = [margin] if rows["margin_low"].count() else []
-    rings = [ground] if _HOLLOW in looks else []
-    return [*margins, zero, bars, *rings, dots]
 
 
 def _ticks(reach: float) -> list[float]:
