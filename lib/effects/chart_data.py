@@ -160,22 +160,23 @@ def jump_fit_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
     `jump` is b2 (log metrics: the ratio minus 1) and `rows` the rows of that side. Runs with too few rows on a side are
     not in it.
     """
+    # One comparison after the other: as Python values the points of many runs take far more memory than as a frame.
+    frames = [pl.DataFrame(_fits(data, comparison), schema=FITS, orient="row") for comparison in jumps]
+    return pl.concat([FITS.to_frame(), *frames])
+
+
+def _fits(data: TaskData, comparison: Comparison) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
-    for comparison in jumps:
-        metric, half = comparison.metric, comparison.half_width
-        runs = data.unit_rows(metric, comparison.units)
-        for run, fit in zip(runs, local_fits(runs, half), strict=True):
-            claim = (data.task.key, metric.key, comparison.arm, run.run_id, run.seed)
-            sides = zip(("before", "after"), fit.rows, fit.lines, ((-half, 0.0), (0.0, half)), strict=True)
-            for side, count, (slope, at_detach), ends in sides:
-                rows += [
-                    (
-                        *claim, side, float(run.detach_step + x), level(metric, float(at_detach + slope * x)),
-                        change(metric, fit.size), count,
-                    )
-                    for x in np.linspace(*ends, FIT_POINTS)
-                ]  # fmt: skip
-    return pl.DataFrame(rows, schema=FITS, orient="row")
+    metric, half = comparison.metric, comparison.half_width
+    runs = data.unit_rows(metric, comparison.units)
+    for run, fit in zip(runs, local_fits(runs, half), strict=True):
+        claim = (data.task.key, metric.key, comparison.arm, run.run_id, run.seed)
+        sides = zip(("before", "after"), fit.rows, fit.lines, ((-half, 0.0), (0.0, half)), strict=True)
+        for side, count, (slope, at_detach), ends in sides:
+            for x in np.linspace(*ends, FIT_POINTS):
+                value = level(metric, float(at_detach + slope * x))
+                rows.append((*claim, side, float(run.detach_step + x), value, change(metric, fit.size), count))
+    return rows
 
 
 def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:

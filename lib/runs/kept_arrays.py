@@ -55,6 +55,7 @@ def kept_arrays(
     path = _folder(run_file, rule) / run_file.stem
     records = _records(path)
     contents = [_verified(records or {}, mark) for mark in marks]
+    # Plain bytes: `numpy.load` parses Python, which threads of one process cannot do at once in CPython 3.11.7 (gh-106905).
     arrays = [
         call() if content is None else np.frombuffer(content, dtype).copy()  # a view would hold the whole file
         for content, call in zip(contents, compute.values(), strict=True)
