@@ -25,6 +25,8 @@ def number(value: float | None, digits: int = 3, sign: str = "") -> str:
     """
     if value is None or not math.isfinite(value):
         return MISSING
+    if not value:
+        return "0"
     if 0 < abs(value) < 1e-3:
         return scientific(value, digits, sign)
     # Rounded first: 999.6 has four digits before the point when three are kept.

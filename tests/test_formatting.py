@@ -32,6 +32,11 @@ def test_a_number_has_three_digits_and_all_before_the_point(value, text):
     assert number(value) == text
 
 
+def test_zero_has_no_sign():
+    assert [number(value, 2, "+") for value in (0.0, -0.0)] == ["0", "0"]
+    assert number(-0.0) == "0"
+
+
 def test_a_number_has_the_digits_and_the_sign_asked_for():
     assert [number(v, 4) for v in (342.17, 3.21987, 0.0312345, 12345.6)] == ["342.2", "3.22", "0.03123", "12,346"]
     assert [number(v, sign="+") for v in (0.5, -0.5, 1234, 2e-5)] == ["+0.5", "-0.5", "+1,234", "+2.00e-5"]

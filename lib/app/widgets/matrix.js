@@ -102,7 +102,7 @@ function table(data, tip) {
   const arms = data.heads.flatMap(() => armColumns.map((arm) => armHead(arm, "col")))
   const rows = data.lines.flatMap((line) => line.rows.map((cells, place) => node("tr",
     { class: place < line.rows.length - 1 ? "more" : line.isAcross ? "across" : "" },
-    ...(place ? [] : [node("th", { scope: "rowgroup", rowspan: line.rows.length }, ...noted(line),
+    ...(place ? [] : [node("th", { scope: line.rows.length > 1 ? "rowgroup" : "row", rowspan: line.rows.length }, ...noted(line),
       ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name)))]),
     ...(armRows.length ? [armHead(armRows[place], "row")] : []),
     ...cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, tip)] : []))))))

@@ -60,4 +60,6 @@ def pairs_chart(
         .encode(x=x, y=alt.Y("difference:Q", **y), tooltip=tooltips)
     )  # fmt: skip
     layers = [zero_rule(), band, line, touch, *detach_rule.rule_layers(rules, task, View(), domain, "difference")]
-    return layered(layers, **size)
+    # The arms' legend and their lines of the rule's label take room from the chart.
+    height = 300 + (60 if len(arms) > 1 else 0)
+    return layered(layers, **({"height": height} | size))
