@@ -126,14 +126,13 @@ try:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
         if study is not None and opened.current is not None and page.url_path != "new_study":
-            with st.container(horizontal=True, width="content", vertical_alignment="center"):
+            with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
                 if page.url_path == "" and opened.current.is_public:
                     st.page_link(
                         "pages/new_study.py",
                         label="Open your own runs",
-                        icon=":material/add_circle:",
                         help="",
-                        width=160,
+                        width=144,
                     )
                 share.share(study, opened.current)
                 export.export(opened.current)

@@ -209,7 +209,7 @@ def buttons(at: AppTest) -> list[str]:
 
 def test_the_popover_offers_figure_sidecar_numbers_tables_and_report(opened):
     assert buttons(opened) == [
-        "Figure (.html)", "Sidecar (.json)", "Its numbers (.csv)", "Its numbers (.parquet)", "curves.csv", "Report (.html)",
+        "Figure (.html)", "Sidecar (.json)", "Numbers (.csv)", "Numbers (.parquet)", "curves.csv", "Report (.html)",
     ]  # fmt: skip
 
 

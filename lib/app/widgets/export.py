@@ -14,6 +14,8 @@ from lib.app.widgets import pickers, share
 from lib.app.widgets.popover import popover
 from lib.report import FORMATS, MIME, PRESETS, TABLES, curve_names, table
 
+#: Pixels that a field needs: two fit beside each other on a phone.
+_HALF = 125
 _MIME = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -43,7 +45,7 @@ def _figure(current: Current) -> None:
     _figure_files(figure, _look())
     with st.container(horizontal=True):
         for kind in _MIME:
-            _table_file(f"Its numbers (.{kind})", figure.stem, kind, figure.numbers)
+            _table_file(f"Numbers (.{kind})", figure.stem, kind, figure.numbers)
 
 
 def _evidence(current: Current) -> FigureDownload | None:
@@ -56,12 +58,16 @@ def _evidence(current: Current) -> FigureDownload | None:
 
 def _look() -> dict[str, Any]:
     """The format of a figure's file, and its look: the arguments of `FigureDownload.file`."""
-    kind = st.selectbox("Format", FORMATS, key=widget_keys.EXPORT_FORMAT)
-    look = st.selectbox("Made for", list(PRESETS), key=widget_keys.EXPORT_PRESET)
+    halves = st.grid(2, min_column_width=_HALF)
+    with halves.cell():
+        kind = st.selectbox("Format", FORMATS, key=widget_keys.EXPORT_FORMAT)
+    with halves.cell():
+        look = st.selectbox("Made for", list(PRESETS), key=widget_keys.EXPORT_PRESET)
     preset = PRESETS[look]
-    left, right = st.columns(2)
-    font = left.text_input("Font family", value=preset.font, key=f"export_font_{look}")
-    size = right.number_input("Font size (pt)", 4.0, 72.0, value=float(preset.font_size), key=f"export_size_{look}")
+    with halves.cell():
+        font = st.text_input("Font family", value=preset.font, key=f"export_font_{look}")
+    with halves.cell():
+        size = st.number_input("Font size (pt)", 4.0, 72.0, value=float(preset.font_size), key=f"export_size_{look}")
     scale = st.number_input("Scale", 1.0, 8.0, value=3.0, key=widget_keys.EXPORT_SCALE) if kind == "png" else 1.0
     footer = st.toggle("Footer with runs, settings and versions", value=True, key=widget_keys.EXPORT_FOOTER)
     return {"kind": kind, "look": look, "font": font, "size": size, "scale": scale, "footer": footer}
@@ -83,9 +89,11 @@ def _table_file(label: str, stem: str, kind: str, rows: Callable[[], pl.DataFram
 
 def _tables(current: Current) -> None:
     st.markdown("**Numbers of the whole study**")
-    left, right = st.columns(2)
-    name = left.selectbox(
-        "Table", TABLES, key=widget_keys.EXPORT_TABLE, format_func=lambda name: name.replace("_", " ")
-    )
-    kind = right.selectbox("As", list(_MIME), key=widget_keys.EXPORT_TABLE_FORMAT)
+    halves = st.grid(2, min_column_width=_HALF)
+    with halves.cell():
+        name = st.selectbox(
+            "Table", TABLES, key=widget_keys.EXPORT_TABLE, format_func=lambda name: name.replace("_", " ")
+        )
+    with halves.cell():
+        kind = st.selectbox("As", list(_MIME), key=widget_keys.EXPORT_TABLE_FORMAT)
     _table_file(f"{name}.{kind}", name, kind, lambda: downloads.result_frame(current, name))
