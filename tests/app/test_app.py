@@ -11,7 +11,19 @@ from lib.app.session import current, fetching
 from lib.curves import View
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import parse_study
-from tests.support.app_kit import PAGES, PROJECT, charts, fetched, fine, go, plain, server_state, view_of, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import (  # noqa: F401 - a fixture
+    PAGES,
+    PROJECT,
+    charts,
+    fetched,
+    fine,
+    go,
+    matrices,
+    plain,
+    server_state,
+    view_of,
+    visit,
+)
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
 from tests.support.wandb_server import KEY
@@ -223,7 +235,7 @@ def test_fetch_a_study_from_a_server(cloud):
     assert [toast.value for toast in fine(at.run()).toast] == []
     assert [e.value for e in at.error] == []
     assert len(charts(at)) == 2
-    assert len(at.get("bidi_component")) == 1
+    assert len(matrices(at)) == 1
     for page, drawn in {"rewards": 2, "losses": 2, "detach_effect": 1, "runs": 0, "study": 0}.items():
         go(at, page)
         assert len(charts(at)) >= drawn

@@ -1,6 +1,5 @@
 """The matrix of studies of other shapes: one task, eight tasks, three arms, 25 metrics."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from lib.effects import MatrixRow
 from lib.effects.matrix import Level, Place
 from lib.study import Metric, Source, Study, Task
 from lib.study.model import Arms
-from tests.support.app_kit import answer_lines, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import answer_lines, matrices, server_state, visit  # noqa: F401 - a fixture
 from tests.support.bundle_kit import Asked, bundle, run
 
 
@@ -143,8 +142,7 @@ def test_the_page_of_three_arms_over_two_tasks(tmp_path):
     others = [replace(one, id=f"b{one.id}", config={**one.config, "task": "hop"}) for one in runs]
     of = Asked().study(tasks=(walk, replace(walk, name="hop")), arms=arms)
     at = visit("overview", own=bundle(tmp_path, of, [*runs, *others]))
-    (element,) = at.get("bidi_component")
-    data = json.loads(element.proto.json)
+    (data,) = matrices(at)
     assert data["arms"] == ["early", "half"]
     assert [line["label"] for line in data["lines"]] == ["Across tasks", "walk", "hop"]
     assert [head["label"] for head in data["heads"]] == ["Eval Reward", "Consistency Loss"]

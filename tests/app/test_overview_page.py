@@ -1,6 +1,5 @@
 """The Overview page's answer and matrix, and the one task that Rewards and Losses can look at."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from lib.effects import StudyAnalysis, matrix
 from lib.effects.effects_table import EFFECTS
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import load_study, parse_study, part_of
-from tests.support.app_kit import answer_lines, charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import answer_lines, charts, fine, go, matrices, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.frames import SMALL
 from tests.support.wandb_files import row_message, run_message, write_run
 
@@ -41,8 +40,8 @@ def answers(at: AppTest) -> list[str]:
 
 def table(at: AppTest) -> dict:
     """What the matrix draws."""
-    (element,) = at.get("bidi_component")
-    return json.loads(element.proto.json)
+    (data,) = matrices(at)
+    return data
 
 
 def test_the_matrix_of_the_demo():
@@ -117,7 +116,7 @@ def test_a_study_without_a_detach_says_where_to_look(page, monkeypatch):
         "Look at the runs",
         "Change the detach rule",
     ]
-    assert len(at.get("bidi_component")) == 0
+    assert matrices(at) == []
 
 
 def test_the_grid_has_a_row_per_task_a_chart_per_family_and_one_legend():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -160,6 +161,12 @@ class Chart:
 def charts(at: AppTest) -> list[Chart]:
     """The charts on the page, in order."""
     return [Chart(element) for element in at.get("vega_lite_chart")]
+
+
+def matrices(at: AppTest) -> list[dict[str, Any]]:
+    """What each matrix on the page draws."""
+    components = [element.proto for element in at.get("bidi_component")]
+    return [json.loads(one.json) for one in components if one.component_name == "matrix"]
 
 
 def forest(at: AppTest) -> Chart:
