@@ -30,7 +30,7 @@ st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="lar
 #: Claims are sentences, not code. Streamlit writes white on the
 #: primary colour, which is pale in the dark theme.
 STYLE = """<style>
-.stTabs [data-testid=stCode] :is(pre, code, code *) { font-family: inherit }
+[data-testid=stPopoverBody] [data-testid=stCode] :is(pre, code, code *) { font-family: inherit }
 [data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
 </style>"""
 st.html(STYLE)
