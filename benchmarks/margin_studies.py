@@ -13,6 +13,7 @@ from benchmarks.calibration_cells import mean_level
 from benchmarks.simulated_runs import SimulatedRun, task_runs
 from lib.effects.compare import estimators as est
 from lib.effects.compare.comparison import FEWEST, SMALL_BASE
+from lib.effects.compare.equivalence import WIDE_MARGIN
 from lib.effects.study_analysis import StudyAnalysis, TaskRuns, analyse_runs
 from lib.study import CONTROL, DETACHED, DetachRule, Evidence, Metric, Source, Study, Task
 
@@ -114,27 +115,41 @@ def compared(design: str, treated: Numbers, control: Numbers) -> Compared:
 
 def answers(runs: Compared, family: str, scale: str, margin: float) -> Answers:
     """What the app makes of a change against a margin."""
-    if scale != PERCENT:
-        return bound_answers(runs.estimate, bound_of(runs.design, family, margin), runs.enough, is_loss=scale == LOG)
     base = runs.levels.mean(axis=1)
+    if scale != PERCENT:
+        bound = bound_of(runs.design, family, margin)
+        is_wide = margin > WIDE_MARGIN if scale == LOG else runs.percent & (bound > WIDE_MARGIN * np.abs(base))
+        return bound_answers(runs.estimate, bound, runs.enough, is_loss=scale == LOG, is_wide=is_wide)
     share = margin * runs.levels * np.sign(base)[:, None]
     sides = [est.positive_p(side * runs.values + share, side * runs.others) for side in (1, -1)]
     is_worse = runs.estimate.value + _reach(runs.estimate) < -margin * np.abs(base)
-    return _answers(runs.estimate, sides, is_worse, runs.enough & runs.percent)
+    return _answers(runs.estimate, sides, is_worse, runs.enough & runs.percent, margin > WIDE_MARGIN)
 
 
-def bound_answers(estimate: est.Estimate, bound: float, has_answer: NDArray[np.bool_], *, is_loss: bool) -> Answers:
-    """What the app makes of an estimate against bounds of its own unit."""
+def bound_answers(
+    estimate: est.Estimate,
+    bound: float,
+    has_answer: NDArray[np.bool_],
+    *,
+    is_loss: bool,
+    is_wide: NDArray[np.bool_] | bool,
+) -> Answers:
+    """What the app makes of an estimate against bounds of its own unit; `is_wide` as `WIDE_MARGIN` says."""
     sign, reach = -1 if is_loss else 1, _reach(estimate)
     sides = [est.above_p(side * estimate.value, reach, estimate.df, -bound) for side in (sign, -sign)]
-    return _answers(estimate, sides, sign * estimate.value + reach < -bound, has_answer)
+    return _answers(estimate, sides, sign * estimate.value + reach < -bound, has_answer, is_wide)
 
 
 def _answers(
-    estimate: est.Estimate, sides: Sequence[Array], is_worse: NDArray[np.bool_], has_answer: NDArray[np.bool_]
+    estimate: est.Estimate,
+    sides: Sequence[Array],
+    is_worse: NDArray[np.bool_],
+    has_answer: NDArray[np.bool_],
+    is_wide: NDArray[np.bool_] | bool,
 ) -> Answers:
-    no_worse = np.where(has_answer, sides[0], np.nan)
-    return Answers(estimate, no_worse, np.maximum(no_worse, sides[1]), has_answer & is_worse)
+    no_worse, no_better = (np.minimum(1, np.where(is_wide, 2, 1) * side) for side in sides)
+    no_worse = np.where(has_answer, no_worse, np.nan)
+    return Answers(estimate, no_worse, np.maximum(no_worse, no_better), has_answer & is_worse)
 
 
 def _reach(estimate: est.Estimate) -> Array:

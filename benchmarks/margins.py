@@ -44,10 +44,11 @@ from benchmarks.margin_studies import (
     truth,
 )
 from benchmarks.margin_tables import MARGIN_STUDIES, MARGINS
+from benchmarks.task_draws import MIXED, POOLED, draw_tasks, kind_of
 from lib.effects.compare import estimators as est
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST
-from lib.effects.compare.equivalence import EQUIVALENT, NO_WORSE, WORSE
+from lib.effects.compare.equivalence import EQUIVALENT, NO_WORSE, WIDE_MARGIN, WORSE
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.multiple_testing import holm
 from lib.effects.study_analysis import TaskRuns
@@ -60,8 +61,7 @@ FAMILIES = (*sim.FAMILIES, sim.STRESS, sim.SPARSE)
 MARGIN_SIZES = (0.05, 0.10, 0.25)
 CHANGES = (-0.25, -0.10, -0.05, 0.0, 0.05, 0.10, 0.25)
 STUDY_MARGIN = 0.10  # that every true change is held against, and every claim of whole studies
-POOLED = tuple(f"{k} tasks of {what}" for k in (2, 5) for what in ("pairs", "jumps"))
-MIXED = ("saturating", "sigmoid", sim.SPARSE, "linear", "loss")  # of the tasks, in turn
+_METHODS = {"pairs": offered.across_pairs, "arms": offered.across_arms, "jumps": offered.across_jumps}
 
 SCHEMA = pl.Schema(
     {
@@ -122,7 +122,7 @@ def run_chunk(design: str, family: str, studies: int, seed: tuple[int, ...], thr
                 answer = answers(runs, family, scale, margin)
                 counts = _counts(answer, truth(design, family, change), change, scale)
                 rows.append((design, family, n_t, n_c, scale, margin, change, studies, *counts))
-                if (n_t, n_c) in ((6, 6), (8, 3)) and margin == abs(change) == STUDY_MARGIN:
+                if (n_t, n_c) in ((6, 6), (8, 3)) and margin == abs(change) >= STUDY_MARGIN:
                     metric = metric_of(family, scale, margin, design)
                     for i in range(through_product):
                         check_product(design, metric, (treated_rows[i, :n_t], drawn.control[i, :n_c]), answer, i)
@@ -159,13 +159,13 @@ def check_product(design: str, metric: Metric, pair: tuple[Array, Array], answer
     _same(analysed(metrics, runs).effects.filter(metric=metric.key), answer, i)
 
 
-def check_tasks(tasks: Sequence[Batch], metric: Metric, answer: Answers, i: int) -> None:
+def check_tasks(tasks: Sequence[Batch], metric: Metric, answer: Answers, i: int, *, is_fork: bool) -> None:
     """The same across the tasks of a study; where a task is too sparse for a range the app has the others, the arrays none."""
     if np.isnan(answer.estimate.p[i]):
         return
     metrics = [metric, Metric(HISTORY, "loss", "decrease", scale="log")]
     runs = {
-        f"task {k}": runs_of(f"task {k}", metric.key, b.treated[i], b.control[i], is_fork=b.control.shape[1] > 0)
+        f"task {k}": runs_of(f"task {k}", metric.key, b.treated[i], b.control[i], is_fork=is_fork)
         for k, b in enumerate(tasks)
     }
     _same(analysed(metrics, runs).effects.filter(task=ALL_TASKS, metric=metric.key), answer, i)
@@ -197,11 +197,8 @@ def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
 def run_pooled(design: str, family: str, studies: int, seed: tuple[int, ...], through_product: int) -> pl.DataFrame:
     """Some studies over several tasks: of losses with margins, or of mixed rewards whose change is a share of their level."""
     rng = np.random.default_rng([zlib.crc32(f"{design} {family}".encode()), *seed])
-    count, is_jump, most = int(design.split()[0]), design.endswith("jumps"), max(SIZES)
-    families = MIXED[:count] if family == "mixed" else (family,) * count
-    draws = [
-        sim.draw_arms(f, studies, most, 0, rng) if is_jump else sim.draw_forks(f, studies, most, rng) for f in families
-    ]
+    families, draws = draw_tasks(design, family, studies, max(SIZES), rng)
+    kind = kind_of(design)
     rows = []
     for change in CHANGES if family == "loss" else CHANGES[3:]:
         size = effect_size("fork", family, change) if family == "loss" else change
@@ -209,33 +206,37 @@ def run_pooled(design: str, family: str, studies: int, seed: tuple[int, ...], th
         truths = [size * mean_level(f) for f in families]
         for n in SIZES:
             tasks = [Batch(t[:, :n], d.control[:, :n], true) for t, d, true in zip(treated, draws, truths, strict=True)]
-            for metric, answer, true in _across(tasks, family, change, n, is_jump=is_jump):
+            for metric, answer, true in _across(tasks, family, change, n, kind):
                 scale = LOG if metric.margin else ""
                 counts = _counts(answer, true, change, scale)
-                rows.append((design, family, n, 0 if is_jump else n, scale, metric.margin, change, studies, *counts))
+                rows.append(
+                    (design, family, n, 0 if kind == "jumps" else n, scale, metric.margin, change, studies, *counts)
+                )
                 if n == 3 and change in (0, 0.25):
                     for i in range(through_product):
-                        check_tasks(tasks, metric, answer, i)
+                        check_tasks(tasks, metric, answer, i, is_fork=kind == "pairs")
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def _across(
-    tasks: Sequence[Batch], family: str, change: float, n: int, *, is_jump: bool
+    tasks: Sequence[Batch], family: str, change: float, n: int, kind: str
 ) -> Iterator[tuple[Metric, Answers, Array]]:
     """What the app makes of a metric over its tasks, by margin where it has one, and the true effect by study."""
     studies = len(tasks[0].treated)
     if family != "loss":
-        outcome, true = (offered.across_jumps if is_jump else offered.across_pairs)(tasks)
+        outcome, true = _METHODS[kind](tasks)
         none = np.full(studies, np.nan)
         estimate = est.Estimate(outcome.value, outcome.low, outcome.high, outcome.p, none)
         answer = Answers(estimate, none, none, np.zeros(studies, dtype=bool))
         yield Metric(REWARD, "reward", "increase"), answer, true
         return
-    deltas = [numbers(task.treated).after - numbers(task.control).after for task in tasks]
-    estimate = est.across(deltas, [d[:, :0] for d in deltas])
+    design = "fork" if kind == "pairs" else "did"
+    parts = [compared(design, numbers(task.treated), numbers(task.control)) for task in tasks]
+    estimate = est.across([part.values for part in parts], [part.others for part in parts])
     for margin in margins_of(change):
-        answer = bound_answers(estimate, float(np.log1p(margin)), np.full(studies, n >= FEWEST), is_loss=True)
-        yield metric_of(family, LOG, margin, "fork"), answer, np.full(studies, tasks[0].truth)
+        bound, enough = float(np.log1p(margin)), np.full(studies, n >= FEWEST)
+        answer = bound_answers(estimate, bound, enough, is_loss=True, is_wide=margin > WIDE_MARGIN)
+        yield metric_of(family, LOG, margin, design), answer, np.full(studies, tasks[0].truth)
 
 
 @dataclass(frozen=True)
@@ -312,7 +313,8 @@ def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product
 def run(studies: int, seed: int, processes: int) -> None:
     """Run every cell, those over tasks on a sixth of the studies, and whole studies on fewer; write the results."""
     cells = [(*cell, studies) for cell in product(("did", "fork"), FAMILIES)]
-    pooled = [*product(POOLED, ("mixed", sim.SPARSE)), ("2 tasks of pairs", "loss"), ("5 tasks of pairs", "loss")]
+    with_margin = [design for design in POOLED if not design.endswith("jumps")]
+    pooled = [*product(POOLED, ("mixed", sim.SPARSE)), *product(with_margin, ("loss",))]
     cells += [(*cell, studies // 6) for cell in pooled]
     with ProcessPoolExecutor(processes) as pool:
         futures = [pool.submit(run_cell, *cell, seed) for cell in cells]

@@ -106,42 +106,58 @@ def onset(batch: Batch, draws: int = est.DRAWS) -> Outcome:
     return Outcome(estimate.value, p, estimate.low, estimate.high)
 
 
+Groups = tuple[
+    list[Array], list[Array]
+]  # of each task the scaled numbers of its detached runs, or pairs, and its controls
+
+
+def scaled_changes(batches: Sequence[Batch]) -> Groups:
+    """Each run's d / scale."""
+    scales = [scale(b) for b in batches]
+    treated, control = (
+        [change(rows) for rows in arm] for arm in zip(*((b.treated, b.control) for b in batches), strict=True)
+    )
+    return [d / s for d, s in zip(treated, scales, strict=True)], [d / s for d, s in zip(control, scales, strict=True)]
+
+
+def scaled_deltas(batches: Sequence[Batch]) -> Groups:
+    """Each pair's difference / scale."""
+    deltas = [(means(b.treated)[1] - means(b.control)[1]) / scale(b) for b in batches]
+    return deltas, [d[..., :0] for d in deltas]
+
+
+def scaled_jumps(batches: Sequence[Batch]) -> Groups:
+    """Each run's jump / scale, by the h for all runs of the tasks."""
+    half = half_width(TOTAL, sum(b.treated.shape[1] for b in batches))
+    jumps = [jumps_of(b.treated, half) / scale(b) for b in batches]
+    return jumps, [j[..., :0] for j in jumps]
+
+
 def across_arms(batches: Sequence[Batch]) -> tuple[Outcome, Array]:
     """The mean over tasks of DiD / scale, Welch-Satterthwaite; and what it estimates, by study."""
-    treated, control = _scaled_changes(batches)
-    return outcome(est.across(treated, control)), across_truth(batches)
+    return outcome(est.across(*scaled_changes(batches))), across_truth(batches)
 
 
 def across_labels(batches: Sequence[Batch]) -> tuple[Outcome, Array]:
     """The same by relabelling within tasks."""
-    treated, control = _scaled_changes(batches)
+    treated, control = scaled_changes(batches)
     return p_only(est.across(treated, control).value, est.label_p(treated, control)), across_truth(batches)
 
 
 def across_pairs(batches: Sequence[Batch]) -> tuple[Outcome, Array]:
     """The mean over tasks of the pairs' mean difference / scale, Welch-Satterthwaite."""
-    deltas = [(means(b.treated)[1] - means(b.control)[1]) / scale(b) for b in batches]
-    return outcome(est.across(deltas, [d[..., :0] for d in deltas])), across_truth(batches)
+    return outcome(est.across(*scaled_deltas(batches))), across_truth(batches)
 
 
 def across_jumps(batches: Sequence[Batch]) -> tuple[Outcome, Array]:
     """The mean over tasks of the mean jump / scale, by the h for all their runs; Welch-Satterthwaite."""
-    half = half_width(TOTAL, sum(b.treated.shape[1] for b in batches))
-    jumps = [jumps_of(b.treated, half) / scale(b) for b in batches]
-    return outcome(est.across(jumps, [j[..., :0] for j in jumps])), across_truth(batches)
+    return outcome(est.across(*scaled_jumps(batches))), across_truth(batches)
 
 
 def scale(batch: Batch) -> Array:
     """The scale of a task (studies, 1): the range (5 to 95%) of the rows of both arms."""
     rows = np.concatenate([batch.treated, batch.control], axis=1)
     return est.span(rows.reshape(len(rows), -1))[:, None]
-
-
-def _scaled_changes(batches: Sequence[Batch]) -> tuple[list[Array], list[Array]]:
-    scales = [scale(b) for b in batches]
-    treated = [change(b.treated) / s for b, s in zip(batches, scales, strict=True)]
-    control = [change(b.control) / s for b, s in zip(batches, scales, strict=True)]
-    return treated, control
 
 
 def across_truth(batches: Sequence[Batch]) -> Array:

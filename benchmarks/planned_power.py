@@ -19,8 +19,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from benchmarks import offered_methods as offered
 from benchmarks import simulated as sim
-from benchmarks.batches import Array
+from benchmarks.batches import Array, Batch
 from benchmarks.calibration_cells import mean_level
 from benchmarks.command_line import run_from_command_line
 from benchmarks.looks import numbers_of
@@ -38,6 +39,7 @@ from benchmarks.margin_studies import (
 from benchmarks.margins import FAMILIES, draw_runs, save, scales_of
 from benchmarks.offered_methods import jumps_of
 from benchmarks.size_tables import PLANNED_POWER
+from benchmarks.task_draws import POOLED, draw_tasks, kind_of
 from lib.effects.compare import estimators as est
 from lib.effects.compare.comparison import FEWEST
 from lib.effects.compare.estimators import ALPHA
@@ -46,6 +48,7 @@ from lib.effects.plan import MOST, POWER, plan, power
 from lib.effects.spread import Spread, pilots, task_spread
 from lib.study import Metric
 
+_GROUPS = {"pairs": offered.scaled_deltas, "arms": offered.scaled_changes, "jumps": offered.scaled_jumps}
 STUDIES, CHUNK = 1_000, 500
 SIZES = (3, 4, 5, 6, 8, 12, 16)
 CHANGES = (0.05, 0.10, 0.25)
@@ -109,6 +112,31 @@ def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame([(design, family, *row) for row in rows], schema=SCHEMA, orient="row", strict=False)
 
 
+def run_tasks(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
+    """The planned and the simulated power over tasks, with so many pairs or runs in each: columns `SCHEMA`."""
+    rows = []
+    for change in CHANGES:
+        # the same runs for every change
+        rng = np.random.default_rng([zlib.crc32(f"{design} {family} plan".encode()), seed])
+        families, draws = draw_tasks(design, family, studies, max(SIZES), rng)
+        tasks = [
+            Batch(draw.treated(sim.Effect(change)), draw.control, change * mean_level(each))
+            for each, draw in zip(families, draws, strict=True)
+        ]
+        for n in SIZES:
+            first = [Batch(task.treated[:, :n], task.control[:, :n], task.truth) for task in tasks]
+            has_scale = np.all([offered.scale(task)[:, 0] > 0 for task in first], axis=0)
+            first = [Batch(t.treated[has_scale], t.control[has_scale], t.truth) for t in first]
+            treated, control = _GROUPS[kind_of(design)](first)
+            variances = [float(g.var()) / len(first) ** 2 for g in (*treated, *control) if g.size]
+            true = float(offered.across_truth(first).mean())
+            planned = power(Spread(design, tuple(variances), 0, 0), true, np.array([n]))[0]
+            estimate = est.across(treated, control)
+            found = ((estimate.p < ALPHA) & (estimate.value * true > 0)).sum() / studies
+            rows.append((design, family, "change", change, n, False, studies, float(planned), float(found)))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row", strict=False)
+
+
 def true_size(design: str, family: str, change: float) -> float:
     """The size of an effect that changes the mean level, or a loss, by a fraction as the plan means it."""
     return math.log1p(-change) / mean_level(family) if family == "loss" else effect_size(design, family, change)
@@ -137,7 +165,8 @@ def _rows(
     few, many, others, _ = runs
     is_margin, target = no_worse is not None, "change" if no_worse is None else "margin"
     true = bound_of(design, family, change) if is_margin else true_size(design, family, change) * mean_level(family)
-    by_width = [power(spread_of(design, values, others), true, EVERY, is_margin) for values in (few, many)]
+    level = ALPHA if is_margin else ALPHA / 2  # the margin is no wide one
+    by_width = [power(spread_of(design, values, others), true, EVERY, level) for values in (few, many)]
     planned = np.where(EVERY < MANY, *by_width)
     for k, n in enumerate(SIZES):
         if no_worse is None:
@@ -193,6 +222,7 @@ def run(studies: int, seed: int, processes: int) -> None:
     with ProcessPoolExecutor(processes) as pool:
         cells = product(("fork", "did", "jump"), FAMILIES)
         futures = [pool.submit(run_cell, *cell, studies, seed) for cell in cells]
+        futures += [pool.submit(run_tasks, *cell, studies, seed) for cell in product(POOLED, ("mixed", sim.SPARSE))]
         save(futures, PLANNED_POWER)
 
 

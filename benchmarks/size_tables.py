@@ -49,7 +49,9 @@ def power_table(results: pl.DataFrame) -> str:
     for (design, target, change), cell in studies.group_by("design", "target", "change", maintain_order=True):
         mean = {n: texts for n, *texts in cell.group_by("n").agg(pl.col("planned", "simulated").mean()).iter_rows()}
         texts = [" / ".join(percent(share, 0) for share in mean[n]) for n in sizes]
-        rows.append([f"{_DESIGNS[str(design)]}, {_target(str(target), change)}", *texts, percent(_max(cell["gap"]))])
+        rows.append(
+            [f"{_DESIGNS.get(str(design), design)}, {_target(str(target), change)}", *texts, percent(_max(cell["gap"]))]
+        )
     return table(["planned / simulated, %, n =", *map(str, sizes), "largest difference"], rows)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST
+from lib.effects.compare.equivalence import margin_level
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.multiple_testing import GUARDRAIL, holm_family, margin_family
 from lib.effects.spread import Pilot, Spread
@@ -46,16 +47,17 @@ _NO_PERCENT = "the level is too near 0 for a percent of it"
 
 
 def power(
-    spread: Spread, size: float, n: NDArray[np.int64], is_margin: bool = False, claims: int = 1
+    spread: Spread, size: float, n: NDArray[np.int64], level: float = ALPHA / 2, claims: int = 1
 ) -> NDArray[np.float64]:
     """The power of the design's t test at these sizes.
 
     Parameters
     ----------
-    size : the change to show, two-sided at 5%; of a margin, the distance of the harmful bound from a true change of 0,
-        one-sided at 5%, on the scale of the estimate.
+    size : the change to show; of a margin, the distance of the harmful bound from a true change of 0. On the scale of the
+        estimate.
     n : (m,), runs per arm, or pairs.
-    claims : how many claims are corrected together: the test is at 5% / claims, the worst that Holm's correction asks for.
+    level : of the one-sided test; a change is tested both ways.
+    claims : how many claims are corrected together: the test is at the level / claims, the worst that Holm's correction asks for.
 
     Notes
     -----
@@ -66,8 +68,8 @@ def power(
     variance = sum(spread.variances)
     if variance == 0:
         return np.ones(len(n))
-    df, alpha = spread.df(n), ALPHA / claims
-    least = stats.t.ppf(1 - (alpha if is_margin else alpha / 2), df)
+    df = spread.df(n)
+    least = stats.t.ppf(1 - level / claims, df)
     return np.asarray(stats.nct.sf(least, df, abs(size) / np.sqrt(variance / n)))
 
 
@@ -86,7 +88,7 @@ def power_curve(study: Study, pilots: Iterable[Pilot], changes: Sequence[float] 
         if math.isnan(target.size):
             continue
         claims = _family_size(study, pilots, pilot, target)
-        alone, corrected = (power(spread, target.size, n, target.is_margin, count) for count in (1, claims))
+        alone, corrected = (power(spread, target.size, n, target.level, count) for count in (1, claims))
         numbers = {"n": n, "power": alone, "power_corrected": corrected}
         costs = {"runs": n * spread.runs, "steps": np.round(n * spread.steps).astype(int), "hours": n * spread.hours}
         claim = dict(zip(_CLAIM, _claim(pilot, spread, target), strict=True))
@@ -97,11 +99,12 @@ def power_curve(study: Study, pilots: Iterable[Pilot], changes: Sequence[float] 
 
 @dataclass(frozen=True)
 class _Target:
-    """What is to be shown; `size` is on the scale of the estimate, NaN where there is no percent of the level."""
+    """What is to be shown; `size` is on the scale of the estimate, NaN where there is no percent; `level` that of `power`."""
 
     text: str
     size: float
     is_margin: bool = False
+    level: float = ALPHA / 2
 
 
 def _targets(pilots: Iterable[Pilot], changes: Sequence[float]) -> Iterator[tuple[Pilot, Spread, _Target]]:
@@ -124,7 +127,7 @@ def _sizes(pilot: Pilot, changes: Sequence[float]) -> Iterator[_Target]:
         size = math.log1p(metric.margin or 0.0)
     else:
         size = metric.margin_abs if metric.margin_abs is not None else (metric.margin or 0.0) * level
-    yield _Target(no_worse_text(metric), size, is_margin=True)
+    yield _Target(no_worse_text(metric), size, is_margin=True, level=margin_level(metric, pilot.base))
 
 
 def change_text(percent: float) -> str:
@@ -178,5 +181,5 @@ def _fewest(spread: Spread, target: _Target, claims: int) -> int | None:
     """The fewest n with 80% power, None beyond `MOST`."""
     sizes = range(FEWEST, MOST + 1)
     # Power only grows with n.
-    at = bisect_left(sizes, POWER, key=lambda n: power(spread, target.size, np.array([n]), target.is_margin, claims)[0])
+    at = bisect_left(sizes, POWER, key=lambda n: power(spread, target.size, np.array([n]), target.level, claims)[0])
     return sizes[at] if at < len(sizes) else None

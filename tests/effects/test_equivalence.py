@@ -7,7 +7,7 @@ import pytest
 
 from lib.effects import checklist, claim
 from lib.effects.compare.comparison import Comparison
-from lib.effects.compare.equivalence import MarginTest, margin_test
+from lib.effects.compare.equivalence import MarginTest, margin_level, margin_test
 from lib.effects.verdicts import judge
 from lib.study import Metric, StudyError, parse_study, to_toml
 from tests.support.effects_kit import analysed, one_task, study
@@ -55,6 +55,26 @@ def test_the_harmful_side_of_a_loss_is_above():
     assert test.margin == pytest.approx(0.1)
     assert test.no_worse_p == pytest.approx(t2((bound + 0.05) / 0.02))
     assert test.equivalent_p == pytest.approx(t2((bound - 0.05) / 0.02))
+
+
+def test_a_wide_margin_is_tested_at_half_the_level():
+    test = margin_test(pairs(replace(LOSS, margin=0.2), -0.05, 0.02))
+    assert test.no_worse_p == pytest.approx(2 * t2((math.log(1.2) + 0.05) / 0.02))
+    assert margin_test(pairs(replace(LOSS, margin=0.2), 0.5, 0.02)).no_worse_p == 1
+
+
+@pytest.mark.parametrize(
+    ("margin", "base", "level"),
+    [
+        ({"margin": 0.125}, 40.0, 0.05),
+        ({"margin": 0.13}, 40.0, 0.025),
+        ({"margin_abs": 5.0}, 40.0, 0.05),
+        ({"margin_abs": 5.1}, 40.0, 0.025),
+        ({"margin_abs": 5.1}, None, 0.05),  # in units of what there is no percent of
+    ],
+)
+def test_a_margin_is_wide_beyond_an_eighth_of_the_level(margin, base, level):
+    assert margin_level(Metric("r", "reward", "increase", **margin), base) == level
 
 
 def test_worse_only_where_the_whole_interval_is_beyond_the_harmful_bound():

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import crashed_margins, looks, margin_tables, margins, planned_power, size_tables
+from benchmarks import crashed_margins, looks, margin_tables, margins, planned_power, size_tables, task_draws
 from benchmarks.simulated import STRESS
 from benchmarks.study_tables import error
 from lib.effects.compare.comparison import Comparison
@@ -28,12 +28,12 @@ def _comparison(metric, values, levels):
 
 
 def test_a_noisy_level_makes_no_more_wrong_answers():
-    # 6 pairs whose levels differ by half, and a change of exactly the harmful 25% of each: one study in twenty may be wrong
+    # 6 pairs whose levels differ by half, and a change of exactly the harmful 10% of each: one study in twenty may be wrong
     rng, wrong = np.random.default_rng(4), np.zeros(2)
     for levels in rng.lognormal(0.0, 0.5, (500, 6)):
-        values = -0.25 * levels + rng.normal(0, 0.05, 6)
+        values = -0.1 * levels + rng.normal(0, 0.02, 6)
         # the second margin takes the mean level for certain
-        for i, margin in enumerate(({"margin": 0.25}, {"margin_abs": 0.25 * levels.mean()})):
+        for i, margin in enumerate(({"margin": 0.1}, {"margin_abs": 0.1 * levels.mean()})):
             metric = Metric("reward", "reward", "increase", **margin)
             wrong[i] += margin_test(_comparison(metric, values, levels)).no_worse_p < ALPHA
     assert 0.02 < wrong[0] / 500 < 0.08
@@ -65,9 +65,15 @@ def test_arrays_say_of_a_margin_what_the_app_says(design, family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("design", "family"), [("2 tasks of pairs", "loss"), ("2 tasks of jumps", "mixed")])
+@pytest.mark.parametrize(("design", "family"), [("2 tasks of arms", "loss"), ("2 tasks of jumps", "mixed")])
 def test_arrays_say_of_tasks_together_what_the_app_says(design, family):
     margins.run_pooled(design, family, 1, (1,), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", crashed_margins.CASES[::5], ids=lambda case: case.name)
+def test_arrays_say_of_crashed_runs_what_the_app_says(case):
+    crashed_margins.run_cell(case, "linear", 1, 1)
 
 
 @pytest.mark.slow
@@ -107,7 +113,7 @@ def test_the_committed_margins_meet_the_bar():
     results = pl.read_parquet(margin_tables.MARGINS)
     single = results.filter(pl.col("design").is_in(["fork", "did"]))
     assert set(single["family"]) == set(margins.FAMILIES)
-    assert set(results["design"]) == {"fork", "did", *margins.POOLED}
+    assert set(results["design"]) == {"fork", "did", *task_draws.POOLED}
     assert set(results["n_t"]) >= {2, 3, 4, 5, 6, 8, 12, 16}
     assert single["studies"].min() >= 4_000
     assert margin_tables.failures(results).rows() == []
@@ -118,10 +124,13 @@ def test_the_committed_studies_with_margins_meet_the_bar():
     assert whole["case"].unique().sort().to_list() == sorted({case.name for case in margins.CASES})
     crashed = pl.read_csv(margin_tables.CRASHED_MARGINS)
     assert set(crashed["case"]) == {case.name for case in crashed_margins.CASES}
-    bound = (
-        crashed.filter(pl.col("change") < 0).group_by("case").agg(pl.col("no_worse").mean(), pl.col("studies").sum())
-    )
-    shares = [*whole.select("wrong", "studies").iter_rows(), *bound.select("no_worse", "studies").iter_rows()]
+    at_bound = margin_tables.crashed_at_bound(crashed)
+    assert crashed.filter(change=0.0).group_by("case").agg(pl.col("studies").sum())["studies"].min() >= 1_000
+    shares = [
+        *whole.select("wrong", "studies").iter_rows(),
+        *at_bound.select("wrong", "studies").drop_nulls().iter_rows(),
+        *crashed.filter(change=0.0).select("found", "studies").iter_rows(),
+    ]
     for share, studies in shares:
         assert share <= margin_tables.BAR + 2 * error(margin_tables.BAR, studies)
 
@@ -132,6 +141,6 @@ def test_the_committed_looks_and_plans_meet_the_bar():
     assert set(results["family"]) == set(margins.FAMILIES)
     assert size_tables.failures(results).rows() == []
     power = pl.read_parquet(size_tables.PLANNED_POWER)
-    assert set(power["design"]) == {"fork", "did", "jump"}
+    assert set(power["design"]) >= {"fork", "did", "jump"}
     studies = power.filter(~pl.col("is_pilot"), pl.col("family") != STRESS)
     assert (studies["simulated"] - studies["planned"]).abs().max() < 0.08

@@ -79,6 +79,13 @@ def test_a_margin_is_one_sided_and_needs_a_control_arm():
     assert set(needed.filter(target="no worse than 2")["design"]) == {"fork", "did"}
 
 
+def test_a_wide_margin_takes_as_many_as_a_change_of_its_size():
+    metric = Metric("reward", "reward", "increase", margin=0.2)
+    of = study(metrics=[metric])
+    needed = plan(of, [typed_pilot(of.tasks[0], metric, {"fork": 10.0}, in_percent=True)], [20.0])
+    assert len(set(needed["n"])) == 1
+
+
 def test_a_curve_has_every_size_and_never_falls():
     curve = planned(analysed(forks()), 10.0, make=power_curve).filter(design="fork")
     assert curve["n"].to_list() == list(range(3, 201))

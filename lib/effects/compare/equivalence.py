@@ -8,9 +8,14 @@ import numpy as np
 from lib.effects.compare import estimators
 from lib.effects.compare.across_tasks import Across
 from lib.effects.compare.comparison import Comparison
+from lib.effects.compare.estimators import ALPHA
+from lib.study import Metric
 
 #: The designs whose estimate is an effect, with an interval of its own.
 _DESIGNS = ("fork", "did")
+
+#: Of what a change is a percent of: beyond it the runs of a study differ so much in the effect at a bound that they are skewed.
+WIDE_MARGIN = 0.125
 
 EQUIVALENT, NO_WORSE, WORSE, NOT_SHOWN = "equivalent", "no worse", "worse", "not shown"
 AFTER_LOOKING = "margin set after looking"
@@ -21,9 +26,9 @@ class MarginTest:
     """An effect against its margin, before Holm's correction.
 
     `margin` is on the scale of `change` (the metric's unit, or a ratio minus 1), None where it cannot be had.
-    `no_worse_p` is that of the harmful side alone, `equivalent_p` the larger of both sides', None where there is no
-    test, and `is_worse` whether the whole 95% interval lies beyond the harmful bound. `notes` say why there is no test, and
-    that the margin was set after looking.
+    `no_worse_p` is that of the harmful side alone, `equivalent_p` the larger of both sides', both to be read at 5% (twice
+    the one-sided p of a wide margin), None where there is no test, and `is_worse` whether the whole 95% interval lies beyond
+    the harmful bound. `notes` say why there is no test, and that the margin was set after looking.
     """
 
     margin: float | None = None
@@ -31,6 +36,24 @@ class MarginTest:
     equivalent_p: float | None = None
     is_worse: bool = False
     notes: tuple[str, ...] = ()
+
+
+def margin_level(metric: Metric, base: float | None) -> float:
+    """The level of each one-sided test: 5%, and of a wide margin 2.5%, that of the 95% interval.
+
+    Parameters
+    ----------
+    base : what a change is a percent of, in the metric's unit; None where there is no percent.
+
+    Notes
+    -----
+    The larger an effect, the more it differs from run to run, and a one-sided t test on few skewed numbers is wrong too often.
+    """
+    if metric.margin is not None:
+        is_wide = metric.margin > WIDE_MARGIN
+    else:
+        is_wide = base is not None and (metric.margin_abs or 0.0) > WIDE_MARGIN * base
+    return ALPHA / 2 if is_wide else ALPHA
 
 
 def margin_test(result: Comparison | Across) -> MarginTest:
@@ -52,7 +75,9 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     if result.p is None or result.interval is None:
         return MarginTest(margin, notes=looked)
     sign = 1 if metric.expect == "increase" else -1
-    no_worse_p, no_better_p = (_inside_p(result, side, bound) for side in (sign, -sign))
+    base = None if isinstance(result, Across) else result.base()[0]
+    scale = ALPHA / margin_level(metric, base)
+    no_worse_p, no_better_p = (min(1.0, scale * _inside_p(result, side, bound)) for side in (sign, -sign))
     reach = (result.interval[1] - result.interval[0]) / 2
     return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), sign * result.estimate + reach < -bound, looked)
 

@@ -1,8 +1,10 @@
 """The conditions of a verdict that a comparison may fail, whatever its p."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from lib.effects.compare.comparison import Comparison, Gate
 from lib.effects.compare.confounders import Difference
@@ -13,6 +15,7 @@ from lib.study import CONTROL
 #: What the checklist calls the conditions.
 STEPS_DRAWN, SAME_SETTINGS = "Detach steps drawn", "Same settings"
 RUNS_FINISHED, RUNS_TO_THE_END = "Runs finished", "Runs to the end"
+_ROUNDING = 1e-12
 
 
 def with_gates(comparison: Comparison, gates: Iterable[Gate]) -> Comparison:
@@ -45,9 +48,15 @@ def gates_of_ends(comparison: Comparison, cut: Comparison | None, treated: Seque
         counts = f"{detached} detached, {controls} control"
         reason = f"runs ended early in unequal numbers ({counts}): what stops a run may be what was done to it"
         yield Gate(RUNS_TO_THE_END, reason)
-    if cut and not math.isnan(cut.estimate) and cut.estimate * comparison.estimate < 0:
+    if cut and is_other_sign(cut.estimate, comparison.estimate):
         reason = f"cut at step {cut.end:,.0f}, with the runs that ended early, the change has the other sign"
         yield Gate(RUNS_TO_THE_END, reason)
+
+
+def is_other_sign(cut: ArrayLike, estimate: ArrayLike) -> NDArray[np.bool_]:
+    """Whether an estimate cut at the shortest run (NaN: none) has another sign; what is 0 but for rounding has none."""
+    cut, estimate = np.asarray(cut), np.asarray(estimate)
+    return np.asarray(cut * estimate < -_ROUNDING * estimate**2)
 
 
 def gates_of_settings(differences: Iterable[Difference]) -> Iterator[Gate]:
