@@ -141,6 +141,9 @@ def test_the_committed_looks_and_plans_meet_the_bar():
     assert set(results["family"]) == set(margins.FAMILIES)
     assert size_tables.failures(results).rows() == []
     power = pl.read_parquet(size_tables.PLANNED_POWER)
-    assert set(power["design"]) >= {"fork", "did", "jump"}
+    assert set(power["design"]) == {"fork", "did", "jump", *task_draws.POOLED}
     studies = power.filter(~pl.col("is_pilot"), pl.col("family") != STRESS)
-    assert (studies["simulated"] - studies["planned"]).abs().max() < 0.08
+    few_in_tasks = pl.col("design").is_in(task_draws.POOLED) & (pl.col("n") < 5)
+    gaps = studies.with_columns(gap=(pl.col("simulated") - pl.col("planned")).abs())
+    assert gaps.filter(~few_in_tasks)["gap"].max() < 0.08
+    assert gaps["gap"].max() < 0.15
