@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rerun import FLOOR  # noqa: E402
-from tests.support.browser import CHART, DRAWN_CHART, IDLE, TITLES, Server, Visitor, browser  # noqa: E402
+from tests.support.app_server import Server  # noqa: E402
+from tests.support.browser import CHART, DRAWN_CHART, IDLE, TITLES, Visitor, browser  # noqa: E402
 
 #: Milliseconds without a change after which a page is taken as drawn.
 QUIET = 700

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import settings
 
 from lib.__main__ import main
-from tests.support.browser import REQUIRED, Server, Visitor, assert_untroubled, browser, chromium
+from tests.support.app_server import Server
+from tests.support.browser import REQUIRED, Visitor, assert_untroubled, browser, chromium
 
 # No deadline: how long an example takes depends on the machine. `make check` takes the quick profile.
 settings.register_profile("quick", deadline=None, max_examples=20)

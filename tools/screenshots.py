@@ -4,7 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.browser import ROOT, TITLES, Server, Visitor, browser, chromium
+from tests.support.app_server import ROOT, Server
+from tests.support.browser import TITLES, Visitor, browser, chromium
 
 
 def take_screenshots(folder: Path) -> list[Path]:

@@ -1,17 +1,14 @@
-"""The New study page, against a W&B server, a folder and a bundle: from an address to curves."""
+"""The New study page against a W&B server: from an address to curves."""
 
 import time
 from dataclasses import replace
 
 import polars as pl
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from lib.app.session import access
-from lib.discover import inspect_bundle, inspect_folder, inspect_server, server_at
+from lib.discover import inspect_server, server_at
 from lib.discover.address import WandbAddress
-from lib.runs import store
-from lib.sources import SourceError, Unreachable, fetch, write_bundle
+from lib.sources import SourceError, Unreachable
 from lib.study import DetachRule, load_study, parse_study
 from tests.support.app_kit import (  # noqa: F401 - a fixture
     PROJECT,
@@ -26,6 +23,7 @@ from tests.support.app_kit import (  # noqa: F401 - a fixture
     server_state,
     visit,
 )
+from tests.support.build_kit import give_key, list_runs, paste, questions, table, wait
 from tests.support.wandb_server import KEY, FakeRun, WandbServer
 
 pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
@@ -35,50 +33,6 @@ pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 def server():
     with WandbServer() as server:
         yield server
-
-
-def paste(address: str) -> AppTest:
-    """The New study page with an address pasted."""
-    at = visit("new_study")
-    return fine(at.text_area(key="build_place").input(address).run())
-
-
-def key_fields(at: AppTest) -> list[str]:
-    """The labels of the fields for a key."""
-    return [plain(field.label) for field in at.text_input if field.label.startswith("Key for ")]
-
-
-def give_key(at: AppTest, key: str = KEY) -> AppTest:
-    """The visitor's own key, typed into the form, which sends it with its button."""
-    next(field for field in at.text_input if field.label.startswith("Key for ")).input(key)
-    return at
-
-
-def list_runs(at: AppTest) -> AppTest:
-    """The page once the runs are listed."""
-    return wait(fine(at.button(key="build_look").click().run()), "build_stop")
-
-
-def questions(at: AppTest) -> list[str]:
-    """What the page asks."""
-    return [
-        plain(m.value).removeprefix(":material/help: ") for m in at.markdown if m.value.startswith(":material/help:")
-    ]
-
-
-def table(at: AppTest, column: str):
-    """The data frame on the page that has this column."""
-    return next(d.value for d in at.dataframe if column in d.value.columns)
-
-
-def wait(at: AppTest, stop: str = "stop_fetch") -> AppTest:
-    """The page once what is under way, which a button of that key stops, has ended."""
-    for _ in range(100):
-        fine(at.run())
-        if not any(b.key == stop for b in at.button):
-            return at
-        time.sleep(0.1)
-    raise AssertionError("it did not end")
 
 
 @pytest.mark.server
@@ -290,62 +244,6 @@ def test_the_logged_learning_rate_is_read_where_it_tells_what_the_ratio_counts(s
     assert looked.falls == {"r1": (600, 700)}
     assert looked.lowest == {"train/loss": 1.0, "n": -2.0}
     assert not looked.whole
-
-
-def test_a_bundle_gives_the_demo_with_its_keys():
-    looked = inspect_bundle(ROOT / "data" / "demo")
-    assert len(looked.runs) == 32
-    assert looked.runs[0].keys == (
-        "eval/episode_reward", "train/consistency_loss", "train/encoder_lr", "train/episode_reward",
-        "validation_all/consistency_loss", "validation_recent/consistency_loss",
-    )  # fmt: skip
-    assert looked.whole and min(looked.lowest.values()) >= 0
-
-
-def test_what_is_wrong_with_a_folder_is_said(tmp_path):
-    with pytest.raises(SourceError, match="is not a folder"):
-        inspect_folder(tmp_path / "none")
-    with pytest.raises(SourceError, match=r"holds no \.wandb file"):
-        inspect_folder(tmp_path)
-    (tmp_path / "run-x.wandb").write_bytes(b"nothing")
-    with pytest.raises(SourceError, match="is not a W&B run log"):
-        inspect_folder(tmp_path)
-
-
-def test_hosted_deployments_offer_no_folder(monkeypatch):
-    monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
-    at = list_runs(paste("/etc"))
-    assert at.text_area(key="build_place").label == "Addresses of sweeps"
-    assert [e.value for e in at.error] == [access.NO_PATHS]
-
-
-def test_a_folder_without_runs_says_so_on_the_page(tmp_path):
-    at = list_runs(paste(str(tmp_path)))
-    assert key_fields(at) == []
-    assert "holds no .wandb file" in at.error[0].value.replace("\\", "")
-
-
-@pytest.mark.parametrize("path", ["~nosuchuser/wandb", "/" + "x" * 5000])
-def test_a_path_that_is_none_is_told_on_the_page(path):
-    at = list_runs(paste(path))
-    assert "is not a folder" in at.error[0].value
-
-
-def test_a_bundle_is_proposed_and_opened():
-    demo = load_study("demo")
-    demo = replace(demo, tasks=demo.tasks[:2])
-    path = store.store_root() / "demo.zip"
-    write_bundle(demo, fetch(demo), path)
-    at = visit("new_study")
-    fine(at.file_uploader(key="study_upload").upload("demo.zip", path.read_bytes(), "application/zip").run())
-    wait(fine(at.button(key="build_propose").click().run()), "build_stop")
-    assert table(at, "seeds")["runs"].tolist() == [6, 6, 6, 6]
-    fine(at.text_input(key="build1_title").input("Mine").run())
-    fine(at.button(key="build1_open").click().run())
-    assert at.sidebar.selectbox(key="study").value == "mine"
-    go(at, "losses")
-    assert len(charts(at)) == 2
-    assert charts(at)[0].arms == ["detached", "control"]
 
 
 @pytest.mark.server

@@ -10,7 +10,8 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.access import findings
 from tests.support.app_kit import PROJECT, TASKS, fill
-from tests.support.browser import CHART, Server, Visitor, assert_untroubled
+from tests.support.app_server import Server
+from tests.support.browser import CHART, Visitor, assert_untroubled
 from tests.support.wandb_files import REAL
 from tests.support.wandb_server import KEY, FakeRun, Fault, WandbServer
 

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from tests.support.browser import LINE_ROWS, PATIENCE, Visitor, assert_untroubled
+from tests.support.app_server import PATIENCE
+from tests.support.browser import LINE_ROWS, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.browser

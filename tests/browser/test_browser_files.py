@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import CHART, LINE_ROWS, PATIENCE, Visitor, assert_untroubled
+from tests.support.app_server import PATIENCE
+from tests.support.browser import CHART, LINE_ROWS, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.access import NOT_OURS, findings, pale_texts
-from tests.support.browser import CHART, TITLES, Server, Visitor, assert_untroubled
+from tests.support.app_server import Server
+from tests.support.browser import CHART, TITLES, Visitor, assert_untroubled
 
 pytestmark = pytest.mark.browser
 

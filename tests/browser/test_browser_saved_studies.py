@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 from lib.sources import fetch, write_bundle
 from lib.study import load_study
-from tests.support.browser import Server, Visitor, assert_untroubled
+from tests.support.app_server import Server
+from tests.support.browser import Visitor, assert_untroubled
 
 pytestmark = pytest.mark.browser
 

@@ -5,36 +5,16 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from lib.effects import FamilySummary, headline, summary
+from lib.effects import FamilySummary, summary
 from lib.effects.effects_table import EFFECTS
-from lib.study import CONTROL, DETACHED, Metric, Source, Study, Task
-
-REWARD = Metric("r", "reward", "increase", "Reward")
-LOSSES = tuple(Metric(key, "loss", "decrease", key.upper(), "log") for key in ("a", "b", "c"))
-STUDY = Study(
-    "kit", "Kit", Source("bundle", path="."), (REWARD, *LOSSES), (Task("walk", 100), Task("run", 100), Task("hop", 100))
-)
-METRICS = {metric.key: metric for metric in STUDY.metrics}
-
-
-def row(task: str, metric: str, verdict: str, change: tuple[float, ...] = (), design: str = "fork", **more) -> dict:
-    """A row of effects of 6 runs, its change with its interval."""
-    numbers = dict(zip(("change", "ci_low", "ci_high"), change, strict=False))
-    method = "mean over 2 tasks of the difference of fork pairs" if task == "*" else "paired t"
-    fixed = {"arm": DETACHED, "control": CONTROL, "n_arm": 6, "n_control": 6, "method": method, "role": "primary"}
-    expectation = METRICS[metric].expect
-    return {"task": task, "metric": metric, "verdict": verdict, "design": design, "expectation": expectation} | (
-        fixed | numbers | more
-    )
+from lib.study import Metric, Study
+from tests.support.summary_kit import FALL, GUARDED, LOSSES, REWARD, STEEPER, STUDY, UNSHOWN, guard, row
 
 
 def line(*rows: dict, study: Study = STUDY) -> tuple[str, str]:
     """The verdict and text of the only family that these rows are of."""
     (family,) = summary(pl.DataFrame(list(rows), schema=EFFECTS), study)
     return family.verdict, family.text
-
-
-FALL, STEEPER, UNSHOWN = (-0.26, -0.32, -0.2), (-0.29, -0.37, -0.21), (-0.1, -0.25, 0.05)
 
 
 def test_one_metric_of_one_task_has_its_interval():
@@ -194,21 +174,6 @@ def test_tasks_that_contradict_are_named_and_sizes_share_a_precision():
     assert line(*rows) == ("mixed", text)
 
 
-GUARDED = replace(
-    STUDY,
-    metrics=(
-        replace(REWARD, role="guardrail", margin=0.05),
-        *LOSSES[:2],
-        replace(LOSSES[2], role="guardrail", margin=0.1),
-    ),
-)
-
-
-def guard(task: str, equivalence: str | None, change: tuple[float, ...] = (0.4, -1.2, 2.0), **more) -> dict:
-    fixed = {"role": "guardrail", "equivalence": equivalence, "reasons": "guardrail: see equivalence"}
-    return row(task, "r", "cannot say", change, **(fixed | more))
-
-
 def test_secondary_metrics_and_guardrails_are_said_apart():
     rows = [
         row("walk", "a", "supported", FALL),
@@ -283,77 +248,6 @@ def test_a_guardrail_without_a_margin_says_so():
     rows = [guard("walk", None)]
     study = replace(STUDY, metrics=(replace(REWARD, role="guardrail"), *LOSSES))
     assert line(*rows, study=study) == ("cannot say", "guardrail: no margin is declared.")
-
-
-LOWER, NO_FALL, UNSAID = (
-    row("walk", "a", verdict, change)
-    for verdict, change in (("supported", FALL), ("not shown", UNSHOWN), ("cannot say", ()))
-)
-
-
-@pytest.mark.parametrize(
-    ("rows", "sentence"),
-    [
-        ([LOWER, guard("walk", "no worse")], "Loss 26% lower [20, 32], reward no worse than 5%."),
-        ([LOWER, guard("walk", "not shown")], "Loss 26% lower [20, 32], but reward not shown to be no worse than 5%."),
-        ([LOWER, guard("walk", "worse")], "Loss 26% lower [20, 32], but reward worse by more than 5%."),
-        ([LOWER, guard("walk", None)], "Loss 26% lower [20, 32], but whether reward is no worse than 5% cannot be said."),
-        ([NO_FALL, guard("walk", "no worse")], "Loss: no fall shown, reward no worse than 5%."),
-        ([NO_FALL, guard("walk", "not shown")], "Loss: no fall shown, and reward not shown to be no worse than 5%."),
-        ([UNSAID, guard("walk", "no worse")], "Loss: no verdict, reward no worse than 5%."),
-        (
-            [row("walk", "a", "contradicted", (0.2, 0.1, 0.3)), guard("walk", "no worse")],
-            "Loss 20% higher [10, 30] (not as expected), reward no worse than 5%.",
-        ),
-        (
-            [LOWER, row("run", "a", "not shown", UNSHOWN), guard("walk", "no worse"), guard("run", "worse")],
-            "Loss 26% lower [20, 32] on 1 of 2 tasks, not shown on 1; "
-            "but reward worse by more than 5% on 1 of 2 tasks, no worse than 5% on 1.",
-        ),
-        (
-            [
-                row("*", "a", "supported", FALL, n_arm=12), LOWER,
-                guard("*", None), guard("walk", "no worse"), guard("run", "no worse"),
-            ],
-            "Loss 26% lower [20, 32] across 2 tasks, reward no worse than 5% on 2 of 2 tasks.",
-        ),
-        # Where a family has both kinds, its metrics are named.
-        (
-            [LOWER, row("walk", "c", "cannot say", UNSHOWN, role="guardrail", equivalence="no worse")],
-            "A 26% lower [20, 32], C no worse than 10%.",
-        ),
-        (
-            [
-                *(LOWER | {"arm": arm} for arm in ("early", "mid")), NO_FALL | {"arm": "late"},
-                guard("walk", "no worse", arm="early"), *(guard("walk", "not shown", arm=arm) for arm in ("mid", "late")),
-            ],
-            "Loss 26% lower in early and mid, no fall shown in late; "
-            "but reward no worse than 5% in early, not shown to be no worse than 5% in mid and late.",
-        ),
-        ([LOWER], ""),
-        ([guard("walk", "no worse")], ""),
-        ([LOWER | {"reasons": "exploratory: x"}, guard("walk", None) | {"reasons": "exploratory: x"}], ""),
-        (
-            [row("walk", "a", "supported", FALL, "jump")],
-            "Only jumps at the detach can be tested: neither what caused them nor a gradual change can be said.",
-        ),
-        (
-            [row("walk", "a", "supported", FALL, "jump"), guard("walk", None, design="jump")],
-            "Only jumps at the detach can be tested: neither what caused them nor a gradual change can be said, "
-            "nor whether reward is no worse than 5%.",
-        ),
-    ],
-)  # fmt: skip
-def test_the_headline(rows, sentence):
-    assert headline(pl.DataFrame(rows, schema=EFFECTS), GUARDED) == sentence
-
-
-def test_a_headline_says_that_its_margin_was_set_after_looking():
-    reward = replace(GUARDED.metrics[0], margin_after_looking=True)
-    study = replace(GUARDED, metrics=(reward, *GUARDED.metrics[1:]))
-    assert headline(pl.DataFrame([LOWER, guard("walk", "no worse")], schema=EFFECTS), study) == (
-        "Loss 26% lower [20, 32], reward no worse than 5% (margin set after looking)."
-    )
 
 
 def test_arms_of_unequal_size_and_other_units():
