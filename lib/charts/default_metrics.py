@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator, Sequence
 from lib.formatting import listing, plural
 from lib.study import FAMILIES, Metric, Study
 
-#: Metrics of a family in one panel.
-_FEW = 3
+#: Metrics of a family that one panel holds, and those that it draws of more.
+_MOST, _FEW = 5, 3
 _NOUNS = {"reward": "reward metric", "loss": "loss metric"}
 
 
 def default_metrics(study: Study, logged: Collection[str]) -> tuple[Metric, ...]:
-    """The study's metrics that charts draw, in its order: of a family of more than three, three.
+    """The study's metrics that charts draw, in its order: of a family of more than five, three.
 
     Primary metrics come first, and those of what the first of them measures, which is what its key ends with: a success
     rate beside a reward is a line at 0.
@@ -26,7 +26,7 @@ def default_metrics(study: Study, logged: Collection[str]) -> tuple[Metric, ...]
 
 def _of_family(metrics: Sequence[Metric], logged: Collection[str]) -> Sequence[Metric]:
     some = [metric for metric in metrics if metric.key in logged]
-    if len(some) <= _FEW:
+    if len(some) <= _MOST:
         return metrics
     ranked = sorted(some, key=lambda metric: metric.role != "primary")
     alike = [metric for metric in ranked if _quantity(metric) == _quantity(ranked[0])]
