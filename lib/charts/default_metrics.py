@@ -37,14 +37,14 @@ def _quantity(metric: Metric) -> str:
     return metric.key.rsplit("/", 1)[-1]
 
 
-def default_metrics_text(study: Study, drawn: Sequence[Metric], *families: str) -> str:
-    """A sentence on the metrics of these families that charts do not draw; "" where they draw all."""
-    parts = list(_shares(study, drawn, families))
-    return f"Drawn {'; '.join(parts)}. Choose others under Metrics." if parts else ""
+def default_metrics_text(study: Study, metrics: Sequence[Metric], *families: str) -> str:
+    """A sentence on which of these families' metrics charts draw; "" where they draw all."""
+    parts = list(_shares(study, metrics, families))
+    return f"Charts draw {'; '.join(parts)}. Choose others under Metrics." if parts else ""
 
 
-def _shares(study: Study, drawn: Sequence[Metric], families: Sequence[str]) -> Iterator[str]:
+def _shares(study: Study, metrics: Sequence[Metric], families: Sequence[str]) -> Iterator[str]:
     for family in families:
-        names = [metric.name for metric in drawn if metric.family == family]
+        names = [metric.name for metric in metrics if metric.family == family]
         if len(names) < len(study.family(family)):
-            yield f"of {plural(len(study.family(family)), _NOUNS[family])}: {listing(names)}"
+            yield f"{len(names)} of {plural(len(study.family(family)), _NOUNS[family])}: {listing(names)}"

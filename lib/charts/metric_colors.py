@@ -17,8 +17,8 @@ def metric_colors(study: Study) -> dict[str, str]:
     named = [metric.color for metric in study.metrics if metric.color]
     free = sorted(PALETTE, key=lambda color: -min((difference(color, other) for other in named), default=0))
     spare = itertools.cycle(free)
-    drawn = default_metrics(study, [metric.key for metric in study.metrics])
-    first = sorted(study.metrics, key=lambda metric: metric not in drawn)
+    default = default_metrics(study, [metric.key for metric in study.metrics])
+    first = sorted(study.metrics, key=lambda metric: metric not in default)
     colors = {metric.key: metric.color or next(spare) for metric in first}
     return {metric.key: colors[metric.key] for metric in study.metrics}
 

@@ -191,7 +191,7 @@ def claims_figure(effects: pl.DataFrame, study: Study, metric: Metric | None = N
         return None
     text = charts.forest_text(shown, study)
     if metric:
-        text += f" Drawn of {plural(effects.height, 'claim')}: those of {metric.name}. Choose another metric above."
+        text += f" Of {plural(effects.height, 'claim')} these are those of {metric.name}: choose another metric above."
     return Figure(
         "All claims", "claims", study.title, text, text, lambda: effects,
         lambda **options: charts.forest_chart(shown, study, **options),

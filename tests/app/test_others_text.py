@@ -25,6 +25,8 @@ PLAIN = {
     ("Selectbox", "options"), ("MultiSelect", "options"), ("TextInput", "default"), ("TextInput", "value"),
     ("TextArea", "default"), ("TextArea", "value"), ("Text", "body"), ("Code", "code_text"),
     ("VegaLiteChart", "spec"), ("VegaLiteChart", "alt"), ("Dataframe", "alt"),
+    # Of columns: names, titles and links; none has a help, which alone would be Markdown.
+    ("Dataframe", "columns"),
     # The table of the Overview sets names as texts, and its program is ours.
     ("BidiComponent", "json"), ("BidiComponent", "js_content"),
 }  # fmt: skip

@@ -13,6 +13,7 @@ from lib.sources import fetch, write_bundle
 from lib.study import Baseline, Source, load_study, parse_study, to_toml
 from lib.version import VERSION
 from tests.support.app_kit import ROOT, fine, go, open_popover, server_state, visit  # noqa: F401 - a fixture
+from tests.support.build_kit import wait
 from tests.support.chart_frames import STUDY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
@@ -158,7 +159,7 @@ def test_an_own_study_says_that_its_link_opens_on_this_computer_only(opened):
     fine(at.text_area(key="study_text").input(to_toml(mine)).run())
     fine(next(b for b in at.button if b.label == "Check and open").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
-    go(at, "overview")
+    wait(go(at, "overview"))
     assert ":orange[Opens on this computer only: send the bundle to others.]" in [c.value for c in at.caption]
 
 

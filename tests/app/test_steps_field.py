@@ -11,7 +11,7 @@ from lib.app.widgets.steps_field import steps_of
     [
         ("50000", 50_000), ("50,000", 50_000), (" 1 000 000 ", 1_000_000), ("50.000", 50_000), ("5e4", 50_000),
         ("2.5e3", 2_500), ("", None), ("0", None), ("-5", None), ("50.5", None), ("5,00", None), ("50k", None),
-        ("1e-3", None), ("1.23e1", None), ("1e99", None), ("nan", None),
+        ("1e-3", None), ("1.23e1", None), ("1e99", None), ("nan", None), ("9" * 5000, None),
     ],
 )  # fmt: skip
 def test_what_is_a_number_of_steps(text, steps):

@@ -224,7 +224,7 @@ def test_a_private_sweep_from_its_address_to_its_charts(visitor, stranger, cloud
     paste(visitor, address)
     type_key(visitor, BUILDS)
     press(visitor, "Find the runs")
-    step = visitor.page.get_by_role("spinbutton", name="Detach step of acrobot-swingup", exact=True)
+    step = visitor.page.get_by_role("textbox", name="Detach step of acrobot-swingup", exact=True)
     step.wait_for()
     visitor.settled()
     assert cloud.requested_runs("RunParquetHistory") == []

@@ -47,10 +47,10 @@ def test_a_metric_that_no_run_has_takes_no_place():
     assert drawn(seven, "train/value") == ["val/value", "recent/value", "test/value"]
 
 
-def test_the_page_says_what_is_drawn_of_how_many():
+def test_the_page_says_which_metrics_charts_draw():
     of = study(*SPLITS, REWARD)
     metrics = default_metrics(of, {metric.key for metric in of.metrics})
-    text = "Drawn of 6 loss metrics: train/value, val/value and recent/value. Choose others under Metrics."
+    text = "Charts draw 3 of 6 loss metrics: train/value, val/value and recent/value. Choose others under Metrics."
     assert default_metrics_text(of, metrics, "reward", "loss") == text
     assert default_metrics_text(of, metrics, "reward") == ""
 

@@ -88,8 +88,8 @@ def visit(page: str = "overview", own: Study | None = None, **query: str) -> App
 
 
 def open_popover(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Open the popover of that key on every page from here on: a browser says that its content is seen."""
-    monkeypatch.setattr(popover, "_SEEN", lambda key, on_seen_change: on_seen_change() if key == name else None)
+    """Open the popover of that key on every page from here on: a browser says that its content is on screen."""
+    monkeypatch.setattr(popover, "_SENTINEL", lambda key, on_open_change: on_open_change() if key == name else None)
 
 
 def plain(markdown: str) -> str:

@@ -147,7 +147,7 @@ def in_charts(current: Current) -> Current:
 
 
 def default_metrics_text(current: Current, families: tuple[str, ...]) -> str:
-    """A sentence on the metrics that charts of these families do not draw; "" where they draw all that were chosen."""
+    """A sentence on the metrics that charts of these families draw; "" where they draw all that were chosen."""
     if current.view.metrics or current.view.color_by:
         return ""
     return charts.default_metrics_text(current.study, in_charts(current).visible_study.metrics, *families)

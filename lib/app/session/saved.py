@@ -98,13 +98,14 @@ def change(name: str, edit: Callable[[SavedStudy], SavedStudy], files: Sequence[
     """
     state = session_state()
     if access.keeps_studies():
-        before, uploads = state.unsaved.get(name, (None, ()))
+        _, uploads = state.unsaved.get(name, (None, ()))
         try:
             change_saved(name, lambda saved: edit(_with_unsaved(saved)), (*uploads, *files))
         except StoreError as error:
             state.notices.append((f"Kept for this session only: {error}", ":material/warning:"))
-            state.studies[name] = edit(saved_study(name))
-            state.unsaved[name] = before or _stored(name), (*uploads, *files)
+            stored = _stored(name)
+            state.studies[name] = edit(_with_unsaved(stored))
+            state.unsaved[name] = stored, (*uploads, *files)
         else:
             _forget(name)
     else:

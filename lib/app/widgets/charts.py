@@ -68,8 +68,8 @@ def _notes(current: Current, task: Task, *names: str) -> None:
 
 
 def _draw(current: Current, task: Task, *names: str, height: int, legend: bool = True) -> None:
-    drawn = cached_results.in_charts(current)
-    chart, missing = cached_results.task_chart(drawn, task.key, names, height, brush=True, legend=legend)
+    of_charts = cached_results.in_charts(current)
+    chart, missing = cached_results.task_chart(of_charts, task.key, names, height, brush=True, legend=legend)
     if chart:
         # A new range is a new chart: the brush that chose it is gone.
         key = f"chart_{task.key}_{'_'.join(names)}_{current.view.span}" + ("" if legend else "_cell")
@@ -85,7 +85,7 @@ def _draw(current: Current, task: Task, *names: str, height: int, legend: bool =
 
 
 def notes(current: Current, *families: str) -> None:
-    """What the view's x axis cannot show, and which metrics of these families no chart of the page draws."""
+    """What the view's x axis cannot show, and which metrics of these families its charts draw."""
     if sentences := cached_results.axis_notes(current):
         st.info("  \n".join(map(escaped, sentences)), icon=":material/schedule:")
     if sentence := cached_results.default_metrics_text(current, families):

@@ -8,7 +8,9 @@ from lib.app.widgets.markdown import escaped
 from lib.runs import StoreError
 
 #: Says that it is on screen: a popover shows what is in it when it is opened.
-_SEEN = st.components.v2.component("seen", js="export default ({ setTriggerValue }) => setTriggerValue('seen', true)")
+_SENTINEL = st.components.v2.component(
+    "sentinel", js="export default ({ setTriggerValue }) => setTriggerValue('open', true)"
+)
 
 
 def popover(label: str, icon: str, key: str, content: Callable[[], None]) -> None:
@@ -22,11 +24,11 @@ def popover(label: str, icon: str, key: str, content: Callable[[], None]) -> Non
 
 
 @st.fragment
-def _content(key: str, content: Callable[[], None], seen: list[bool]) -> None:
-    """The content, in the runs of the fragment since it was `seen`; a run of the page brings a list of its own."""
-    if not seen:
-        _SEEN(key=key, on_seen_change=lambda: seen.append(True))
-    if seen:
+def _content(key: str, content: Callable[[], None], is_open: list[bool]) -> None:
+    """The content, in the runs of the fragment since it was opened; a run of the page brings a list of its own."""
+    if not is_open:
+        _SENTINEL(key=key, on_open_change=lambda: is_open.append(True))
+    if is_open:
         try:
             content()
         except StoreError as error:

@@ -8,7 +8,7 @@ from lib.app.widgets import notices
 from lib.formatting import one_line
 
 #: Digits, alone or in threes; and 1e6, as configs write it.
-_WHOLE = re.compile(r"\d+|\d{1,3}([,._' ]\d{3})+")
+_WHOLE = re.compile(r"\d{1,16}|\d{1,3}([,._' ]\d{3}){1,5}")
 _POWER = re.compile(r"\d{1,3}(\.\d+)?e\d{1,2}", re.IGNORECASE)
 
 
