@@ -162,21 +162,25 @@ def _select_runs(at: AppTest, *rows: int) -> AppTest:
 def test_leave_a_run_out_and_bring_it_back():
     at = visit("runs")
     assert at.main.markdown[0].value == "**32 runs**, none with warnings"
-    first = at.dataframe[0].value.iloc[0]
-    assert first["task"] == "Acrobot Swingup"
-    _select_runs(at, 0)
+    runs = at.dataframe[0].value
+    sixth = runs.iloc[5]
+    assert sixth["task"] == "Acrobot Swingup"
+    _select_runs(at, 5)
     fine(_button(at, "Leave out").click().run())
-    assert at.sidebar.multiselect(key="out").value == [first["run_id"]]
-    assert at.dataframe[0].value["warnings"].tolist()[:2] == ["left out by hand", ""]
+    assert at.sidebar.multiselect(key="out").value == [sixth["run_id"]]
+    ids = runs["run_id"].tolist()
+    runs = at.dataframe[0].value
+    assert runs["run_id"].tolist() == [ids[5], *ids[:5], *ids[6:]], "runs with warnings come first"
+    assert runs["warnings"].tolist() == ["left out by hand", *[""] * 31]
     assert (len(at.toast), at.main.markdown[1].value) == (0, "**32 runs**, none with warnings")
     go(at, "losses")
-    assert _most(at, first["arm"]) == 5
+    assert _most(at, sixth["arm"]) == 5
     go(at, "runs")
     _select_runs(at, 0)
     fine(_button(at, "Bring back").click().run())
     assert at.sidebar.multiselect(key="out").value == []
     go(at, "losses")
-    assert _most(at, first["arm"]) == 6
+    assert _most(at, sixth["arm"]) == 6
 
 
 def test_a_fork_names_its_parent_on_the_runs_page(tmp_path):

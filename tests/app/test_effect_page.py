@@ -1,11 +1,13 @@
 """The Detach effect page: what it claims on the demo, and everything that it refuses to say."""
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib.study import Study
-from tests.support.app_kit import charts, fine, forest, plain, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import Asked, bundle, run
+from lib.study import Metric, Study
+from tests.support.app_kit import charts, fine, forest, go, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.bundle_kit import REWARD, Asked, bundle, run
 
 pytestmark = pytest.mark.slow
 
@@ -217,3 +219,24 @@ def test_a_rival_schedule_near_the_detach_is_named(tmp_path):
     runs = [run(seed, ratio, 10.0, lr_decay_step=510 if ratio else 900) for seed in (1, 2, 3) for ratio in (0.5, 0.0)]
     said = checks(_page(tmp_path, runs))["Rival schedules"]
     assert said.startswith("caveat: lr_decay_step = 510: within 100 steps of the detach, so it explains a change there")
+
+
+def test_of_many_claims_ten_are_said_and_one_metric_is_drawn(tmp_path):
+    metrics = tuple(Metric(f"eval/reward_{i}", "reward", "increase", label=f"Reward {i}") for i in range(41))
+    runs = [run(seed, ratio, 50.0, every=50) for seed in (1, 2, 3) for ratio in (0.0, 0.5)]
+    runs = [replace(one, points={metric.key: one.points[REWARD.key] for metric in metrics}) for one in runs]
+    at = effect_page(bundle(tmp_path, Asked(metrics=metrics).study(), runs), effect_metric="Reward 40")
+    (tab,) = at.tabs
+    (more,) = tab.expander
+    assert more.label == "31 more claims"
+    assert [len(more.markdown), len(tab.markdown)] == [31, 41]
+    assert " raised Reward 40 by " in sentences(at)[0]
+    drawn = forest(at)
+    assert [row["metric"] for row in drawn.rows("estimate").to_dicts()] == ["eval/reward_40"]
+    assert drawn.alt.endswith("Of 41 claims these are those of Reward 40: choose another metric above.")
+    go(at, "rewards")
+    text = "Charts draw 3 of 41 reward metrics: Reward 0, Reward 1 and Reward 2. Choose others under Metrics."
+    assert text in [caption.value for caption in at.caption]
+    fine(at.sidebar.multiselect(key="metrics").set_value(["Reward 7", "Reward 8", "Reward 9", "Reward 10"]).run())
+    assert not any(caption.value.startswith("Charts draw") for caption in at.caption)
+    assert charts(at)[0].legend == ["Reward 7", "Reward 8", "Reward 9", "Reward 10"]
