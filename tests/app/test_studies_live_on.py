@@ -198,9 +198,17 @@ def test_what_could_not_be_saved_stands_beside_what_another_tab_saved(monkeypatc
     assert left_out(at) == [run]
     assert any(b.label == "mine" for b in with_panel(at, "views").button)
     assert read_saved(folder_of("mine"))[0].views == {}
+    with monkeypatch.context() as full:
+        full.setattr(saved_studies, "put", refuse)
+        save_view(at, "again")
+        next(field for field in at.text_input if field.label == "Name").input("Yours")
+        click(at, "Rename")
+        assert (errors(at), chosen(at)) == (["The store cannot be written (No space left on device)."], "mine")
+    # The other tab brings its run back: the changes of this one are its own alone.
+    change_saved("mine", lambda saved: replace(saved, left_out=()))
     save_view(at, "other")
     kept = read_saved(folder_of("mine"))[0]
-    assert (sorted(kept.views), kept.left_out) == (["mine", "other"], (run,))
+    assert (sorted(kept.views), kept.left_out) == (["again", "mine", "other"], ())
 
 
 def test_two_tabs_leave_runs_out_of_one_study(monkeypatch):

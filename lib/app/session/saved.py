@@ -97,19 +97,29 @@ def change(name: str, edit: Callable[[SavedStudy], SavedStudy], files: Sequence[
         Where what is kept is damaged.
     """
     state = session_state()
-    if access.keeps_studies():
-        _, uploads = state.unsaved.get(name, (None, ()))
-        try:
-            change_saved(name, lambda saved: edit(_with_unsaved(saved)), (*uploads, *files))
-        except StoreError as error:
-            state.notices.append((f"Kept for this session only: {error}", ":material/warning:"))
-            stored = _stored(name)
-            state.studies[name] = edit(_with_unsaved(stored))
-            state.unsaved[name] = stored, (*uploads, *files)
-        else:
-            _forget(name)
-    else:
+    if not access.keeps_studies():
         state.studies[name] = edit(saved_study(name))
+        return
+    uploads = (*_unsaved_uploads(name), *files)
+    try:
+        _save(name, edit, uploads)
+    except StoreError as error:
+        state.notices.append((f"Kept for this session only: {error}", ":material/warning:"))
+        stored = _stored(name)
+        state.studies[name] = edit(_with_unsaved(stored))
+        state.unsaved[name] = stored, uploads
+
+
+def _unsaved_uploads(name: str) -> tuple[Path, ...]:
+    """The uploads that a study needs and that could not be saved with it."""
+    _, uploads = session_state().unsaved.get(name, (None, ()))
+    return uploads
+
+
+def _save(name: str, edit: Callable[[SavedStudy], SavedStudy], uploads: Sequence[Path]) -> None:
+    """Save what could not be saved before, and a change of it; StoreError where it cannot be."""
+    change_saved(name, lambda saved: edit(_with_unsaved(saved)), uploads)
+    _forget(name)
 
 
 def _forget(name: str) -> None:
@@ -142,7 +152,7 @@ def rename(name: str, new: str) -> None:
         raise StudyError(f"There is a study named '{new}': choose another name.")
     if access.keeps_studies():
         if not is_saved(name):
-            change(name, lambda kept: kept)
+            _save(name, lambda kept: kept, _unsaved_uploads(name))
         rename_saved(name, new)
     else:
         saved = session_state().studies.pop(name)
