@@ -313,6 +313,8 @@ def test_grid_is_tasks_by_families_with_the_same_axes_as_the_single_charts():
 def test_every_cell_of_the_grid_draws_its_own_data_and_one_rule():
     frame = pl.concat([both(("detached",)), curve(EVAL, [7, 7, 7], task=OTHER)])
     text = svg(grid(frame, STUDY, view=VIEW, rules={TASK.key: RULES, OTHER.key: RULES}))
+    assert "Train Episode Reward (MA 10)" in text
+    assert "…" not in text
     assert len(marks(text, "detach_rule")) == 3
     assert text.count("Encoder Detached") == 3
     lines = [set(re.findall(r"[ML][\d.]+,([\d.]+)", tag)) for tag in marks(text, "reward_line")]

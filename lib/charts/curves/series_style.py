@@ -21,8 +21,8 @@ FAINT = 0.08
 BESIDE = 14
 #: The selection made by a click on a value that runs are coloured by.
 BY_VALUE = "isolate_value"
-#: Pixels of a name in a legend, at most.
-LABEL_LIMIT = "max(120, width - 30)"
+#: Pixels of a name in a legend, at most; a chart of a grid has no width of its own.
+LABEL_LIMIT = "max(120, (width || 400) - 30)"
 #: The parameter that is true where a chart is wide enough for names at the ends of its lines.
 LABELLED = "labelled"
 
