@@ -127,6 +127,8 @@ def test_a_view_with_a_name_comes_back(two):
     numbers = one.numbers()
     body = one.page.get_by_test_id("stSidebar")
     body.get_by_text("Saved views").click()
+    body.get_by_label("Name of the present view").wait_for()
+    one.settled()
     body.get_by_label("Name of the present view").fill("paper figure 2")
     body.get_by_role("button", name="Save view").click()
     expect(body.get_by_role("button", name="paper figure 2", exact=True)).to_be_visible()
