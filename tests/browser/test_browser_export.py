@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from tests.support.app_server import PATIENCE
 from tests.support.browser import LINE_ROWS, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
@@ -39,17 +38,10 @@ class Screen:
     visitor: Visitor
     numbers: list[list]
 
-    def download(self, button: str) -> tuple[str, bytes]:
-        """The name and the bytes of the file behind a button of the popover."""
-        popover = self.visitor.settled().get_by_test_id("stPopoverBody")
-        with self.visitor.page.expect_download(timeout=PATIENCE) as download:
-            popover.get_by_role("button", name=button, exact=True).click()
-        return download.value.suggested_filename, download.value.path().read_bytes()
-
     def figure(self, kind: str) -> bytes:
         """The figure in a format."""
         self.visitor.select("Format", kind)
-        name, content = self.download(f"Figure (.{kind})")
+        name, content = self.visitor.download(f"Figure (.{kind})")
         assert name == f"{STEM}.{kind}"
         return content
 
@@ -149,7 +141,7 @@ def test_tables_hold_the_numbers_on_screen(screen):
     frames = {}
     for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
         screen.visitor.select("As", kind)
-        name, content = screen.download(f"curves.{kind}")
+        name, content = screen.visitor.download(f"curves.{kind}")
         assert name == f"curves.{kind}"
         frames[kind] = read(io.BytesIO(content))
     assert frames["csv"].equals(frames["parquet"])
@@ -166,7 +158,7 @@ def test_tables_hold_the_numbers_on_screen(screen):
 
 
 def test_the_sidecar_names_the_runs_settings_and_versions(screen):
-    name, content = screen.download("Sidecar (.json)")
+    name, content = screen.visitor.download("Sidecar (.json)")
     about = json.loads(content)
     assert name == f"{STEM}.about.json"
     assert (about["study"], about["ddof"], len(about["runs"])) == ("demo", 1, 31)

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.app_server import PATIENCE
 from tests.support.browser import CHART, LINE_ROWS, Visitor, assert_untroubled
 from tests.support.pdf import read_with
 
@@ -34,14 +33,6 @@ name = "walk"
 total_steps = 100
 """
 MISTAKE = "The study file, metric 1: unknown key smoth, perhaps smooth is meant."
-
-
-def download(visitor: Visitor, button: str) -> tuple[str, bytes]:
-    """The name and the bytes of the file behind a button, which has another file once a setting is changed."""
-    visitor.settled()
-    with visitor.page.expect_download(timeout=PATIENCE) as event:
-        visitor.page.get_by_role("button", name=button, exact=True).last.click()
-    return event.value.suggested_filename, event.value.path().read_bytes()
 
 
 def opened_offline(context, path: Path) -> Page:
@@ -77,7 +68,7 @@ def test_the_grid_as_a_page_and_as_a_pdf(chrome, overview, tmp_path):
     overview.select("Figure", "Grid of all tasks")
     for kind in ("html", "pdf"):
         overview.select("Format", kind)
-        name, content = download(overview, f"Figure (.{kind})")
+        name, content = overview.download(f"Figure (.{kind})")
         assert name == f"{GRID}.{kind}"
         (tmp_path / name).write_bytes(content)
     with chrome.new_context(offline=True) as context:
@@ -94,7 +85,7 @@ def test_the_grid_as_a_pdf_for_a_paper_has_its_width_its_fonts_and_its_footer(ov
     overview.select("Figure", "Grid of all tasks")
     overview.select("Made for", "paper, two columns")
     overview.select("Format", "pdf")
-    name, content = download(overview, "Figure (.pdf)")
+    name, content = overview.download("Figure (.pdf)")
     (tmp_path / name).write_bytes(content)
     size = read_with("pdfinfo", tmp_path / name).split("Page size:")[1].split()
     assert float(size[0]) == pytest.approx(6.75 * 72, abs=4)
@@ -109,7 +100,7 @@ def test_the_table_of_curves_holds_the_numbers_of_every_chart(overview):
     frames = []
     for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
         overview.select("As", kind)
-        name, content = download(overview, f"curves.{kind}")
+        name, content = overview.download(f"curves.{kind}")
         assert name == f"curves.{kind}"
         frames.append(read(io.BytesIO(content)))
     assert frames[0].equals(frames[1])
@@ -119,7 +110,7 @@ def test_the_table_of_curves_holds_the_numbers_of_every_chart(overview):
 
 
 def test_the_report_opens_without_a_network(chrome, overview, tmp_path):
-    name, content = download(overview, "Report (.html)")
+    name, content = overview.download("Report (.html)")
     assert name == "report.html"
     (tmp_path / name).write_bytes(content)
     with chrome.new_context(offline=True) as context:
@@ -132,7 +123,7 @@ def test_the_report_opens_without_a_network(chrome, overview, tmp_path):
 def test_a_bundle_is_opened_by_another_visitor(visitor, another_visitor, tmp_path):
     visitor.open("study")
     visitor.page.get_by_role("button", name="Share").click()
-    name, content = download(visitor, "Bundle (.zip)")
+    name, content = visitor.download("Bundle (.zip)")
     visitor.page.keyboard.press("Escape")
     assert name == "demo.zip"
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

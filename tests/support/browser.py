@@ -255,6 +255,16 @@ class Visitor:
 
         assert self.until(chosen), f"No option {option} in {label}"
 
+    def download(self, button: str) -> tuple[str, bytes]:
+        """The name and the bytes of the file behind a button."""
+        self.settled()
+        # For a moment after a setting was changed the button still leads to the file from before, which is gone.
+        self.page.wait_for_timeout(300)
+        self.settled()
+        with self.page.expect_download(timeout=PATIENCE) as event:
+            self.page.get_by_role("button", name=button, exact=True).last.click()
+        return event.value.suggested_filename, event.value.path().read_bytes()
+
     def click_row(self, row: int) -> None:
         """Select a row of the page's first table by its box: the table is a picture, only places can be clicked."""
         table = self.page.get_by_test_id("stDataFrame").first
