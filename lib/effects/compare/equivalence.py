@@ -77,20 +77,18 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     sign = 1 if metric.expect == "increase" else -1
     base = None if isinstance(result, Across) else result.base()[0]
     scale = ALPHA / margin_level(metric, base)
-    no_worse_p, no_better_p = (min(1.0, scale * _inside_p(result, side, bound)) for side in (sign, -sign))
     reach = (result.interval[1] - result.interval[0]) / 2
+    no_worse_p, no_better_p = (min(1.0, scale * _inside_p(result, side, bound, reach)) for side in (sign, -sign))
     return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), sign * result.estimate + reach < -bound, looked)
 
 
-def _inside_p(result: Comparison | Across, side: int, bound: float) -> float:
-    """The one-sided p that the effect times `side` lies above -bound.
+def _inside_p(result: Comparison | Across, side: int, bound: float, reach: float) -> float:
+    """The one-sided p that the effect times `side` lies above -bound; `reach` is half the width of the 95% interval.
 
     A percent is one of a mean over the same runs, which the runs' spread leaves as uncertain as the effect: each run's
     number is held against the percent of its own level.
     """
     if result.metric.margin is None or result.metric.scale == "log" or isinstance(result, Across):
-        assert result.interval is not None
-        reach = (result.interval[1] - result.interval[0]) / 2
         return float(estimators.above_p(side * result.estimate, reach, result.df, -bound))
     shares = result.metric.margin * np.array(result.levels) * np.sign(np.mean(result.levels))
     p = estimators.positive_p(side * np.array(result.values) + shares, side * np.array(result.control_values))
