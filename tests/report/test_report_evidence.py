@@ -30,6 +30,10 @@ def test_the_report_of_the_demo_holds_its_evidence(text):
     assert "in 7 of 12 detached runs." in text
     assert text.count(": can this be claimed?</h3>") == 3
     assert text.count("<strong>Control arm:</strong>") == 3
+    claims = text.partition("What can be claimed</h2>")[2].partition("<h2>")[0]
+    titles = ["Across tasks", "Acrobot Swingup", "Cartpole Swingup", "Cartpole Swingup, random detach"]
+    assert re.findall("<h3>(.*)</h3>", claims) == titles
+    assert [claims.count(f">{verdict}</strong>") for verdict in ("supported", "not shown", "cannot say")] == [8, 11, 1]
     assert text.count(">Seed by seed</text>") == 15
     assert text.count(">Fork pairs over steps</text>") == 10
     # evaluations are too sparse for a jump
