@@ -14,6 +14,7 @@ from lib.app.widgets import (
     fetching,
     notices,
     pickers,
+    place,
     saved_views,
     share,
     view_settings,
@@ -29,9 +30,9 @@ st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="lar
 
 #: Claims are sentences, not code. Streamlit writes white on the
 #: primary colour, which is pale in the dark theme.
-STYLE = """<style>
-[data-testid=stPopoverBody] [data-testid=stCode] :is(pre, code, code *) { font-family: inherit }
-[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] { color: light-dark(#fff, #12181f) }
+STYLE = f"""<style>{place.STYLE}
+[data-testid=stPopoverBody] [data-testid=stCode] :is(pre, code, code *) {{ font-family: inherit }}
+[data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] {{ color: light-dark(#fff, #12181f) }}
 </style>"""
 st.html(STYLE)
 

@@ -11,7 +11,7 @@ study = current.study
 
 with st.container(gap="xxsmall"):
     if study.hypothesis:
-        st.caption(f"*Hypothesis:* {escaped(study.hypothesis)}")
+        st.caption(f"Hypothesis: {escaped(study.hypothesis)}")
     answer.answer(current)
     watch.progress_link(current)
     matrix.matrix(current)

@@ -12,6 +12,7 @@ from lib.app.session.current import Current
 from lib.app.session.downloads import event_view
 from lib.app.widgets import charts
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.place import FIELD, place
 from lib.app.widgets.tables import numbers
 from lib.app.widgets.verdicts import COLORS
 from lib.curves import Axis
@@ -94,7 +95,7 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
 def metric_picker(metrics: tuple[Metric, ...], label: str, key: str, first: Metric) -> Metric:
     """One of these metrics, kept in the URL."""
     names = [metric.name for metric in metrics]
-    name = st.selectbox(label, names, index=names.index(first.name), key=key, bind="query-params")
+    name = place(key, FIELD).selectbox(label, names, index=names.index(first.name), key=key, bind="query-params")
     return metrics[names.index(name)]
 
 

@@ -8,6 +8,7 @@ from lib.app.session import widget_keys
 from lib.app.session.current import Current
 from lib.app.widgets import charts as charts_widgets
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.place import HEAD
 from lib.app.widgets.view_settings import GRID
 from lib.effects import TITLES
 from lib.study import FAMILIES, Task
@@ -26,7 +27,7 @@ def charts(current: Current) -> None:
     for task in current.visible_study.tasks:
         with st.container(gap="xxsmall"):
             # Beside the name: at the right the chart's own buttons would cover the links.
-            with st.container(horizontal=True, vertical_alignment="bottom"):
+            with st.container(key=f"{HEAD}{task.stem}", horizontal=True, vertical_alignment="bottom"):
                 st.header(escaped(task.title), anchor=False, width="content")
                 with st.container(horizontal=True, width="content", vertical_alignment="center"):
                     _links(task, families)

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from lib.app.session import studies, widget_keys
 from lib.app.widgets import study_menu
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.place import BUTTONS, FIELD, place
 from lib.formatting import listing
 from lib.study import Study, Task, keys_of
 
@@ -24,7 +25,7 @@ def study_picker() -> str:
             names.append(name)
     with st.container(gap="xsmall"):
         help = "Studies in studies/, then those that you opened."
-        chosen = st.selectbox(
+        chosen = place("study", FIELD).selectbox(
             "Study", names, key=widget_keys.STUDY, bind="query-params", help=help, on_change=studies.enter
         )
         study_menu.study_menu(chosen)
@@ -38,9 +39,11 @@ def task_picker(study: Study) -> Task:
         return study.tasks[0]
     first = study.tasks[0].title
     if len(titles) > _SIDE_BY_SIDE:
-        return titles[st.selectbox("Task", [*titles], key=widget_keys.TASK, bind="query-params")]
+        return titles[place("task", FIELD).selectbox("Task", [*titles], key=widget_keys.TASK, bind="query-params")]
     return titles[
-        st.segmented_control("Task", [*titles], default=first, key=widget_keys.TASK, bind="query-params", required=True)
+        place("task", BUTTONS).segmented_control(
+            "Task", [*titles], default=first, key=widget_keys.TASK, bind="query-params", required=True
+        )
     ]
 
 

@@ -11,6 +11,7 @@ from lib.app.session.current import Current, Opened, open_chosen
 from lib.app.widgets import charts, pickers
 from lib.app.widgets.effect import metric_picker
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.place import BUTTONS, FIELD, place
 from lib.app.widgets.share import download
 from lib.app.widgets.study import open_with
 from lib.app.widgets.tables import table
@@ -34,13 +35,17 @@ from lib.study import Metric, Study, Task, to_toml, with_edits, without_folders
 
 _OWN, _TYPED = "this study's runs", "typed"
 _CHANGE, _NO_WORSE = "a change", "no worse than the margin"
+#: Pixels of the choice of a metric beside that of a task.
+_METRIC = 280
 
 
 def plan(opened: Opened, study: Study) -> None:
     """The choice of what to show, the power of every design, the sizes that it needs and what starts the runs."""
     with st.container(horizontal=True):
-        task = pickers.task_picker(study)
-        metric = metric_picker(study.metrics, "Metric", widget_keys.PLAN_METRIC, first=study.metrics[0])
+        with st.container():
+            task = pickers.task_picker(study)
+        with st.container(width=_METRIC):
+            metric = metric_picker(study.metrics, "Metric", widget_keys.PLAN_METRIC, first=study.metrics[0])
     if opened.current is not None:
         watch(opened.current, task, metric)
     elif study.source.kind == "wandb":
@@ -51,7 +56,7 @@ def plan(opened: Opened, study: Study) -> None:
             help="",
         )
     st.header("How many runs", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with place("plan_target", FIELD, horizontal=True):
         target, changes = _target(metric)
         source = _source(study, opened)
     if not target:
@@ -153,7 +158,7 @@ def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, chang
     if needed.is_empty():
         st.info(escaped(f"No design with these runs shows {target}: it needs a control arm."), icon=":material/info:")
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with place("plan_designs", BUTTONS, horizontal=True, vertical_alignment="bottom"):
         lines = _chosen_lines(needed)
         is_corrected = _is_corrected(needed)
     needed, curves = (frame.filter(pl.col("line").is_in(lines)) for frame in (needed, curves))
@@ -241,7 +246,7 @@ def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) ->
     """What starts the runs of a design, the study that opens them, and the button that declares their number."""
     st.header("Start the runs", anchor=False)
     rows = {row["line"]: row for row in shown.iter_rows(named=True)}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with place("plan_start", FIELD, horizontal=True, vertical_alignment="bottom"):
         row = rows[st.selectbox("Design", list(rows), key=widget_keys.PLAN_START)]
         fewest = row["n_corrected" if is_corrected else "n"]
         label = {"fork": "Pairs", "did": "Seeds per arm"}.get(row["design"], "Seeds")

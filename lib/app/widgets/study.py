@@ -77,7 +77,7 @@ def question(study: Study) -> None:
     """The question of the study, every default included."""
     st.subheader("What is being asked", anchor=False)
     if study.hypothesis:
-        st.markdown(f"*Hypothesis:* {escaped(study.hypothesis)}")
+        st.markdown(f"Hypothesis: {escaped(study.hypothesis)}")
     metrics = [
         (m.name, m.key, m.family, m.expect, m.scale, "yes" if m.smoothed else "no", m.role, m.margin_text or "none")
         for m in study.metrics
