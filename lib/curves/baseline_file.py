@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from math import isfinite, isnan, nan
 from pathlib import Path
@@ -28,9 +28,12 @@ _MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
 _NUMERIC = r"[+-]?[0-9., ]+(?:[eE][+-]?[0-9]+)?"
 #: Thousands in groups of three, by the decimal mark.
 _GROUPED = {
-    ".": re.compile(r"[+-]?[0-9]{1,3}(?:[, ][0-9]{3})+(?:\.[0-9]*)?"),
-    ",": re.compile(r"[+-]?[0-9]{1,3}(?:[. ][0-9]{3})+(?:,[0-9]*)?"),
+    ".": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:[, ][0-9]{3})+(?:\.[0-9]*)?"),
+    ",": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:[. ][0-9]{3})+(?:,[0-9]*)?"),
 }
+#: A cell in quotation marks that goes on in the next lines, and what stands there for the end of a line.
+_LONG_CELL = re.compile(r'(?<![^,;\t\r\n])"(?:[^"\r\n]++|"")*+[\r\n](?:[^"]++|"")*+"(?![^,;\t\r\n])')
+_LINE_END = "\v"
 
 
 class BaselineError(InputError):
@@ -92,7 +95,7 @@ def read_baseline(
     if len(content) > MAX_BYTES:
         raise BaselineError(f"{name} is larger than {MAX_BYTES // 1024**2} MB: a baseline is a small file.")
     rows, separator = _rows(_text(content, name), name)
-    mark = _decimal_mark(pl.concat([rows["step"], rows["reward"]]), separator)
+    mark = _decimal_mark(rows, separator)
     with np.errstate(over="ignore"):
         step, reward = step_scale * _numbers(rows["step"], mark), _numbers(rows["reward"], mark)
     has_seeds = rows["seed"].ne("").any()
@@ -110,7 +113,7 @@ def read_baseline(
     if fault:
         warn(f"{name}: {is_left_out.sum():,} of {plural(len(rows), 'row')} left out; {fault}.")
     seeds = rows["seed"].filter(kept)
-    seeds = seeds.replace_strict({text: _seed(text) for text in seeds.unique()}, return_dtype=pl.String)
+    seeds = seeds.replace_strict({text: _seed(text, mark) for text in seeds.unique()}, return_dtype=pl.String)
     return pl.DataFrame([np.rint(step[kept]).astype(np.int64), reward[kept], seeds], schema=ROWS)
 
 
@@ -130,13 +133,13 @@ def _text(content: bytes, name: str) -> str:
 
 def _rows(text: str, name: str) -> tuple[pl.DataFrame, str]:
     """Every line below the header but blank ones and comments, as columns like `_Row`, and what separates its cells."""
-    lines = io.StringIO(text, newline=None)
+    lines = _lines(text)
     first = list(islice(lines, _HEADER_LINES))
-    header, names, separator = _header(first, name)
+    header, names, separator = _header([line for _, line in first], name)
     at = [names.index(column) for column in FILE]
     rows = (
         _row(number, line, separator, at, len(names))
-        for number, line in enumerate(chain(first[header + 1 :], lines), start=header + 2)
+        for number, line in chain(first[header + 1 :], lines)
         if not line.startswith("#") or line.upper().startswith("#N/A")
     )
     rows = (row for row in rows if row.fault or row.step or row.reward)
@@ -145,6 +148,14 @@ def _rows(text: str, name: str) -> tuple[pl.DataFrame, str]:
     while part := list(islice(rows, _ROWS_AT_ONCE)):
         frames.append(pl.DataFrame(part, schema=_TEXTS, orient="row"))
     return pl.concat(frames), separator
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines with their numbers; a cell in quotation marks that goes on in the next lines is in one."""
+    number = 1
+    for line in io.StringIO(_LONG_CELL.sub(lambda cell: re.sub(r"\r\n?|\n", _LINE_END, cell[0]), text), newline=None):
+        yield number, line
+        number += 1 + line.count(_LINE_END)
 
 
 def _left_out(rows: pl.DataFrame, step: np.ndarray, reward: np.ndarray, has_seeds: bool) -> np.ndarray:
@@ -216,14 +227,26 @@ def _hint(names: Sequence[str]) -> str:
     return ", with a row per step and seed; this is a chart of W&B with a column per run" if is_chart else ""
 
 
-def _decimal_mark(texts: pl.Series, separator: str) -> str:
-    """Point or comma. Where both readings are open, a file separated by semicolons has a comma."""
-    numeric = texts.filter(texts.str.contains("[.,]") & texts.str.contains(f"^(?:{_NUMERIC})$"))
-    grouped = {mark: numeric.str.contains(f"^(?:{pattern.pattern})$") for mark, pattern in _GROUPED.items()}
+def _decimal_mark(rows: pl.DataFrame, separator: str) -> str:
+    """Point or comma. Where both readings are open, a file separated by semicolons has a comma, its steps being whole numbers."""
+    steps, rewards = (_marked(rows[column]) for column in ("step", "reward"))
+    numeric = pl.concat([steps, rewards])
     has_comma = numeric.str.contains(",", literal=True)
-    comma = (has_comma if separator == ";" else has_comma & ~grouped["."]).any()
-    point = (numeric.str.contains(".", literal=True) & ~grouped[","]).any()
+    if separator == ";":
+        comma = has_comma.any() or _is_grouped(steps, ",").any()
+    else:
+        comma = (has_comma & ~_is_grouped(numeric, ".")).any()
+    point = (numeric.str.contains(".", literal=True) & ~_is_grouped(numeric, ",")).any()
     return "," if comma and not point else "."
+
+
+def _marked(texts: pl.Series) -> pl.Series:
+    """The numbers with a point or a comma."""
+    return texts.filter(texts.str.contains("[.,]") & texts.str.contains(f"^(?:{_NUMERIC})$"))
+
+
+def _is_grouped(texts: pl.Series, mark: str) -> pl.Series:
+    return texts.str.contains(f"^(?:{_GROUPED[mark].pattern})$")
 
 
 def _numbers(texts: pl.Series, mark: str) -> np.ndarray:
@@ -255,7 +278,7 @@ def _fault(row: _Row, step: float, reward: float, has_seeds: bool) -> str:
     return "seed is empty" if has_seeds and row.reward and not row.seed else ""
 
 
-def _seed(text: str) -> str:
+def _seed(text: str, mark: str) -> str:
     """A seed's name: 1.0 and 1 are one seed."""
-    number = as_number(text)
-    return str(int(number)) if number is not None and number.is_integer() else text
+    number = _number(text, mark)
+    return str(int(number)) if number.is_integer() else text

@@ -186,9 +186,9 @@ def _is_never(value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value is a text, a flag or a number, NaN not among them."""
+    """Whether a value is a flag, a text or a number, neither empty nor NaN."""
     number = as_number(value)
-    return isinstance(value, str) if number is None else not math.isnan(number)
+    return isinstance(value, str) and bool(value.strip()) if number is None else not math.isnan(number)
 
 
 def _shown(config: Config, key: str) -> str:

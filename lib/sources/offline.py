@@ -244,7 +244,7 @@ class _Read:
             del parents[other]
         for line, key in lines.items():
             if key not in parents:
-                parents[key] = self._own_rows(line.read(lambda: Columns(self._columns(keys)), check), keys)[0]
+                parents[key] = self._joined_rows(line.read(lambda: Columns(self._columns(keys)), check), keys)[0]
         before = [parents[key] for key in lines.values()]
         try:
             return self.of_run(self._write(run, parts, before, keys))
@@ -270,11 +270,9 @@ class _Read:
         self, run: Run, parts: Sequence[tuple[Log, Columns]], before: Sequence[pl.DataFrame], keys: tuple[str, ...]
     ) -> Run:
         """Put the run's history in the store: its ancestors' rows up to where each was forked, then its own."""
-        rows, bad, superseded = self._own_rows(parts, keys)
         steps = [line.branch[1] for line in (self.local_run, *self.ancestors) if line.branch]
-        points, drops = normalise(
-            with_ancestors(rows, list(zip(before, steps, strict=False))), keys, self.study.step_key, bad
-        )
+        rows, bad, superseded = self._joined_rows(parts, keys, list(zip(before, steps, strict=False)))
+        points, drops = normalise(rows, keys, self.study.step_key, bad)
         run = describe(run, points, (*superseded, *drops), keys, self.study.step_key)
         run = replace(run, warnings=(*run.warnings, *_missing_rows(self.local_run, self.ancestors)))
         run = write_run(self.folder, run, points)
@@ -286,13 +284,20 @@ class _Read:
         """The columns of raw rows: what tells the steps and times, and the keys asked for."""
         return list(dict.fromkeys([STEP, *self.study.step_key, TIMESTAMP, *keys]))
 
-    def _own_rows(
-        self, logs: Sequence[tuple[Log, Columns]], keys: tuple[str, ...]
+    def _joined_rows(
+        self,
+        logs: Sequence[tuple[Log, Columns]],
+        keys: tuple[str, ...],
+        ancestors: Sequence[tuple[pl.DataFrame, float]] = (),
     ) -> tuple[pl.DataFrame, dict[str, int], tuple[Drop, ...]]:
-        """The rows of a run's files, joined; by key what was no number; and what was superseded."""
-        parts, bad = [], dict[str, int]()
+        """The rows of a run's files, joined; by key what was no number; and what was superseded.
+
+        A fork's first file supersedes nothing of its `ancestors`; a later one goes back as far as in any run.
+        """
+        parts, bad = list[RunPart](), dict[str, int]()
         for log, columns in logs:
             frame, lost = columns.frame()
+            frame = frame if parts else with_ancestors(frame, ancestors)
             parts.append(RunPart(frame, log.rewound_to))
             bad = {key: bad.get(key, 0) + lost.get(key, 0) for key in {*bad, *lost}}
         rows, drops = join_parts(parts, keys, self.study.step_key)

@@ -19,6 +19,36 @@ def read(content: str | bytes, scale: float = 1.0) -> tuple[list[tuple], list[st
     return read_baseline(raw, "b.csv", scale, warnings.append).rows(), warnings
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_cell_in_quotation_marks_goes_on_in_the_next_lines(end):
+    lines = [
+        'step,"a ""note"",',
+        '(free)",reward,seed',
+        '0,"two',
+        "",
+        'lines",1,1',
+        '500,"x",20,1',
+        "x,,3,1",
+        '9,"open,4,1',
+    ]
+    assert read(end.join(lines)) == (
+        [(0, 1.0, "1"), (500, 20.0, "1")],
+        ["b.csv: 2 of 4 rows left out; line 7: step is 'x', not a number."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("1.000;2;1,0\n100.000;3;2,0", [(1000, 2.0, "1"), (100_000, 3.0, "2")]),
+        ("1000;2.345;1\n2000;3.456;2", [(1000, 2.345, "1"), (2000, 3.456, "2")]),
+        ("1000;0,125;1", [(1000, 0.125, "1")]),
+    ],
+)
+def test_steps_and_seeds_are_whole_numbers_in_every_locale(content, rows):
+    assert read(f"step;reward;seed\n{content}\n") == (rows, [])
+
+
 def message(content: str | bytes) -> str:
     with pytest.raises(BaselineError) as caught:
         read(content)

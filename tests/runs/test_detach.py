@@ -221,7 +221,7 @@ def test_without_a_readable_condition_the_typed_step_counts_or_nothing():
     missing = "scale is not in its config"
     assert told(frozen(), r=0.25) == Detach(reason=missing)
     assert told(frozen(step=50_000), r=0.25) == typed(reason=missing)
-    for value in (None, "None", math.nan, "NaN", [0.0], {"a": 0}):
+    for value in (None, "None", "", " ", math.nan, "NaN", [0.0], {"a": 0}):
         assert told(frozen(), r=0.25, scale=value) == Detach(reason=f"scale is {value!r}")
     assert told(frozen(), r=0) == NEVER
     assert told(frozen(), r=0, scale=0.1) == NEVER

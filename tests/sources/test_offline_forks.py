@@ -50,6 +50,16 @@ def test_a_fork_is_read_again_when_its_parents_file_has_changed(tmp_path):
     assert sorted(values(fetch(study(tmp_path)), "f")) == [1, 2, 6]
 
 
+def test_a_fork_that_goes_back_below_its_branch_point_supersedes_its_parents_rows(tmp_path):
+    write_run(tmp_path, [start("p", task="u"), *logged(range(1, 10), 100)], "p")
+    for run_id, later in (("rewound", {"branch": ("rewound", 3)}), ("resumed", {"resumed": True})):
+        write_run(tmp_path, [start(run_id, 10, branch=("p", 5)), *logged([6, 8], 200)], run_id)
+        write_run(tmp_path, [start(run_id, 20, **later), *logged([4, 7], 300)], run_id, "20260102_000000")
+        manifest = fetch(study(tmp_path))
+        assert values(manifest, run_id) == {1: 101.0, 2: 102.0, 3: 103.0, 4: 304.0, 7: 307.0}
+        assert [drop.count for drop in manifest.runs[-1].drops] == [4]
+
+
 def test_runs_that_are_forked_from_each_other_end(tmp_path):
     write_run(tmp_path, [start("a", branch=("b", 3)), *logged([4])], "a")
     write_run(tmp_path, [start("b", branch=("a", 3)), *logged([3])], "b")
