@@ -35,7 +35,7 @@ import polars as pl  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 from lib.curves import View, curves  # noqa: E402
-from lib.runs import treatments  # noqa: E402
+from lib.runs import treatments_of  # noqa: E402
 from lib.sources import Request, fetch, stored  # noqa: E402
 from lib.study import Study, parse_study  # noqa: E402
 from tests.support.wandb_server import KEY, FakeRun, WandbServer  # noqa: E402
@@ -196,8 +196,8 @@ def notebook_reopen(path: Path) -> list:
 def reopen(asked: Study) -> pl.DataFrame:
     """The store to the first curves: every metric, smoothed, on one grid."""
     manifest = stored(asked, Request(key=KEY))
-    treated = treatments(asked, manifest)
-    return curves(manifest.history(), asked.tasks[0], asked.metrics, treated, View())
+    treatments = treatments_of(asked, manifest)
+    return curves(manifest.history(), asked.tasks[0], asked.metrics, treatments, View())
 
 
 def peak(url: str) -> float:

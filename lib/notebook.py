@@ -14,7 +14,7 @@ from lib.discover import Choices, inspect_server, parse_addresses, propose, serv
 from lib.effects import StudyAnalysis, analyse, claim, cost_and_gain, encoder_table, pilots, plan
 from lib.formatting import plural
 from lib.report import GRID_STEM, Figure, curve_figure, figure_data, figure_of_stem
-from lib.runs import Manifest, Treatment, marked_treatments, missing_keys, runs_table
+from lib.runs import Manifest, Treatment, missing_keys, runs_table, treatments_with_duplicates
 from lib.sources import Request, fetch, fetch_or_stored, resolve_key, server_of
 from lib.study import FAMILIES, InputError, Study, load_study
 
@@ -95,7 +95,7 @@ class OpenStudy:
 
     @cached_property
     def _treatments(self) -> tuple[Treatment, ...]:
-        return marked_treatments(self.study, self.manifest)
+        return treatments_with_duplicates(self.study, self.manifest)
 
 
 def _altair(figure: Figure) -> alt.TopLevelMixin:

@@ -36,7 +36,7 @@ def test_frames_are_those_of_the_report(demo):
     assert demo.curves(spread="ci").height == results.curves.height
     claims = demo.claims()
     assert claims.columns == ["task", "metric", "arm", "verdict", "claim"]
-    assert claims["claim"][2] == claim(results.effects.row(2, named=True), study, results.treated)
+    assert claims["claim"][2] == claim(results.effects.row(2, named=True), study, results.treatments)
     assert demo.encoder()["name"].to_list()[1:3] == [
         "Val (Recent) Consistency over Train Consistency Loss",
         "Training speed",

@@ -19,7 +19,7 @@ from benchmarks.hardening.cases import WrongNumbers
 from benchmarks.hardening.mutations import ODD_VALUES, damaged, damaged_text, damaged_tree
 from lib.curves import View, curves, read_baseline
 from lib.effects import analyse
-from lib.runs import Manifest, runs_table, treatments
+from lib.runs import Manifest, runs_table, treatments_of
 from lib.sources import bundled_study, fetch
 from lib.study import Study, parse_study, shipped_studies, to_toml
 from lib.study.toml import STUDIES
@@ -70,9 +70,9 @@ def require_subset(points: Points, truth: Points, what: str) -> None:
 def use(study: Study, manifest: Manifest) -> None:
     """Compute what a page or a report would of these runs."""
     runs_table(study, manifest)
-    treated = treatments(study, manifest)
+    treatments = treatments_of(study, manifest)
     for task in study.tasks:
-        mine = [t for t in treated if t.task == task.key]
+        mine = [t for t in treatments if t.task == task.key]
         for family in ("reward", "loss"):
             if study.family(family):
                 curves(manifest.history(manifest.of_task(task.key)), task, study.family(family), mine, View())

@@ -49,40 +49,41 @@ class DetachMark:
 Rules = Sequence[DetachMark]
 
 
-def detach_marks(treated: Sequence[Treatment], clocks: Clocks | None = None) -> tuple[DetachMark, ...]:
+def detach_marks(treatments: Sequence[Treatment], clocks: Clocks | None = None) -> tuple[DetachMark, ...]:
     """The marks of one task's treatments: one per distinct detach step, by step.
 
     Runs that agree on the step share a mark; its source joins what they say, a disagreeing signal included, and its
     place in wall time, which `clocks` know, is the mean over those that passed it.
     """
-    steps = sorted({t.detach_step for t in treated if t.detach_step is not None})
-    return tuple(_mark(step, [t for t in treated if t.detach_step == step], clocks or Clocks()) for step in steps)
+    steps = sorted({t.detach_step for t in treatments if t.detach_step is not None})
+    return tuple(_mark(step, [t for t in treatments if t.detach_step == step], clocks or Clocks()) for step in steps)
 
 
-def _mark(step: int, treated: Sequence[Treatment], clocks: Clocks) -> DetachMark:
-    hours = [clocks.passed[t.run_id] for t in treated if t.run_id in clocks.passed]
-    place, arms = fmean(hours) if hours else None, tuple(sorted({t.arm for t in treated}))
-    furthest = max((t.last_step for t in treated if t.last_step is not None), default=step)
+def _mark(step: int, treatments: Sequence[Treatment], clocks: Clocks) -> DetachMark:
+    hours = [clocks.passed[t.run_id] for t in treatments if t.run_id in clocks.passed]
+    place, arms = fmean(hours) if hours else None, tuple(sorted({t.arm for t in treatments}))
+    furthest = max((t.last_step for t in treatments if t.last_step is not None), default=step)
     return DetachMark(
         step,
-        _sources(treated),
+        _sources(treatments),
         hours=place,
         arms=arms,
-        runs=len(treated),
+        runs=len(treatments),
         furthest=furthest if furthest < step else None,
     )
 
 
-def is_unfinished(treated: Sequence[Treatment], task: Task) -> bool:
+def is_unfinished(treatments: Sequence[Treatment], task: Task) -> bool:
     """Whether some run of a task has not ended as planned: its axis of steps then goes on to the planned end."""
     return any(
-        t.state not in ("finished", "") and t.last_step is not None and t.last_step < task.total_steps for t in treated
+        t.state not in ("finished", "") and t.last_step is not None and t.last_step < task.total_steps
+        for t in treatments
     )
 
 
-def _sources(treated: Sequence[Treatment]) -> str:
-    sources = sorted({t.detach_source for t in treated if t.detach_source}, reverse=True)
-    signals = sorted({t.signal for t in treated if t.signal})
+def _sources(treatments: Sequence[Treatment]) -> str:
+    sources = sorted({t.detach_source for t in treatments if t.detach_source}, reverse=True)
+    signals = sorted({t.signal for t in treatments if t.signal})
     says = f"signal {listing(signals)}" if signals else ""
     return ", ".join(part for part in (listing(sources), says) if part)
 

@@ -50,18 +50,18 @@ def color_keys(study: Study, manifest: Manifest) -> list[str]:
     return [SEED, ARM, *sorted(key for key in keys - {SEED, ARM, study.seed_key} if not key.startswith("_"))]
 
 
-def coloring(manifest: Manifest, treated: Sequence[Treatment], key: str) -> Coloring | None:
+def coloring(manifest: Manifest, treatments: Sequence[Treatment], key: str) -> Coloring | None:
     """Every run's value of a key; None where the key is empty.
 
     Parameters
     ----------
-    treated : every run of one task, those left out included.
+    treatments : every run of one task, those left out included.
     key : one of `color_keys`; "seed" and "arm" are the treatment's.
     """
     if not key:
         return None
     configs = {run.id: run.config for run in manifest.runs}
-    raw = {t.run_id: _value(t, configs.get(t.run_id, {}), key) for t in treated}
+    raw = {t.run_id: _value(t, configs.get(t.run_id, {}), key) for t in treatments}
     numbers = sorted({value for value in raw.values() if isinstance(value, float)})
     texts = {value for value in raw.values() if isinstance(value, str)}
     if len(numbers) > FEW and not texts:
@@ -71,11 +71,11 @@ def coloring(manifest: Manifest, treated: Sequence[Treatment], key: str) -> Colo
     return Coloring(key, named, tuple(dict.fromkeys(order)) or (MISSING,))
 
 
-def _value(treated: Treatment, config: Mapping[str, object], key: str) -> Value:
+def _value(treatment: Treatment, config: Mapping[str, object], key: str) -> Value:
     if key == ARM:
-        return treated.arm
+        return treatment.arm
     if key == SEED:
-        return float(treated.seed) if re.fullmatch("-?[0-9]{1,15}", treated.seed) else treated.seed[:LONG]
+        return float(treatment.seed) if re.fullmatch("-?[0-9]{1,15}", treatment.seed) else treatment.seed[:LONG]
     value, number = config_value(config, key), config_number(config, key)
     if number is not None and isfinite(number):
         return number

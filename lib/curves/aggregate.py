@@ -21,7 +21,7 @@ COLUMNS = ("task", "arm", "metric", "step", "mean", "std", "n", "lower", "upper"
 
 
 def aligned_curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """Each metric over aligned bins, aggregated over the seeds of each arm.
 
@@ -32,14 +32,14 @@ def aligned_curves(
     in it. std has ddof 1 and is null, as are the bounds, where n = 1. For log metrics the mean is geometric, `std` the
     factor exp(sd of logs) and the bounds multiplicative.
     """
-    return aggregate(seed_groups(history, task, metrics, treated, view), task, metrics, treated, view).collect()
+    return aggregate(seed_groups(history, task, metrics, treatments, view), task, metrics, treatments, view).collect()
 
 
 def aggregate(
-    groups: pl.DataFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    groups: pl.DataFrame, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The statistics of `seed_groups` as curves with a band, of the arms that the view shows: columns `COLUMNS`."""
-    most = max(Counter(t.arm for t in treated).values(), default=0)
+    most = max(Counter(t.arm for t in treatments).values(), default=0)
     log_keys = [m.key for m in metrics if m.scale == "log"]
     names = {"center": "mean", "sd": "std", "lower": "lower", "upper": "upper"}
     return (
@@ -56,7 +56,7 @@ def aggregate(
 
 
 def run_curves(
-    binned: pl.DataFrame, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    binned: pl.DataFrame, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.LazyFrame:
     """The values of `bins` as a curve per run, on the metrics' own scales.
 
@@ -66,7 +66,7 @@ def run_curves(
     """
     log_keys = [m.key for m in metrics if m.scale == "log"]
     return (
-        _with_arms(binned, treated, view)
+        _with_arms(binned, treatments, view)
         .with_columns(pl.col("metric", "run_id").cast(pl.String))
         .sort("arm", "metric", "run_id", "bin")
         .select(
@@ -81,9 +81,9 @@ def run_curves(
     )
 
 
-def _with_arms(binned: pl.DataFrame, treated: Sequence[Treatment], view: View) -> pl.LazyFrame:
+def _with_arms(binned: pl.DataFrame, treatments: Sequence[Treatment], view: View) -> pl.LazyFrame:
     """Bins with the arm and seed of their run, of the runs that the view shows."""
-    rows = [(t.run_id, t.arm, t.seed) for t in shown(treated, view)]
+    rows = [(t.run_id, t.arm, t.seed) for t in shown(treatments, view)]
     runs = pl.LazyFrame(rows, schema=dict.fromkeys(("run_id", "arm", "seed"), pl.String), orient="row")
     return binned.lazy().join(runs.cast({"run_id": binned["run_id"].dtype}), on="run_id")
 

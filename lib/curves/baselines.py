@@ -32,14 +32,14 @@ _METRIC = Metric("baseline", "reward", "increase", smooth=False)
 
 
 def baseline_curve(
-    rows: pl.DataFrame, task: Task, baseline: Baseline, treated: Sequence[Treatment], view: View
+    rows: pl.DataFrame, task: Task, baseline: Baseline, treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """A baseline as the task's own curves are drawn: one value per seed and bin, aggregated over seeds, on the view's x axis.
 
     Parameters
     ----------
     rows : as `read_baseline` gives them; those beyond the task's total steps are left out.
-    treated : the task's runs: bins are counted from the detach step that they share, and so is event time. Where they
+    treatments : the task's runs: bins are counted from the detach step that they share, and so is event time. Where they
         share none, a baseline has no place in event time.
 
     Returns
@@ -58,7 +58,7 @@ def baseline_curve(
         pl.col("reward").alias("value"),
         pl.lit(None, dtype=pl.Float64).alias("time"),
     ).match_to_schema(HISTORY)
-    at = anchor(treated) or None
+    at = anchor(treatments) or None
     seeds = [_as_run(seed, task, at) for seed in kept["seed"].unique().sort()]
     plain = replace(view, grid="aligned", arms=(), left_out=())
     curve = aligned_curves(History.of_frame(history), task, [_METRIC], seeds, plain)
@@ -75,7 +75,7 @@ def _as_run(seed: str, task: Task, at: int | None) -> Treatment:
 
 
 def task_baselines(
-    study: Study, task: Task, treated: Sequence[Treatment], view: View, warn: Callable[[str], None]
+    study: Study, task: Task, treatments: Sequence[Treatment], view: View, warn: Callable[[str], None]
 ) -> pl.DataFrame:
     """Every baseline that the study names for a task: columns as `BASELINES`, in the study's order.
 
@@ -92,7 +92,7 @@ def task_baselines(
         if message := step_doubt(rows, task, baseline):
             warn(message)
         colored = replace(baseline, color=baseline.color or GREYS[i % len(GREYS)])
-        curves.append(baseline_curve(rows, task, colored, treated, view))
+        curves.append(baseline_curve(rows, task, colored, treatments, view))
     return pl.concat(curves) if curves else BASELINES.to_frame()
 
 
@@ -113,8 +113,8 @@ def step_doubt(rows: pl.DataFrame, task: Task, baseline: Baseline) -> str:
 
 
 def study_baselines(
-    study: Study, treated: Sequence[Treatment], view: View, warn: Callable[[str], None]
+    study: Study, treatments: Sequence[Treatment], view: View, warn: Callable[[str], None]
 ) -> pl.DataFrame:
     """The baselines of every task: columns as `BASELINES`; `warn` and BaselineError as in `task_baselines`."""
-    curves = [task_baselines(study, task, of_task(treated, task.key), view, warn) for task in study.tasks]
+    curves = [task_baselines(study, task, of_task(treatments, task.key), view, warn) for task in study.tasks]
     return pl.concat([BASELINES.to_frame(), *curves])

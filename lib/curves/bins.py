@@ -63,20 +63,20 @@ def width_spacings(step: np.ndarray, finest: float) -> np.ndarray:
     return spacing_counts(step, finest, (step[-1 - edge] - step[edge]) / MOST if len(step) > MOST else 0.0)
 
 
-def shown(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
+def shown(treatments: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
     """The runs that the view shows: of its arms, without those left out."""
-    return tuple(t for t in kept(treated, view) if not view.arms or t.arm in view.arms)
+    return tuple(t for t in kept(treatments, view) if not view.arms or t.arm in view.arms)
 
 
-def kept(treated: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
+def kept(treatments: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
     """The runs without those left out; on the exact grid copies and superseded runs stay, as in the original notebook."""
-    chosen = [t for t in treated if t.run_id not in view.left_out]
+    chosen = [t for t in treatments if t.run_id not in view.left_out]
     return tuple(t for t in chosen if not t.reason_left_out) if view.grid == "exact" else counted(chosen)
 
 
-def runs_not_drawn(task: Task, treated: Sequence[Treatment], view: View) -> str:
+def runs_not_drawn(task: Task, treatments: Sequence[Treatment], view: View) -> str:
     """A sentence on the runs of a task that no curve shows although nobody left them out in the view; else ""."""
-    chosen = [t for t in treated if t.run_id not in view.left_out]
+    chosen = [t for t in treatments if t.run_id not in view.left_out]
     ids = {t.run_id for t in kept(chosen, view)}
     reasons = {run_id: reason for run_id, reason in uncounted(chosen).items() if run_id not in ids}
     if not reasons:
@@ -85,20 +85,20 @@ def runs_not_drawn(task: Task, treated: Sequence[Treatment], view: View) -> str:
     return f"{task.title}: {plural(len(reasons), 'run')} not drawn: {runs}."
 
 
-def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+def run_frame(treatments: Sequence[Treatment], view: View) -> pl.DataFrame:
     """One row per run: arm, seed, where its smoothing is split and its bins start, whether it is shown and placed on x.
 
     Hidden arms count, so that hiding one moves no value of another. Runs without a detach step of their own take the
     one that their task shares. Where each run has its own (a randomised design, several ratios), bins start at the
     run's own detach in event time and for arms that share one, else at 0; a control then has no place in event time.
     """
-    ids_shown = {t.run_id for t in shown(treated, view)}
-    treated = kept(treated, view)
-    shared = anchor(treated)
-    by_arm = {arm: anchor([t for t in treated if t.arm == arm]) for arm in {t.arm for t in treated}}
+    ids_shown = {t.run_id for t in shown(treatments, view)}
+    treatments = kept(treatments, view)
+    shared = anchor(treatments)
+    by_arm = {arm: anchor([t for t in treatments if t.arm == arm]) for arm in {t.arm for t in treatments}}
     event_time = view.x in ("since", "since_percent")
     rows = []
-    for t in treated:
+    for t in treatments:
         own = t.detach_step
         origin = shared if own is None else (own if event_time else by_arm[t.arm])
         split = (shared or None) if own is None else own
@@ -108,7 +108,7 @@ def run_frame(treated: Sequence[Treatment], view: View) -> pl.DataFrame:
 
 
 def bins(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """One value per run, metric and bin: all of a history that curves need, whatever their aggregate, band and arms.
 
@@ -120,10 +120,10 @@ def bins(
     metric is; of their logs for log metrics), x_sum and x_weight (the sum of the points' places on the view's x axis
     and their number; for wall time the mean of them and 1, since there every run weighs the same).
     """
-    names = {"run_id": pl.Enum(sorted({t.run_id for t in treated})), "metric": pl.Enum([m.key for m in metrics])}
+    names = {"run_id": pl.Enum(sorted({t.run_id for t in treatments})), "metric": pl.Enum([m.key for m in metrics])}
     rows = [
         (run_id, metric.key, *(pl.Series(array[name]) for name in _BIN))
-        for run_id, arrays in run_bins(history, task, metrics, treated, view)
+        for run_id, arrays in run_bins(history, task, metrics, treatments, view)
         for metric, array in zip(metrics, arrays, strict=True)
         if len(array)
     ]
@@ -132,13 +132,13 @@ def bins(
 
 
 def run_bins(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> Iterator[tuple[str, list[np.ndarray]]]:
     """One run after the other: its id and by metric its bins, an array of `BIN` sorted by bin.
 
     What was kept of a run is read, and not its rows.
     """
-    runs = run_frame(treated, view).rows(named=True)
+    runs = run_frame(treatments, view).rows(named=True)
     began = wall_time.first_timestamps(history) if view.x == "wall" else {}
     finest = task.total_steps / FINEST
     widths = [MedianSpacing(finest) for _ in metrics]

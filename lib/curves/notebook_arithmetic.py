@@ -12,7 +12,7 @@ from lib.study import Metric, Task
 
 
 def exact_curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """The original notebook's curves, so that its figures can be checked.
 
@@ -30,13 +30,13 @@ def exact_curves(
         Where a run's file is gone.
     """
     with history.store_errors():
-        return _curves(history, task, metrics, treated, view)
+        return _curves(history, task, metrics, treatments, view)
 
 
 def _curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
-    rows = history.lazy().join(run_frame(treated, view).lazy(), on="run_id")
+    rows = history.lazy().join(run_frame(treatments, view).lazy(), on="run_id")
     points = (
         rows.filter("shown", "placed", pl.col("metric").is_in([m.key for m in metrics]), pl.col("value").is_not_nan())
         .group_by("arm", "metric", "step")
@@ -54,7 +54,7 @@ def _curves(
         (_moving_average(points, _window_points(rows, window), smoothed) if smoothed else points)
         .with_columns(
             pl.lit(task.key).alias("task"),
-            on_axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(kept(treated, view))), task, view).alias("step"),
+            on_axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(kept(treatments, view))), task, view).alias("step"),
             (pl.col("mean") - pl.col("std")).alias("lower"),
             (pl.col("mean") + pl.col("std")).alias("upper"),
         )

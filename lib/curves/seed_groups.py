@@ -21,7 +21,7 @@ _NO_BINS = pl.DataFrame(
 
 
 def seed_groups(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """What the seeds of each arm say in each bin: it serves every aggregate, band and choice of arms.
 
@@ -30,10 +30,10 @@ def seed_groups(
     Frame by arm, metric and bin: arm, metric, step (the mean step of the bin's points on the view's x axis), n (seeds),
     and of the seeds' values (of their logs for log metrics) mean, median, iqm, sd (ddof 1), low and high.
     """
-    arms = {t.run_id: t.arm for t in treated}
+    arms = {t.run_id: t.arm for t in treatments}
     with SpooledTemporaryFile(_IN_MEMORY) as file:
         spool = _Spool(file)
-        for run_id, arrays in run_bins(history, task, metrics, treated, view):
+        for run_id, arrays in run_bins(history, task, metrics, treatments, view):
             for metric, array in zip(metrics, arrays, strict=True):
                 spool.add(metric.key, arms[run_id], array)
         groups = [

@@ -11,22 +11,22 @@ from lib.curves.notebook_arithmetic import exact_curves
 from lib.curves.seed_groups import seed_groups
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
-from lib.runs import History, Manifest, Treatment, marked_task, task_treatments
+from lib.runs import History, Manifest, Treatment, task_treatments, task_with_duplicates
 from lib.study import Metric, Study, Task, part_of
 
 Query = Callable[[History, Task, Sequence[Metric], Sequence[Treatment], View], pl.DataFrame]
 
 
 def curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """Each metric over steps, aggregated over the seeds of each arm, by the arithmetic that the view chooses.
 
     Parameters
     ----------
-    task : the task whose runs `treated` are.
+    task : the task whose runs `treatments` are.
     metrics : what to draw.
-    treated : the runs and their arms; others in the history are ignored.
+    treatments : the runs and their arms; others in the history are ignored.
     view : aggregate, spread, smoothing, grid, arms and x axis.
 
     Returns
@@ -34,38 +34,42 @@ def curves(
     Frame with the columns `COLUMNS`: see `aligned_curves` and `exact_curves`.
     """
     arithmetic = exact_curves if view.grid == "exact" else aligned_curves
-    return arithmetic(history, task, metrics, treated, view)
+    return arithmetic(history, task, metrics, treatments, view)
 
 
 def seed_curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """Each run's own curve on the same grid as `aligned_curves`: columns of `lib.curves.aggregate.run_curves`."""
-    return run_curves(bins(history, task, metrics, treated, view), task, metrics, treated, view).collect()
+    return run_curves(bins(history, task, metrics, treatments, view), task, metrics, treatments, view).collect()
 
 
 def raw_curves(
-    history: History, task: Task, metrics: Sequence[Metric], treated: Sequence[Treatment], view: View
+    history: History, task: Task, metrics: Sequence[Metric], treatments: Sequence[Treatment], view: View
 ) -> pl.DataFrame:
     """The smoothed metrics of each run before smoothing, one value per bin: columns as `seed_curves`."""
     smoothed = [m for m in metrics if m.smoothed]
-    return seed_curves(history, task, smoothed, treated, replace(view, smooth=False))
+    return seed_curves(history, task, smoothed, treatments, replace(view, smooth=False))
 
 
-def task_bins(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+def task_bins(
+    study: Study, manifest: Manifest, task: Task, treatments: Sequence[Treatment], view: View
+) -> pl.DataFrame:
     """The bins of one task's runs: what their own curves need of the history."""
-    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
+    return bins(manifest.history(manifest.of_task(task.key)), task, study.metrics, treatments, view)
 
 
-def task_groups(study: Study, manifest: Manifest, task: Task, treated: Sequence[Treatment], view: View) -> pl.DataFrame:
+def task_groups(
+    study: Study, manifest: Manifest, task: Task, treatments: Sequence[Treatment], view: View
+) -> pl.DataFrame:
     """The statistics of one task's runs by arm and bin, as `seed_groups` gives them: they serve every aggregate and band."""
-    return seed_groups(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
+    return seed_groups(manifest.history(manifest.of_task(task.key)), task, study.metrics, treatments, view)
 
 
 def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.DataFrame:
     """The curves of one task: columns `COLUMNS`."""
-    treated = marked_task(study, manifest, task)
-    return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treated, view)
+    treatments = task_with_duplicates(study, manifest, task)
+    return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treatments, view)
 
 
 def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
@@ -88,7 +92,11 @@ def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.
     shown = part_of(study, view.tasks, view.metrics)
     return pl.concat(
         query(
-            manifest.history(manifest.of_task(task.key)), task, shown.metrics, marked_task(study, manifest, task), view
+            manifest.history(manifest.of_task(task.key)),
+            task,
+            shown.metrics,
+            task_with_duplicates(study, manifest, task),
+            view,
         )
         for task in shown.tasks
     )
@@ -96,5 +104,5 @@ def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.
 
 def task_clocks(study: Study, manifest: Manifest, task: Task) -> Clocks:
     """The wall times of one task's runs, those left out included."""
-    treated = task_treatments(study, manifest, task)
-    return clocks(manifest.history(manifest.of_task(task.key)), treated, study.metrics)
+    treatments = task_treatments(study, manifest, task)
+    return clocks(manifest.history(manifest.of_task(task.key)), treatments, study.metrics)

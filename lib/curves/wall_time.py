@@ -53,9 +53,9 @@ def elapsed(step: np.ndarray, time: np.ndarray, start: float | None) -> np.ndarr
     return (time - start) / HOUR
 
 
-def clocks(history: History, treated: Sequence[Treatment], metrics: Sequence[Metric]) -> Clocks:
+def clocks(history: History, treatments: Sequence[Treatment], metrics: Sequence[Metric]) -> Clocks:
     """When each run passed its detach step, interpolated on all its own rows, and the runs that cannot be placed."""
-    at = {t.run_id: t.detach_step for t in treated}
+    at = {t.run_id: t.detach_step for t in treatments}
     runs = pl.LazyFrame(list(at.items()), schema={"run_id": pl.String, "detach": pl.Int64}, orient="row")
     rows = history.lazy().join(runs, on="run_id")
     timed, before = pl.col("time").is_finite(), pl.col("step") <= pl.col("detach")
@@ -118,15 +118,15 @@ def _passage(row: Mapping[str, float | None]) -> float | None:
     return (float(np.interp(detach, steps[sides], times[sides])) - (row["began"] or 0.0)) / HOUR  # type: ignore[arg-type]
 
 
-def notes(task: Task, treated: Sequence[Treatment], clocks: Clocks) -> list[str]:
+def notes(task: Task, treatments: Sequence[Treatment], clocks: Clocks) -> list[str]:
     """One sentence for each thing of a task that a wall time axis cannot show.
 
     Parameters
     ----------
-    treated : the task's runs, without those left out.
+    treatments : the task's runs, without those left out.
     """
     lines = []
-    ids = {t.run_id for t in treated}
+    ids = {t.run_id for t in treatments}
     untimed = [
         f"{run} ({', '.join(lacking)})" if lacking else run for run, lacking in clocks.untimed.items() if run in ids
     ]
@@ -137,8 +137,8 @@ def notes(task: Task, treated: Sequence[Treatment], clocks: Clocks) -> list[str]
             f"{task.title}: {len(copied)} {'run has' if len(copied) == 1 else 'runs have'} one moment's timestamps up to "
             f"the detach, as forks do that log the history they continue: what came before the rule lies at the start."
         )
-    steps = {t.detach_step for t in treated if t.detach_step is not None}
-    unseen = steps - {t.detach_step for t in treated if t.run_id in clocks.passed}
+    steps = {t.detach_step for t in treatments if t.detach_step is not None}
+    unseen = steps - {t.detach_step for t in treatments if t.run_id in clocks.passed}
     if unseen:
         lines.append(f"{task.title}: no run with timestamps passed {_steps(unseen)}, so no rule is drawn there.")
     if task.baselines:

@@ -7,7 +7,7 @@ import polars as pl
 from lib.discover.find_keys import number_of
 from lib.discover.model import Inspection
 from lib.formatting import listing
-from lib.runs import HISTORY, History, Manifest, Run, join_parts, normalise, treatments
+from lib.runs import HISTORY, History, Manifest, Run, join_parts, normalise, treatments_of
 from lib.sources import tasks_of
 from lib.study import UNKNOWN, Study
 
@@ -23,13 +23,13 @@ def preview(study: Study, inspection: Inspection) -> pl.DataFrame:
     runs = [replace(run, tasks=tasks_of(study, run), last_step=_last_step(study, run)) for run in inspection.runs]
     listing = _Listing(study.name, {}, "", "", tuple(run for run in runs if run.tasks))
     unsigned = replace(study, tasks=tuple(replace(t, detach=replace(t.detach, signal=None)) for t in study.tasks))
-    treated = treatments(unsigned, listing)
-    if any(t.arm == UNKNOWN for t in treated):
+    treatments = treatments_of(unsigned, listing)
+    if any(t.arm == UNKNOWN for t in treatments):
         seen = {run.id: rows for run in listing.runs if (rows := _signal_rows(study, inspection, run)) is not None}
-        treated = treatments(study, replace(listing, signals=History(seen))) if seen else treated
+        treatments = treatments_of(study, replace(listing, signals=History(seen))) if seen else treatments
     cells = [
         (t.task, t.arm, t.seed, t.run_id, t.state, t.detach_step, t.detach_source, t.last_step, "; ".join(t.warnings))
-        for t in treated
+        for t in treatments
     ]
     types = dict.fromkeys(_COLUMNS, pl.String) | {"detach step": pl.Int64, "last step": pl.Int64}
     return pl.DataFrame(cells, schema=types, orient="row")

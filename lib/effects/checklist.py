@@ -50,7 +50,7 @@ def checklist(task: TaskAnalysis) -> tuple[Check, ...]:
 
 
 def _arms(task: TaskAnalysis) -> Check | None:
-    text = unknown_arms(task.task, task.treated)
+    text = unknown_arms(task.task, task.treatments)
     if not text:
         return None
     remedy = (
@@ -60,7 +60,7 @@ def _arms(task: TaskAnalysis) -> Check | None:
 
 
 def _controls(task: TaskAnalysis) -> int:
-    return sum(t.is_control for t in task.treated)
+    return sum(t.is_control for t in task.treatments)
 
 
 def _control(task: TaskAnalysis) -> Check:
@@ -91,7 +91,7 @@ def _drawn(task: TaskAnalysis) -> Check | None:
 
 def _seeds(task: TaskAnalysis) -> Check:
     name, controls = "Seeds", _controls(task)
-    sizes = {c.arm: sum(t.arm == c.arm for t in task.treated) for c in task.comparisons}
+    sizes = {c.arm: sum(t.arm == c.arm for t in task.treatments) for c in task.comparisons}
     if not sizes:
         remedy = "Name the detach step, or the config keys that give it."
         return Check(name, False, "No run of this task is known to have been detached.", remedy)
@@ -190,7 +190,7 @@ def _counted(task: TaskAnalysis) -> Check:
         for ((_, seed), arm, _), texts in sorted(reasons.items())
     ]
     compared = {unit.run_id for c in task.comparisons for unit in c.runs}
-    replicate_runs = replicates([t for t in task.treated if t.run_id in compared])
+    replicate_runs = replicates([t for t in task.treatments if t.run_id in compared])
     twice = [f"{r.run_id} (seed {r.seed} of {r.arm})" for r in replicate_runs]
     texts = [f"Not counted for some metric: {'; '.join(out)}."] if out else []
     texts += [f"Counted as runs of their own, with a seed that is not: {'; '.join(twice)}."] if twice else []
@@ -213,7 +213,7 @@ def _left_out(task: TaskAnalysis) -> Check:
 
 
 def _finished(task: TaskAnalysis) -> Check:
-    failed, running = _failed(task, RUNS_FINISHED), sum(t.state == RUNNING for t in task.treated)
+    failed, running = _failed(task, RUNS_FINISHED), sum(t.state == RUNNING for t in task.treatments)
     if not failed and running and not _is_compared(task):
         failed = [f"{plural(running, 'run')} {is_or_are(running)} still running, and no other counts"]
     if not failed:
@@ -280,7 +280,7 @@ def _signal(task: TaskAnalysis) -> Check | None:
     if task.task.detach.signal is None:
         return None
     key = task.task.detach.signal.key
-    checked = [t for t in task.treated if t.signal]
+    checked = [t for t in task.treatments if t.signal]
     if not checked:
         return Check("Detach seen", True, f"The detach steps are read from {key} itself.", needed=False)
     doubted = [t for t in checked if t.signal != "agrees"]

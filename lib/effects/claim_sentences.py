@@ -17,19 +17,19 @@ from lib.study import DETACHED, Metric, Study
 Row = Mapping[str, Any]
 
 
-def claim(row: Row, study: Study, treated: Sequence[Treatment] = ()) -> str:
+def claim(row: Row, study: Study, treatments: Sequence[Treatment] = ()) -> str:
     """The sentence that a row of effects.csv allows, with effect, interval, runs, design, window and caveats.
 
     Parameters
     ----------
     row : columns of `lib.effects.effects_table.EFFECTS`, judged.
-    treated : the study's treatments, for the detach step; without, the typed step is named where there is one.
+    treatments : the study's treatments, for the detach step; without, the typed step is named where there is one.
     """
     metric = study.metric(row["metric"])
     sentence = _SENTENCES.get(row["verdict"], _supported)
     if metric.role == GUARDRAIL and metric.margin_text:
         sentence = _guardrail
-    text = sentence(row, metric, _action(row, study, treated), _basis(row, study))
+    text = sentence(row, metric, _action(row, study, treatments), _basis(row, study))
     return f"{_place(row, study)}, {text}{_margin(row, metric)}{_caveats(row)}"
 
 
@@ -40,9 +40,9 @@ def _place(row: Row, study: Study) -> str:
     return f"Across {several[1]}" if several else "Across tasks"
 
 
-def _action(row: Row, study: Study, treated: Sequence[Treatment]) -> str:
+def _action(row: Row, study: Study, treatments: Sequence[Treatment]) -> str:
     """What was done: `detaching the encoder at 50,000 steps`, `changing the encoder (enc_lr_step_scale 0.1) at …`."""
-    runs = [t for t in treated if t.arm == row["arm"] and row["task"] in (t.task, ALL_TASKS)]
+    runs = [t for t in treatments if t.arm == row["arm"] and row["task"] in (t.task, ALL_TASKS)]
     change = next((t.change for t in runs if t.change), "")
     action = f"changing the encoder ({change})" if change else "detaching the encoder"
     if row["arm"] not in (DETACHED, f"{DETACHED} {change}"):

@@ -51,12 +51,14 @@ def visible_effects(effects: pl.DataFrame, visible: Study) -> pl.DataFrame:
     return effects.filter(pl.col("task").is_in(tasks), pl.col("metric").is_in(metrics))
 
 
-def task_rows(task: str, comparisons: Sequence[Comparison], treated: Sequence[Treatment]) -> Iterator[dict[str, Any]]:
+def task_rows(
+    task: str, comparisons: Sequence[Comparison], treatments: Sequence[Treatment]
+) -> Iterator[dict[str, Any]]:
     """Comparisons of one task in the words and the scale of effects.csv, without verdicts.
 
     Parameters
     ----------
-    treated : the treatments of the task's runs, for caveats.
+    treatments : the treatments of the task's runs, for caveats.
     """
     for comparison in comparisons:
         metric = comparison.metric
@@ -67,7 +69,7 @@ def task_rows(task: str, comparisons: Sequence[Comparison], treated: Sequence[Tr
             "before": level(metric, mean([u.before for u in comparison.units])),
             "after": level(metric, mean([u.after for u in comparison.units])),
             "change_pct": percent,
-            "reasons": _joined(comparison.refusal, *_notes(comparison, treated), reason),
+            "reasons": _joined(comparison.refusal, *_notes(comparison, treatments), reason),
         }
 
 
@@ -109,11 +111,11 @@ def _joined(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _notes(comparison: Comparison, treated: Sequence[Treatment]) -> list[str]:
+def _notes(comparison: Comparison, treatments: Sequence[Treatment]) -> list[str]:
     """Caveats of a comparison, in the order in which they matter."""
     counted = {u.run_id for u in comparison.runs}
-    doubted = sum(t.signal == "disagrees" for t in treated if t.run_id in counted)
-    unknown = sum(t.arm == UNKNOWN for t in treated)
+    doubted = sum(t.signal == "disagrees" for t in treatments if t.run_id in counted)
+    unknown = sum(t.arm == UNKNOWN for t in treatments)
     not_finite = sum(u.not_finite for u in comparison.runs)
     not_positive = sum(u.not_positive for u in comparison.runs)
     steps = {u.detach_step for u in comparison.units}

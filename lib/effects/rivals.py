@@ -63,10 +63,10 @@ def rivals(task: TaskAnalysis) -> list[Rival]:
     Under a key that speaks of a schedule these are steps and fractions of the total steps, also as text and in lists; under
     any other key only a number that is a detach step itself.
     """
-    steps = [t.detach_step for t in task.treated if t.detach_step is not None]
-    own_keys = treatment_keys(task.study, task.task, task.settings, task.treated)
+    steps = [t.detach_step for t in task.treatments if t.detach_step is not None]
+    own_keys = treatment_keys(task.study, task.task, task.settings, task.treatments)
     schedules: dict[str, dict[bool, set[float]]] = {}
-    for run in (t for t in task.treated if t.arm != UNKNOWN):
+    for run in (t for t in task.treatments if t.arm != UNKNOWN):
         for setting, value in task.settings.get(run.run_id, {}).items():
             if setting in own_keys or is_seed(setting) or "detach" in setting.lower():
                 continue

@@ -16,7 +16,7 @@ from lib.effects.compare.units import Windows
 from lib.effects.effects_table import across_row, effects_frame, task_rows
 from lib.effects.price import Price, prices
 from lib.effects.verdicts import exploratory, judge
-from lib.runs import History, Manifest, Treatment, of_task, treatments
+from lib.runs import History, Manifest, Treatment, of_task, treatments_of
 from lib.study import Evidence, Study, Task
 
 
@@ -25,11 +25,11 @@ class TaskRuns:
     """The runs of a task that are analysed.
 
     `configs` are by run id: what arms differ in, reruns and replicates are told from them. `left_out` are the ids of runs
-    that are not in `treated` because they are left out by hand.
+    that are not in `treatments` because they are left out by hand.
     """
 
     history: History
-    treated: Sequence[Treatment]
+    treatments: Sequence[Treatment]
     configs: Mapping[str, Mapping[str, Any]]
     left_out: Sequence[str] = ()
 
@@ -38,7 +38,7 @@ class TaskRuns:
 class TaskAnalysis:
     """One task's comparisons and what charts draw of them; no raw rows.
 
-    `treated` are the runs that are counted, `settings` what their configs say, `left_out` the ids of runs left out by hand.
+    `treatments` are the runs that are counted, `settings` what their configs say, `left_out` the ids of runs left out by hand.
     `comparisons` are in the order of the study's metrics and the task's arms, and `parts` the same as they enter across tasks.
     The frames have the columns of `lib.effects.chart_data` (`gap`: of `EFFECTS`, unjudged, for it is no claim); `prices` has
     what the detach saved, by arm.
@@ -46,7 +46,7 @@ class TaskAnalysis:
 
     study: Study
     task: Task
-    treated: tuple[Treatment, ...]
+    treatments: tuple[Treatment, ...]
     settings: Settings
     left_out: tuple[str, ...]
     window: Windows
@@ -100,13 +100,13 @@ def analyse(
     """
     declared = dict(study.evidence.leave_out)
     by_hand = [run_id for run_id in left_out if run_id not in declared]
-    treated = treatments(study, manifest, by_hand)
+    treatments = treatments_of(study, manifest, by_hand)
     tasks = {}
     for task in study.tasks:
         runs = manifest.of_task(task.key)
         configs = {run.id: run.config for run in runs}
         of_task_by_hand = [run_id for run_id in by_hand if run_id in configs]
-        tasks[task.key] = TaskRuns(manifest.history(runs), of_task(treated, task.key), configs, of_task_by_hand)
+        tasks[task.key] = TaskRuns(manifest.history(runs), of_task(treatments, task.key), configs, of_task_by_hand)
     return analyse_runs(study, tasks, evidence)
 
 
@@ -116,7 +116,7 @@ def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence
     by_hand = sorted({run_id for runs in tasks.values() for run_id in runs.left_out})
     analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)
     across = across_tasks(study, [part for analysis in analyses for part in analysis.parts])
-    rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treated)]
+    rows = [row for a in analyses for row in task_rows(a.task.key, a.comparisons, a.treatments)]
     rows += map(across_row, across)
     effects = effects_frame(judge(rows, exploratory(windows != study.evidence, by_hand)))
     return StudyAnalysis(study, analyses, across, effects)
@@ -124,7 +124,7 @@ def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence
 
 def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskAnalysis:
     """Read a task's history and make its comparisons; the rows are let go with the return."""
-    data = task_data(study, task, runs.history, runs.treated, runs.configs, evidence)
+    data = task_data(study, task, runs.history, runs.treatments, runs.configs, evidence)
     comparisons = [compare(data, metric, arm) for metric in study.metrics for arm in data.arms]
     jumps = compare_jumps(data, comparisons)
     with_gap, gaps = with_gaps(data)
@@ -132,7 +132,7 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
     return TaskAnalysis(
         study,
         task,
-        data.treated,
+        data.treatments,
         data.settings,
         tuple(runs.left_out),
         data.window,
@@ -142,6 +142,6 @@ def _task(study: Study, task: Task, runs: TaskRuns, evidence: Evidence) -> TaskA
         pair_difference_table(data, comparisons),
         jump_fit_table(data, jumps),
         placebo_table(data, jumps),
-        effects_frame(task_rows(task.key, gap_rows, data.treated)),
+        effects_frame(task_rows(task.key, gap_rows, data.treatments)),
         prices(data),
     )

@@ -52,7 +52,7 @@ def standing(task: TaskAnalysis, comparison: Comparison) -> Standing:
     """How far a comparison is."""
     waiting = {run.run_id for run in comparison.excluded}
     compared = {unit.run_id for unit in comparison.runs}
-    running = [t for t in task.treated if t.state == RUNNING and t.run_id in waiting | compared]
+    running = [t for t in task.treatments if t.state == RUNNING and t.run_id in waiting | compared]
     planned, finished = task.study.evidence.planned, size(comparison)
     if planned is None or finished >= planned:
         return Standing(comparison, finished, planned, len(running))

@@ -26,7 +26,7 @@ def claims_json(results: Results) -> str:
         "answer": [asdict(family) for family in summary(results.effects, study)],
         "claims": [
             {key: row[key] for key in ("task", "metric", "arm")}
-            | {"verdict": shown_verdict(row), "claim": claim(row, study, results.treated)}
+            | {"verdict": shown_verdict(row), "claim": claim(row, study, results.treatments)}
             for row in rows
         ],
         "effects": rows,

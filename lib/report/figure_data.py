@@ -17,7 +17,7 @@ from lib.curves import (
     study_seeds,
     task_clocks,
 )
-from lib.runs import Manifest, Treatment, marked_treatments, of_task, task_treatments, unknown_arms
+from lib.runs import Manifest, Treatment, of_task, task_treatments, treatments_with_duplicates, unknown_arms
 from lib.study import Study, part_of
 
 
@@ -33,7 +33,7 @@ class FigureData:
 
     study: Study
     view: View
-    treated: tuple[Treatment, ...]
+    treatments: tuple[Treatment, ...]
     curves: pl.DataFrame
     baselines: pl.DataFrame | None = None
     seeds: pl.DataFrame | None = None
@@ -61,17 +61,17 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
         Where a baseline cannot be read or drawn.
     """
     visible = visible_study(study, view)
-    marked = marked_treatments(part_of(study, view.tasks, ()), manifest)
-    treated = kept(marked, view)
+    marked = treatments_with_duplicates(part_of(study, view.tasks, ()), manifest)
+    treatments = kept(marked, view)
     omissions = [runs_not_drawn(task, of_task(marked, task.key), view) for task in visible.tasks]
     omissions += [unknown_arms(task, of_task(marked, task.key)) for task in visible.tasks]
     warnings = [sentence for sentence in omissions if sentence]
     return FigureData(
         study=visible,
         view=view,
-        treated=treated,
+        treatments=treatments,
         curves=study_curves(study, manifest, view),
-        baselines=study_baselines(visible, treated, view, warnings.append),
+        baselines=study_baselines(visible, treatments, view, warnings.append),
         seeds=study_seeds(study, manifest, view),
         raw=study_raw(study, manifest, view),
         coloring=_study_coloring(visible, manifest, view),

@@ -110,8 +110,8 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
     """Families of one task, one below the other; axes and nothing along them where it has no curve."""
     study, view, curves = data.study, data.view, data.curves
     logged = tuple(family for family in families if family_metrics(curves, study, task, family)) or families[:1]
-    treated = of_task(data.treated, task.key)
-    rules = detach_marks(treated, data.clocks.get(task.key))
+    treatments = of_task(data.treatments, task.key)
+    rules = detach_marks(treatments, data.clocks.get(task.key))
     title, background = charts.figure_title(curves, study, task, *logged), data.background(task.key)
     return Figure(
         name=_curve_name(task, families),
@@ -124,7 +124,7 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
         numbers=lambda: _plotted(data, [(task, families)]),
         draw=lambda **options: charts.family_chart(
             curves, study, task, *logged, view=view, rules=rules, background=background, layout=Layout(**options),
-            unfinished=is_unfinished(treated, task),
+            unfinished=is_unfinished(treatments, task),
         ),
         size={"width": 800, "height": 500 * len(logged)},
     )  # fmt: skip
@@ -133,9 +133,9 @@ def curve_figure(data: FigureData, task: Task, *families: str) -> Figure:
 def grid_figure(data: FigureData) -> Figure:
     """Every task and family in one figure."""
     study = data.study
-    rules = {t.key: detach_marks(of_task(data.treated, t.key), data.clocks.get(t.key)) for t in study.tasks}
+    rules = {t.key: detach_marks(of_task(data.treatments, t.key), data.clocks.get(t.key)) for t in study.tasks}
     backgrounds = {task.key: data.background(task.key) for task in study.tasks}
-    unfinished = [t.key for t in study.tasks if is_unfinished(of_task(data.treated, t.key), t)]
+    unfinished = [t.key for t in study.tasks if is_unfinished(of_task(data.treatments, t.key), t)]
     return Figure(
         name=GRID_NAME,
         stem=GRID_STEM,
@@ -250,7 +250,7 @@ def metric_figures(analysis: TaskAnalysis, metric: Metric, rows: pl.DataFrame | 
     ----------
     rows : raw rows around the detach; without them the jump is not drawn.
     """
-    study, task, rules = analysis.study, analysis.task, detach_marks(analysis.treated)
+    study, task, rules = analysis.study, analysis.task, detach_marks(analysis.treatments)
     of_metric = pl.col("metric") == metric.key
 
     def figure(name: str, ending: str, caption: str, description: str, numbers: pl.DataFrame, draw: Callable) -> Figure:

@@ -76,7 +76,7 @@ def _line(text: str) -> str:
 
 def claim_lines(results: Results) -> list[str]:
     """One sentence per row of effects."""
-    return [claim(row, results.study, results.treated) for row in results.effects.iter_rows(named=True)]
+    return [claim(row, results.study, results.treatments) for row in results.effects.iter_rows(named=True)]
 
 
 def _claims_by_task(results: Results) -> dict[str, list[tuple[str, str]]]:
@@ -85,7 +85,7 @@ def _claims_by_task(results: Results) -> dict[str, list[tuple[str, str]]]:
     rows = sorted(results.effects.iter_rows(named=True), key=lambda row: row["task"] != ALL_TASKS)
     for row in rows:
         title = "Across tasks" if row["task"] == ALL_TASKS else results.study.task(row["task"]).title
-        sentence = claim(row, results.study, results.treated)
+        sentence = claim(row, results.study, results.treatments)
         claims_by_task.setdefault(title, []).append((shown_verdict(row), sentence))
     return claims_by_task
 
@@ -95,7 +95,7 @@ def warnings(results: Results) -> list[str]:
     lines = [problem.message for problem in results.manifest.problems]
     lines += missing_keys(results.study, results.manifest)
     for key, clocks in results.data.clocks.items():
-        lines += notes(results.study.task(key), of_task(results.treated, key), clocks)
+        lines += notes(results.study.task(key), of_task(results.treatments, key), clocks)
     lines += results.data.warnings
     left_out = left_out_text(results.view.left_out)
     return [*lines, left_out] if left_out else lines

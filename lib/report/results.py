@@ -52,9 +52,9 @@ class Results:
         return visible_effects(effects_detail(self.analysis), self.visible)
 
     @property
-    def treated(self) -> tuple[Treatment, ...]:
+    def treatments(self) -> tuple[Treatment, ...]:
         """Every run's treatment, without those left out."""
-        return self.data.treated
+        return self.data.treatments
 
     @property
     def curves(self) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
-from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_treatments, treatments, unknown_arms
+from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_treatments, treatments_of, unknown_arms
 from lib.runs.atomic import Staged, StoreError, aside_prefix, put, remove_leftovers, stage, store_errors
 from lib.runs.configs import Setting, key_words, number_keys, settings
 from lib.runs.copies import is_telling, row_counts
@@ -9,11 +9,11 @@ from lib.runs.duplicates import (
     WHOLE,
     common_end,
     counted,
-    mark_duplicates,
-    marked_task,
-    marked_treatments,
     replicates,
+    task_with_duplicates,
+    treatments_with_duplicates,
     uncounted,
+    with_duplicates,
 )
 from lib.runs.kept_arrays import NUMBERS
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors

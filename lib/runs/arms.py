@@ -44,7 +44,7 @@ class Treatment:
         return self.arm == CONTROL
 
 
-def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ()) -> tuple[Treatment, ...]:
+def treatments_of(study: Study, manifest: Manifest, left_out: Collection[str] = ()) -> tuple[Treatment, ...]:
     """The treatment of every run of every task, in the order of the study's tasks, arms and seeds.
 
     Parameters
@@ -52,8 +52,8 @@ def treatments(study: Study, manifest: Manifest, left_out: Collection[str] = ())
     left_out : ids of runs left out by hand.
     """
     # Runs left out still count when arms are named, so that leaving one out renames nothing.
-    treated = (t for task in study.tasks for t in task_treatments(study, manifest, task))
-    return tuple(t for t in treated if t.run_id not in left_out)
+    treatments = (t for task in study.tasks for t in task_treatments(study, manifest, task))
+    return tuple(t for t in treatments if t.run_id not in left_out)
 
 
 def task_treatments(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment, ...]:
@@ -69,13 +69,13 @@ def task_treatments(study: Study, manifest: Manifest, task: Task) -> tuple[Treat
     silent = [
         f"no run has {key} in its config: check {setting}" for key, setting in missing.items() if setting != "seed_key"
     ]
-    treated = []
+    treatments = []
     for run in runs:
         detach, check, arm = detaches[run.id], checks.get(run.id, SignalCheck("")), names[run.id]
         seed = config_value(run.config, study.seed_key)
         seedless = f"{study.seed_key} is not in its config: its id stands for the seed" if seed is None else ""
         texts = (_reason(task, detach), *detach.warnings, check.warning, pooled.get(arm, ""), *silent, seedless)
-        treated.append(
+        treatments.append(
             Treatment(
                 run_id=run.id,
                 task=task.key,
@@ -92,7 +92,7 @@ def task_treatments(study: Study, manifest: Manifest, task: Task) -> tuple[Treat
                 branch_point=run.branch_point,
             )
         )
-    return tuple(sorted(treated, key=_order))
+    return tuple(sorted(treatments, key=_order))
 
 
 def _reason(task: Task, detach: Detach) -> str:
@@ -160,19 +160,19 @@ def _order(treatment: Treatment) -> tuple[tuple[int, str], tuple[float, str], st
     return arm_place(treatment.arm), number_order(treatment.seed), treatment.run_id
 
 
-def of_task(treated: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
+def of_task(treatments: Sequence[Treatment], task: str) -> tuple[Treatment, ...]:
     """The treatments of one task, by its id."""
-    return tuple(t for t in treated if t.task == task)
+    return tuple(t for t in treatments if t.task == task)
 
 
-def arms_of(treated: Sequence[Treatment]) -> tuple[str, ...]:
+def arms_of(treatments: Sequence[Treatment]) -> tuple[str, ...]:
     """The arms present: detached ones, the control, unknown."""
-    return tuple(sorted({t.arm for t in treated}, key=arm_place))
+    return tuple(sorted({t.arm for t in treatments}, key=arm_place))
 
 
-def unknown_arms(task: Task, treated: Sequence[Treatment]) -> str:
+def unknown_arms(task: Task, treatments: Sequence[Treatment]) -> str:
     """A sentence on the runs of a task whose arm is unknown; empty where there are none."""
-    unknown = [t.run_id for t in treated if t.arm == UNKNOWN]
+    unknown = [t.run_id for t in treatments if t.arm == UNKNOWN]
     if not unknown:
         return ""
     runs, were = plural(len(unknown), "run"), "was" if len(unknown) == 1 else "were"
@@ -184,10 +184,10 @@ def arm_place(arm: str) -> tuple[int, str]:
     return (CONTROL, UNKNOWN).index(arm) + 1 if arm in (CONTROL, UNKNOWN) else 0, arm
 
 
-def anchor(treated: Sequence[Treatment]) -> int:
+def anchor(treatments: Sequence[Treatment]) -> int:
     """The step that a task's aligned bins start from when a run has no detach step of its own.
 
     It is the detach step the runs share; 0 where they share none (never detached, or randomised).
     """
-    steps = {t.detach_step for t in treated if t.detach_step is not None}
+    steps = {t.detach_step for t in treatments if t.detach_step is not None}
     return steps.pop() if len(steps) == 1 else 0

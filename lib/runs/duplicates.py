@@ -30,10 +30,10 @@ def common_end(ends: Sequence[tuple[int, str]], total_steps: int) -> int:
     return min(total_steps, end)
 
 
-def mark_duplicates(
+def with_duplicates(
     study: Study,
     task: Task,
-    treated: Sequence[Treatment],
+    treatments: Sequence[Treatment],
     configs: Mapping[str, Mapping[str, Any]],
     history: History,
     keys: Sequence[str],
@@ -47,12 +47,12 @@ def mark_duplicates(
     keys : the study's metrics; those with few rows first, which most often settle the question.
     """
     reasons = dict(study.evidence.leave_out)
-    ends = [(t.last_step or 0, t.state) for t in treated if t.run_id not in reasons]
+    ends = [(t.last_step or 0, t.state) for t in treatments if t.run_id not in reasons]
     whole = WHOLE * common_end(ends, task.total_steps)
     # Runs of unknown arm are never compared: none of them counts for a seed.
-    seeds = {t.run_id: t.seed for t in treated if t.arm != UNKNOWN and _has_seed(study, configs.get(t.run_id, {}))}
+    seeds = {t.run_id: t.seed for t in treatments if t.arm != UNKNOWN and _has_seed(study, configs.get(t.run_id, {}))}
     duplicates = {}
-    for _, group in groupby(sorted(treated, key=_place), key=_place):
+    for _, group in groupby(sorted(treatments, key=_place), key=_place):
         runs = _longest_first([*group], history, keys)
         originals = copies(history, [t.run_id for t in runs], keys)
         by_seed: dict[str, list[Treatment]] = {}
@@ -64,7 +64,7 @@ def mark_duplicates(
             again = [_same_seed(run, t, configs, whole) for t in same_seed if t.run_id not in originals[run.run_id]]
             duplicates[run.run_id] = (*(Duplicate("copy", of) for of in originals[run.run_id]), *again)
     return tuple(
-        replace(t, duplicates=duplicates[t.run_id], reason_left_out=reasons.get(t.run_id, "")) for t in treated
+        replace(t, duplicates=duplicates[t.run_id], reason_left_out=reasons.get(t.run_id, "")) for t in treatments
     )
 
 
@@ -72,14 +72,14 @@ def _place(treatment: Treatment) -> tuple[str, int]:
     return treatment.arm, -1 if treatment.detach_step is None else treatment.detach_step
 
 
-def _longest_first(treated: list[Treatment], history: History, keys: Sequence[str]) -> list[Treatment]:
+def _longest_first(treatments: list[Treatment], history: History, keys: Sequence[str]) -> list[Treatment]:
     """The runs in the order in which a copy counts: the last to end, of those the one with the most rows of a metric."""
-    if len(treated) < 2:
-        return treated
-    ids = [t.run_id for t in treated]
+    if len(treatments) < 2:
+        return treatments
+    ids = [t.run_id for t in treatments]
     by_key = (row_counts(history, ids, key) for key in keys)
     rows = dict(zip(ids, next((counts for counts in by_key if any(counts)), [0] * len(ids)), strict=True))
-    return sorted(treated, key=lambda t: (-(t.last_step or 0), -rows[t.run_id], t.state != "finished", t.run_id))
+    return sorted(treatments, key=lambda t: (-(t.last_step or 0), -rows[t.run_id], t.state != "finished", t.run_id))
 
 
 def _has_seed(study: Study, config: Mapping[str, Any]) -> bool:
@@ -93,36 +93,36 @@ def _same_seed(run: Treatment, other: Treatment, configs: Mapping[str, Mapping[s
     return Duplicate("superseded" if is_rerun else "replicate", other.run_id)
 
 
-def marked_treatments(study: Study, manifest: Manifest) -> tuple[Treatment, ...]:
-    """Every run's treatment with its duplicates, in the order of `treatments`."""
-    return tuple(t for task in study.tasks for t in marked_task(study, manifest, task))
+def treatments_with_duplicates(study: Study, manifest: Manifest) -> tuple[Treatment, ...]:
+    """Every run's treatment with its duplicates, in the order of `treatments_of`."""
+    return tuple(t for task in study.tasks for t in task_with_duplicates(study, manifest, task))
 
 
-def marked_task(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment, ...]:
+def task_with_duplicates(study: Study, manifest: Manifest, task: Task) -> tuple[Treatment, ...]:
     """The same for the runs of one task."""
-    runs, treated = manifest.of_task(task.key), task_treatments(study, manifest, task)
+    runs, treatments = manifest.of_task(task.key), task_treatments(study, manifest, task)
     keys = sorted((m.key for m in study.metrics), key=lambda key: sum(run.rows.get(key, 0) for run in runs))
     configs = {run.id: run.config for run in runs}
-    return mark_duplicates(study, task, treated, configs, manifest.history(runs), keys)
+    return with_duplicates(study, task, treatments, configs, manifest.history(runs), keys)
 
 
-def uncounted(treated: Sequence[Treatment]) -> dict[str, str]:
+def uncounted(treatments: Sequence[Treatment]) -> dict[str, str]:
     """The runs of one task that are not counted, by id, each with the reason.
 
-    A copy counts where none of `treated` is its original any more (left out, say).
+    A copy counts where none of `treatments` is its original any more (left out, say).
     """
-    present = _present(treated)
-    return {t.run_id: reason for t in treated if (reason := _reason(t, present))}
+    present = _present(treatments)
+    return {t.run_id: reason for t in treatments if (reason := _reason(t, present))}
 
 
-def counted(treated: Sequence[Treatment]) -> tuple[Treatment, ...]:
+def counted(treatments: Sequence[Treatment]) -> tuple[Treatment, ...]:
     """The runs among these that are counted."""
-    present = _present(treated)
-    return tuple(t for t in treated if not _reason(t, present))
+    present = _present(treatments)
+    return tuple(t for t in treatments if not _reason(t, present))
 
 
-def _present(treated: Sequence[Treatment]) -> set[tuple[str, str]]:
-    return {(t.task, t.run_id) for t in treated if not t.reason_left_out}
+def _present(treatments: Sequence[Treatment]) -> set[tuple[str, str]]:
+    return {(t.task, t.run_id) for t in treatments if not t.reason_left_out}
 
 
 def _reason(treatment: Treatment, present: Collection[tuple[str, str]]) -> str:
@@ -133,7 +133,9 @@ def _reason(treatment: Treatment, present: Collection[tuple[str, str]]) -> str:
     return next(texts, "")
 
 
-def replicates(treated: Sequence[Treatment]) -> tuple[Treatment, ...]:
+def replicates(treatments: Sequence[Treatment]) -> tuple[Treatment, ...]:
     """Those of these runs that share seed, arm and detach step with another of them."""
-    present = _present(treated)
-    return tuple(t for t in treated if any(d.kind == "replicate" and (t.task, d.of) in present for d in t.duplicates))
+    present = _present(treatments)
+    return tuple(
+        t for t in treatments if any(d.kind == "replicate" and (t.task, d.of) in present for d in t.duplicates)
+    )

@@ -6,7 +6,7 @@ import polars as pl
 
 from lib.formatting import number_order
 from lib.runs.arms import Treatment, of_task
-from lib.runs.duplicates import counted, marked_treatments, replicates, uncounted
+from lib.runs.duplicates import counted, replicates, treatments_with_duplicates, uncounted
 from lib.runs.model import Manifest, Run
 from lib.runs.schema import LARGEST
 from lib.study import Study, Task, flat_config, value_text
@@ -117,9 +117,9 @@ def config_differences(manifest: Manifest, task: str, ignore: Collection[str]) -
 
 def _counts(study: Study, manifest: Manifest, left_out: Collection[str]) -> Iterator[tuple[Treatment, str]]:
     """Every run's treatment with what is to be said about counting it, empty where it counts like any other."""
-    treated = marked_treatments(study, manifest)
+    treatments = treatments_with_duplicates(study, manifest)
     for task in study.tasks:
-        of_this_task = of_task(treated, task.key)
+        of_this_task = of_task(treatments, task.key)
         kept = [t for t in of_this_task if t.run_id not in left_out]
         reasons = {run_id: f"not counted: {reason}" for run_id, reason in uncounted(kept).items()}
         twice = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(kept))}

@@ -57,16 +57,16 @@ def treatment(run, step, source="config", signal="", arm="detached"):
 
 
 def test_marks_are_one_a_distinct_step_with_who_says_so():
-    treated = [treatment("1", 50, "config", "agrees"), treatment("2", 50, "typed"), treatment("3", None, "")]
+    treatments = [treatment("1", 50, "config", "agrees"), treatment("2", 50, "typed"), treatment("3", None, "")]
     mark = DetachMark(50, "typed and config, signal agrees", arms=("detached",), runs=2)
-    assert detach_marks(treated) == (mark,)
+    assert detach_marks(treatments) == (mark,)
     assert [m.step for m in detach_marks([treatment("1", 60), treatment("2", 40)])] == [40, 60]
     assert detach_marks([treatment("3", None, "")]) == ()
 
 
-def label(treated):
+def label(treatments):
     """The lines of the rule's label, and where the curves' room begins below it."""
-    one = chart(both(), rules=detach_marks(treated), width=600)
+    one = chart(both(), rules=detach_marks(treatments), width=600)
     top = layer(one, "line")["encoding"]["y"]["scale"]["range"][1]
     return layer(one, "detach_label")["mark"]["text"], top
 
@@ -102,25 +102,25 @@ def test_the_label_says_less_where_the_chart_is_narrow():
 
 
 def test_a_detach_that_no_run_has_reached_is_planned():
-    treated = [replace(treatment(run, 50), last_step=last, state="running") for run, last in (("1", 45), ("2", 30))]
-    (mark,) = detach_marks(treated)
+    treatments = [replace(treatment(run, 50), last_step=last, state="running") for run, last in (("1", 45), ("2", 30))]
+    (mark,) = detach_marks(treatments)
     assert mark.furthest == 45
     one = chart(curve(EVAL, [1, 2], steps=(0.0, 45.0)), rules=[mark], unfinished=True, width=600)
     assert layer(one, "detach_label")["mark"]["text"] == ["Detach Planned", "not reached: 45 of 50"]
     assert layer(one, "detach_rule")["mark"]["opacity"] == 0.4
     # The task has 100 steps.
     assert layer(one, "line")["encoding"]["x"]["scale"]["domain"] == [0, 100]
-    (reached,) = detach_marks([*treated, replace(treatment("3", 50), last_step=60)])
+    (reached,) = detach_marks([*treatments, replace(treatment("3", 50), last_step=60)])
     assert reached.furthest is None
     assert "opacity" not in layer(chart(both(), rules=[reached]), "detach_rule")["mark"]
 
 
 def test_each_of_several_detach_steps_says_whether_it_is_reached():
-    treated = [
+    treatments = [
         replace(treatment("1", 30, arm="detached 0.3"), last_step=45),
         replace(treatment("2", 50, arm="detached 0.5"), last_step=45),
     ]
-    one = chart(both(), rules=detach_marks(treated), width=600)
+    one = chart(both(), rules=detach_marks(treatments), width=600)
     assert layer(one, "detach_label")["mark"]["text"] == [
         "Encoder Detached", "detached 0.3: 30 steps, 1 run", "detached 0.5: not reached: 45 of 50",
     ]  # fmt: skip

@@ -62,30 +62,30 @@ def test_keys_are_those_on_which_runs_of_a_task_differ():
 
 
 def test_few_values_are_listed_numbers_first_and_a_missing_one_is_told_apart():
-    treated = [treatment(run) for run in "abcd"]
-    by = coloring(runs(a={"k": 10}, b={"k": 9.5}, c={"k": "auto"}, d={}), treated, "k")
+    treatments = [treatment(run) for run in "abcd"]
+    by = coloring(runs(a={"k": 10}, b={"k": 9.5}, c={"k": "auto"}, d={}), treatments, "k")
     assert by == Coloring("k", {"a": "10", "b": "9.5", "c": "auto", "d": None}, order=("9.5", "10", "auto"))
     assert coloring_text(by) == "Every run has its own line, coloured by k: 9.5, 10, auto, 1 without a value."
 
 
 def test_many_numbers_are_a_scale():
-    treated = [treatment(str(i)) for i in range(8)]
-    by = coloring(runs(**{str(i): {"k": 2**i} for i in range(7)}), treated, "k")
+    treatments = [treatment(str(i)) for i in range(8)]
+    by = coloring(runs(**{str(i): {"k": 2**i} for i in range(7)}), treatments, "k")
     assert (by.scaled, by.low, by.high, by.values["7"]) == (True, 1.0, 64.0, None)
     assert coloring_text(by) == "Every run has its own line, coloured by k: from 1 to 64, 1 without a value."
 
 
 def test_seed_and_arm_are_the_treatments():
-    treated = [treatment("a", seed="10"), treatment("b", CONTROL, seed="9")]
-    assert coloring(runs(), treated, "seed").order == ("9", "10")
-    assert coloring(runs(), treated, "arm").values == {"a": "detached", "b": "control"}
-    assert coloring(runs(), treated, "") is None
+    treatments = [treatment("a", seed="10"), treatment("b", CONTROL, seed="9")]
+    assert coloring(runs(), treatments, "seed").order == ("9", "10")
+    assert coloring(runs(), treatments, "arm").values == {"a": "detached", "b": "control"}
+    assert coloring(runs(), treatments, "") is None
 
 
 def test_true_false_lists_and_infinities_are_text():
-    treated = [treatment(run) for run in "abc"]
+    treatments = [treatment(run) for run in "abc"]
     found = runs(a={"k": True}, b={"k": [1, 2]}, c={"k": float("inf")})
-    assert coloring(found, treated, "k").values == {"a": "true", "b": "[1, 2]", "c": "inf"}
+    assert coloring(found, treatments, "k").values == {"a": "true", "b": "[1, 2]", "c": "inf"}
 
 
 def test_a_key_that_no_run_has_is_missing_everywhere():
@@ -216,10 +216,10 @@ def test_without_values_the_runs_are_drawn_as_ever():
 def test_raw_points_are_of_smoothed_metrics_alone_and_on_the_same_axis():
     train, other = Metric("train/reward", "reward", "increase"), Metric("y", "reward", "increase")
     points = [p for m in (train, other) for p in series("a", m.key, [(10, 10.0), (20, 20.0), (30, 30.0)])]
-    view, task, treated = View(window=20, x="percent"), Task("task", 100), [treatment("a")]
-    raw = raw_curves(history(points), task, (train, other), treated, view)
+    view, task, treatments = View(window=20, x="percent"), Task("task", 100), [treatment("a")]
+    raw = raw_curves(history(points), task, (train, other), treatments, view)
     assert raw.select("metric", "step", "value").rows() == [(train.key, s, s) for s in (10.0, 20.0, 30.0)]
-    smooth = seed_curves(history(points), task, (train,), treated, view)
+    smooth = seed_curves(history(points), task, (train,), treatments, view)
     assert smooth["value"].to_list() == [10.0, 15.0, 25.0]
     assert raw.columns == smooth.columns
 

@@ -48,10 +48,10 @@ def test_a_baseline_is_aggregated_over_its_seeds():
 
 def test_a_baseline_follows_the_axis_and_one_seed_has_no_band():
     rows = read_baseline(b"step,reward,seed\n40,1,1\n60,2,1\n", "b.csv")
-    treated = [treatment("a", at=50)]
+    treatments = [treatment("a", at=50)]
     for x, steps in (("since", [-10.0, 10.0]), ("percent", [40.0, 60.0])):
         found = baseline_curve(
-            rows, TASK, Baseline("b.csv"), treated, View(x=x, grid="exact" if x == "percent" else "aligned")
+            rows, TASK, Baseline("b.csv"), treatments, View(x=x, grid="exact" if x == "percent" else "aligned")
         )
         assert found["step"].to_list() == steps
         assert found["lower"].to_list() == [None, None]

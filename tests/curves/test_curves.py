@@ -267,16 +267,16 @@ def test_a_control_that_shares_no_detach_has_no_place_in_event_time():
         ratio = None if step is None else step / 100
         return Treatment(run_id, "t", arm, run_id, step, "config", ratio, "", 100, "finished")
 
-    treated = [run("early", "detached 0.2", 20), run("late", "detached 0.5", 50), run("never", "control", None)]
+    treatments = [run("early", "detached 0.2", 20), run("late", "detached 0.5", 50), run("never", "control", None)]
     logged = pl.concat(
         pl.DataFrame(
             {"run_id": t.run_id, "metric": "m", "step": [10, 60], "value": [1.0, 2.0], "time": None}, schema=HISTORY
         )
-        for t in treated
+        for t in treatments
     )
     task = Task(name="t", total_steps=100)
     metric = Metric(key="m", family="reward", expect="increase")
-    drawn = curves(History.of_frame(logged), task, [metric], treated, View(x="since"))
+    drawn = curves(History.of_frame(logged), task, [metric], treatments, View(x="since"))
     assert drawn.select("arm", "step").rows() == [
         ("detached 0.2", -10.0),
         ("detached 0.2", 40.0),

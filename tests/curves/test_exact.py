@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lib.curves import View, curves
-from lib.runs import History, Run, describe, normalise, of_task, raw_frame, treatments, write_run
+from lib.runs import History, Run, describe, normalise, of_task, raw_frame, treatments_of, write_run
 from lib.sources import fetch
 from lib.study import CONTROL, DetachRule, Metric, Task, load_study
 from tests.support.frames import history, manifest, series, study, treatment
@@ -109,8 +109,8 @@ def test_irregular_data_agrees_with_the_notebook(tmp_path, number, odd):
     detached = {f"d{i}": irregular(random, i, odd) for i in range(random.integers(1, 5))}
     control = {f"c{i}": irregular(random, i, odd) for i in range(random.integers(1, 4))}
     task = Task("task", 10_000, smoothing_steps=int(random.integers(1, 900)), detach=DetachRule(step=2_000))
-    treated = [treatment(run, at=2_000) for run in detached] + [treatment(run, CONTROL) for run in control]
-    found = curves(through_history(tmp_path, detached | control), task, METRICS, treated, EXACT)
+    treatments = [treatment(run, at=2_000) for run in detached] + [treatment(run, CONTROL) for run in control]
+    found = curves(through_history(tmp_path, detached | control), task, METRICS, treatments, EXACT)
     everything = as_notebook(detached | control)
     for arm, rows in (("detached", detached), (CONTROL, control)):
         for metric in METRICS:
@@ -121,9 +121,9 @@ def test_irregular_data_agrees_with_the_notebook(tmp_path, number, odd):
 def test_the_demo_agrees_with_the_notebook():
     demo = load_study("demo")
     stored = fetch(demo)
-    treated = treatments(demo, stored)
+    treatments = treatments_of(demo, stored)
     for task in demo.tasks:
-        mine = of_task(treated, task.key)
+        mine = of_task(treatments, task.key)
         table = stored.history(stored.of_task(task.key))
         found = curves(table, task, demo.metrics, mine, EXACT)
         wide = table.lazy().collect().pivot("metric", index=["run_id", "step"], values="value").to_pandas()
@@ -144,7 +144,7 @@ def test_one_run_alone_is_the_notebook_on_that_run(tmp_path):
     table = through_history(tmp_path, rows)
     points = [(run, metric, step, value) for run, metric, step, value, _ in table.lazy().collect().rows()]
     stored = manifest(tmp_path / "m", [(Run("a"), points)])
-    found = curves(stored.history(), asked.tasks[0], METRICS, treatments(asked, stored), EXACT)
+    found = curves(stored.history(), asked.tasks[0], METRICS, treatments_of(asked, stored), EXACT)
     for metric in METRICS:
         expected = plotted(as_notebook(rows), metric.key, 100, as_notebook(rows))
         assert_same(found.filter(pl.col("metric") == metric.key), expected)

@@ -34,8 +34,8 @@ def logged(run, hours, steps=range(10, 101, 10), metric="y", at=1_700_000_000.0)
     return pl.DataFrame(columns, schema=HISTORY)
 
 
-def draw(frames, treated, view=WALL, metrics=(Y,), task=TASK):
-    return curves(History.of_frame(pl.concat(frames)), task, metrics, treated, view)
+def draw(frames, treatments, view=WALL, metrics=(Y,), task=TASK):
+    return curves(History.of_frame(pl.concat(frames)), task, metrics, treatments, view)
 
 
 def line(frame, *columns):
@@ -183,8 +183,8 @@ def test_the_axis_and_the_rule_are_in_hours():
 
 
 def test_runs_that_detach_at_their_own_steps_have_a_rule_each():
-    treated = [treatment("a", at=55), treatment("b", at=65)]
-    rules = detach_marks(treated, clocks(History.of_frame(pl.concat(BOTH)), treated, (Y,)))
+    treatments = [treatment("a", at=55), treatment("b", at=65)]
+    rules = detach_marks(treatments, clocks(History.of_frame(pl.concat(BOTH)), treatments, (Y,)))
     assert [(m.step, m.hours) for m in rules] == [(55, pytest.approx(2.25)), (65, pytest.approx(8.25))]
     frame = curve(EVAL, [1, 2, 3], steps=(0.0, 5.0, 15.0))
     chart = plotted(frame, "reward", view=View(x="wall"), rules=rules, width=600)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lib.discover import Choices, Inspection, arms, inspect_bundle, inspect_folder, preview, propose
-from lib.runs import treatments
+from lib.runs import treatments_of
 from lib.sources import Request, fetch, write_bundle
 from lib.study import Study, parse_study, to_toml
 from tests.support.wandb_files import exit_message, row_message, run_message, write_run
@@ -15,7 +15,9 @@ CASES = Path(__file__).resolve().parents[1] / "data" / "discover"
 
 def reported(study: Study) -> list[tuple]:
     """Run, arm and detach step as a report of the study has them, by run."""
-    return sorted((t.run_id, t.arm, t.detach_step, t.detach_source) for t in treatments(study, fetch(study, Request())))
+    return sorted(
+        (t.run_id, t.arm, t.detach_step, t.detach_source) for t in treatments_of(study, fetch(study, Request()))
+    )
 
 
 def previewed(study: Study, inspection: Inspection) -> list[tuple]:

@@ -9,7 +9,7 @@ from lib.effects.rivals import rivals
 from lib.effects.study_analysis import TaskRuns, analyse_runs
 from lib.study import DetachRule, Evidence, Signal, Task
 from tests.support.analysis_kit import arm_runs, fork_runs, line_runs, task_analysis_of
-from tests.support.effects_kit import REWARD, Run, analysed, history, study, task, treatments
+from tests.support.effects_kit import REWARD, Run, analysed, history, study, task, treatments_of
 
 
 def _check(name, task_analysis) -> Check:
@@ -104,8 +104,8 @@ def test_short_and_left_out_runs_fail_their_checks():
 @pytest.mark.parametrize("signal", ["agrees", "disagrees", "not logged", "not reached", "too sparse", "changes", ""])
 def test_a_signal_that_does_not_agree_fails_its_check(signal):
     walk = Task(name="walk", total_steps=100, detach=DetachRule(step=50, signal=Signal("lr")))
-    treated = [replace(t, signal=signal) for t in treatments(fork_runs())]
-    runs = TaskRuns(history(fork_runs()), treated, configs={})
+    treatments = [replace(t, signal=signal) for t in treatments_of(fork_runs())]
+    runs = TaskRuns(history(fork_runs()), treatments, configs={})
     check = _check("Detach seen", analyse_runs(study(walk), {"walk": runs}).tasks[0])
     assert check.passed == (signal in ("agrees", ""))
     assert signal or check.text == "The detach steps are read from lr itself."

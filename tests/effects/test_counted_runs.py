@@ -10,7 +10,7 @@ from lib.effects import checklist, claim, effects_detail
 from lib.runs import BranchPoint
 from lib.study import DetachRule, Evidence, Task
 from lib.study.model import Randomised
-from tests.support.effects_kit import LOSS, REWARD, Run, analysed, steps_run, study, treatments
+from tests.support.effects_kit import LOSS, REWARD, Run, analysed, steps_run, study, treatments_of
 
 NUMBERS = ("design", "n_arm", "n_control", "before", "after", "change", "ci_low", "ci_high", "p_value", "verdict")
 few = settings(max_examples=15, deadline=None)
@@ -73,7 +73,7 @@ def test_a_copy_is_told_in_claim_table_and_checklist():
     out = effects_detail(analysis).filter(kind="excluded").select("run_id", "seed", "note").rows()
     assert out == [("0-50b", "0", "copy of run 0-50")]
     assert "left out: detached seed 0, copy of run 0-50" in claim(
-        analysis.effects.row(0, named=True), study(), treatments(runs)
+        analysis.effects.row(0, named=True), study(), treatments_of(runs)
     )
     check = _check(runs, "Runs counted")
     assert check.text == "Not counted for some metric: seed 0 of detached (copy of run 0-50)."
@@ -223,7 +223,7 @@ def test_a_run_left_out_by_hand_makes_every_claim_exploratory():
     row = analysis.effects.row(0, named=True)
     assert (row["verdict"], row["change"] > 0) == ("cannot say", True)
     assert row["reasons"].startswith("exploratory: run 7-50 left out by hand")
-    assert "exploratory: run 7-50 left out by hand" in claim(row, study(), treatments(_arms()))
+    assert "exploratory: run 7-50 left out by hand" in claim(row, study(), treatments_of(_arms()))
     two = analysed(_arms(), left_out=("b", "a")).effects.row(0, named=True)
     assert two["reasons"].startswith("exploratory: runs a and b left out by hand")
 

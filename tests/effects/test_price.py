@@ -10,7 +10,7 @@ from lib.effects import effects_detail, encoder_table
 from lib.effects.price import speeds
 from lib.effects.study_analysis import TaskRuns, analyse_runs
 from lib.runs import HISTORY, History
-from tests.support.effects_kit import Run, study, task, treatments
+from tests.support.effects_kit import Run, study, task, treatments_of
 
 STEPS = np.arange(0, 101)
 
@@ -95,7 +95,7 @@ def runs_of(pace: dict[str, tuple[float, float]], shared: bool = True) -> tuple[
 
 def analysed(pace: dict[str, tuple[float, float]], shared: bool = True):
     runs, history = runs_of(pace, shared)
-    return analyse_runs(study(task()), {"walk": TaskRuns(history, treatments(runs), {r.name: {} for r in runs})})
+    return analyse_runs(study(task()), {"walk": TaskRuns(history, treatments_of(runs), {r.name: {} for r in runs})})
 
 
 def encoder(analysis) -> dict:

@@ -9,12 +9,12 @@ from lib.effects import claim, effects_detail, encoder_table
 from lib.effects.detail_table import DETAIL
 from lib.study import Evidence, Metric
 from tests.support.analysis_kit import arm_runs, fork_runs, line_runs, task_analysis_of
-from tests.support.effects_kit import LOSS, Run, analysed, steps_run, study, treatments
+from tests.support.effects_kit import LOSS, Run, analysed, steps_run, study, treatments_of
 
 
 def _claim(runs, of=None, evidence=None):
     of = of or study()
-    return claim(analysed(runs, of, evidence).effects.row(0, named=True), of, treatments(runs))
+    return claim(analysed(runs, of, evidence).effects.row(0, named=True), of, treatments_of(runs))
 
 
 def test_per_run_of_fork_pairs():

@@ -8,7 +8,7 @@ import pytest
 from lib.curves import View, curves
 from lib.effects import analyse
 from lib.report import write_report
-from lib.runs import treatments
+from lib.runs import treatments_of
 from lib.sources import fetch
 from tests.support.bundle_kit import LOSS, REWARD, Asked, Given, bundle, run
 
@@ -54,8 +54,8 @@ def test_curves_and_effects_neither_fail_nor_warn(tmp_path, values, share):
         analyse(study, manifest)
         for view in VIEWS:
             for metric in (REWARD, LOSS):
-                treated = treatments(study, manifest)
-                curves(manifest.history(), study.tasks[0], [metric], treated, view)
+                treatments = treatments_of(study, manifest)
+                curves(manifest.history(), study.tasks[0], [metric], treatments, view)
 
 
 @pytest.mark.slow

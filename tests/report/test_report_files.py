@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 from lib.__main__ import main
 from lib.curves import View
 from lib.curves import curves as curves_of
-from lib.runs import of_task, treatments
+from lib.runs import of_task, treatments_of
 from lib.sources import fetch
 from lib.study import CONTROL, load_study
 from tests.support.cli_kit import said, study_file
@@ -73,9 +73,9 @@ def test_the_tables_have_their_columns_and_every_digit(demo_report):
 def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
     demo = load_study("demo")
     stored = fetch(demo)
-    treated = treatments(demo, stored)
+    treatments = treatments_of(demo, stored)
     frames = [
-        curves_of(stored.history(stored.of_task(t.key)), t, demo.metrics, of_task(treated, t.key), View())
+        curves_of(stored.history(stored.of_task(t.key)), t, demo.metrics, of_task(treatments, t.key), View())
         for t in demo.tasks
     ]
     told = pl.read_csv(demo_report / "curves.csv", schema_overrides={"n": pl.UInt32})
@@ -100,14 +100,14 @@ def test_exact_curves_are_the_notebooks(tmp_path):
     told = pl.read_csv(tmp_path / "curves.csv", schema_overrides={"n": pl.UInt32})
     demo = load_study("demo")
     stored = fetch(demo)
-    treated = treatments(demo, stored)
+    treatments = treatments_of(demo, stored)
     compared = 0
     for task in demo.tasks:
         table = stored.history(stored.of_task(task.key)).lazy().collect()
         wide = table.pivot("metric", index=["run_id", "step"], values="value").to_pandas()
         frame = wide.rename(columns={"step": "_step", "run_id": "seed"})
         for arm in ("detached", CONTROL):
-            runs = [t.run_id for t in of_task(treated, task.key) if t.arm == arm]
+            runs = [t.run_id for t in of_task(treatments, task.key) if t.arm == arm]
             for metric in demo.metrics:
                 place = (pl.col("task") == task.key) & (pl.col("arm") == arm) & (pl.col("metric") == metric.key)
                 mine = told.filter(place)

@@ -8,7 +8,7 @@ import pytest
 from lib.curves import View, study_curves
 from lib.report import study_results, write_report
 from lib.report.page import claim_lines
-from lib.runs import of_task, treatments
+from lib.runs import of_task, treatments_of
 from lib.sources import fetch
 from lib.study import DetachRule, Task
 from lib.study.model import Arms
@@ -25,7 +25,11 @@ def _opened(tmp_path, runs, **changes):
 def test_three_arms_are_drawn_together_and_each_is_compared_with_the_control(tmp_path):
     found = study_results(*_opened(tmp_path, THREE), View())
     assert found.curves["arm"].unique(maintain_order=True).to_list() == ["control", "detached 0.2", "detached 0.5"]
-    assert {t.arm: t.detach_step for t in found.treated} == {"detached 0.2": 200, "detached 0.5": 500, "control": None}
+    assert {t.arm: t.detach_step for t in found.treatments} == {
+        "detached 0.2": 200,
+        "detached 0.5": 500,
+        "control": None,
+    }
     rows = found.effects.filter(metric=REWARD.key)
     assert rows.select("arm", "control", "design", "n_arm", "n_control").rows() == [
         ("detached 0.2", "control", "fork", 3, 3),
@@ -40,7 +44,7 @@ def test_three_arms_are_drawn_together_and_each_is_compared_with_the_control(tmp
 def test_arms_are_named_by_the_study(tmp_path):
     arms = Arms("ratio", (("0.2", "early"), ("0.5", "at half")))
     study, manifest = _opened(tmp_path, THREE, arms=arms)
-    assert {t.arm for t in treatments(study, manifest)} == {"early", "at half", "control"}
+    assert {t.arm for t in treatments_of(study, manifest)} == {"early", "at half", "control"}
     assert study_results(study, manifest, View()).effects["arm"].unique(maintain_order=True).to_list() == [
         "at half",
         "early",
@@ -51,7 +55,7 @@ def test_arms_by_another_key_than_the_detach(tmp_path):
     runs = [run(seed, 0.5, lift, lr=lr) for seed, lift, lr in ((1, 1.0, 1e-3), (2, 2.0, 1e-3), (3, 3.0, 3e-4))]
     runs += [run(seed, 0.0, lr=1e-3) for seed in (1, 2, 3)]
     study, manifest = _opened(tmp_path, runs, arms=Arms("lr", (("0.001", "fast"),)))
-    assert [(t.seed, t.arm) for t in treatments(study, manifest)] == [
+    assert [(t.seed, t.arm) for t in treatments_of(study, manifest)] == [
         ("3", "detached 0.0003"), ("1", "fast"), ("2", "fast"), ("1", "control"), ("2", "control"), ("3", "control"),
     ]  # fmt: skip
 
@@ -115,7 +119,7 @@ def test_old_names_and_new_ones_give_the_same_effects(tmp_path):
     old = Asked(task=Task("walk", TOTAL, detach=rule))
     study = bundle(tmp_path / "old", old.study(), [_old(r) for r in runs])
     found = study_results(study, fetch(study), View())
-    assert {t.detach_step for t in found.treated} == {200, None}
+    assert {t.detach_step for t in found.treatments} == {200, None}
     assert found.effects.equals(new.effects)
 
 
@@ -134,7 +138,7 @@ def test_in_event_time_every_arm_starts_at_its_own_detach_and_a_control_without_
     ]
     both = shared.filter(pl.col("step") <= 0).pivot(on="arm", index="step", values="mean")
     assert both["control"].to_list() == both["detached"].to_list()
-    assert [t.detach_step for t in of_task(treatments(study, manifest), "walk")][:3] == [AT] * 3
+    assert [t.detach_step for t in of_task(treatments_of(study, manifest), "walk")][:3] == [AT] * 3
 
 
 def test_the_same_study_gives_the_same_bytes(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lib.curves import View, kept
-from lib.runs import HISTORY, History, common_end, counted, mark_duplicates, replicates, uncounted
+from lib.runs import HISTORY, History, common_end, counted, replicates, uncounted, with_duplicates
 from lib.study import Evidence, Source, Study, Task
 from tests.support.frames import EVAL, LOSS, treatment
 
@@ -26,9 +26,9 @@ def rows(*values, every=10, start=0):
 def run(name, values, arm="detached", at=50, seed=None, state="finished", loss=(), **config):
     """A run that logs the values every 10 steps; its seed is in its config where one is given."""
     last = 10 * (max(len(values), len(loss)) - 1)
-    treated = replace(treatment(name, arm, at, seed=seed or name), last_step=last, state=state)
+    treatments = replace(treatment(name, arm, at, seed=seed or name), last_step=last, state=state)
     config = config if seed is None else {"seed": seed, **config}
-    return treated, config, {EVAL.key: rows(*values), LOSS.key: rows(*loss)}
+    return treatments, config, {EVAL.key: rows(*values), LOSS.key: rows(*loss)}
 
 
 def marked(*runs, study=STUDY):
@@ -39,7 +39,7 @@ def marked(*runs, study=STUDY):
         return pl.DataFrame({"run_id": "", "metric": key, "step": step, "value": value, "time": None}, schema=HISTORY)
 
     frames = {t.run_id: pl.concat(map(frame, points.values(), points)) for t, _, points in runs}
-    return mark_duplicates(study, TASK, [t for t, _, _ in runs], configs, History(frames), KEYS)
+    return with_duplicates(study, TASK, [t for t, _, _ in runs], configs, History(frames), KEYS)
 
 
 def reasons(*runs, **options):

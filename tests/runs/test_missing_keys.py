@@ -6,12 +6,12 @@ from lib.runs import Problem, Run, missing_keys
 from lib.study import DetachRule, Signal, Task
 from lib.study.model import Arms
 from tests.support.frames import LOSS, REWARD, manifest, study
-from tests.support.treatments_kit import BY_RATIO, TOTAL, arms, treated
+from tests.support.treatments_kit import BY_RATIO, TOTAL, arms, treatments
 
 
 def test_a_key_that_no_run_has_makes_no_control_and_every_run_says_it(tmp_path):
     asked = study(DetachRule(ratio_key="ration"), seed_key="sed")
-    found = treated(tmp_path, asked, {"ratio": 0.5}, {"ratio": 0})
+    found = treatments(tmp_path, asked, {"ratio": 0.5}, {"ratio": 0})
     assert [(t.arm, t.detach_source, t.seed) for t in found] == [("unknown", "", "a"), ("unknown", "", "b")]
     assert {t.warnings for t in found} == {
         (
@@ -23,7 +23,7 @@ def test_a_key_that_no_run_has_makes_no_control_and_every_run_says_it(tmp_path):
 
 
 def test_with_a_typed_step_such_runs_are_detached_there_and_still_say_it(tmp_path):
-    found = treated(tmp_path, study(DetachRule(step=50_000, ratio_key="ration")), {"ratio": 0})[0]
+    found = treatments(tmp_path, study(DetachRule(step=50_000, ratio_key="ration")), {"ratio": 0})[0]
     assert (found.arm, found.detach_source) == ("detached", "typed")
     assert found.warnings == ("no run has ration in its config: check ratio_key",)
 

@@ -6,7 +6,7 @@ from lib.charts.effects.quadrant import quadrant_points
 from lib.charts.run_colors import coloring
 from lib.effects import analyse, effects_detail
 from lib.formatting import number_order
-from lib.runs import config_differences, marked_treatments, runs_table
+from lib.runs import config_differences, runs_table, treatments_with_duplicates
 from lib.sources import fetch
 from tests.support.bundle_kit import LOSS, REWARD, Asked, bundle, run
 
@@ -39,6 +39,6 @@ def test_seeds_of_the_tables_are_in_the_order_of_numbers(kit):
 
 def test_seeds_of_a_legend_and_values_of_a_config_key_are_in_the_order_of_numbers(kit):
     study, manifest = kit
-    colors = coloring(manifest, marked_treatments(study, manifest), "seed")
+    colors = coloring(manifest, treatments_with_duplicates(study, manifest), "seed")
     assert colors is not None and list(colors.order) == SEEDS
     assert config_differences(manifest, "walk", {"ratio"})["seed"] == SEEDS

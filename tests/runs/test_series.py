@@ -42,8 +42,8 @@ def stored(folder: Path, runs: dict[str, list]) -> Manifest:
 
 
 def binned(logged: History, runs: dict[str, list], smoothing: int) -> pl.DataFrame:
-    treated = [treatment(run) for run in runs]
-    return bins(logged, study().tasks[0], (REWARD, LOSS), treated, View(window=smoothing))
+    treatments = [treatment(run) for run in runs]
+    return bins(logged, study().tasks[0], (REWARD, LOSS), treatments, View(window=smoothing))
 
 
 def read(logged: History, run: str = "a") -> dict[str, list[tuple[int, float]]]:

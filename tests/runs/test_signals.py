@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.runs import Run, treatments
+from lib.runs import Run, treatments_of
 from lib.runs.signals import _shared_steps
 from lib.study import DetachRule, Signal
 from lib.study.model import Randomised
@@ -26,7 +26,7 @@ def placed(tmp_path, rule, *runs, total=TOTAL):
     for i, (config, points, *last) in enumerate(runs):
         run = Run(chr(97 + i), config={"seed": i, **config}, last_step=(last or [total])[0])
         made.append((run, [*series(run.id, LR.key, points), (run.id, None, run.last_step, None)]))
-    return {t.run_id: t for t in treatments(study(rule, total), manifest(tmp_path, made))}
+    return {t.run_id: t for t in treatments_of(study(rule, total), manifest(tmp_path, made))}
 
 
 def checked(tmp_path, points, rule=None, last=TOTAL, **config):

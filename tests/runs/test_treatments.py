@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.runs import Manifest, Run, Treatment, anchor, arms_of, of_task, treatments
+from lib.runs import Manifest, Run, Treatment, anchor, arms_of, of_task, treatments_of
 from lib.study import DetachRule, Signal, Task
 from lib.study.model import Arms, Randomised
 from tests.support.frames import manifest, series, study, treatment
-from tests.support.treatments_kit import BY_RATIO, TOTAL, arms, treated
+from tests.support.treatments_kit import BY_RATIO, TOTAL, arms, treatments
 
 
 def placed(tmp_path, asked, *configs, left_out=()):
     """(run, arm, detach step, ratio) of these runs, in order."""
-    return [(t.run_id, t.arm, t.detach_step, t.ratio) for t in treated(tmp_path, asked, *configs, left_out=left_out)]
+    return [(t.run_id, t.arm, t.detach_step, t.ratio) for t in treatments(tmp_path, asked, *configs, left_out=left_out)]
 
 
 # ---- by ratio ------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_a_randomised_design_is_one_arm(tmp_path):
         ("b", "detached", 62_000, 0.62),
     ]
     by_step = DetachRule(detach_step_key="k", randomised=Randomised(0.3, 0.7))
-    found = treated(tmp_path / "b", study(by_step), {"k": 31_000}, {"k": 62_000})
+    found = treatments(tmp_path / "b", study(by_step), {"k": 31_000}, {"k": 62_000})
     assert [(t.arm, t.detach_step, t.warnings) for t in found] == [("detached", 31_000, ()), ("detached", 62_000, ())]
 
 
@@ -133,7 +133,7 @@ def test_arms_may_be_told_apart_by_any_config_key(tmp_path):
 
 def test_where_no_run_has_the_key_of_the_arms_they_are_told_apart_by_ratio_and_it_is_said(tmp_path):
     asked = study(BY_RATIO, arms=Arms("varient", {"x": "early"}))
-    found = treated(tmp_path, asked, {"r": 0.2, "variant": "x"}, {"r": "0.5", "variant": "x"})
+    found = treatments(tmp_path, asked, {"r": 0.2, "variant": "x"}, {"r": "0.5", "variant": "x"})
     assert [t.arm for t in found] == ["detached 0.2", "detached 0.5"]
     assert {t.warnings for t in found} == {("no run has varient in its config: check [arms] key",)}
 
@@ -151,7 +151,7 @@ def test_runs_that_lack_the_key_of_the_arms_are_apart_from_others_and_by_ratio(t
 
 def test_a_label_that_puts_several_detach_steps_into_one_arm_is_said(tmp_path):
     asked = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
-    found = treated(tmp_path, asked, {"r": 0.2, "how": "x"}, {"r": 0.25, "how": "x"}, {"r": 0.5, "how": "y"})
+    found = treatments(tmp_path, asked, {"r": 0.2, "how": "x"}, {"r": 0.25, "how": "x"}, {"r": 0.5, "how": "y"})
     text = ("its arm has 2 detach steps: 20,000 and 25,000",)
     assert [(t.arm, t.warnings) for t in found] == [("detached y", ()), ("early", text), ("early", text)]
 
@@ -163,7 +163,7 @@ def test_the_whole_treatment_of_a_run(tmp_path):
     rule = DetachRule(step=40_000, ratio_key="r", signal=Signal("train/encoder_lr"))
     run = Run("abc", state="running", config={"seed": "3", "r": "0.5"})
     points = series("abc", "train/encoder_lr", [(0, 1.0), (50_000, 1.0), (51_000, 0.0)])
-    assert treatments(study(rule), manifest(tmp_path, [(run, points)])) == (
+    assert treatments_of(study(rule), manifest(tmp_path, [(run, points)])) == (
         Treatment(
             run_id="abc",
             task="task",
@@ -183,7 +183,7 @@ def test_the_whole_treatment_of_a_run(tmp_path):
 def test_seeds_are_text_whole_numbers_without_a_point_and_in_order(tmp_path):
     seeds = [10, 2.0, "x", None, "--1", -1, "²", "3.0"]
     runs = [(Run(f"r{i}", config={"run": {"seed": seed}}), []) for i, seed in enumerate(seeds)]
-    found = treatments(study(DetachRule(step=5), seed_key="run.seed"), manifest(tmp_path, runs))
+    found = treatments_of(study(DetachRule(step=5), seed_key="run.seed"), manifest(tmp_path, runs))
     assert [(t.seed, t.run_id) for t in found] == [
         ("-1", "r5"),
         ("2", "r1"),
@@ -203,7 +203,7 @@ def test_a_run_may_belong_to_several_tasks_and_tasks_keep_their_order(tmp_path):
     asked = study(DetachRule(step=50_000))
     asked = replace(asked, tasks=(Task("z", TOTAL, detach=DetachRule(step=9)), asked.tasks[0]))
     runs = [(Run("a", tasks=("task", "z")), []), (Run("b", tasks=("task",)), [])]
-    found = treatments(asked, manifest(tmp_path, runs))
+    found = treatments_of(asked, manifest(tmp_path, runs))
     assert [(t.task, t.run_id, t.detach_step) for t in found] == [
         ("z", "a", 9),
         ("task", "a", 50_000),
@@ -269,7 +269,7 @@ def test_arms_are_the_same_from_text_and_nested_configs(by_key, some, data):
     asked = replace(ASKED, arms=Arms("how", {"0.5": "half"})) if by_key else ASKED
     plain = [{PLACES[key]: value for key, value in config.items()} for config in some]
     first, second = (
-        treatments(
+        treatments_of(
             asked, replace(EMPTY, runs=tuple(Run(str(i), config=c, tasks=("task",)) for i, c in enumerate(form)))
         )
         for form in (plain, [written(config) for config in some])

@@ -12,8 +12,8 @@ TASK = Task("task", 100)
 SMOOTHED = Metric("train/reward", "reward", "increase")
 
 
-def draw(points, treated, view=PLAIN, metrics=(Y,), task=TASK):
-    frame = curves(history(points), task, metrics, treated, view)
+def draw(points, treatments, view=PLAIN, metrics=(Y,), task=TASK):
+    frame = curves(history(points), task, metrics, treatments, view)
     assert tuple(frame.columns) == COLUMNS
     assert frame.schema["n"] == pl.UInt32
     assert all(frame.schema[c] == pl.Float64 for c in ("step", "mean", "std", "lower", "upper"))

@@ -64,7 +64,7 @@ def history(runs: Sequence[Run]) -> History:
     return History.of_frame(pl.DataFrame(rows, schema=HISTORY, orient="row"))
 
 
-def treatments(runs: Sequence[Run], key: str = "walk") -> tuple[Treatment, ...]:
+def treatments_of(runs: Sequence[Run], key: str = "walk") -> tuple[Treatment, ...]:
     return tuple(
         Treatment(
             run_id=run.name,
@@ -93,7 +93,9 @@ def analysed(
     of = of or study()
     by_task = runs if isinstance(runs, Mapping) else {of.tasks[0].key: runs}
     tasks = {
-        key: TaskRuns(history(some), treatments(some, key), **({"configs": {r.name: r.config for r in some}} | options))
+        key: TaskRuns(
+            history(some), treatments_of(some, key), **({"configs": {r.name: r.config for r in some}} | options)
+        )
         for key, some in by_task.items()
     }
     return analyse_runs(of, tasks, evidence)

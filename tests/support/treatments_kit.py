@@ -1,6 +1,6 @@
 """The treatments of runs with these configs."""
 
-from lib.runs import Run, treatments
+from lib.runs import Run, treatments_of
 from lib.study import DetachRule
 from tests.support.frames import manifest
 
@@ -8,12 +8,12 @@ TOTAL = 100_000
 BY_RATIO = DetachRule(ratio_key="r")
 
 
-def treated(tmp_path, asked, *configs, left_out=()):
+def treatments(tmp_path, asked, *configs, left_out=()):
     """The treatments of runs a, b, c, ... with these configs."""
     runs = [(Run(chr(97 + i), config={"seed": i, **config}, last_step=TOTAL), []) for i, config in enumerate(configs)]
-    return treatments(asked, manifest(tmp_path, runs), left_out)
+    return treatments_of(asked, manifest(tmp_path, runs), left_out)
 
 
 def arms(tmp_path, asked, *configs):
     """The arms of runs a, b, c, ... with these configs."""
-    return [t.arm for t in sorted(treated(tmp_path, asked, *configs), key=lambda t: t.run_id)]
+    return [t.arm for t in sorted(treatments(tmp_path, asked, *configs), key=lambda t: t.run_id)]

@@ -57,6 +57,6 @@ def looks_figure(current: Current, task: str, metric: str, arm: str, planned: in
 @cached()
 def event_figure(current: Current, metric: str) -> Figure | None:
     """A metric in every task, with a view that counts from the detach; None where no run has a curve there."""
-    study, arms = current.visible_study, current.view.arms or arms_of(current.treated)
+    study, arms = current.visible_study, current.view.arms or arms_of(current.treatments)
     curves = pl.concat([cached_results.curves(current, task.key) for task in study.tasks])
     return report.event_figure(curves, study, study.metric(metric), current.view, arms)

@@ -64,15 +64,15 @@ def keys_to_color_by(current: Current) -> tuple[str, ...]:
 @cached(ungrouped)
 def bins(current: Current, task: str) -> pl.DataFrame:
     """The bins of one task, for each run's own curve: as `lib.curves.task_bins` gives them."""
-    treated = of_task(current.treated, task)
-    return task_bins(current.study, current.manifest, current.study.task(task), treated, current.view)
+    treatments = of_task(current.treatments, task)
+    return task_bins(current.study, current.manifest, current.study.task(task), treatments, current.view)
 
 
 @cached(ungrouped)
 def groups(current: Current, task: str) -> pl.DataFrame:
     """The seeds of each arm of one task together, which serve every aggregate: as `lib.curves.task_groups` gives them."""
-    treated = of_task(current.treated, task)
-    return task_groups(current.study, current.manifest, current.study.task(task), treated, current.view)
+    treatments = of_task(current.treatments, task)
+    return task_groups(current.study, current.manifest, current.study.task(task), treatments, current.view)
 
 
 @cached(aggregates_only)
@@ -81,14 +81,14 @@ def curves(current: Current, task: str) -> pl.DataFrame:
     study, view = current.study, current.view
     if view.grid == "exact":
         return task_curves(study, current.manifest, study.task(task), view)
-    treated = of_task(current.treated, task)
-    return aggregate(groups(current, task), study.task(task), study.metrics, treated, view).collect()
+    treatments = of_task(current.treatments, task)
+    return aggregate(groups(current, task), study.task(task), study.metrics, treatments, view).collect()
 
 
 def seed_curves(current: Current, task: str) -> pl.DataFrame:
     """Each run's own curve of one task, all metrics."""
-    study, treated = current.study, of_task(current.treated, task)
-    return run_curves(bins(current, task), study.task(task), study.metrics, treated, current.view).collect()
+    study, treatments = current.study, of_task(current.treatments, task)
+    return run_curves(bins(current, task), study.task(task), study.metrics, treatments, current.view).collect()
 
 
 def raw_curves(current: Current, task: str) -> pl.DataFrame:
@@ -115,7 +115,7 @@ def axis_notes(current: Current) -> list[str]:
     return [
         sentence
         for task in current.visible_study.tasks
-        for sentence in notes(task, current.treated_of(task.key), _clocks(current, task.key))
+        for sentence in notes(task, current.curve_treatments(task.key), _clocks(current, task.key))
     ]
 
 
@@ -125,7 +125,7 @@ def baselines(current: Current, task: str) -> tuple[pl.DataFrame, list[str]]:
     study, warnings = current.study, list[str]()
     try:
         return task_baselines(
-            study, study.task(task), current.treated_of(task), current.view, warnings.append
+            study, study.task(task), current.curve_treatments(task), current.view, warnings.append
         ), warnings
     except BaselineError as error:
         return BASELINES.to_frame(), [str(error)]
@@ -167,11 +167,11 @@ def task_chart(
     missing = tuple(family for family in families if family not in logged)
     if len(missing) == len(families):
         return None, missing
-    colors, hours = coloring(current.manifest, of_task(current.treated, task), view.color_by), clocks(current, task)
+    colors, hours = coloring(current.manifest, of_task(current.treatments, task), view.color_by), clocks(current, task)
     data = FigureData(
         study,
         view,
-        current.treated_of(task),
+        current.curve_treatments(task),
         plotted,
         baselines=baselines(current, task)[0] if "reward" in families else None,
         seeds=_visible(seed_curves(current, task), study) if view.draws_runs else None,

@@ -14,7 +14,7 @@ from lib.app.session.state import session_state
 from lib.app.session.studies import missing_bundle, study_named, with_added, without_missing
 from lib.curves import View, kept
 from lib.report import visible_study
-from lib.runs import Manifest, Treatment, marked_treatments, of_task
+from lib.runs import Manifest, Treatment, of_task, treatments_with_duplicates
 from lib.study import STUDIES, Evidence, InputError, Study
 
 
@@ -44,13 +44,13 @@ class Current:
         return f"{self.stamp} {self.view}"
 
     @cached_property
-    def treated(self) -> tuple[Treatment, ...]:
+    def treatments(self) -> tuple[Treatment, ...]:
         """Every run's treatment, those left out included."""
-        return _treated(self)
+        return _treatments(self)
 
-    def treated_of(self, task: str) -> tuple[Treatment, ...]:
+    def curve_treatments(self, task: str) -> tuple[Treatment, ...]:
         """The treatments of the runs of one task that curves show."""
-        return kept(of_task(self.treated, task), self.view)
+        return kept(of_task(self.treatments, task), self.view)
 
     def with_view(self, view: View) -> "Current":
         """The same runs in another view."""
@@ -58,8 +58,8 @@ class Current:
 
 
 @cached(view=lambda view: View())
-def _treated(current: Current) -> tuple[Treatment, ...]:
-    return marked_treatments(current.study, current.manifest)
+def _treatments(current: Current) -> tuple[Treatment, ...]:
+    return treatments_with_duplicates(current.study, current.manifest)
 
 
 @dataclass(frozen=True)

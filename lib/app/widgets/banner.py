@@ -66,7 +66,7 @@ def _overrides(current: Current) -> list[_Override]:
     return [
         _Override(left_out_text(by_hand), "Bring back", lambda: _bring_back(by_hand)),
         _Override(absent_text(absent), "Forget", lambda: _bring_back(absent)),
-        _Override(shown_text(study, view, arms_of(current.treated)), "Show all", _show_all),
+        _Override(shown_text(study, view, arms_of(current.treatments)), "Show all", _show_all),
         _Override(exploratory, "Declared windows", lambda: show_declared(study.evidence)),
         _Override(exact, "Turn off", _turn_exact_off),
     ]

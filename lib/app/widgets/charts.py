@@ -61,7 +61,7 @@ def _notes(current: Current, task: Task, *names: str) -> None:
         ask_baselines(current.study.name, task)
         if messages := cached_results.baselines(current, task.key)[1]:
             st.warning("  \n".join(map(escaped, messages)), icon=":material/warning:")
-    if sentence := runs_not_drawn(task, of_task(current.treated, task.key), current.view):
+    if sentence := runs_not_drawn(task, of_task(current.treatments, task.key), current.view):
         st.caption(escaped(sentence))
     if current.view.color_by and (sentence := cached_results.one_metric_text(current, task.key, names)):
         st.caption(escaped(sentence))

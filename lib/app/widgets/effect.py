@@ -59,7 +59,7 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
 def _sentences(place: DeltaGenerator, rows: Sequence[Mapping[str, Any]], current: Current) -> None:
     for row in rows:
         verdict = shown_verdict(row)
-        place.markdown(f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treated))}")
+        place.markdown(f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treatments))}")
 
 
 def forest(current: Current, evidence: Evidence | None, metric: Metric) -> None:
@@ -198,7 +198,7 @@ def event_time(current: Current) -> None:
         )
     figure = cached_effects.event_figure(current.with_view(event_view(current.view, _SINCE[unit])), metric.key)
     if figure is None:
-        arms = current.view.arms or arms_of(current.treated)
+        arms = current.view.arms or arms_of(current.treatments)
         st.caption(escaped(f"No run of {listing(arms, 'or')} has a curve of {metric.name} around a detach."))
     else:
         _draw(figure)

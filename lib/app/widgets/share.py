@@ -62,7 +62,7 @@ def _claim(current: Current) -> None:
         format_func=lambda index: _claim_name(study, rows[index], arms),
         label_visibility="collapsed",
     )
-    _copied(claim(rows[chosen], study, current.treated))
+    _copied(claim(rows[chosen], study, current.treatments))
 
 
 def _claim_name(study: Study, row: dict[str, str], arms: bool) -> str:

@@ -257,7 +257,7 @@ def _color_by(current: Current | None, place: DeltaGenerator) -> str:
 
 def _arms(current: Current | None, place: DeltaGenerator) -> tuple[str, ...]:
     """The arms to draw (none: all); no control where there is only one."""
-    arms = arms_of(current.treated) if current else ()
+    arms = arms_of(current.treatments) if current else ()
     if len(arms) < 2:
         return ()
     return tuple(place.multiselect("Arms", arms, key=ARMS, bind="query-params", placeholder="all arms"))
@@ -267,7 +267,7 @@ def _left_out(current: Current | None, place: DeltaGenerator) -> tuple[str, ...]
     """The runs to leave out."""
     if current is None:
         return ()
-    run_ids = {treatment.run_id for treatment in current.treated}
+    run_ids = {treatment.run_id for treatment in current.treatments}
     chosen = place.multiselect(
         "Runs left out",
         sorted({*run_ids, *_absent(current)}),

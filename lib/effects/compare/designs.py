@@ -31,7 +31,7 @@ def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
         excluded=(*others, *ends.excluded, *comparison.excluded),
         caveats=(*after_looking(data.study.evidence), *comparison.caveats, *_replicate_notes(data, comparison)),
     )
-    gates = [*gates_of_ends(comparison, cut, data.treated), *gates_of_settings(data.differences(comparison))]
+    gates = [*gates_of_ends(comparison, cut, data.treatments), *gates_of_settings(data.differences(comparison))]
     if reason := data.not_drawn(arm):
         gates.append(
             Gate(STEPS_DRAWN, f"no onset test, for the detach steps do not look drawn: {reason}", needed=False)
@@ -46,7 +46,7 @@ def _by_design(data: TaskData, metric: Metric, arm: str, runs: Sequence[RunRows]
     detached = [run for run in runs if run.arm == arm]
     if data.has_onset(arm):
         return onset(data.task, metric, arm, detached, data.window)
-    if not any(t.is_control for t in data.treated):
+    if not any(t.is_control for t in data.treatments):
         return jump(metric, arm, detached, data.window)
     ids = {run.run_id for run in runs}
     pairs = [p for p in data.pairs[arm] if p.detached in ids and p.control in ids]
@@ -54,9 +54,9 @@ def _by_design(data: TaskData, metric: Metric, arm: str, runs: Sequence[RunRows]
         return _fork(metric, arm, runs, pairs, data.window)
     controls = [run for run in runs if run.arm != arm]
     comparison = _did(metric, arm, detached, controls, data.window)
-    steps = sorted({t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None})
+    steps = sorted({t.detach_step for t in data.treatments if t.arm == arm and t.detach_step is not None})
     if len(steps) > 1 and comparison.design == "did":
-        middle = median_low(t.detach_step for t in data.treated if t.arm == arm and t.detach_step is not None)
+        middle = median_low(t.detach_step for t in data.treatments if t.arm == arm and t.detach_step is not None)
         note = f"the runs' detach steps differ: controls without a pair are cut at {middle:,}"
         return replace(comparison, caveats=(*comparison.caveats, note))
     return comparison
@@ -66,7 +66,7 @@ def _replicate_notes(data: TaskData, comparison: Comparison) -> Iterator[str]:
     """The runs of one seed that count as runs of their own, by arm and seed."""
     ids = {unit.run_id for unit in comparison.runs}
     seeds: dict[tuple[str, str], list[str]] = {}
-    for t in replicates([t for t in data.treated if t.run_id in ids]):
+    for t in replicates([t for t in data.treatments if t.run_id in ids]):
         seeds.setdefault((t.arm, t.seed), []).append(t.run_id)
     for (arm, seed), run_ids in seeds.items():
         yield f"{arm} seed {seed} counts {len(run_ids)} times (runs {listing(run_ids)})"

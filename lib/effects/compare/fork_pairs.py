@@ -29,7 +29,7 @@ class Pair:
         return self.seed or self.detached
 
 
-def fork_pairs(history: History, keys: Sequence[str], treated: Sequence[Treatment]) -> tuple[Pair, ...]:
+def fork_pairs(history: History, keys: Sequence[str], treatments: Sequence[Treatment]) -> tuple[Pair, ...]:
     """Runs of two arms that are one run up to the detach.
 
     Their metrics are equal at every step strictly below it, and either W&B says that one is a fork of the other, or both
@@ -39,14 +39,14 @@ def fork_pairs(history: History, keys: Sequence[str], treated: Sequence[Treatmen
     ----------
     history : of the runs.
     keys : the study's metrics.
-    treated : the treatments of one detached arm and of the controls.
+    treatments : the treatments of one detached arm and of the controls.
 
     Returns
     -------
     At most one pair per detached run and per control: of several controls that match, the one of the same seed, then
     that of the same lineage, else the first by seed.
     """
-    runs = sorted(treated, key=lambda t: (number_order(t.seed), t.run_id))
+    runs = sorted(treatments, key=lambda t: (number_order(t.seed), t.run_id))
     steps = sorted({t.detach_step for t in runs if t.detach_step is not None})
     controls, detached = [t for t in runs if t.is_control], [t for t in runs if t.detach_step is not None]
     by_history: dict[tuple[int, bytes], list[Treatment]] = {}

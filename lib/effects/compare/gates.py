@@ -29,21 +29,21 @@ def with_gates(comparison: Comparison, gates: Iterable[Gate]) -> Comparison:
     return replace(comparison, p=None, refusal="; ".join(filter(None, (comparison.refusal, *reasons))))
 
 
-def gates_of_ends(comparison: Comparison, cut: Comparison | None, treated: Sequence[Treatment]) -> Iterator[Gate]:
+def gates_of_ends(comparison: Comparison, cut: Comparison | None, treatments: Sequence[Treatment]) -> Iterator[Gate]:
     """What running runs and runs that ended early forbid.
 
     Parameters
     ----------
     cut : the comparison with the runs that ended early, up to where the first of them ends; None where none did.
-    treated : the treatments of the task's runs, for their states.
+    treatments : the treatments of the task's runs, for their states.
     """
     ids = {unit.run_id for unit in comparison.runs}
-    running = sum(t.run_id in ids and t.state == RUNNING for t in treated)
+    running = sum(t.run_id in ids and t.state == RUNNING for t in treatments)
     if running:
         yield Gate(RUNS_FINISHED, f"{plural(running, 'run')} {is_or_are(running)} still running")
     early = [run.arm == CONTROL for run in comparison.excluded if run.ended_early]
     controls, detached = sum(early), len(early) - sum(early)
-    has_control_arm = any(t.is_control for t in treated)
+    has_control_arm = any(t.is_control for t in treatments)
     if controls != detached and has_control_arm and comparison.design != "onset":
         counts = f"{detached} detached, {controls} control"
         reason = f"runs ended early in unequal numbers ({counts}): what stops a run may be what was done to it"

@@ -13,7 +13,7 @@ from lib.effects.compare.fork_pairs import Pair, fork_pairs
 from lib.effects.compare.jumps import not_drawn
 from lib.effects.compare.units import Logged, Rows, RunRows, Unit, Windows, windows
 from lib.formatting import number_order
-from lib.runs import History, Treatment, arms_of, counted, mark_duplicates, row_counts, settings, uncounted
+from lib.runs import History, Treatment, arms_of, counted, row_counts, settings, uncounted, with_duplicates
 from lib.study import Evidence, Metric, Study, Task
 
 #: Bytes of rows that stay in memory: those of a small study are read once.
@@ -31,7 +31,7 @@ class TaskData:
 
     study: Study
     task: Task
-    treated: tuple[Treatment, ...]
+    treatments: tuple[Treatment, ...]
     uncounted: tuple[Exclusion, ...]
     history: History
     rows: Rows
@@ -42,16 +42,16 @@ class TaskData:
     @property
     def arms(self) -> tuple[str, ...]:
         """The detached arms."""
-        return detached_arms(self.treated)
+        return detached_arms(self.treatments)
 
     def arm_rows(self, metric: Metric, arm: str) -> list[RunRows]:
         """The rows of a detached arm's runs, in an order of their own: no draw depends on how runs were listed."""
-        runs = [(t, t.detach_step) for t in self.treated if t.arm == arm and t.detach_step is not None]
+        runs = [(t, t.detach_step) for t in self.treatments if t.arm == arm and t.detach_step is not None]
         return sorted(self.rows.of_runs(metric, runs), key=_order)
 
     def control_rows(self, metric: Metric, steps: Mapping[str, int]) -> list[RunRows]:
         """The rows of the controls, each beside the detach step of its counterpart."""
-        runs = [(t, steps[t.run_id]) for t in self.treated if t.is_control]
+        runs = [(t, steps[t.run_id]) for t in self.treatments if t.is_control]
         return sorted(self.rows.of_runs(metric, runs), key=_order)
 
     def unit_rows(self, metric: Metric, units: Sequence[Unit]) -> list[RunRows]:
@@ -61,7 +61,7 @@ class TaskData:
     @cached_property
     def by_id(self) -> dict[str, Treatment]:
         """The counted runs by their ids."""
-        return {t.run_id: t for t in self.treated}
+        return {t.run_id: t for t in self.treatments}
 
     def compared_runs(self, metric: Metric, arm: str) -> Ends:
         """The runs of an arm and of its controls, each control beside its pair's detach step or the arm's middle one.
@@ -74,21 +74,21 @@ class TaskData:
 
     def detach_steps(self, arm: str) -> dict[str, int]:
         """By run of a detached arm and of the controls, its detach step: a control's is its pair's, or the arm's middle one."""
-        steps = {t.run_id: t.detach_step for t in self.treated if t.arm == arm and t.detach_step is not None}
+        steps = {t.run_id: t.detach_step for t in self.treatments if t.arm == arm and t.detach_step is not None}
         counterparts = {p.control: p.detach_step for p in self.pairs[arm]}
         middle = median_low(steps.values())
-        return steps | {t.run_id: counterparts.get(t.run_id, middle) for t in self.treated if t.is_control}
+        return steps | {t.run_id: counterparts.get(t.run_id, middle) for t in self.treatments if t.is_control}
 
     def differences(self, comparison: Comparison) -> list[Difference]:
         """What the arms of a comparison differ in besides the treatment."""
         arms = [{unit.run_id for unit in units} for units in (comparison.units, comparison.controls)]
-        runs = [t for t in self.treated if t.run_id in arms[0] | arms[1]]
+        runs = [t for t in self.treatments if t.run_id in arms[0] | arms[1]]
         ignore = treatment_keys(self.study, self.task, self.settings, runs)
         return differences(self.settings, arms[0], arms[1], ignore)
 
     def not_drawn(self, arm: str) -> str:
         """Why the detach steps of an arm are no random draws, where the study says so; empty where they can be."""
-        steps = [t.detach_step for t in self.treated if t.arm == arm and t.detach_step is not None]
+        steps = [t.detach_step for t in self.treatments if t.arm == arm and t.detach_step is not None]
         return not_drawn(self.task, steps) if self.task.detach.randomised else ""
 
     def has_onset(self, arm: str) -> bool:
@@ -100,16 +100,16 @@ def _order(run: RunRows) -> tuple[tuple[float, str], str]:
     return number_order(run.seed), run.run_id
 
 
-def detached_arms(treated: Sequence[Treatment]) -> tuple[str, ...]:
+def detached_arms(treatments: Sequence[Treatment]) -> tuple[str, ...]:
     """The arms of the runs that were detached."""
-    return arms_of([t for t in treated if t.detach_step is not None])
+    return arms_of([t for t in treatments if t.detach_step is not None])
 
 
 def task_data(
     study: Study,
     task: Task,
     history: History,
-    treated: Sequence[Treatment],
+    treatments: Sequence[Treatment],
     configs: Mapping[str, Mapping[str, Any]],
     evidence: Evidence,
 ) -> TaskData:
@@ -118,14 +118,14 @@ def task_data(
     Parameters
     ----------
     history : raw rows; other runs' rows do no harm.
-    treated : the treatments of this task's runs.
+    treatments : the treatments of this task's runs.
     configs : of the runs, by id; a run without one has no settings.
     evidence : the windows to look at.
     """
     keys = [metric.key for metric in study.metrics]
-    history, ids = history.with_at_hand(AT_HAND), [t.run_id for t in treated]
+    history, ids = history.with_at_hand(AT_HAND), [t.run_id for t in treatments]
     few_first = sorted(keys, key=lambda key: sum(row_counts(history, ids, key)))
-    marked = mark_duplicates(study, task, treated, configs, history, few_first)
+    marked = with_duplicates(study, task, treatments, configs, history, few_first)
     reasons, runs = uncounted(marked), counted(marked)
     excluded = (Exclusion(t.run_id, t.seed, t.arm, reasons[t.run_id]) for t in marked if t.run_id in reasons)
     of_runs = {t.run_id: settings(configs.get(t.run_id, {})) for t in runs}
