@@ -26,11 +26,12 @@ def test_mean_t_by_hand():
 
 def test_welch_by_hand():
     # means 4 and 1, variances 4 and 1, n = 3: se^2 = 5/3, df = (5/3)^2 / ((4/3)^2/2 + (1/3)^2/2) = 50/17
-    estimate = est.difference([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
-    assert estimate.value == 3.0
-    assert estimate.df == pytest.approx(50 / 17)
     reach = stats.t.ppf(0.975, 50 / 17) * math.sqrt(5 / 3)
-    assert (estimate.low, estimate.high) == (pytest.approx(3 - reach), pytest.approx(3 + reach))
+    for unit in (1.0, 1e-140, 1e140):
+        estimate = est.difference([2.0 * unit, 4.0 * unit, 6.0 * unit], [0.0, unit, 2.0 * unit])
+        assert estimate.value / unit == pytest.approx(3)
+        assert estimate.df == pytest.approx(50 / 17)
+        assert (estimate.low / unit, estimate.high / unit) == (pytest.approx(3 - reach), pytest.approx(3 + reach))
 
 
 def test_a_batch_gives_what_its_members_give():

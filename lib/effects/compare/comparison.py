@@ -13,6 +13,7 @@ from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.quantiles import quantiles
 from lib.effects.compare.units import Numbers, RunRows, Unit, Usable, numbers
 from lib.formatting import number, percent
+from lib.runs import LARGEST
 from lib.study import Metric
 
 FORK_PAIRS = 3  # pairs from which a comparison is made on the pairs
@@ -176,7 +177,7 @@ def over_runs(comparison: Comparison, what: str) -> Comparison:
 def judged(comparison: Comparison, what: str, test: Callable[[], Estimate]) -> Comparison:
     """The comparison with its interval and p; refused where its runs or pairs (`what`) do not differ at all."""
     arms = [values for values in (comparison.values, comparison.control_values) if values]
-    if max(map(np.ptp, arms)) <= 1e-12 * max(abs(v) for values in arms for v in values):
+    if max(map(np.ptp, arms)) <= max(1 / LARGEST, 1e-12 * max(abs(v) for values in arms for v in values)):
         return replace(comparison, refusal=f"all {what} give the same number: no spread to judge by")
     estimate = test()
     return replace(

@@ -176,7 +176,9 @@ def across(treated: Sequence[ArrayLike], control: Sequence[ArrayLike]) -> Estima
     variance = np.sum([v for v, _ in groups], axis=0)
     smallest, largest = min(n for _, n in groups), max(n for _, n in groups)
     most = smallest if welch_fails(smallest, largest) else largest
-    df = variance**2 / np.sum([v**2 / (min(n, most) - 1) for v, n in groups], axis=0)
+    with np.errstate(invalid="ignore"):
+        # Shares, for the square of a variance may be infinite, or nothing.
+        df = 1 / np.sum([(v / variance) ** 2 / (min(n, most) - 1) for v, n in groups], axis=0)
     return from_error(value, np.sqrt(variance) / len(tasks), df)
 
 
