@@ -44,7 +44,7 @@ from lib.effects.compare import estimators as est
 from lib.effects.compare.comparison import FEWEST
 from lib.effects.compare.estimators import ALPHA
 from lib.effects.compare.jumps import MANY, half_width
-from lib.effects.plan import MOST, POWER, plan, power
+from lib.effects.plan import MOST, fewest, plan, power
 from lib.effects.spread import Spread, pilots, task_spread
 from lib.study import Metric
 
@@ -73,22 +73,6 @@ SCHEMA = pl.Schema(
 
 
 Runs = tuple[Array, Array, Array, Array]  # numbers by the h of few runs and of many, of controls, and levels
-
-
-def sizes_needed(variances: Sequence[Array], size: Array, *, is_margin: bool) -> NDArray[np.int64]:
-    """The size that `lib.effects.plan` gives for each change and spread (pilots,); `MOST` where it finds none."""
-    from scipy import stats
-
-    total = np.maximum(np.sum(variances, axis=0), 1e-300)
-    ratio = total**2 / np.maximum(np.sum(np.square(variances), axis=0), 1e-300)
-    low, high = np.full(len(size), FEWEST - 1), np.full(len(size), MOST)
-    while (high - low > 1).any():  # power only grows with the size: `high` has enough, or is the largest
-        n = (low + high) // 2
-        df = (n - 1) * ratio
-        least = stats.t.ppf(1 - (ALPHA if is_margin else ALPHA / 2), df)
-        is_enough = stats.nct.sf(least, df, np.abs(size) / np.sqrt(total / n)) >= POWER
-        low, high = np.where(is_enough, low, n), np.where(is_enough, n, high)
-    return high.astype(np.int64)
 
 
 def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
@@ -195,7 +179,13 @@ def pilot_sizes(
     size = change * np.abs(levels.mean(axis=1))
     if family == "loss":
         size = np.full(len(few), np.log1p(change) if is_margin else np.log1p(-change))
-    return sizes_needed([group.var(axis=1, ddof=1) for group in groups], size, is_margin=is_margin)
+    variances = np.stack([group.var(axis=1, ddof=1) for group in groups], axis=1)
+    level = ALPHA if is_margin else ALPHA / 2
+    sizes = [
+        fewest(task_spread(design, of_pilot, sim.TOTAL, sim.HALF), change, level) or MOST
+        for of_pilot, change in zip(variances.tolist(), size.tolist(), strict=True)
+    ]
+    return np.array(sizes)
 
 
 def check_product(

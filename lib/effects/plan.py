@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,8 @@ POWER = 0.8
 CHANGES = (10.0, 25.0)
 #: The largest size that a plan looks at: runs per arm, or pairs.
 MOST = 200
+#: Estimates of the spread that a power is the mean over, and the generator of their lattice.
+_DRAWS, _STEP = 251, 60
 
 _CLAIM = dict.fromkeys(("task", "metric", "arm", "design", "target"), pl.String)
 #: One row per size: `n` are runs per arm, or pairs (across tasks in each), `power` that of the claim alone, at 5%, and
@@ -61,16 +64,35 @@ def power(
 
     Notes
     -----
-    By the noncentral t with Welch and Satterthwaite's degrees of freedom; the spread is taken for that of the runs to come.
+    The spread is taken for that of the runs to come, whose own estimates of it, from which Welch and Satterthwaite take the
+    degrees of freedom, are averaged over: with one group of runs that is the noncentral t.
     """
-    from scipy import stats
+    from scipy.special import ndtr, stdtrit
 
     variance = sum(spread.variances)
     if variance == 0:
         return np.ones(len(n))
-    df = spread.df(n)
-    least = stats.t.ppf(1 - level / claims, df)
-    return np.asarray(stats.nct.sf(least, df, abs(size) / np.sqrt(variance / n)))
+    shares = np.array(spread.variances) / variance
+    parts = np.stack([_estimated(int(size), len(shares)) for size in n]) * shares[:, None]
+    total = parts.sum(axis=1)
+    # one over the degrees of freedom: the quantile of t is smooth in it
+    inverse = (parts**2).sum(axis=1) / total**2 / (n - 1)[:, None]
+    grid = np.linspace(inverse.min(), inverse.max(), 64)
+    least = np.interp(inverse, grid, stdtrit(1 / grid, 1 - level / claims))
+    return np.asarray(ndtr(abs(size) / np.sqrt(variance / n)[:, None] - least * np.sqrt(total)).mean(axis=1))
+
+
+@lru_cache(maxsize=4 * MOST)
+def _estimated(n: int, groups: int) -> NDArray[np.float64]:
+    """Variances (groups, draws) as n runs in each group estimate them, in units of the true one.
+
+    Those of every group are the quantiles of chi squared over its n - 1 degrees of freedom, in an order of its own, which is
+    the same at every n: a lattice of Korobov's (1959), which fills the cube more evenly than random draws.
+    """
+    from scipy.special import gammaincinv
+
+    quantiles = gammaincinv((n - 1) / 2, (np.arange(_DRAWS) + 0.5) / _DRAWS) * 2 / (n - 1)
+    return np.stack([quantiles[np.arange(_DRAWS) * pow(_STEP, k, _DRAWS) % _DRAWS] for k in range(groups)])
 
 
 def plan(study: Study, pilots: Iterable[Pilot], changes: Sequence[float] = CHANGES) -> pl.DataFrame:
@@ -165,7 +187,7 @@ def _needed(claims: int, pilot: Pilot, spread: Spread, target: _Target) -> tuple
     claim = _claim(pilot, spread, target)
     if math.isnan(target.size):
         return (*claim, None, None, None, None, _NO_PERCENT, claims, None)
-    least, corrected = (_fewest(spread, target, count) for count in (1, claims))
+    least, corrected = (fewest(spread, target.size, target.level, count) for count in (1, claims))
     unit = _UNITS[spread.design]
     ending = " in each arm" if spread.design == "did" else ""
     ending += f" in each of {pilot.tasks} tasks" if pilot.task == ALL_TASKS else ""
@@ -177,9 +199,9 @@ def _needed(claims: int, pilot: Pilot, spread: Spread, target: _Target) -> tuple
     return (*claim, least, runs, steps, hours, text, claims, corrected)
 
 
-def _fewest(spread: Spread, target: _Target, claims: int) -> int | None:
-    """The fewest n with 80% power, None beyond `MOST`."""
+def fewest(spread: Spread, size: float, level: float = ALPHA / 2, claims: int = 1) -> int | None:
+    """The fewest n with 80% power, None beyond `MOST`; the parameters are those of `power`."""
     sizes = range(FEWEST, MOST + 1)
     # Power only grows with n.
-    at = bisect_left(sizes, POWER, key=lambda n: power(spread, target.size, np.array([n]), target.level, claims)[0])
+    at = bisect_left(sizes, POWER, key=lambda n: power(spread, size, np.array([n]), level, claims)[0])
     return sizes[at] if at < len(sizes) else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST, Comparison
@@ -32,11 +31,6 @@ class Spread:
     runs: int
     steps: float
     hours: float = math.nan
-
-    def df(self, n: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Welch and Satterthwaite's degrees of freedom with n runs in each group."""
-        total, squares = sum(self.variances), sum(v * v for v in self.variances)
-        return np.asarray((n - 1) * (total * total / squares if squares else len(self.variances)), dtype=float)
 
     def cost(self, n: int) -> tuple[int, int, float | None]:
         """The runs, the environment steps and the hours of training of a size."""

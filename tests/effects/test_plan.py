@@ -9,6 +9,7 @@ import pytest
 
 from lib.__main__ import main
 from lib.effects import ALL_TASKS, pilots, pilots_of, plan, power_curve, typed_pilot
+from lib.effects.compare.estimators import across
 from lib.effects.plan import power
 from lib.effects.spread import Pace, Spread, task_spread
 from lib.report import start_text
@@ -113,20 +114,18 @@ def test_several_tasks_share_one_claim():
     [fork] = [s for s in both.spreads if s.design == "fork"]
     assert fork.variances == (pytest.approx(1 / (2 * walk.span) ** 2),) * 2
     assert (fork.runs, fork.steps) == (4, 300.0)
-    # The mean of two tasks has half the variance and twice the degrees of freedom.
-    n = np.array([3, 5, 9])
-    assert fork.df(n).tolist() == [4, 8, 16]
-    from scipy import stats
-
-    expected = stats.nct.sf(stats.t.ppf(0.975, 2 * (n - 1)), 2 * (n - 1), 2 * np.sqrt(2 * n))
-    assert power(fork, 2 / walk.span, n) == pytest.approx(expected)
     text = planned(analysis, 10.0).filter(task=ALL_TASKS, design="fork")["text"][0]
     assert text == "3 fork pairs in each of 2 tasks: 12 runs, 900 environment steps, 0.25 hours of training"
 
 
-def test_unequal_spreads_cost_degrees_of_freedom():
-    # Welch and Satterthwaite: (1 + 3)^2 / (1^2 + 3^2) of n - 1
-    assert Spread("did", (1.0, 3.0), 2, 200.0).df(np.array([6])).tolist() == [pytest.approx(1.6 * 5)]
+@pytest.mark.parametrize("variances", [(1.0, 1.0), (1.0, 16.0), (1.0, 0.2, 0.1, 3.0)])
+def test_several_groups_have_the_power_of_studies_that_estimate_their_spreads(variances):
+    rng, n, size = np.random.default_rng(5), 3, 3 * math.sqrt(sum(variances) / 3)
+    groups = [rng.normal(0, math.sqrt(variance), (20_000, n)) for variance in variances]
+    groups[0] += size
+    estimate = across(groups, [groups[0][:, :0]] * len(groups))
+    found = ((estimate.p < 0.05) & (estimate.value > 0)).mean()
+    assert power(Spread("fork", variances, 2, 150.0), size, np.array([n]))[0] == pytest.approx(found, abs=0.01)
 
 
 def test_claims_of_a_family_are_corrected_at_worst_by_their_number():
@@ -243,4 +242,4 @@ def test_what_starts_the_runs():
 
 def test_no_spread_at_all_is_full_power():
     assert power(fork_spread(0.0), 1.0, np.array([3])).tolist() == [1.0]
-    assert math.isclose(float(power(fork_spread(), 0.0, np.array([5]))[0]), 0.025, abs_tol=1e-6)
+    assert math.isclose(float(power(fork_spread(), 0.0, np.array([5]))[0]), 0.025, abs_tol=1e-4)
