@@ -29,6 +29,7 @@ from benchmarks.margin_studies import (
     HISTORY,
     analysed,
     answers,
+    bound_answers,
     bound_of,
     compared,
     effect_size,
@@ -97,28 +98,52 @@ def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
 
 
 def run_tasks(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
-    """The planned and the simulated power over tasks, with so many pairs or runs in each: columns `SCHEMA`."""
-    rows = []
-    for change in CHANGES:
-        # the same runs for every change
-        rng = np.random.default_rng([zlib.crc32(f"{design} {family} plan".encode()), seed])
-        families, draws = draw_tasks(design, family, studies, max(SIZES), rng)
+    """The planned and the simulated power over tasks, with so many pairs or runs in each: columns `SCHEMA`.
+
+    Of losses that of their margin, without a change; of rewards that of every change.
+    """
+    rng = np.random.default_rng([zlib.crc32(f"{design} {family} plan".encode()), seed])
+    families, draws = draw_tasks(design, family, studies, max(SIZES), rng)
+    rows: list[tuple[object, ...]] = []
+    for change in (0.0,) if family == "loss" else CHANGES:
         tasks = [
             Batch(draw.treated(sim.Effect(change)), draw.control, change * mean_level(each))
             for each, draw in zip(families, draws, strict=True)
         ]
         for n in SIZES:
             first = [Batch(task.treated[:, :n], task.control[:, :n], task.truth) for task in tasks]
-            has_scale = np.all([offered.scale(task)[:, 0] > 0 for task in first], axis=0)
-            first = [Batch(t.treated[has_scale], t.control[has_scale], t.truth) for t in first]
-            treated, control = _GROUPS[kind_of(design)](first)
-            variances = [float(g.var()) / len(first) ** 2 for g in (*treated, *control) if g.size]
-            true = float(offered.across_truth(first).mean())
-            planned = power(Spread(design, tuple(variances), 0, 0), true, np.array([n]))[0]
-            estimate = est.across(treated, control)
-            found = ((estimate.p < ALPHA) & (estimate.value * true > 0)).sum() / studies
-            rows.append((design, family, "change", change, n, False, studies, float(planned), float(found)))
+            powers = (_margin_powers if family == "loss" else _change_powers)(design, first, n)
+            target = ("margin", MARGIN) if family == "loss" else ("change", change)
+            rows.append((design, family, *target, n, False, studies, *powers))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row", strict=False)
+
+
+def _change_powers(design: str, tasks: Sequence[Batch], n: int) -> tuple[float, float]:
+    """The planned and the simulated power of the change of tasks, each in units of its range."""
+    has_scale = np.all([offered.scale(task)[:, 0] > 0 for task in tasks], axis=0)
+    of_scale = [Batch(t.treated[has_scale], t.control[has_scale], t.truth) for t in tasks]
+    treated, control = _GROUPS[kind_of(design)](of_scale)
+    true = float(offered.across_truth(of_scale).mean())
+    estimate = est.across(treated, control)
+    found = ((estimate.p < ALPHA) & (estimate.value * true > 0)).sum() / len(has_scale)
+    return _planned([*treated, *control], len(tasks), true, n), float(found)
+
+
+def _margin_powers(design: str, tasks: Sequence[Batch], n: int) -> tuple[float, float]:
+    """The same of the margin of losses."""
+    kind = "fork" if kind_of(design) == "pairs" else "did"
+    parts = [compared(kind, numbers(task.treated), numbers(task.control)) for task in tasks]
+    treated, control, bound = [part.values for part in parts], [part.others for part in parts], np.log1p(MARGIN)
+    estimate, enough = est.across(treated, control), np.full(len(parts[0].values), True)
+    answer = bound_answers(estimate, bound, enough, is_loss=True, is_wide=False)
+    planned = _planned([*treated, *control], len(tasks), bound, n, ALPHA)
+    return planned, float((answer.no_worse_p < ALPHA).mean())
+
+
+def _planned(groups: Sequence[Array], tasks: int, size: float, n: int, level: float = ALPHA / 2) -> float:
+    """The power that the plan gives from the true spread of the groups of all tasks."""
+    variances = tuple(float(group.var()) / tasks**2 for group in groups if group.size)
+    return float(power(Spread("did", variances, 0, 0), size, np.array([n]), level)[0])
 
 
 def true_size(design: str, family: str, change: float) -> float:
@@ -212,7 +237,9 @@ def run(studies: int, seed: int, processes: int) -> None:
     with ProcessPoolExecutor(processes) as pool:
         cells = product(("fork", "did", "jump"), FAMILIES)
         futures = [pool.submit(run_cell, *cell, studies, seed) for cell in cells]
-        futures += [pool.submit(run_tasks, *cell, studies, seed) for cell in product(POOLED, ("mixed", sim.SPARSE))]
+        with_margin = [design for design in POOLED if not design.endswith("jumps")]
+        pooled = [*product(POOLED, ("mixed", sim.SPARSE)), *product(with_margin, ("loss",))]
+        futures += [pool.submit(run_tasks, *cell, studies, seed) for cell in pooled]
         save(futures, PLANNED_POWER)
 
 

@@ -147,6 +147,17 @@ def test_early_ends_in_equal_numbers_keep_the_verdict():
     assert "left out: detached seed 7, ended early (last row at 80)" in row["reasons"]
 
 
+def test_runs_that_ended_early_show_what_they_would_change():
+    # The detached runs rise by 10, 10.5, 11, 11.5 and the one that crashed by 13, the controls by 1, 1.2, 1.4, 1.6 and 1:
+    # 11.2 - 1.24, variances 1.325 and 0.068, so a standard error of 0.528 with 4.41 degrees of freedom, and t = 2.68.
+    crashed = [
+        replace(steps_run("7", at, 12.0, after).upto(80), state="crashed") for at, after in ((50, 25.0), (None, 13.0))
+    ]
+    row = _row([*_arms(), *crashed])
+    note = "cut at step 80, with the runs that ended early, the change is +10.0 (95% CI +8.5 to +11.4)"
+    assert note in row["reasons"].split("; ")
+
+
 def test_a_verdict_needs_the_sign_of_the_cut_comparison():
     # Whole runs rise by 10 more than the controls, the one that stopped at 80 fell by 100: cut there, the mean falls
     crashed = [

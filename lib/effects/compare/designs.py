@@ -10,7 +10,7 @@ from lib.effects.compare import comparison as result
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion, Gate
 from lib.effects.compare.fork_pairs import Pair
-from lib.effects.compare.gates import STEPS_DRAWN, gates_of_ends, gates_of_settings, with_gates
+from lib.effects.compare.gates import STEPS_DRAWN, cut_note, gates_of_ends, gates_of_settings, with_gates
 from lib.effects.compare.jumps import NARROW, jump, onset
 from lib.effects.compare.planned import after_looking, before_planned, planned_gate
 from lib.effects.compare.task_data import TaskData
@@ -38,6 +38,8 @@ def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
         )
     if gate := planned_gate(comparison, data.study.evidence):
         gates.append(gate)
+    if gate is None or not gate.needed:  # what is cut has no interval that holds at every look
+        comparison = replace(comparison, caveats=(*comparison.caveats, *cut_note(comparison, cut)))
     return before_planned(with_gates(comparison, gates))
 
 

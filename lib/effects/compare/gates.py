@@ -1,14 +1,15 @@
 """The conditions of a verdict that a comparison may fail, whatever its p."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lib.effects.compare.comparison import Comparison, Gate
+from lib.effects.compare.comparison import Comparison, Gate, change
 from lib.effects.compare.confounders import Difference
-from lib.formatting import is_or_are, plural
+from lib.formatting import is_or_are, numbers, plural
 from lib.runs import RUNNING, Treatment
 from lib.study import CONTROL
 
@@ -49,8 +50,27 @@ def gates_of_ends(comparison: Comparison, cut: Comparison | None, treatments: Se
         reason = f"runs ended early in unequal numbers ({counts}): what stops a run may be what was done to it"
         yield Gate(RUNS_TO_THE_END, reason)
     if cut and is_other_sign(cut.estimate, comparison.estimate):
-        reason = f"cut at step {cut.end:,.0f}, with the runs that ended early, the change has the other sign"
-        yield Gate(RUNS_TO_THE_END, reason)
+        yield Gate(RUNS_TO_THE_END, f"{_cut_at(cut)} has the other sign")
+
+
+def cut_note(comparison: Comparison, cut: Comparison | None) -> tuple[str, ...]:
+    """The change with the runs that ended early, up to where the first of them ends, beside that of the runs left.
+
+    What ends a run may be how well it does: then those that are left spread too little, and may differ from all.
+    """
+    if cut is None or cut.interval is None or math.isnan(comparison.estimate):
+        return ()
+    metric = cut.metric
+    values = [change(metric, value) or 0.0 for value in (cut.estimate, *cut.interval)]
+    is_log = metric.scale == "log"
+    middle, low, high = (
+        text + ("%" if is_log else "") for text in numbers([value * (100 if is_log else 1) for value in values], "+")
+    )
+    return (f"{_cut_at(cut)} is {middle} (95% CI {low} to {high})",)
+
+
+def _cut_at(cut: Comparison) -> str:
+    return f"cut at step {cut.end:,.0f}, with the runs that ended early, the change"
 
 
 def is_other_sign(cut: ArrayLike, estimate: ArrayLike) -> NDArray[np.bool_]:
