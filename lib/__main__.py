@@ -59,7 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         ("fetch", _fetch, "bring the store up to date"),
         ("report", _report, "write the study's figures and tables"),
         ("bundle", _bundle, "write the study as a bundle that opens anywhere"),
-        ("plan", _plan, "say how many runs an effect or a margin needs, and what they cost"),
+        (
+            "plan",
+            _plan,
+            "say how many runs an effect or a margin needs, and what they cost; runs that may crash come on top",
+        ),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("study", metavar="STUDY", help="a name in studies/ or the path of a TOML file")

@@ -68,13 +68,14 @@ AUDIT = (
 )
 
 PLAN = (
-    "The power of a design is that of its t test, by the noncentral t: how often a change of this size is shown where it is "
-    "there, with runs that spread as those do that the plan rests on. A change is tested two-sided, a margin on its harmful "
-    "side alone, each at 5% (a margin of more than 12.5% at 2.5%); as one of several claims at that divided by their "
-    "number, which is the worst that Holm's correction can ask for. A fork pair takes one run and the part after the detach "
+    "The power of a design is that of its t test: how often a change of this size is shown where it is there, with runs that "
+    "spread as those do that the plan rests on, and reach the end. A change is tested two-sided, a margin on its harmful side "
+    "alone, each at 5% (a margin of more than 12.5% at 2.5%); as one of several claims at that divided by their number, which "
+    "is the worst that Holm's correction can ask for. A fork pair takes one run and the part after the detach "
     "of another. Across tasks n is that of each task, and the test is the one across tasks: the mean of the tasks' changes, "
     "each in units of its task's range. Simulated studies have the planned power within a few points where the spread is "
-    "known; a plan for 80% that rests on 3 runs has about 65% on average, on 8 runs about 75%: plan with room."
+    "known; a plan for 80% that rests on 3 runs has about 65% on average, on 8 runs about 75%: plan with room, and add the "
+    "runs that may crash."
 )
 
 SOURCES = (

@@ -170,7 +170,7 @@ def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, chang
     else:
         _power(curves, target, is_corrected)
         note = fixed_step_note(task) if task.key in needed["task"] else ""
-        text = f"{some[0].metric.name} on {task.title}: {_caption(needed, is_corrected)} {note}"
+        text = f"{some[0].metric.name} on {task.title}: {_caption(needed, is_corrected)} Add the runs that may crash. {note}"
         st.caption(escaped(text.strip()))
         _table(needed, is_corrected, curves)
         _start(study, task, needed, is_corrected)
