@@ -108,11 +108,11 @@ def _percent(text: str) -> float:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [part for part in chosen if part not in FORMATS]
-    if unknown or not chosen:
+    formats = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [part for part in formats if part not in FORMATS]
+    if unknown or not formats:
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of formats: choose from {', '.join(FORMATS)}")
-    return chosen
+    return formats
 
 
 def _server(text: str) -> str:
@@ -142,10 +142,10 @@ def _report(study: Study, options: argparse.Namespace) -> int:
     check_folder(options.out)
     with _cluster(options) as cluster, computing_on(cluster):
         manifest = _fetched_or_stored(study, options.trust_server, cluster)
-        written = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
+        paths = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     if options.json:
         print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"), flush=True)
-    _say(f"{plural(len(written), 'file')} {is_or_are(len(written))} in {options.out}.")
+    _say(f"{plural(len(paths), 'file')} {is_or_are(len(paths))} in {options.out}.")
     return 0
 
 

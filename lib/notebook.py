@@ -76,14 +76,14 @@ class OpenStudy:
         InputError
             Where the study has no such task or family.
         """
-        chosen = next((t for t in self.study.tasks if task in (t.key, t.title)), None)
-        if chosen is None:
+        match = next((t for t in self.study.tasks if task in (t.key, t.title)), None)
+        if match is None:
             raise InputError(f"No task '{task}': choose from {', '.join(t.key for t in self.study.tasks)}.")
         of_study = tuple(family for family in FAMILIES if self.study.family(family))
         if unknown := [family for family in families if family not in of_study]:
             raise InputError(f"No family '{unknown[0]}': choose from {', '.join(of_study)}.")
         data = figure_data(self.study, self.manifest, View(**settings))
-        return _altair(curve_figure(data, chosen, *(families or of_study)))
+        return _altair(curve_figure(data, match, *(families or of_study)))
 
     def grid(self, **settings: Any) -> alt.TopLevelMixin:
         """Every task and family in one figure: a row per task."""

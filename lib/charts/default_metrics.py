@@ -20,8 +20,8 @@ def default_metrics(study: Study, logged: Collection[str]) -> tuple[Metric, ...]
     ----------
     logged : the keys that some run has; all metrics of a family are there where no run has any of it.
     """
-    chosen = {metric.key for family in FAMILIES for metric in _of_family(study.family(family), logged)}
-    return tuple(metric for metric in study.metrics if metric.key in chosen)
+    keys = {metric.key for family in FAMILIES for metric in _of_family(study.family(family), logged)}
+    return tuple(metric for metric in study.metrics if metric.key in keys)
 
 
 def _of_family(metrics: Sequence[Metric], logged: Collection[str]) -> Sequence[Metric]:

@@ -18,11 +18,11 @@ ALONG = 8
 
 def signs(count: int, are_alike: Callable[[int, int], bool]) -> list[str]:
     """A sign for each of so many lines: "" for the first of those that are alike, another for each that follows."""
-    chosen: list[str] = []
+    result: list[str] = []
     for line in range(count):
-        taken = {chosen[other] for other in range(line) if are_alike(other, line)}
-        chosen.append(next((sign for sign in ("", *SHAPES) if sign not in taken), ""))
-    return chosen
+        excluded = {result[other] for other in range(line) if are_alike(other, line)}
+        result.append(next((sign for sign in ("", *SHAPES) if sign not in excluded), ""))
+    return result
 
 
 def metric_signs(study: Study, colors: dict[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from lib.curves.aggregate import COLUMNS, aggregate, run_curves
 from lib.curves.baseline_file import BaselineError, file_bytes, read_baseline
 from lib.curves.baselines import BASELINES, baseline_curve, study_baselines, task_baselines
-from lib.curves.bins import kept, runs_not_drawn
+from lib.curves.bins import included_runs, runs_not_drawn
 from lib.curves.study_curves import (
     curves,
     study_curves,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from lib.curves.bins import shown
+from lib.curves.bins import visible_runs
 from lib.curves.seed_groups import seed_groups
 from lib.curves.view_settings import Spread, View
 from lib.runs import History, Treatment
@@ -83,7 +83,7 @@ def run_curves(
 
 def _with_arms(binned: pl.DataFrame, treatments: Sequence[Treatment], view: View) -> pl.LazyFrame:
     """Bins with the arm and seed of their run, of the runs that the view shows."""
-    rows = [(t.run_id, t.arm, t.seed) for t in shown(treatments, view)]
+    rows = [(t.run_id, t.arm, t.seed) for t in visible_runs(treatments, view)]
     runs = pl.LazyFrame(rows, schema=dict.fromkeys(("run_id", "arm", "seed"), pl.String), orient="row")
     return binned.lazy().join(runs.cast({"run_id": binned["run_id"].dtype}), on="run_id")
 

@@ -102,19 +102,19 @@ def read_baseline(
     is_left_out = _left_out(rows, step, reward, has_seeds)
     fault = ""
     if is_left_out.any():
-        place = int(np.argmax(is_left_out))
-        row = _Row(*rows.row(place))
-        fault = f"line {row.line}: {row.fault or _fault(row, float(step[place]), float(reward[place]), has_seeds)}"
-    kept = ~is_left_out
-    if not kept.any():
+        index = int(np.argmax(is_left_out))
+        row = _Row(*rows.row(index))
+        fault = f"line {row.line}: {row.fault or _fault(row, float(step[index]), float(reward[index]), has_seeds)}"
+    is_usable = ~is_left_out
+    if not is_usable.any():
         raise BaselineError(f"{name}, {fault}." if fault else f"{name} holds no row below its header.")
-    if np.isnan(reward[kept]).all():
+    if np.isnan(reward[is_usable]).all():
         raise BaselineError(f"{name} holds no reward: every cell of that column is empty.")
     if fault:
         warn(f"{name}: {is_left_out.sum():,} of {plural(len(rows), 'row')} left out; {fault}.")
-    seeds = rows["seed"].filter(kept)
+    seeds = rows["seed"].filter(is_usable)
     seeds = seeds.replace_strict({text: _seed(text, mark) for text in seeds.unique()}, return_dtype=pl.String)
-    return pl.DataFrame([np.rint(step[kept]).astype(np.int64), reward[kept], seeds], schema=ROWS)
+    return pl.DataFrame([np.rint(step[is_usable]).astype(np.int64), reward[is_usable], seeds], schema=ROWS)
 
 
 def _text(content: bytes, name: str) -> str:

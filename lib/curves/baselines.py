@@ -46,12 +46,12 @@ def baseline_curve(
     -------
     Columns as `BASELINES`, by step. It is never smoothed.
     """
-    kept = rows.filter(pl.col("step") <= task.total_steps, pl.col("reward").abs() <= LARGEST)
-    if kept.is_empty():
+    usable_rows = rows.filter(pl.col("step") <= task.total_steps, pl.col("reward").abs() <= LARGEST)
+    if usable_rows.is_empty():
         raise BaselineError(
             f"The baseline {baseline.name} has no row within the {task.total_steps:,} steps of {task.title}."
         )
-    history = kept.select(
+    history = usable_rows.select(
         pl.col("seed").alias("run_id"),
         pl.lit(_METRIC.key).alias("metric"),
         "step",
@@ -59,7 +59,7 @@ def baseline_curve(
         pl.lit(None, dtype=pl.Float64).alias("time"),
     ).match_to_schema(HISTORY)
     at = anchor(treatments) or None
-    seeds = [_as_run(seed, task, at) for seed in kept["seed"].unique().sort()]
+    seeds = [_as_run(seed, task, at) for seed in usable_rows["seed"].unique().sort()]
     plain = replace(view, grid="aligned", arms=(), left_out=())
     curve = aligned_curves(History.of_frame(history), task, [_METRIC], seeds, plain)
     return curve.select(

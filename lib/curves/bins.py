@@ -63,22 +63,22 @@ def width_spacings(step: np.ndarray, finest: float) -> np.ndarray:
     return spacing_counts(step, finest, (step[-1 - edge] - step[edge]) / MOST if len(step) > MOST else 0.0)
 
 
-def shown(treatments: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
+def visible_runs(treatments: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
     """The runs that the view shows: of its arms, without those left out."""
-    return tuple(t for t in kept(treatments, view) if not view.arms or t.arm in view.arms)
+    return tuple(t for t in included_runs(treatments, view) if not view.arms or t.arm in view.arms)
 
 
-def kept(treatments: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
+def included_runs(treatments: Sequence[Treatment], view: View) -> tuple[Treatment, ...]:
     """The runs without those left out; on the exact grid copies and superseded runs stay, as in the original notebook."""
-    chosen = [t for t in treatments if t.run_id not in view.left_out]
-    return tuple(t for t in chosen if not t.reason_left_out) if view.grid == "exact" else counted(chosen)
+    runs = [t for t in treatments if t.run_id not in view.left_out]
+    return tuple(t for t in runs if not t.reason_left_out) if view.grid == "exact" else counted(runs)
 
 
 def runs_not_drawn(task: Task, treatments: Sequence[Treatment], view: View) -> str:
     """A sentence on the runs of a task that no curve shows although nobody left them out in the view; else ""."""
-    chosen = [t for t in treatments if t.run_id not in view.left_out]
-    ids = {t.run_id for t in kept(chosen, view)}
-    reasons = {run_id: reason for run_id, reason in uncounted(chosen).items() if run_id not in ids}
+    view_treatments = [t for t in treatments if t.run_id not in view.left_out]
+    ids = {t.run_id for t in included_runs(view_treatments, view)}
+    reasons = {run_id: reason for run_id, reason in uncounted(view_treatments).items() if run_id not in ids}
     if not reasons:
         return ""
     runs = listing(f"{run_id} ({reason})" for run_id, reason in reasons.items())
@@ -92,8 +92,8 @@ def run_frame(treatments: Sequence[Treatment], view: View) -> pl.DataFrame:
     one that their task shares. Where each run has its own (a randomised design, several ratios), bins start at the
     run's own detach in event time and for arms that share one, else at 0; a control then has no place in event time.
     """
-    ids_shown = {t.run_id for t in shown(treatments, view)}
-    treatments = kept(treatments, view)
+    visible_ids = {t.run_id for t in visible_runs(treatments, view)}
+    treatments = included_runs(treatments, view)
     shared = anchor(treatments)
     by_arm = {arm: anchor([t for t in treatments if t.arm == arm]) for arm in {t.arm for t in treatments}}
     event_time = view.x in ("since", "since_percent")
@@ -103,7 +103,7 @@ def run_frame(treatments: Sequence[Treatment], view: View) -> pl.DataFrame:
         origin = shared if own is None else (own if event_time else by_arm[t.arm])
         split = (shared or None) if own is None else own
         placed = not event_time or own is not None or shared > 0
-        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in ids_shown, placed))
+        rows.append((t.run_id, t.arm, t.seed, split, origin, t.run_id in visible_ids, placed))
     return pl.DataFrame(rows, schema=_RUN, orient="row")
 
 
@@ -147,12 +147,12 @@ def run_bins(
         for width, array in zip(widths, arrays, strict=True):
             width.add(array)
     grids = [_Grid.of(metric, task, view, width.steps()) for metric, width in zip(metrics, widths, strict=True)]
-    placed = [run for run in runs if run["placed"]]
-    places = (
-        _Place(run["run_id"], history.of_run(run["run_id"]), run["detach"], run["origin"], began.get(run["run_id"]))
-        for run in placed
+    rows = [run for run in runs if run["placed"]]
+    inputs = (
+        _RunInput(run["run_id"], history.of_run(run["run_id"]), run["detach"], run["origin"], began.get(run["run_id"]))
+        for run in rows
     )
-    yield from zip((run["run_id"] for run in placed), each(partial(_bins_of_run, grids), places), strict=True)
+    yield from zip((run["run_id"] for run in rows), each(partial(_bins_of_run, grids), inputs), strict=True)
 
 
 def _run_spacings(keys: Sequence[str], finest: float, run: tuple[str, History]) -> list[np.ndarray]:
@@ -163,7 +163,7 @@ def _run_spacings(keys: Sequence[str], finest: float, run: tuple[str, History]) 
         (step,) = history.series(run_id, key, ["step"])
         return width_spacings(step, finest)
 
-    return history.computed(
+    return history.cached_on_disk(
         run_id, NUMBERS, SPACING, {f"spacings\0{key}\0{finest}": partial(compute, key) for key in keys}
     )
 
@@ -198,7 +198,7 @@ class _Grid:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _RunInput:
     """One run: where its smoothing is split and its bins start, and the first timestamp, from which wall time counts."""
 
     run_id: str
@@ -208,20 +208,20 @@ class _Place:
     began: float | None
 
 
-def _bins_of_run(grids: Sequence[_Grid], place: _Place) -> list[np.ndarray]:
+def _bins_of_run(grids: Sequence[_Grid], run: _RunInput) -> list[np.ndarray]:
     """The bins of one run by metric, as they were kept or from its rows."""
-    at = f"{place.detach} {place.origin} {place.began}"
+    at = f"{run.detach} {run.origin} {run.began}"
     rule = "bins " + " ".join(sorted({f"{grid.x} {grid.window}" for grid in grids}))
-    return place.history.computed(
-        place.run_id, rule, BIN, {f"{grid} {at}": partial(_bins, grid, place) for grid in grids}
+    return run.history.cached_on_disk(
+        run.run_id, rule, BIN, {f"{grid} {at}": partial(_bins, grid, run) for grid in grids}
     )
 
 
-def _bins(grid: _Grid, place: _Place) -> np.ndarray:
+def _bins(grid: _Grid, run: _RunInput) -> np.ndarray:
     """One run's bins of a metric; none where no curve can show it."""
     columns = ("step", "value", "time") if grid.x == "wall" else ("step", "value")
-    step, value, *time = place.history.series(place.run_id, grid.key, columns)
-    hours = wall_time.elapsed(step, time[0], place.began) if time else None
+    step, value, *time = run.history.series(run.run_id, grid.key, columns)
+    hours = wall_time.elapsed(step, time[0], run.began) if time else None
     drawable = is_finite(value)
     if grid.log:
         drawable &= is_positive(value)
@@ -231,15 +231,15 @@ def _bins(grid: _Grid, place: _Place) -> np.ndarray:
         step, value = step[drawable], value[drawable]
     value = np.log(value) if grid.log else value
     if grid.window:
-        value = smoothed(step, value, place.detach, grid.window)
-    number = (step - place.origin) / grid.width
+        value = smoothed(step, value, run.detach, grid.window)
+    number = (step - run.origin) / grid.width
     np.ceil(number, out=number)
     start = np.append(0, np.flatnonzero(number[1:] != number[:-1]) + 1)
     points = np.diff(start, append=len(step)).astype(np.uint32)
     bins = np.empty(len(start), dtype=BIN)
     bins["bin"], bins["value"], bins["x_weight"] = number[start], np.add.reduceat(value, start) / points, points
     if hours is None:
-        bins["x_sum"] = _on_axis(np.add.reduceat(step, start), points * place.origin, grid.x, grid.total_steps)
+        bins["x_sum"] = _on_axis(np.add.reduceat(step, start), points * run.origin, grid.x, grid.total_steps)
     else:
         bins["x_sum"], bins["x_weight"] = np.add.reduceat(hours[drawable], start) / points, 1
     return bins

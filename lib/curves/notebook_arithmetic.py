@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from lib.curves.aggregate import COLUMNS
-from lib.curves.bins import kept, on_axis, run_frame
+from lib.curves.bins import included_runs, on_axis, run_frame
 from lib.curves.view_settings import View
 from lib.runs import History, Treatment, anchor
 from lib.study import Metric, Task
@@ -54,7 +54,9 @@ def _curves(
         (_moving_average(points, _window_points(rows, window), smoothed) if smoothed else points)
         .with_columns(
             pl.lit(task.key).alias("task"),
-            on_axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(kept(treatments, view))), task, view).alias("step"),
+            on_axis(pl.col("step").cast(pl.Float64), pl.lit(anchor(included_runs(treatments, view))), task, view).alias(
+                "step"
+            ),
             (pl.col("mean") - pl.col("std")).alias("lower"),
             (pl.col("mean") + pl.col("std")).alias("upper"),
         )

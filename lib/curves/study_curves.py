@@ -89,16 +89,16 @@ def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | No
 
 def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
     """The tasks and metrics that the view shows; which runs are duplicates is told from all metrics."""
-    shown = part_of(study, view.tasks, view.metrics)
+    visible = part_of(study, view.tasks, view.metrics)
     return pl.concat(
         query(
             manifest.history(manifest.of_task(task.key)),
             task,
-            shown.metrics,
+            visible.metrics,
             task_with_duplicates(study, manifest, task),
             view,
         )
-        for task in shown.tasks
+        for task in visible.tasks
     )
 
 

@@ -83,8 +83,8 @@ def _server(address: str) -> tuple[str, str]:
         raise InputError("An address must not hold a name or a password: paste it without them; the key goes below.")
     if host in _WANDB_HOSTS:
         return WANDB_API, parts.path
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port else ""), parts.path
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}" + (f":{port}" if port else ""), parts.path
 
 
 def _placed(server: str, path: str) -> WandbAddress:

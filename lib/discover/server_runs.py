@@ -126,12 +126,12 @@ def _filters(client: Client, addresses: Sequence[WandbAddress]) -> tuple[list[tu
                     f"Run {address.run} is in no sweep, and a study names sweeps: paste the addresses of sweeps only, or "
                     "that of the project."
                 )
-            taken = (
+            names = (
                 f"in sweep {value}: all of its runs are shown"
                 if value
                 else "in no sweep: every run of the project is shown"
             )
-            notes.append(f"Run {address.run} is {taken}.")
+            notes.append(f"Run {address.run} is {names}.")
         filters.append((field, value))
     return [*dict.fromkeys(filters)], tuple(notes)
 

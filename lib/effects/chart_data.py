@@ -243,7 +243,7 @@ class _Gap(Source):
 
     def series(self) -> tuple[np.ndarray, ...]:
         """Steps and values."""
-        return self.history.at_hand(self, self._ratios)
+        return self.history.cached_in_memory(self, self._ratios)
 
     def _ratios(self) -> tuple[np.ndarray, ...]:
         losses = (Usable(Logged(self.history, self.run_id, key), log=True) for key in (self.train, self.other))

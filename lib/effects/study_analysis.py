@@ -111,7 +111,7 @@ def analyse(
 
 
 def analyse_runs(study: Study, tasks: Mapping[str, TaskRuns], evidence: Evidence | None = None) -> StudyAnalysis:
-    """The same for runs at hand, by the ids of their tasks."""
+    """The same for runs in memory, by the ids of their tasks."""
     windows = evidence or study.evidence
     by_hand = sorted({run_id for runs in tasks.values() for run_id in runs.left_out})
     analyses = tuple(_task(study, task, tasks[task.key], windows) for task in study.tasks if task.key in tasks)

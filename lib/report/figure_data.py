@@ -9,7 +9,7 @@ from lib.charts import Background, Coloring, coloring, with_colors
 from lib.curves import (
     Clocks,
     View,
-    kept,
+    included_runs,
     runs_not_drawn,
     study_baselines,
     study_curves,
@@ -62,7 +62,7 @@ def figure_data(study: Study, manifest: Manifest, view: View) -> FigureData:
     """
     visible = visible_study(study, view)
     marked = treatments_with_duplicates(part_of(study, view.tasks, ()), manifest)
-    treatments = kept(marked, view)
+    treatments = included_runs(marked, view)
     omissions = [runs_not_drawn(task, of_task(marked, task.key), view) for task in visible.tasks]
     omissions += [unknown_arms(task, of_task(marked, task.key)) for task in visible.tasks]
     warnings = [sentence for sentence in omissions if sentence]

@@ -184,17 +184,17 @@ def _plotted(data: FigureData, plots: Sequence[tuple[Task, Sequence[str]]]) -> p
 
 def claims_figure(effects: pl.DataFrame, study: Study, metric: Metric | None = None) -> Figure | None:
     """Every claim, or those of one metric, on one axis; None where there is none."""
-    shown = with_sizes(with_shown_verdicts(effects), study)
+    rows = with_sizes(with_shown_verdicts(effects), study)
     if metric:
-        shown = shown.filter(pl.col("metric") == metric.key)
-    if shown.is_empty():
+        rows = rows.filter(pl.col("metric") == metric.key)
+    if rows.is_empty():
         return None
-    text = charts.forest_text(shown, study)
+    text = charts.forest_text(rows, study)
     if metric:
         text += f" Of {plural(effects.height, 'claim')} these are those of {metric.name}: choose another metric above."
     return Figure(
         "All claims", "claims", study.title, text, text, lambda: effects,
-        lambda **options: charts.forest_chart(shown, study, **options),
+        lambda **options: charts.forest_chart(rows, study, **options),
     )  # fmt: skip
 
 
@@ -211,8 +211,8 @@ def quadrant_figure(
     if not rewards or not losses:
         return None
     reward, loss = reward or rewards[-1], loss or losses[0]
-    shown = per_run.filter(pl.col("task").is_in([task.key for task in study.tasks]))
-    points = charts.quadrant_points(shown, reward.key, loss.key)
+    rows = per_run.filter(pl.col("task").is_in([task.key for task in study.tasks]))
+    points = charts.quadrant_points(rows, reward.key, loss.key)
     if points.is_empty():
         return None
     axes = f"{reward.name}: change (%)", f"{loss.name}: change (%)"

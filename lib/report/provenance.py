@@ -77,7 +77,7 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
 
     Of the view's settings a figure of `effects` has the runs left out, the tasks and the metrics alone.
     """
-    kept = [run for run in manifest.runs if run.tasks and run.id not in view.left_out]
+    runs = [run for run in manifest.runs if run.tasks and run.id not in view.left_out]
     spread = {
         "std": "one standard deviation (ddof 1)",
         "se": "one standard error (ddof 1)",
@@ -86,8 +86,8 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     }[view.spread]
     window = "not smoothed"
     if view.smooth:
-        shown = part_of(study, view.tasks, view.metrics)
-        steps = sorted({view.smoothing(task) for task in shown.tasks})
+        visible = part_of(study, view.tasks, view.metrics)
+        steps = sorted({view.smoothing(task) for task in visible.tasks})
         window = f"train rewards smoothed over {listing((f'{n:,}' for n in steps), 'or')} steps"
     grid = "aligned bins" if view.grid == "aligned" else "exact steps, as the original notebook"
     left = f", {len(view.left_out)} left out" if view.left_out else ""
@@ -95,7 +95,7 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     if effects:
         settings = "Claims from raw rows, in the windows that the study declares"
     return (
-        f"{study.title}. {plural(len(kept), 'run')}{left}, fetched {manifest.fetched_at}. {settings}. {_part(study, view)}"
+        f"{study.title}. {plural(len(runs), 'run')}{left}, fetched {manifest.fetched_at}. {settings}. {_part(study, view)}"
         f"altair {version('altair')}, polars {version('polars')}."
     )
 

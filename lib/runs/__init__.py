@@ -4,6 +4,7 @@ from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_t
 from lib.runs.atomic import Staged, StoreError, aside_prefix, put, remove_leftovers, stage, store_errors
 from lib.runs.configs import Setting, key_words, number_keys, settings
 from lib.runs.copies import is_telling, row_counts
+from lib.runs.disk_cache import NUMBERS
 from lib.runs.duplicates import (
     RUNNING,
     WHOLE,
@@ -15,7 +16,6 @@ from lib.runs.duplicates import (
     uncounted,
     with_duplicates,
 )
-from lib.runs.kept_arrays import NUMBERS
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
 from lib.runs.missing_keys import missing_keys
 from lib.runs.model import BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.runs.kept_arrays import NUMBERS
+from lib.runs.disk_cache import NUMBERS
 from lib.runs.parallel import TOGETHER, each
 from lib.runs.reader import History
 
@@ -20,8 +20,8 @@ _SAMPLE = 256
 _POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
 #: Runs at one step that are compared for all steps at once; more are compared step by step.
 _FEW = 8
-#: Series that are at hand while runs are compared two at a time.
-_AT_HAND = 32
+#: Series in memory while runs are compared two at a time.
+_CACHED_SERIES = 32
 
 
 def is_telling(values: NDArray[np.float64]) -> bool:
@@ -45,7 +45,7 @@ def copies(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> dic
     keys : the metrics; those that most often tell runs apart first.
     """
     originals: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
-    series = lru_cache(_AT_HAND)(history.series)
+    series = lru_cache(_CACHED_SERIES)(history.series)
     for later, earlier in _not_apart(history, run_ids, keys):
         if _is_copy(run_ids[later], run_ids[earlier], keys, series):
             originals[run_ids[later]].append(run_ids[earlier])
@@ -58,8 +58,8 @@ def _is_copy(run: str, other: str, keys: Sequence[str], series: Callable[[str, s
     for key in keys:
         (steps, values), (other_steps, other_values) = series(run, key), series(other, key)
         if not np.array_equal(steps, other_steps):
-            _, here, there = np.intersect1d(steps, other_steps, return_indices=True)
-            values, other_values = values[here], other_values[there]
+            _, own_index, other_index = np.intersect1d(steps, other_steps, return_indices=True)
+            values, other_values = values[own_index], other_values[other_index]
         if not np.array_equal(values, other_values, equal_nan=True):
             return False
         enough = enough or is_telling(values)
@@ -95,8 +95,8 @@ def _set_apart(apart: NDArray[np.bool_], samples: Sequence[NDArray[Any]]) -> Non
     open_runs, compared = np.ones(len(samples), dtype=bool), 0
     for i in np.flatnonzero(np.diff(edges) > _FEW):
         at_step = slice(edges[i], edges[i + 1])
-        chosen = open_runs[run[at_step]]
-        runs, values = run[at_step][chosen], value[at_step][chosen]
+        is_open = open_runs[run[at_step]]
+        runs, values = run[at_step][is_open], value[at_step][is_open]
         apart[np.ix_(runs, runs)] |= values[:, None] != values
         compared += len(runs) ** 2
         if compared >= len(samples) ** 2:
@@ -117,15 +117,15 @@ def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:
     def compute() -> NDArray[Any]:
         steps, values = history.series(run_id, key)
         # In an order of the metric's own: what few runs have in common lies in the samples of some metrics.
-        chosen = np.argsort(_shuffled(steps, crc32(key.encode())), kind="stable")[:_SAMPLE]
-        sample = np.empty(len(chosen) + 1, dtype=_POINT)
+        order = np.argsort(_shuffled(steps, crc32(key.encode())), kind="stable")[:_SAMPLE]
+        sample = np.empty(len(order) + 1, dtype=_POINT)
         sample[0] = len(steps), is_telling(values)
-        sample["step"][1:] = steps[chosen]
+        sample["step"][1:] = steps[order]
         # One NaN, and no -0.0: equal values are equal bits.
-        sample["value"][1:] = np.where(np.isnan(values[chosen]), np.nan, values[chosen]) + 0.0
+        sample["value"][1:] = np.where(np.isnan(values[order]), np.nan, values[order]) + 0.0
         return sample
 
-    return history.computed(run_id, NUMBERS, _POINT, {f"sample\0{key}": compute})[0]
+    return history.cached_on_disk(run_id, NUMBERS, _POINT, {f"sample\0{key}": compute})[0]
 
 
 def _shuffled(steps: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

@@ -55,8 +55,8 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
             lines.append(f"No run{of} logged '{key}': check detach.signal; no detach can be checked.")
         else:
             lines.append(f"No run{of} has '{key}' in its config: check {setting}; {_WITHOUT[setting]}.")
-    known = {problem.message for problem in manifest.problems}
-    return [line for line in lines if line not in known]
+    messages = {problem.message for problem in manifest.problems}
+    return [line for line in lines if line not in messages]
 
 
 def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:

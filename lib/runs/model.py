@@ -118,11 +118,11 @@ class Manifest:
 
     def history(self, runs: Iterable[Run] | None = None) -> History:
         """The history of these runs (all by default)."""
-        chosen = self.runs if runs is None else runs
-        files = {run.id: Path(self.folder) / run.file for run in chosen if run.file}
+        selection = self.runs if runs is None else runs
+        files = {run.id: Path(self.folder) / run.file for run in selection if run.file}
         # What is computed of runs is kept where fetches keep them, not in a bundle that somebody brought.
         is_fetched = Path(self.folder).is_relative_to(runs_root())
-        return History(files, {run.id: run.stamp for run in chosen if run.stamp} if is_fetched else {})
+        return History(files, {run.id: run.stamp for run in selection if run.stamp} if is_fetched else {})
 
     def to_json(self) -> str:
         """The manifest as JSON text, without the folder it lies in."""

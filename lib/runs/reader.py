@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
-from lib.runs.at_hand import AtHand
+from lib.runs.array_cache import ArrayCache
 from lib.runs.atomic import StoreError
-from lib.runs.kept_arrays import kept_arrays
+from lib.runs.disk_cache import cached_arrays
 from lib.runs.schema import HISTORY
 
 #: A file of the store has each metric in row groups of its own. Its metadata names them below this key, as JSON:
@@ -31,18 +31,18 @@ class History:
     ----------
     runs : by run id, the run's file, or a frame with the columns `HISTORY`.
     stamps : by run id, a text that changes when its file does; what is computed of such a run is kept beside its file.
-    at_hand : what stays in memory of what is read; nothing by default.
+    cache : for what is read; by default nothing stays in memory.
     """
 
     def __init__(
         self,
         runs: Mapping[str, Path | pl.DataFrame],
         stamps: Mapping[str, str] | None = None,
-        at_hand: AtHand | None = None,
+        cache: ArrayCache | None = None,
     ) -> None:
         self._runs = dict(runs)
         self._stamps = dict(stamps or {})
-        self._at_hand = at_hand or AtHand(0)
+        self._cache = cache or ArrayCache(0)
 
     @classmethod
     def of_frame(cls, frame: pl.DataFrame) -> "History":
@@ -62,15 +62,15 @@ class History:
         StoreError
             Where the run's file is gone or damaged.
         """
-        return self.at_hand((run_id, metric, *columns), lambda: self._read(run_id, metric, columns))
+        return self.cached_in_memory((run_id, metric, *columns), lambda: self._read(run_id, metric, columns))
 
-    def at_hand(self, name: Hashable, read: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        """What `read` gives, or what is in memory of it."""
-        return self._at_hand.get(name, read)
+    def cached_in_memory(self, name: Hashable, read: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        """Arrays by name from the cache in memory, or as `read` gives them."""
+        return self._cache.get(name, read)
 
-    def with_at_hand(self, most: int) -> "History":
-        """The same history, of which so many bytes stay in memory."""
-        return History(self._runs, self._stamps, AtHand(most))
+    def with_cache(self, max_bytes: int) -> "History":
+        """The same history with a cache in memory of so many bytes."""
+        return History(self._runs, self._stamps, ArrayCache(max_bytes))
 
     def _read(self, run_id: str, metric: str, columns: Sequence[str]) -> tuple[np.ndarray, ...]:
         with self.store_errors():
@@ -93,16 +93,16 @@ class History:
         """The history of one of the runs: all that is needed elsewhere to compute something of it."""
         rows, stamp = self._runs.get(run_id), self._stamps.get(run_id)
         stamps = {} if stamp is None else {run_id: stamp}
-        return History({} if rows is None else {run_id: rows}, stamps, self._at_hand)
+        return History({} if rows is None else {run_id: rows}, stamps, self._cache)
 
-    def computed(
+    def cached_on_disk(
         self, run_id: str, rule: str, dtype: DTypeLike, compute: Mapping[str, Callable[[], NDArray[Any]]]
     ) -> list[NDArray[Any]]:
-        """What is computed of a run's rows, or what it was before: see `lib.runs.kept_arrays.kept_arrays`."""
+        """Arrays computed from a run's rows, from the cache on disk: see `lib.runs.disk_cache.cached_arrays`."""
         rows = self._runs.get(run_id)
         if not isinstance(rows, Path):
             return [call() for call in compute.values()]
-        return kept_arrays(rows, self._stamps.get(run_id, ""), rule, dtype, compute)
+        return cached_arrays(rows, self._stamps.get(run_id, ""), rule, dtype, compute)
 
     def lazy(self) -> pl.LazyFrame:
         """All points as a lazy frame with the columns `HISTORY`; it is collected within `store_errors`."""

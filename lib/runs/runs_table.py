@@ -120,8 +120,8 @@ def _counts(study: Study, manifest: Manifest, left_out: Collection[str]) -> Iter
     treatments = treatments_with_duplicates(study, manifest)
     for task in study.tasks:
         of_this_task = of_task(treatments, task.key)
-        kept = [t for t in of_this_task if t.run_id not in left_out]
-        reasons = {run_id: f"not counted: {reason}" for run_id, reason in uncounted(kept).items()}
-        twice = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(kept))}
+        included = [t for t in of_this_task if t.run_id not in left_out]
+        reasons = {run_id: f"not counted: {reason}" for run_id, reason in uncounted(included).items()}
+        twice = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(included))}
         texts = dict.fromkeys(left_out, LEFT_OUT) | reasons | twice
         yield from ((t, texts.get(t.run_id, "")) for t in of_this_task)

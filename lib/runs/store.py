@@ -104,11 +104,11 @@ def _usage_of(folder: Path) -> Usage:
     """The space that a folder takes now; a fetch may be writing to it, and remove what it put aside."""
     size, runs = 0, set()
     for at, _, names in os.walk(folder):
-        kept = [name for name in names if not name.startswith(".")]
-        for name in kept:
+        visible = [name for name in names if not name.startswith(".")]
+        for name in visible:
             with suppress(FileNotFoundError):
                 size += (Path(at) / name).stat().st_size
-        runs |= {name for name in kept if name.endswith(".parquet") and Path(at).name != "raw"}
+        runs |= {name for name in visible if name.endswith(".parquet") and Path(at).name != "raw"}
     return Usage(_project(folder), folder, size, len(runs))
 
 

@@ -104,7 +104,7 @@ class LocalRuns:
             ids = _ids(run_id, groups)
             namesakes = [path for path in unreadable if len(groups) == 1 and path.stem == f"run-{run_id}"]
             self._by_id[run_id] = [
-                _local_run(group, shown, ids, namesakes) for group, shown in zip(groups, ids, strict=True)
+                _local_run(group, unique_id, ids, namesakes) for group, unique_id in zip(groups, ids, strict=True)
             ]
             for path in namesakes:
                 del unreadable[path]
@@ -157,7 +157,7 @@ class _Group:
         return self.files[0].head.project
 
 
-def _local_run(group: _Group, shown: str, ids: Sequence[str], unreadable: Sequence[Path]) -> LocalRun:
+def _local_run(group: _Group, unique_id: str, ids: Sequence[str], unreadable: Sequence[Path]) -> LocalRun:
     """The run of a group, shown by one of the ids of its namesakes; `unreadable` are files of its name."""
     heads = sorted((file.head for file in group.files), key=lambda head: head.start)
     run_id = heads[0].run_id
@@ -165,7 +165,7 @@ def _local_run(group: _Group, shown: str, ids: Sequence[str], unreadable: Sequen
     rewinds = [head.rewound_to for head in heads if head.rewound_to is not None]
     others = {run_id, f"{group.project or group.files[0].place}/{run_id}"} - {*ids}
     return LocalRun(
-        id=shown,
+        id=unique_id,
         run_id=run_id,
         entity=group.entity,
         project=group.project,

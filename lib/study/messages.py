@@ -93,8 +93,8 @@ def _sentence(error: Any, keys_by_table: Mapping[str, Sequence[str]]) -> str:
     if kind == "tuple_type" and key in _LISTS:
         return f"{where}: {key} must be a list of tables: write {_table(key)}, with two brackets, above each."
     reason = _KEYS.get(str(place[-1])) or _REASONS.get(kind) or _plain(error["msg"])
-    shown = "" if kind in ("too_short", "value_error") else f", not {_short(error['input'])}"
-    return f"{where}: {key} {reason}{shown}."
+    value = "" if kind in ("too_short", "value_error") else f", not {_short(error['input'])}"
+    return f"{where}: {key} {reason}{value}."
 
 
 def _where(place: tuple[int | str, ...]) -> tuple[str, str]:

@@ -304,8 +304,8 @@ class Study(Heading):
 
     def family(self, family: str) -> tuple[Metric, ...]:
         """The metrics of one family, train first and eval last so that eval is drawn on top."""
-        chosen = [m for m in self.metrics if m.family == family]
-        return tuple(sorted(chosen, key=lambda m: "train" not in m.key))
+        metrics = [m for m in self.metrics if m.family == family]
+        return tuple(sorted(metrics, key=lambda m: "train" not in m.key))
 
     def config_keys(self, task: Task) -> tuple[tuple[str, str], ...]:
         """The config keys that the study names for a task's runs, each after its setting: seed, detach and arms."""

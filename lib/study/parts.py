@@ -43,6 +43,6 @@ def keys_of(entries: Sequence[str], names: Mapping[str, str]) -> tuple[tuple[str
     Where the entries stand for every key or for none there is no choice, and no key.
     """
     by_entry = {entry: matches(entry, names) for entry in entries}
-    chosen = {key for keys in by_entry.values() for key in keys}
-    keys = tuple(key for key in names if key in chosen)
+    matching = {key for keys in by_entry.values() for key in keys}
+    keys = tuple(key for key in names if key in matching)
     return keys if len(keys) < len(names) else (), tuple(entry for entry, keys in by_entry.items() if not keys)

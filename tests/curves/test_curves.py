@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.curves import View, curves, seed_groups
-from lib.curves.bins import shown, width_spacings
+from lib.curves.bins import visible_runs, width_spacings
 from lib.curves.study_curves import seed_curves
 from lib.runs import HISTORY, History, MedianSpacing, Treatment, spacings
 from lib.study import CONTROL, Metric, Task
@@ -130,7 +130,7 @@ def test_arms_and_runs_left_out():
         ("detached", 60.0, 1),
     ]
     assert line(draw(points, runs, replace(PLAIN, arms=("detached",))), "arm", "mean", "n") == [("detached", 30.0, 2)]
-    assert [t.run_id for t in shown(runs, View(arms=("detached",), left_out=("a",)))] == ["b"]
+    assert [t.run_id for t in visible_runs(runs, View(arms=("detached",), left_out=("a",)))] == ["b"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.curves import View, kept
+from lib.curves import View, included_runs
 from lib.runs import HISTORY, History, common_end, counted, replicates, uncounted, with_duplicates
 from lib.study import Evidence, Source, Study, Task
 from tests.support.frames import EVAL, LOSS, treatment
@@ -68,12 +68,12 @@ def test_of_copies_that_end_together_the_one_with_the_most_rows_counts():
 def test_a_copy_counts_where_its_original_is_left_out():
     runs = marked(run("a", RISING), run("b", RISING), run("c", RISING))
     assert [t.run_id for t in counted(runs[1:])] == ["b"]
-    assert [t.run_id for t in kept(runs, View(left_out=("a",)))] == ["b"]
+    assert [t.run_id for t in included_runs(runs, View(left_out=("a",)))] == ["b"]
 
 
 def test_on_the_exact_grid_every_run_stays():
     runs = marked(run("a", RISING), run("b", RISING))
-    assert [t.run_id for t in kept(runs, View(grid="exact"))] == ["a", "b"]
+    assert [t.run_id for t in included_runs(runs, View(grid="exact"))] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_the_study_declares_is_left_out():
     study = replace(STUDY, evidence=Evidence(leave_out=(("a", "the sensor broke"),)))
     runs = (run("a", RISING), run("b", RISING))
     assert reasons(*runs, study=study) == {"a": "left out by declaration: the sensor broke"}
-    assert [t.run_id for t in kept(marked(*runs, study=study), View(grid="exact"))] == ["b"]
+    assert [t.run_id for t in included_runs(marked(*runs, study=study), View(grid="exact"))] == ["b"]
 
 
 @pytest.mark.parametrize(

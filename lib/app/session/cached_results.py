@@ -196,8 +196,8 @@ def one_metric_text(current: Current, task: str, families: tuple[str, ...]) -> s
 def legend(current: Current) -> tuple[LegendEntry, ...]:
     """What the lines of all curve charts are."""
     study = current.visible_study
-    shown = pl.concat([curves(current, task.key) for task in study.tasks])
-    return charts.legend_entries(_visible(shown, study), study, current.view)
+    rows = pl.concat([curves(current, task.key) for task in study.tasks])
+    return charts.legend_entries(_visible(rows, study), study, current.view)
 
 
 @cached(left_out_only)
@@ -226,9 +226,9 @@ def unusable_values(current: Current) -> pl.DataFrame:
 @cached(no_settings)
 def rows_around(current: Current, run_ids: tuple[str, ...], metric: str, low: float, high: float) -> pl.DataFrame:
     """Raw points of one metric of several runs in a range of steps: columns of `lib.runs.HISTORY`."""
-    chosen = [run for run in current.manifest.runs if run.id in run_ids]
+    runs = [run for run in current.manifest.runs if run.id in run_ids]
     near = pl.col("step").is_between(low, high) & (pl.col("metric") == metric)
-    history = current.manifest.history(chosen)
+    history = current.manifest.history(runs)
     with history.store_errors():
         return history.lazy().filter(near).collect(engine="streaming")
 
@@ -237,7 +237,7 @@ def rows_around(current: Current, run_ids: tuple[str, ...], metric: str, low: fl
 def points(current: Current, run_id: str) -> pl.DataFrame:
     """One run's raw points of the study's metrics: columns of `lib.runs.HISTORY`."""
     keys = [metric.key for metric in current.study.metrics]
-    chosen = [run for run in current.manifest.runs if run.id == run_id]
-    history = current.manifest.history(chosen)
+    runs = [run for run in current.manifest.runs if run.id == run_id]
+    history = current.manifest.history(runs)
     with history.store_errors():
         return history.lazy().filter(pl.col("metric").is_in(keys)).sort("metric", "step").collect()

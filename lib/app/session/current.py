@@ -12,7 +12,7 @@ from lib.app.session.caches import cached, file_stamp
 from lib.app.session.fetching import fetch_result
 from lib.app.session.state import session_state
 from lib.app.session.studies import missing_bundle, study_named, with_added, without_missing
-from lib.curves import View, kept
+from lib.curves import View, included_runs
 from lib.report import visible_study
 from lib.runs import Manifest, Treatment, of_task, treatments_with_duplicates
 from lib.study import STUDIES, Evidence, InputError, Study
@@ -50,7 +50,7 @@ class Current:
 
     def curve_treatments(self, task: str) -> tuple[Treatment, ...]:
         """The treatments of the runs of one task that curves show."""
-        return kept(of_task(self.treatments, task), self.view)
+        return included_runs(of_task(self.treatments, task), self.view)
 
     def with_view(self, view: View) -> "Current":
         """The same runs in another view."""
@@ -88,11 +88,11 @@ def open_chosen(name: str) -> Opened:
     return Opened(study, current, message)
 
 
-def _current(chosen: Study) -> Current | None:
-    result = fetch_result(chosen)
+def _current(declared: Study) -> Current | None:
+    result = fetch_result(declared)
     if result is None:
         return None
-    study = without_missing(with_added(chosen))
+    study = without_missing(with_added(declared))
     paths = (study.at(baseline.path) for task in study.tasks for baseline in task.baselines)
     stamp = hashlib.sha256(f"{study}\0{result.stamp}\0{file_stamp(*paths)}".encode()).hexdigest()
     return Current(study, result.manifest, stamp, is_public(study))

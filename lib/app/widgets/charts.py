@@ -7,8 +7,8 @@ import streamlit as st
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.session.current import Current
-from lib.app.widgets.asked_again import ask_baselines
 from lib.app.widgets.markdown import escaped
+from lib.app.widgets.missing_inputs import ask_baselines
 from lib.charts import QUIET_ON, ChartSpec, LegendEntry, text_styles
 from lib.curves import runs_not_drawn
 from lib.runs import of_task

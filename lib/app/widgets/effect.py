@@ -150,9 +150,9 @@ def _evidence_of_metric(
 def _run_columns(task: TaskAnalysis, runs: pl.DataFrame) -> pl.DataFrame:
     """What is shown of every run; without a control arm what its claim rests on is called a jump."""
     columns = ["seed", "arm", "before", "after", "change", "effect", "effect_pct", "detach_step", "pair"]
-    shown = runs.select(*columns, "run_id", "rows_before", "rows_after")
+    table = runs.select(*columns, "run_id", "rows_before", "rows_after")
     is_jump = {c.design for c in task.comparisons} <= {"jump", "none"}
-    return shown.rename({"effect": "jump", "effect_pct": "jump_pct"}) if is_jump else shown
+    return table.rename({"effect": "jump", "effect_pct": "jump_pct"}) if is_jump else table
 
 
 def _mark(check: Check) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from lib.app.session import access, fetching, studies, widget_keys
-from lib.app.widgets import asked_again
+from lib.app.widgets import missing_inputs
 from lib.app.widgets.markdown import escaped
 from lib.formatting import plural
 from lib.runs import Manifest
@@ -119,9 +119,9 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
 def _first_fetch(study: Study) -> None:
     """The way to the first fetch, or to what it needs."""
     if studies.missing_bundle(study):
-        asked_again.ask_bundle(study)
+        missing_inputs.ask_bundle(study)
         return
-    if study.source.kind != "wandb" or access.key_for(study) or not asked_again.ask_key(study):
+    if study.source.kind != "wandb" or access.key_for(study) or not missing_inputs.ask_key(study):
         st.info(
             f"Nothing of **{escaped(study.title)}** is stored yet. "
             f"Fetching reads {_where(study)} and keeps the histories on disk.",

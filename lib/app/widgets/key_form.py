@@ -22,9 +22,9 @@ def key_field(server: str, name: str) -> str:
 def key_form(server: str, name: str) -> None:
     """A visitor's own key for a server: kept in this session's memory, never shown again, sent to no other server."""
     # What is typed for one server never becomes the text of another one's field.
-    shown, name = escaped(server.removeprefix("https://")), f"{name}_{server}"
+    host, name = escaped(server.removeprefix("https://")), f"{name}_{server}"
     if access.own_key(server):
-        st.badge(f"your key for {shown} is in use", icon=":material/key:", color="green")
+        st.badge(f"your key for {host} is in use", icon=":material/key:", color="green")
         forget = partial(access.remember_key, server, "")
         st.button("Forget my key", key=f"{name}_forget", icon=":material/key_off:", on_click=forget)
         return

@@ -92,31 +92,31 @@ def _margin(metric: Metric, is_log: bool, prefix: str) -> dict[str, object]:
     index = 0 if metric.margin_abs is None or is_log else 1
     field, factor = units[st.selectbox("Margin in", list(units), index, key=f"{prefix}_margin_in", width=_CHOICE)]
     margin, most = getattr(metric, field), 99.0 if field == "margin" else None
-    shown = None if margin is None else round(factor * margin, 9)
+    initial = None if margin is None else round(factor * margin, 9)
     value = st.number_input(
         "Margin",
         0.0,
         most,
-        shown,
+        initial,
         key=f"{prefix}_{field}",
         width=_MARGIN,
         format="%g",
         placeholder="none",
         help=_MARGIN_HELP,
     )
-    if value != shown:
+    if value != initial:
         margin = round(value / factor, 9) if value else None
     return {"margin": None, "margin_abs": None, field: margin}
 
 
 def _color(metric: Metric, default: str, key: str) -> str:
     """The colour of a metric; empty where it is the one that it has without."""
-    shown = (metric.color or default).lower()
-    color = st.color_picker("Colour", shown, key=key, width=_COLOR)
+    initial = (metric.color or default).lower()
+    color = st.color_picker("Colour", initial, key=key, width=_COLOR)
     if color != default.lower():
         reset = partial(st.session_state.__setitem__, key, default.lower())
         icon, help = ":material/format_color_reset:", "The colour that it has where the study gives none"
         st.button(icon, f"{key}_default", type="tertiary", on_click=reset, help=help)
-    if color == shown:
+    if color == initial:
         return metric.color
     return "" if color == default.lower() else color

@@ -76,11 +76,11 @@ def _widget_key(server: str) -> str:
 
 def _key(server: str) -> None:
     """The key that is used for the server, or the field for one."""
-    shown, other_keys = escaped(server.removeprefix("https://")), session_state().other_keys
+    host, other_keys = escaped(server.removeprefix("https://")), session_state().other_keys
     if access.own_key(server):
-        _key_in_use(f"Your key for {shown} is in use.", "Forget my key", partial(access.remember_key, server, ""))
+        _key_in_use(f"Your key for {host} is in use.", "Forget my key", partial(access.remember_key, server, ""))
     elif server not in other_keys and access.machine_key(server):
-        sentence = f"The key of this machine's W&B login is used for {shown}."
+        sentence = f"The key of this machine's W&B login is used for {host}."
         _key_in_use(sentence, "Use another key", partial(other_keys.add, server))
     else:
         key_field(server, _widget_key(server))

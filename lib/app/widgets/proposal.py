@@ -85,8 +85,8 @@ def _assumed(proposed: Proposal) -> None:
     findings = [f for f in proposed.findings if f.assumed and f.what not in DOUBTS and not f.question]
     assumed = [f"{f.what} {f.value}".strip() for f in findings]
     if assumed:
-        shown = assumed if len(assumed) <= _SHOWN else [*assumed[:_SHOWN], f"{len(assumed) - _SHOWN} more"]
-        st.caption(f"Assumed: {escaped(listing(shown))}.")
+        texts = assumed if len(assumed) <= _SHOWN else [*assumed[:_SHOWN], f"{len(assumed) - _SHOWN} more"]
+        st.caption(f"Assumed: {escaped(listing(texts))}.")
 
 
 def _not_taken(proposed: Proposal) -> None:
@@ -96,8 +96,8 @@ def _not_taken(proposed: Proposal) -> None:
         if not finding.is_taken:
             keys_by_reason.setdefault(finding.where, []).append(finding.value)
     for reason, keys in keys_by_reason.items():
-        shown = keys if len(keys) <= _SHOWN else [*keys[:_SHOWN], f"{len(keys) - _SHOWN} more"]
-        st.markdown(f":small[Not taken {escaped(reason)}: {escaped(listing(shown))}.]")
+        texts = keys if len(keys) <= _SHOWN else [*keys[:_SHOWN], f"{len(keys) - _SHOWN} more"]
+        st.markdown(f":small[Not taken {escaped(reason)}: {escaped(listing(texts))}.]")
 
 
 def _more(proposed: Proposal, runs: pl.DataFrame, prefix: str) -> None:

@@ -31,14 +31,14 @@ def one_metric_each(study: Study) -> bool:
 
 def one_metric_text(curves: pl.DataFrame, study: Study, task: Task, *families: str, view: View) -> str:
     """A sentence on the metrics that are not drawn while runs are coloured; "" where there are none."""
-    drawn, others = [], 0
+    names, others = [], 0
     for family in families:
-        shown = family_metrics(curves, study, task, family, view)
-        drawn += [metric.name for metric in shown]
-        others += len(family_metrics(curves, study, task, family)) - len(shown)
+        metrics = family_metrics(curves, study, task, family, view)
+        names += [metric.name for metric in metrics]
+        others += len(family_metrics(curves, study, task, family)) - len(metrics)
     if not others:
         return ""
-    return f"Coloured by {view.color_by}, runs are drawn of one metric: {listing(drawn)}. Choose others under Metrics."
+    return f"Coloured by {view.color_by}, runs are drawn of one metric: {listing(names)}. Choose others under Metrics."
 
 
 def curves_text(

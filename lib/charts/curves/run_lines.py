@@ -120,9 +120,9 @@ def _stroke(colors: Colors, style: SeriesStyle) -> alt.Stroke:
         kind: Any = "log" if low > 0 and high / low >= 100 else "linear"
         scale = alt.Scale(type=kind, domain=[low, high], range=list(RAMP), interpolate="lab")
         return alt.Stroke("by:Q", scale=scale, title=colors.key, legend=style.legend_of(gradientLength=120))
-    shown = [value for value, _ in colors.values]
-    scale = alt.Scale(domain=shown, range=[color for _, color in colors.values])
-    columns = legend_columns(shown, colors.key)
+    values = [value for value, _ in colors.values]
+    scale = alt.Scale(domain=values, range=[color for _, color in colors.values])
+    columns = legend_columns(values, colors.key)
     return alt.Stroke("by:N", scale=scale, title=colors.key, legend=style.legend_of(columns=columns))
 
 

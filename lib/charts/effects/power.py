@@ -37,8 +37,8 @@ def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **si
     least = curves.filter(pl.col("power") >= level).group_by("line", maintain_order=True).agg(pl.all().first())
     last = int(curves["n"].max() or 0)  # type: ignore[arg-type]
     most = min(last, max(_FEWEST, int(_MORE * max(least["n"].to_list(), default=last))))
-    shown = curves.filter(pl.col("n") <= most)
-    first = int(shown["n"].min() or 0)  # type: ignore[arg-type]
+    rows = curves.filter(pl.col("n") <= most)
+    first = int(rows["n"].min() or 0)  # type: ignore[arg-type]
     x = alt.X(
         "n:Q",
         title="Fork pairs, or seeds per arm",
@@ -46,8 +46,8 @@ def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **si
         axis=alt.Axis(format="d", tickMinStep=1, grid=False),
     )
     y = alt.Y("power:Q", title="Power", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
-    color, dash = _line_styles(shown, designs)
-    base = alt.Chart(shown).encode(x=x, y=y, color=color)
+    color, dash = _line_styles(rows, designs)
+    base = alt.Chart(rows).encode(x=x, y=y, color=color)
     rule = alt.Chart(ONE_ROW, name="level").mark_rule(color=style.QUIET, strokeDash=[4, 4], aria=False)
     line = base.properties(name="line").mark_line(strokeWidth=2.5, clip=True)
     line = line.encode(strokeDash=dash)

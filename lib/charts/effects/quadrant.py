@@ -54,12 +54,14 @@ def quadrant_chart(
     whole = points.drop_nulls(["reward", "loss"])
     titles = {t.key: t.title for t in study.tasks}
     tasks = [titles[t.key] for t in study.tasks if t.key in set(whole["task"])]
-    shown = whole.with_columns(pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS))
+    rounded = whole.with_columns(
+        pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS)
+    )
     sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
     scales = {c: alt.Scale(domain=[-round(v, 4), round(v, 4)], nice=False) for c, v in sides.items()}
     legend = alt.Legend(title=None, orient="top", columns=style.legend_columns(tasks), labelLimit=260, rowPadding=1)
     dots = (
-        alt.Chart(shown, name="seeds")
+        alt.Chart(rounded, name="seeds")
         .mark_point(size=90, filled=True, opacity=0.85)
         .encode(
             x=alt.X("reward:Q", title=reward, scale=scales["reward"]),

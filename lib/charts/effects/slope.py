@@ -67,12 +67,12 @@ def _phases(runs: pl.DataFrame, keys: list[str], arms: Sequence[str]) -> pl.Data
     """Two rows per run: its place on the x axis (`before|detached`) and its value there."""
     pct = 100 * (pl.col("after") / pl.col("before") - 1)
     text = pl.format("{}%", pct.round(1)) if len(runs) else pl.lit("")
-    shown = runs.with_columns(pl.col("before", "after").round_sig_figs(thinning.DIGITS))
-    shown = shown.with_columns(pl.when(pl.col("before") > 0).then(text).otherwise(pl.lit("–")).alias("change"))
+    rows = runs.with_columns(pl.col("before", "after").round_sig_figs(thinning.DIGITS))
+    rows = rows.with_columns(pl.when(pl.col("before") > 0).then(text).otherwise(pl.lit("–")).alias("change"))
     order = pl.Enum([f"{phase}|{arm}" for arm in arms for phase in PHASES])
     return (
         pl.concat(
-            shown.select(
+            rows.select(
                 *keys, "before", "after", "change", pl.col(phase).alias("value"),
                 pl.format("{}|{}", pl.lit(phase), "arm").alias("place"),
             )

@@ -87,7 +87,7 @@ def _histories(
 def _histories_of(keys: Sequence[str], call: tuple[str, History, Sequence[int]]) -> list[bytes]:
     run_id, history, steps = call
     compute = {f"history {keys} {step}": partial(_history, history, keys, run_id, step) for step in steps}
-    return [array.tobytes() for array in history.computed(run_id, NUMBERS, np.uint8, compute)]
+    return [array.tobytes() for array in history.cached_on_disk(run_id, NUMBERS, np.uint8, compute)]
 
 
 def _history(history: History, keys: Sequence[str], run_id: str, before: int) -> NDArray[np.uint8]:

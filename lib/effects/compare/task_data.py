@@ -17,7 +17,7 @@ from lib.runs import History, Treatment, arms_of, counted, row_counts, settings,
 from lib.study import Evidence, Metric, Study, Task
 
 #: Bytes of rows that stay in memory: those of a small study are read once.
-AT_HAND = 32 << 20
+CACHE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def task_data(
     evidence : the windows to look at.
     """
     keys = [metric.key for metric in study.metrics]
-    history, ids = history.with_at_hand(AT_HAND), [t.run_id for t in treatments]
+    history, ids = history.with_cache(CACHE_BYTES), [t.run_id for t in treatments]
     few_first = sorted(keys, key=lambda key: sum(row_counts(history, ids, key)))
     marked = with_duplicates(study, task, treatments, configs, history, few_first)
     reasons, runs = uncounted(marked), counted(marked)

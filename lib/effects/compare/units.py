@@ -130,7 +130,7 @@ def _numbers_of(function: Callable[..., NDArray[np.float64]], call: tuple[Any, .
     usable: Usable = call[0]
     name = "\0".join(map(_text, (function, *call)))
     compute = {name: partial(function, *call)}
-    return usable.source.history.computed(usable.source.run_id, NUMBERS, np.float64, compute)[0]
+    return usable.source.history.cached_on_disk(usable.source.run_id, NUMBERS, np.float64, compute)[0]
 
 
 def _text(part: Any) -> str:

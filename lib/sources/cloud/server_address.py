@@ -36,9 +36,9 @@ def server_address(text: str, name: str) -> str:
         )
     address = _normalised(text) if len(text) <= _LONGEST and text.isprintable() else ""
     if not address:
-        shown = "".join(sign if sign.isprintable() else "?" for sign in text)
-        shown = f"{shown[:_SHOWN]}…" if len(shown) > _SHOWN else shown
-        raise SourceError(f"{name} '{shown}' is not the address of a W&B server: write it like {DEFAULT_SERVER}.")
+        quoted = "".join(sign if sign.isprintable() else "?" for sign in text)
+        quoted = f"{quoted[:_SHOWN]}…" if len(quoted) > _SHOWN else quoted
+        raise SourceError(f"{name} '{quoted}' is not the address of a W&B server: write it like {DEFAULT_SERVER}.")
     return address
 
 

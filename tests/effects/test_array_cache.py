@@ -30,24 +30,24 @@ def test_quantiles_of_parts_are_those_of_all_values_together(parts, samples):
     assert found == np.quantile(np.concatenate(arrays), (0.05, 0.5, 0.95)).tolist()
 
 
-def test_only_so_many_bytes_of_rows_stay_at_hand():
-    asked, history = [], History({}).with_at_hand(100)
+def test_only_so_many_bytes_of_rows_stay_in_memory():
+    asked, history = [], History({}).with_cache(100)
 
     def read():
         asked.append(run_id)
         return np.arange(3), np.ones(3)  # 48 bytes
 
     for run_id in "ababcab":
-        history.at_hand(run_id, read)
+        history.cached_in_memory(run_id, read)
     # The third run takes the place of that used longest ago, which then takes the place of the other.
     assert asked == ["a", "b", "c", "a", "b"]
 
 
-def test_effects_are_the_same_with_no_row_at_hand(monkeypatch):
+def test_effects_are_the_same_with_no_cache(monkeypatch):
     study = load_study("demo")
     manifest = fetch(study)
     before = analyse(study, manifest)
-    monkeypatch.setattr(task_data, "AT_HAND", 0)
+    monkeypatch.setattr(task_data, "CACHE_BYTES", 0)
     after = analyse(study, manifest)
     assert after.effects.equals(before.effects) and after.per_run.equals(before.per_run)
     for task, other in zip(after.tasks, before.tasks, strict=True):

@@ -1,4 +1,4 @@
-"""What was read or computed last stays in memory, up to so many bytes."""
+"""A cache of arrays in memory, bounded in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,19 +9,24 @@ import numpy as np
 Arrays = tuple[np.ndarray, ...]
 
 
-class AtHand:
-    """Arrays by name: those asked for last stay. In another process none are."""
+class ArrayCache:
+    """Arrays by name, those used last; a copy in another process is empty.
 
-    def __init__(self, most: int) -> None:
-        self._most, self._bytes = most, 0
+    Parameters
+    ----------
+    max_bytes : of all arrays together; 0 caches nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
         self._arrays, self._lock = OrderedDict[Hashable, Arrays](), Lock()
 
-    def __reduce__(self) -> tuple[type["AtHand"], tuple[int]]:
-        return AtHand, (self._most,)
+    def __reduce__(self) -> tuple[type["ArrayCache"], tuple[int]]:
+        return ArrayCache, (self._max_bytes,)
 
     def get(self, name: Hashable, read: Callable[[], Arrays]) -> Arrays:
-        """What `read` gives, or gave before for the same name."""
-        if not self._most:
+        """The arrays of that name, from `read` where they are not in the cache."""
+        if not self._max_bytes:
             return read()
         with self._lock:
             if name in self._arrays:
@@ -32,7 +37,7 @@ class AtHand:
             if name not in self._arrays:
                 self._arrays[name] = arrays
                 self._bytes += _size(arrays)
-            while self._bytes > self._most:
+            while self._bytes > self._max_bytes:
                 self._bytes -= _size(self._arrays.popitem(last=False)[1])
         return arrays
 

@@ -18,8 +18,8 @@ def ask_key(study: Study) -> bool:
         server = access.server_for(study)
     except InputError:
         return False
-    place, shown = f"{study.source.entity}/{study.source.project}", escaped(server.removeprefix("https://"))
-    st.info(f"Enter a key for {shown} to see **{escaped(place)}**.", icon=":material/key:")
+    project, host = f"{study.source.entity}/{study.source.project}", escaped(server.removeprefix("https://"))
+    st.info(f"Enter a key for {host} to see **{escaped(project)}**.", icon=":material/key:")
     key_form(server, "asked_key")
     return True
 

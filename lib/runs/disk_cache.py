@@ -1,4 +1,4 @@
-"""Arrays computed from the rows of one run, kept on disk beside the runs: a second look reads them and no rows."""
+"""A cache on disk, beside the runs, of arrays computed from the rows of one run: a second look reads no rows."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from lib.runs.atomic import StoreError, stage
 from lib.runs.quota import remove_old
 from lib.versions import versions
 
-#: The folder of what is kept, below that of the runs: it is cleared with them.
+#: The folder of the cache, below that of the runs: it is cleared with them.
 FOLDER = "computed"
 #: The rule of what takes few bytes.
 NUMBERS = "numbers"
@@ -28,20 +28,24 @@ _LARGEST = 4 << 20
 _USED_WITHIN = 3600.0
 
 
-def kept_arrays(
+def cached_arrays(
     run_file: Path, stamp: str, rule: str, dtype: DTypeLike, compute: Mapping[str, Callable[[], NDArray[Any]]]
 ) -> list[NDArray[Any]]:
-    """What is computed of a run's rows: as it was kept, or computed now and kept.
+    """Arrays computed from a run's rows: from the cache, or computed and written to it.
 
-    What is kept serves only the same file of the run, the code and the packages that computed it, and only as it was
-    written. Where it cannot be written, it is computed each time.
+    An entry serves only the same file of the run, the same code and the same packages, and only as it was written.
+    Where it cannot be written, it is computed each time.
 
     Parameters
     ----------
-    stamp : of the run; "" keeps nothing.
-    rule : what is kept and removed together; each run has one file for it.
+    stamp : of the run; "" caches nothing.
+    rule : what is stored and removed together; each run has one file for it.
     dtype : of the arrays, which have one dimension.
-    compute : by a name that tells everything an array depends on but the run, what gives it.
+    compute : by a name that tells everything an array depends on but the run, the function that computes it.
+
+    Returns
+    -------
+    The arrays, in the order of `compute`.
     """
     try:
         status = run_file.stat() if stamp else None
@@ -49,9 +53,9 @@ def kept_arrays(
         status = None
     if status is None:
         return [call() for call in compute.values()]
-    made_by = "\0".join(versions().values())
+    environment = "\0".join(versions().values())
     file = f"{stamp}\0{status.st_mtime_ns}\0{status.st_size}"
-    marks = ["\0".join((name, rule, file, made_by)).encode() for name in compute]
+    marks = ["\0".join((name, rule, file, environment)).encode() for name in compute]
     path = _folder(run_file, rule) / run_file.stem
     records = _records(path)
     contents = [_verified(records or {}, mark) for mark in marks]
@@ -98,7 +102,7 @@ def _records(path: Path) -> dict[bytes, tuple[bytes, memoryview]] | None:
 
 
 def _verified(records: Mapping[bytes, tuple[bytes, memoryview]], mark: bytes) -> memoryview | None:
-    """What was kept for a mark; None where there is none, or it is not what was written."""
+    """The content for a mark; None where there is none, or it is not what was written."""
     digest, content = records.get(_digest(mark), (b"", memoryview(b"")))
     return content if digest == _digest(mark, content) else None
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lib.curves import View
 from lib.curves.bins import bins
-from lib.runs import History, Manifest, Run, StoreError, clear, kept_arrays, points_of, project_folder, quota, write_run
-from lib.runs.kept_arrays import FOLDER
+from lib.runs import History, Manifest, Run, StoreError, clear, disk_cache, points_of, project_folder, quota, write_run
+from lib.runs.disk_cache import FOLDER
 from tests.support.frames import LOSS, REWARD, history, series, study, treatment
 
 TASK = study().tasks[0]
@@ -152,7 +152,7 @@ def test_a_read_only_store_serves_what_it_has(monkeypatch):
 
     runs = manifest(a=1, b=2)
     before = binned(runs.history())
-    monkeypatch.setattr(kept_arrays, "_USED_WITHIN", -1.0)
+    monkeypatch.setattr(disk_cache, "_USED_WITHIN", -1.0)
     monkeypatch.setattr(os, "utime", utime)
     no_rows(monkeypatch)
     assert binned(runs.history()).equals(before)
@@ -161,7 +161,7 @@ def test_a_read_only_store_serves_what_it_has(monkeypatch):
 def test_what_other_code_computed_does_not_serve(monkeypatch):
     runs = manifest(a=1, b=2)
     binned(runs.history())
-    monkeypatch.setattr(kept_arrays, "versions", lambda: {"this project's code": "other"})
+    monkeypatch.setattr(disk_cache, "versions", lambda: {"this project's code": "other"})
     no_rows(monkeypatch)
     with pytest.raises(AssertionError, match="rows are read"):
         binned(runs.history())
@@ -183,7 +183,7 @@ def test_what_is_kept_has_a_quota(monkeypatch):
 def test_a_file_that_grew_large_begins_anew(monkeypatch):
     runs = manifest(a=1, b=2)
     binned(runs.history())
-    monkeypatch.setattr(kept_arrays, "_LARGEST", 64)
+    monkeypatch.setattr(disk_cache, "_LARGEST", 64)
     assert binned(runs.history()).equals(binned(fresh(runs)))
     sizes = [path.stat().st_size for path in kept()]
     binned(runs.history(), at=150)
