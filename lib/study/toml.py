@@ -32,6 +32,7 @@ from lib.study.model import (
     Study,
     Task,
 )
+from lib.study.values import value_text
 
 STUDIES = Path(__file__).parents[2] / "studies"
 #: The most bytes of a study file.
@@ -147,12 +148,18 @@ def _contradictions(study: Study) -> Iterator[str]:
     yield from _source_contradictions(study.source)
     yield from _metric_contradictions(study.metrics)
     yield from _name_contradictions(study.tasks)
-    labels = dict(study.arms.labels).values() if study.arms else ()
-    for arm, meaning in {CONTROL: "was never detached", UNKNOWN: "is not compared"}.items():
-        if arm in labels:
-            yield f"[arms] labels: '{arm}' is the arm that {meaning}; choose another label."
+    yield from _arm_contradictions(study.arms.labels if study.arms else ())
     for task in study.tasks:
         yield from _task_contradictions(task)
+
+
+def _arm_contradictions(labels: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for arm, meaning in {CONTROL: "was never detached", UNKNOWN: "is not compared"}.items():
+        if arm in dict(labels).values():
+            yield f"[arms] labels: '{arm}' is the arm that {meaning}; choose another label."
+    for text in _repeated([value_text(value) for value, _ in labels]):
+        values = listing(repr(value) for value, _ in labels if value_text(value) == text)
+        yield f"[arms] labels: {values} are one value: give it one label."
 
 
 def _source_contradictions(source: Source) -> Iterator[str]:

@@ -106,6 +106,9 @@ MISTAKES = {
     SMALL + "[arms]\nkey = 'r'\nlabels = { '0' = 'unknown' }\n": (
         "s.toml: [arms] labels: 'unknown' is the arm that is not compared; choose another label."
     ),
+    SMALL + "[arms]\nkey = 'r'\nlabels = { '0.5' = 'half', '0.50' = 'mid', '1' = 'late' }\n": (
+        "s.toml: [arms] labels: '0.5' and '0.50' are one value: give it one label."
+    ),
     SMALL + "[arms]\nkey = 'r'\nlabels = { '0.5' = 5 }\n": (
         "s.toml, [arms]: labels must be a table, each value a text in quotes."
     ),
