@@ -3,6 +3,7 @@
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from lib.sources.cloud.answers import Exports, Rows, Runs, answer_of
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.limits import Failed
-from tests.support.cloud_kit import PLACE, study, walk
+from tests.support.cloud_kit import PLACE, points, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.server
@@ -173,3 +174,23 @@ def test_a_text_that_every_row_repeats_is_read_once(kind):
     by_id = {run.id: run for run in manifest.runs}
     assert by_id["a"].drops == (Drop("loss", "not a number", count),)
     assert by_id["b"].rows == {"loss": count}
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (pa.array([Decimal("1.25"), None], pa.decimal256(76, 10)), {0: 1.25}),
+        (pa.array([Decimal("1.25"), Decimal(2)], pa.decimal128(20, 3)), {0: 1.25, 1: 2.0}),
+        (pa.array([[Decimal(1)], None], pa.list_(pa.decimal256(50, 1))), {}),
+        (pa.array([{"a": [{"b": 1}]}, {"a": None}]), {}),
+    ],
+)
+def test_columns_of_types_that_polars_lacks_are_read(column, values, capfd):
+    file = io.BytesIO()
+    pq.write_table(pa.table({"_step": [0, 1], "loss": column}), file)
+    with WandbServer() as server:
+        server.add(PLACE, walk("a", [], parts=[file.getvalue()], keys=("loss",)))
+        manifest = fetch(study(server), Request(key=KEY))
+    assert points(manifest, "a") == values
+    assert sum(drop.count for drop in manifest.runs[0].drops) == (0 if values else 2 - column.null_count)
+    assert capfd.readouterr().err == ""

@@ -162,7 +162,7 @@ class ExportPart:
             )
             table.validate(full=True)
             # What else the file says of its columns may be damaged, and nobody needs it.
-            return pa.Table.from_arrays([_short_texts(column) for column in table.columns], names=table.column_names)
+            return pa.Table.from_arrays([_readable(column) for column in table.columns], names=table.column_names)
 
     def close(self) -> None:
         """Let the file go."""
@@ -184,12 +184,23 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 
+def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as polars takes it: decimals as floats, nested values as a text, which is no number."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        return _short_texts(column)
+    if pa.types.is_decimal(column.type):
+        return column.cast(pa.float64())
+    if pa.types.is_nested(column.type):
+        return pc.if_else(column.is_valid(), pa.scalar("nested"), pa.scalar(None, pa.string()))
+    return column
+
+
 def _short_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of which each text was read once, with its texts; long ones, which no number is, are made short."""
     import pyarrow.compute as pc
 
-    if not pa.types.is_dictionary(column.type):
-        return column
     chunks = []
     for chunk in column.chunks:
         texts = chunk.dictionary
