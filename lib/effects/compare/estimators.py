@@ -250,18 +250,27 @@ def _listed(n_t: int, n_c: int) -> Array:
 
 def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Iterator[Array]:
     """Drawn relabellings, as weights: some at a time, for a number of eight bytes per draw and run would be much."""
-    labels = [_drawn(a, b, rng) for a, b in sizes]
     rows = max(1, _CHUNK // 8 // sum(map(sum, sizes)))
+    labels = [_drawn(a, b, rng, rows) for a, b in sizes]
     for i in range(0, DRAWS, rows):
-        parts = [np.where(of[i : i + rows], 1 / a, -1 / (b or a)) for of, (a, b) in zip(labels, sizes, strict=True)]
+        parts = [
+            np.where(np.unpackbits(of[i : i + rows], axis=1, count=a + b), 1 / a, -1 / (b or a))
+            for of, (a, b) in zip(labels, sizes, strict=True)
+        ]
         yield np.concatenate(parts, axis=1)
 
 
-def _drawn(n_t: int, n_c: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """By draw and run, whether it is of the arm; for pairs (n_c = 0) whether the sign stays."""
-    if not n_c:
-        return rng.choice((True, False), (DRAWS, n_t))
-    return rng.permuted(np.tile(np.arange(n_t + n_c) < n_t, (DRAWS, 1)), axis=1)
+def _drawn(n_t: int, n_c: int, rng: np.random.Generator, rows: int) -> NDArray[np.uint8]:
+    """By draw and run, a bit that says whether it is of the arm, so many draws at a time; for pairs (n_c = 0) whether the
+    sign stays.
+    """
+    first = np.arange(n_t + n_c) < n_t
+    packed = []
+    for i in range(0, DRAWS, rows):
+        count = min(rows, DRAWS - i)
+        drawn = rng.permuted(np.tile(first, (count, 1)), axis=1) if n_c else rng.choice((True, False), (count, n_t))
+        packed.append(np.packbits(drawn, axis=1))
+    return np.concatenate(packed)
 
 
 def _share_as_far(values: Array, weights: Iterator[Array], observed: Array, is_sample: bool) -> Array:
