@@ -6,6 +6,7 @@ import platform
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
@@ -77,7 +78,7 @@ class Cluster(Executor):
         self._check_scheduler()
         future: Future[T] = Future()
         inner.add_done_callback(partial(self._hand_on, future))
-        future.add_done_callback(lambda outer: outer.cancelled() and inner.cancel())
+        future.add_done_callback(partial(_cancel, weakref.ref(inner)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -107,6 +108,12 @@ class Cluster(Executor):
             f"The cluster takes no call ({type(error).__name__}): start its scheduler and its workers in this project's "
             "folder, with its environment."
         )
+
+
+def _cancel(inner: "weakref.ref[Future[Result]]", outer: "Future[Any]") -> None:
+    """Cancel Dask's own future with the one that was handed out; each holding the other would keep all results."""
+    if outer.cancelled() and (running := inner()) is not None:
+        running.cancel()
 
 
 @contextmanager
