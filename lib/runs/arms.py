@@ -11,7 +11,7 @@ from lib.runs.signals import SignalCheck, signal_detaches, signal_rows
 from lib.study import CONTROL, DETACHED, UNKNOWN, Study, Task, config_value, value_text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Treatment:
     """One run's place in the experiment of one task.
 

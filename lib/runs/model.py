@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -46,7 +46,7 @@ class Duplicate:
         return f"{self.kind} {'by' if self.kind == 'superseded' else 'of'} run {self.of}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run as a source describes it.
 
@@ -137,14 +137,25 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(kind)
 
 
+@lru_cache(maxsize=1024)
+def _shared(value: T) -> T:
+    """One value in place of equal ones: of thousands of runs nearly all have the same keys."""
+    return value
+
+
 def run_from(tree: Mapping[str, Any]) -> Run:
     """The run that `dataclasses.asdict` turned into this tree; ValueError where it is not one."""
-    return _adapter(Run).validate_python(plain_value(tree))
+    run = _adapter(Run).validate_python(plain_value(tree))
+    names = ("state", "sweep_id", "group", "tasks", "keys", "fetched", "step_key", "fetched_at")
+    return replace(run, **{name: _shared(getattr(run, name)) for name in names})
 
 
-def manifest_from(text: str, folder: Path) -> Manifest:
+def manifest_from(text: str | bytes, folder: Path) -> Manifest:
     """The manifest that `Manifest.to_json` wrote; ValueError where it is not one."""
     tree = json.loads(text)
-    if not isinstance(tree, dict):
-        raise ValueError("a manifest is an object")
-    return _adapter(Manifest).validate_python({**plain_value(tree), "folder": str(folder)})
+    if not isinstance(tree, dict) or not isinstance(runs := tree.pop("runs", None), list):
+        raise ValueError("a manifest is an object with a list of runs")
+    manifest = _adapter(Manifest).validate_python({**plain_value(tree), "runs": (), "folder": str(folder)})
+    # One run after the other, and what it is made from goes: a manifest of thousands of runs is large.
+    runs.reverse()
+    return replace(manifest, runs=tuple(run_from(runs.pop()) for _ in range(len(runs))))

@@ -101,7 +101,7 @@ def stored(study: Study, request: Request) -> Manifest | None:
             problems.append(Problem(f"Run {run.id}: {error} Fetch it again.", run_id=run.id))
             run = replace(run, file="", rows={}, first_step=None, last_step=None)
         if tasks := stored_tasks_of(study, run):
-            runs.append(replace(run, tasks=tasks))
+            runs.append(run if run.tasks == tasks else replace(run, tasks=tasks))
     return replace(
         manifest, runs=tuple(runs), problems=(*problems, *missing_tasks(study, runs), *_unlogged_metrics(study, runs))
     )
@@ -121,24 +121,24 @@ def _manifest_file(base: Path, study: Study) -> Path:
 
 def _store_manifest(base: Path, study: Study, manifest: Manifest) -> None:
     """Keep the manifest, its last line a checksum of those before."""
-    text = manifest.to_json()
-    put(_manifest_file(base, study), f"{text}\n{_checksum(text)}".encode())
+    text = manifest.to_json().encode()
+    put(_manifest_file(base, study), text + b"\n" + _checksum(text))
 
 
 def _stored_manifest(base: Path, study: Study) -> Manifest | None:
     """The manifest that was kept; None where there is none, or it is not what was written."""
     try:
-        text, _, checksum = _manifest_file(base, study).read_text(encoding="utf-8").rpartition("\n")
+        text, _, checksum = _manifest_file(base, study).read_bytes().rpartition(b"\n")
         # An earlier version wrote no checksum: its last line closes the manifest.
-        if checksum not in (_checksum(text), "}"):
+        if checksum not in (_checksum(text), b"}"):
             return None
-        return manifest_from(text if checksum != "}" else text + checksum, base / run_folder(study.step_key))
+        return manifest_from(text if checksum != b"}" else text + checksum, base / run_folder(study.step_key))
     except (OSError, ValueError, RecursionError):
         return None
 
 
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
 
 
 # ---- which runs --------------------------------------------------------------------------------------------------
