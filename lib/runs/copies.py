@@ -1,6 +1,6 @@
 """Which runs are copies of others: told from a few rows of each and, where those do not tell, from all rows of two."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 from zlib import crc32
@@ -69,43 +69,48 @@ def _is_copy(run: str, other: str, keys: Sequence[str], series: Callable[[str, s
 def _not_apart(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> list[tuple[int, int]]:
     """The pairs of runs that may be copies, by place: the later run, then the earlier."""
     apart = np.eye(len(run_ids), dtype=bool)
-    may_tell = np.zeros_like(apart)
-    for key in keys:
+    telling = np.zeros((len(run_ids), len(keys)), dtype=bool)
+    for key, of_key in zip(keys, telling.T, strict=True):
         if apart.all():
             return []
-        samples = [*_samples(history, run_ids, key)]
-        _set_apart(apart, [points[1:] for points in samples])
-        telling = np.array([points["value"][0] > 0 for points in samples])
-        may_tell |= telling[:, None] & telling
-    later, earlier = np.nonzero(np.tril(~apart & may_tell))
-    return list(zip(later.tolist(), earlier.tolist(), strict=True))
+        _set_apart(apart, _samples(history, run_ids, key), of_key)
+    # One run after the other: all pairs at once would take `apart` several times over.
+    return [
+        (later, earlier)
+        for later, tells in enumerate(telling)
+        for earlier in np.flatnonzero(~apart[later, :later] & (telling[:later] & tells).any(axis=1)).tolist()
+    ]
 
 
-def _set_apart(apart: NDArray[np.bool_], samples: Sequence[NDArray[Any]]) -> None:
-    """Mark the pairs of runs that have different values at a step of both samples."""
-    points = np.concatenate(samples)
-    run = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
-    order = np.argsort(points["step"], kind="stable")
-    step, value, run = points["step"][order], points["value"][order].view(np.int64), run[order]
+def _set_apart(apart: NDArray[np.bool_], samples: Iterable[NDArray[Any]], telling: NDArray[np.bool_]) -> None:
+    """Mark the pairs of runs that have different values at a step of both samples, and the runs whose rows would be telling."""
+    count, points = 0, np.empty(len(apart) * _SAMPLE, dtype=[*_POINT.descr, ("run", "<i4")])
+    for place, sample in enumerate(samples):
+        of_run = points[count : count + len(sample) - 1]
+        of_run["step"], of_run["value"], of_run["run"] = sample["step"][1:], sample["value"][1:], place
+        telling[place] = sample["value"][0] > 0
+        count += len(of_run)
+    points = points[np.argsort(points["step"][:count], kind="stable")]
+    step, value, run = points["step"], points["value"].view(np.int64), points["run"]
     for distance in range(1, _FEW):
         together = step[:-distance] == step[distance:]
         differ = np.flatnonzero(together & (value[:-distance] != value[distance:]))
         apart[run[differ], run[differ + distance]] = apart[run[differ + distance], run[differ]] = True
     edges = np.append(np.flatnonzero(np.diff(step, prepend=step[:1] - 1)), len(step))
-    open_runs, compared = np.ones(len(samples), dtype=bool), 0
+    open_runs, compared = np.ones(len(apart), dtype=bool), 0
     for i in np.flatnonzero(np.diff(edges) > _FEW):
         at_step = slice(edges[i], edges[i + 1])
         is_open = open_runs[run[at_step]]
         runs, values = run[at_step][is_open], value[at_step][is_open]
         apart[np.ix_(runs, runs)] |= values[:, None] != values
         compared += len(runs) ** 2
-        if compared >= len(samples) ** 2:
+        if compared >= len(apart) ** 2:
             open_runs, compared = np.invert(apart.all(axis=1)), 0
             if not open_runs.any():
                 return
 
 
-def _samples(history: History, run_ids: Sequence[str], key: str) -> Any:
+def _samples(history: History, run_ids: Sequence[str], key: str) -> Iterator[NDArray[Any]]:
     """The sample of each run, in their order."""
     return each(partial(_sample, key), ((run_id, history.of_run(run_id)) for run_id in run_ids), TOGETHER)
 
