@@ -1,5 +1,6 @@
 """From a history to effects, verdicts and claims."""
 
+from lib.effects.chart_data import fit_lines
 from lib.effects.checklist import Check, checklist
 from lib.effects.claim_sentences import change_texts, claim
 from lib.effects.compare.across_tasks import ALL_TASKS

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,16 @@ PER_RUN = pl.Schema(
 DIFFERENCES = pl.Schema(
     _CLAIM | dict.fromkeys(("step", "difference", "ci_low", "ci_high"), pl.Float64) | {"n": pl.Int64}
 )
+_LINES = ("slope_before", "level_before", "slope_after", "level_after")
+#: One run's jump, the half width of its window and the line on either side of its detach: slope per step, level at the detach.
 FITS = pl.Schema(
+    _CLAIM
+    | dict.fromkeys(("run_id", "seed"), pl.String)
+    | dict.fromkeys(("detach_step", "rows_before", "rows_after"), pl.Int64)
+    | dict.fromkeys(("half_width", *_LINES, "jump"), pl.Float64)
+)
+#: The same lines as points to draw.
+FIT_LINES = pl.Schema(
     _CLAIM
     | dict.fromkeys(("run_id", "seed", "side"), pl.String)
     | dict.fromkeys(("step", "fit", "jump"), pl.Float64)
@@ -54,8 +63,12 @@ def per_run_table(task: str, comparisons: Iterable[Comparison]) -> pl.DataFrame:
     `change` is after - before (log metrics: the ratio minus 1). `effect` is what the estimate is the mean of: the pair's
     difference, d minus the controls' mean d, or the jump; null for controls.
     """
-    rows = [{"task": task, **row} for comparison in comparisons for row in _runs_of(comparison)]
-    return pl.DataFrame(rows, schema=PER_RUN, orient="row")
+    # One comparison after the other: as Python values the rows of many runs take far more memory than as a frame.
+    frames = [
+        pl.DataFrame([{"task": task, **row} for row in _runs_of(comparison)], schema=PER_RUN, orient="row")
+        for comparison in comparisons
+    ]
+    return pl.concat([PER_RUN.to_frame(), *frames])
 
 
 def _runs_of(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -155,28 +168,31 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def jump_fit_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:
-    """The two local lines of every detached run's jump, as points to draw; columns as `FITS`.
+    """The two local lines of every detached run's jump: columns `FITS`, one row per run, without those with too few rows.
 
-    `jump` is b2 (log metrics: the ratio minus 1) and `rows` the rows of that side. Runs with too few rows on a side are
-    not in it.
+    `jump` is b2 (log metrics: the ratio minus 1); the lines are on the scale of the fit (logs for a log metric).
     """
-    # One comparison after the other: as Python values the points of many runs take far more memory than as a frame.
-    frames = [pl.DataFrame(_fits(data, comparison), schema=FITS, orient="row") for comparison in jumps]
-    return pl.concat([FITS.to_frame(), *frames])
+    rows = []
+    for comparison in jumps:
+        metric, half = comparison.metric, comparison.half_width
+        runs = data.unit_rows(metric, comparison.units)
+        for run, fit in zip(runs, local_fits(runs, half), strict=True):
+            claim = (data.task.key, metric.key, comparison.arm, run.run_id, run.seed)
+            rows.append((*claim, run.detach_step, *fit.rows, half, *chain(*fit.lines), change(metric, fit.size)))
+    return pl.DataFrame(rows, schema=FITS, orient="row")
 
 
-def _fits(data: TaskData, comparison: Comparison) -> list[tuple[Any, ...]]:
+def fit_lines(fits: pl.DataFrame, metric: Metric) -> pl.DataFrame:
+    """The lines of a metric's `FITS` as points to draw: columns `FIT_LINES`, `rows` those of the side."""
     rows: list[tuple[Any, ...]] = []
-    metric, half = comparison.metric, comparison.half_width
-    runs = data.unit_rows(metric, comparison.units)
-    for run, fit in zip(runs, local_fits(runs, half), strict=True):
-        claim = (data.task.key, metric.key, comparison.arm, run.run_id, run.seed)
-        sides = zip(("before", "after"), fit.rows, fit.lines, ((-half, 0.0), (0.0, half)), strict=True)
-        for side, count, (slope, at_detach), ends in sides:
-            for x in np.linspace(*ends, FIT_POINTS):
+    for fit in fits.iter_rows(named=True):
+        claim, half = [fit[name] for name in ("task", "metric", "arm", "run_id", "seed")], fit["half_width"]
+        for side, low, high in (("before", -half, 0.0), ("after", 0.0, half)):
+            slope, at_detach = fit[f"slope_{side}"], fit[f"level_{side}"]
+            for x in np.linspace(low, high, FIT_POINTS):
                 value = level(metric, float(at_detach + slope * x))
-                rows.append((*claim, side, float(run.detach_step + x), value, change(metric, fit.size), count))
-    return rows
+                rows.append((*claim, side, float(fit["detach_step"] + x), value, fit["jump"], fit[f"rows_{side}"]))
+    return pl.DataFrame(rows, schema=FIT_LINES, orient="row")
 
 
 def placebo_table(data: TaskData, jumps: Iterable[Comparison]) -> pl.DataFrame:

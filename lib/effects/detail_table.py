@@ -83,11 +83,10 @@ def _run_rows(per_run: pl.DataFrame, kind: str) -> Iterator[Row]:
 
 
 def _jump_rows(fits: pl.DataFrame) -> Iterator[Row]:
-    keys = ("task", "metric", "arm", "run_id", "seed")
-    detach = pl.col("step").filter(pl.col("side") == "before").max()
-    runs = fits.group_by(keys, maintain_order=True).agg(pl.first("jump"), pl.min("rows"), detach)
-    for row in runs.iter_rows(named=True):
-        yield _columns(row, *keys, "step") | {"kind": "jump", "name": "jump", "value": row["jump"], "n": row["rows"]}
+    for row in fits.iter_rows(named=True):
+        run = _columns(row, "task", "metric", "arm", "run_id", "seed") | {"step": float(row["detach_step"])}
+        n = min(row["rows_before"], row["rows_after"])
+        yield run | {"kind": "jump", "name": "jump", "value": row["jump"], "n": n}
 
 
 def _placebo_rows(placebo: pl.DataFrame) -> Iterator[Row]:

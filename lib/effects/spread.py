@@ -212,5 +212,5 @@ def spreads(task: TaskAnalysis, comparison: Comparison, pace: Pace | None = None
 def _jumps(task: TaskAnalysis, comparison: Comparison) -> list[float]:
     """Each detached run's jump, on the scale of the estimate."""
     of_claim = (pl.col("metric") == comparison.metric.key) & (pl.col("arm") == comparison.arm)
-    jumps = task.fits.filter(of_claim).unique("run_id", maintain_order=True)["jump"].to_list()
+    jumps = task.fits.filter(of_claim)["jump"].to_list()
     return [math.log1p(jump) for jump in jumps] if comparison.metric.scale == "log" else jumps

@@ -12,7 +12,7 @@ from altair.utils import schemapi
 from lib import charts
 from lib.charts import ChartSpec, Layout, detach_marks, family_metrics, is_unfinished
 from lib.curves import COLUMNS, View
-from lib.effects import TaskAnalysis, with_shown_verdicts, with_sizes
+from lib.effects import TaskAnalysis, fit_lines, with_shown_verdicts, with_sizes
 from lib.formatting import listing, plural, slug
 from lib.report.figure_data import FigureData
 from lib.runs import of_task
@@ -275,11 +275,11 @@ def metric_figures(analysis: TaskAnalysis, metric: Metric, rows: pl.DataFrame | 
         )  # fmt: skip
     fits = analysis.fits.filter(of_metric)
     if rows is not None and fits.height:
-        points = rows.select("run_id", "metric", "step", "value").sort("run_id", "step")
+        points, lines = rows.select("run_id", "metric", "step", "value").sort("run_id", "step"), fit_lines(fits, metric)
         text = f"{metric.name} on {task.title} around the detach, with a line fitted on each side, by run."
         yield figure(
-            JUMP, "jump", text, text, pl.concat([points, fits], how="diagonal_relaxed"),
-            lambda **options: charts.jump_chart(points, fits, study, task, metric, rules=rules, **options),
+            JUMP, "jump", text, text, pl.concat([points, lines], how="diagonal_relaxed"),
+            lambda **options: charts.jump_chart(points, lines, study, task, metric, rules=rules, **options),
         )  # fmt: skip
     placebo = analysis.placebo.filter(of_metric)
     arms = placebo["arm"].unique(maintain_order=True)

@@ -23,7 +23,7 @@ from lib.charts.detach_rule import DetachMark
 from lib.charts.effects.forest import percent_effects
 from lib.curves import View
 from lib.effects import with_sizes
-from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
+from lib.effects.chart_data import DIFFERENCES, FIT_LINES, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
 from tests.support.chart_frames import EVAL, LOSS, OTHER, STUDY, TASK, both, is_dashed, marks, svg
 
@@ -227,7 +227,7 @@ def fit(run_id, side, step, value):
 
 def test_jump_draws_two_lines_a_run_and_the_rows_around_the_detach_only():
     ends = [("before", 40.0, 2e-2), ("before", 50.0, 2e-2), ("after", 50.0, 1e-2), ("after", 60.0, 1e-2)]
-    fits = frame(FITS, [fit("d1", *end) for end in ends])
+    fits = frame(FIT_LINES, [fit("d1", *end) for end in ends])
     points = pl.DataFrame(
         {
             "run_id": ["d1"] * 4 + ["x"], "metric": LOSS.key, "step": [10, 45, 55, 58, 50],

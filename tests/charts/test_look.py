@@ -19,7 +19,7 @@ from lib.charts.detach_rule import DetachMark
 from lib.charts.effects.forest import VERDICTS
 from lib.curves import View
 from lib.effects import with_sizes
-from lib.effects.chart_data import DIFFERENCES, FITS, PER_RUN, PLACEBO
+from lib.effects.chart_data import DIFFERENCES, FIT_LINES, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
 from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, both, flat, plotted, valid
 
@@ -47,7 +47,7 @@ def of_one(schema: pl.Schema, **values) -> pl.DataFrame:
 
 def jump():
     rows = pl.DataFrame({"run_id": ["a"], "metric": [LOSS.key], "step": [50], "value": [0.1]})
-    fits = of_one(FITS, side="before", step=50.0, fit=0.1, jump=0.1, rows=5)
+    fits = of_one(FIT_LINES, side="before", step=50.0, fit=0.1, jump=0.1, rows=5)
     return jump_chart(rows, fits, STUDY, TASK, LOSS)
 
 

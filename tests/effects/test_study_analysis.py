@@ -5,11 +5,11 @@ import math
 import polars as pl
 import pytest
 
-from lib.effects import claim, effects_detail, encoder_table
+from lib.effects import claim, effects_detail, encoder_table, fit_lines
 from lib.effects.detail_table import DETAIL
 from lib.study import Evidence, Metric
 from tests.support.analysis_kit import arm_runs, fork_runs, line_runs, task_analysis_of
-from tests.support.effects_kit import LOSS, Run, analysed, steps_run, study, treatments_of
+from tests.support.effects_kit import LOSS, REWARD, Run, analysed, steps_run, study, treatments_of
 
 
 def _claim(runs, of=None, evidence=None):
@@ -55,15 +55,17 @@ def test_pair_differences_by_hand():
 
 
 def test_jump_fits_meet_the_jump():
-    frame = task_analysis_of(line_runs()).fits
-    run = frame.filter(seed="1")
-    assert run.select("side", "jump", "rows").unique().sort("side").rows() == [
-        ("after", pytest.approx(3.0), 10),
-        ("before", pytest.approx(3.0), 11),
-    ]
-    ends = run.filter(step=50.0)["fit"].to_list()
-    assert ends == [pytest.approx(50.0), pytest.approx(53.0)]
-    assert run["step"].min(), run["step"].max() == (40.0, 60.0)
+    fits = task_analysis_of(line_runs()).fits.filter(seed="1")
+    (run,) = fits.iter_rows(named=True)
+    assert (run["detach_step"], run["half_width"], run["jump"]) == (50, 10.0, pytest.approx(3.0))
+    assert (run["rows_before"], run["rows_after"]) == (11, 10)
+    assert [run[f"level_{side}"] for side in ("before", "after")] == [pytest.approx(50.0), pytest.approx(53.0)]
+    assert [run[f"slope_{side}"] for side in ("before", "after")] == [pytest.approx(1.0), pytest.approx(1.0)]
+    lines = fit_lines(fits, REWARD)
+    assert lines.select("side", "rows").unique().sort("side").rows() == [("after", 10), ("before", 11)]
+    assert lines.filter(step=50.0)["fit"].to_list() == [pytest.approx(50.0), pytest.approx(53.0)]
+    assert lines.filter(step=40.0)["fit"].to_list() == [pytest.approx(40.0)]
+    assert (lines["step"].min(), lines["step"].max()) == (40.0, 60.0)
 
 
 def test_the_placebo_holds_the_real_step_once():

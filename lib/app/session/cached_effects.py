@@ -39,7 +39,8 @@ def metric_figures(current: Current, task: str, metric: str, evidence: Evidence 
     fits = analysis.fits.filter(pl.col("metric") == metric)
     rows = None
     if fits.height:
-        low, high = fits.select(low=pl.col("step").min(), high=pl.col("step").max()).row(0)
+        step, half = pl.col("detach_step"), pl.col("half_width")
+        low, high = fits.select(low=(step - half).min(), high=(step + half).max()).row(0)
         rows = cached_results.rows_around(current, tuple(fits["run_id"].unique().sort()), metric, low, high)
     figures = report.metric_figures(analysis, current.study.metric(metric), rows)
     return {figure.name: figure for figure in figures}

@@ -29,7 +29,7 @@ def jump_chart(
     Parameters
     ----------
     points : run_id, metric, step, value; raw rows. Only runs with a fit, within the span of the fits, are drawn.
-    fits : columns of `lib.effects.chart_data.FITS`.
+    fits : columns of `lib.effects.chart_data.FIT_LINES`.
 
     Returns
     -------
