@@ -35,13 +35,13 @@ def missing_config_keys(study: Study, task: Task, runs: Sequence[Run]) -> dict[s
 def missing_keys(study: Study, manifest: Manifest) -> list[str]:
     """Keys and runs to leave out that the study names and no run has or is, a sentence each.
 
-    What is among the manifest's problems is not said again.
+    What is among the manifest's problems is not said again. Where no run could be read, nothing is said of logged keys.
     """
     tasks: dict[tuple[str, str], list[Task]] = {}
     for task in study.tasks:
         runs = manifest.of_task(task.key)
         signal = task.detach.signal
-        if signal and runs and not any(run.rows.get(signal.key) for run in runs):
+        if signal and any(run.file for run in runs) and not any(run.rows.get(signal.key) for run in runs):
             tasks.setdefault(("logged", signal.key), []).append(task)
         for key, setting in missing_config_keys(study, task, runs).items():
             tasks.setdefault((setting, key), []).append(task)
@@ -61,6 +61,8 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
 
 def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:
     """Metrics without a row in any run, a sentence each; those that lack but a step say so together."""
+    if not any(run.file for run in manifest.runs):
+        return []
     silent = [m.key for m in study.metrics if not any(run.rows.get(m.key) for run in manifest.runs)]
     logged = {key for run in manifest.runs for key in run.keys}
     if logged.isdisjoint(silent) or any(key.startswith("_") or key in logged for key in study.step_key):

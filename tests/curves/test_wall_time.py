@@ -116,7 +116,7 @@ def test_the_report_names_what_is_not_drawn():
     empty = pl.DataFrame()
     results = Results(study(), Manifest("kit", {}, "", ".", ()), data, StudyAnalysis(study(), (), (), empty), empty)
     assert warnings(results)[-1] == "task: without timestamps, so not drawn over wall time: b."
-    assert warnings(replace(results, data=replace(data, view=STEPS, clocks={})))[-1].startswith("No run logged")
+    assert warnings(replace(results, data=replace(data, view=STEPS, clocks={}))) == []
 
 
 def test_baselines_are_said_not_to_be_drawn():

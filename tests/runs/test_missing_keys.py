@@ -71,6 +71,8 @@ def test_logged_keys_that_no_run_has_are_sentences(tmp_path):
     assert missing_keys(asked, none) == ["No run logged 'env_stepp' or 'frame': check step_key.", loss, signal]
     reward = f"No run logged '{REWARD.key}': check the metric's key."
     assert missing_keys(replace(asked, step_key=("_step",)), none) == [reward, loss, signal]
+    unread = replace(none, runs=tuple(replace(run, file="") for run in none.runs))
+    assert missing_keys(asked, unread) == []
     known = replace(none, problems=(Problem(loss),))
     assert missing_keys(replace(asked, step_key=("_step",)), known) == [reward, signal]
     some = manifest(tmp_path / "some", [(told, [("a", REWARD.key, 1, 2.0), ("a", "enc_lrr", 1, 0.1)])])
