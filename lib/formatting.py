@@ -114,6 +114,11 @@ def listing(names: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {final}" if first else final
 
 
+def leading_names(names: Sequence[str], most: int) -> list[str]:
+    """The first of some names, `most` of them, and how many more there are: A, B, 3 more."""
+    return [*names[:most], f"{len(names) - most:,} more"] if len(names) > most else [*names]
+
+
 def number_order(text: str) -> tuple[float, str]:
     """What names such as seeds are sorted by: numbers by their size, before every other text."""
     return float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else math.inf, text

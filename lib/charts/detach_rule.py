@@ -18,7 +18,7 @@ from lib.study import Task
 
 RULE_LABEL, PLANNED_LABEL = "Encoder Detached", "Detach Planned"
 #: Detach steps that the label lists one by one; of more it has the range.
-_LISTED = 3
+_MOST = 3
 #: Pixels of a further line of the label, and at the top of a plot without one.
 _LINE, _MARGIN = 13, 8
 #: The fraction of the x range beyond which the label stands on the left of the rule.
@@ -188,7 +188,7 @@ def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
     if not others:
         source = f" ({first.source})" if first.source else ""
         return [title, f"{first.step:,.0f}{source}" if first.furthest is None else _not_reached(first)]
-    if len(marks) > _LISTED:
+    if len(marks) > _MOST:
         runs = plural(sum(mark.runs for mark in marks), "run")
         waiting = sum(mark.runs for mark in planned)
         reached = f", {waiting:,} not there yet" if waiting else ""

@@ -17,7 +17,7 @@ from lib.sources import (
     STEP,
     Columns,
     Deadline,
-    Expired,
+    DeadlineError,
     LocalRun,
     LocalRuns,
     Progress,
@@ -42,7 +42,7 @@ def inspect_folder(
     ------
     SourceError
         Where there is no such folder or no run in it, or it has too many folders to look through in time.
-    Stopped
+    StopFetch
         Where it was cancelled.
     """
     if not is_folder(path):
@@ -54,7 +54,7 @@ def inspect_folder(
     parts: dict[str, tuple[RunPart, ...]] = {}
     try:
         local = LocalRuns(path, until.check)
-    except Expired:
+    except DeadlineError:
         raise SourceError(
             f"{path} was not looked through within {deadline:g} s: name the folder of the wandb run directories."
         ) from None
@@ -63,7 +63,7 @@ def inspect_folder(
         progress(Progress(done, len(local.runs), local_run.files[0].parent.name))
         try:
             until.check()
-        except Expired:
+        except DeadlineError:
             notes.append(f"Only {done:,} of {plural(len(local.runs), 'run')} looked at within {deadline:g} s.")
             break
         try:

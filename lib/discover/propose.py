@@ -14,13 +14,13 @@ from lib.discover.frozen_when import FreezeConditions, freeze_conditions
 from lib.discover.model import Inspection
 from lib.discover.preview import preview
 from lib.discover.ratio_reading import Counts, ratio_counts
-from lib.formatting import file_name, listing, plural
+from lib.formatting import file_name, leading_names, listing, plural
 from lib.study import CONTROL, InputError, Study, Task
 
 #: A finished run whose last step is less than this part of its total steps likely counts something else.
 _FEW = 0.5
 #: Tasks that a title names at most.
-_NAMED = 3
+_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,8 @@ def _task(evidence: Evidence, name: str, counts: Counts, conditions: FreezeCondi
 def _title(inspection: Inspection, tasks: Sequence[str]) -> str:
     """The project, or the folder, with its tasks: `tdmpc2: Acrobot Swingup, Cartpole Swingup and 2 more`."""
     titles = [key_names.title_of(task) for task in tasks]
-    if len(titles) > _NAMED:
-        titles = [*titles[: _NAMED - 1], f"{len(titles) - _NAMED + 1} more"]
-    place = inspection.source.project or inspection.title
-    return f"{place}: {listing(titles)}"
+    project = inspection.source.project or inspection.title
+    return f"{project}: {listing(titles if len(titles) <= _MOST else leading_names(titles, _MOST - 1))}"
 
 
 def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collection[str]) -> Study:

@@ -13,13 +13,13 @@ from lib.sources import (
     STEP,
     Client,
     Deadline,
-    Failed,
     HttpClient,
     MemoryBudget,
     Progress,
+    RequestError,
     RunPath,
     SourceError,
-    Stopped,
+    StopFetch,
     read_history,
     server_address,
     server_of,
@@ -82,7 +82,7 @@ def inspect_server(
     ------
     Unreachable, SourceError
         One sentence: no answer in time, a key that is not accepted, no such project, sweep, run or group.
-    Stopped
+    StopFetch
         Where it was cancelled.
     """
     addresses = [addresses] if isinstance(addresses, WandbAddress) else addresses
@@ -174,6 +174,6 @@ def _signal_falls(
             if signal in frame.columns:
                 rows = frame.select(STEP, signal).drop_nulls().sort(STEP)
                 note_fall(falls, run.id, rows.iter_rows())
-    except (Failed, Stopped):
+    except (RequestError, StopFetch):
         pass  # The page then asks what the ratio counts.
     return falls

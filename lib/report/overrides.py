@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 
 from lib.curves import View
-from lib.formatting import is_or_are, listing, number, one_line, plural
+from lib.formatting import is_or_are, leading_names, listing, number, one_line, plural
 from lib.study import Study, part_of
 
 #: Of many runs so many are named.
-_NAMED = 3
+_MOST = 3
 #: The longest name of a run in a sentence, in signs.
 _LONGEST = 40
 #: A range of x in words, by axis.
@@ -35,7 +35,7 @@ def absent_text(run_ids: Sequence[str]) -> str:
 
 def _names(run_ids: Sequence[str]) -> str:
     names = [one_line(run_id, _LONGEST) for run_id in run_ids]
-    return listing(names if len(names) <= _NAMED + 1 else [*names[:_NAMED], f"{len(names) - _NAMED} more"])
+    return listing(names if len(names) == _MOST + 1 else leading_names(names, _MOST))
 
 
 def shown_text(study: Study, view: View, arms: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """Runs and their histories: the history table, the store, each run's detach step and arm, the audit."""
 
 from lib.runs.arms import Treatment, anchor, arm_place, arms_of, of_task, task_treatments, treatments_of, unknown_arms
-from lib.runs.atomic import Staged, StoreError, aside_prefix, put, remove_leftovers, stage, store_errors
+from lib.runs.atomic import StagedFile, StoreError, put, remove_leftovers, stage, store_errors, temporary_prefix
 from lib.runs.configs import Setting, key_words, number_keys, settings
 from lib.runs.copies import is_telling, row_counts
 from lib.runs.disk_cache import NUMBERS
@@ -18,7 +18,7 @@ from lib.runs.duplicates import (
 )
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
 from lib.runs.missing_keys import missing_keys
-from lib.runs.model import BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
+from lib.runs.model import REPEATED_STEP, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.parallel import TOGETHER, computing_on, cpu_count, each, in_order
 from lib.runs.quota import remove_old
@@ -35,12 +35,12 @@ from lib.runs.saved_studies import (
     study_folders,
 )
 from lib.runs.saved_study import (
-    KEPT_FILE,
+    UPLOAD_NAME,
     SavedStudy,
     ViewSetting,
     ViewSettings,
     from_address,
-    is_kept,
+    is_upload,
     parse_saved,
     shipped_paths,
     study_text,

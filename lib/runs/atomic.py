@@ -16,10 +16,10 @@ from pathlib import Path
 from lib.formatting import one_line
 from lib.study import InputError
 
-ASIDE = ".aside-"
+TEMPORARY = ".aside-"
 #: The name of what is written aside tells the machine and the process: another one knows whether its writer is gone.
 _MACHINE, _PROCESS = re.sub(r"[^A-Za-z0-9]", "_", platform.node()), secrets.token_hex(4)
-_OWNER = re.compile(re.escape(ASIDE) + r"([A-Za-z0-9_]*)-([0-9]{1,9})-([0-9a-f]{8})-")
+_OWNER = re.compile(re.escape(TEMPORARY) + r"([A-Za-z0-9_]*)-([0-9]{1,9})-([0-9a-f]{8})-")
 #: Nobody writes for so many seconds.
 _LONGEST_WRITE = 24 * 3600.0
 
@@ -45,11 +45,11 @@ def store_errors(folder: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Staged:
-    """A file that is written aside, to be put in its place."""
+class StagedFile:
+    """A file that is written to a temporary one beside it, to be put in its place."""
 
     path: Path
-    aside: Path
+    temporary: Path
 
     def settle(self) -> None:
         """Put the file in its place, once it is on the disk: a reader sees the old file or the new one, whole.
@@ -61,16 +61,16 @@ class Staged:
         """
         with store_errors(self.path.parent):
             try:
-                with self.aside.open("rb") as file:
+                with self.temporary.open("rb") as file:
                     os.fsync(file.fileno())
-                self.aside.replace(self.path)
+                self.temporary.replace(self.path)
             finally:
-                self.aside.unlink(missing_ok=True)
+                self.temporary.unlink(missing_ok=True)
 
 
-def aside_prefix() -> str:
+def temporary_prefix() -> str:
     """How the names of this process's files and folders aside begin."""
-    return f"{ASIDE}{_MACHINE}-{os.getpid()}-{_PROCESS}-"
+    return f"{TEMPORARY}{_MACHINE}-{os.getpid()}-{_PROCESS}-"
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
@@ -84,7 +84,7 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
 def _is_left(path: Path) -> bool:
     """Whether a path is one aside to which nobody writes any more."""
     owner = _OWNER.match(path.name)
-    if not path.name.startswith(ASIDE):
+    if not path.name.startswith(TEMPORARY):
         return False
     if time.time() - path.stat().st_mtime > _LONGEST_WRITE:
         return True
@@ -101,19 +101,19 @@ def _is_left(path: Path) -> bool:
     return False
 
 
-def stage(path: Path, write: Callable[[Path], object]) -> Staged:
-    """Let `write` fill a file aside; StoreError as in `Staged.settle`."""
+def stage(path: Path, write: Callable[[Path], object]) -> StagedFile:
+    """Let `write` fill a temporary file beside `path`; StoreError as in `StagedFile.settle`."""
     with store_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=aside_prefix())
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix())
         os.close(handle)
-        aside = Path(name)
+        temporary = Path(name)
         try:
-            write(aside)
+            write(temporary)
         except BaseException:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
-        return Staged(path, aside)
+        return StagedFile(path, temporary)
 
 
 def put(path: Path, content: bytes, *, shared: bool = False) -> None:
@@ -125,9 +125,9 @@ def put(path: Path, content: bytes, *, shared: bool = False) -> None:
         Where the folder cannot be written.
     """
 
-    def write(aside: Path) -> None:
-        aside.write_bytes(content)
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
         if shared:
-            aside.chmod(0o644)
+            temporary.chmod(0o644)
 
     stage(path, write).settle()

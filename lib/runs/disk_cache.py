@@ -124,8 +124,8 @@ def _write(path: Path, records: bytes, in_use: set[Path], *, anew: bool) -> None
         folder.mkdir(mode=0o700, exist_ok=True)
         remove_old(folder.parent, in_use)
     if anew:
-        staged = stage(path, lambda aside: aside.write_bytes(records))
-        staged.aside.replace(path)
+        staged = stage(path, lambda temporary: temporary.write_bytes(records))
+        staged.temporary.replace(path)
     else:
         with path.open("ab", buffering=0) as file:
             file.write(records)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from lib.formatting import listing
+from lib.formatting import leading_names, listing
 from lib.runs.model import Drop
 
 _STEP = "_step"
@@ -22,7 +22,7 @@ _EVALUATION = re.compile(r"(?<![a-z])(eval|valid|val(?![a-z])|test)", re.IGNOREC
 #: each other log their episodes so.
 _OUT_OF_ORDER = 0.01
 #: Steps that a run went back to, told one by one.
-_TOLD = 3
+_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,7 @@ def _remaining(steps: _Steps, masks: Mapping[str, np.ndarray], bare: np.ndarray)
 
 def _drops(steps: _Steps, masks: Mapping[str, np.ndarray], first_steps: np.ndarray) -> tuple[Drop, ...]:
     counts = {metric: int((mask & steps.logged[metric]).sum()) for metric, mask in masks.items()}
-    told = [f"{step:,.0f}" for step in first_steps[:_TOLD]]
-    more = [f"{len(first_steps) - _TOLD:,} more"] if len(first_steps) > _TOLD else []
+    texts = leading_names([f"{step:,.0f}" for step in first_steps], _MOST)
     what = "step" if len(first_steps) == 1 else "steps"
-    reason = f"superseded: the run went back to {what} {listing([*told, *more])}"
+    reason = f"superseded: the run went back to {what} {listing(texts)}"
     return tuple(Drop(metric, reason, count) for metric, count in counts.items() if count)

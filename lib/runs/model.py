@@ -16,6 +16,10 @@ from lib.study import plain_value
 T = TypeVar("T")
 
 
+#: Why the earlier points of a step that was logged again are dropped.
+REPEATED_STEP = "repeated step"
+
+
 @dataclass(frozen=True)
 class Drop:
     """Points of one metric of a run that are not in the history, and why."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lib.runs.model import Drop, Run
+from lib.runs.model import REPEATED_STEP, Drop, Run
 from lib.runs.schema import Points
 from lib.study import NUMBER_PATTERN, as_number
 
@@ -117,7 +117,7 @@ def _in_order(points: pl.DataFrame, metric: str, step_keys: Sequence[str]) -> tu
         return points, drops
     last = points.unique("step", keep="last", maintain_order=True)
     if len(last) < len(points):
-        drops.append(Drop(metric, "repeated step", len(points) - len(last)))
+        drops.append(Drop(metric, REPEATED_STEP, len(points) - len(last)))
     return last.sort("step"), drops
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lib.formatting import file_name
-from lib.runs.atomic import Staged, StoreError, stage
+from lib.runs.atomic import StagedFile, StoreError, stage
 from lib.runs.model import Run, run_from
 from lib.runs.reader import LAYOUT
 from lib.runs.schema import Points
@@ -67,7 +67,7 @@ def write_run(folder: Path, run: Run, points: Sequence[Points], extra: Mapping[s
 
 def stage_run(
     folder: Path, run: Run, points: Sequence[Points], extra: Mapping[str, str] | None = None
-) -> tuple[Run, Staged]:
+) -> tuple[Run, StagedFile]:
     """`write_run`, but for putting the file in its place: waiting for the disk can be left for later."""
     run = replace(run, file=run_file_name(run.id))
     meta = {_META: json.dumps(asdict(run), default=str), _EXTRA: json.dumps(dict(extra or {}))}

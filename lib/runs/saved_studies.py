@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lib.runs.atomic import aside_prefix, put, remove_leftovers, stage, store_errors
+from lib.runs.atomic import put, remove_leftovers, stage, store_errors, temporary_prefix
 from lib.runs.saved_study import SavedStudy, from_json, parse_saved, study_text, to_json
 from lib.runs.store_root import store_root
 from lib.study import MAX_STUDY, InputError, StudyError, read_file, shipped_studies
@@ -126,7 +126,7 @@ def change_saved(name: str, change: Callable[[SavedStudy], SavedStudy], files: S
 def _write(folder: Path, saved: SavedStudy, files: Sequence[Path]) -> None:
     for file in files:
         if not (folder / file.name).exists():
-            stage(folder / file.name, lambda aside, file=file: shutil.copyfile(file, aside)).settle()  # type: ignore[misc]
+            stage(folder / file.name, lambda temporary, file=file: shutil.copyfile(file, temporary)).settle()  # type: ignore[misc]
     put(folder / _ADDED, to_json(saved, with_text=False))
     if saved.study is not None:
         put(folder / _STUDY, study_text(saved.study).encode())
@@ -150,10 +150,10 @@ def rename_saved(name: str, new: str) -> None:
         if saved.study is None:
             raise StudyError(f"There is no saved study named {name!r}.")
         renamed = replace(saved, name=new, study=replace(saved.study, name=new, title=new))
-        aside = Path(tempfile.mkdtemp(dir=_root(), prefix=aside_prefix()))
-        _write(aside, renamed, [file for file in old.iterdir() if file.name not in (_STUDY, _ADDED)])
+        temporary = Path(tempfile.mkdtemp(dir=_root(), prefix=temporary_prefix()))
+        _write(temporary, renamed, [file for file in old.iterdir() if file.name not in (_STUDY, _ADDED)])
         # Both are there for a moment: whatever ends this program, none is lost.
-        aside.replace(folder)
+        temporary.replace(folder)
         _remove(old)
 
 
@@ -165,6 +165,6 @@ def delete_saved(name: str) -> None:
 
 def _remove(folder: Path) -> None:
     """Remove a folder at once, whoever is looking into it."""
-    aside = Path(tempfile.mkdtemp(dir=_root(), prefix=aside_prefix()))
-    folder.replace(aside / folder.name)
-    shutil.rmtree(aside)
+    temporary = Path(tempfile.mkdtemp(dir=_root(), prefix=temporary_prefix()))
+    folder.replace(temporary / folder.name)
+    shutil.rmtree(temporary)

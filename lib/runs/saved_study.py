@@ -34,10 +34,10 @@ ViewSetting = bool | _Whole | Annotated[float, Field(allow_inf_nan=False)] | str
 ViewSettings = Mapping[str, ViewSetting]
 
 #: Gives the path of an upload by its name.
-Place = Callable[[str], Path]
+UploadPath = Callable[[str], Path]
 
 #: The name of an uploaded bundle or baseline: a part of its content's SHA-256.
-KEPT_FILE = re.compile(r"[0-9a-f]{32}\.(zip|csv)")
+UPLOAD_NAME = re.compile(r"[0-9a-f]{32}\.(zip|csv)")
 #: The most signs of a study in an address: with the rest of it no more than 8 KB, which servers take.
 MAX_ADDRESS = 7_600
 
@@ -74,10 +74,10 @@ _DOCUMENT = TypeAdapter(_Document)
 
 def study_text(study: Study) -> str:
     """The study as a text that names no folder of this program's: uploads by their names, shipped files as shipped."""
-    return to_toml(with_paths(study, _written_path))
+    return to_toml(with_paths(study, _portable_path))
 
 
-def parse_saved(text: str, where: str, place: Place) -> Study:
+def parse_saved(text: str, where: str, upload_path: UploadPath) -> Study:
     """The study of such a text, or of any other, with the files of this program where they lie.
 
     Parameters
@@ -89,18 +89,18 @@ def parse_saved(text: str, where: str, place: Place) -> Study:
     StudyError
         Where it is not the text of a study file.
     """
-    return with_paths(parse_study(text, where), lambda path: _placed_path(path, place))
+    return with_paths(parse_study(text, where), lambda path: _local_path(path, upload_path))
 
 
 def to_json(saved: SavedStudy, *, with_text: bool) -> bytes:
     """A saved study as JSON, with or without the text of its study file."""
     text = study_text(saved.study) if with_text and saved.study else ""
-    baselines = tuple((task, with_path(baseline, _written_path)) for task, baseline in saved.baselines)
+    baselines = tuple((task, with_path(baseline, _portable_path)) for task, baseline in saved.baselines)
     views = {name: dict(settings) for name, settings in saved.views.items()}
     return _DOCUMENT.dump_json(_Document(saved.name, text, baselines, saved.left_out, views), exclude_defaults=True)
 
 
-def from_json(content: bytes, where: str, place: Place) -> SavedStudy:
+def from_json(content: bytes, where: str, upload_path: UploadPath) -> SavedStudy:
     """Read what `to_json` wrote; the name is that of the study file, where there is one.
 
     Raises
@@ -112,9 +112,10 @@ def from_json(content: bytes, where: str, place: Place) -> SavedStudy:
         document = _DOCUMENT.validate_json(content)
     except ValidationError:
         raise StudyError(f"{where} cannot be read: it is not what this program wrote.") from None
-    study = parse_saved(document.text, where, place) if document.text else None
+    study = parse_saved(document.text, where, upload_path) if document.text else None
     baselines = tuple(
-        (task, with_path(baseline, lambda path: _placed_path(path, place))) for task, baseline in document.baselines
+        (task, with_path(baseline, lambda path: _local_path(path, upload_path)))
+        for task, baseline in document.baselines
     )
     return SavedStudy(study.name if study else document.name, study, baselines, document.left_out, document.views)
 
@@ -125,14 +126,14 @@ def to_address(saved: SavedStudy) -> str | None:
     None where it is too long for one, or names a file of this machine that nobody uploaded.
     """
     paths = [baseline.path for _, baseline in saved.baselines] + (local_paths(saved.study) if saved.study else [])
-    if any(Path(_written_path(path)).is_absolute() for path in paths):
+    if any(Path(_portable_path(path)).is_absolute() for path in paths):
         return None
     content = zlib.compress(to_json(replace(saved, left_out=()), with_text=True), 9)
     text = base64.urlsafe_b64encode(content).decode().rstrip("=")
     return text if len(text) <= MAX_ADDRESS else None
 
 
-def from_address(text: str, place: Place) -> SavedStudy:
+def from_address(text: str, upload_path: UploadPath) -> SavedStudy:
     """Read what `to_address` wrote, or anybody else; the errors of `from_json`."""
     where = "The study in this address"
     damage = StudyError(f"{where} cannot be read: a part of the address is missing or was changed.")
@@ -146,7 +147,7 @@ def from_address(text: str, place: Place) -> SavedStudy:
         raise damage from None
     if not unpacking.eof or unpacking.unused_data:
         raise damage
-    return from_json(content, where, place)
+    return from_json(content, where, upload_path)
 
 
 def shipped_paths() -> dict[str, str]:
@@ -159,16 +160,16 @@ def shipped_paths() -> dict[str, str]:
     return paths
 
 
-def is_kept(path: str) -> bool:
+def is_upload(path: str) -> bool:
     """Whether a path is that of an upload in the store."""
-    return bool(KEPT_FILE.fullmatch(Path(path).name)) and Path(path).is_relative_to(store_root().resolve())
+    return bool(UPLOAD_NAME.fullmatch(Path(path).name)) and Path(path).is_relative_to(store_root().resolve())
 
 
-def _written_path(path: str) -> str:
-    if is_kept(path):
+def _portable_path(path: str) -> str:
+    if is_upload(path):
         return Path(path).name
-    return next((written for written, place in shipped_paths().items() if place == path), path)
+    return next((shipped for shipped, local in shipped_paths().items() if local == path), path)
 
 
-def _placed_path(path: str, place: Place) -> str:
-    return str(place(path)) if KEPT_FILE.fullmatch(path) else shipped_paths().get(path, path)
+def _local_path(path: str, upload_path: UploadPath) -> str:
+    return str(upload_path(path)) if UPLOAD_NAME.fullmatch(path) else shipped_paths().get(path, path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lib.formatting import file_name
-from lib.runs.atomic import ASIDE, StoreError, aside_prefix, store_errors
+from lib.runs.atomic import TEMPORARY, StoreError, store_errors, temporary_prefix
 from lib.runs.store_root import runs_root, store_root
 
 _LOCK, _ABOUT = ".lock", "about.json"
@@ -56,7 +56,7 @@ def _salt(root: Path) -> bytes:
     with store_errors(root):
         if not path.exists():
             root.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=root, prefix=aside_prefix())
+            handle, name = tempfile.mkstemp(dir=root, prefix=temporary_prefix())
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(32))
             try:
@@ -85,7 +85,7 @@ def writing(folder: Path, project: str, cancelled: Callable[[], bool] = lambda: 
                 if cancelled():
                     raise StoreError("Stopped while another fetch was writing the same runs.") from None
     try:
-        for leftover in folder.rglob(f"{ASIDE}*"):
+        for leftover in folder.rglob(f"{TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
         if _project(folder) != project:
             (folder / _ABOUT).write_bytes(json.dumps({"project": project}).encode())

@@ -10,7 +10,7 @@ from lib.runs.model import Run
 from lib.study import DetachRule, Task, has_config_key
 
 #: Of the steps that configs say so many are named.
-_NAMED = 2
+_MOST = 2
 
 
 def with_typed_step(rule: DetachRule) -> DetachRule:
@@ -24,8 +24,8 @@ def overridden_text(task: Task, runs: Sequence[Run]) -> str:
     detaches = _detaches(task, runs) if typed else []
     steps = [detach.step for detach in detaches if detach.source == "config" and detach.step not in (None, typed)]
     counts = Counter(steps).most_common()
-    parts = [f"{step:,} in {plural(count, 'run')}" for step, count in counts[:_NAMED]]
-    if others := sum(count for _, count in counts[_NAMED:]):
+    parts = [f"{step:,} in {plural(count, 'run')}" for step, count in counts[:_MOST]]
+    if others := sum(count for _, count in counts[_MOST:]):
         parts.append(f"other steps in {plural(others, 'run')}")
     return f"config says {listing(parts)}" if parts else ""
 

@@ -6,7 +6,7 @@ from lib.sources.cloud.fetch import stored
 from lib.sources.cloud.history import RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.keys import resolve_key
-from lib.sources.cloud.limits import Deadline, Expired, Failed, MemoryBudget, Stopped
+from lib.sources.cloud.limits import Deadline, DeadlineError, MemoryBudget, RequestError, StopFetch
 from lib.sources.cloud.parquet import STEP
 from lib.sources.cloud.server_address import DEFAULT_SERVER, server_address, server_of
 from lib.sources.fetch import fetch, fetch_or_stored

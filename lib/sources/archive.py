@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from lib.formatting import one_line, plural
-from lib.runs import aside_prefix, remove_old, store_errors, store_root
+from lib.runs import remove_old, store_errors, store_root, temporary_prefix
 from lib.sources.request import SourceError
 from lib.study import MAX_STUDY, InputError, check_file
 
@@ -114,18 +114,18 @@ def _unpack(name: str, archive: zipfile.ZipFile, folder: Path) -> None:
     wanted = [members[n] for n in (MANIFEST, STUDY_FILE, *_named(archive.read(members[MANIFEST]))) if n in members]
     with store_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=aside_prefix()))
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=temporary_prefix()))
     try:
         for member in wanted:
-            target = aside / member.filename
+            target = temporary / member.filename
             with store_errors(folder):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
         with suppress(OSError):  # another process may have unpacked the same bundle
-            aside.replace(folder)
+            temporary.replace(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _named(manifest: bytes) -> list[str]:

@@ -33,7 +33,7 @@ from lib.runs import (
     with_ancestors,
     write_run,
 )
-from lib.sources.cloud.limits import Stopped
+from lib.sources.cloud.limits import StopFetch
 from lib.sources.request import Progress, Request, SourceError, missing_tasks, run_folder, tasks_of
 from lib.sources.wandb_folder import LocalRun, LocalRuns
 from lib.sources.wandb_log import STEP, Columns, Log
@@ -64,8 +64,8 @@ def fetch(study: Study, request: Request) -> Manifest:
         raise SourceError(f"{root} is not a folder: source.path must name one that holds wandb run directories.")
     request.progress(Progress(0, 0, "Looking for runs"))
     try:
-        local = LocalRuns(root, partial(_check_wanted, request.cancelled))
-    except Stopped:
+        local = LocalRuns(root, partial(_check_cancelled, request.cancelled))
+    except StopFetch:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
     if not local.runs and not local.messages:
         raise SourceError(f"{root} holds no .wandb file: source.path must name a folder with wandb run directories.")
@@ -89,9 +89,9 @@ def fetch(study: Study, request: Request) -> Manifest:
     )
 
 
-def _check_wanted(cancelled: Callable[[], bool]) -> None:
+def _check_cancelled(cancelled: Callable[[], bool]) -> None:
     if cancelled():
-        raise Stopped
+        raise StopFetch
 
 
 # ---- where runs are read ---------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def _readings(reads: Sequence["_Read"], request: Request) -> tuple[dict[str, "_R
             for run_id, reading in results:
                 readings[run_id] = reading
                 request.progress(Progress(len(readings), len(reads), f"Run {run_id}"))
-        except Stopped:
+        except StopFetch:
             problems.append(Problem(f"Stopped after {len(readings)} of {plural(len(reads), 'run')}."))
         except ClusterError as error:
             problems.append(
@@ -149,7 +149,7 @@ def _from_workers(
     pending = {workers.submit(_reading_of, read): read.local_run.id for read in ordered}
     try:
         while pending:
-            _check_wanted(cancelled)
+            _check_cancelled(cancelled)
             for future in wait(pending, _TICK, FIRST_COMPLETED).done:
                 run_id = pending.pop(future)
                 try:
@@ -220,11 +220,11 @@ class _Read:
 
         Raises
         ------
-        Stopped
+        StopFetch
         """
         run_id = self.local_run.id
         try:
-            return self._reading(parents, partial(_check_wanted, cancelled))
+            return self._reading(parents, partial(_check_cancelled, cancelled))
         except (SourceError, StoreError) as error:
             message = str(error)
         except OSError as error:

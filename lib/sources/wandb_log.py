@@ -21,7 +21,7 @@ from lib.study import InputError, as_number, check_file
 STEP = "_step"
 _HEADER = 7
 #: Places of damage told of one by one.
-_TOLD = 3
+_MOST = 3
 _MAGIC = b":W&B"
 _BLOCK = 32 * 1024
 #: The most bytes of a file and rows of a run.
@@ -96,8 +96,8 @@ class Log:
     @property
     def damage(self) -> str:
         """What was not whole, in a sentence or three, and how many more."""
-        more = len(self.damages) - _TOLD
-        return " ".join(self.damages[:_TOLD]) + (f" And {more} more." if more > 0 else "")
+        more = len(self.damages) - _MOST
+        return " ".join(self.damages[:_MOST]) + (f" And {more} more." if more > 0 else "")
 
     @property
     def rewound_to(self) -> float | None:

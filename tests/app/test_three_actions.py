@@ -12,7 +12,7 @@ from lib.app.session import access, listing
 from lib.app.session.job import Job
 from lib.app.session.state import KEY as KEY_OF_STATE
 from lib.runs import store
-from lib.sources import Stopped, fetch, write_bundle
+from lib.sources import StopFetch, fetch, write_bundle
 from lib.study import load_study, to_toml
 from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 from tests.support.cloud_kit import study as walks
@@ -216,7 +216,7 @@ def test_a_long_listing_shows_its_progress_and_is_stopped(folder, monkeypatch):
         jobs.append(progress.__self__)
         while not cancelled():
             time.sleep(0.01)
-        raise Stopped
+        raise StopFetch
 
     monkeypatch.setattr(listing, "inspect_folder", inspect)
     at = visit("new_study")

@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 
 from lib.report import check_folder
-from lib.runs import aside_prefix, remove_leftovers
+from lib.runs import remove_leftovers, temporary_prefix
 
 WRITE = """
 import sys, time
 from pathlib import Path
-from lib.runs import stage, aside_prefix
+from lib.runs import stage, temporary_prefix
 stage(Path(sys.argv[1]) / "file", lambda path: path.write_bytes(b"half"))
 (Path(sys.argv[1]) / "below").mkdir()
-folder = Path(sys.argv[1]) / "below" / (aside_prefix() + "x")
+folder = Path(sys.argv[1]) / "below" / (temporary_prefix() + "x")
 folder.mkdir()
 (folder / "part").write_bytes(b"half")
 print("ready", flush=True)
@@ -57,7 +57,7 @@ def test_names_of_other_machines_and_versions_go_after_a_day(tmp_path):
 
 def test_a_report_s_folder_is_cleared_of_them(tmp_path):
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    name = aside_prefix().replace(f"-{os.getpid()}-", f"-{gone.stdout.strip()}-")
+    name = temporary_prefix().replace(f"-{os.getpid()}-", f"-{gone.stdout.strip()}-")
     (tmp_path / f"{name}x").write_bytes(b"")
     check_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lib.sources import Deadline, Failed, HttpClient, MemoryBudget, SourceError, Stopped
+from lib.sources import Deadline, HttpClient, MemoryBudget, RequestError, SourceError, StopFetch
 from lib.sources.cloud import http
-from lib.sources.cloud.limits import Expired, in_background, together, within
+from lib.sources.cloud.limits import DeadlineError, in_background, together, within
 from tests.support.cloud_kit import PLACE, bring, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
@@ -130,7 +130,7 @@ def test_a_redirect_is_followed_without_the_key(server, client):
     ],
 )
 def test_endless_redirects_wrong_ranges_and_odd_addresses_are_refused(client, path, message):
-    with pytest.raises(Failed, match=message):
+    with pytest.raises(RequestError, match=message):
         read(client, path)
 
 
@@ -143,13 +143,13 @@ def test_a_download_that_breaks_off_is_tried_again(server, client):
 def test_a_download_that_always_breaks_off_fails(server, client, monkeypatch):
     monkeypatch.setattr(http, "PAUSES", (0.01, 0.01))
     server.cuts = 99
-    with pytest.raises(Failed, match="3 times"):
+    with pytest.raises(RequestError, match="3 times"):
         read(client, "/cut")
 
 
 def test_a_byte_at_a_time_ends_at_the_deadline(client):
     start = time.monotonic()
-    with pytest.raises(Expired, match="longer than 1 s"):
+    with pytest.raises(DeadlineError, match="longer than 1 s"):
         read(client, "/slow", deadline=1.0)
     assert time.monotonic() - start < 3
 
@@ -172,7 +172,7 @@ def test_what_a_range_asks_for_ends_with_the_file(span, bounds):
 
 
 def test_the_key_follows_no_redirect(server, client):
-    with pytest.raises(Failed, match="answered 302"):
+    with pytest.raises(RequestError, match="answered 302"):
         client.graphql("query A($b: String) { c }", {}, Deadline(20.0))
     assert [path for path, *_ in server.requests] == ["/graphql"]
 
@@ -189,7 +189,7 @@ def test_neither_a_client_nor_what_it_holds_shows_the_key():
 def test_an_error_of_the_server_shows_no_part_of_the_key_even_where_it_is_cut(server, client, secret):
     for before in range(200 - len(secret), 201):
         server.message = "." * before + secret + "." * 100
-        with pytest.raises(Failed) as failed:
+        with pytest.raises(RequestError) as failed:
             client.graphql("query A($b: String) { c }", {}, Deadline(20.0))
         assert set(str(failed.value).removeprefix("the server said: ")) <= set(".…")
 
@@ -266,7 +266,7 @@ def test_waiting_for_memory_can_be_stopped_and_does_not_count_for_the_deadline()
     budget, stop, deadline = MemoryBudget(10), threading.Event(), Deadline(0.5)
     with budget.reserve(10, Deadline(20.0)):
         threading.Timer(0.2, stop.set).start()
-        with pytest.raises(Stopped), budget.reserve(1, Deadline(20.0, stop.is_set)):
+        with pytest.raises(StopFetch), budget.reserve(1, Deadline(20.0, stop.is_set)):
             pass
         waiting = in_background(lambda: budget.reserve(1, deadline).__enter__())
         time.sleep(1.0)
@@ -277,7 +277,7 @@ def test_waiting_for_memory_can_be_stopped_and_does_not_count_for_the_deadline()
 
 def test_a_call_is_left_behind_at_the_deadline():
     release = threading.Event()
-    with pytest.raises(Expired):
+    with pytest.raises(DeadlineError):
         within(Deadline(0.2), release.wait)
     release.set()
     assert within(Deadline(5.0), lambda: 3) == 3
@@ -290,7 +290,7 @@ def test_calls_together_give_their_results_in_order_or_the_first_error():
     assert together([lambda n=n: (time.sleep(0.001 * (9 - n)), n)[1] for n in range(9)]) == list(range(9))
 
     def fail() -> None:
-        raise Failed("no")
+        raise RequestError("no")
 
-    with pytest.raises(Failed, match="no"):
+    with pytest.raises(RequestError, match="no"):
         together([lambda: None, fail, lambda: None])

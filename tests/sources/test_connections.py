@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lib.sources import Deadline, Failed, HttpClient, SourceError
+from lib.sources import Deadline, HttpClient, RequestError, SourceError
 from lib.sources.cloud import http
 from lib.sources.cloud.connections import HostAddresses, _is_public
-from lib.sources.cloud.limits import Expired
+from lib.sources.cloud.limits import DeadlineError
 from tests.support.cloud_kit import PLACE, bring, points, study, walk
 from tests.support.internet import PUBLIC, Internet
 from tests.support.wandb_server import KEY, WandbServer
@@ -104,7 +104,7 @@ def test_a_public_server_cannot_make_us_ask_a_private_address(server, internet, 
     server.location = form.format(host=host, port=server.server_port)
     client = client_of("public.example")
     for url in ("/away", server.location):
-        with pytest.raises(Failed, match=f"^{INSIDE}$"):
+        with pytest.raises(RequestError, match=f"^{INSIDE}$"):
             read(client, url)
     assert internet.asked == [(PUBLIC, server.server_port)]
     assert [path for _, path in server.requests] == ["/away"]
@@ -125,7 +125,7 @@ def test_an_address_that_two_libraries_read_differently_leads_nowhere_inside(
 ):
     monkeypatch.setattr(http, "PAUSES", ())
     internet.names = {"public.example": [PUBLIC]}
-    with suppress(Failed):
+    with suppress(RequestError):
         read(client_of("public.example"), location.format(port=server.server_port))
     assert {address for address, _ in internet.asked} <= {PUBLIC}
 
@@ -138,7 +138,7 @@ def test_open_ports_inside_cannot_be_told_from_closed_ones(server, internet, cli
         ports = server.server_port, closed.getsockname()[1]
         for port in ports:
             start = time.monotonic()
-            with pytest.raises(Failed, match=f"^{INSIDE}$"):
+            with pytest.raises(RequestError, match=f"^{INSIDE}$"):
                 read(client, f"http://127.0.0.1:{port}/file")
             assert time.monotonic() - start < 1.0
     assert internet.asked == []
@@ -162,7 +162,7 @@ def test_a_server_that_is_private_only_at_first_stays_private(server, internet, 
 
 def test_a_server_with_public_and_private_addresses_is_asked_at_none(server, internet, client_of):
     internet.names = {"both.example": [f"127.0.0.1 {PUBLIC}"]}
-    with pytest.raises(Failed, match=INSIDE):
+    with pytest.raises(RequestError, match=INSIDE):
         client_of("both.example").graphql("query A($b: String) { c }", {}, Deadline(20.0))
     assert internet.asked == []
 
@@ -178,7 +178,7 @@ def test_no_address_inside_is_asked_of_a_proxy_and_none_of_this_machine(server, 
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("no_proxy", "")
     client = client_of("public.example")
-    with pytest.raises(Failed, match=INSIDE):
+    with pytest.raises(RequestError, match=INSIDE):
         read(client, "http://169.254.169.254/file")
     assert server.requests == []
     # A proxy may find a host that this machine cannot look up.
@@ -209,7 +209,7 @@ def test_a_connection_over_tls_is_for_the_name_and_not_for_the_address(internet)
 
         threading.Thread(target=greet, daemon=True).start()
         client = HttpClient(f"https://public.example:{listener.getsockname()[1]}", KEY, 4)
-        with pytest.raises((Failed, Expired)):
+        with pytest.raises((RequestError, DeadlineError)):
             client.graphql("query A($b: String) { c }", {}, Deadline(1.0))
         client.close()
     assert names == ["public.example"]

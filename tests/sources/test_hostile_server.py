@@ -16,7 +16,7 @@ from lib.sources import Deadline, Request, SourceError, fetch
 from lib.sources.cloud.answers import Exports, Rows, Runs, answer_of
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.http import HttpClient
-from lib.sources.cloud.limits import Failed
+from lib.sources.cloud.limits import RequestError
 from tests.support.cloud_kit import PLACE, points, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -40,7 +40,7 @@ def the_node(**fields):
     "tree", [None, [], "text", 3, {"runs": None}, {"runs": []}, {"runs": {"edges": [{}], "pageInfo": {}}}]
 )
 def test_a_page_of_another_shape_is_none(tree):
-    with pytest.raises(Failed, match="its answer is not one of a W&B server"):
+    with pytest.raises(RequestError, match="its answer is not one of a W&B server"):
         answer_of(Runs, tree)
 
 
@@ -57,7 +57,7 @@ def test_a_page_of_another_shape_is_none(tree):
     ],
 )
 def test_a_run_of_other_types_is_none(fields):
-    with pytest.raises(Failed):
+    with pytest.raises(RequestError):
         the_node(**fields)
 
 
@@ -83,13 +83,13 @@ def test_live_steps_that_are_none_are_left_out():
 
 @pytest.mark.parametrize("url", ["", " ", "http://h/\ud800", "http://h/é", "http://h/\n", None, 3])
 def test_an_address_of_an_export_is_one(url):
-    with pytest.raises(Failed):
+    with pytest.raises(RequestError):
         answer_of(Exports, {"parquetHistory": {"parquetUrls": [url]}})
 
 
 @pytest.mark.parametrize("row", ["", "[]", "3", "null", "{", "[" * 9000, "9" * 5000, None])
 def test_a_row_is_a_json_object(row):
-    with pytest.raises(Failed):
+    with pytest.raises(RequestError):
         answer_of(Rows, {"history": [row]})
 
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from polars.exceptions import PanicException
 
-from lib.sources import Deadline, Failed, HttpClient, Stopped
+from lib.sources import Deadline, HttpClient, RequestError, StopFetch
 from lib.sources.cloud import run
-from lib.sources.cloud.limits import Expired
+from lib.sources.cloud.limits import DeadlineError
 from lib.sources.cloud.parquet import ExportPart, RemoteFile
 from tests.support.cloud_kit import PLACE, bring, points, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
@@ -88,7 +88,7 @@ def test_columns_arrive_whole_in_at_most_three_requests_however_the_file_was_lai
     part = ExportPart(remote(server, LAYOUTS[layout](frame)))
     part.select([*NAMED, "missing"], None)
     assert pl.from_arrow(part.read()).equals(frame.select(NAMED))
-    assert part.rows == ROWS and not part.downloaded_whole
+    assert part.rows == ROWS and not part.is_download
     assert server.count("GET") <= 3
     part.close()
 
@@ -156,7 +156,7 @@ def test_a_server_without_ranges_sends_the_file_once(server):
     server.ranges, frame = False, wide()
     part = ExportPart(remote(server, by_polars(frame)))
     part.select(NAMED, None)
-    assert pl.from_arrow(part.read()).equals(frame.select(NAMED)) and part.downloaded_whole
+    assert pl.from_arrow(part.read()).equals(frame.select(NAMED)) and part.is_download
     assert server.count("GET") == 1
     part.close()
 
@@ -166,7 +166,7 @@ def test_a_server_that_knows_no_ranges_any_more_sends_the_file(server):
     part = ExportPart(remote(server, by_polars(frame)))
     server.ranges = False
     part.select(NAMED, None)
-    assert pl.from_arrow(part.read()).equals(frame.select(NAMED)) and part.downloaded_whole
+    assert pl.from_arrow(part.read()).equals(frame.select(NAMED)) and part.is_download
     assert server.count("GET") == 2
     part.close()
 
@@ -175,7 +175,7 @@ def test_a_file_that_changes_meanwhile_is_said(server):
     part = ExportPart(remote(server, by_polars(wide())))
     server.projects[PLACE]["a"] = walk("a", [], parts=[by_polars(wide(27))])
     part.select(NAMED, None)
-    with pytest.raises(Failed, match="changed while it was read"):
+    with pytest.raises(RequestError, match="changed while it was read"):
         part.read()
 
 
@@ -183,7 +183,7 @@ def test_a_file_that_changes_meanwhile_is_said(server):
     "content", [b"", b"PAR1", b"PAR1" + b"\0" * 500 + b"PAR1", by_polars(pl.DataFrame({"a": [1]}))[:-9]]
 )
 def test_a_damaged_file_is_said(server, content):
-    with pytest.raises(Failed):
+    with pytest.raises(RequestError):
         ExportPart(remote(server, content))
 
 
@@ -192,7 +192,7 @@ def test_silence_ends_at_the_deadline_though_arrow_waits(server):
     server.faults = [Fault("silence", "GET", times=9)]
     part.select(NAMED, None)
     start = time.monotonic()
-    with pytest.raises(Expired, match="longer than"):
+    with pytest.raises(DeadlineError, match="longer than"):
         part.read()
     assert time.monotonic() - start < 4
 
@@ -203,7 +203,7 @@ def test_a_read_can_be_stopped_though_arrow_waits(server):
     server.faults = [Fault("silence", "GET", times=9)]
     part.select(NAMED, None)
     threading.Timer(0.3, stop.set).start()
-    with pytest.raises(Stopped):
+    with pytest.raises(StopFetch):
         part.read()
 
 
@@ -240,11 +240,11 @@ def test_waiting_for_a_processor_does_not_count_as_the_servers_time(server, monk
 SCRIPT = """
     import sys, threading
     from contextlib import suppress
-    from lib.sources import Deadline, HttpClient, Stopped
+    from lib.sources import Deadline, HttpClient, StopFetch
     from lib.sources.cloud.parquet import ExportPart, RemoteFile
 
     def read():
-        with suppress(Stopped):
+        with suppress(StopFetch):
             part.read()
 
     server, url = sys.argv[1:]
@@ -289,7 +289,7 @@ def test_a_program_ends_well_while_arrow_waits_for_a_server(server):
 GIVES_UP = """
     import sys
     from contextlib import suppress
-    from lib.sources import Deadline, Failed, HttpClient
+    from lib.sources import Deadline, RequestError, HttpClient
     from lib.sources.cloud.parquet import ExportPart, RemoteFile
 
     server, url = sys.argv[1:]
@@ -297,7 +297,7 @@ GIVES_UP = """
     part.select(["k03", "k11", "k17", "k22"], None)
     print("open", flush=True)
     sys.stdin.readline()
-    with suppress(Failed):
+    with suppress(RequestError):
         part.read()
     part.close()
 """

@@ -8,7 +8,7 @@ import pytest
 from lib.runs import store_root, usage
 from lib.sources import Request, bundled_study, stored
 from lib.sources.cloud.history import Download
-from lib.sources.cloud.limits import Failed
+from lib.sources.cloud.limits import RequestError
 from tests.support.bundle_kit import Asked, bundle, run
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, WandbServer
@@ -92,7 +92,7 @@ def test_an_export_at_which_polars_panicked_is_read(server):
 
 def test_a_panic_of_polars_is_the_failure_of_its_run():
     table = pa.table({"_step": [1]}).replace_schema_metadata({b"\x8d": b"\x8d"})
-    with pytest.raises(Failed, match="an export is damaged"):
+    with pytest.raises(RequestError, match="an export is damaged"):
         Download(["_step"], None, [table], [], 1, 1, ()).decode()
 
 

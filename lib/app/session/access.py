@@ -12,7 +12,7 @@ from lib.app.session.caches import cached_for_all, file_stamp
 from lib.app.session.own_machine import is_at_own_machine
 from lib.app.session.state import session_state
 from lib.formatting import listing
-from lib.runs import is_kept, shipped_paths, study_folders
+from lib.runs import is_upload, shipped_paths, study_folders
 from lib.sources import DEFAULT_SERVER, SourceError, resolve_key, server_address, server_of
 from lib.study import STUDIES, InputError, Study, StudyError, load_study, local_paths, shipped_studies
 
@@ -93,7 +93,7 @@ def may_read_paths(paths: Iterable[str]) -> bool:
 
 def is_readable(path: str) -> bool:
     """Whether a path is that of an upload: of this session, or, where no strangers are, of a saved study."""
-    if not is_kept(path):
+    if not is_upload(path):
         return False
     return Path(path).parent == session_state().uploads or (keeps_studies() and Path(path).parent in study_folders())
 

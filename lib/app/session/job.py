@@ -11,7 +11,7 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 
 from lib.formatting import one_line
 from lib.runs import Manifest
-from lib.sources import Progress, Stopped
+from lib.sources import Progress, StopFetch
 from lib.study import InputError
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Job(Generic[T]):
             self.result = work()
         except InputError as error:
             self.error = one_line(str(error), 1000)
-        except Stopped:
+        except StopFetch:
             pass
         except BaseException as error:  # noqa: BLE001 - a panic of a library too: the page must not try it again by itself
             _log.exception("%s ended with an error", self.name)

@@ -12,7 +12,7 @@ from lib.app.session.access import check_source, is_readable, shipped_study
 from lib.app.session.state import session_state
 from lib.curves import View, baseline_curve, file_bytes, read_baseline
 from lib.formatting import one_line
-from lib.runs import SavedStudy, is_kept, parse_saved, study_folders, study_text
+from lib.runs import SavedStudy, is_upload, parse_saved, study_folders, study_text
 from lib.sources import bundled_study
 from lib.study import (
     MAX_STUDY,
@@ -141,10 +141,10 @@ def open_upload(name: str, content: bytes) -> str:
         except UnicodeDecodeError:
             raise StudyError(f"{name} is not a text file: a study is a TOML file in UTF-8.") from None
     study = bundled_study(uploads.keep_upload(content))
-    return open_study(with_paths(study, lambda path: path if is_kept(path) else _kept_baseline(path)))
+    return open_study(with_paths(study, lambda path: path if is_upload(path) else _uploaded_baseline(path)))
 
 
-def _kept_baseline(path: str) -> str:
+def _uploaded_baseline(path: str) -> str:
     """A baseline that came with a bundle, as an upload: what the bundle was unpacked to may go at any time."""
     return str(uploads.keep_upload(file_bytes(Path(path)), ".csv"))
 

@@ -24,7 +24,7 @@ _SOURCES = {
 
 
 #: Problems that the page lists one by one.
-_LISTED = 20
+_MOST = 20
 
 
 def freshness(study: Study, manifest: Manifest | None) -> None:
@@ -91,8 +91,8 @@ def problems(study: Study, manifest: Manifest) -> None:
     """What keeps the study from being whole, with a retry for those runs alone."""
     if not manifest.problems:
         return
-    lines = "\n".join(f"- {escaped(problem.message)}" for problem in manifest.problems[:_LISTED])
-    if (more := len(manifest.problems) - _LISTED) > 0:
+    lines = "\n".join(f"- {escaped(problem.message)}" for problem in manifest.problems[:_MOST])
+    if (more := len(manifest.problems) - _MOST) > 0:
         lines += f"\n- And {more:,} more."
     st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
     run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)

@@ -15,7 +15,7 @@ from lib.app.widgets.proposal import proposal
 from lib.study import InputError
 
 #: Pixels of what stands between address and button, whatever it is: the button stays under the pointer.
-_KEY_ROOM = 92
+_KEY_HEIGHT = 92
 
 
 def new_study() -> None:
@@ -44,7 +44,7 @@ def _places() -> None:
     )
     message = ""
     # In no form: its click reaches the server before what is typed into the field above, whose rerun then ends it.
-    with st.container(height=_KEY_ROOM, border=False, gap="xsmall"):
+    with st.container(height=_KEY_HEIGHT, border=False, gap="xsmall"):
         try:
             server = listing.server_in(text)
         except InputError as error:

@@ -13,12 +13,12 @@ from lib.app.widgets.questions import DOUBTS, Answers, Rooms, ask
 from lib.app.widgets.study import edit
 from lib.app.widgets.tables import table
 from lib.discover import Inspection, Proposal, arms, preview, propose, sentence
-from lib.formatting import listing
+from lib.formatting import leading_names, listing
 from lib.runs import study_text
 from lib.study import InputError
 
 #: Of the keys that are not taken for one reason, and of what is assumed, so many are named.
-_SHOWN = 8
+_MOST = 8
 _ASKED = "Answer what is asked above first."
 
 
@@ -61,7 +61,7 @@ def proposal(inspection: Inspection, prefix: str) -> None:
 
 def _notes(inspection: Inspection) -> None:
     if inspection.notes:
-        notes = inspection.notes if len(inspection.notes) <= _SHOWN else [*inspection.notes[:_SHOWN], "And more."]
+        notes = inspection.notes if len(inspection.notes) <= _MOST else [*inspection.notes[:_MOST], "And more."]
         text = "\n".join(f"- {escaped(note)}" for note in notes) if len(notes) > 1 else escaped(notes[0])
         st.warning(text, icon=":material/info:")
 
@@ -85,8 +85,7 @@ def _assumed(proposed: Proposal) -> None:
     findings = [f for f in proposed.findings if f.assumed and f.what not in DOUBTS and not f.question]
     assumed = [f"{f.what} {f.value}".strip() for f in findings]
     if assumed:
-        texts = assumed if len(assumed) <= _SHOWN else [*assumed[:_SHOWN], f"{len(assumed) - _SHOWN} more"]
-        st.caption(f"Assumed: {escaped(listing(texts))}.")
+        st.caption(f"Assumed: {escaped(listing(leading_names(assumed, _MOST)))}.")
 
 
 def _not_taken(proposed: Proposal) -> None:
@@ -96,8 +95,7 @@ def _not_taken(proposed: Proposal) -> None:
         if not finding.is_taken:
             keys_by_reason.setdefault(finding.where, []).append(finding.value)
     for reason, keys in keys_by_reason.items():
-        texts = keys if len(keys) <= _SHOWN else [*keys[:_SHOWN], f"{len(keys) - _SHOWN} more"]
-        st.markdown(f":small[Not taken {escaped(reason)}: {escaped(listing(texts))}.]")
+        st.markdown(f":small[Not taken {escaped(reason)}: {escaped(listing(leading_names(keys, _MOST)))}.]")
 
 
 def _more(proposed: Proposal, runs: pl.DataFrame, prefix: str) -> None:

@@ -15,7 +15,7 @@ from lib.charts.curves.tables import Bounds, Curve, Curves, middle_spacing
 from lib.charts.spec import ONE_ROW
 from lib.charts.style import QUIET, QUIET_TEXT
 from lib.charts.thinning import decimals
-from lib.formatting import listing
+from lib.formatting import leading_names, listing
 
 STRIP = 20  # pixels below the curves that the strip has to itself
 BAR = 4  # pixels of its height
@@ -23,7 +23,7 @@ STRIP_SLOTS = 100
 #: Pixels between what is written above the strip and the next rule.
 _APART = 4
 #: Series of the fewest seeds that are named one by one.
-_NAMED = 2
+_MOST = 2
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ def _series_text(bar: Stretch, style: SeriesStyle) -> str:
         for key, arm in bar.series
         if arm not in whole
     ]
-    more = len(names) - _NAMED
-    return listing([*names[:_NAMED], *([f"{more} more"] if more > 0 else [])])
+    return listing(leading_names(names, _MOST))
 
 
 def strip_layers(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from lib.sources.cloud.limits import Failed
+from lib.sources.cloud.limits import RequestError
 from lib.sources.cloud.parquet import STEP
 from lib.study import as_number, plain_value
 
@@ -138,10 +138,10 @@ def answer_of(model: type[M], tree: Any) -> M:
 
     Raises
     ------
-    Failed
+    RequestError
         Where it is anything else.
     """
     try:
         return model.model_validate(tree)
     except (ValueError, RecursionError):
-        raise Failed("its answer is not one of a W&B server") from None
+        raise RequestError("its answer is not one of a W&B server") from None

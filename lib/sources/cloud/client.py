@@ -11,7 +11,7 @@ from urllib.request import getproxies
 from lib.runs import BranchPoint, Run
 from lib.sources.cloud.answers import MAX_RUNS, Node, Runs, Sweep, answer_of
 from lib.sources.cloud.http import HttpClient
-from lib.sources.cloud.limits import Deadline, Expired, Failed, Refused, within
+from lib.sources.cloud.limits import Deadline, DeadlineError, RefusalError, RequestError, within
 from lib.sources.request import KeyRefused, SourceError, Unreachable
 from lib.study import as_number
 
@@ -65,7 +65,7 @@ class Client:
 
     Raises
     ------
-    Unreachable, SourceError, Stopped
+    Unreachable, SourceError, StopFetch
         One sentence: no answer, a key that is not accepted, no such project.
     """
 
@@ -85,9 +85,9 @@ class Client:
                 last = page.edges[-1].cursor if page.edges else ""
                 more = bool(page.pageInfo.hasNextPage and page.edges)
                 if more and last == cursor:
-                    raise Failed("the server repeats a page of its runs")
+                    raise RequestError("the server repeats a page of its runs")
                 if len(runs) > MAX_RUNS:
-                    raise Failed(f"it lists more than {MAX_RUNS:,}: name sweeps or a group")
+                    raise RequestError(f"it lists more than {MAX_RUNS:,}: name sweeps or a group")
                 cursor = last
         return list(runs.values())
 
@@ -101,7 +101,7 @@ class Client:
         names = {"entity": self._entity, "project": self._project}
         project = self._http.graphql(query, {**names, **variables}, self._deadline).get("project")
         if not isinstance(project, dict):
-            raise Refused(404)
+            raise RefusalError(404)
         return project
 
     def _run(self, node: Node) -> Run:
@@ -133,11 +133,11 @@ class Client:
         server, project = self._http.server, f"{self._entity}/{self._project}"
         try:
             yield
-        except Expired:
+        except DeadlineError:
             message = f"{server} did not answer within {self._deadline.seconds:g} s: try again later."
             raise Unreachable(message) from None
-        except Failed as error:
-            status = error.status if isinstance(error, Refused) else 0
+        except RequestError as error:
+            status = error.status if isinstance(error, RefusalError) else 0
             if status == 404:
                 message = (
                     f"There is no project {project} on {server} that this key can see: check its entity and name in "

@@ -12,7 +12,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from lib.sources.cloud.limits import Failed
+from lib.sources.cloud.limits import RequestError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST, _6TO4 = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("2002::/16")
@@ -30,18 +30,18 @@ class HostAddresses:
 
         Raises
         ------
-        Failed
+        RequestError
             Where one is on this machine or inside a private network, though the server is public.
         OSError
             Where it has none.
         """
         # A zone (fe80::1%eth0) is one of this machine's networks.
         if self._is_server_public and ("%" in host or not all(map(_is_public, self._look_up(host)))):
-            raise Failed("the server named an export inside a private network")
+            raise RequestError("the server named an export inside a private network")
         return self._look_up(host)
 
     def check(self, host: str) -> None:
-        """Raise `Failed` as `of` does; a host without an address here may be one that a proxy finds."""
+        """Raise `RequestError` as `of` does; a host without an address here may be one that a proxy finds."""
         with suppress(OSError):
             self.of(host)
 

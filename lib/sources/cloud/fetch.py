@@ -25,7 +25,7 @@ from lib.sources.cloud.forks import Ancestors, fork_point, with_fork_stamps
 from lib.sources.cloud.history import Checkpoint, Download, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.keys import no_key_message
-from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Stopped, in_background, together
+from lib.sources.cloud.limits import Deadline, MemoryBudget, RequestError, StopFetch, in_background, together
 from lib.sources.cloud.remote import RemoteUpdate
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
 from lib.sources.cloud.server_address import server_of
@@ -77,7 +77,7 @@ def fetch(study: Study, request: Request) -> Manifest:
             raise
         message = f"{error} What the server holds now was not stored: what was fetched at {left.fetched_at} is used."
         return replace(left, problems=(Problem(message), *left.problems))
-    except Stopped:
+    except StopFetch:
         raise SourceError("Stopped before the runs were listed; what is stored has not changed.") from None
     finally:
         stop.set()
@@ -302,7 +302,7 @@ class _Fetch:
 
 def _reason(run_id: str, error: BaseException) -> str:
     """Why a run failed: whatever ended its thread is that run's problem and no other's."""
-    if isinstance(error, Failed | Stopped | WorkerError):
+    if isinstance(error, RequestError | StopFetch | WorkerError):
         return str(error) or "the fetch was stopped"
     _log.error("Run %s cannot be read", run_id, exc_info=error)
     return f"it cannot be read: {type(error).__name__}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from lib.runs import BranchPoint, Drop, Run, RunPart, drop_restarts, join_parts, stage, with_ancestors
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.history import Download, RawHistory
-from lib.sources.cloud.limits import Deadline, Failed, Once, Refused
+from lib.sources.cloud.limits import Deadline, Once, RefusalError, RequestError
 from lib.sources.cloud.parquet import STEP
 from lib.sources.request import SourceError
 
@@ -23,7 +23,7 @@ from lib.sources.request import SourceError
 ENDED = frozenset({"finished", "crashed", "failed", "killed", "preempted"})
 
 
-class _Absent(Failed):
+class _Absent(RequestError):
     """A run that the server does not list."""
 
 
@@ -153,7 +153,7 @@ class Ancestors:
 
         Raises
         ------
-        Stopped, StoreError
+        StopFetch, StoreError
         """
         parts, rows, missing, failure = list[tuple[Run, SharedDownload, int]](), list[str](), "", ""
         until, lineage = inf, {run.id}
@@ -161,12 +161,12 @@ class Ancestors:
             lineage.add(point.run_id)
             until = min(until, point.step)
             try:
-                with deadline.paused():
+                with deadline.pause():
                     run = self._run(point.run_id)
                     parts.append((run, self.download(run, keys), int(until)))
-            except Failed as error:
+            except RequestError as error:
                 missing = f"its rows up to step {until:,}, those of run {point.run_id}, are missing: {error}"
-                failure = "" if isinstance(error, Refused | _Absent) else missing
+                failure = "" if isinstance(error, RefusalError | _Absent) else missing
                 break
             rows.append(f"up to step {until:,} {'' if rows else 'are '}those of run {point.run_id}")
         notes = (*((f"its rows {', '.join(rows)}",) if rows else ()), *((missing,) if missing else ()))
@@ -177,7 +177,7 @@ class Ancestors:
 
         Raises
         ------
-        Failed, Stopped, StoreError
+        RequestError, StopFetch, StoreError
         """
         return self._downloads.get((run.id, *keys), lambda: self._shared(run, keys))
 
@@ -203,7 +203,7 @@ class Ancestors:
                 parents = {run.id: run for run in client.runs({"name": {"$in": missing}})}
                 unlisted, runs = unlisted | parents, runs | parents
         except SourceError as error:
-            raise Failed(str(error).rstrip(".")) from None
+            raise RequestError(str(error).rstrip(".")) from None
         return unlisted
 
     def _shared(self, run: Run, keys: Sequence[str]) -> SharedDownload:
@@ -213,7 +213,7 @@ class Ancestors:
         return SharedDownload(replace(download, tables=(), live=()), tables, live)
 
     def _aside(self, write: Callable[[Path], object]) -> Path:
-        self._files.append(stage(self._folder / "ancestor", write).aside)
+        self._files.append(stage(self._folder / "ancestor", write).temporary)
         return self._files[-1]
 
 

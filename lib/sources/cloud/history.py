@@ -14,7 +14,7 @@ import pyarrow as pa
 from lib.runs import TIMESTAMP, numeric, raw_frame
 from lib.sources.cloud.answers import MAX_ROWS, Exports, Rows, answer_of
 from lib.sources.cloud.http import FileClient, HttpClient
-from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Refused, together
+from lib.sources.cloud.limits import Deadline, MemoryBudget, RefusalError, RequestError, together
 from lib.sources.cloud.parquet import STEP, ExportPart, RemoteFile
 
 _EXPORTS = """query RunParquetHistory($entity: String!, $project: String!, $runName: String!, $liveKeys: [String!]!) {
@@ -86,13 +86,13 @@ class Download:
 
         Raises
         ------
-        Failed
+        RequestError
             Where a part holds what polars cannot read. It panics at some.
         """
         try:
             return self._decoded(until)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            raise Failed("an export is damaged") from None
+            raise RequestError("an export is damaged") from None
 
     def _decoded(self, until: float) -> RawHistory:
         frames, bad = [], Counter[str]()
@@ -128,7 +128,7 @@ class _Server:
         project = self.client.graphql(query, names | variables, self.deadline).get("project")
         run = project.get("run") if isinstance(project, dict) else None
         if run is None:
-            raise Failed("the server does not hold it any more")
+            raise RequestError("the server does not hold it any more")
         return run
 
     def exports(self) -> RunExports:
@@ -173,13 +173,13 @@ class _Reader:
         parts = together([partial(self._part, url, stack, len(exports.urls)) for url in exports.urls])
         exported = sum(part.rows for part in parts)
         if (rows := exported + len(exports.live)) > MAX_ROWS:
-            raise Failed(f"it holds {rows:,} rows, more than {MAX_ROWS:,}")
+            raise RequestError(f"it holds {rows:,} rows, more than {MAX_ROWS:,}")
         unread = [] if self.since and self.since.exported == exported else parts
         memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
         stack.enter_context(budget.reserve(memory, self.deadline))
         tables = together([part.read for part in unread])
         live = self.live([step for step in exports.live if self.since is None or step >= self.since.step])
-        whole = any(part.downloaded_whole for part in parts)
+        whole = any(part.is_download for part in parts)
         notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
         return Download(self.columns, self.since, tables, live, exported + len(exports.live), exported, notes)
 
@@ -248,7 +248,7 @@ def list_exports(client: HttpClient, path: RunPath, deadline: Deadline) -> RunEx
 
     Raises
     ------
-    Failed, Stopped
+    RequestError, StopFetch
     """
     return _Server(client, path, deadline).exports()
 
@@ -266,9 +266,9 @@ def read_exports(
 
     Raises
     ------
-    Refused
+    RefusalError
         Where a signed URL has expired.
-    Failed, Stopped
+    RequestError, StopFetch
     """
     with ExitStack() as stack:
         yield _Reader(client, _wanted(columns), deadline, since, lambda _: []).read(exports, stack, budget)
@@ -295,14 +295,14 @@ def read_history(
 
     Raises
     ------
-    Failed, Stopped
+    RequestError, StopFetch
     """
     server = _Server(client, path, deadline)
     reader = _Reader(client, _wanted(columns), deadline, since, partial(server.live, last_step=last_step))
     with ExitStack() as stack:
         try:
             download = reader.read(server.exports(), stack, budget)
-        except Refused:
+        except RefusalError:
             # Signed URLs expire: new ones may be good.
             stack.close()
             download = reader.read(server.exports(), stack, budget)

@@ -18,7 +18,7 @@ import requests
 import urllib3
 
 from lib.sources.cloud.connections import HostAddresses, PinnedAdapter
-from lib.sources.cloud.limits import Deadline, Failed, Refused, within
+from lib.sources.cloud.limits import Deadline, RefusalError, RequestError, within
 from lib.sources.cloud.server_address import is_private_line
 
 #: Seconds before each further try of a request that failed; a server that says how long wins.
@@ -63,7 +63,7 @@ class FileRange:
     whole: IO[bytes] | None = None
 
 
-class _Again(Exception):
+class _Retry(Exception):
     """A failure that may pass, and for how many seconds the server wants to be left alone."""
 
     def __init__(self, message: str, pause: float = 0.0) -> None:
@@ -114,7 +114,7 @@ class FileClient:
 
         Raises
         ------
-        Failed, Stopped
+        RequestError, StopFetch
         """
 
         def ask() -> FileRange:
@@ -141,7 +141,7 @@ class FileClient:
                     yield response
                     return
                 url = response.headers["Location"]
-        raise Failed("the server redirected us too often")
+        raise RequestError("the server redirected us too often")
 
     def _allowed(self, base: str, url: str) -> str:
         """The whole address, refused where it is none of the web, or inside a private network though the server is public."""
@@ -150,9 +150,9 @@ class FileClient:
             parts = urlsplit(address)
             host = parts.hostname if parts.port != 0 else None
         except ValueError:
-            raise Failed("the server named an export that is no web address") from None
+            raise RequestError("the server named an export that is no web address") from None
         if parts.scheme not in {"http", "https"} or not host:
-            raise Failed("the server named an export that is no web address")
+            raise RequestError("the server named an export that is no web address")
         self._check_host(host)
         return address
 
@@ -188,7 +188,7 @@ class HttpClient(FileClient):
 
         Raises
         ------
-        Failed, Stopped
+        RequestError, StopFetch
         """
         # `query Name($variable: …) { … }`: some servers route by the name, as the client of W&B sends it.
         name = query.partition("(")[0].split()[-1]
@@ -201,9 +201,9 @@ class HttpClient(FileClient):
                 _accept(response)
                 answer = _tree(self._text(response, deadline, stack))
             if not isinstance(answer, dict) or not isinstance(answer.get("data") or {}, dict):
-                raise Failed("its answer is not one of a W&B server")
+                raise RequestError("its answer is not one of a W&B server")
             if answer.get("errors") and not answer.get("data"):
-                raise Failed(f"the server said: {self._login.cut_from(_message(answer['errors']))[:200]}")
+                raise RequestError(f"the server said: {self._login.cut_from(_message(answer['errors']))[:200]}")
             return answer.get("data") or {}
 
         return _retried(ask, deadline)
@@ -232,7 +232,7 @@ def _retried(ask: Callable[[], T], deadline: Deadline) -> T:
         deadline.check()
         try:
             return within(deadline, ask)
-        except _Again as error:
+        except _Retry as error:
             message, wanted = str(error), error.pause
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # The text of these names the address: a signed URL is a secret.
@@ -242,18 +242,18 @@ def _retried(ask: Callable[[], T], deadline: Deadline) -> T:
             )
         if pause is not None:
             deadline.sleep(max(pause, wanted))
-    raise Failed(f"{message}, {len(PAUSES) + 1} times")
+    raise RequestError(f"{message}, {len(PAUSES) + 1} times")
 
 
 def _accept(response: requests.Response) -> None:
     status = response.status_code
     if status == 429 or status >= 500:
         pause = response.headers.get("Retry-After", "")
-        raise _Again(f"the server answered {status}", min(float(pause), _LONGEST_PAUSE) if pause.isdecimal() else 0.0)
+        raise _Retry(f"the server answered {status}", min(float(pause), _LONGEST_PAUSE) if pause.isdecimal() else 0.0)
     if status in {401, 403, 404, 410}:
-        raise Refused(status)
+        raise RefusalError(status)
     if status != 200:
-        raise Failed(f"the server answered {status}")
+        raise RequestError(f"the server answered {status}")
 
 
 def _tree(text: bytes) -> Any:
@@ -261,7 +261,7 @@ def _tree(text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise _Again("the answer was no JSON") from None
+        raise _Retry("the answer was no JSON") from None
 
 
 def _message(errors: Any) -> str:
@@ -278,7 +278,7 @@ def _chunks(response: requests.Response, deadline: Deadline, limit: int) -> Iter
         deadline.check()
         size += len(chunk)
         if size > limit:
-            raise Failed(f"the server's answer is larger than {limit >> 20} MB")
+            raise RequestError(f"the server's answer is larger than {limit >> 20} MB")
         yield chunk
 
 
@@ -286,13 +286,13 @@ def _range(response: requests.Response, span: str, deadline: Deadline) -> FileRa
     """The range that was asked for, whole."""
     answered = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", ""))
     if answered is None:
-        raise Failed("the server does not say which part of the file it sent")
+        raise RequestError("the server does not say which part of the file it sent")
     start, last, size = (int(number) for number in answered.groups())
     if (start, last) != _bounds(span, size):
         # Some proxies cap what one answer holds.
-        raise Failed("the server sent another part of the file than it was asked for")
+        raise RequestError("the server sent another part of the file than it was asked for")
     if last + 1 - start > _LONGEST_RANGE:
-        raise Failed(f"an export needs more than {_LONGEST_RANGE >> 20} MB at a time")
+        raise RequestError(f"an export needs more than {_LONGEST_RANGE >> 20} MB at a time")
     # Memory of its own, which goes back to the system: the heaps of many threads would keep what they once got.
     data, filled = memoryview(mmap.mmap(-1, last + 1 - start)), 0
     for chunk in _chunks(response, deadline, _LONGEST_RANGE + _CHUNK):
@@ -301,7 +301,7 @@ def _range(response: requests.Response, span: str, deadline: Deadline) -> FileRa
         if filled >= len(data):
             break
     if filled < len(data):
-        raise _Again("the download broke off")
+        raise _Retry("the download broke off")
     return FileRange(start, data, size)
 
 

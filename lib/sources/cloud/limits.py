@@ -24,11 +24,11 @@ T = TypeVar("T")
 program_ends = threading.Event()
 
 
-class Failed(Exception):
+class RequestError(Exception):
     """A request that failed for good; the message holds no address and no key."""
 
 
-class Refused(Failed):
+class RefusalError(RequestError):
     """The server answered that this may not be read, or is not there."""
 
     def __init__(self, status: int) -> None:
@@ -36,11 +36,11 @@ class Refused(Failed):
         self.status = status
 
 
-class Expired(Failed):
+class DeadlineError(RequestError):
     """The deadline has passed."""
 
 
-class Stopped(Exception):
+class StopFetch(Exception):
     """The user stopped the fetch."""
 
 
@@ -51,16 +51,16 @@ class Deadline:
         self.seconds, self._cancelled = seconds, cancelled
         self._end = time.monotonic() + seconds
 
-    def check_wanted(self) -> None:
-        """Raise `Stopped` where nobody waits any more."""
+    def check_cancelled(self) -> None:
+        """Raise `StopFetch` where nobody waits any more."""
         if program_ends.is_set() or self._cancelled():
-            raise Stopped
+            raise StopFetch
 
     def check(self) -> None:
-        """Raise `Stopped` or `Expired` where there is no sense in going on."""
-        self.check_wanted()
+        """Raise `StopFetch` or `DeadlineError` where there is no sense in going on."""
+        self.check_cancelled()
         if time.monotonic() > self._end:
-            raise Expired(f"it took longer than {self.seconds:g} s")
+            raise DeadlineError(f"it took longer than {self.seconds:g} s")
 
     def sleep(self, seconds: float) -> None:
         """Wait, no longer than there is sense in it."""
@@ -70,7 +70,7 @@ class Deadline:
             time.sleep(min(left, _TICK))
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Do not count a wait that is no fault of the server."""
         start = time.monotonic()
         try:
@@ -98,12 +98,12 @@ class MemoryBudget:
 
         Raises
         ------
-        Stopped
+        StopFetch
         """
         size = min(size, self._size)
         with self._changed:
             while self._free < size:
-                with deadline.paused():
+                with deadline.pause():
                     self._changed.wait(_TICK)
                 deadline.check()
             self._free -= size
@@ -165,7 +165,7 @@ def in_background(call: Callable[[], T]) -> "Future[T]":
     return _waiting.submit(call)
 
 
-def computed(call: Callable[[], T]) -> T:
+def in_compute_thread(call: Callable[[], T]) -> T:
     """The result of a call made in one of the few threads in which downloads become histories."""
     return _computing.submit(call).result()
 
@@ -175,7 +175,7 @@ def within(deadline: Deadline, call: Callable[[], T]) -> T:
 
     Raises
     ------
-    Expired, Stopped, and whatever the call raises.
+    DeadlineError, StopFetch, and whatever the call raises.
     """
     future = in_background(call)
     while not wait([future], _TICK).done:

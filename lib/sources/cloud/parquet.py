@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lib.sources.cloud.http import FileClient
-from lib.sources.cloud.limits import Deadline, Failed, program_ends
+from lib.sources.cloud.limits import Deadline, RequestError, program_ends
 
 STEP = "_step"
 #: What is read of a file's end at first, the footer of most files; and what is kept of the ends of a run's files together.
@@ -48,7 +48,7 @@ class RemoteFile(io.RawIOBase):
         self.longest_read = _LONGEST_FOOTER
 
     @property
-    def downloaded_whole(self) -> bool:
+    def is_download(self) -> bool:
         """Whether all of the file was downloaded, for want of ranges."""
         return self._whole is not None
 
@@ -88,7 +88,7 @@ class RemoteFile(io.RawIOBase):
         if self._whole is None and start < self._end.start:
             answer = self._client.read(self._url, f"bytes={start}-{stop - 1}", self._deadline)
             if answer.size != self.size:
-                raise Failed("an export changed while it was read")
+                raise RequestError("an export changed while it was read")
             if answer.whole is None:
                 return answer.data
             self._whole = answer.whole
@@ -117,9 +117,9 @@ class ExportPart:
         return int(self._metadata.num_rows)
 
     @property
-    def downloaded_whole(self) -> bool:
+    def is_download(self) -> bool:
         """Whether all of the file was downloaded, for want of ranges."""
-        return self._file.downloaded_whole
+        return self._file.is_download
 
     def select(self, columns: Sequence[str], from_step: int | None) -> int:
         """Choose columns, of the row groups that may reach a step; the bytes of memory that `read` takes at most."""
@@ -239,7 +239,7 @@ def _arrow_reads() -> Iterator[None]:
         with _counted():
             yield
     except (pa.ArrowException, OSError):
-        raise Failed("an export is damaged") from None
+        raise RequestError("an export is damaged") from None
 
 
 @atexit.register

@@ -11,7 +11,7 @@ from lib.runs import Run
 from lib.sources.cloud.forks import Ancestors, fork_point
 from lib.sources.cloud.history import Checkpoint, Download, RunExports, RunPath, list_exports, read_exports
 from lib.sources.cloud.http import FileClient, HttpClient
-from lib.sources.cloud.limits import Deadline, Failed, MemoryBudget, Refused
+from lib.sources.cloud.limits import Deadline, MemoryBudget, RefusalError, RequestError
 from lib.sources.cloud.run import RunStore, RunUpdate
 from lib.workers import Cluster, cancellation
 
@@ -37,27 +37,27 @@ class RemoteUpdate:
 
         Raises
         ------
-        Failed, Stopped, StoreError
+        RequestError, StopFetch, StoreError
         ClusterError
             Where the cluster cannot be used any more.
         WorkerError
             Where the workers that took the run died.
         """
         update = self.update
-        if run := update.unchanged():
+        if run := update.stored_if_current():
             return run
         if fork_point(update.run) or update.ancestors.has_fork(update.run):
-            return update.changed()
+            return update.updated()
         # Signed URLs expire, while the run waits for a worker too: new ones may be good.
         for _ in range(2):
             exports = list_exports(self.client, self.path, update.deadline)
             if exports.live:
-                return update.changed()
+                return update.updated()
             result = self._result(exports)
             if not result.is_refused:
                 break
         if result.run is None:
-            raise Failed(result.failure)
+            raise RequestError(result.failure)
         return result.run, result.missing
 
     def _result(self, exports: RunExports) -> "_Result":
@@ -65,9 +65,9 @@ class RemoteUpdate:
         job = _Job(self.client.server, update.store, update.run, exports, update.deadline.seconds)
         future = self.cluster.submit(_update, job)
         try:
-            with update.deadline.paused():
+            with update.deadline.pause():
                 while not wait([future], _TICK).done:
-                    update.deadline.check_wanted()
+                    update.deadline.check_cancelled()
             return future.result()
         finally:
             future.cancel()
@@ -108,13 +108,13 @@ def _update(job: _Job) -> _Result:
     ancestors = Ancestors((), _no_key, _no_key, job.store.folder)
     try:
         run, missing = RunUpdate(job.store, job.run, deadline, ancestors, read_rows)()
-    except Failed as error:
-        return _Result(failure=str(error), is_refused=isinstance(error, Refused))
+    except RequestError as error:
+        return _Result(failure=str(error), is_refused=isinstance(error, RefusalError))
     return _Result(run, missing)
 
 
 def _no_key(*_: object) -> NoReturn:
-    raise Failed("a worker has no key")
+    raise RequestError("a worker has no key")
 
 
 @cache

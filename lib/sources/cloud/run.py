@@ -14,10 +14,11 @@ import polars as pl
 
 from lib.runs import (
     HISTORY,
+    REPEATED_STEP,
     Drop,
     Points,
     Run,
-    Staged,
+    StagedFile,
     StoreError,
     describe,
     normalise,
@@ -29,7 +30,7 @@ from lib.runs import (
 )
 from lib.sources.cloud.forks import ENDED, AncestorRows, Ancestors, Ancestry, AncestryText, SharedDownload, run_rows
 from lib.sources.cloud.history import Checkpoint, Download, RawHistory
-from lib.sources.cloud.limits import Deadline, Failed, computed
+from lib.sources.cloud.limits import Deadline, RequestError, in_compute_thread
 from lib.sources.cloud.parquet import STEP
 from lib.study import Study
 
@@ -102,11 +103,11 @@ class _Content:
 
 
 @dataclass(frozen=True)
-class _Written:
-    """A run whose files are written aside, and what there is to say of its ancestors."""
+class _StagedRun:
+    """A run whose files are staged, and what there is to say of its ancestors."""
 
     run: Run
-    files: tuple[Staged, ...]
+    files: tuple[StagedFile, ...]
     ancestry: AncestryText
 
 
@@ -125,17 +126,17 @@ class RunUpdate:
     read_rows: ReadRows
 
     def __call__(self) -> tuple[Run, str]:
-        """`unchanged`, else `changed`."""
-        return self.unchanged() or self.changed()
+        """`stored_if_current`, else `updated`."""
+        return self.stored_if_current() or self.updated()
 
-    def unchanged(self) -> tuple[Run, str] | None:
-        """What `changed` would return where nothing can have changed, without asking; None where something may have."""
+    def stored_if_current(self) -> tuple[Run, str] | None:
+        """What `updated` would return where nothing can have changed, without asking; None where something may have."""
         stored, extra, _ = self._stored
         if stored and self._is_current and not self._missing_keys:
             return replace(_relisted(stored, self.run), fetched_at=now_utc()), extra.get(_MISSING, "")
         return None
 
-    def changed(self) -> tuple[Run, str]:
+    def updated(self) -> tuple[Run, str]:
         """Bring the file up to date.
 
         Returns
@@ -145,26 +146,26 @@ class RunUpdate:
 
         Raises
         ------
-        Failed, Stopped
+        RequestError, StopFetch
             What is stored stays as it was; but a fork whose ancestors cannot be read is stored with its own rows.
         StoreError
             Where the store cannot be written.
         """
         stored, extra, damage = self._stored
-        written, missing = None, self._missing_keys
+        staged, missing = None, self._missing_keys
         if stored and self._is_current:
-            written = self._more_metrics(stored, missing)
+            staged = self._more_metrics(stored, missing)
         elif stored and self._can_grow and not missing and (rows := self._raw_rows(extra.get(_RAW, ""))) is not None:
-            written = self._more_rows(stored, *rows)
-        if written is None:
+            staged = self._more_rows(stored, *rows)
+        if staged is None:
             keys = tuple(dict.fromkeys([*self.store.study.history_keys, *(stored.fetched if stored else ())]))
-            written = self._all_rows(keys, damage, has_ancestors=self._is_whole and not extra.get(_MISSING))
+            staged = self._all_rows(keys, damage, has_ancestors=self._is_whole and not extra.get(_MISSING))
         # Waiting for the disk takes no memory.
-        for file in written.files:
+        for file in staged.files:
             file.settle()
-        if written.ancestry.failure:
-            raise Failed(written.ancestry.failure)
-        return written.run, written.ancestry.missing
+        if staged.ancestry.failure:
+            raise RequestError(staged.ancestry.failure)
+        return staged.run, staged.ancestry.missing
 
     @cached_property
     def _stored(self) -> tuple[Run | None, dict[str, str], str]:
@@ -197,13 +198,15 @@ class RunUpdate:
         stored = self._stored[0]
         return [key for key in self.store.study.history_keys if stored is None or key not in stored.fetched]
 
-    def _all_rows(self, keys: tuple[str, ...], damage: str, has_ancestors: bool) -> _Written:
+    def _all_rows(self, keys: tuple[str, ...], damage: str, has_ancestors: bool) -> _StagedRun:
         """The whole history. A stored fork that has its ancestors' rows does not lose them."""
         ancestry = self.ancestors.of(self.run, self._columns(keys), self.deadline)
         if ancestry.text.missing and has_ancestors:
-            raise Failed(ancestry.text.missing)
+            raise RequestError(ancestry.text.missing)
         with self._read(keys) as download:
-            return computed(lambda: self._write(download.decode(), self._ancestor_rows(ancestry, keys), keys, damage))
+            return in_compute_thread(
+                lambda: self._write(download.decode(), self._ancestor_rows(ancestry, keys), keys, damage)
+            )
 
     def _ancestor_rows(self, ancestry: Ancestry, keys: Sequence[str]) -> AncestorRows:
         return ancestry.decode(keys, self.store.study.step_key)
@@ -220,7 +223,7 @@ class RunUpdate:
         with self.read_rows(columns, since) as download:
             yield download
 
-    def _write(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str], damage: str = "") -> _Written:
+    def _write(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str], damage: str = "") -> _StagedRun:
         """Put the run's history in the store, and its raw rows where more may join them."""
         content = self._content(own, ancestors, keys)
         points = content.points
@@ -229,11 +232,11 @@ class RunUpdate:
             warnings += ("the run has no history",)
         elif not any(p.metric in self.store.study.history_keys for p in points):
             warnings += ("the run logged none of the study's metrics",)
-        self.deadline.check_wanted()
+        self.deadline.check_cancelled()
         raw = self._stage_raw_rows(own, ancestors)
-        checksum = _checksum(raw[0].aside) if raw else ""
-        written = self._stage(content, keys, warnings, ancestors.text, checksum)
-        return replace(written, files=(*raw, *written.files))
+        checksum = _checksum(raw[0].temporary) if raw else ""
+        staged = self._stage(content, keys, warnings, ancestors.text, checksum)
+        return replace(staged, files=(*raw, *staged.files))
 
     def _content(self, own: RawHistory, ancestors: AncestorRows, keys: Sequence[str]) -> _Content:
         step_keys = self.store.study.step_key
@@ -243,17 +246,17 @@ class RunUpdate:
 
     def _stage(
         self, content: _Content, keys: Sequence[str], warnings: tuple[str, ...], ancestry: AncestryText, raw: str = ""
-    ) -> _Written:
+    ) -> _StagedRun:
         drops = (*content.superseded, *content.drops)
         run = describe(replace(self.run, last_values={}), content.points, drops, keys, self.store.study.step_key)
         run = replace(run, warnings=warnings, fetched_at=now_utc(), stamp="" if ancestry.failure else run.stamp)
         extra = {_RAW: raw, _MISSING: ancestry.missing, _SUPERSEDED: json.dumps(bool(content.superseded))}
         run, file = stage_run(self.store.folder, run, content.points, extra)
-        return _Written(run, (file,), ancestry)
+        return _StagedRun(run, (file,), ancestry)
 
     # ---- a metric more -------------------------------------------------------------------------------------------
 
-    def _more_metrics(self, stored: Run, missing: list[str]) -> _Written | None:
+    def _more_metrics(self, stored: Run, missing: list[str]) -> _StagedRun | None:
         """The stored history with metrics that the study did not name before: only these are read.
 
         None where rows are, or may be, superseded: which these are takes all metrics to tell.
@@ -262,15 +265,15 @@ class RunUpdate:
             return None
         ancestry = self.ancestors.of(self.run, self._columns(missing), self.deadline)
         if ancestry.text.failure:
-            raise Failed(ancestry.text.failure)
+            raise RequestError(ancestry.text.failure)
         with self._read(missing) as download:
-            return computed(
+            return in_compute_thread(
                 lambda: self._joined_metrics(stored, missing, download.decode(), self._ancestor_rows(ancestry, missing))
             )
 
     def _joined_metrics(
         self, stored: Run, missing: list[str], own: RawHistory, ancestors: AncestorRows
-    ) -> _Written | None:
+    ) -> _StagedRun | None:
         more = self._content(own, ancestors, missing)
         if more.superseded:
             return None
@@ -281,23 +284,23 @@ class RunUpdate:
         steps = pl.concat([pl.Series("step", [], dtype=pl.Int64), *(p.frame["step"] for p in new)])
         bare = [p.frame.filter(~pl.col("step").is_in(steps.implode())) for p in old if p.metric is None]
         points += [Points(None, frame) for frame in bare if len(frame)]
-        self.deadline.check_wanted()
+        self.deadline.check_cancelled()
         content = _Content(points, drops=(*stored.drops, *more.drops))
         return self._stage(content, (*stored.fetched, *missing), stored.warnings, ancestors.text)
 
     # ---- a run that goes on --------------------------------------------------------------------------------------
 
-    def _more_rows(self, stored: Run, before: RawHistory, ancestors: AncestorRows) -> _Written | None:
+    def _more_rows(self, stored: Run, before: RawHistory, ancestors: AncestorRows) -> _StagedRun | None:
         """The history with the rows since the last stored one; None where older rows have changed as well."""
         last = before.frame[STEP].max() if STEP in before.frame.columns else None
         if last is None:
             return None
         since = Checkpoint(int(last), before.exported)  # type: ignore[arg-type]
         with self._read(stored.fetched, since) as download:
-            joined = computed(lambda: _joined(before, download.decode(), since))
-            return computed(lambda: self._write(joined, ancestors, stored.fetched)) if joined else None
+            joined = in_compute_thread(lambda: _joined(before, download.decode(), since))
+            return in_compute_thread(lambda: self._write(joined, ancestors, stored.fetched)) if joined else None
 
-    def _stage_raw_rows(self, own: RawHistory, ancestors: AncestorRows) -> tuple[Staged, ...]:
+    def _stage_raw_rows(self, own: RawHistory, ancestors: AncestorRows) -> tuple[StagedFile, ...]:
         """The raw rows of a run that goes on, those of its ancestors first."""
         path = self.store.raw_file(self.run)
         if self.run.state in ENDED:
@@ -306,7 +309,7 @@ class RunUpdate:
         meta = {"bad": json.dumps(own.bad), "exported": str(own.exported)}
         meta["ancestors"] = json.dumps([len(ancestors.frame), ancestors.bad, asdict(ancestors.text)])
         frame = pl.concat([ancestors.frame, own.frame], how="diagonal") if len(ancestors.frame) else own.frame
-        return (stage(path, lambda aside: frame.write_parquet(aside, compression="lz4", metadata=meta)),)
+        return (stage(path, lambda temporary: frame.write_parquet(temporary, compression="lz4", metadata=meta)),)
 
     def _raw_rows(self, checksum: str) -> tuple[RawHistory, AncestorRows] | None:
         """The raw rows that belong to the stored history, where they are there and whole."""
@@ -330,7 +333,7 @@ def _checksum(path: Path) -> str:
 
 def _is_outdated(stored: Run, extra: Mapping[str, str]) -> bool:
     """Whether an earlier version stored the run, and it may hold rows that a restart superseded: these repeat steps."""
-    return _MISSING not in extra and any(drop.reason == "repeated step" for drop in stored.drops)
+    return _MISSING not in extra and any(drop.reason == REPEATED_STEP for drop in stored.drops)
 
 
 def _joined(before: RawHistory, new: RawHistory, since: Checkpoint) -> RawHistory | None:

@@ -10,7 +10,7 @@ from lib.study import Study
 
 DEFAULT_SERVER = "https://api.wandb.ai"
 _PORTS = {"http": 80, "https": 443}
-_LONGEST, _SHOWN = 300, 60
+_LONGEST, _LONGEST_QUOTE = 300, 60
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
@@ -37,7 +37,7 @@ def server_address(text: str, name: str) -> str:
     address = _normalised(text) if len(text) <= _LONGEST and text.isprintable() else ""
     if not address:
         quoted = "".join(sign if sign.isprintable() else "?" for sign in text)
-        quoted = f"{quoted[:_SHOWN]}…" if len(quoted) > _SHOWN else quoted
+        quoted = f"{quoted[:_LONGEST_QUOTE]}…" if len(quoted) > _LONGEST_QUOTE else quoted
         raise SourceError(f"{name} '{quoted}' is not the address of a W&B server: write it like {DEFAULT_SERVER}.")
     return address
 
