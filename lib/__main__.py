@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return 2
     except BrokenPipeError:
-        # Whoever read stdout has gone; what is still buffered must not be tried again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read stdout has gone.
+        _leave_stdout()
         return 141
     except KeyboardInterrupt:
         _say("Stopped; what had come is kept.")
@@ -129,7 +129,7 @@ def _fetch(study: Study, options: argparse.Namespace) -> int:
         manifest = fetch(study, _request(study, options.trust_server, options.refresh, cluster))
     _say_problems(study, manifest)
     if options.json:
-        print(manifest.to_json(), flush=True)
+        _print(manifest.to_json())
     else:
         _say(f"{plural(len(manifest.runs), 'run')} of {study.name} {is_or_are(len(manifest.runs))} stored.")
     return 0 if manifest.whole else 1
@@ -144,7 +144,7 @@ def _report(study: Study, options: argparse.Namespace) -> int:
         manifest = _fetched_or_stored(study, options.trust_server, cluster)
         paths = write_report(study, manifest, options.out, View(grid=options.curves), options.formats, _say)
     if options.json:
-        print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"), flush=True)
+        _print((options.out / CLAIMS_JSON).read_text(encoding="utf-8"))
     _say(f"{plural(len(paths), 'file')} {is_or_are(len(paths))} in {options.out}.")
     return 0
 
@@ -170,12 +170,12 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
         _say(_no_spread(study, options.spread_of))
         return 2
     if options.json:
-        print(needed.write_json(), flush=True)
+        _print(needed.write_json())
         return 0
     for row in needed.iter_rows(named=True):
         name = study.metric(row["metric"]).name
         task = "across tasks" if row["task"] == ALL_TASKS else row["task"]
-        print(f"{task}, {name}: {row['target']}: {row['text']}{_corrected(row)}", flush=True)
+        _print(f"{task}, {name}: {row['target']}: {row['text']}{_corrected(row)}")
     for task in study.tasks:
         if note := fixed_step_note(task):
             _say(note)
@@ -224,8 +224,8 @@ def _print_start(study: Study, task: Task, needed: "pl.DataFrame") -> None:
     of_design = needed.filter(design=design)
     smallest = of_design.filter(target=of_design["target"][0])
     n = max(smallest["n"])
-    print(f"\nFor {task.title}, {of_design['target'][0]} in every metric that allows it:\n", flush=True)
-    print(start_text(study, task, design, n), flush=True)
+    _print(f"\nFor {task.title}, {of_design['target'][0]} in every metric that allows it:\n")
+    _print(start_text(study, task, design, n))
 
 
 def _fetched_or_stored(study: Study, trusted: str | None, cluster: Cluster | None = None) -> Manifest:
@@ -256,6 +256,22 @@ def _say_problems(study: Study, manifest: Manifest) -> None:
 
 def _show(progress: Progress) -> None:
     _say(f"[{progress.done}/{progress.total}] {progress.message}")
+
+
+def _print(text: str) -> None:
+    """What a command gives, on stdout."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _leave_stdout()
+        raise InputError(f"The output cannot be written ({error.strerror}): choose another place for it.") from None
+
+
+def _leave_stdout() -> None:
+    """See that what is still buffered is not tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

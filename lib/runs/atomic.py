@@ -36,7 +36,9 @@ def store_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         name = one_line(str(folder))
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            message = f"There is no space left to write in {name}: free some, or name another folder in DETACH_STORE."
+            message = (
+                f"There is no space left in {name}: free some, or name another folder (the store: in DETACH_STORE)."
+            )
         elif error.errno in {errno.EEXIST, errno.ENOTDIR}:
             message = f"{name} cannot be written: part of that path is a file, not a folder."
         else:

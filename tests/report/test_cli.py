@@ -86,6 +86,14 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert running.stderr.read() == ""
 
 
+def test_output_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["fetch", study_file(tmp_path), "--json"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "The output cannot be written (No space left on device): choose another place for it."
+
+
 # ---- bad input -----------------------------------------------------------------------------------------------------
 
 

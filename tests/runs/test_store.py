@@ -171,7 +171,7 @@ def test_a_full_disk_is_one_sentence_and_the_old_file_stays(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
-        with pytest.raises(StoreError, match="There is no space left to write in"):
+        with pytest.raises(StoreError, match="There is no space left in"):
             write_run(tmp_path, Run("r", name="new"), history(50_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
