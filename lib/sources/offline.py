@@ -225,8 +225,10 @@ class _Read:
         run_id = self.local_run.id
         try:
             return self._reading(parents, partial(_check_cancelled, cancelled))
-        except (SourceError, StoreError) as error:
+        except SourceError as error:
             message = str(error)
+        except StoreError as error:
+            message = f"Run {run_id}: {error}"
         except OSError as error:
             message = f"Run {run_id} cannot be read ({error.strerror})."
         return _Reading(problems=(Problem(message, run_id=run_id),))

@@ -294,7 +294,7 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DETACH_STORE", str(tmp_path / "file"))
     said = refused(asked(tmp_path / "w"))
-    assert said.startswith(f"{tmp_path / 'w'} gives no run: ")
+    assert said.startswith(f"{tmp_path / 'w'} gives no run: Run r1: ")
     assert said.endswith("cannot be written: part of that path is a file, not a folder.")
 
 
