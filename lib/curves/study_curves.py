@@ -11,7 +11,15 @@ from lib.curves.notebook_arithmetic import exact_curves
 from lib.curves.seed_groups import seed_groups
 from lib.curves.view_settings import View
 from lib.curves.wall_time import Clocks, clocks
-from lib.runs import History, Manifest, Treatment, task_treatments, task_with_duplicates
+from lib.runs import (
+    History,
+    Manifest,
+    Treatment,
+    of_task,
+    task_treatments,
+    task_with_duplicates,
+    treatments_with_duplicates,
+)
 from lib.study import Metric, Study, Task, part_of
 
 Query = Callable[[History, Task, Sequence[Metric], Sequence[Treatment], View], pl.DataFrame]
@@ -72,32 +80,45 @@ def task_curves(study: Study, manifest: Manifest, task: Task, view: View) -> pl.
     return curves(manifest.history(manifest.of_task(task.key)), task, study.metrics, treatments, view)
 
 
-def study_curves(study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
-    """The curves of the tasks and metrics that the view shows: columns `COLUMNS`."""
-    return _of_study(curves, study, manifest, view)
+def study_curves(
+    study: Study, manifest: Manifest, view: View, treatments: Sequence[Treatment] | None = None
+) -> pl.DataFrame:
+    """The curves of the tasks and metrics that the view shows.
+
+    Parameters
+    ----------
+    treatments : those of the tasks, with duplicates, where the caller has them: telling duplicates apart takes long.
+
+    Returns
+    -------
+    Frame with the columns `COLUMNS`.
+    """
+    return _of_study(curves, study, manifest, view, treatments)
 
 
-def study_seeds(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
+def study_seeds(
+    study: Study, manifest: Manifest, view: View, treatments: Sequence[Treatment] | None = None
+) -> pl.DataFrame | None:
     """Each run's own curve of the same, as `seed_curves` gives them; None where the view draws none."""
-    return _of_study(seed_curves, study, manifest, view) if view.draws_runs else None
+    return _of_study(seed_curves, study, manifest, view, treatments) if view.draws_runs else None
 
 
-def study_raw(study: Study, manifest: Manifest, view: View) -> pl.DataFrame | None:
+def study_raw(
+    study: Study, manifest: Manifest, view: View, treatments: Sequence[Treatment] | None = None
+) -> pl.DataFrame | None:
     """The smoothed metrics of each run before smoothing, as `raw_curves` gives them; None where the view draws none."""
-    return _of_study(raw_curves, study, manifest, view) if view.draws_raw else None
+    return _of_study(raw_curves, study, manifest, view, treatments) if view.draws_raw else None
 
 
-def _of_study(query: Query, study: Study, manifest: Manifest, view: View) -> pl.DataFrame:
+def _of_study(
+    query: Query, study: Study, manifest: Manifest, view: View, treatments: Sequence[Treatment] | None
+) -> pl.DataFrame:
     """The tasks and metrics that the view shows; which runs are duplicates is told from all metrics."""
     visible = part_of(study, view.tasks, view.metrics)
+    if treatments is None:
+        treatments = treatments_with_duplicates(part_of(study, view.tasks, ()), manifest)
     return pl.concat(
-        query(
-            manifest.history(manifest.of_task(task.key)),
-            task,
-            visible.metrics,
-            task_with_duplicates(study, manifest, task),
-            view,
-        )
+        query(manifest.history(manifest.of_task(task.key)), task, visible.metrics, of_task(treatments, task.key), view)
         for task in visible.tasks
     )
 

@@ -19,7 +19,7 @@ ROWS, VALUES = 5, 3
 _SAMPLE = 256
 _POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
 #: Runs at one step that are compared for all steps at once; more are compared step by step.
-_FEW = 8
+_FEW = 64
 #: Series in memory while runs are compared two at a time.
 _CACHED_SERIES = 32
 
@@ -68,7 +68,7 @@ def _is_copy(run: str, other: str, keys: Sequence[str], series: Callable[[str, s
 
 def _not_apart(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> list[tuple[int, int]]:
     """The pairs of runs that may be copies, by place: the later run, then the earlier."""
-    apart = np.eye(len(run_ids), dtype=bool)
+    apart = np.triu(np.ones((len(run_ids), len(run_ids)), dtype=bool))  # by later run and earlier one
     telling = np.zeros((len(run_ids), len(keys)), dtype=bool)
     for key, of_key in zip(keys, telling.T, strict=True):
         if apart.all():
@@ -92,22 +92,24 @@ def _set_apart(apart: NDArray[np.bool_], samples: Iterable[NDArray[Any]], tellin
         count += len(of_run)
     points = points[np.argsort(points["step"][:count], kind="stable")]
     step, value, run = points["step"], points["value"].view(np.int64), points["run"]
-    for distance in range(1, _FEW):
-        together = step[:-distance] == step[distance:]
-        differ = np.flatnonzero(together & (value[:-distance] != value[distance:]))
-        apart[run[differ], run[differ + distance]] = apart[run[differ + distance], run[differ]] = True
-    edges = np.append(np.flatnonzero(np.diff(step, prepend=step[:1] - 1)), len(step))
+    sizes = np.diff(np.flatnonzero(np.diff(step, prepend=step[:1] - 1)), append=len(step))
     open_runs, compared = np.ones(len(apart), dtype=bool), 0
-    for i in np.flatnonzero(np.diff(edges) > _FEW):
-        at_step = slice(edges[i], edges[i + 1])
+    for end, size in zip(np.cumsum(sizes)[sizes > _FEW], sizes[sizes > _FEW], strict=True):
+        at_step = slice(end - size, end)
         is_open = open_runs[run[at_step]]
         runs, values = run[at_step][is_open], value[at_step][is_open]
         apart[np.ix_(runs, runs)] |= values[:, None] != values
         compared += len(runs) ** 2
         if compared >= len(apart) ** 2:
-            open_runs, compared = np.invert(apart.all(axis=1)), 0
+            open_runs, compared = np.invert(apart.all(axis=0) & apart.all(axis=1)), 0
             if not open_runs.any():
                 return
+    few = np.repeat(sizes <= _FEW, sizes)
+    step, value, run = step[few], value[few], run[few].astype(np.int64)
+    for distance in range(1, int(sizes[sizes <= _FEW].max(initial=0))):
+        differ = np.flatnonzero((step[:-distance] == step[distance:]) & (value[:-distance] != value[distance:]))
+        # At a step runs lie in their order: the later one has the larger place.
+        apart.ravel()[run[differ + distance] * len(apart) + run[differ]] = True
 
 
 def _samples(history: History, run_ids: Sequence[str], key: str) -> Iterator[NDArray[Any]]:
