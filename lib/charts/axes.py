@@ -25,30 +25,37 @@ X_TITLES = {
 
 @dataclass(frozen=True)
 class PlotArea:
-    """The part of a plot's height that a family's curves have: shares of it from the top, `gap` pixels free at its foot."""
+    """The part of a plot's height that a family's curves have.
+
+    `top` and `bottom` are shares of the height, counted from the top, `gap` pixels that stay free at its foot, and `height`
+    the plot's in pixels, None where the page decides it.
+    """
 
     top: float = 0.0
     bottom: float = 1.0
     gap: int = 0
+    height: int | None = None
 
-    def foot(self, height: int | None, above: float = 0) -> str:
-        """Where the area ends, or so many pixels above that, as an expression; `height` is as in `value_axis`."""
-        end = "height" if self.bottom == 1 else f"{self.bottom:g} * height"
-        up = self.gap + above
-        if height is not None:
-            return f"{self.bottom * height - up:g}"
-        return f"{end} - {up:g}" if up else end
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the plot."""
+        return (self.top, self.bottom) == (0, 1)
 
-    def above_foot(self, pixels: float, height: int | None) -> alt.ExprRef | float:
+    def above_foot(self, pixels: float) -> alt.ExprRef | float:
         """So many pixels above where the area ends."""
-        end = self.foot(height, pixels)
-        return alt.ExprRef(end) if height is None else float(end)
+        up = self.gap + pixels
+        if self.height is not None:
+            return self.bottom * self.height - up
+        end = "height" if self.bottom == 1 else f"{self.bottom:g} * height"
+        return alt.ExprRef(f"{end} - {up:g}" if up else end)
 
-    def below_top(self, pixels: float, height: int | None) -> alt.ExprRef | float:
+    def below_top(self, pixels: float) -> alt.ExprRef | float:
         """So many pixels below where the area begins."""
         if not self.top:
             return pixels
-        return alt.ExprRef(f"{self.top:g} * height + {pixels:g}") if height is None else self.top * height + pixels
+        if self.height is not None:
+            return self.top * self.height + pixels
+        return alt.ExprRef(f"{self.top:g} * height + {pixels:g}")
 
 
 WHOLE_PLOT = PlotArea()
@@ -122,19 +129,17 @@ def value_axis(
     domain: tuple[float, float] | None,
     gutter: int,
     headroom: int,
-    height: int | None,
     area: PlotArea = WHOLE_PLOT,
     log: bool = True,
 ) -> dict[str, Any]:
     """Scale, axis and title of a y channel; with a domain, a log axis has scientific labels (1e-3).
 
     `gutter` and `headroom` are pixels left free at the foot of the area (for the strip of n) and at its top (for
-    the rule's label): everything shares one view, so zooming clips and moves it together. `height` is the plot's, or
-    None where the page decides it.
+    the rule's label): everything shares one view, so zooming clips and moves it together.
     """
-    range_ = [area.above_foot(gutter, height), area.below_top(headroom, height)]
+    range_ = [area.above_foot(gutter), area.below_top(headroom)]
     # Left to itself, the axis of a second family stands on the right and has no lines.
-    beside: dict[str, Any] = {} if area == WHOLE_PLOT else {"orient": "left", "grid": True}
+    beside: dict[str, Any] = {} if area.is_whole else {"orient": "left", "grid": True}
     if domain is None or not log:
         ends: dict[str, Any] = {"domain": list(domain), "nice": False} if domain else {"zero": False}
         scale, axis = alt.Scale(range=range_, **ends), alt.Axis(tickCount=4 if beside else 5, **beside)

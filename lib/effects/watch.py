@@ -71,7 +71,7 @@ def is_short_of_plan(analysis: StudyAnalysis) -> bool:
     )
 
 
-def run_looks(task: TaskAnalysis, comparison: Comparison, history: History) -> pl.DataFrame:
+def run_looks(comparison: Comparison, history: History) -> pl.DataFrame:
     """The looks at a comparison so far, in the order in which its runs finished: columns `LOOKS` of `compare.planned`.
 
     Parameters

@@ -43,13 +43,14 @@ def test_an_area_is_a_share_of_the_plots_height():
     assert plot_areas(1) == [PlotArea(0, 1, 0)]
     upper, lower = plot_areas(2, gap=10)
     assert (upper, lower) == (PlotArea(0, 0.5, 10), PlotArea(0.5, 1, 0))
-    assert upper.below_top(4, 400) == 4
-    assert upper.above_foot(6, 400) == 184
-    assert lower.below_top(4, 400) == 204
-    assert lower.above_foot(6, 400) == 394
-    assert (upper.foot(None), lower.foot(None)) == ("0.5 * height - 10", "height")
-    assert (upper.foot(400), lower.foot(400, 2)) == ("190", "398")
-    assert lower.below_top(4, None).to_dict() == {"expr": "0.5 * height + 4"}
+    assert [area.above_foot(0).to_dict() for area in (upper, lower)] == [
+        {"expr": "0.5 * height - 10"},
+        {"expr": "height"},
+    ]
+    assert (upper.below_top(4), lower.below_top(4).to_dict()) == (4, {"expr": "0.5 * height + 4"})
+    upper, lower = (replace(area, height=400) for area in (upper, lower))
+    assert (upper.below_top(4), upper.above_foot(6)) == (4, 184)
+    assert (lower.below_top(4), lower.above_foot(6)) == (204, 394)
 
 
 def test_families_lie_one_below_the_other_over_one_x_axis():

@@ -30,9 +30,7 @@ from tests.support.chart_frames import (
 )
 
 RULES = [DetachMark(50, "typed")]
-STYLE = series_style(
-    STUDY, TASK, "reward", View(), STUDY.family("reward"), ["detached"], interactive=True, arms_side="top"
-)
+STYLE = series_style(STUDY, TASK, "reward", View(), STUDY.family("reward"), ["detached"])
 
 
 def chart(frame, **options):

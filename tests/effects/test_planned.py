@@ -162,7 +162,7 @@ def test_looks_read_when_runs_ended():
     late = replace(runs[0], points={"reward": [*runs[0].points["reward"], (101, 110.0)]})
     analysis = analysed([late, *runs[1:]], study(evidence=Evidence(planned=8)))
     [task_] = analysis.tasks
-    first = run_looks(task_, task_.comparisons[0], history([late, *runs[1:]])).row(0, named=True)
+    first = run_looks(task_.comparisons[0], history([late, *runs[1:]])).row(0, named=True)
     assert first["estimate"] == pytest.approx(10.2)
 
 

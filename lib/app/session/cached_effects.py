@@ -51,7 +51,7 @@ def looks_figure(current: Current, task: str, metric: str, arm: str, planned: in
     """The looks at a metric of an arm so far; None before the first interval."""
     analysis = cached_results.analysis(current, None).task(task)
     comparison = next(c for c in analysis.comparisons if (c.metric.key, c.arm) == (metric, arm))
-    looks = run_looks(analysis, comparison, current.manifest.history())
+    looks = run_looks(comparison, current.manifest.history())
     return report.looks_figure(looks, standing(analysis, comparison), planned) if looks.height else None
 
 

@@ -130,25 +130,24 @@ def family_chart(
     metrics = {family: family_metrics(curves, study, task, family, view) for family in families}
     families = tuple(family for family in families if metrics[family]) or families[:1]
     alone = all(len(metrics[family]) == 1 for family in families) if layout.legend else one_metric_each(study)
+    arms, arms_side = arm_order([arm for _, arm in series]), _legend_side(rules, domain, task, view)
     panels = []
     for family, area in zip(families, axes.plot_areas(len(families)), strict=True):
-        style = series_style(
-            study, task, family, view, metrics[family], arm_order([arm for _, arm in series]), alone=alone,
-            interactive=layout.interactive, arms_side=_legend_side(rules, domain, task, view), families=len(families),
-            legend=layout.legend,
-        )  # fmt: skip
-        panels.append(_panel(series, style, study, view, domain, background, layout, area))
+        style = series_style(study, task, family, view, metrics[family], arms, alone=alone)
+        style = replace(
+            style, interactive=layout.interactive, arms_side=arms_side, families=len(families), legend=layout.legend
+        )
+        panels.append(replace(_panel(series, style, study, view, domain, background), area=area))
     if len(panels) > 1:
         panels = _with_shared_legends(panels, background.coloring)
-    places = detach_rule.mark_places(rules, task, view)
-    return _chart(_with_end_labels(panels, domain, rules, places, layout), task, view, rules, domain, layout)
+    rule_steps = detach_rule.mark_places(rules, task, view)
+    return _chart(_with_end_labels(panels, domain, rules, rule_steps, layout), task, view, rules, domain, layout)
 
 
 def _panel(
-    series: Curves, style: SeriesStyle, study: Study, view: View, domain: Bounds, background: Background, layout: Layout,
-    area: PlotArea,
-) -> Panel:  # fmt: skip
-    """A family's panel in its part of the plot."""
+    series: Curves, style: SeriesStyle, study: Study, view: View, domain: Bounds, background: Background
+) -> Panel:
+    """A family's panel, in all of the plot."""
     metrics = [study.metric(key) for key in style.keys]
     curves = [series[name] for name in style.order() if name in series]
     baselines = marks.task_baselines(background.baselines, style.task, style.family, domain)
@@ -173,7 +172,7 @@ def _panel(
     if style.order():
         data["n_strip"], n_label = strip_table(series, style)
     title = style.labels[0] if style.alone else family_title(metrics, style.family)
-    return Panel(style, title, curves, data, n_label, bounds, bounds or tables.linear_bounds(curves, more), area)
+    return Panel(style, title, curves, data, n_label, bounds, bounds or tables.linear_bounds(curves, more))
 
 
 def _with_shared_legends(panels: list[Panel], by: Coloring | None) -> list[Panel]:
@@ -185,13 +184,13 @@ def _with_shared_legends(panels: list[Panel], by: Coloring | None) -> list[Panel
 
 
 def _with_end_labels(
-    panels: list[Panel], domain: Bounds, rules: Rules, places: Sequence[float], layout: Layout
+    panels: list[Panel], domain: Bounds, rules: Rules, rule_steps: Sequence[float], layout: Layout
 ) -> list[Panel]:
     """Panels whose lines have names at their ends, where all of these fit: else a legend has them.
 
     Parameters
     ----------
-    places : where the rules stand on the x axis.
+    rule_steps : where the rules stand on the x axis.
     """
     style = panels[0].style
     is_named_by_axis = style.alone and not style.by_arm
@@ -202,26 +201,25 @@ def _with_end_labels(
         or (layout.width != "container" and layout.width < end_labels.WIDE)
     ):
         return panels
-    labelled = []
+    labelled_panels = []
     # A file may be laid out anew at the width of a paper's page.
     height = layout.height if layout.width == "container" else min(layout.height, PAPER * len(panels))
     for panel in panels:
         pixels = (height - AROUND) * (panel.area.bottom - panel.area.top) - panel.area.gap - _gutter(panel)
         pixels -= _headroom(panel, panels, rules)
-        table = end_labels.label_table(
-            panel.curves, panel.style, panel.y_title, panel.domain, panel.bounds is not None, domain, pixels, places
-        )
+        y_axis = end_labels.YAxis(panel.y_title, panel.domain, panel.bounds is not None, pixels)
+        table = end_labels.label_table(panel.curves, panel.style, y_axis, domain, rule_steps)
         if table is None:
             return panels
-        labelled.append(
+        labelled_panels.append(
             replace(panel, style=replace(panel.style, labelled=True), tables={**panel.tables, "end_labels": table})
         )
-    return labelled
+    return labelled_panels
 
 
 def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain: Bounds, layout: Layout) -> ChartSpec:
     """The panels over one x axis, behind them what follows the pointer, in front the detach rule."""
-    places = detach_rule.mark_places(rules, task, view)
+    rule_steps = detach_rule.mark_places(rules, task, view)
     several, style, height = len(panels) > 1, panels[0].style, layout.height
     entries = list(dict(style.palette) or style.entries())
     if layout.width == "container" and layout.legend:
@@ -235,7 +233,7 @@ def _chart(panels: Sequence[Panel], task: Task, view: View, rules: Rules, domain
         table = hover_table(readouts, _only_step(rules, task, view))
         layers += hover_layers(table, x, style.color, style.dash, style.prefix)
     for panel in panels:
-        own = _panel_layers(panel, x, domain, places, layout, _headroom(panel, panels, rules))
+        own = _panel_layers(panel, x, domain, rule_steps, layout, _headroom(panel, panels, rules))
         # A family's layers share its y axis: they are a chart of their own where there are others.
         layers += [own] if several else own
     return layered(
@@ -288,19 +286,18 @@ def _headroom(panel: Panel, panels: Sequence[Panel], rules: Rules) -> int:
 
 
 def _panel_layers(
-    panel: Panel, x: alt.X, domain: Bounds, places: Sequence[float], layout: Layout, headroom: int
+    panel: Panel, x: alt.X, domain: Bounds, rule_steps: Sequence[float], layout: Layout, headroom: int
 ) -> list[alt.Chart]:
     """The layers of one family below its headroom, those with a tooltip of their own last."""
     style, data = panel.style, panel.tables
-    height = layout.height if layout.cell else None
+    area = replace(panel.area, height=layout.height if layout.cell else None)
     lines = textwrap.wrap(panel.y_title, max(20, int(layout.height * (panel.area.bottom - panel.area.top) / 9)))
     y = axes.value_axis(
         lines if len(lines) > 1 else panel.y_title,
         panel.domain,
         _gutter(panel),
         headroom,
-        height,
-        panel.area,
+        area,
         panel.bounds is not None,
     )
     layers = marks.baseline_layers(data, x, y, style.prefix) if "baselines" in data else []
@@ -318,7 +315,7 @@ def _panel_layers(
     if "end_labels" in data:
         layers.append(end_labels.label_layer(data["end_labels"], style, y))
     if "n_strip" in data:
-        layers += strip_layers(data["n_strip"], panel.n_label, height, style.prefix, domain, places, panel.area)
+        layers += strip_layers(data["n_strip"], panel.n_label, style.prefix, domain, rule_steps, area)
     if layout.interactive and "baselines" in data:
         layers.append(marks.baseline_pointer(data["baselines"], x, y, style.prefix))
     if layout.interactive and style.coloring:

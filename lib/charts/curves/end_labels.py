@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -20,14 +21,21 @@ WIDE, AROUND = 640, 100
 SIGN, AWAY = 6.5, 6
 
 
+@dataclass(frozen=True)
+class YAxis:
+    """The y axis of a panel: its title, its range, whether it is a log axis, and its pixels, at least."""
+
+    title: str
+    domain: tuple[float, float]
+    log: bool
+    pixels: float
+
+
 def label_table(
     curves: Sequence[Curve],
     style: SeriesStyle,
-    y_title: str,
-    domain: tuple[float, float],
-    log: bool,
+    axis: YAxis,
     span: Bounds,
-    pixels: float,
     rules: Sequence[float] = (),
 ) -> pl.DataFrame | None:
     """A name per colour and where it stands: columns metric or arm, name, light, dark, x (null: at the right of the plot), y.
@@ -38,25 +46,23 @@ def label_table(
 
     Parameters
     ----------
-    y_title : words at the end of a name that the axis says already are left out.
-    domain, log : of the y axis.
+    axis : words at the end of a name that its title says already are left out.
     span : the x range.
-    pixels : of the y axis, at least.
     rules : where detach rules stand on the x axis, which no name may run into.
 
     Returns
     -------
     None where the names do not fit: too many for the height, or too long.
     """
-    entries, names = style.entries(), short_names(list(style.entries()), y_title)
+    entries, names = style.entries(), short_names(list(style.entries()), axis.title)
     ends = {name: end for name in entries if (end := _end(curves, style, name, span)) is not None}
-    fits = len(ends) * LINE <= pixels and max(map(len, names.values()), default=0) <= LONGEST
+    fits = len(ends) * LINE <= axis.pixels and max(map(len, names.values()), default=0) <= LONGEST
     if not ends or not fits:
         return None
-    scale: Callable[[float], float] = math.log if log else float
-    low, high = map(scale, domain)
-    places = spread([(scale(end) - low) / (high - low) for _, end in ends.values()], LINE / pixels)
-    y = [low + place * (high - low) for place in places]
+    scale: Callable[[float], float] = math.log if axis.log else float
+    low, high = map(scale, axis.domain)
+    shares = spread([(scale(end) - low) / (high - low) for _, end in ends.values()], LINE / axis.pixels)
+    y = [low + share * (high - low) for share in shares]
     return pl.DataFrame(
         {
             style.color_field: list(ends),
@@ -65,7 +71,7 @@ def label_table(
             "x": pl.Series(
                 [_inside(ends.values(), span, rules, max(map(len, names.values())))] * len(ends), dtype=pl.Float64
             ),
-            "y": [math.exp(place) for place in y] if log else y,
+            "y": [math.exp(value) for value in y] if axis.log else y,
         }
     )
 
@@ -108,16 +114,16 @@ def short_names(names: Sequence[str], y_title: str) -> dict[str, str]:
     return short if len(set(short.values())) == len(names) else {name: name for name in names}
 
 
-def spread(places: Sequence[float], apart: float) -> list[float]:
+def spread(shares: Sequence[float], apart: float) -> list[float]:
     """Shares of a height moved as little as keeps them so far apart and within it: least squares, in their order."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    free = [places[i] - rank * apart for rank, i in enumerate(order)]
-    count, moved = len(free), [0.0] * len(places)
+    order = sorted(range(len(shares)), key=lambda i: shares[i])
+    free = [shares[i] - rank * apart for rank, i in enumerate(order)]
+    count, positions = len(free), [0.0] * len(shares)
     for rank, i in enumerate(order):
         # Isotonic regression: the largest, over starts, of the least mean over ends.
         level = max(min(sum(free[j : k + 1]) / (k + 1 - j) for k in range(rank, count)) for j in range(rank + 1))
-        moved[i] = min(max(level, 0.0), 1 - (count - 1) * apart) + rank * apart
-    return moved
+        positions[i] = min(max(level, 0.0), 1 - (count - 1) * apart) + rank * apart
+    return positions
 
 
 def label_layer(table: pl.DataFrame, style: SeriesStyle, y: Mapping[str, Any]) -> alt.Chart:

@@ -20,6 +20,8 @@ LINES, ARM_SIGNS = 10, 16
 #: Signs of a number with its band and n, with n, and alone, on a linear and on a log axis; and what a shorter form leaves out.
 FORMS = {False: (28, 14, 7), True: (35, 16, 8)}
 LEFT_OUT = ("", r" \[[^\]]*\]", r"( \[|, n).*")
+#: A text or a sample of a line: where it is, and what it says or how it looks.
+_Mark = dict[str, Any]
 INK = "luminance(background || 'white') > 0.5 ? '#262730' : '#fafafa'"
 
 
@@ -112,8 +114,8 @@ def params(readouts: Sequence[Readout]) -> list[dict[str, str]]:
     at = "scale('x', hover.step[0])"
     right, left = f"min({at} + {AWAY}, width - hover_width)", f"max(0, {at} - {AWAY} - hover_width)"
     tops = [
-        f"hover.step && hover.top{i}[0] ? {_text(part.area.below_top(part.above, None))}"
-        f" : {_text(part.area.above_foot(part.below, None))} - {part.height}"
+        f"hover.step && hover.top{i}[0] ? {_expression(part.area.below_top(part.above))}"
+        f" : {_expression(part.area.above_foot(part.below))} - {part.height}"
         for i, part in enumerate(readouts)
     ]
     return [
@@ -134,82 +136,100 @@ def _name_width(readouts: Sequence[Readout]) -> int:
     )
 
 
-def _text(place: alt.ExprRef | float) -> str:
-    return str(place.expr) if isinstance(place, alt.ExprRef) else f"{place:g}"
+def _expression(y: alt.ExprRef | float) -> str:
+    return str(y.expr) if isinstance(y, alt.ExprRef) else f"{y:g}"
 
 
 def layers(readouts: Sequence[Readout], prefix: str) -> list[alt.Chart]:
     """The tables, to be layered last: their grounds, samples of lines, and texts. They are there while the pointer is."""
-    boxes = [{"panel": i, "height": part.height} for i, part in enumerate(readouts)]
-    samples: list[dict[str, Any]] = []
-    texts: list[dict[str, Any]] = []
+    samples, texts = _marks(readouts)
+    left = f"hover_x + hover_scale * ({EDGE} + datum.block * hover_block"
+    left += f" + (datum.column < 0 ? 0 : {_name_width(readouts)} + datum.column * hover_cell)"
+    middle = f"hover_y[datum.panel] + {EDGE} + {LINE} * (datum.line + 0.5)"
+    return [
+        _grounds(readouts, f"{prefix}_hover_ground"),
+        _line_samples(samples, left, middle, f"{prefix}_hover_samples"),
+        _texts(texts, left, middle, f"{prefix}_hover_texts"),
+    ]
+
+
+def _marks(readouts: Sequence[Readout]) -> tuple[list[_Mark], list[_Mark]]:
+    """The samples of lines and the texts: each with its panel, block of rows, line and column, -1 for that of names."""
+    samples: list[_Mark] = []
+    texts: list[_Mark] = []
     series = 0
     for panel, part in enumerate(readouts):
         dashes = dict(zip(part.style.arms, arm_dashes(part.style.arms, solid=part.style.by_arm), strict=True))
         colors, rows = part.style.entries(), list(part.rows)
         for block in range(part.blocks):
-            place: dict[str, Any] = {"panel": panel, "block": block, "line": 0}
-            texts.append({**place, "column": -1, "dx": 0})
+            head = {"panel": panel, "block": block, "line": 0}
+            texts.append({**head, "column": -1, "dx": 0})
             for column, (arm, lines) in enumerate(part.headings.items()):
                 if arm:
-                    samples.append({**place, "column": column, "color": QUIET, "dash": dashes[arm]})
-                    texts.append({**place, "column": column, "text": lines, "dx": SAMPLE})
-        for index, row in enumerate(rows):
-            place = {"panel": panel, "block": index // part.lines, "line": part.head + index % part.lines, "column": -1}
-            samples.append({**place, "color": colors[row], "dash": dashes[row] if part.style.by_arm else [1, 0]})
-            texts.append({**place, "text": part.rows[row], "dx": SAMPLE})
+                    samples.append({**head, "column": column, "color": QUIET, "dash": dashes[arm]})
+                    texts.append({**head, "column": column, "text": lines, "dx": SAMPLE})
+        cells = {
+            row: {"panel": panel, "block": index // part.lines, "line": part.head + index % part.lines}
+            for index, row in enumerate(rows)
+        }
+        for row, cell in cells.items():
+            dash = dashes[row] if part.style.by_arm else [1, 0]
+            samples.append({**cell, "column": -1, "color": colors[row], "dash": dash})
+            texts.append({**cell, "column": -1, "text": part.rows[row], "dx": SAMPLE})
         for curve in part.curves:
-            index = rows.index(part.row_of(curve))
-            place = {"panel": panel, "block": index // part.lines, "line": part.head + index % part.lines}
-            texts.append({**place, "column": part.column_of(curve), "field": f"s{series}", "dx": 0})
+            cell = cells[part.row_of(curve)]
+            texts.append({**cell, "column": part.column_of(curve), "field": f"s{series}", "dx": 0})
             series += 1
-    left = f"hover_x + hover_scale * ({EDGE} + datum.block * hover_block"
-    left += f" + (datum.column < 0 ? 0 : {_name_width(readouts)} + datum.column * hover_cell)"
-    middle = f"hover_y[datum.panel] + {EDGE} + {LINE} * (datum.line + 0.5)"
-    shorter = f"replace(hover[datum.field][0], regexp({list(LEFT_OUT)}[hover_form]), '')"
-    return [
-        _layer(boxes, f"{prefix}_hover_ground")
-        .mark_rect(
-            aria=False,
-            cornerRadius=4,
-            fill=alt.ExprRef("background || 'white'"),
-            fillOpacity=0.9,
-            stroke=QUIET,
-            strokeOpacity=0.4,
-        )
-        .encode(
-            x=_at("hover_x"),
-            x2=alt.X2Value(alt.ExprRef("hover_x + hover_width")),
-            y=_at("hover_y[datum.panel]", alt.YValue),
-            y2=alt.Y2Value(alt.ExprRef("hover_y[datum.panel] + datum.height")),
-        ),
-        _layer(samples, f"{prefix}_hover_samples")
-        .mark_rule(aria=False, strokeWidth=2.5)
-        .encode(
-            x=_at(f"{left})"),
-            x2=alt.X2Value(alt.ExprRef(f"{left} + {SAMPLE - 6})")),
-            y=_at(middle, alt.YValue),
-            stroke=alt.StrokeValue(alt.ExprRef("datum.color")),
-            strokeDash=alt.StrokeDashValue(alt.ExprRef("datum.dash")),
-        ),
-        _layer(texts, f"{prefix}_hover_texts")
-        .mark_text(
-            aria=False, align="left", baseline="middle", fontSize=alt.ExprRef("11 * hover_scale"), lineHeight=LINE
-        )
-        .encode(
-            x=_at(f"{left} + datum.dx)"),
-            y=_at(middle, alt.YValue),
-            text=alt.TextValue(
-                alt.ExprRef(f"datum.text || (datum.field ? {shorter} : format(hover.step[0], ',.6~g'))")
-            ),
-            fill=alt.FillValue(alt.ExprRef(INK)),
-        ),
-    ]
+    return samples, texts
 
 
-def _layer(rows: list[dict[str, Any]], name: str) -> alt.Chart:
+def _grounds(readouts: Sequence[Readout], name: str) -> alt.Chart:
+    """The ground of each table, which keeps its texts apart from the curves."""
+    boxes = [{"panel": i, "height": part.height} for i, part in enumerate(readouts)]
+    ground = _layer(boxes, name).mark_rect(
+        aria=False,
+        cornerRadius=4,
+        fill=alt.ExprRef("background || 'white'"),
+        fillOpacity=0.9,
+        stroke=QUIET,
+        strokeOpacity=0.4,
+    )
+    return ground.encode(
+        x=_at("hover_x"),
+        x2=alt.X2Value(alt.ExprRef("hover_x + hover_width")),
+        y=_at("hover_y[datum.panel]", alt.YValue),
+        y2=alt.Y2Value(alt.ExprRef("hover_y[datum.panel] + datum.height")),
+    )
+
+
+def _line_samples(samples: list[_Mark], left: str, middle: str, name: str) -> alt.Chart:
+    """A piece of each line, in its colour and dash, before its name."""
+    sample = _layer(samples, name).mark_rule(aria=False, strokeWidth=2.5)
+    return sample.encode(
+        x=_at(f"{left})"),
+        x2=alt.X2Value(alt.ExprRef(f"{left} + {SAMPLE - 6})")),
+        y=_at(middle, alt.YValue),
+        stroke=alt.StrokeValue(alt.ExprRef("datum.color")),
+        strokeDash=alt.StrokeDashValue(alt.ExprRef("datum.dash")),
+    )
+
+
+def _texts(texts: list[_Mark], left: str, middle: str, name: str) -> alt.Chart:
+    """The headings, names and numbers; without any of these, the step."""
+    number = f"replace(hover[datum.field][0], regexp({list(LEFT_OUT)}[hover_form]), '')"
+    size = alt.ExprRef("11 * hover_scale")
+    text = _layer(texts, name).mark_text(aria=False, align="left", baseline="middle", fontSize=size, lineHeight=LINE)
+    return text.encode(
+        x=_at(f"{left} + datum.dx)"),
+        y=_at(middle, alt.YValue),
+        text=alt.TextValue(alt.ExprRef(f"datum.text || (datum.field ? {number} : format(hover.step[0], ',.6~g'))")),
+        fill=alt.FillValue(alt.ExprRef(INK)),
+    )
+
+
+def _layer(rows: list[_Mark], name: str) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=rows, name=name), name=name).transform_filter("hover.step")
 
 
-def _at(place: str, channel: type = alt.XValue) -> Any:
-    return channel(alt.ExprRef(place))
+def _at(expression: str, channel: type = alt.XValue) -> Any:
+    return channel(alt.ExprRef(expression))

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from lib.charts.axes import WHOLE_PLOT, PlotArea
+from lib.charts.axes import PlotArea
 from lib.charts.curves.series_style import SeriesStyle
 from lib.charts.curves.tables import Bounds, Curve, Curves, middle_spacing
 from lib.charts.spec import ONE_ROW
@@ -24,6 +24,7 @@ STRIP_SLOTS = 100
 _APART = 4
 #: Series of the fewest seeds that are named one by one.
 _MOST = 2
+_TEXT: dict[str, Any] = {"baseline": "middle", "style": QUIET_TEXT, "fontSize": 10}
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,8 @@ def _series_text(bar: Stretch, style: SeriesStyle) -> str:
 
 
 def strip_layers(
-    bars: pl.DataFrame, label: str, height: int | None, prefix: str, domain: Bounds, rules: Sequence[float] = (),
-    area: PlotArea = WHOLE_PLOT,
-) -> list[alt.Chart]:  # fmt: skip
+    bars: pl.DataFrame, label: str, prefix: str, domain: Bounds, rules: Sequence[float], area: PlotArea
+) -> list[alt.Chart]:
     """One bar at the foot of its area of the plot, paler where seeds are missing, its name, and where the most are missing.
 
     The bar lies in the same view as the curves (placed in pixels), so it stretches and zooms with it; a concatenated
@@ -147,11 +147,10 @@ def strip_layers(
     Parameters
     ----------
     bars : as `strip_table` gives them.
-    height : of the plot in pixels, or None where the page decides it.
     domain : the x range.
     rules : where the detach rules stand along it.
     """
-    top, foot = area.above_foot(BAR + 2, height), area.above_foot(2, height)
+    top, foot = area.above_foot(BAR + 2), area.above_foot(2)
     tooltips = [
         alt.Tooltip("seeds:N", title="n"), alt.Tooltip("series:N", title="of"),
         alt.Tooltip("step:Q", title="from", format=",.6~g"), alt.Tooltip("end:Q", title="to", format=",.6~g"),
@@ -170,19 +169,17 @@ def strip_layers(
             tooltip=tooltips,
         )
     )
-    text: dict[str, Any] = {"baseline": "middle", "style": QUIET_TEXT, "fontSize": 10}
     name = (
         alt.Chart(ONE_ROW, name=f"{prefix}_n_label")
-        .mark_text(align="right", clip=False, aria=False, **text)
-        .encode(x=alt.XValue(-6), y=alt.YValue(area.above_foot(BAR / 2 + 2, height)), text=alt.TextValue(label))
+        .mark_text(align="right", clip=False, aria=False, **_TEXT)
+        .encode(x=alt.XValue(-6), y=alt.YValue(area.above_foot(BAR / 2 + 2)), text=alt.TextValue(label))
     )
-    return [strip, name, *_fewest_note(bars, height, prefix, domain, rules, area, text)]
+    return [strip, name, *_fewest_note(bars, prefix, domain, rules, area)]
 
 
 def _fewest_note(
-    bars: pl.DataFrame, height: int | None, prefix: str, domain: Bounds, rules: Sequence[float], area: PlotArea,
-    text: dict[str, Any],
-) -> list[alt.Chart]:  # fmt: skip
+    bars: pl.DataFrame, prefix: str, domain: Bounds, rules: Sequence[float], area: PlotArea
+) -> list[alt.Chart]:
     """What is missing along the longest of the paler stretches, written above it as far as the next rule."""
     missing = bars.filter(pl.col("share") < 1).sort(pl.col("end") - pl.col("step"), descending=True).head(1)
     if missing.is_empty() or domain is None:
@@ -196,10 +193,10 @@ def _fewest_note(
     room = alt.ExprRef(f"{share:.3g} * (width || 400) - {_APART}")
     note = (
         alt.Chart(ONE_ROW, name=f"{prefix}_n_note")
-        .mark_text(align="right" if right else "left", clip=True, limit=room, aria=False, **text)
+        .mark_text(align="right" if right else "left", clip=True, limit=room, aria=False, **_TEXT)
         .encode(
             x=alt.XDatum(begin),
-            y=alt.YValue(area.above_foot(BAR + 9, height)),
+            y=alt.YValue(area.above_foot(BAR + 9)),
             text=alt.TextValue(f"n = {row['seeds']}: {row['series']}"),
         )
     )

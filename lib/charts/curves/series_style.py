@@ -59,7 +59,7 @@ class SeriesStyle:
     hues: tuple[str, ...]
     thick: tuple[str, ...]
     arms: tuple[str, ...]
-    interactive: bool
+    interactive: bool = True
     arms_side: str = "top"
     sorted: bool = True
     coloring: Colors | None = None
@@ -217,13 +217,15 @@ def series_style(
     metrics: Sequence[Metric],
     arms: Sequence[str],
     *,
-    interactive: bool,
-    arms_side: str,
-    families: int = 1,
     alone: bool = False,
-    legend: bool = True,
 ) -> SeriesStyle:
-    """The look of one family of one task."""
+    """The look of one family of one task, as a chart of this family alone has it.
+
+    Parameters
+    ----------
+    metrics, arms : those that are drawn, in order.
+    alone : whether no family of the chart has another metric, so that colour can tell arms apart.
+    """
     colors = metric_colors(study)
     signs = metric_signs(study, colors)
     labels = {m.key: with_sign(signs[m.key], metric_label(m, task, view)) for m in metrics}
@@ -235,10 +237,6 @@ def series_style(
         hues=tuple(colors[key] for key in labels),
         thick=tuple(labels[m.key] for m in metrics if line_width(m) == 3),
         arms=tuple(arms),
-        interactive=interactive,
-        arms_side=arms_side,
-        families=families,
-        legend=legend,
         sorted=view.x != "wall",
         alone=alone,
         by_arm=alone and len(arms) > 1 and not view.color_by,

@@ -1,7 +1,7 @@
 """Curves of several tasks on one axis: steps since the detach."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 import altair as alt
@@ -35,10 +35,36 @@ def event_time_chart(
     titles = _titles(study)
     table, bounds = _since_table(curves, metric, arms, titles)
     tasks = [titles[key] for key in titles if titles[key] in set(table["task"])]
-    colors = dict(zip(titles.values(), itertools.cycle(style.PALETTE), strict=False))
-    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, axes.HEADROOM, None)
+    y_axis = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, axes.HEADROOM)
     x = alt.X("step:Q", **axes.step_axis(view, step_range(table["step"])))
-    color = alt.Color(
+    y = alt.Y("mean:Q", **y_axis)
+    color = _task_color(tasks, titles)
+    base = alt.Chart(table)
+    band = (
+        base.properties(name="band").mark_area(opacity=0.2, clip=True)
+        .encode(x=x, y=alt.Y("lower:Q", **y_axis), y2=alt.Y2("upper:Q"), color=color, detail=alt.Detail("arm:N"))
+    )  # fmt: skip
+    line = (
+        base.properties(name="line").mark_line(strokeWidth=2, clip=True)
+        .encode(x=x, y=y, color=color, strokeDash=arm_dash(style.arm_order(table["arm"].to_list())))
+    )  # fmt: skip
+    touch = (
+        base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
+        .encode(x=x, y=y, tooltip=_tooltips(view))
+    )  # fmt: skip
+    sign_rows = sign_table(table, ("task", "arm"), "task")
+    signs_of_lines = [] if sign_rows is None else [sign_layer(sign_rows, "signs", alt.OpacityValue(1))]
+    sign_layers = [layer.encode(x=x, y=y, color=color) for layer in signs_of_lines]
+    layers = [band, line, *sign_layers, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
+    # The legend takes its room from the chart: in half a page's width it has a row for nearly every task.
+    height = max(340, 320 + 17 * style.legend_rows(tasks, _HALF_PAGE))
+    return layered(layers, **({"height": height} | size))
+
+
+def _task_color(tasks: Sequence[str], titles: Mapping[str, str]) -> alt.Color:
+    """The colour of each task drawn, the same whatever others are drawn, with its legend on top."""
+    colors = dict(zip(titles.values(), itertools.cycle(style.PALETTE), strict=False))
+    return alt.Color(
         "task:N",
         scale=alt.Scale(domain=tasks, range=[colors[task] for task in tasks]),
         legend=alt.Legend(
@@ -46,41 +72,23 @@ def event_time_chart(
             columns=style.legend_columns(tasks), labelLimit=260, rowPadding=1,
         ),
     )  # fmt: skip
-    dash = arm_dash(style.arm_order(table["arm"].to_list()))
-    base = alt.Chart(table)
-    band = (
-        base.properties(name="band").mark_area(opacity=0.2, clip=True)
-        .encode(x=x, y=alt.Y("lower:Q", **y), y2=alt.Y2("upper:Q"), color=color, detail=alt.Detail("arm:N"))
-    )  # fmt: skip
-    line = (
-        base.properties(name="line").mark_line(strokeWidth=2, clip=True)
-        .encode(x=x, y=alt.Y("mean:Q", **y), color=color, strokeDash=dash)
-    )  # fmt: skip
-    tooltips = [
+
+
+def _tooltips(view: View) -> list[alt.Tooltip]:
+    return [
         alt.Tooltip("task:N"),
         alt.Tooltip("arm:N"),
         alt.Tooltip("step:Q", title=axes.X_TITLES[view.x], format=",.4~g"),
         *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("mean", "lower", "upper")),
         alt.Tooltip("n:Q"),
     ]
-    touch = (
-        base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True)
-        .encode(x=x, y=alt.Y("mean:Q", **y), tooltip=tooltips)
-    )  # fmt: skip
-    marked = sign_table(table, ("task", "arm"), "task")
-    named = [] if marked is None else [sign_layer(marked, "signs", alt.OpacityValue(1))]
-    named = [layer.encode(x=x, y=alt.Y("mean:Q", **y), color=color) for layer in named]
-    layers = [band, line, *named, touch, rule_label(0, [RULE_LABEL], "event"), rule_at(0, "event")]
-    # The legend takes its room from the chart: in half a page's width it has a row for nearly every task.
-    height = max(340, 320 + 17 * style.legend_rows(tasks, _HALF_PAGE))
-    return layered(layers, **({"height": height} | size))
 
 
 def _titles(study: Study) -> dict[str, str]:
     """The tasks' titles by key, with a sign where the palette begins anew."""
     size = len(style.PALETTE)
-    marked = signs(len(study.tasks), lambda one, other: (one - other) % size == 0)
-    return {task.key: with_sign(sign, task.title) for task, sign in zip(study.tasks, marked, strict=True)}
+    task_signs = signs(len(study.tasks), lambda one, other: (one - other) % size == 0)
+    return {task.key: with_sign(sign, task.title) for task, sign in zip(study.tasks, task_signs, strict=True)}
 
 
 def _since_table(

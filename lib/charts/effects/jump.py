@@ -49,7 +49,7 @@ def jump_chart(
     bounds = (
         axes.log_domain(pl.concat([rows["value"], table["fit"].rename("value")])) if metric.scale == "log" else None
     )
-    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, detach_rule.headroom(rules), None)
+    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, detach_rule.headroom(rules))
     x = axes.step_axis(View(), (low, high))
     color = metric_colors(study)[metric.key]
     layers = [_raw_rows(rows, color, x, y), _fitted(thinning.round_for_screen(table), metric, color, x, y)]

@@ -30,7 +30,7 @@ def in_percent(frame: pl.DataFrame, metric: Metric, columns: Sequence[str]) -> p
 def change_axis(metric: Metric, title: str, headroom: int) -> dict[str, Any]:
     """A linear y axis of changes: in percent for a log metric, else in the metric's unit."""
     unit = "%" if metric.scale == "log" else style.family_title([metric], metric.family)
-    return axes.value_axis(f"{title} ({unit})", None, 0, headroom, None)
+    return axes.value_axis(f"{title} ({unit})", None, 0, headroom)
 
 
 def step_range(steps: pl.Series, margin: float = 0.0) -> tuple[float, float] | None:

@@ -34,7 +34,7 @@ def slope_chart(per_run: pl.DataFrame, study: Study, task: Task, metric: Metric,
     long = _phases(runs, ["arm", "run_id", "seed"], arms)
     log = metric.scale == "log"
     bounds = axes.log_domain(long["value"].drop_nulls()) if log else None
-    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, 8, None)
+    y = axes.value_axis(style.family_title([metric], metric.family), bounds, 0, 8)
     color = metric_colors(study)[metric.key]
     dash = arm_dash(arms, legend=False)
     place = alt.X("place:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelExpr="split(datum.label, '|')"))
