@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lib.formatting import is_or_are, plural
+from lib.formatting import is_or_are, one_line, plural
 from lib.runs import Manifest, computing_on, missing_keys, store_root
 from lib.sources import Progress, Request, fetch, fetch_or_stored
 from lib.study import InputError, Study, Task, as_number, load_study
@@ -175,7 +175,7 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
     for row in needed.iter_rows(named=True):
         name = study.metric(row["metric"]).name
         task = "across tasks" if row["task"] == ALL_TASKS else row["task"]
-        _print(f"{task}, {name}: {row['target']}: {row['text']}{_corrected(row)}")
+        _print(_line(f"{task}, {name}: {row['target']}: {row['text']}{_corrected(row)}"))
     for task in study.tasks:
         if note := fixed_step_note(task):
             _say(note)
@@ -276,7 +276,11 @@ def _leave_stdout() -> None:
 
 def _say(text: str) -> None:
     """One line on stderr, whatever names it holds."""
-    print(" ".join(text.splitlines()), file=sys.stderr, flush=True)
+    print(_line(text), file=sys.stderr, flush=True)
+
+
+def _line(text: str) -> str:
+    return one_line(text, len(text))
 
 
 if __name__ == "__main__":

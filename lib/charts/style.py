@@ -10,6 +10,7 @@ import altair as alt
 
 from lib.charts.color_vision import contrast
 from lib.curves import View
+from lib.formatting import one_line
 from lib.runs import arm_place
 from lib.study import CONTROL, UNKNOWN, Metric, Task
 
@@ -106,7 +107,7 @@ def arm_labels(arms: Sequence[str]) -> dict[str, Any]:
 
 def family_title(metrics: Sequence[Metric], family: str) -> str:
     """The y title: what the metrics' keys end with where they agree (`Consistency Loss`), else the family."""
-    ends = {m.key.rsplit("/", 1)[-1].replace("_", " ").title() for m in metrics}
+    ends = {one_line(m.key.rsplit("/", 1)[-1]).replace("_", " ").title() for m in metrics}
     return ends.pop() if len(ends) == 1 else family.title()
 
 

@@ -1,5 +1,6 @@
 """Sizes and fonts of exported figures for a notebook, a slide, a paper or a poster."""
 
+import json
 import re
 import textwrap
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ PX_PER_INCH, POINTS_PER_INCH = 96, 72
 BASE_FONT = 11.0
 
 Spec = dict[str, Any]
+#: In JSON, what no XML may hold: control characters, halves of surrogate pairs and signs that are none.
+_UNDRAWABLE = re.compile(r"((?<!\\)(?:\\\\)*)(?:\\(?:b|f|u00(?:0[0-8be-f]|1[0-9a-f]))|[\ud800-\udfff\ufffe\uffff])")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def styled(spec: Spec, preset: Preset, footer: str) -> Spec:
     Charts place a few things in pixels (the strip of n, room for the rule's label); scaling the whole figure keeps
     them, the lines and the text in proportion at every font size.
     """
+    spec, footer = _drawable([spec, footer])
     own, config = spec.get("config", {}), _config(preset.font)
     spec["config"] = own | config | {"legend": own.get("legend", {}) | config["legend"]}
     spec["background"] = "white"
@@ -93,6 +97,13 @@ def styled(spec: Spec, preset: Preset, footer: str) -> Spec:
     if footer:
         _add_footer(spec, footer, width or 800)
     return spec
+
+
+def _drawable(tree: Any) -> Any:
+    """Parts of a specification with a replacement for each sign in others' names that ends the drawing program."""
+    text = json.dumps(tree, ensure_ascii=False)
+    plain = _UNDRAWABLE.sub("\\1\ufffd", text)
+    return tree if plain == text else json.loads(plain)
 
 
 def _config(font: str) -> Spec:

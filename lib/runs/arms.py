@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lib.formatting import listing, number_order, plural
+from lib.formatting import listing, number_order, one_line, plural
 from lib.runs.detach import LONG, Detach, run_detach, run_total
 from lib.runs.missing_keys import missing_config_keys
 from lib.runs.model import BranchPoint, Duplicate, Manifest, Run
@@ -139,7 +139,7 @@ def _arm_names(
             value = config_value(run.config, arms.key)
             text = value_text(value)
             name = f"{name} without {arms.key}" if value is None else labels.get(text, f"{DETACHED} {text[:LONG]}")
-        names[run.id] = f"{name} {detach.change}" if detach.change and not is_change_named else name
+        names[run.id] = one_line(f"{name} {detach.change}" if detach.change and not is_change_named else name)
     return names
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from lib.formatting import slug
+from lib.formatting import one_line, slug
 from lib.study.files import written_path
 from lib.study.values import config_value
 
@@ -52,8 +52,8 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """The label, or the key where the study gives none."""
-        return self.label or self.key
+        """The label, or the key where the study gives none, on one line."""
+        return one_line(self.label or self.key)
 
     @property
     def margin_text(self) -> str:
@@ -231,8 +231,8 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The name people read."""
-        return self.display_name or self.key
+        """The name people read, on one line."""
+        return one_line(self.display_name or self.key)
 
     @property
     def stem(self) -> str:

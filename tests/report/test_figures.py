@@ -84,6 +84,14 @@ def test_names_from_a_study_cannot_become_markup():
     assert "<script>" not in render(one, "svg").decode()
 
 
+def test_signs_that_no_drawing_holds_are_replaced():
+    title = "a\x1b[31m\x00\\u001b\uffff"
+    for format, start in (("svg", b"<svg"), ("png", b"\x89PNG")):
+        content = render(plotted(curve(EVAL, [1, 2, 3]), "reward", width=300, title=title), format)
+        assert content.startswith(start)
+        assert format == "png" or "a\ufffd[31m\ufffd\\u001b\ufffd" in content.decode()
+
+
 def test_drawings_leave_out_what_only_a_pointer_uses(chart):
     text = render(chart, "svg").decode()
     assert "hover_rule" not in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.study import keys_of, load_study, part_of
+from lib.study import Metric, Task, keys_of, load_study, part_of
 
 METRICS = {
     "train/episode_reward": "Train Reward",
@@ -47,3 +47,8 @@ def test_a_part_of_a_study_has_its_tasks_and_metrics_in_their_order():
     assert [metric.key for metric in part.metrics] == ["train/consistency_loss"]
     assert part_of(study, [], []) == study
     assert part_of(study, ["chess"], ["chess"]) == study
+
+
+def test_names_that_people_read_are_one_line():
+    assert Metric("train/a\nb", "loss", "decrease").name == "train/a b"
+    assert Task("t", 10, display_name="A\x1b\u2028B").title == "A\ufffd B"
