@@ -39,10 +39,13 @@ _STEMS = (
     "unfreez",
     "reset",
 )
-_DIGITS = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_NUMBER = re.compile(rf"(?<![\w.]){_DIGITS}(?![\w.])")
-#: A schedule as text: `linear(1.0, 0.1, 500000)`, `[50000, 75000]`, `50000, 75000`.
-_SCHEDULE = re.compile(rf"\w*\s*[(\[].*[)\]]|{_DIGITS}(?:[,;\s]\s*{_DIGITS})+", re.DOTALL)
+_DIGITS = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+#: What a number in a text is multiplied by.
+_UNITS = {"": 1.0, "%": 0.01, "k": 1e3, "m": 1e6}
+_NUMBER = re.compile(rf"(?<![\w.])({_DIGITS})([%kKmM]?)(?![\w.])")
+_NAMED = rf"(?:[A-Za-z_]\w*\s*[@:=]\s*)?{_DIGITS}[%kKmM]?"
+#: A schedule as text: `linear(1.0, 0.1, 500000)`, `[50_000, 75_000]`, `0: 1e-3, 50k: 1e-4`, `step@50000`, `50%`.
+_SCHEDULE = re.compile(rf"\w*\s*[(\[{{].*[)\]}}]|{_NAMED}(?:[,;:\s]\s*{_NAMED})*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ def rivals(task: TaskAnalysis) -> list[Rival]:
         for setting, value in task.settings.get(run.run_id, {}).items():
             if setting in own_keys or is_seed(setting) or "detach" in setting.lower():
                 continue
-            key = re.sub(r"\.[0-9]+(?=\.|$)", "", setting)  # places in lists
-            for number in _numbers_near(key, value, steps, task.task.total_steps):
+            key = re.sub(r"\.[0-9]+(?=\.|$)", "", setting)  # places in lists, and steps
+            for number in _numbers_near(setting, value, steps, task.task.total_steps):
                 schedules.setdefault(key, {}).setdefault(run.is_control, set()).add(number)
     return [
         Rival(key, tuple(sorted(set().union(*arms.values()))), arms.get(True, set()) == arms.get(False))
@@ -91,6 +94,8 @@ def _numbers_near(key: str, value: Setting, steps: list[int], total: int) -> Ite
     is_schedule = speaks_of_schedule(key)
     reach = REACH * total if is_schedule else 0
     numbers = [value] if isinstance(value, float) else _numbers(value) if is_schedule else []
+    # A table by steps has them as keys; the places of a list are smaller.
+    numbers += [float(part) for part in key.split(".") if part.isdecimal() and len(part) > 1] if is_schedule else []
     for number in numbers:
         places = [number, number * total] if is_schedule and 0 < number <= 1 else [number]
         if total not in places and any(abs(place - step) <= reach for place in places for step in steps):
@@ -98,4 +103,5 @@ def _numbers_near(key: str, value: Setting, steps: list[int], total: int) -> Ite
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(number) for number in _NUMBER.findall(text)] if _SCHEDULE.fullmatch(text.strip()) else []
+    numbers = _NUMBER.findall(text) if _SCHEDULE.fullmatch(text.strip()) else []
+    return [float(number) * _UNITS[unit.lower()] for number, unit in numbers]
