@@ -14,7 +14,15 @@ from lib.discover import Choices, inspect_server, parse_addresses, propose, serv
 from lib.effects import StudyAnalysis, analyse, claim, cost_and_gain, encoder_table, pilots, plan
 from lib.formatting import plural
 from lib.report import GRID_STEM, Figure, curve_figure, figure_data, figure_of_stem
-from lib.runs import Manifest, Treatment, missing_keys, runs_table, treatments_with_duplicates
+from lib.runs import (
+    Manifest,
+    Treatment,
+    missing_keys,
+    runs_table,
+    task_treatments,
+    treatments_with_duplicates,
+    unknown_arms,
+)
 from lib.sources import Request, fetch, fetch_or_stored, resolve_key, server_of
 from lib.study import FAMILIES, InputError, Study, load_study
 
@@ -166,6 +174,8 @@ def _opened(study: Study, trust_server: str | None, refresh: bool = False) -> Op
     request = Request(key=key, refresh=refresh)
     manifest = fetch(study, request) if refresh else fetch_or_stored(study, request, messages.append)
     messages += [problem.message for problem in manifest.problems]
-    for message in (*messages, *missing_keys(study, manifest)):
+    messages += missing_keys(study, manifest)
+    messages += [unknown_arms(task, task_treatments(study, manifest, task)) for task in study.tasks]
+    for message in filter(None, messages):
         warnings.warn(message, stacklevel=3)
     return OpenStudy(study, manifest)

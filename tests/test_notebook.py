@@ -124,6 +124,8 @@ def test_a_sweep_opens_by_its_address_once_what_it_does_not_say_is_typed(server)
     assert [task.key for task in study.study.tasks] == ["acrobot-swingup"]
     assert study.runs["detach_step"].to_list() == [50_000, 50_000]
     assert study.curves().filter(pl.col("metric") == "eval/episode_reward").height > 0
+    with pytest.warns(match="Nothing says whether 2 runs of Acrobot Swingup were detached"):
+        lib.open_sweep(address, trust_server=server.url)
 
 
 @pytest.mark.server
