@@ -95,9 +95,6 @@ PAGES = [
     ),
 ]
 
-#: The addresses of the pages whose claims follow the evidence windows.
-CLAIMS = ("", "detach_effect")
-
 page = st.navigation(PAGES)
 try:
     with st.sidebar:
@@ -110,7 +107,7 @@ try:
             if current is not None:
                 fetching.live(study, current.manifest)
             view = view_settings.view_settings(study, current, page.url_path)
-            evidence = windows.evidence_windows(study) if current and page.url_path in CLAIMS else None
+            evidence = windows.evidence_windows(study, page.url_path)
             opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
             if view_settings.touches(page.url_path):
                 saved_views.saved_views(study)

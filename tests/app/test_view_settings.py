@@ -32,7 +32,7 @@ SETTINGS = {
     "rewards": (FIRST, [label for label in MORE if label not in NOT_OF_REWARDS]),
     "losses": ([label for label in FIRST if label not in NOT_OF_LOSSES], [m for m in MORE if m not in NOT_OF_LOSSES]),
     "detach_effect": ([label for label in FIRST if label != "X axis"], ["Aggregate over seeds", "Runs left out"]),
-    "runs": (["Tasks", "Metrics", "Runs left out"], []),
+    "runs": (["Tasks", "Metrics"], ["Runs left out"]),
     "study": ([], []),
     "new_study": ([], []),
 }

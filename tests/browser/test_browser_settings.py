@@ -127,17 +127,19 @@ def test_a_pattern_of_nothing_is_said_beside_the_field(visitor):
     assert visitor.charts().count() == CHARTS
 
 
-QUERY = {"aggregate": ["IQM"], "metrics": ["*loss*"], "window": ["2000"], "log_loss": ["false"]}
+QUERY = {"aggregate": ["IQM"], "metrics": ["*loss*"], "window": ["2000"], "log_loss": ["false"], "settle": ["0.2"]}
 
 
 def test_settings_stay_in_the_address_of_pages_that_do_not_show_them(visitor):
     visitor.open("study", **{name: values[0] for name, values in QUERY.items()})
     assert visitor.query() == QUERY
-    expect(visitor.page.get_by_test_id("stSlider")).to_have_count(0)
-    visitor.follow("Rewards")
-    assert visitor.query() == QUERY
-    visitor.follow("Losses")
-    assert visitor.query() == QUERY
+    expect(visitor.page.get_by_test_id("stSlider")).to_be_hidden()
+    entries = visitor.page.evaluate("history.length")
+    for page in ("Rewards", "Plan", "Overview", "Losses"):
+        visitor.follow(page)
+        assert visitor.query() == QUERY
+        entries += 1  # one of the browser's history for each page
+        assert visitor.page.evaluate("history.length") == entries
     more = visitor.page.get_by_test_id("stSidebar").locator("summary").filter(has_text="More: 2 changed")
     expect(more).to_be_visible()
     visitor.open_more()

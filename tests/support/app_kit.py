@@ -76,6 +76,8 @@ def unopened(page: str = "overview", own: Study | None = None, **query: str) -> 
         unsaved = {own.name: (SavedStudy(own.name), ())}
         at.session_state[KEY] = SessionState(studies={own.name: SavedStudy(own.name, own)}, unsaved=unsaved)
         at.session_state[widget_keys.STUDY] = own.name
+    # Open panels: what is in closed ones is not drawn.
+    at.session_state[widget_keys.MORE] = at.session_state[widget_keys.WINDOWS] = True
     at.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         at.query_params[name] = value

@@ -1,5 +1,8 @@
 """The keys of the app's widgets. Those kept in the page's address are its query parameters, and must not change."""
 
+from collections.abc import Mapping
+from typing import Any
+
 # ---- in the address
 STUDY, TASK = "study", "task"
 #: The tasks (by title) and the metrics (by name) to show; patterns may stand among them.
@@ -27,6 +30,14 @@ VIEW = (
     TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW, AGGREGATE, FROM, TO, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT,
     LEFT_OUT, LAYOUT,
 )  # fmt: skip
+#: What each is where nobody chose: then it is in no address.
+AT_FIRST: Mapping[str, Any] = {
+    TASKS: [], METRICS: [], ARMS: [], X_AXIS: "steps", SPREAD: "std", WINDOW: "own", AGGREGATE: "mean", FROM: None, TO: None,
+    SEEDS: False, COLOR: "nothing", RAW: False, LOG_REWARD: False, LOG_LOSS: True, EXACT: False, LEFT_OUT: [],
+    LAYOUT: "Stacked",
+}  # fmt: skip
+#: The windows of the evidence: what each is at first is the study's.
+EVIDENCE = (BEFORE, REST, AFTER, SETTLE)
 #: Those that name parts of one study.
 OF_STUDY = (TASKS, METRICS, ARMS, LEFT_OUT)
 #: Numbers that may be empty.
@@ -34,7 +45,7 @@ CLEARABLE = (FROM, TO)
 
 # ---- in the session only
 EVENT_UNIT = "event_unit"
-MORE = "more"
+MORE, WINDOWS = "more", "windows"
 STUDY_MENU, VIEWS, VIEW_NAME = "study_menu", "views", "view_name"
 RUNS_TABLE = "runs_table"
 PLAN_START, PLAN_SIZE, PLAN_DECLARE = "plan_start", "plan_size", "plan_declare"

@@ -1,5 +1,6 @@
 """Places that are kept free for what the browser loads late, so that nothing below moves when it is there."""
 
+from collections.abc import Collection
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,13 @@ STYLE = f"""
   height: auto; overflow: visible
 }}
 [class*=st-key-{HEAD}] {{ min-height: 40px }}"""
+
+
+def hide(keys: Collection[str]) -> None:
+    """Show nothing of widgets and containers of these keys, which stay in the page and in its address."""
+    if keys:
+        selectors = (f".st-key-{key}, [data-testid=stLayoutWrapper]:has(> .st-key-{key})" for key in sorted(keys))
+        st.html(f"<style>{', '.join(selectors)} {{ display: none }}</style>")
 
 
 def place(name: str, height: int, **options: Any) -> DeltaGenerator:

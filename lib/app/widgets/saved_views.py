@@ -39,7 +39,7 @@ def _save(study: str) -> None:
     name = st.session_state[widget_keys.VIEW_NAME].strip()
     if not name:
         return
-    settings = {key: _setting(st.session_state[key]) for key in widget_keys.VIEW if key in st.session_state}
+    settings = {key: _setting(st.session_state.get(key, value)) for key, value in widget_keys.AT_FIRST.items()}
     is_new = name not in saved.saved_study(study).views
     if saved.change_or_say(study, lambda kept: replace(kept, views={**kept.views, name: settings})):
         notices.note(f"{'Saved the view' if is_new else 'Saved anew the view'} {name}", ":material/bookmark_added:")
@@ -65,7 +65,7 @@ def _apply(settings: ViewSettings) -> None:
 
 def _fits(key: str, value: object) -> bool:
     """Whether a widget takes a value: one from an address may be anything."""
-    if value is None or key not in st.session_state:
-        return value is None and key in widget_keys.CLEARABLE
-    kind = {bool: bool, str: str, list: tuple}.get(type(st.session_state[key]))
+    if value is None:
+        return key in widget_keys.CLEARABLE
+    kind = {bool: bool, str: str, list: tuple}.get(type(widget_keys.AT_FIRST[key]))
     return type(value) is kind if kind else type(value) in (int, float)

@@ -1,6 +1,8 @@
 """The view settings in the sidebar: on each page those that touch it, a few of them open and the rest under "More"."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,6 +13,7 @@ from lib.app.session.state import session_state
 from lib.app.session.widget_keys import (
     AGGREGATE,
     ARMS,
+    AT_FIRST,
     COLOR,
     EXACT,
     FROM,
@@ -28,9 +31,12 @@ from lib.app.session.widget_keys import (
     X_AXIS,
 )
 from lib.app.widgets import pickers
+from lib.app.widgets.place import hide
 from lib.curves import View
 from lib.runs import arms_of
 from lib.study import FAMILIES, Study, keys_of
+
+T = TypeVar("T")
 
 _AGGREGATES = {"mean": "mean", "IQM": "iqm", "median": "median"}
 _SPREADS = {"std": "std", "std error": "se", "95% interval": "ci", "min-max": "minmax"}
@@ -42,13 +48,14 @@ _AXES = {
     "wall time": "wall",
 }
 #: How the Overview's families stand: below each other, or beside each other in a row per task.
-STACKED, GRID = "Stacked", "Grid"
+STACKED, GRID = AT_FIRST[LAYOUT], "Grid"
 #: No smoothing, and each task's own window; any other choice is a number of steps.
-_OFF, _OWN = "off", "own"
+_OFF, _OWN = "off", AT_FIRST[WINDOW]
+_OLD_WINDOW = "smooth"
 #: The most digits of a window.
 _DIGITS = 15
 #: No colouring; config keys are no such words.
-_NOTHING = "nothing"
+_NOTHING = AT_FIRST[COLOR]
 _WINDOW_HELP = (
     "The moving average of train rewards, in environment steps. `own` is each task's: 1% of its training, unless the "
     "study says otherwise."
@@ -62,28 +69,20 @@ _RANGE_HELP = (
     "or Cmd, move and zoom one chart, on the Overview the rewards and losses of a task together; a double click undoes that."
 )
 
-Keys = tuple[str, ...]
-_CURVES: tuple[Keys, Keys] = (
-    (TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW),
-    (AGGREGATE, FROM, TO, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT, LEFT_OUT),
-)
-#: By the path of a page, the settings that touch it: those that stand open, and those under "More".
-_PAGES: Mapping[str, tuple[Keys, Keys]] = {
-    "": ((LAYOUT, *_CURVES[0]), _CURVES[1]),
+#: The settings that stand open, and those under "More"; that of the range has two parameters.
+_FIRST = (LAYOUT, TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW)
+_MORE = (AGGREGATE, FROM, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT, LEFT_OUT)
+_CURVES = {*_FIRST, *_MORE} - {LAYOUT}
+#: By the path of a page, the settings that touch it.
+_PAGES: Mapping[str, set[str]] = {
+    "": {*_FIRST, *_MORE},
     "rewards": _CURVES,
     "losses": _CURVES,
-    "detach_effect": ((TASKS, METRICS, ARMS, SPREAD, WINDOW), (AGGREGATE, LEFT_OUT)),
-    "runs": ((TASKS, METRICS, LEFT_OUT), ()),
+    "detach_effect": {TASKS, METRICS, ARMS, SPREAD, WINDOW, AGGREGATE, LEFT_OUT},
+    "runs": {TASKS, METRICS, LEFT_OUT},
 }
 #: By the path of a page, the families that it draws where it draws not all.
 _FAMILIES = {"rewards": ("reward",), "losses": ("loss",)}
-#: What the settings under "More" are at first. FROM and TO are one setting.
-_AT_FIRST: Mapping[str, object] = {
-    AGGREGATE: "mean", FROM: None, SEEDS: False, COLOR: _NOTHING, RAW: False, LOG_REWARD: False, LOG_LOSS: True,
-    EXACT: False, LEFT_OUT: [],
-}  # fmt: skip
-
-Places = Mapping[str, DeltaGenerator]
 
 
 def touches(page: str) -> bool:
@@ -94,46 +93,59 @@ def touches(page: str) -> bool:
 def view_settings(study: Study, current: Current | None, page: str) -> View:
     """The settings that every view and export shares, kept in the address.
 
-    Every page has them all, so that their values stay and the address keeps them; those that do not touch it are not shown.
+    Those that touch the page stand there. A changed one that does not stays out of sight, so that the address keeps it.
     """
     _keep_values(page)
-    # Hidden by a style they would stay known to the browser, which then loses those that another page shows elsewhere.
-    unseen = st.empty()
-    view = _view(study, current, _places(study, current, page, unseen.container()))
-    unseen.empty()
+    shown = _PAGES.get(page, set()) - _idle_keys(study, _FAMILIES.get(page, FAMILIES)) if current else set[str]()
+    changed = {key for key in (*_FIRST, *_MORE) if _is_changed(key)}
+    first, more = st.container(), None
+    if (shown | changed) & {*_MORE}:
+        count = len(shown & changed & {*_MORE})
+        label, icon = f"More: {count} changed" if count else "More", ":material/tune:"
+        if widget_keys.MORE in st.session_state:
+            # To Streamlit, with another label it is another panel: it stays open.
+            st.session_state[widget_keys.MORE] = st.session_state[widget_keys.MORE]
+        more = st.expander(label, icon=icon, key=widget_keys.MORE, on_change="rerun")
+    else:
+        st.empty()
+    drawn = changed | (shown if more and more.open else shown - {*_MORE})
+    view = _view(study, current, _Places(first, more, shown, drawn))
+    hide((drawn - shown) | ({widget_keys.MORE} if more and not shown & {*_MORE} else set()))
     return view
 
 
-def _keep_values(page: str) -> None:
-    """On another page, tell the browser the settings anew that the last page did not show: they left the address.
+@dataclass(frozen=True)
+class _Places:
+    """Where settings are drawn; which are shown, and which are drawn: any other is what it is at first."""
 
-    To set another one would be an entry of the browser's history.
-    """
+    first: DeltaGenerator
+    more: DeltaGenerator | None
+    shown: set[str]
+    drawn: set[str]
+
+    def value(self, key: str, draw: Callable[[DeltaGenerator], T]) -> T:
+        """What a setting is, drawn where it is to be."""
+        place = self.more if key in _MORE else self.first
+        if place and key in self.drawn:
+            return draw(place)
+        if place:
+            # To the browser, what moves to another place is another widget: it forgets that it is in the address.
+            place.empty()
+        at_first: T = AT_FIRST[key]
+        return at_first
+
+
+def _keep_values(page: str) -> None:
+    """On another page, tell the browser the settings anew that are not in its address: the way there may have lost them."""
     state = session_state()
     if state.page != page:
         state.page = page
-        for key in widget_keys.VIEW:
+        for key in (*widget_keys.VIEW, *widget_keys.EVIDENCE):
             if key in st.session_state and key not in st.query_params:
                 st.session_state[key] = st.session_state[key]
         # A link to the page may name the tasks to show there: without a value, the widget begins with those.
         if TASKS in st.session_state and TASKS in st.query_params:
             del st.session_state[TASKS]
-
-
-def _places(study: Study, current: Current | None, page: str, unseen: DeltaGenerator) -> Places:
-    """Where each setting is drawn."""
-    places = dict.fromkeys(widget_keys.VIEW, unseen)
-    if current is None:
-        return places
-    idle = _idle_keys(study, _FAMILIES.get(page, FAMILIES))
-    first, more = ([key for key in keys if key not in idle] for keys in _PAGES.get(page, ((), ())))
-    if first:
-        places |= dict.fromkeys(first, st.container())
-    if more:
-        changed = sum(_is_changed(key) for key in more if key in _AT_FIRST)
-        label = f"More: {changed} changed" if changed else "More"
-        places |= dict.fromkeys(more, st.expander(label, icon=":material/tune:", key=widget_keys.MORE))
-    return places
 
 
 def _idle_keys(study: Study, families: tuple[str, ...]) -> set[str]:
@@ -150,36 +162,42 @@ def _idle_keys(study: Study, families: tuple[str, ...]) -> set[str]:
 
 
 def _is_changed(key: str) -> bool:
+    if key == FROM and _is_changed(TO):
+        return True
     # Before the first run has drawn a setting, its value is in the address alone, unless it is that at first.
     if key in st.session_state:
-        return bool(st.session_state[key] != _AT_FIRST[key])
-    return key in st.query_params
+        return bool(st.session_state[key] != AT_FIRST[key])
+    return key in st.query_params or (key == WINDOW and _OLD_WINDOW in st.query_params)
 
 
-def _view(study: Study, current: Current | None, places: Places) -> View:
-    places[LAYOUT].segmented_control(
-        "Charts", [STACKED, GRID], default=STACKED, required=True, key=LAYOUT, bind="query-params"
+def _view(study: Study, current: Current | None, places: _Places) -> View:
+    places.value(
+        LAYOUT,
+        lambda place: place.segmented_control(
+            "Charts", [STACKED, GRID], default=STACKED, required=True, key=LAYOUT, bind="query-params"
+        ),
     )
-    tasks = pickers.part(places[TASKS], "Tasks", {task.key: task.title for task in study.tasks}, TASKS)
-    metrics = pickers.part(places[METRICS], "Metrics", {metric.key: metric.name for metric in study.metrics}, METRICS)
-    arms = _arms(current, places[ARMS])
-    axis = places[X_AXIS].selectbox("X axis", list(_AXES), key=X_AXIS, bind="query-params", on_change=_draw_all)
-    aggregate = places[AGGREGATE].selectbox(
-        "Aggregate over seeds", list(_AGGREGATES), key=AGGREGATE, bind="query-params"
-    )
-    spreads = list(_SPREADS) if aggregate == "mean" else ["std", "min-max"]
-    spread = places[SPREAD].selectbox("Band", spreads, key=SPREAD, bind="query-params")
-    window = _window(study, places[WINDOW])
-    span = _span(places[FROM])
+    titles = {task.key: task.title for task in study.tasks}
+    tasks = places.value(TASKS, lambda place: pickers.part(place, "Tasks", titles, TASKS))
+    names = {metric.key: metric.name for metric in study.metrics}
+    metrics = places.value(METRICS, lambda place: pickers.part(place, "Metrics", names, METRICS))
+    arms = places.value(ARMS, lambda place: _arms(current, place))
+    axis = places.value(X_AXIS, lambda place: _choice(place, "X axis", [*_AXES], X_AXIS, _draw_all))
+    aggregate = places.value(AGGREGATE, lambda place: _choice(place, "Aggregate over seeds", [*_AGGREGATES], AGGREGATE))
+    spreads = [*_SPREADS] if aggregate == "mean" else ["std", "min-max"]
+    spread = places.value(SPREAD, lambda place: _choice(place, "Band", spreads, SPREAD))
+    window = places.value(WINDOW, lambda place: _window(study, place))
+    span = places.value(FROM, _span)
     seeds = _toggle(places, "Draw every seed", SEEDS)
-    color_by = _color_by(current, places[COLOR])
+    color_by = places.value(COLOR, lambda place: _color_by(current, place))
     raw = _toggle(places, "Raw points behind smoothed", RAW, _RAW_HELP, disabled=window == _OFF)
     log_reward = _toggle(places, "Log axis for rewards", LOG_REWARD)
     log_loss = _toggle(places, "Log axis for losses", LOG_LOSS)
     exact = _toggle(places, "Notebook arithmetic", EXACT, _EXACT_HELP)
     x = _AXES[axis]
     if exact and x == "wall":
-        places[X_AXIS].caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
+        if X_AXIS in places.shown:
+            places.first.caption(":orange[Notebook arithmetic has no wall time: drawn over steps.]")
         # A range in hours is none of steps.
         x, span = "steps", None
     return View(
@@ -188,30 +206,38 @@ def _view(study: Study, current: Current | None, places: Places) -> View:
         smooth=window != _OFF,
         window=int(window) if window not in (_OFF, _OWN) else None,
         grid="exact" if exact else "aligned",
-        arms=arms,
-        tasks=tasks,
-        metrics=metrics,
-        left_out=_left_out(current, places[LEFT_OUT]),
+        arms=tuple(arms),
+        tasks=tuple(tasks),
+        metrics=tuple(metrics),
+        left_out=tuple(places.value(LEFT_OUT, lambda place: _left_out(current, place))),
         seeds=seeds,
         x=x,  # type: ignore[arg-type]
         span=span,
         log_reward=log_reward,
         log_loss=None if log_loss else False,
-        color_by=color_by,
+        color_by="" if color_by == _NOTHING else color_by,
         raw=raw,
     )
 
 
-def _toggle(places: Places, label: str, key: str, help: str | None = None, disabled: bool = False) -> bool:
-    at_first = bool(_AT_FIRST[key])
-    return places[key].toggle(label, at_first, key=key, bind="query-params", help=help, disabled=disabled)
+def _toggle(places: _Places, label: str, key: str, help: str | None = None, disabled: bool = False) -> bool:
+    def draw(place: DeltaGenerator) -> bool:
+        return place.toggle(label, AT_FIRST[key], key=key, bind="query-params", help=help, disabled=disabled)
+
+    return places.value(key, draw)
+
+
+def _choice(
+    place: DeltaGenerator, label: str, options: Sequence[str], key: str, on_change: Callable[[], None] | None = None
+) -> str:
+    return place.selectbox(label, options, key=key, bind="query-params", on_change=on_change)
 
 
 def _window(study: Study, place: DeltaGenerator) -> str:
     """The smoothing window: `off`, `own`, or a number of environment steps."""
-    if st.query_params.get("smooth") == "false":
+    if st.query_params.get(_OLD_WINDOW) == "false":
         # The address of a view that is not smoothed, as it was before there was a slider.
-        del st.query_params["smooth"]
+        del st.query_params[_OLD_WINDOW]
         st.session_state[WINDOW] = _OFF
     chosen = str(st.session_state.get(WINDOW, st.query_params.get(WINDOW, "")))
     is_window = chosen.isdecimal() and len(chosen) <= _DIGITS and int(chosen) > 0
@@ -247,12 +273,11 @@ def _draw_all() -> None:
 
 
 def _color_by(current: Current | None, place: DeltaGenerator) -> str:
-    """What gives every run's own line its colour; empty where runs have no such lines."""
+    """What gives every run's own line its colour."""
     if current is None:
-        return ""
+        return _NOTHING
     options = [_NOTHING, *cached_results.keys_to_color_by(current)]
-    chosen = place.selectbox("Colour every run by", options, key=COLOR, bind="query-params", help=_COLOR_HELP)
-    return "" if chosen == _NOTHING else chosen
+    return place.selectbox("Colour every run by", options, key=COLOR, bind="query-params", help=_COLOR_HELP)
 
 
 def _arms(current: Current | None, place: DeltaGenerator) -> tuple[str, ...]:
