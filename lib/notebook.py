@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import polars as pl
@@ -108,8 +108,11 @@ class OpenStudy:
 
 def _altair(figure: Figure) -> alt.TopLevelMixin:
     """The figure in the size of a file, with its rows inside."""
-    chart: alt.TopLevelMixin = alt.Chart.from_dict(figure.file_chart.to_dict())
-    return chart
+    spec = figure.file_chart.to_dict()
+    rows = spec.pop("datasets")  # added later: Altair would check each of them against its schema
+    chart: Any = alt.Chart.from_dict(spec)
+    chart.datasets = rows
+    return cast(alt.TopLevelMixin, chart)
 
 
 def open_study(study: str, *, refresh: bool = False, trust_server: str | None = None) -> OpenStudy:

@@ -55,9 +55,9 @@ def test_charts_are_altairs_and_have_their_rows(demo):
     spec = chart.to_dict()
     assert spec["width"] == 800
     assert any("mean" in rows[0] for rows in spec["datasets"].values() if rows)
-    assert isinstance(demo.grid(), alt.VConcatChart)
     both = demo.chart("Acrobot Swingup").to_dict(validate=False)
-    assert both["layer"] == demo.chart("acrobot-swingup", "reward", "loss").to_dict(validate=False)["layer"]
+    names = [group["layer"][-1]["name"] for group in both["layer"] if "layer" in group]
+    assert [name.split("_")[2] for name in names] == ["reward", "loss"]
 
 
 @pytest.mark.parametrize(
