@@ -2,20 +2,24 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.runs.detach import Detach, run_total
+from lib.runs.disk_cache import NUMBERS
 from lib.runs.model import Manifest, Run
+from lib.runs.parallel import TOGETHER, each
+from lib.runs.reader import History
 from lib.study import Task
 
 AGREES, DISAGREES = "agrees", "disagrees"
 #: Words of a signal that cannot tell: without rows on both sides of the detach, in a run that ends before it, with rows too
 #: far apart, and in a control whose signal changes at the detach of others without falling.
 NOT_LOGGED, NOT_REACHED, TOO_SPARSE, CHANGES = "not logged", "not reached", "too sparse", "changes"
+_ROW = np.dtype([("step", "<i8"), ("value", "<f8")])
 #: Rows at least this share of training apart do not say what happened between them.
 WIDE = 0.05
 
@@ -29,7 +33,7 @@ class SignalCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class SignalRows:
-    """A run's finite rows of the signal.
+    """A run's finite rows of the signal, or those of them that `is_edge` names.
 
     `last` is the run's last step of any kind; rows `wide` steps apart are too far apart.
     """
@@ -151,13 +155,43 @@ def signal_rows(manifest: Manifest, task: Task, runs: Sequence[Run]) -> dict[str
     signal = task.detach.signal
     if signal is None:
         return {}
-    history, rows = manifest.history(runs), {}
-    for run in runs:
-        steps, values = history.series(run.id, signal.key)
-        finite = np.isfinite(values)
-        wide = WIDE * run_total(task, run.config)
-        rows[run.id] = SignalRows(signal.key, signal.falls_to, steps[finite], values[finite], run.last_step or 0, wide)
-    return rows
+    history = manifest.history(runs)
+    wide = {run.id: WIDE * run_total(task, run.config) for run in runs}
+    calls = ((run_id, history.of_run(run_id), steps) for run_id, steps in wide.items())
+    rows = each(partial(_rows_of_run, signal.key), calls, TOGETHER)
+    return {
+        run.id: SignalRows(
+            signal.key, signal.falls_to, of_run["step"], of_run["value"], run.last_step or 0, wide[run.id]
+        )
+        for run, of_run in zip(runs, rows, strict=True)
+    }
+
+
+def _rows_of_run(key: str, call: tuple[str, History, float]) -> NDArray[Any]:
+    """The finite rows of a run's signal that say what all of them say, from the cache or from the run's rows."""
+    run_id, history, wide = call
+
+    def compute() -> NDArray[Any]:
+        steps, values = history.series(run_id, key)
+        chosen = np.isfinite(values)
+        chosen[chosen] = is_edge(steps[chosen], values[chosen], wide)
+        rows = np.empty(int(chosen.sum()), dtype=_ROW)
+        rows["step"], rows["value"] = steps[chosen], values[chosen]
+        return rows
+
+    return history.cached_on_disk(run_id, NUMBERS, _ROW, {f"signal\0{key}\0{wide}": compute})[0]
+
+
+def is_edge(steps: NDArray[np.int64], values: NDArray[np.float64], wide: float) -> NDArray[np.bool_]:
+    """Which rows are the first or last ones of a piece: rows of one value within a quarter of `wide`.
+
+    Rows between them change no answer of `SignalRows`: they are closer to each other than `wide`, and its answers depend on
+    where values change, on the values there, and on rows that are `wide` apart.
+    """
+    place = np.floor(steps / (wide / 4))
+    first = (np.diff(place, prepend=np.nan) != 0) | (np.diff(values, prepend=np.nan) != 0)
+    last = (np.diff(place, append=np.nan) != 0) | (np.diff(values, append=np.nan) != 0)
+    return np.asarray(first | last)
 
 
 def signal_detaches(
