@@ -6,9 +6,10 @@ import polars as pl
 
 from benchmarks import simulated as sim
 from benchmarks.study_tables import FOLDER, error, percent, table
+from benchmarks.task_draws import POOLED, UNEVEN
 
 MARGINS, MARGIN_STUDIES = FOLDER / "margins.parquet", FOLDER / "margin_studies.csv"
-CRASHED_MARGINS = FOLDER / "crashed_margins.csv"
+CRASHED_MARGINS, CRASHED_INTERVALS = FOLDER / "crashed_margins.csv", FOLDER / "crashed_intervals.csv"
 
 BAR, COVER = 0.06, 0.938
 _SCALES = {"percent": "a percent", "units": "in units", "log": "of a loss"}
@@ -23,7 +24,9 @@ def tables() -> dict[str, str]:
         "Margins, arms of unequal size": unequal_table(results),
         "Margins of whole studies": studies_table(pl.read_csv(MARGIN_STUDIES)),
         "Margins with crashed runs": crashed_table(pl.read_csv(CRASHED_MARGINS)),
+        "Intervals where a run crashed": intervals_table(pl.read_csv(CRASHED_INTERVALS)),
         "Tasks together": pooled_table(results),
+        "Tasks of uneven arms": uneven_tasks_table(results),
     }
 
 
@@ -132,27 +135,49 @@ def crashed_at_bound(results: pl.DataFrame) -> pl.DataFrame:
 
 
 def crashed_table(results: pl.DataFrame) -> str:
-    """By case: wrong answers at the bound, false positives and coverage in the worst family, answers and power as their mean."""
+    """By case and size: wrong answers at the bound, false positives and coverage in the worst family, the rest as means."""
     rows = []
     for (case,), cell in crashed_at_bound(results).group_by("case", maintain_order=True):
         none = cell.filter(change=0.0)
-        shares = [
-            (cell["wrong"].max(), 1),
-            (none["found"].max(), 1),
-            (cell["covered"].min(), 1),
-            (none["answered"].mean(), 0),
-            (none["no_worse"].mean(), 0),
-            *((cell.filter(change=change)["found"].mean(), 0) for change in (0.05, 0.1, 0.25)),
-        ]
-        rows.append([str(case), *(percent(float(str(share)), digits) for share, digits in shares)])
-    heads = ["wrong at the harmful bound", "no change: found", "coverage", "answered", "no change: no worse"]
-    return table(["%, a margin of 10%", *heads, "5% better: found", "10% better: found", "25% better: found"], rows)
+        shares = (
+            ("wrong at the harmful bound", cell, "wrong", "max", 1),
+            ("no change: found", none, "found", "max", 1),
+            ("coverage", cell, "covered", "min", 1),
+            ("coverage by this interval or the cut one", cell, "covered_both", "min", 1),
+            ("no change: answered", none, "answered", "mean", 0),
+            ("no change: no worse than 10%", none, "no_worse", "mean", 0),
+            *(
+                (f"{change:.0%} better: found", cell.filter(change=change), "found", "mean", 0)
+                for change in (0.1, 0.25)
+            ),
+        )
+        for name, of, key, how, digits in shares:
+            by_n = of.group_by("n").agg(getattr(pl.col(key), how)())
+            if by_n[key].max():  # without a verdict nothing is said or found
+                rows.append((f"{case}, {name}", {n: percent(share, digits) for n, share in by_n.iter_rows()}))
+    return _sized(rows, "%, pairs or runs per arm =")
+
+
+def intervals_table(results: pl.DataFrame) -> str:
+    """By case and interval: the worst coverage and false positives of any family, power and width as means over families."""
+    rows = []
+    for (kind, interval), cell in results.group_by("kind", "interval", maintain_order=True):
+        texts = []
+        for n in sorted(cell["n"].unique()):
+            of_size = cell.filter(n=n)
+            none, at_once = (of_size.filter(change=change, is_gradual=False) for change in (0.0, 0.25))
+            gradual = of_size.filter("is_gradual")
+            shares = (of_size["covered"].min(), 1), (none["found"].max(), 1)
+            shares += (at_once["found"].mean(), 0), (gradual["found"].mean(), 0)
+            texts.append(" / ".join(percent(float(str(share)), digits) for share, digits in shares))
+        rows.append([f"{kind}: {interval}", *texts])
+    return table(["coverage / no change: found / 25% better: at once / gradually, %", "n = 6", "n = 16"], rows)
 
 
 def pooled_table(results: pl.DataFrame) -> str:
     """By tasks and size: false positives and coverage in the worst family, power of mixed tasks, and margins of losses."""
     rows = []
-    pooled = with_errors(results).filter(pl.col("design").str.contains("tasks"))
+    pooled = with_errors(results).filter(pl.col("design").is_in(POOLED))
     for (design,), cell in pooled.group_by("design", maintain_order=True):
         rewards, losses = cell.filter(scale=""), cell.filter(scale="log")
         mixed = rewards.filter(family="mixed")
@@ -170,6 +195,29 @@ def pooled_table(results: pl.DataFrame) -> str:
             ),
         ]
     return _sized(rows, "%, pairs or runs per task =")
+
+
+def uneven_tasks_table(results: pl.DataFrame) -> str:
+    """By tasks and the arms' sizes, as `pooled_table`."""
+    uneven = with_errors(results).filter(pl.col("design").is_in(UNEVEN))
+    sizes = uneven.select("n_t", "n_c").unique(maintain_order=True).rows()
+    rows = []
+    for (design,), cell in uneven.group_by("design", maintain_order=True):
+        rewards, losses = cell.filter(scale=""), cell.filter(scale="log")
+        mixed = rewards.filter(family="mixed")
+        for name, of, key, how, digits in (
+            ("no change: found", rewards.filter(change=0.0), "found", "max", 1),
+            ("coverage", cell, "covered", "min", 1),
+            ("25% better: found", mixed.filter(change=0.25), "found_right", "mean", 0),
+            ("wrong at a margin of a loss", losses, "wrong", "max", 1),
+            ("no change: no worse than 10%", losses.filter(change=0.0, margin=0.1), "no_worse", "mean", 0),
+        ):
+            shares = {
+                (n_t, n_c): share
+                for n_t, n_c, share in of.group_by("n_t", "n_c").agg(getattr(pl.col(key), how)()).rows()
+            }
+            rows.append([f"{design}, {name}", *(percent(shares[size], digits) for size in sizes)])
+    return table(["%, detached against controls in each task =", *(f"{a} / {b}" for a, b in sizes)], rows)
 
 
 def _by_runs(results: pl.DataFrame, key: str, how: str, digits: int = 1) -> dict[int, str]:

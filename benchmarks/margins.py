@@ -44,7 +44,7 @@ from benchmarks.margin_studies import (
     truth,
 )
 from benchmarks.margin_tables import MARGIN_STUDIES, MARGINS
-from benchmarks.task_draws import MIXED, POOLED, draw_tasks, kind_of
+from benchmarks.task_draws import MIXED, POOLED, UNEVEN, draw_tasks, kind_of
 from lib.effects.compare import estimators as est
 from lib.effects.compare.across_tasks import ALL_TASKS
 from lib.effects.compare.comparison import FEWEST
@@ -58,8 +58,9 @@ STUDIES, CHUNK, PRODUCT_STUDIES = 12_000, 500, 2
 SIZES = (2, 3, 4, 5, 6, 8, 12, 16)
 UNEQUAL = ((8, 3), (3, 8), (12, 4), (10, 6), (6, 10), (16, 8))
 FAMILIES = (*sim.FAMILIES, sim.STRESS, sim.SPARSE)
-MARGIN_SIZES = (0.05, 0.10, 0.25)
+MARGIN_SIZES = (0.05, 0.10, 0.25, 0.50)
 CHANGES = (-0.25, -0.10, -0.05, 0.0, 0.05, 0.10, 0.25)
+LARGE_CHANGES = (-0.50, 0.50)  # of one task
 STUDY_MARGIN = 0.10  # that every true change is held against, and every claim of whole studies
 _METHODS = {"pairs": offered.across_pairs, "arms": offered.across_arms, "jumps": offered.across_jumps}
 
@@ -86,8 +87,10 @@ _SUMS = tuple(key for key in SCHEMA if key not in (*KEYS, "studies"))
 
 
 def sizes_of(design: str) -> list[tuple[int, int]]:
-    """The runs per arm, or the pairs or runs per task, that a design is looked at with."""
-    even = [(n, n) for n in SIZES]
+    """The detached runs and the controls, of each task, that a design is looked at with; the pairs, or the jumps alone."""
+    if design in UNEVEN:
+        return [*UNEQUAL]
+    even = [(n, 0 if design in POOLED and kind_of(design) == "jumps" else n) for n in SIZES]
     return [*even, *UNEQUAL] if design == "did" else even
 
 
@@ -112,7 +115,7 @@ def run_chunk(design: str, family: str, studies: int, seed: tuple[int, ...], thr
     most = max(SIZES)
     drawn = draw_runs(design, family, studies, most, rng)
     control, rows = numbers(drawn.control), []
-    for change in CHANGES:
+    for change in (*CHANGES, *LARGE_CHANGES):
         effect = sim.Effect(effect_size(design, family, change))
         treated_rows = drawn.treated(effect)
         treated = numbers(treated_rows)
@@ -182,7 +185,7 @@ def _same(effects: pl.DataFrame, answer: Answers, i: int) -> None:
 
 def run_cell(design: str, family: str, studies: int, seed: int) -> pl.DataFrame:
     """Every size, margin and true change of a design and family: columns `SCHEMA`."""
-    chunk = run_pooled if design in POOLED else run_chunk
+    chunk = run_pooled if design in (*POOLED, *UNEVEN) else run_chunk
     starts = range(0, studies, CHUNK)
     with np.errstate(divide="ignore", invalid="ignore"):  # runs without a reward have no spread, and no test
         frames = [
@@ -204,15 +207,15 @@ def run_pooled(design: str, family: str, studies: int, seed: tuple[int, ...], th
         size = effect_size("fork", family, change) if family == "loss" else change
         treated = [draw.treated(sim.Effect(size)) for draw in draws]
         truths = [size * mean_level(f) for f in families]
-        for n in SIZES:
-            tasks = [Batch(t[:, :n], d.control[:, :n], true) for t, d, true in zip(treated, draws, truths, strict=True)]
-            for metric, answer, true in _across(tasks, family, change, n, kind):
+        for n_t, n_c in sizes_of(design):
+            tasks = [
+                Batch(t[:, :n_t], d.control[:, :n_c], true) for t, d, true in zip(treated, draws, truths, strict=True)
+            ]
+            for metric, answer, true in _across(tasks, family, change, n_t, kind):
                 scale = LOG if metric.margin else ""
                 counts = _counts(answer, true, change, scale)
-                rows.append(
-                    (design, family, n, 0 if kind == "jumps" else n, scale, metric.margin, change, studies, *counts)
-                )
-                if n == 3 and change in (0, 0.25):
+                rows.append((design, family, n_t, n_c, scale, metric.margin, change, studies, *counts))
+                if n_t == 3 and change in (0, 0.25):
                     for i in range(through_product):
                         check_tasks(tasks, metric, answer, i, is_fork=kind == "pairs")
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
@@ -311,11 +314,11 @@ def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product
 
 
 def run(studies: int, seed: int, processes: int) -> None:
-    """Run every cell, those over tasks on a sixth of the studies, and whole studies on fewer; write the results."""
+    """Run every cell, those over tasks on half of the studies, and whole studies on fewer; write the results."""
     cells = [(*cell, studies) for cell in product(("did", "fork"), FAMILIES)]
-    with_margin = [design for design in POOLED if not design.endswith("jumps")]
-    pooled = [*product(POOLED, ("mixed", sim.SPARSE)), *product(with_margin, ("loss",))]
-    cells += [(*cell, studies // 6) for cell in pooled]
+    pooled = (*POOLED, *UNEVEN)
+    of_tasks = [*product(pooled, ("mixed", sim.SPARSE)), *((d, "loss") for d in pooled if kind_of(d) != "jumps")]
+    cells += [(*cell, studies // 2) for cell in of_tasks]
     with ProcessPoolExecutor(processes) as pool:
         futures = [pool.submit(run_cell, *cell, seed) for cell in cells]
         cases = [pool.submit(run_case, case, studies // 24, seed) for case in CASES]

@@ -16,7 +16,7 @@ def tables() -> dict[str, str]:
     return {
         "Any verdict": any_verdict_table(pl.read_csv(ANY_VERDICT)),
         "Messy runs": messy_table(pl.read_csv(MESSY)),
-        "Power before and after": power_table(pl.read_csv(POWER_BEFORE), pl.read_csv(POWER)),
+        "Power without and with the rules": power_table(pl.read_csv(POWER_BEFORE), pl.read_csv(POWER)),
     }
 
 
@@ -64,11 +64,11 @@ def messy_table(results: pl.DataFrame) -> str:
 
 
 def power_table(before: pl.DataFrame, now: pl.DataFrame) -> str:
-    """By case, the share of studies whose claim is supported before and now."""
+    """By case, the share of studies whose claim is supported without and with the rules."""
     rows = []
     for row in now.join(before, on="case", how="left", suffix="_before", maintain_order="left").iter_rows(named=True):
         shares = [row["supported_before"], row["supported"]]
         rows.append(
             [row["case"], *(f"{percent(share, 0)} ± {percent(error(share, row['studies']), 0)}" for share in shares)]
         )
-    return table(["a reward that rises by 25%", "before, %", "now, %"], rows)
+    return table(["a reward that rises by 25%", "without, %", "with, %"], rows)

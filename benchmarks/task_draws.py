@@ -5,6 +5,7 @@ import numpy as np
 from benchmarks import simulated as sim
 
 POOLED = tuple(f"{k} tasks of {what}" for k in (2, 5) for what in ("pairs", "arms", "jumps"))
+UNEVEN = tuple(f"{k} tasks of uneven arms" for k in (2, 5))
 MIXED = ("saturating", "sigmoid", sim.SPARSE, "linear", "loss")  # of the tasks, in turn
 
 

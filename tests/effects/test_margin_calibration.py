@@ -103,17 +103,25 @@ def test_a_difference_from_the_app_is_seen(monkeypatch):
 @pytest.mark.slow
 def test_simulated_studies_have_the_planned_power():
     # run_cell raises where the app plans another size from a pilot
-    rows = planned_power.run_cell("fork", "linear", 500, 1)
+    rows = planned_power.run_cell("fork", "linear", 300, 1)
     studies, pilots = rows.filter(~pl.col("is_pilot")), rows.filter("is_pilot")
     assert (studies["simulated"] - studies["planned"]).abs().max() < 0.08
     assert pilots.filter(n=3)["simulated"].max() < 0.8
+
+
+@pytest.mark.slow
+def test_tasks_together_have_the_planned_power():
+    rows = pl.concat(planned_power.run_tasks("2 tasks of arms", family, 300, 1) for family in ("mixed", "loss"))
+    assert set(rows["target"]) == {"change", "margin"}
+    assert (rows["simulated"] - rows["planned"]).abs().max() < 0.08
+    assert rows.filter(target="margin", n=16)["simulated"].item() > 0.95
 
 
 def test_the_committed_margins_meet_the_bar():
     results = pl.read_parquet(margin_tables.MARGINS)
     single = results.filter(pl.col("design").is_in(["fork", "did"]))
     assert set(single["family"]) == set(margins.FAMILIES)
-    assert set(results["design"]) == {"fork", "did", *task_draws.POOLED}
+    assert set(results["design"]) == {"fork", "did", *task_draws.POOLED, *task_draws.UNEVEN}
     assert set(results["n_t"]) >= {2, 3, 4, 5, 6, 8, 12, 16}
     assert single["studies"].min() >= 4_000
     assert margin_tables.failures(results).rows() == []
@@ -143,7 +151,4 @@ def test_the_committed_looks_and_plans_meet_the_bar():
     power = pl.read_parquet(size_tables.PLANNED_POWER)
     assert set(power["design"]) == {"fork", "did", "jump", *task_draws.POOLED}
     studies = power.filter(~pl.col("is_pilot"), pl.col("family") != STRESS)
-    few_in_tasks = pl.col("design").is_in(task_draws.POOLED) & (pl.col("n") < 5)
-    gaps = studies.with_columns(gap=(pl.col("simulated") - pl.col("planned")).abs())
-    assert gaps.filter(~few_in_tasks)["gap"].max() < 0.08
-    assert gaps["gap"].max() < 0.15
+    assert (studies["simulated"] - studies["planned"]).abs().max() < 0.06
