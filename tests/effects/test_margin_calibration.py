@@ -6,8 +6,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import crashed_margins, looks, margin_tables, margins, planned_power, size_tables, task_draws
-from benchmarks.simulated import STRESS
+from benchmarks import (
+    crashed_intervals,
+    crashed_margins,
+    looks,
+    margin_tables,
+    margins,
+    planned_power,
+    size_tables,
+    task_draws,
+)
+from benchmarks import simulated as sim
 from benchmarks.study_tables import error
 from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.equivalence import margin_test
@@ -76,6 +85,15 @@ def test_arrays_say_of_crashed_runs_what_the_app_says(case):
     crashed_margins.run_cell(case, "linear", 1, 1)
 
 
+def test_the_first_interval_that_was_tried_is_the_apps():
+    case = crashed_intervals.CASES[4]
+    effects = [sim.Effect(0.25)]
+    [of] = crashed_margins.crashed_studies(case, "linear", 20, (1,), effects)
+    said, [ordinary, fewer, *_] = crashed_margins.Said(of, "percent"), crashed_intervals.intervals(of).values()
+    np.testing.assert_allclose([said.low, said.high], [ordinary.low, ordinary.high])
+    assert (fewer.high - fewer.low > ordinary.high - ordinary.low).all()
+
+
 @pytest.mark.slow
 def test_arrays_say_of_whole_studies_what_the_app_says():
     assert margins.study_chunk(margins.Case("fork", 3, 5, 2), 1, (1,), 1).shape == (1, 5)
@@ -131,9 +149,13 @@ def test_the_committed_studies_with_margins_meet_the_bar():
     whole = pl.read_csv(margin_tables.MARGIN_STUDIES)
     assert whole["case"].unique().sort().to_list() == sorted({case.name for case in margins.CASES})
     crashed = pl.read_csv(margin_tables.CRASHED_MARGINS)
-    assert set(crashed["case"]) == {case.name for case in crashed_margins.CASES}
+    cases = {(case.kind, case.n) for case in crashed_margins.CASES}
+    assert set(crashed.select("case", "n").iter_rows()) == cases
     at_bound = margin_tables.crashed_at_bound(crashed)
-    assert crashed.filter(change=0.0).group_by("case").agg(pl.col("studies").sum())["studies"].min() >= 1_000
+    assert crashed["studies"].min() >= crashed_margins.STUDIES
+    assert crashed["covered_both"].min() >= margin_tables.COVER
+    tried = pl.read_csv(margin_tables.CRASHED_INTERVALS)
+    assert set(tried.select("kind", "n").iter_rows()) == {(case.kind, case.n) for case in crashed_intervals.CASES}
     shares = [
         *whole.select("wrong", "studies").iter_rows(),
         *at_bound.select("wrong", "studies").drop_nulls().iter_rows(),
@@ -150,5 +172,5 @@ def test_the_committed_looks_and_plans_meet_the_bar():
     assert size_tables.failures(results).rows() == []
     power = pl.read_parquet(size_tables.PLANNED_POWER)
     assert set(power["design"]) == {"fork", "did", "jump", *task_draws.POOLED}
-    studies = power.filter(~pl.col("is_pilot"), pl.col("family") != STRESS)
+    studies = power.filter(~pl.col("is_pilot"), pl.col("family") != sim.STRESS)
     assert (studies["simulated"] - studies["planned"]).abs().max() < 0.06
