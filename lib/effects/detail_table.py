@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ DETAIL = pl.Schema(
     | {"note": pl.String}
 )
 Row = dict[str, Any]
+_ROWS_AT_ONCE = 10_000
 #: Relabelling runs and pooling the arms' variances ask for equal spreads, which only equal arms do without (measured in
 #: benchmarks/calibration.py).
 UNEQUAL_ARMS = "refused: with arms of unequal size it takes a difference in spread for an effect"
@@ -46,9 +48,13 @@ UNEQUAL_ARMS = "refused: with arms of unequal size it takes a difference in spre
 
 def effects_detail(analysis: StudyAnalysis) -> pl.DataFrame:
     """The table of `DETAIL` for every task of the study and across them."""
-    rows = [row for task in analysis.tasks for row in _task_rows(task)]
-    rows += [row for across in analysis.across for row in _across_rows(across)]
-    return pl.DataFrame(rows, schema=DETAIL, orient="row")
+    of_tasks = (row for task in analysis.tasks for row in _task_rows(task))
+    rows = chain(of_tasks, (row for across in analysis.across for row in _across_rows(across)))
+    frames = [DETAIL.to_frame()]
+    # A part after the other: as Python's values the rows of many runs take ten times the memory.
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        frames.append(pl.DataFrame(part, schema=DETAIL, orient="row"))
+    return pl.concat(frames)
 
 
 def _task_rows(task: TaskAnalysis) -> Iterator[Row]:

@@ -1,12 +1,15 @@
 """Calls on the workers of a real Dask cluster."""
 
+import gc
 import math
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import wait
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lib.study import StudyError
@@ -44,6 +47,18 @@ def test_a_call_that_is_cancelled_is_not_made(cluster, tmp_path):
     wait(calls)
     cluster.submit(time.sleep, 0).result(60)
     assert not (tmp_path / "made").exists()
+
+
+def test_a_result_goes_with_its_future(cluster):
+    gc.disable()  # the results of thousands of calls must not wait for it
+    try:
+        array = weakref.ref(cluster.submit(np.ones, 10).result(60))
+        end = time.monotonic() + 10
+        while array() is not None and time.monotonic() < end:
+            time.sleep(0.05)
+        assert array() is None
+    finally:
+        gc.enable()
 
 
 def test_no_log_shows_an_argument(cluster, dask_cluster):
