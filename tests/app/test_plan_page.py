@@ -114,7 +114,8 @@ def test_a_claim_of_several_needs_more(tmp_path):
     alone = at.dataframe[0].value["n"].to_list()
     fine(at.toggle(key="plan_corrected").set_value(True).run())
     assert sum(at.dataframe[0].value["n"]) > sum(alone)
-    assert any("power at 5% / 2: the worst that Holm's correction" in text for text in words(at))
+    [caption] = [text for text in words(at) if "power at 5% / 2: the worst that Holm's correction" in text]
+    assert caption.endswith(" Add the runs that may crash.")
 
 
 def test_the_designs_and_a_typed_spread_are_in_the_address():
