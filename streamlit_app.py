@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from lib.app.session import address, studies
-from lib.app.session.current import keep_opened, open_chosen
+from lib.app.session.current import open_by_name, set_page_input
 from lib.app.session.uploads import touch_uploads
 from lib.app.widgets import (
     banner,
@@ -99,19 +99,19 @@ page = st.navigation(PAGES)
 try:
     with st.sidebar:
         address.read_address()
-        opened = open_chosen(pickers.study_picker())
-        study, current = opened.study, opened.current
+        inputs = open_by_name(pickers.study_picker())
+        study, current = inputs.study, inputs.current
         if study is not None:
             studies.restore_left_out(study.name)
-            fetching.freshness(study, opened.manifest)
+            fetching.freshness(study, inputs.manifest)
             if current is not None:
                 fetching.live(study, current.manifest)
             view = view_settings.view_settings(study, current, page.url_path)
             evidence = windows.evidence_windows(study, page.url_path)
-            opened = replace(opened, current=current and replace(current.with_view(view), evidence=evidence))
+            inputs = replace(inputs, current=current and replace(current.with_view(view), evidence=evidence))
             if view_settings.touches(page.url_path):
                 saved_views.saved_views(study)
-    keep_opened(opened)
+    set_page_input(inputs)
     touch_uploads()
     if study is not None:
         address.keep_address(study.name)
@@ -123,18 +123,18 @@ try:
 
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(escaped(study.title) if study is not None and page.url_path == "" else page.title, anchor=False)
-        if study is not None and opened.current is not None and page.url_path != "new_study":
+        if study is not None and inputs.current is not None and page.url_path != "new_study":
             with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
-                if page.url_path == "" and opened.current.is_public:
+                if page.url_path == "" and inputs.current.is_public:
                     st.page_link(
                         "pages/new_study.py",
                         label="Open your own runs",
                         help="",
                         width=144,
                     )
-                share.share(study, opened.current)
-                export.export(opened.current)
-    banner.banner(opened)
+                share.share(study, inputs.current)
+                export.export(inputs.current)
+    banner.banner(inputs)
     page.run()
 except StoreError as error:
     # Another program may clear the store at any moment.

@@ -265,13 +265,13 @@ def cancellation() -> Callable[[], bool]:
     if not hasattr(_present, "token"):
         return lambda: False
     path: Path = _present.token.path
-    is_gone, looked = False, time.monotonic()
+    is_gone, last_look = False, time.monotonic()
 
     def is_cancelled() -> bool:
-        nonlocal is_gone, looked
+        nonlocal is_gone, last_look
         # Each look asks a file server.
-        if not is_gone and (now := time.monotonic()) > looked + _LOOK:
-            is_gone, looked = not path.exists(), now
+        if not is_gone and (now := time.monotonic()) > last_look + _LOOK:
+            is_gone, last_look = not path.exists(), now
         return is_gone
 
     return is_cancelled

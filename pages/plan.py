@@ -1,13 +1,13 @@
 import streamlit as st
 
-from lib.app.session.current import opened_study
+from lib.app.session.current import page_input
 from lib.app.widgets import page_frame, plan
 from lib.report import methods
 
-opened = opened_study()
-page_frame.message(opened)
-if opened.study is None:
+inputs = page_input()
+page_frame.message(inputs)
+if inputs.study is None:
     st.stop()
-plan.plan(opened, opened.study)
+plan.plan(inputs, inputs.study)
 
 page_frame.explanation(methods.PLAN)

@@ -2,15 +2,15 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app.session.current import opened_study
+from lib.app.session.current import page_input
 from lib.app.widgets import edit, fetching, page_frame
 from lib.app.widgets import study as study_widgets
 from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
-opened = opened_study()
-study, manifest = opened.study, opened.manifest
-page_frame.message(opened)
+inputs = page_input()
+study, manifest = inputs.study, inputs.manifest
+page_frame.message(inputs)
 if study is not None:
     st.header(escaped(study.title), anchor=False)
     fetching.fetch_panel(study, manifest)

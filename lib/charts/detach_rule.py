@@ -196,9 +196,9 @@ def _rule_text(marks: Sequence[DetachMark]) -> list[str]:
     same_arms = len({mark.arms for mark in marks}) == 1
     lines = []
     for mark in (first, *others):
-        whose = "" if same_arms else f"{listing(mark.arms)}: "
+        prefix = "" if same_arms else f"{listing(mark.arms)}: "
         steps = f"{mark.step:,.0f} steps, {plural(mark.runs, 'run')}"
-        lines.append(whose + (steps if mark.furthest is None else _not_reached(mark)))
+        lines.append(prefix + (steps if mark.furthest is None else _not_reached(mark)))
     return [title, *lines]
 
 

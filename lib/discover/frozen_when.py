@@ -67,18 +67,18 @@ def freeze_conditions(evidence: Evidence, names: Sequence[str]) -> tuple[FreezeC
         return FreezeConditions(), []
     key, is_scale = freeze.key, freeze.key != evidence.key(FLAG)
     values = [config_value(run.config, key) for name in names for run in evidence.runs(name)]
-    where, chosen = f"config: {spread(values)}", evidence.choices.unchanged
+    where, unchanged_value = f"config: {spread(values)}", evidence.choices.unchanged
     frozen: _Pairs = ((key, freeze.frozen),)
     if not freeze.others:
         return FreezeConditions(frozen), [Finding(f"frozen {key}", value_text(freeze.frozen), where)]
     what, options = f"unchanged {key}", tuple(sorted(freeze.others))
-    if chosen is None:
+    if unchanged_value is None:
         question = _question(key, options, is_scale)
         finding = Finding(what, "", where, assumed=True, options=options, question=question, is_needed=True)
         return FreezeConditions(frozen if is_scale else ()), [finding]
-    unchanged = tuple((key, value) for text, value in freeze.others.items() if text == chosen)
+    unchanged = tuple((key, value) for text, value in freeze.others.items() if text == unchanged_value)
     conditions = FreezeConditions(frozen if is_scale or unchanged else (), unchanged)
-    return conditions, [Finding(what, chosen, "chosen by you", options=options)]
+    return conditions, [Finding(what, unchanged_value, "chosen by you", options=options)]
 
 
 def _question(key: str, options: Sequence[str], is_scale: bool) -> str:

@@ -59,12 +59,12 @@ def inspect_folder(
             f"{path} was not looked through within {deadline:g} s: name the folder of the wandb run directories."
         ) from None
     notes += local.messages
-    for done, local_run in enumerate(local.runs):
-        progress(Progress(done, len(local.runs), local_run.files[0].parent.name))
+    for count, local_run in enumerate(local.runs):
+        progress(Progress(count, len(local.runs), local_run.files[0].parent.name))
         try:
             until.check()
         except DeadlineError:
-            notes.append(f"Only {done:,} of {plural(len(local.runs), 'run')} looked at within {deadline:g} s.")
+            notes.append(f"Only {count:,} of {plural(len(local.runs), 'run')} looked at within {deadline:g} s.")
             break
         try:
             run, values, of_signal = _read(local_run)

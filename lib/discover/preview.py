@@ -25,8 +25,8 @@ def preview(study: Study, inspection: Inspection) -> pl.DataFrame:
     unsigned = replace(study, tasks=tuple(replace(t, detach=replace(t.detach, signal=None)) for t in study.tasks))
     treatments = treatments_of(unsigned, listing)
     if any(t.arm == UNKNOWN for t in treatments):
-        seen = {run.id: rows for run in listing.runs if (rows := _signal_rows(study, inspection, run)) is not None}
-        treatments = treatments_of(study, replace(listing, signals=History(seen))) if seen else treatments
+        signals = {run.id: rows for run in listing.runs if (rows := _signal_rows(study, inspection, run)) is not None}
+        treatments = treatments_of(study, replace(listing, signals=History(signals))) if signals else treatments
     cells = [
         (t.task, t.arm, t.seed, t.run_id, t.state, t.detach_step, t.detach_source, t.last_step, "; ".join(t.warnings))
         for t in treatments

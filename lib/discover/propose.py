@@ -162,7 +162,7 @@ def _title(inspection: Inspection, tasks: Sequence[str]) -> str:
     return f"{project}: {listing(titles if len(titles) <= _MOST else leading_names(titles, _MOST - 1))}"
 
 
-def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collection[str]) -> Study:
+def _with_control_sweeps(inspection: Inspection, study: Study, sweeps: Collection[str]) -> Study:
     """The study with the sweeps named apart whose runs are all controls, or chosen as such, where a task has others."""
     arms = defaultdict[tuple[str, str], set[str]](set)
     sweep_of = {run.id: run.sweep_id for run in inspection.runs}
@@ -170,19 +170,19 @@ def _with_control_sweeps(inspection: Inspection, study: Study, chosen: Collectio
         arms[task, sweep_of[run_id]].add(arm)
     tasks = []
     for task in study.tasks:
-        controls = tuple(s for s in task.sweep_id if s in chosen or arms[task.key, s] == {CONTROL})
+        controls = tuple(s for s in task.sweep_id if s in sweeps or arms[task.key, s] == {CONTROL})
         others = tuple(sweep for sweep in task.sweep_id if sweep not in controls)
         tasks.append(replace(task, sweep_id=others, control_sweep_id=controls) if others else task)
     return replace(study, tasks=tuple(tasks))
 
 
-def _control_sweeps(study: Study, chosen: Collection[str]) -> list[Finding]:
+def _control_sweeps(study: Study, sweeps: Collection[str]) -> list[Finding]:
     """The sweeps of each task whose runs are controls, and who says so."""
     return [
         Finding(
             f"control sweeps of {task.name}",
             ", ".join(task.control_sweep_id),
-            "chosen by you" if {*task.control_sweep_id} <= {*chosen} else "each of their runs was never detached",
+            "chosen by you" if {*task.control_sweep_id} <= {*sweeps} else "each of their runs was never detached",
         )
         for task in study.tasks
         if task.control_sweep_id

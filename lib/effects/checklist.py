@@ -261,10 +261,10 @@ def _margins(task: TaskAnalysis) -> Check | None:
     if not declared:
         return None
     texts = [f"{metric.margin_text} for {metric.name}" for metric in declared]
-    looked = [metric.name for metric in declared if metric.margin_after_looking]
-    if not looked:
+    late_margins = [metric.name for metric in declared if metric.margin_after_looking]
+    if not late_margins:
         return Check("Margins declared", True, f"{listing(texts)}.", needed=False)
-    text = f"{listing(texts)}; set after looking: {listing(looked)}."
+    text = f"{listing(texts)}; set after looking: {listing(late_margins)}."
     return Check("Margins declared", False, text, "Hold new runs against them.", needed=False)
 
 

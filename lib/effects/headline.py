@@ -98,5 +98,5 @@ class _Parts:
         subject, text = self._subject(rows), self.clauses.against_margin(rows, is_short=True)
         is_unsaid = margin_verdict(rows) == CANNOT_SAY
         wish = f"whether {subject} is no worse than {self.clauses.margin(rows)} cannot be said"
-        looked = any(self.study.metric(row["metric"]).margin_after_looking for row in rows)
-        return (wish if is_unsaid else f"{subject} {text}") + (" (margin set after looking)" if looked else "")
+        is_late = any(self.study.metric(row["metric"]).margin_after_looking for row in rows)
+        return (wish if is_unsaid else f"{subject} {text}") + (" (margin set after looking)" if is_late else "")

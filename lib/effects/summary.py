@@ -81,8 +81,8 @@ def _against_margin(rows: Sequence[Row], clauses: Clauses, is_short: bool = Fals
     rows = [row for row, metric in zip(rows, metrics, strict=True) if metric.margin_text]
     if not rows:
         return "no margin is declared"
-    looked = any(metric.margin_after_looking for metric in metrics)
-    return clauses.against_margin(rows, is_short) + (", margin set after looking" if looked else "")
+    is_late = any(metric.margin_after_looking for metric in metrics)
+    return clauses.against_margin(rows, is_short) + (", margin set after looking" if is_late else "")
 
 
 def _counts(words: Iterable[str]) -> str:

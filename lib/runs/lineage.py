@@ -201,11 +201,11 @@ def _remaining(steps: _Steps, masks: Mapping[str, np.ndarray], bare: np.ndarray)
     """The rows without the masked points; a row goes with all of its points, or as `bare` says where it has none."""
     nothing = np.zeros(len(bare), dtype=bool)
     logged = np.logical_or.reduce([nothing, *steps.logged.values()])
-    kept = np.logical_or.reduce([nothing, *(steps.logged[metric] & ~mask for metric, mask in masks.items())])
-    kept = np.where(logged, kept, ~bare)
-    partly = [metric for metric, mask in masks.items() if (mask & steps.logged[metric] & kept).any()]
+    remaining = np.logical_or.reduce([nothing, *(steps.logged[metric] & ~mask for metric, mask in masks.items())])
+    remaining = np.where(logged, remaining, ~bare)
+    partly = [metric for metric, mask in masks.items() if (mask & steps.logged[metric] & remaining).any()]
     columns = [pl.when(pl.Series(~masks[metric])).then(pl.col(metric)).alias(metric) for metric in partly]
-    return steps.rows.with_columns(columns).filter(pl.Series(kept))
+    return steps.rows.with_columns(columns).filter(pl.Series(remaining))
 
 
 def _drops(steps: _Steps, masks: Mapping[str, np.ndarray], first_steps: np.ndarray) -> tuple[Drop, ...]:

@@ -77,7 +77,7 @@ def normalise(
     time = raw[TIMESTAMP] if TIMESTAMP in raw.columns else nothing
     sound = {key: _sound_steps(raw[key]) for key in steps}
     drops = [Drop(key, "not a number", count) for key, count in sorted((bad or {}).items()) if key in metrics]
-    kept = []
+    points_by_metric = []
     for metric in metrics:
         value = raw[metric]
         if value.null_count() == len(raw):
@@ -92,9 +92,9 @@ def normalise(
         if ready is None:
             points, lost = _in_order(points, metric, step_keys)
             drops += lost
-        kept.append(Points(metric, points))
+        points_by_metric.append(Points(metric, points))
     bare = _bare_steps(raw, metrics, steps)
-    return [p for p in (*kept, Points(None, bare)) if len(p.frame)], tuple(drops)
+    return [p for p in (*points_by_metric, Points(None, bare)) if len(p.frame)], tuple(drops)
 
 
 def _sound_steps(step: pl.Series) -> pl.Series | None:

@@ -193,12 +193,12 @@ def _group_of(file: _File, groups: Sequence[_Group]) -> _Group | None:
     """The files of the run that a file is of, among those of its id; None where there are none, or more than one may be."""
     head = file.head
     if head.project:
-        named = [group for group in groups if group.project == head.project]
-        choices = [[g for g in named if g.entity == head.entity], [g for g in named if not head.entity]]
+        same_project = [group for group in groups if group.project == head.project]
+        choices = [[g for g in same_project if g.entity == head.entity], [g for g in same_project if not head.entity]]
     else:
-        here = [group for group in groups if any(other.place == file.place for other in group.files)]
+        same_place = [group for group in groups if any(other.place == file.place for other in group.files)]
         alike = [group for group in groups if any(other.head.config == head.config for other in group.files)]
-        choices = [[group for group in here if not group.project], here, alike]
+        choices = [[group for group in same_place if not group.project], same_place, alike]
     first = next((choice for choice in choices if choice), [])
     return first[0] if len(first) == 1 else None
 
@@ -233,17 +233,17 @@ def _without_copies(files: Sequence[Path]) -> list[Path]:
     """The files without those that hold no more than the beginning of another: copies, perhaps made while it was written."""
     if len(files) == 1:
         return list(files)
-    kept: list[Path] = []
+    originals: list[Path] = []
     unread = []
     for path in files:
         try:
             check_log(path)
-            if any(_begins(path, other) for other in kept):
+            if any(_begins(path, other) for other in originals):
                 continue
-            kept = [*(other for other in kept if not _begins(other, path)), path]
+            originals = [*(other for other in originals if not _begins(other, path)), path]
         except (SourceError, OSError):
             unread.append(path)
-    return [*kept, *unread]
+    return [*originals, *unread]
 
 
 def _begins(path: Path, other: Path) -> bool:

@@ -254,17 +254,17 @@ def test_fetch_a_study_from_a_server(cloud):
 
 @pytest.mark.server
 def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
-    keep_opened = current.keep_opened
+    set_page_input = current.set_page_input
 
-    def keep_when_fetched(opened):
-        job = fetching.job_of(opened.study)
+    def set_when_fetched(inputs):
+        job = fetching.job_of(inputs.study)
         while job and job.is_running:
             time.sleep(0.01)
-        keep_opened(opened)
+        set_page_input(inputs)
 
     cloud.latency = 0.1
     at = visit("overview", study="detach_encoder")
-    monkeypatch.setattr(current, "keep_opened", keep_when_fetched)
+    monkeypatch.setattr(current, "set_page_input", set_when_fetched)
     fine(at.button(key="first_fetch").click().run())
     assert [e.value for e in at.info] == []
     assert len(charts(at)) == 2

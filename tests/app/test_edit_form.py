@@ -52,7 +52,7 @@ def change(at: AppTest, kind: str, name: str, value: object, study: Study = DEMO
 def opened(at: AppTest) -> Study:
     """The study that is open once the form's was opened."""
     fine(at.button(key="edit_open").click().run())
-    return at.session_state[KEY].opened.study
+    return at.session_state[KEY].page_input.study
 
 
 def warnings(at: AppTest) -> list[str]:
@@ -233,7 +233,7 @@ def test_a_study_of_wandb_without_runs_is_edited_by_typing():
     change(at, "selectbox", "acrobot-swingup_ratio_key", "ratio", study)
     assert warnings(at) == []
     fine(at.button(key="edit_open").click().run())
-    mine = at.session_state[KEY].opened.study
+    mine = at.session_state[KEY].page_input.study
     assert mine.task("acrobot-swingup").detach == replace(study.task("acrobot-swingup").detach, ratio_key="ratio")
 
 
@@ -249,7 +249,7 @@ def test_the_text_is_that_of_the_open_study_and_opens_as_changed():
     assert [c.value for c in at.caption].count(looked) == 1
     fine(next(button for button in at.button if button.label == "Check and open").click().run())
     assert [toast.value for toast in at.toast] == ["Opened Mine with other title, evidence windows and planned size"]
-    now = at.session_state[KEY].opened.study
+    now = at.session_state[KEY].page_input.study
     assert now.evidence == Evidence(before=0.2, windows_after_looking=True)
     assert at.text_area(key=f"study_text_{stamp(now)}").value == study_text(now)
     assert [c.value for c in at.caption].count(looked) == 1, "of the study, and not of its text once more"
@@ -264,7 +264,7 @@ def test_a_file_opened_over_a_study_with_runs_is_marked_like_an_edit():
         go(at, "new_study")
         fine(at.text_area(key="study_text").set_value(to_toml(study)).run())
         fine(next(button for button in at.button if button.label == "Check and open").click().run())
-        return at.session_state[KEY].opened.study
+        return at.session_state[KEY].page_input.study
 
     late = after_opening(replace(mine, evidence=Evidence(planned=6, leave_out=(("acro0001-s1-detached", "why"),))))
     assert late.name == "mine-2"

@@ -73,7 +73,7 @@ def test_the_matrix_of_the_demo():
 
 def test_the_page_is_about_the_tasks_and_metrics_that_are_shown():
     at = visit("overview")
-    study = at.session_state[KEY].opened.current.study
+    study = at.session_state[KEY].page_input.current.study
     shown = part_of(study, ["acrobot-swingup"], ["train/consistency_loss"])
     rows = matrix(analysed_demo(at), shown)
     data = matrix_data(rows, shown)
@@ -82,7 +82,7 @@ def test_the_page_is_about_the_tasks_and_metrics_that_are_shown():
 
 
 def analysed_demo(at: AppTest) -> StudyAnalysis:
-    return cached_results.analysis(at.session_state[KEY].opened.current, None)
+    return cached_results.analysis(at.session_state[KEY].page_input.current, None)
 
 
 def test_every_task_leads_to_its_full_charts():

@@ -155,12 +155,12 @@ def test_a_bundle_opens_as_it_is_in_two():
 def test_the_view_of_the_study_before_does_not_come_along(folder):
     visitor = Actions()
     at = visit("overview", out="acro0001-s1-detached", arms="control", **{"from": "100", "to": "900"})
-    before = at.session_state[KEY_OF_STATE].opened.current.view
+    before = at.session_state[KEY_OF_STATE].page_input.current.view
     visitor.at = go(at, "new_study")
     assert (before.left_out, before.arms, before.span) == (("acro0001-s1-detached",), ("control",), (100, 900))
     visitor.paste(str(folder))
     visitor.press("build_look")
-    view = overview(visitor.press("build1_open")).session_state[KEY_OF_STATE].opened.current.view
+    view = overview(visitor.press("build1_open")).session_state[KEY_OF_STATE].page_input.current.view
     assert (view.left_out, view.arms, view.span) == ((), (), None)
 
 

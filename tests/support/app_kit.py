@@ -107,12 +107,12 @@ def answer_lines(at: AppTest) -> list[str]:
 
 def view_of(at: AppTest) -> View:
     """The view settings that the page was drawn with."""
-    return at.session_state[KEY].opened.current.view
+    return at.session_state[KEY].page_input.current.view
 
 
 def opened_study(at: AppTest) -> Study:
     """The study that the page was drawn with, without what was added to it."""
-    return at.session_state[KEY].opened.study
+    return at.session_state[KEY].page_input.study
 
 
 def go(at: AppTest, page: str) -> AppTest:

@@ -19,17 +19,17 @@ def read_address() -> None:
     if not text:
         return
     try:
-        brought = from_address(text, lambda name: state.uploads / name)
-        if brought.study is not None:
-            check_source(brought.study)
-        if not may_read_paths(baseline.path for _, baseline in brought.baselines):
+        saved_study = from_address(text, lambda name: state.uploads / name)
+        if saved_study.study is not None:
+            check_source(saved_study.study)
+        if not may_read_paths(baseline.path for _, baseline in saved_study.baselines):
             raise StudyError(NO_PATHS)
     except InputError as error:
         state.address_message = str(error)
         return
     # A study from an address never stands for a shipped one.
-    if (brought.study is None) == (brought.name in shipped_studies()):
-        state.studies.setdefault(brought.name, brought)
+    if (saved_study.study is None) == (saved_study.name in shipped_studies()):
+        state.studies.setdefault(saved_study.name, saved_study)
 
 
 def keep_address(name: str) -> None:
@@ -52,10 +52,10 @@ def keep_address(name: str) -> None:
 
 def address_of(name: str) -> str | None:
     """The text of a study for the address: "" where it needs none, None where it is too long for one."""
-    kept = saved.saved_study(name)
-    if kept.study is None and not kept.baselines and not kept.views:
+    saved_study = saved.saved_study(name)
+    if saved_study.study is None and not saved_study.baselines and not saved_study.views:
         return ""
-    return _text(repr(kept), kept)
+    return _text(repr(saved_study), saved_study)
 
 
 @cached_for_session

@@ -63,8 +63,8 @@ def _treatments(current: Current) -> tuple[Treatment, ...]:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What the frame opened: the study as it was chosen, with its runs where there are any, and what went wrong."""
+class PageInput:
+    """What the frame hands to a page: the chosen study, with its runs where there are any, and what went wrong."""
 
     study: Study | None = None
     current: Current | None = None
@@ -76,7 +76,7 @@ class Opened:
         return self.current.manifest if self.current else None
 
 
-def open_chosen(name: str) -> Opened:
+def open_by_name(name: str) -> PageInput:
     """Open the study chosen by that name, for the page that runs next."""
     study = current = None
     message = ""
@@ -85,7 +85,7 @@ def open_chosen(name: str) -> Opened:
         current = None if missing_bundle(study) else _current(study)
     except InputError as error:
         message = str(error)
-    return Opened(study, current, message)
+    return PageInput(study, current, message)
 
 
 def _current(declared: Study) -> Current | None:
@@ -98,21 +98,21 @@ def _current(declared: Study) -> Current | None:
     return Current(study, result.manifest, stamp, is_public(study))
 
 
-def keep_opened(opened: Opened) -> None:
-    """Hand to the page what the frame opened."""
+def set_page_input(inputs: PageInput) -> None:
+    """Hand the study to the page that runs next."""
     state = session_state()
-    state.opened, state.has_frame = opened, True
+    state.page_input, state.has_frame = inputs, True
 
 
-def opened_study() -> Opened:
-    """What the frame opened; a page asks once, before anything else.
+def page_input() -> PageInput:
+    """What the frame hands to the page, which asks once, before anything else.
 
     The first visitor of a fresh server who comes by a link to a page gets that page without its frame: until
     `st.navigation` has run once, Streamlit takes pages/ for an app of its own. The frame is then run from here.
     """
     state = session_state()
-    if not state.has_frame or state.opened is None:
+    if not state.has_frame or state.page_input is None:
         runpy.run_path(str(STUDIES.parent / "streamlit_app.py"), run_name="__main__")
         st.stop()
     state.has_frame = False
-    return state.opened
+    return state.page_input

@@ -76,8 +76,8 @@ def _find_on_server(addresses: tuple[WandbAddress, ...], job: Job[Inspection]) -
     access.check_server(server)
     key, own_keys = access.key_at(server), session_state().api_keys
     if key is None:
-        place = f"{addresses[0].entity}/{addresses[0].project}"
-        raise SourceError(f"Enter a key for {server.removeprefix('https://')} to see {place}.")
+        project = f"{addresses[0].entity}/{addresses[0].project}"
+        raise SourceError(f"Enter a key for {server.removeprefix('https://')} to see {project}.")
 
     def inspect() -> Inspection:
         try:

@@ -11,7 +11,7 @@ from lib.runs import SavedStudy, store_root
 from lib.study import Study
 
 if TYPE_CHECKING:
-    from lib.app.session.current import Opened
+    from lib.app.session.current import PageInput
     from lib.app.session.job import StudyFetches
     from lib.app.session.listing import Listing
 
@@ -28,8 +28,8 @@ class SessionState:
     `uploads` is the folder of the visitor's uploads. `next_study` is chosen on the next run, and `renamed` are
     the new names of studies by their old ones. `left_out` are the
     study of the last run and the runs left out of it. `address` is the study that the page's address last held, and
-    `address_message` what is wrong with it; `too_long` is the last study that is too long for one. `opened` is what
-    the frame opened for the page, and `has_frame` whether it did so in this run; `page` is the path of the page
+    `address_message` what is wrong with it; `too_long` is the last study that is too long for one. `page_input` is what
+    the frame hands to the page, and `has_frame` whether it did so in this run; `page` is the path of the page
     that runs. `listing` is what was last listed to propose a study from, and `listings` how many there were.
     `other_keys` are the servers for which another key is asked for than that of the machine.
     """
@@ -46,7 +46,7 @@ class SessionState:
     address: str = ""
     address_message: str = ""
     too_long: str = ""
-    opened: "Opened | None" = None
+    page_input: "PageInput | None" = None
     has_frame: bool = False
     page: str = ""
     listing: "Listing | None" = None

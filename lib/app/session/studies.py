@@ -73,14 +73,14 @@ def open_study(study: Study, edits: str = "") -> str:
     study, name = with_marks(study, edits), _own_name(study)
     files = [Path(path) for path in local_paths(study) if is_readable(path) and Path(path).is_file()]
     for number in range(1, _NAMESAKES):
-        named = replace(study, name=name if number == 1 else f"{name}-{number}")
+        copy = replace(study, name=name if number == 1 else f"{name}-{number}")
         try:
-            saved.change(named.name, lambda before, named=named: _in_place(before, named, edits), files)  # type: ignore[misc]
+            saved.change(copy.name, lambda before, named=copy: _in_place(before, named, edits), files)  # type: ignore[misc]
         except (_TakenError, StudyError):
             continue
         if number > 1:
-            _say(f"Another study is named {name}: this one is {named.name}.")
-        return named.name
+            _say(f"Another study is named {name}: this one is {copy.name}.")
+        return copy.name
     raise StudyError(f"There are too many studies named {name}: delete one, or give this one another name.")
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from lib.app.session import studies, widget_keys
-from lib.app.session.current import Current, Opened
+from lib.app.session.current import Current, PageInput
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.windows import show_declared
 from lib.effects import EXPLORATORY
@@ -33,11 +33,11 @@ class _Override(NamedTuple):
     undo: Callable[[], None]
 
 
-def banner(opened: Opened) -> None:
+def banner(inputs: PageInput) -> None:
     """Say what the visitor changed against the study, in one line; nothing where that is nothing."""
-    if opened.study is None or opened.current is None:
+    if inputs.study is None or inputs.current is None:
         return
-    overrides = [override for override in (*_overrides(opened.current), _edits(opened.study)) if override.text]
+    overrides = [override for override in (*_overrides(inputs.current), _edits(inputs.study)) if override.text]
     if len(overrides) > _SINGLE:
         overrides = [_together(overrides)]
     if overrides:

@@ -34,23 +34,21 @@ def form(study: Study, manifest: Manifest | None) -> None:
         evidence, evidence_is_valid = evidence_form(study.evidence, manifest, prefix)
         is_valid = bool(title) and metrics_are_valid and tasks_are_valid and evidence_is_valid
         parts = {"metrics": metrics or study.metrics, "tasks": tasks, "evidence": evidence}
-        changed = with_edits(study, title=title or study.title, hypothesis=hypothesis, **parts)
-        changed = studies.with_marks(changed, study.name)
-        after_looking(changed)
+        edited = with_edits(study, title=title or study.title, hypothesis=hypothesis, **parts)
+        edited = studies.with_marks(edited, study.name)
+        after_looking(edited)
         # What no field says of itself: the study is opened as its file is read.
-        message = text_message(to_toml(changed))[0] if is_valid else ""
+        message = text_message(to_toml(edited))[0] if is_valid else ""
         if message:
             st.error(escaped(message))
         missing = "" if is_valid and not message else "Mend what is marked above first."
-        if not missing and changed == study:
+        if not missing and edited == study:
             missing = "Change something above first."
-        if _buttons(changed, study, missing):
-            open_with(
-                lambda: studies.open_study(changed, study.name), fetch=_asks_for_more(changed, study), before=study
-            )
+        if _buttons(edited, study, missing):
+            open_with(lambda: studies.open_study(edited, study.name), fetch=_asks_for_more(edited, study), before=study)
 
 
-def _buttons(changed: Study, study: Study, missing: str) -> bool:
+def _buttons(edited: Study, study: Study, missing: str) -> bool:
     """A button that opens the study as changed, unless something is `missing`, and one that goes on in its text."""
     with st.container(horizontal=True):
         is_clicked = st.button(
@@ -61,7 +59,7 @@ def _buttons(changed: Study, study: Study, missing: str) -> bool:
             icon=":material/check:",
             disabled=bool(missing),
         )
-        as_text = partial(edit, changed, study)
+        as_text = partial(edit, edited, study)
         st.button("Go on as text", "edit_text", "In the editor below.", icon=":material/code:", on_click=as_text)
     return is_clicked
 
@@ -71,10 +69,10 @@ def form_prefix(study: Study) -> str:
     return f"edit_{stamp(study)}"
 
 
-def _asks_for_more(changed: Study, study: Study) -> bool:
+def _asks_for_more(edited: Study, study: Study) -> bool:
     """Whether runs or keys are asked for that the study did not ask for before."""
-    keys = set(changed.history_keys) - set(study.history_keys)
-    return bool(keys) or [(t.sweeps, t.group) for t in changed.tasks] != [(t.sweeps, t.group) for t in study.tasks]
+    keys = set(edited.history_keys) - set(study.history_keys)
+    return bool(keys) or [(t.sweeps, t.group) for t in edited.tasks] != [(t.sweeps, t.group) for t in study.tasks]
 
 
 def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tuple[Metric, ...], bool]:

@@ -56,10 +56,12 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
             _sentences(tab.expander(plural(len(more), "more claim")), more, current)
 
 
-def _sentences(place: DeltaGenerator, rows: Sequence[Mapping[str, Any]], current: Current) -> None:
+def _sentences(container: DeltaGenerator, rows: Sequence[Mapping[str, Any]], current: Current) -> None:
     for row in rows:
         verdict = shown_verdict(row)
-        place.markdown(f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treatments))}")
+        container.markdown(
+            f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treatments))}"
+        )
 
 
 def forest(current: Current, evidence: Evidence | None, metric: Metric) -> None:

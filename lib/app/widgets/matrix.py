@@ -165,11 +165,11 @@ def _cell(row: MatrixRow, has_levels: bool, study: Study) -> dict[str, Any]:
 def _hint(rows: Sequence[MatrixRow], study: Study) -> str:
     is_range = any(row.task == ALL_TASKS and study.metric(row.metric).scale == "linear" for row in rows)
     margins = [study.metric(row.metric) for row in rows if row.margin]
-    looked = listing(dict.fromkeys(metric.name for metric in margins if metric.margin_after_looking))
+    late_margins = listing(dict.fromkeys(metric.name for metric in margins if metric.margin_after_looking))
     return (
         ("; across tasks, linear metrics are in % of their range" if is_range else "")
         + ("; shaded: the margin" if margins else "")
-        + (f", set after looking for {looked}" if looked else "")
+        + (f", set after looking for {late_margins}" if late_margins else "")
     )
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lib.app.session import saved
-from lib.app.session.current import Current, Opened, opened_study
+from lib.app.session.current import Current, PageInput, page_input
 from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_panel, problems
 from lib.app.widgets.markdown import escaped
@@ -15,28 +15,28 @@ def explanation(text: str) -> None:
         st.markdown(text)
 
 
-def message(opened: Opened) -> None:
+def message(inputs: PageInput) -> None:
     """What is wrong with the study or with what was added to it, and the way to another where there is none."""
-    if opened.message:
-        st.error(escaped(opened.message), icon=":material/error:")
-    if opened.study is None:
+    if inputs.message:
+        st.error(escaped(inputs.message), icon=":material/error:")
+    if inputs.study is None:
         st.page_link("pages/new_study.py", label="Open a study", icon=":material/add_circle:", help="")
-    elif text := saved.damage(opened.study.name):
+    elif text := saved.damage(inputs.study.name):
         st.warning(escaped(text), icon=":material/warning:")
 
 
 def require_runs() -> Current:
     """The current study with its runs; where there are none, say what to do and stop the page."""
-    opened = opened_study()
-    message(opened)
-    if opened.study is None:
+    inputs = page_input()
+    message(inputs)
+    if inputs.study is None:
         st.stop()
-    fetch_panel(opened.study, opened.manifest)
-    if opened.current is None or not opened.current.manifest.runs:
+    fetch_panel(inputs.study, inputs.manifest)
+    if inputs.current is None or not inputs.current.manifest.runs:
         st.stop()
-    problems(opened.study, opened.current.manifest)
-    notices.missing_keys(opened.current)
-    return opened.current
+    problems(inputs.study, inputs.current.manifest)
+    notices.missing_keys(inputs.current)
+    return inputs.current
 
 
 def nothing_detached() -> None:

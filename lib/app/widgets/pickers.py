@@ -47,7 +47,7 @@ def task_picker(study: Study) -> Task:
     ]
 
 
-def part(place: DeltaGenerator, label: str, names: Mapping[str, str], key: str) -> tuple[str, ...]:
+def part(container: DeltaGenerator, label: str, names: Mapping[str, str], key: str) -> tuple[str, ...]:
     """The keys of the tasks or metrics to show, by name or by pattern, kept in the URL; none where all are shown.
 
     No control where there is only one.
@@ -55,7 +55,7 @@ def part(place: DeltaGenerator, label: str, names: Mapping[str, str], key: str) 
     if len(names) < 2:
         return ()
     kind = label.lower()
-    entries = place.multiselect(
+    entries = container.multiselect(
         label,
         list(names.values()),
         key=key,
@@ -66,7 +66,7 @@ def part(place: DeltaGenerator, label: str, names: Mapping[str, str], key: str) 
     )
     keys, unmatched = keys_of(entries, names)
     if unmatched:
-        place.caption(f":orange[No {kind[:-1]} is named {escaped(listing(unmatched, 'or'))}.]")
+        container.caption(f":orange[No {kind[:-1]} is named {escaped(listing(unmatched, 'or'))}.]")
     return keys
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 
 from lib.app.session import cached_results, studies, widget_keys
-from lib.app.session.current import Current, Opened, open_chosen
+from lib.app.session.current import Current, PageInput, open_by_name
 from lib.app.widgets import charts, pickers
 from lib.app.widgets.effect import metric_picker
 from lib.app.widgets.markdown import escaped
@@ -39,15 +39,15 @@ _CHANGE, _NO_WORSE = "a change", "no worse than the margin"
 _METRIC = 280
 
 
-def plan(opened: Opened, study: Study) -> None:
+def plan(inputs: PageInput, study: Study) -> None:
     """The choice of what to show, the power of every design, the sizes that it needs and what starts the runs."""
     with st.container(horizontal=True):
         with st.container():
             task = pickers.task_picker(study)
         with st.container(width=_METRIC):
             metric = metric_picker(study.metrics, "Metric", widget_keys.PLAN_METRIC, first=study.metrics[0])
-    if opened.current is not None:
-        watch(opened.current, task, metric)
+    if inputs.current is not None:
+        watch(inputs.current, task, metric)
     elif study.source.kind == "wandb":
         st.page_link(
             "pages/study.py",
@@ -58,14 +58,14 @@ def plan(opened: Opened, study: Study) -> None:
     st.header("How many runs", anchor=False)
     with place("plan_target", FIELD, horizontal=True):
         target, changes = _target(metric)
-        source = _source(study, opened)
+        source = _source(study, inputs)
     if not target:
         st.info(
             "A guardrail gets no verdict of a change: declare its margin on the Study page.", icon=":material/info:"
         )
         return
     in_percent = bool(changes) or metric.margin_abs is None
-    some = _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, opened, task, metric, source)
+    some = _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, inputs, task, metric, source)
     if some:
         _designs(study, task, some, target, changes)
 
@@ -73,14 +73,14 @@ def plan(opened: Opened, study: Study) -> None:
 def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
     """What is to be shown, in words, and the change in percent that is looked at; "" where there is nothing."""
     is_guardrail = metric.role == "guardrail"
-    wanted = [] if is_guardrail else [_CHANGE]
-    wanted += [_NO_WORSE] if metric.margin_text else []
-    if not wanted:
+    targets = [] if is_guardrail else [_CHANGE]
+    targets += [_NO_WORSE] if metric.margin_text else []
+    if not targets:
         return "", ()
-    chosen = wanted[0]
-    if len(wanted) > 1:
-        chosen = st.selectbox("To show", wanted, key=widget_keys.PLAN_TARGET, bind="query-params")
-    if chosen == _NO_WORSE:
+    target = targets[0]
+    if len(targets) > 1:
+        target = st.selectbox("To show", targets, key=widget_keys.PLAN_TARGET, bind="query-params")
+    if target == _NO_WORSE:
         return no_worse_text(metric), ()
     change = st.number_input(
         "Change to show (%)", 0.1, 99.0, 10.0, 1.0, format="%g", key=widget_keys.PLAN_CHANGE, bind="query-params"
@@ -88,9 +88,9 @@ def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
     return change_text(change), (change,)
 
 
-def _source(study: Study, opened: Opened) -> str:
+def _source(study: Study, inputs: PageInput) -> str:
     """Where the spread of the runs comes from: a study's name, or one of two words."""
-    has_runs = any(pilot.spreads for pilot in _own_pilots(opened.current))
+    has_runs = any(pilot.spreads for pilot in _own_pilots(inputs.current))
     others = [name for name in studies.study_names() if name != study.name]
     options = [*([_OWN] if has_runs else []), *([] if has_runs else [_TYPED]), *others, *([_TYPED] if has_runs else [])]
     help = "Runs of another study tell how far runs like them spread: its own pilot, or one of the same agent."
@@ -101,12 +101,12 @@ def _own_pilots(current: Current | None) -> tuple[Pilot, ...]:
     return pilots(cached_results.analysis(current, None)) if current is not None else ()
 
 
-def _pilots(study: Study, opened: Opened, task: Task, metric: Metric, source: str) -> tuple[Pilot, ...]:
+def _pilots(study: Study, inputs: PageInput, task: Task, metric: Metric, source: str) -> tuple[Pilot, ...]:
     """What is known of the claims of a metric in a task and across tasks; empty where it is said what is missing."""
     if source == _OWN:
-        some = _own_pilots(opened.current)
+        some = _own_pilots(inputs.current)
     else:
-        other = open_chosen(source)
+        other = open_by_name(source)
         if other.current is None or not other.current.manifest.runs:
             st.info(escaped(f"{source} has no runs here yet: open it and fetch them."), icon=":material/info:")
             return ()

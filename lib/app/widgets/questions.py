@@ -75,22 +75,22 @@ def _choose_keys(inspection: Inspection, rooms: Rooms, prefix: str) -> dict[str,
     """The keys for which the user chose another value than the proposed one."""
     chosen: dict[str, str] = {}
     columns = rooms.keys.columns(4)
-    for index, (what, finding) in enumerate(find_keys(inspection).items()):
-        is_doubt = finding.assumed or (what == TASK and not finding.value)
-        question = DOUBTS.get(what, "") if is_doubt else ""
-        none = [""] if what in OPTIONAL or not finding.value else []
+    for index, (meaning, finding) in enumerate(find_keys(inspection).items()):
+        is_doubt = finding.assumed or (meaning == TASK and not finding.value)
+        question = DOUBTS.get(meaning, "") if is_doubt else ""
+        none = [""] if meaning in OPTIONAL or not finding.value else []
         options = [*dict.fromkeys([finding.value, *finding.options, *none])]
         with rooms.asked if question else columns[index % 4]:
             key = st.selectbox(
-                question or what.capitalize(),
+                question or meaning.capitalize(),
                 options,
-                key=f"{prefix}_{what}",
+                key=f"{prefix}_{meaning}",
                 format_func=lambda key: key or "none",
                 label_visibility=_asked(question),
             )
-            _badge(finding if key == finding.value else Finding(what, key, "chosen by you"))
+            _badge(finding if key == finding.value else Finding(meaning, key, "chosen by you"))
         if key != finding.value:
-            chosen[what] = key
+            chosen[meaning] = key
     return chosen
 
 

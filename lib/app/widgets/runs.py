@@ -32,5 +32,5 @@ def raw_points(current: Current, run_id: str) -> None:
 
 def config_differences(current: Current, task: Task) -> dict[str, list[str]]:
     """Config keys on which a task's runs differ, beyond those that the study names and the step that a ratio gives."""
-    meant = {"detach_step", *(key for _, key in current.study.config_keys(task))}
-    return runs.config_differences(current.manifest, task.key, meant)
+    treatment_keys = {"detach_step", *(key for _, key in current.study.config_keys(task))}
+    return runs.config_differences(current.manifest, task.key, treatment_keys)

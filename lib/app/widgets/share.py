@@ -55,14 +55,14 @@ def _claim(current: Current) -> None:
     rows = effects.to_dicts()
     arms = len({row["arm"] for row in rows}) > 1
     st.markdown("**A claim**")
-    chosen = st.selectbox(
+    index = st.selectbox(
         "Claim",
         range(len(rows)),
         key=widget_keys.SHARE_CLAIM,
         format_func=lambda index: _claim_name(study, rows[index], arms),
         label_visibility="collapsed",
     )
-    _copied(claim(rows[chosen], study, current.treatments))
+    _copied(claim(rows[index], study, current.treatments))
 
 
 def _claim_name(study: Study, row: dict[str, str], arms: bool) -> str:

@@ -68,8 +68,8 @@ def _place(study: Study) -> str:
 def _key(study: Study, server: str) -> None:
     """The key that is used for the study's server, and the visitor's own."""
     if not access.own_key(server) and access.key_for(study):
-        whose = "the key of this machine's W&B login" if access.is_own_machine() else "this deployment's key"
-        st.badge(f"{whose} is in use", icon=":material/key:", color="blue")
+        owner = "the key of this machine's W&B login" if access.is_own_machine() else "this deployment's key"
+        st.badge(f"{owner} is in use", icon=":material/key:", color="blue")
     key_form(server, "key_form")
 
 

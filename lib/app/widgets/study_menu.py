@@ -41,11 +41,11 @@ def _delete(name: str) -> None:
 def _what_goes(name: str) -> str:
     """What is deleted with a study, in a sentence."""
     try:
-        kept = saved.saved_study(name)
+        study = saved.saved_study(name)
     except InputError:
         return f"{name} cannot be read; its folder goes."
-    uploads = [path for path in local_paths(kept.study) if is_readable(path)] if kept.study else []
-    counts = [(len(uploads) + len(kept.baselines), "uploaded file"), (len(kept.views), "saved view")]
+    uploads = [path for path in local_paths(study.study) if is_readable(path)] if study.study else []
+    counts = [(len(uploads) + len(study.baselines), "uploaded file"), (len(study.views), "saved view")]
     parts = ["its study file", *(plural(count, noun) for count, noun in counts if count)]
     return f"Of {name} go {listing(parts)}."
 

@@ -306,7 +306,7 @@ def _left_out(current: Current | None, place: DeltaGenerator) -> tuple[str, ...]
 
 def _absent(current: Current) -> list[str]:
     """Runs to leave out by the address that the study may not have: they stay in it, and the banner says so."""
-    before = session_state().opened
+    before = session_state().page_input
     if before is not None and before.study is not None and before.study.name != current.study.name:
         return []
     chosen: list[str] = st.session_state.get(LEFT_OUT, st.query_params.get_all(LEFT_OUT))

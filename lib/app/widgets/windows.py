@@ -21,8 +21,8 @@ def evidence_windows(study: Study, page: str) -> Evidence | None:
     On a page without claims changed ones stay out of sight, so that the address keeps them.
     """
     declared = study.evidence
-    opened = session_state().opened
-    if opened is not None and opened.study is not None and opened.study.evidence != declared:
+    inputs = session_state().page_input
+    if inputs is not None and inputs.study is not None and inputs.study.evidence != declared:
         # Another study was open: its windows are none of this one's.
         show_declared(declared)
     is_changed = any(_is_changed(key, value) for key, value in _values(declared).items())
@@ -30,11 +30,11 @@ def evidence_windows(study: Study, page: str) -> Evidence | None:
     if not (is_shown or is_changed):
         st.empty()
         return None
-    chosen = _panel(declared, is_changed)
+    evidence = _panel(declared, is_changed)
     if not is_shown:
         hide([widget_keys.WINDOWS])
         return None
-    return None if chosen == declared else chosen
+    return None if evidence == declared else evidence
 
 
 def _values(declared: Evidence) -> Mapping[str, Any]:

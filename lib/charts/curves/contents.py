@@ -69,12 +69,12 @@ def _family_text(curves: pl.DataFrame, study: Study, task: Task, family: str, de
     changes = []
     for arm in arm_order([arm for key, arm in series if key == metric.key]):
         curve = series[metric.key, arm]
-        here = ~np.isnan(curve.mean)
-        step, mean = curve.step[here], curve.mean[here]
+        has_value = ~np.isnan(curve.mean)
+        step, mean = curve.step[has_value], curve.mean[has_value]
         if not len(mean):
             continue
         before = mean[step <= detach] if detach is not None else mean[:1]
         start, end = (before if len(before) else mean)[-1], mean[-1]
-        changes.append(f"from {text(start)} to {text(end)} ({arm}, n = {curve.n[here].max()})")
+        changes.append(f"from {text(start)} to {text(end)} ({arm}, n = {curve.n[has_value].max()})")
     since = f"the detach at {detach:,.0f} steps" if detach is not None else "the start"
     return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(changes)}."

@@ -92,13 +92,13 @@ def _fewest(
     counts: dict[tuple[str, str], list[tuple[float, float, int]]], of: dict[str, int], at: float
 ) -> tuple[int, int, tuple[tuple[str, str], ...]]:
     """The least n at a step as a share of its arm's, that arm's n, and the series that have it where some have less."""
-    here = {
+    fewest = {
         name: next((n for start, end, n in reversed(spans) if start <= at < end), 0) for name, spans in counts.items()
     }
-    share = {name: n / (of[name[1]] or 1) for name, n in here.items()}
+    share = {name: n / (of[name[1]] or 1) for name, n in fewest.items()}
     first = min(share, key=lambda name: share[name])
-    series = tuple(name for name in here if share[name] == share[first]) if share[first] < 1 else ()
-    return here[first], of[first[1]], series
+    series = tuple(name for name in fewest if share[name] == share[first]) if share[first] < 1 else ()
+    return fewest[first], of[first[1]], series
 
 
 def strip_table(curves: Curves, style: SeriesStyle) -> tuple[pl.DataFrame, str]:

@@ -35,8 +35,8 @@ class Curve:
         gaps = np.isnan(self.mean)
         if not gaps.any() and (self.step[1:] >= self.step[:-1]).all():
             return self
-        here = np.flatnonzero(~gaps)
-        order = here[np.argsort(self.step[here], kind="stable")]
+        drawn = np.flatnonzero(~gaps)
+        order = drawn[np.argsort(self.step[drawn], kind="stable")]
         columns = (getattr(self, name)[order] for name in (*_NUMBERS, "n"))
         return Curve(self.metric, self.arm, *columns)
 

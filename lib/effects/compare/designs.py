@@ -98,15 +98,15 @@ def _detached(data: TaskData, comparison: Comparison) -> list[RunRows]:
 def _measured(
     runs: Sequence[RunRows], window: Windows, end: float, *, need_before: bool
 ) -> tuple[list[Unit], list[Exclusion]]:
-    kept, out = [], []
+    usable, out = [], []
     for unit in measure(runs, window, end):
         if unit.n_after and (unit.n_before or not need_before):
-            kept.append(unit)
+            usable.append(unit)
         else:
             reason = f"no row in the window {'before' if unit.n_after else 'after'} the detach"
             remedy = "Log the metric in both windows, or declare wider ones in [evidence]."
             out.append(Exclusion(unit.run_id, unit.seed, unit.arm, reason, remedy=remedy))
-    return kept, out
+    return usable, out
 
 
 def _fork(metric: Metric, arm: str, runs: Sequence[RunRows], pairs: list[Pair], window: Windows) -> Comparison:

@@ -33,13 +33,13 @@ def by_ends(runs: Sequence[RunRows], window: Windows, finished_only: bool = Fals
         for run in runs
         if run.facts.last < 0
     ]
-    kept, early = [], []
+    usable, early = [], []
     for run in logged:
         is_running = run.state == RUNNING
         is_short = run.facts.end < whole or (is_running and finished_only)
         reaches = run.facts.end >= run.detach_step + window.reach
         if not is_short and reaches:
-            kept.append(run)
+            usable.append(run)
             continue
         if is_short and reaches and not is_running:
             early.append(run)
@@ -53,4 +53,4 @@ def by_ends(runs: Sequence[RunRows], window: Windows, finished_only: bool = Fals
             remedy = f"Train on until {REACH:.0%} of training beyond the detach."
         text = f"{reason} (last row at {run.facts.last:,})"
         excluded.append(Exclusion(run.run_id, run.seed, run.arm, text, is_short and not is_running, remedy))
-    return Ends(tuple(kept), tuple(early), tuple(excluded))
+    return Ends(tuple(usable), tuple(early), tuple(excluded))

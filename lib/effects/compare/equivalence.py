@@ -68,18 +68,20 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     if metric.margin is None and metric.margin_abs is None:
         return MarginTest()
     bound, reason = _bound(result)
-    looked = (AFTER_LOOKING,) if metric.margin_after_looking else ()
+    caveats = (AFTER_LOOKING,) if metric.margin_after_looking else ()
     if bound is None or result.design not in _DESIGNS:
-        return MarginTest(notes=(reason or "no equivalence without a control arm", *looked))
+        return MarginTest(notes=(reason or "no equivalence without a control arm", *caveats))
     margin = math.expm1(bound) if metric.scale == "log" else bound
     if result.p is None or result.interval is None:
-        return MarginTest(margin, notes=looked)
+        return MarginTest(margin, notes=caveats)
     sign = 1 if metric.expect == "increase" else -1
     base = None if isinstance(result, Across) else result.base()[0]
     scale = ALPHA / margin_level(metric, base)
     reach = (result.interval[1] - result.interval[0]) / 2
     no_worse_p, no_better_p = (min(1.0, scale * _inside_p(result, side, bound, reach)) for side in (sign, -sign))
-    return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), sign * result.estimate + reach < -bound, looked)
+    return MarginTest(
+        margin, no_worse_p, max(no_worse_p, no_better_p), sign * result.estimate + reach < -bound, caveats
+    )
 
 
 def _inside_p(result: Comparison | Across, side: int, bound: float, reach: float) -> float:

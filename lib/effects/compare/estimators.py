@@ -242,9 +242,9 @@ def _listed_labels(sizes: list[tuple[int, int]]) -> Array:
 
 
 def _listed(n_t: int, n_c: int) -> Array:
-    chosen = np.array(list(combinations(range(n_t + n_c), n_t)))
-    table = np.full((len(chosen), n_t + n_c), -1 / n_c)
-    np.put_along_axis(table, chosen, 1 / n_t, axis=1)
+    picks = np.array(list(combinations(range(n_t + n_c), n_t)))
+    table = np.full((len(picks), n_t + n_c), -1 / n_c)
+    np.put_along_axis(table, picks, 1 / n_t, axis=1)
     return table
 
 

@@ -134,7 +134,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         return replace(_nothing(metric, arm, window), p_floor=1 / (estimators.DRAWS + 1))
     excluded: list[Exclusion] = []
     end, half = end_of(runs), half_width(window.total, len(runs))
-    kept, values, redrawn, near = [], [], [], []
+    usable, values, redrawn, near = [], [], [], []
     drawn = zip(runs, redrawn_steps(task, len(runs)).T, strict=True)
     of_runs = numbers(_onset_numbers, ((run.usable, run.detach_step, steps, half) for run, steps in drawn))
     for run, array in zip(runs, of_runs, strict=True):
@@ -143,7 +143,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
             reason = f"{_sparse(fewest, half)}, here or at another step of the design"
             excluded.append(Exclusion(run.run_id, run.seed, run.arm, reason, remedy=_MORE_ROWS))
             continue
-        kept.append(run)
+        usable.append(run)
         values.append(size)
         redrawn.append(jumps)
         near.append(fewest)
@@ -153,7 +153,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         "",
         "onset",
         f"randomised onset: mean jump, h = {half:,.0f} steps, p over {estimators.DRAWS:,} redrawn designs; interval by t",
-        tuple(measure(kept or runs, window, end)),
+        tuple(measure(usable or runs, window, end)),
         excluded=tuple(excluded),
         end=end,
         half_width=half,

@@ -111,8 +111,12 @@ class Usable:
         """The rows."""
         steps, values = self.source.series()[:2]
         finite = is_finite(values)
-        chosen = finite & is_positive(values) if self.log else finite
-        return Series(steps, values, self.log) if chosen.all() else Series(steps[chosen], values[chosen], self.log)
+        is_usable = finite & is_positive(values) if self.log else finite
+        return (
+            Series(steps, values, self.log)
+            if is_usable.all()
+            else Series(steps[is_usable], values[is_usable], self.log)
+        )
 
 
 def numbers(function: Callable[..., NDArray[np.float64]], calls: Iterable[tuple[Any, ...]]) -> Iterator[Numbers]:

@@ -224,8 +224,8 @@ class _Fetch:
             if missing:
                 problems.append(Problem(f"Run {run.id}: {missing}.", run_id=run.id))
             if reason := failures.get(run.id):
-                kept = f"what was fetched at {run.fetched_at} is used" if run.file else "nothing of it is stored yet"
-                message = f"Run {run.id} was not brought up to date ({reason}): {kept}; fetch it again."
+                state = f"what was fetched at {run.fetched_at} is used" if run.file else "nothing of it is stored yet"
+                message = f"Run {run.id} was not brought up to date ({reason}): {state}; fetch it again."
                 problems.append(Problem(message, run_id=run.id))
                 run = replace(run, warnings=(*run.warnings, message))
             runs.append(replace(run, tasks=listing.tasks, branch_point=fork_point(run)))
@@ -295,8 +295,8 @@ class _Fetch:
                     return updated, failures, f"{error} {plural(left, 'run')} of {len(runs)} stayed as stored."
                 else:
                     failures[run_id] = _reason(run_id, error)
-                done = len(updated) + len(failures)
-                self.request.progress(Progress(done, len(runs), f"Run {run_id}"))
+                finished = len(updated) + len(failures)
+                self.request.progress(Progress(finished, len(runs), f"Run {run_id}"))
         return updated, failures, ""
 
 
