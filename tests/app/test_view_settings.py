@@ -275,3 +275,13 @@ def test_footers_sidecars_and_the_report_say_what_is_shown(demo):
 
 def test_the_visible_study_is_the_study_where_nothing_is_picked(demo):
     assert visible_study(demo.study, View()) is demo.study
+
+
+def test_a_setting_that_was_taken_back_stays_so_when_its_panel_is_opened_again():
+    at = visit("rewards", log_reward="true")
+    fine(at.sidebar.toggle(key="log_reward").set_value(False).run())
+    at.session_state["more"] = False
+    fine(at.run())
+    at.session_state["more"] = True
+    assert not view_of(fine(at.run())).log_reward
+    assert "log_reward" not in dict(at.query_params)

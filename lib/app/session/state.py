@@ -31,6 +31,7 @@ class SessionState:
     `address_message` what is wrong with it; `too_long` is the last study that is too long for one. `page_input` is what
     the frame hands to the page, and `has_frame` whether it did so in this run; `page` is the path of the page
     that runs. `listing` is what was last listed to propose a study from, and `listings` how many there were.
+    `changed` are the settings that were ever changed: to draw one that had a value in the address anew would bring that back.
     `other_keys` are the servers for which another key is asked for than that of the machine.
     """
 
@@ -51,6 +52,7 @@ class SessionState:
     page: str = ""
     listing: "Listing | None" = None
     listings: int = 0
+    changed: set[str] = field(default_factory=set)
     other_keys: set[str] = field(default_factory=set)
 
 

@@ -1,6 +1,7 @@
 """The view settings in the sidebar: on each page those that touch it, a few of them open and the rest under "More"."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -99,7 +100,7 @@ def view_settings(study: Study, current: Current | None, page: str) -> View:
     shown = _PAGES.get(page, set()) - _idle_keys(study, _FAMILIES.get(page, FAMILIES)) if current else set[str]()
     changed = {key for key in (*_FIRST, *_MORE) if _is_changed(key)}
     first, more = st.container(), None
-    if (shown | changed) & {*_MORE}:
+    if (shown | changed | session_state().changed) & {*_MORE}:
         count = len(shown & changed & {*_MORE})
         label, icon = f"More: {count} changed" if count else "More", ":material/tune:"
         if widget_keys.MORE in st.session_state:
@@ -108,7 +109,8 @@ def view_settings(study: Study, current: Current | None, page: str) -> View:
         more = st.expander(label, icon=icon, key=widget_keys.MORE, on_change="rerun")
     else:
         st.empty()
-    drawn = changed | (shown if more and more.open else shown - {*_MORE})
+    session_state().changed.update(changed)
+    drawn = session_state().changed & {*_FIRST, *_MORE} | (shown if more and more.open else shown - {*_MORE})
     view = _view(study, current, _Places(first, more, shown, drawn))
     hide((drawn - shown) | ({widget_keys.MORE} if more and not shown & {*_MORE} else set()))
     return view
@@ -131,6 +133,9 @@ class _Places:
         if place:
             # To the browser, what moves to another place is another widget: it forgets that it is in the address.
             place.empty()
+        for name in (FROM, TO) if key == FROM else (key,):
+            # What sets a setting later, as a brush does, then reaches the address.
+            st.session_state.setdefault(name, deepcopy(AT_FIRST[name]))
         at_first: T = AT_FIRST[key]
         return at_first
 

@@ -25,7 +25,9 @@ def evidence_windows(study: Study, page: str) -> Evidence | None:
     if inputs is not None and inputs.study is not None and inputs.study.evidence != declared:
         # Another study was open: its windows are none of this one's.
         show_declared(declared)
-    is_changed = any(_is_changed(key, value) for key, value in _values(declared).items())
+    changed = session_state().changed
+    changed.update(key for key, value in _values(declared).items() if _is_changed(key, value))
+    is_changed = not changed.isdisjoint(widget_keys.EVIDENCE)
     is_shown = page in _PAGES
     if not (is_shown or is_changed):
         st.empty()
