@@ -284,4 +284,3 @@ def test_a_setting_that_was_taken_back_stays_so_when_its_panel_is_opened_again()
     fine(at.run())
     at.session_state["more"] = True
     assert not view_of(fine(at.run())).log_reward
-    assert "log_reward" not in dict(at.query_params)
