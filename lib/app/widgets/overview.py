@@ -36,7 +36,7 @@ def charts(current: Current) -> None:
             if is_grid:
                 charts_widgets.cells(current, task, *families, height=_CELL)
             else:
-                charts_widgets.families(current, task, *families, height=120 + 220 * len(families))
+                charts_widgets.families(current, task, *families, height=160 + 220 * len(families))
 
 
 def _links(task: Task, families: Sequence[str]) -> None:
