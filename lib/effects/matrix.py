@@ -1,4 +1,4 @@
-"""Tasks by metrics: the change of each with its place on the metric's scale, its verdict, and the levels behind it."""
+"""Tasks by metrics: the change of each with its position on the metric's scale, its verdict, and the levels behind it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """A change and the ends of its interval on its scale: from -1 to 1, 0 in the middle; beyond them it is cut off."""
 
     low: float
@@ -41,7 +41,7 @@ class Place:
 class MatrixRow:
     """One metric of one arm in one task, or across tasks (task `*`).
 
-    `verdict` is what readers see, of a guardrail what its margin says. `scale` is how far its place reaches on either side
+    `verdict` is what readers see, of a guardrail what its margin says. `scale` is how far its position reaches on either side
     of 0: `±46%`; rows of one metric share it. `margin` are the ends of the margin on that scale, `answer` what is said of it:
     `5%: no worse`.
     """
@@ -52,7 +52,7 @@ class MatrixRow:
     verdict: str
     change: str
     interval: str
-    place: Place | None
+    position: Position | None
     scale: str
     levels: tuple[Level, ...]
     runs: str
@@ -135,7 +135,7 @@ def _matrix_row(row: Row, metric: Metric, levels: tuple[Level, ...], texts: Roun
         shown_verdict(row),
         texts.change(row, metric),
         texts.interval(row, metric),
-        _place(row, scale),
+        _position(row, scale),
         scale.text if row["change"] is not None else "",
         levels,
         runs_text(row),
@@ -155,12 +155,12 @@ def _margin(row: Row, metric: Metric, scale: _Scale) -> tuple[float, float] | No
     return round(-factor * low, 4), round(factor * margin, 4)
 
 
-def _place(row: Row, scale: _Scale) -> Place | None:
+def _position(row: Row, scale: _Scale) -> Position | None:
     if row["change"] is None:
         return None
     factor, change = scale.factors[_claim(row)], row["change"]
     low, high = (change, change) if row["ci_low"] is None else (row["ci_low"], row["ci_high"])
-    return Place(*(round(factor * value, 4) for value in (low, change, high)))
+    return Position(*(round(factor * value, 4) for value in (low, change, high)))
 
 
 def _level_texts(comparisons: Mapping[Claim, Comparison]) -> dict[Claim, tuple[Level, ...]]:

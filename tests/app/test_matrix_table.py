@@ -7,7 +7,7 @@ import pytest
 
 from lib.app.widgets.matrix import matrix_data
 from lib.effects import MatrixRow
-from lib.effects.matrix import Level, Place
+from lib.effects.matrix import Level, Position
 from lib.study import Metric, Source, Study, Task
 from lib.study.model import Arms
 from tests.support.app_kit import answer_lines, matrices, server_state, visit  # noqa: F401 - a fixture
@@ -35,7 +35,7 @@ def rows(of: Study, arms: Sequence[str] = ("detached",), across: bool = True) ->
             "supported",
             "-20%",
             "[-30, -10]",
-            Place(-1.0, -0.7, -0.3),
+            Position(-1.0, -0.7, -0.3),
             "±30%",
             () if task == "*" else (Level(arm, "2", "1"), Level("control", "2", "1.3")),
             "6 pairs",

@@ -7,7 +7,7 @@ import pytest
 
 from lib.effects import matrix
 from lib.effects.effects_table import EFFECTS
-from lib.effects.matrix import Level, Place
+from lib.effects.matrix import Level, Position
 from lib.effects.rounding import Rounding, rounding
 from lib.study import part_of
 from tests.support.effects_kit import LOSS, REWARD, Run, analysed, steps_run, study, task
@@ -36,7 +36,7 @@ def test_a_linear_metric_is_in_its_unit_and_its_place_in_percent_of_the_control(
     assert (row.change, row.interval, row.runs) == ("+2", "[0, +4]", "3 pairs")
     assert row.levels == (Level("detached", "10", "22"), Level("control", "10", "20"))
     assert row.scale == "±22%"
-    assert row.place == Place(round(-0.4841 / 4.4841, 4), round(2 / 4.4841, 4), 1.0)
+    assert row.position == Position(round(-0.4841 / 4.4841, 4), round(2 / 4.4841, 4), 1.0)
 
 
 def test_a_log_metric_is_in_percent():
@@ -46,8 +46,8 @@ def test_a_log_metric_is_in_percent():
     assert (row.verdict, row.change, row.interval) == ("supported", "-50.0%", "[-51.2, -48.7]")
     assert row.levels == (Level("detached", "10", "5"), Level("control", "10", "10"))
     assert row.scale == "±51%"
-    assert row.place.low == -1.0
-    assert row.place.change == pytest.approx(-0.976, abs=1e-3)
+    assert row.position.low == -1.0
+    assert row.position.change == pytest.approx(-0.976, abs=1e-3)
 
 
 def test_tasks_share_the_scale_of_a_metric():
@@ -56,11 +56,11 @@ def test_tasks_share_the_scale_of_a_metric():
     across, walk, hop = rows_of(runs, of)
     # 2 of 10 and 2 of 30: a third as far.
     assert walk.scale == hop.scale == "±45%"
-    assert walk.place.change == pytest.approx(3 * hop.place.change, abs=2e-4)
+    assert walk.position.change == pytest.approx(3 * hop.position.change, abs=2e-4)
     assert (across.task, across.runs, across.levels) == ("*", "6 pairs", ())
     # Percent of the metric's range stand on a scale of their own.
     assert across.scale != walk.scale
-    assert across.place.high == 1.0
+    assert across.position.high == 1.0
 
 
 def test_without_a_percent_in_one_task_the_scale_is_in_the_unit():
@@ -72,15 +72,15 @@ def test_without_a_percent_in_one_task_the_scale_is_in_the_unit():
     _, walk, hop = rows_of({"walk": pairs([11.0, 12.0, 13.0]), "hop": around_zero}, of)
     assert walk.scale == hop.scale == "±5.5"
     # 2 and 3 of 5.484.
-    assert (walk.place.change, hop.place.change) == (round(2 / 5.484, 4), round(3 / 5.484, 4))
+    assert (walk.position.change, hop.position.change) == (round(2 / 5.484, 4), round(3 / 5.484, 4))
 
 
 def test_the_scale_ends_where_the_intervals_with_a_verdict_do():
     of = study(WALK, HOP)
     walk, hop = rows_of({"walk": pairs([11.0, 12.0, 13.0]), "hop": pairs([12.0, 20.0])}, of)
-    assert walk.place.high == 1.0
+    assert walk.position.high == 1.0
     assert hop.verdict == "cannot say"
-    assert hop.place.high > 1.0
+    assert hop.position.high > 1.0
 
 
 def test_counts_of_runs_by_design():

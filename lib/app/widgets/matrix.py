@@ -149,7 +149,7 @@ def _cell(row: MatrixRow, has_levels: bool, study: Study) -> dict[str, Any]:
     size = f"{row.change} {row.interval}".strip() + of_range
     facts = [", ".join(filter(None, (row.verdict, size))), *(" ".join(pair) for pair in levels), row.runs]
     return {
-        "place": None if row.place is None else [row.place.low, row.place.change, row.place.high],
+        "place": None if row.position is None else [row.position.low, row.position.change, row.position.high],
         "margin": row.margin,
         "shape": _shape(row.verdict),
         "color": COLORS[row.verdict],
