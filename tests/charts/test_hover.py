@@ -204,6 +204,14 @@ def test_strip_counts_an_arm_that_ended_and_none_that_began_late():
     ]
 
 
+def test_strip_of_one_step_has_the_seeds_of_that_step():
+    curves = split(pl.concat([curve(EVAL, [1], n=4, steps=(60.0,)), curve(TRAIN, [1], n=3, steps=(60.0,))]), TASK.key)
+    found = stretches(list(curves.values()))
+    assert [(one.step, one.end, one.least, one.of, one.series) for one in found] == [
+        (60.0, 60.0, 3, 4, ((TRAIN.key, "detached"),))
+    ]
+
+
 def test_strip_names_two_of_many_series():
     metrics = [replace(TRAIN, key=f"train{i}/episode_reward", label=f"Train {i}", color="") for i in range(4)]
     frame = pl.concat([curve(metric, [1, 1, 1], n=[3, 2, 2]) for metric in metrics])

@@ -65,7 +65,7 @@ def stretches(curves: Sequence[Curve], others: Sequence[Curve] = ()) -> list[Str
         of[curve.arm] = max(of.get(curve.arm, 0), int(curve.n.max(initial=0)))
     counts = {(curve.metric, curve.arm): list(_same_n(curve, low, high)) for curve in curves}
     starts = sorted(
-        {low, *(at for spans in counts.values() for start, end, _ in spans for at in (start, end))} - {high}
+        {at for spans in counts.values() for start, end, _ in spans for at in (start, end)} - {high, np.inf} | {low}
     )
     parts = [(start, _fewest(counts, of, start)) for start in starts]
     bars = [(next(group)[0], fewest) for fewest, group in groupby(parts, key=lambda part: part[1])]
@@ -83,9 +83,9 @@ def _same_n(curve: Curve, low: float, high: float) -> Iterator[tuple[float, floa
     least = np.minimum.reduceat(n, start)
     changed = np.append(True, least[1:] != least[:-1])
     begin = [low, *step[start][changed].tolist()[1:]]
-    # What is logged every few spans ends no earlier than the others.
-    end = float(step[-1]) + 1.5 * max(middle_spacing(step), width)
-    yield from zip(begin, [*begin[1:], min(high, end)], least[changed].tolist(), strict=True)
+    # What is logged every few spans ends no earlier than the others; what is logged at one step alone is there.
+    end = min(high, float(step[-1]) + 1.5 * max(middle_spacing(step), width)) if high > low else np.inf
+    yield from zip(begin, [*begin[1:], end], least[changed].tolist(), strict=True)
 
 
 def _fewest(
