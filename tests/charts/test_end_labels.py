@@ -68,6 +68,13 @@ def test_names_near_each_other_keep_a_line_of_text_between_them():
     assert abs(places[0] - places[1]) >= 14
 
 
+@pytest.mark.parametrize("last", [0.0, -1.0])
+def test_a_line_that_ends_where_a_log_axis_has_no_place_has_its_name_at_the_foot(last):
+    falling = pl.concat([curve(LOSS, [1e-2, 2e-3, last]), curve(VAL, [1e-2, 2e-3, 1e-2])])
+    # The axis goes from 0.002 to 0.01, with a margin of 5 ** 0.04 on either side.
+    assert min(names(plotted(falling, "loss"), "loss").values()) == pytest.approx(0.001875)
+
+
 @pytest.mark.parametrize(("width", "ends"), [(600, 0), (900, 1)])
 def test_a_narrow_chart_has_a_legend_instead(width, ends):
     text = page(plotted(both(), "reward", "loss", height=560), width)

@@ -61,7 +61,9 @@ def label_table(
         return None
     scale: Callable[[float], float] = math.log if axis.log else float
     low, high = map(scale, axis.domain)
-    shares = spread([(scale(end) - low) / (high - low) for _, end in ends.values()], LINE / axis.pixels)
+    # A line that leaves the plot, as at 0 on a log axis, has its name at the edge.
+    inside = (min(max(end, axis.domain[0]), axis.domain[1]) for _, end in ends.values())
+    shares = spread([(scale(end) - low) / (high - low) for end in inside], LINE / axis.pixels)
     y = [low + share * (high - low) for share in shares]
     return pl.DataFrame(
         {
