@@ -16,7 +16,7 @@ PYTEST_FLAGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-# uv installs in a third of the time, where it is there and reaches an index. pip compiles nothing: what is imported is
+# uv installs in two thirds of the time, where it is there and reaches an index. pip compiles nothing: what is imported is
 # compiled then, which is a small part of what is installed.
 UV := $(shell command -v uv)
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --no-input
