@@ -83,6 +83,7 @@ def test_arms_are_columns():
     assert data["arms"] == ["early", "half", "late"]
     assert shape(data) == (["Across tasks", "t0", "t1", "t2"], ["m0", "m1", "m2"], 9)
     assert data["lines"][1]["rows"][0][1]["label"].startswith("t0, m0, half: supported, -20% [-30, -10]")
+    assert not data["isFolded"]
     # Too many cells for levels in each; the name of an arm stands over its column.
     assert levels(data) == {0}
     few = study(1, 3)
@@ -95,6 +96,7 @@ def test_arms_that_do_not_fit_beside_each_other_have_a_row_each():
     assert (data["armsAreBeside"], data["armsShare"], data["arms"]) == (False, "detached", ["0.25", "0.5"])
     assert [line["label"] for line in data["lines"]] == [f"m{i}" for i in range(12)]
     assert [len(line["rows"]) for line in data["lines"]] == [2] * 12
+    assert data["isFolded"]  # on a phone 216 cells are a long list
     first, second = data["lines"][3]["rows"]
     assert (len(first), len(second)) == (9, 9)
     assert [row[1]["name"] for row in (first, second)] == ["t0, detached 0.25", "t0, detached 0.5"]

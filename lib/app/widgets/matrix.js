@@ -93,6 +93,19 @@ function cellLink(cell, tip) {
 
 function table(data, tip) {
   const noted = ({ label, note }) => [label, note ? node("span", { class: "quiet" }, ` ${note}`) : ""]
+  // On a phone the lines of a long list are folded, but the first.
+  const first = data.lines[0]
+  const fold = (line) => {
+    const button = node("button", { class: "fold", type: "button", "aria-expanded": line === first }, ...noted(line))
+    button.onclick = () => {
+      const isOpen = button.getAttribute("aria-expanded") === "true"
+      button.setAttribute("aria-expanded", !isOpen)
+      const rows = button.closest("tbody").querySelectorAll(`[data-line="${data.lines.indexOf(line)}"]`)
+      for (const row of rows) row.classList.toggle("folded", isOpen)
+    }
+    return button
+  }
+  const name = (line) => data.isFolded ? [node("span", { class: "unfolded" }, ...noted(line)), fold(line)] : noted(line)
   const armColumns = data.armsAreBeside ? data.arms : []
   const armRows = data.armsAreBeside ? [] : data.arms
   const armHead = (arm, scope) => node("th", { scope, class: "quiet arm", title: arm }, arm)
@@ -101,8 +114,12 @@ function table(data, tip) {
     ...data.heads.map((one) => node("th", { scope: "col", colspan: armColumns.length || 1 }, ...noted(one))))
   const arms = data.heads.flatMap(() => armColumns.map((arm) => armHead(arm, "col")))
   const rows = data.lines.flatMap((line) => line.rows.map((cells, place) => node("tr",
-    { class: place < line.rows.length - 1 ? "more" : line.isAcross ? "across" : "" },
-    ...(place ? [] : [node("th", { scope: line.rows.length > 1 ? "rowgroup" : "row", rowspan: line.rows.length }, ...noted(line),
+    {
+      class: [place < line.rows.length - 1 ? "more" : line.isAcross ? "across" : "",
+        data.isFolded && line !== first ? "folded" : ""].join(" "),
+      "data-line": data.lines.indexOf(line),
+    },
+    ...(place ? [] : [node("th", { scope: line.rows.length > 1 ? "rowgroup" : "row", rowspan: line.rows.length }, ...name(line),
       ...line.levels.map((name) => node("span", { class: "level", "aria-hidden": "true" }, name)))]),
     ...(armRows.length ? [armHead(armRows[place], "row")] : []),
     ...cells.map((cell) => node("td", {}, ...(cell ? [cellLink(cell, tip)] : []))))))

@@ -31,6 +31,8 @@ _UNSAID = "cannot say"
 _COLUMNS, _COLUMNS_OF_LEVELS = 10, 6
 #: Tasks and cells up to which levels stand in the cells; beyond, they are in what a cell shows on hover and focus.
 _TASKS, _CELLS = 3, 30
+#: Cells from which on the lines of the list on a phone are folded, but the first.
+_FOLDED = 48
 #: Pixels of the parts of the table, which keep its place free until it is drawn; as in matrix.css.
 _HEAD, _ARMS, _CELL, _LEVEL, _LEGEND, _NARROW = 35, 18, 35, 14, 22, 24
 
@@ -96,6 +98,7 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
         "arms": names,
         "armsShare": shared.strip(),
         "armsAreBeside": are_beside,
+        "isFolded": len(cells) >= _FOLDED,
         "lines": [
             {
                 "label": label,
@@ -187,7 +190,8 @@ def _heights(data: dict[str, Any]) -> tuple[int, int]:
     """Pixels of the table and of the list that it is on a phone."""
     rows = [row for line in data["lines"] for row in line["rows"]]
     levels = [max((len(cell["levels"]) for cell in row if cell), default=0) for row in rows]
-    cells = sum(cell is not None for row in rows for cell in row)
+    unfolded = data["lines"][0]["rows"] if data["isFolded"] else rows
+    cells = sum(cell is not None for row in unfolded for cell in row)
     has_arms = data["arms"] and data["armsAreBeside"]
     wide = _HEAD + (_ARMS if has_arms else 0) + _LEGEND + sum(_CELL + _LEVEL * count for count in levels)
     narrow = 2 * _LEGEND + _NARROW * (len(data["lines"]) + cells) + (_LEVEL * cells if any(levels) else 0)
