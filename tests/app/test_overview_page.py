@@ -162,7 +162,7 @@ def test_a_family_of_which_a_task_logged_nothing_is_said_in_its_cell(tmp_path):
 
 def test_one_family_is_drawn_alone_and_the_grid_comes_back_with_the_other():
     at = visit("overview", metrics="*reward*", layout="Grid")
-    assert [chart.spec["height"] for chart in charts(at)] == [340] * 3
+    assert [chart.spec["height"] for chart in charts(at)] == [380] * 3
     assert at.query_params["layout"] == "Grid"
     fine(at.sidebar.multiselect(key="metrics").set_value([]).run())
     assert [chart.spec["height"] for chart in charts(at)] == [300] * 6
