@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lib.app.widgets.matrix import matrix_data
+from lib.app.widgets.matrix import heights, matrix_data
 from lib.effects import MatrixRow
 from lib.effects.matrix import Level, Position
 from lib.study import Metric, Source, Study, Task
@@ -130,6 +130,8 @@ def test_many_metrics_are_the_lines():
     assert shape(data) == ([f"m{i}" for i in range(25)], ["Across tasks", "t0", "t1", "t2"], 4)
     assert data["lines"][0]["note"] == "±30%"
     assert levels(data) == {0}
+    # Of the list on a phone: legend 44, the open line and its 4 cells 24 each, the 24 folded lines 40 each.
+    assert (data["isFolded"], heights(data)) == (True, (35 + 22 + 25 * 35, 44 + 5 * 24 + 24 * 40))
     one = study(1, 25)
     data = matrix_data(rows(one, across=False), one)
     assert shape(data) == ([f"m{i}" for i in range(25)], ["t0"], 1)

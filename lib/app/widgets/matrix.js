@@ -21,6 +21,12 @@ function point(shape, x) {
   return node("svg", { x, y: 6, overflow: "visible" }, node("path", { d: SHAPES[shape], class: `point ${shape}` }))
 }
 
+// The mark of a verdict alone.
+function sign({ shape, color }) {
+  return node("svg", { class: `sign ${color}`, viewBox: "-6 -6 12 12", "aria-hidden": "true" },
+    node("path", { d: SHAPES[shape], class: `point ${shape}` }))
+}
+
 // A change and its interval, from -1 to 1; an end beyond the scale has an arrow's head.
 function mark({ place, margin, shape, color }) {
   const percent = (value) => 50 + Math.max(-1, Math.min(1, value)) * (50 - PADDING)
@@ -93,10 +99,12 @@ function cellLink(cell, tip) {
 
 function table(data, tip) {
   const noted = ({ label, note }) => [label, note ? node("span", { class: "quiet" }, ` ${note}`) : ""]
-  // On a phone the lines of a long list are folded, but the first.
+  // On a phone the lines of a long list are folded, but the first: a folded one has the signs of its verdicts.
   const first = data.lines[0]
   const fold = (line) => {
-    const button = node("button", { class: "fold", type: "button", "aria-expanded": line === first }, ...noted(line))
+    const signs = line.rows.flat().filter(Boolean).map(sign)
+    const button = node("button", { class: "fold", type: "button", "aria-expanded": line === first },
+      node("span", {}, ...noted(line)), node("span", { class: "signs" }, ...signs))
     button.onclick = () => {
       const isOpen = button.getAttribute("aria-expanded") === "true"
       button.setAttribute("aria-expanded", !isOpen)
@@ -137,9 +145,7 @@ function table(data, tip) {
 }
 
 function legend(data) {
-  const entries = data.legend.map(([shape, color, text]) => node("span", {},
-    node("svg", { class: color, viewBox: "-6 -6 12 12", "aria-hidden": "true" },
-      node("path", { d: SHAPES[shape], class: `point ${shape}` })), text))
+  const entries = data.legend.map(([shape, color, text]) => node("span", {}, sign({ shape, color }), text))
   return node("div", { class: "legend quiet" }, ...entries,
     node("span", {}, data.hint))
 }

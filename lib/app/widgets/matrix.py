@@ -31,10 +31,10 @@ _UNSAID = "cannot say"
 _COLUMNS, _COLUMNS_OF_LEVELS = 10, 6
 #: Tasks and cells up to which levels stand in the cells; beyond, they are in what a cell shows on hover and focus.
 _TASKS, _CELLS = 3, 30
-#: Cells from which on the lines of the list on a phone are folded, but the first.
-_FOLDED = 48
+#: Pixels of the list on a phone beyond which its lines are folded, but the first.
+_LONGEST = 1200
 #: Pixels of the parts of the table, which keep its place free until it is drawn; as in matrix.css.
-_HEAD, _ARMS, _CELL, _LEVEL, _LEGEND, _NARROW = 35, 18, 35, 14, 22, 24
+_HEAD, _ARMS, _CELL, _LEVEL, _LEGEND, _NARROW, _FOLD = 35, 18, 35, 14, 22, 24, 40
 
 
 def matrix(current: Current) -> None:
@@ -47,7 +47,7 @@ def matrix(current: Current) -> None:
     if not rows:
         return
     data = matrix_data(rows, study)
-    wide, narrow = _heights(data)
+    wide, narrow = heights(data)
     # Its place is kept free until it is drawn, first by its height: a style comes late, and says that of a narrow page,
     # where it is a list as in matrix.css.
     place = ".st-key-matrix_place"
@@ -93,12 +93,11 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
         cells[line, head, row.arm] = cell | {"label": f"{lines[line]}, {name}: {cell['label']}"}
     names = [arm.removeprefix(shared) for arm in arms] if len(arms) > 1 else []
     are_beside = len(heads) * len(arms) <= _COLUMNS
-    return {
+    data: dict[str, Any] = {
         "heads": [{"label": label, "note": _note(rows, key)} for key, label in heads.items()],
         "arms": names,
         "armsShare": shared.strip(),
         "armsAreBeside": are_beside,
-        "isFolded": len(cells) >= _FOLDED,
         "lines": [
             {
                 "label": label,
@@ -115,6 +114,7 @@ def matrix_data(rows: Sequence[MatrixRow], study: Study) -> dict[str, Any]:
         "legend": _legend(rows),
         "hint": f"95% intervals against 0; one scale per metric (±, in grey){_hint(rows, study)}.",
     }
+    return data | {"isFolded": _list_height(data["lines"]) > _LONGEST}
 
 
 def _shared_words(arms: Sequence[str]) -> str:
@@ -186,13 +186,18 @@ def _shape(verdict: str) -> str:
     return "dashes" if verdict == _UNSAID else _SHAPES.get(COLORS[verdict], "ring")
 
 
-def _heights(data: dict[str, Any]) -> tuple[int, int]:
+def heights(data: dict[str, Any]) -> tuple[int, int]:
     """Pixels of the table and of the list that it is on a phone."""
-    rows = [row for line in data["lines"] for row in line["rows"]]
-    levels = [max((len(cell["levels"]) for cell in row if cell), default=0) for row in rows]
-    unfolded = data["lines"][0]["rows"] if data["isFolded"] else rows
-    cells = sum(cell is not None for row in unfolded for cell in row)
+    lines = data["lines"]
     has_arms = data["arms"] and data["armsAreBeside"]
+    levels = [max((len(cell["levels"]) for cell in row if cell), default=0) for line in lines for row in line["rows"]]
     wide = _HEAD + (_ARMS if has_arms else 0) + _LEGEND + sum(_CELL + _LEVEL * count for count in levels)
-    narrow = 2 * _LEGEND + _NARROW * (len(data["lines"]) + cells) + (_LEVEL * cells if any(levels) else 0)
+    narrow = _list_height(lines[:1]) + _FOLD * (len(lines) - 1) if data["isFolded"] else _list_height(lines)
     return wide, narrow
+
+
+def _list_height(lines: Sequence[dict[str, Any]]) -> int:
+    """Pixels of the list of these lines with their cells on a phone."""
+    cells = [cell for line in lines for row in line["rows"] for cell in row if cell]
+    levels = _LEVEL * len(cells) if any(cell["levels"] for cell in cells) else 0
+    return 2 * _LEGEND + _NARROW * (len(lines) + len(cells)) + levels
