@@ -46,8 +46,13 @@ def metric_rows(
     The metrics as corrected, and whether all of them can be used.
     """
     metrics, labels, is_valid = list[Metric](), set(used_labels), True
+    previous = ""
     for suggestion in suggested:
         with st.container(gap="xsmall"):
+            # Said once of rows that follow each other.
+            if (origin := _origin(suggestion)) not in ("", previous):
+                st.markdown(origin)
+            previous = origin
             metric = _metric_row(suggestion, f"{prefix}_{suggestion.metric.key}", colors)
             if not metric.label or metric.label in labels:
                 is_valid = False
@@ -63,11 +68,14 @@ def metric_rows(
     return tuple(metrics), is_valid
 
 
+def _origin(suggestion: Suggestion) -> str:
+    """Why a metric is suggested, and whether that is assumed."""
+    assumed = ":orange-badge[assumed] " if suggestion.assumed else ""
+    return f"{assumed}:small[{escaped(suggestion.why)}]" if suggestion.why or suggestion.assumed else ""
+
+
 def _metric_row(suggestion: Suggestion, prefix: str, colors: Mapping[str, str] | None) -> Metric:
     metric = suggestion.metric
-    if suggestion.why or suggestion.assumed:
-        assumed = ":orange-badge[assumed] " if suggestion.assumed else ""
-        st.markdown(f"{assumed}:small[{escaped(suggestion.why)}]")
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="bottom"):
         # The field of the label is named by the key.
         label = st.text_input(escaped(metric.key), metric.label, key=f"{prefix}_label", width=_LABEL).strip()
