@@ -16,7 +16,7 @@ from lib.charts.effects.looks import looks_chart
 from lib.charts.effects.pairs import pairs_chart
 from lib.charts.effects.placebo import placebo_chart, placebo_text
 from lib.charts.effects.power import power_chart, power_text
-from lib.charts.effects.quadrant import quadrant_chart, quadrant_points, quadrant_text
+from lib.charts.effects.quadrant import quadrant_chart, quadrant_points, quadrant_reward, quadrant_text
 from lib.charts.effects.slope import slope_chart, slope_text
 from lib.charts.metric_colors import with_colors
 from lib.charts.run_colors import Coloring, color_keys, coloring

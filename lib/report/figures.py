@@ -205,12 +205,12 @@ def quadrant_figure(
 
     Parameters
     ----------
-    reward, loss : by default the study's last metric of rewards and its first of losses.
+    reward, loss : by default `charts.quadrant_reward` and the study's first metric of losses.
     """
     rewards, losses = study.family("reward"), study.family("loss")
     if not rewards or not losses:
         return None
-    reward, loss = reward or rewards[-1], loss or losses[0]
+    reward, loss = reward or charts.quadrant_reward(rewards), loss or losses[0]
     rows = per_run.filter(pl.col("task").is_in([task.key for task in study.tasks]))
     points = charts.quadrant_points(rows, reward.key, loss.key)
     if points.is_empty():

@@ -16,6 +16,7 @@ from lib.charts import (
     placebo_text,
     quadrant_chart,
     quadrant_points,
+    quadrant_reward,
     slope_chart,
     slope_text,
 )
@@ -194,6 +195,14 @@ def test_quadrant_points_pair_the_effects_of_a_run():
     assert part(chart, "seeds")["encoding"]["x"]["scale"]["domain"] == [-11.2, 11.2]
     assert part(chart, "seeds")["encoding"]["y"]["scale"]["domain"] == [-44.8, 44.8]
     assert svg(chart).count("as hypothesised") == 1
+    # The names of the corners have 40 pixels at the head and at the foot to themselves.
+    assert part(chart, "seeds")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 40"}, 40]
+
+
+def test_the_first_reward_that_is_not_of_training_is_set_against_a_loss():
+    train, success = replace(EVAL, key="train/episode_reward"), replace(EVAL, key="eval/episode_success")
+    assert quadrant_reward([train, EVAL, success]) == EVAL
+    assert quadrant_reward([train]) == train
 
 
 def test_quadrants_without_points_still_draw():

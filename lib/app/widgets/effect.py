@@ -15,6 +15,7 @@ from lib.app.widgets.markdown import escaped
 from lib.app.widgets.place import FIELD, place
 from lib.app.widgets.tables import numbers
 from lib.app.widgets.verdicts import COLORS
+from lib.charts import quadrant_reward
 from lib.curves import Axis
 from lib.effects import (
     ALL_TASKS,
@@ -85,7 +86,7 @@ def quadrant(current: Current, evidence: Evidence | None) -> None:
     rewards, losses = study.family("reward"), study.family("loss")
     st.subheader("Reward against loss", anchor=False)
     with st.container(horizontal=True):
-        reward = metric_picker(rewards, "Reward", widget_keys.QUADRANT_REWARD, first=rewards[-1])
+        reward = metric_picker(rewards, "Reward", widget_keys.QUADRANT_REWARD, first=quadrant_reward(rewards))
         loss = metric_picker(losses, "Loss", widget_keys.QUADRANT_LOSS, first=losses[0])
     figure = cached_effects.quadrant_figure(current, evidence, reward.key, loss.key)
     if figure is None:

@@ -1,14 +1,23 @@
 """The change of a reward against that of a loss, one point per seed and task."""
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import altair as alt
 import polars as pl
 
-from lib.charts import style, thinning
+from lib.charts import axes, style, thinning
 from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
 from lib.formatting import plural
-from lib.study import Study
+from lib.study import Metric, Study
+
+#: Pixels at the head and at the foot of the plot that the names of its corners have to themselves.
+_NAMES = 40
+
+
+def quadrant_reward(rewards: Sequence[Metric]) -> Metric:
+    """The reward that is set against a loss where nobody chose one: the first that is not of training, else the first."""
+    return next((metric for metric in rewards if "train" not in metric.key), rewards[0])
 
 
 def quadrant_points(per_run: pl.DataFrame, reward: str, loss: str) -> pl.DataFrame:
@@ -58,14 +67,16 @@ def quadrant_chart(
         pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS)
     )
     sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
-    scales = {c: alt.Scale(domain=[-round(v, 4), round(v, 4)], nice=False) for c, v in sides.items()}
+    domains = {c: [-round(v, 4), round(v, 4)] for c, v in sides.items()}
+    across_scale = alt.Scale(domain=domains["reward"], nice=False)
+    up_scale = alt.Scale(domain=domains["loss"], range=[axes.WHOLE_PLOT.above_foot(_NAMES), _NAMES], nice=False)
     legend = alt.Legend(title=None, orient="top", columns=style.legend_columns(tasks), labelLimit=260, rowPadding=1)
     dots = (
         alt.Chart(rounded, name="seeds")
         .mark_point(size=90, filled=True, opacity=0.85)
         .encode(
-            x=alt.X("reward:Q", title=reward, scale=scales["reward"]),
-            y=alt.Y("loss:Q", title=loss, scale=scales["loss"]),
+            x=alt.X("reward:Q", title=reward, scale=across_scale),
+            y=alt.Y("loss:Q", title=loss, scale=up_scale),
             color=alt.Color(
                 "task:N", scale=alt.Scale(domain=tasks, range=list(style.PALETTE[: len(tasks)])),
                 legend=legend,
