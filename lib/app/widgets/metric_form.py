@@ -5,23 +5,24 @@ from dataclasses import replace
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lib.app.widgets.markdown import escaped
 from lib.discover import Suggestion
 from lib.study import Metric
 
 #: Widths of fields in pixels: on a small laptop they fit one line, on a phone three.
-_LABEL, _CHOICE, _MARGIN, _COLOR = 220, 106, 120, 56
-#: Fields with few values: label, and values by their names.
-_CHOICES: dict[str, tuple[str, dict[str, object]]] = {
-    "family": ("Family", {"reward": "reward", "loss": "loss"}),
-    "expect": ("Expected to", {"increase": "increase", "decrease": "decrease"}),
-    "scale": ("Scale", {"linear": "linear", "log": "log"}),
-    "role": ("Role", {"primary": "primary", "secondary": "secondary", "guardrail": "guardrail"}),
-    "smooth": ("Smoothed", {"default": None, "yes": True, "no": False}),
+_LABEL, _CHOICE, _MARGIN = 212, 116, 86
+#: Fields with few values: label, width, and values by their names.
+_CHOICES: dict[str, tuple[str, int, dict[str, object]]] = {
+    "family": ("Family", 94, {"reward": "reward", "loss": "loss"}),
+    "expect": ("Expected to", 106, {"increase": "increase", "decrease": "decrease"}),
+    "scale": ("Scale", 90, {"linear": "linear", "log": "log"}),
+    "role": ("Role", _CHOICE, {"primary": "primary", "secondary": "secondary", "guardrail": "guardrail"}),
+    "smooth": ("Smoothed", _CHOICE, {"default": None, "yes": True, "no": False}),
 }
-#: Fields of a study that there is already.
-_OF_STUDY = ("role", "smooth")
+#: Those to correct in every metric.
+_COMMON = ("family", "expect", "scale")
 _MARGIN_HELP = "The largest change that does not matter: a guardrail must not get worse by more."
 
 
@@ -76,38 +77,45 @@ def _origin(suggestion: Suggestion) -> str:
 
 def _metric_row(suggestion: Suggestion, prefix: str, colors: Mapping[str, str] | None) -> Metric:
     metric = suggestion.metric
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="bottom"):
+    with st.container(horizontal=True, gap="xxsmall", vertical_alignment="bottom"):
         # The field of the label is named by the key.
         label = st.text_input(escaped(metric.key), metric.label, key=f"{prefix}_label", width=_LABEL).strip()
-        fields = {
-            name: _choice(metric, name, prefix) for name in _CHOICES if name not in _OF_STUDY or colors is not None
-        }
+        fields = {name: _choice(metric, name, prefix) for name in _COMMON}
         if colors is not None:
-            fields |= _margin(metric, fields["scale"] == "log", prefix)
-        color = metric.color if colors is None else _color(metric, colors[metric.key], f"{prefix}_color")
-    return replace(metric, label=label, color=color, **fields)  # type: ignore[arg-type]
+            fields |= _of_study(metric, fields["scale"] == "log", colors[metric.key], prefix)
+    return replace(metric, label=label, **fields)  # type: ignore[arg-type]
+
+
+def _of_study(metric: Metric, is_log: bool, default_color: str, prefix: str) -> dict[str, object]:
+    """The fields of a study that there is already; those that few change are behind a button."""
+    role, margin_place = _choice(metric, "role", prefix), st.container(width=_MARGIN)
+    with st.popover(":material/tune:", help="Unit of the margin, smoothing, colour"):
+        margin = _margin(metric, is_log, margin_place, prefix)
+        smooth = _choice(metric, "smooth", prefix)
+        color = _color(metric, default_color, f"{prefix}_color")
+    return {"role": role, "smooth": smooth, "color": color} | margin
 
 
 def _choice(metric: Metric, field: str, prefix: str) -> object:
-    label, values = _CHOICES[field]
+    label, width, values = _CHOICES[field]
     index = list(values.values()).index(getattr(metric, field))
-    return values[st.selectbox(label, list(values), index, key=f"{prefix}_{field}", width=_CHOICE)]
+    return values[st.selectbox(label, list(values), index, key=f"{prefix}_{field}", width=width)]
 
 
-def _margin(metric: Metric, is_log: bool, prefix: str) -> dict[str, object]:
-    """The margin in percent or, of a linear metric, in its unit."""
+def _margin(metric: Metric, is_log: bool, place: DeltaGenerator, prefix: str) -> dict[str, object]:
+    """The margin, typed at a place, in percent or, of a linear metric, in its unit."""
     units = {"%": ("margin", 100)} | ({} if is_log else {"own unit": ("margin_abs", 1)})
     index = 0 if metric.margin_abs is None or is_log else 1
-    field, factor = units[st.selectbox("Margin in", list(units), index, key=f"{prefix}_margin_in", width=_CHOICE)]
+    unit = st.selectbox("Margin in", list(units), index, key=f"{prefix}_margin_in", width=_CHOICE)
+    field, factor = units[unit]
     margin, most = getattr(metric, field), 99.0 if field == "margin" else None
     initial = None if margin is None else round(factor * margin, 9)
-    value = st.number_input(
-        "Margin",
+    value = place.number_input(
+        "Margin (%)" if unit == "%" else "Margin",
         0.0,
         most,
         initial,
         key=f"{prefix}_{field}",
-        width=_MARGIN,
         format="%g",
         placeholder="none",
         help=_MARGIN_HELP,
@@ -120,7 +128,7 @@ def _margin(metric: Metric, is_log: bool, prefix: str) -> dict[str, object]:
 def _color(metric: Metric, default: str, key: str) -> str:
     """The colour of a metric; empty where it is the one that it has without."""
     initial = (metric.color or default).lower()
-    color = st.color_picker("Colour", initial, key=key, width=_COLOR)
+    color = st.color_picker("Colour", initial, key=key)
     if color != default.lower():
         reset = partial(st.session_state.__setitem__, key, default.lower())
         icon, help = ":material/format_color_reset:", "The colour that it has where the study gives none"
