@@ -52,7 +52,7 @@ def matrix(current: Current) -> None:
     # where it is a list as in matrix.css.
     place = ".st-key-matrix_place"
     st.html(
-        f"<style>{place}, [data-testid=stLayoutWrapper]:has(> {place}) {{ height: auto; overflow: visible }} "
+        f"<style>{place}, [data-testid=stLayoutWrapper]:has(> {place}) {{ height: auto; flex: 0 0 auto; overflow: visible }} "
         f"{place} {{ min-height: {wide}px }} @media (max-width: 600px) {{ {place} {{ min-height: {narrow}px }} }}</style>"
     )
     with st.container(key="matrix_place", height=wide, border=False):
