@@ -74,13 +74,14 @@ def ask(inspection: Inspection, rooms: Rooms, prefix: str) -> Answers:
 def _choose_keys(inspection: Inspection, rooms: Rooms, prefix: str) -> dict[str, str]:
     """The keys for which the user chose another value than the proposed one."""
     chosen: dict[str, str] = {}
-    columns = rooms.keys.columns(4)
-    for index, (meaning, finding) in enumerate(find_keys(inspection).items()):
+    # A grid, not columns: in one column on a phone its fields keep their order.
+    grid = rooms.keys.grid(4, min_column_width=200)
+    for meaning, finding in find_keys(inspection).items():
         is_doubt = finding.assumed or (meaning == TASK and not finding.value)
         question = DOUBTS.get(meaning, "") if is_doubt else ""
         none = [""] if meaning in OPTIONAL or not finding.value else []
         options = [*dict.fromkeys([finding.value, *finding.options, *none])]
-        with rooms.asked if question else columns[index % 4]:
+        with rooms.asked if question else grid.cell():
             key = st.selectbox(
                 question or meaning.capitalize(),
                 options,
