@@ -1,14 +1,8 @@
-import streamlit as st
-
 from lib.app.widgets import baselines, charts, page_frame
-from lib.app.widgets.markdown import escaped
 from lib.report import methods
 
 current = page_frame.require_runs()
 baselines.baselines(current)
-charts.notes(current, "reward")
-for task in current.visible_study.tasks:
-    st.header(escaped(task.title), anchor=False)
-    charts.families(current, task, "reward", height=460)
+charts.family_page(current, "reward")
 
 page_frame.explanation(f"{methods.curves_text(current.view)}\n\n{methods.DETACH}")

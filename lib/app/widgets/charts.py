@@ -25,6 +25,17 @@ def families(current: Current, task: Task, *names: str, height: int) -> None:
     _draw(current, task, *names, height=height)
 
 
+def family_page(current: Current, family: str) -> None:
+    """The chart of a family of every task; where none of its metrics is shown, a sentence alone."""
+    notes(current, family)
+    if not current.visible_study.family(family):
+        st.caption(f"No {family} metric is shown.")
+        return
+    for task in current.visible_study.tasks:
+        st.header(escaped(task.title), anchor=False)
+        families(current, task, family, height=460)
+
+
 def cells(current: Current, task: Task, *names: str, height: int) -> None:
     """A chart of each of a task's families beside each other, where they fit, without legends."""
     _notes(current, task, *names)
@@ -75,13 +86,7 @@ def _draw(current: Current, task: Task, *names: str, height: int, legend: bool =
         key = f"chart_{task.key}_{'_'.join(names)}_{current.view.span}" + ("" if legend else "_cell")
         render_chart(chart, key, brush=True)
     for name in missing:
-        is_shown = bool(current.visible_study.family(name))
-        text = (
-            f"No run of {task.title} logged a {name} metric of this study."
-            if is_shown
-            else f"No {name} metric is shown."
-        )
-        st.caption(escaped(text))
+        st.caption(escaped(f"No run of {task.title} logged a {name} metric of this study."))
 
 
 def notes(current: Current, *families: str) -> None:
