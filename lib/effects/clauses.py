@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from textwrap import shorten
 from typing import Any
 
@@ -57,14 +58,15 @@ class Clauses:
 
         Parameters
         ----------
-        is_short : those alone that answer the question, without runs.
+        is_short : those alone that answer the question, without runs; of several arms without intervals.
         """
         arms = _by_arm(rows)
         if len(arms) == 1:
             return self.claims(head(rows), is_aside=True, with_runs=False) if is_short else self.by_level(rows)
         answers = _heads(rows)
         runs = _runs(answers) if are_judged(answers) and not is_short else ""
-        return self.arms_by(arms, family_verdict, self.of_verdict) + (f" ({runs})" if runs else "")
+        of_verdict = partial(self.of_verdict, with_interval=not is_short)
+        return self.arms_by(arms, family_verdict, of_verdict) + (f" ({runs})" if runs else "")
 
     def arms_by(
         self,
@@ -82,26 +84,29 @@ class Clauses:
             for verdict, alike in sorted(by_verdict.items(), key=lambda item: _ORDER.index(item[0]))
         )
 
-    def of_verdict(self, verdict: str, rows: Sequence[Row]) -> str:
+    def of_verdict(self, verdict: str, rows: Sequence[Row], with_interval: bool = True) -> str:
         """Claims that have this verdict together, in a few words."""
         shown = [row for row in rows if row["verdict"] == SUPPORTED]
         against = [row for row in rows if row["verdict"] == CONTRADICTED]
-        answers = _heads(rows)
+        answers, sizes = _heads(rows), partial(self.sizes, with_interval=with_interval)
+        first = [row for row in answers if row in shown] or shown
         texts = {
-            SUPPORTED: lambda: self.sizes([row for row in answers if row in shown] or shown),
-            PARTLY: lambda: f"partly {self.sizes([row for row in answers if row in shown] or shown)}",
-            MIXED: lambda: self.mixed([row for row in answers if row in shown] or shown, against),
-            PARTLY_NOT: lambda: f"partly {self.sizes(against)} (not as expected)",
-            CONTRADICTED: lambda: f"{self.sizes(against)} (not as expected)",
-            JUMP_SHOWN: lambda: self.sizes([*shown, *against]),
+            SUPPORTED: lambda: sizes(first),
+            PARTLY: lambda: f"partly {sizes(first)}",
+            MIXED: lambda: self.mixed(first, against, with_interval),
+            PARTLY_NOT: lambda: f"partly {sizes(against)} (not as expected)",
+            CONTRADICTED: lambda: f"{sizes(against)} (not as expected)",
+            JUMP_SHOWN: lambda: sizes([*shown, *against]),
             NOT_SHOWN: lambda: f"{self.wish(answers)} shown",
         }
         return texts[verdict]() if verdict in texts else "no verdict"
 
-    def mixed(self, shown: Sequence[Row], against: Sequence[Row]) -> str:
+    def mixed(self, shown: Sequence[Row], against: Sequence[Row], with_interval: bool) -> str:
         """Changes as expected, across tasks where these answer, and those that are not, with their tasks."""
         across = " across tasks" if shown[0]["task"] == ALL_TASKS else ""
-        return f"{self.sizes(shown)}{across} but {self.sizes(against)}{self.on_tasks(against)} (not as expected)"
+        text = f"{self.sizes(shown, with_interval)}{across} but {self.sizes(against, with_interval)}{self.on_tasks(against)}"
+        # Lower but higher says it; where metrics are expected to go either way, it does not.
+        return f"{text} (not as expected)" if {*map(_direction, shown)} & {*map(_direction, against)} else text
 
     def on_tasks(self, rows: Sequence[Row]) -> str:
         """The tasks of these claims where the study has several: by name where they are few."""
@@ -127,6 +132,8 @@ class Clauses:
         """
         phrases = _margin_phrases(self.margin(rows))
         if len(arms := _by_arm(rows)) > 1:
+            first = min(map(margin_verdict, arms.values()), key=_ORDER.index)
+            phrases |= {word: word for word in _PLAIN if word != first}
             return self.arms_by(arms, margin_verdict, lambda verdict, _: phrases[verdict])
         answers, parts = margin_head(rows), list[str]()
         says_intervals = not is_short and len({row["metric"] for row in rows}) == 1
@@ -174,13 +181,13 @@ class Clauses:
         runs = _runs(rows) if with_runs and are_judged(rows) else ""
         return ", ".join(parts) + (f" ({runs})" if runs else "")
 
-    def sizes(self, rows: Sequence[Row]) -> str:
+    def sizes(self, rows: Sequence[Row], with_interval: bool = True) -> str:
         """Changes that were shown, the interval with one alone: `28% lower [21, 34]`, `26-29% lower`."""
         by_word: dict[tuple[str, str], list[Size]] = {}
         for row in rows:
             size = self.rounding.size(row, self.study.metric(row["metric"]))
             by_word.setdefault((size.mark, _direction(row)), []).append(size)
-        return listing(_size_text(mark, word, sizes) for (mark, word), sizes in by_word.items())
+        return listing(_size_text(mark, word, sizes, with_interval) for (mark, word), sizes in by_word.items())
 
     def not_shown(self, unshown: Sequence[Row], rows: Sequence[Row], is_aside: bool) -> str:
         """What was not shown, with few intervals: `no gain shown: -5 [-17, +6] and +10 [-6, +27]`."""
@@ -278,11 +285,11 @@ def _direction(row: Row) -> str:
     return f"{up if row['change'] > 0 else down}{' at once' if row['design'] == 'onset' else ''}"
 
 
-def _size_text(mark: str, word: str, sizes: Sequence[Size]) -> str:
+def _size_text(mark: str, word: str, sizes: Sequence[Size], with_interval: bool) -> str:
     """Sizes in one unit as a range; those in the units of several metrics have none."""
     smallest, *_, largest = sorted([*sizes, sizes[0]], key=lambda size: size.value)
     if len(sizes) == 1:
-        return f"{smallest.text}{mark} {word} {smallest.interval}"
+        return f"{smallest.text}{mark} {word}{f' {smallest.interval}' if with_interval else ''}"
     return f"{_extent(smallest, largest)}{mark} {word}" if mark else word
 
 

@@ -52,7 +52,16 @@ LOWER, NO_FALL, UNSAID = (
                 guard("walk", "no worse", arm="early"), *(guard("walk", "not shown", arm=arm) for arm in ("mid", "late")),
             ],
             "Loss 26% lower in early and mid, no fall shown in late; "
-            "but reward no worse than 5% in early, not shown to be no worse than 5% in mid and late.",
+            "but reward no worse than 5% in early, not shown in mid and late.",
+        ),
+        # Of several arms sizes are said without intervals.
+        (
+            [
+                *(row("walk", "a", "contradicted", (0.2, 0.1, 0.3), arm=arm) for arm in ("early", "late")),
+                *(row("*", "a", "supported", FALL, arm=arm) for arm in ("early", "late")),
+                guard("walk", "no worse", arm="early"), guard("walk", "no worse", arm="late"),
+            ],
+            "Loss 26% lower across tasks but 20% higher on walk in early and late, reward no worse than 5% in early and late.",
         ),
         ([LOWER], ""),
         ([guard("walk", "no worse")], ""),

@@ -161,8 +161,16 @@ def test_an_arm_whose_task_contradicts_what_holds_across_tasks_says_so():
     rows += [row("run", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
     assert line(*rows) == (
         "mixed",
-        "26% lower [20, 32] across tasks but 20% higher [10, 30] on walk (not as expected) in early, no fall shown in late "
+        "26% lower [20, 32] across tasks but 20% higher [10, 30] on walk in early, no fall shown in late "
         "(6 fork pairs each).",
+    )
+
+
+def test_a_change_against_another_expectation_of_the_same_direction_says_so():
+    rows = [row("walk", "a", "supported", FALL, arm="early"), row("walk", "a", "not shown", UNSHOWN, arm="late")]
+    rows += [row("hop", "b", "contradicted", FALL, arm="early", expectation="increase")]
+    assert line(*rows)[1] == (
+        "26% lower [20, 32] but 26% lower [20, 32] on hop (not as expected) in early, no fall shown in late (6 fork pairs each)."
     )
 
 
@@ -170,7 +178,7 @@ def test_tasks_that_contradict_are_named_and_sizes_share_a_precision():
     rows = [row("*", "a", "supported", (-0.0799, -0.09, -0.07), arm=arm) for arm in ("early", "late")]
     rows += [row("*", "b", "supported", (-0.2214, -0.2218, -0.221), arm=arm) for arm in ("early", "late")]
     rows += [row("hop", "a", "contradicted", (0.2, 0.1, 0.3), arm=arm) for arm in ("early", "late")]
-    text = "8.0-22.1% lower across tasks but 20.0% higher on hop (not as expected) in early and late (6 fork pairs)."
+    text = "8.0-22.1% lower across tasks but 20.0% higher on hop in early and late (6 fork pairs)."
     assert line(*rows) == ("mixed", text)
 
 
