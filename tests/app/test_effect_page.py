@@ -67,8 +67,8 @@ def test_forest_of_the_demo():
         ("Cartpole Swingup · Train Consistency Loss", "supported"),
         ("Cartpole Swingup · Val (All) Consistency", "supported"),
     ]
-    # In pixels, 38 a claim: the page keeps that room free before it is drawn.
-    assert chart.spec["height"] == 20 * 38 + 130
+    # In pixels, 42 a claim: the page keeps that room free before it is drawn.
+    assert chart.spec["height"] == 20 * 42 + 130
     assert chart.rows("refused")["label"].to_list() == ["Cartpole Swingup, random detach · Eval Episode Reward"]
     assert chart.alt == (
         "20 claims: 8 supported, 11 not shown, 1 cannot say. "

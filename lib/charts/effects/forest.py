@@ -33,7 +33,7 @@ _BETWEEN = " · "
 _ON_AXIS = ("pct", "low", "high", "margin_low", "margin_high")
 #: Pixels of the claims' legend, and of their axis with its title; of a claim, without and with a reason below its interval.
 AROUND = 130
-CLAIM, REASON = 38, 54
+CLAIM, REASON = 42, 56
 #: Pixels of a sign of a label, and between labels and intervals.
 _SIGN, _GAP = 6.4, 12
 
@@ -229,7 +229,7 @@ def _claim_texts(rows: pl.DataFrame, unsaid: pl.DataFrame, y: alt.Y, left: int) 
     long = f"{_SIGN} * length(datum.title) > width"
     lines = alt.ExprRef(f"({_beside(left, 'true', long)}) ? split(datum.title, '{_BETWEEN}') : datum.title")
     size = alt.ExprRef(_beside(left, "12", "11"))
-    above = alt.ExprRef(_beside(left, "0", f"({long} ? -22 : -9)"))
+    above = alt.ExprRef(_beside(left, "0", f"({long} ? -20 : -8)"))
     begin = alt.XValue(alt.ExprRef(_beside(left, str(left), "0")))
     room = alt.ExprRef(_beside(left, f"width - {left}", "width - 4"))
     below = alt.ExprRef(f"isValid(datum.pct) ? 13 : {_beside(left, '0', '1')}")
