@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_written_keeps_a_study_for_the_session(monkeypatc
         fine(upload.upload("b.zip", (tmp_path / "b.zip").read_bytes(), "application/zip").run())
         click(at, "Open the file")
         assert (chosen(at), errors(at)) == ("bundled", [])
-        assert charts(go(at, "losses"))
+        assert charts(fetched(go(at, "losses")))
         assert study_folders() == [] or read_saved(folder_of("bundled"))[0].study is None
     # Once it can be, the next change saves all of it.
     save_view(at, "v")

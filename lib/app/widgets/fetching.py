@@ -103,16 +103,18 @@ def problems(study: Study, manifest: Manifest) -> None:
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     """A running fetch with its progress and a stop button, a failed one's error, or the way to the first fetch."""
-    if fetching.has_just_ended(study):
+    job = fetching.job_of(study)
+    # Read once: a fetch that ends from here on is shown as running, and its progress runs the page again.
+    is_running = job is not None and job.is_running
+    if not is_running and fetching.has_just_ended(study):
         st.rerun()
     if not access.may_read(study):
         return  # The page says why.
-    job = fetching.job_of(study)
-    if job and job.is_running and not job.is_quiet:
+    if is_running and job and not job.is_quiet:
         _progress(study)
     elif job and job.error:
         st.error(escaped(job.error), icon=":material/error:")
-    if manifest is None and not (job and job.is_running):
+    if manifest is None and not is_running:
         _first_fetch(study)
 
 
