@@ -18,6 +18,7 @@ from lib.study import to_toml
 from tests.support.app_kit import (  # noqa: F401 - a fixture
     ROOT,
     charts,
+    fetched,
     fine,
     go,
     open_popover,
