@@ -54,9 +54,9 @@ def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **si
     touch = base.properties(name="touch").mark_circle(size=90, opacity=0, clip=True).encode(tooltip=_TOOLTIPS)
     needed = alt.Chart(least).encode(x=x, y=y)
     dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=_TOOLTIPS)
-    # Below the line, to the right of the dot: there no line that grows goes.
-    labels = alt.Chart(least.group_by("n", maintain_order=True).agg(pl.col("power").min()), name="label")
-    label = labels.encode(x=x, y=y).mark_text(
+    # Below the rule, to the right of the dot: there no line that grows goes, and the rule crosses no number.
+    labels = alt.Chart(least.select("n").unique(maintain_order=True), name="label")
+    label = labels.encode(x=x, y=alt.YDatum(level)).mark_text(
         align="left", baseline="top", dx=6, dy=4, style=style.QUIET_TEXT, fontSize=12
     )
     layers = [rule.encode(y=alt.YDatum(level)), line, dot, label.encode(text=alt.Text("n:Q")), touch]
