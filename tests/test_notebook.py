@@ -27,6 +27,7 @@ def demo():
     return lib.open_study("demo")
 
 
+@pytest.mark.slow
 def test_frames_are_those_of_the_report(demo):
     study = load_study("demo")
     results = study_results(study, fetch(study), View(spread="ci"))

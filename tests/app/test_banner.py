@@ -8,6 +8,8 @@ from streamlit.testing.v1 import AppTest
 from lib.study import load_study
 from tests.support.app_kit import fine, go, plain, server_state, view_of, visit  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.slow
+
 RUN = "acro0001-s1-detached"
 PAGES = ("overview", "rewards", "losses", "detach_effect", "plan", "runs", "study", "new_study")
 

@@ -12,7 +12,7 @@ from lib.runs import study_text
 from lib.study import DetachRule, Evidence, Metric, Source, Study, load_study, parse_study, parts_after_looking, to_toml
 from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 DEMO = load_study("demo")
 

@@ -24,6 +24,8 @@ from tests.support.chart_frames import (
     rows,
 )
 
+pytestmark = pytest.mark.slow
+
 RULES = [DetachMark(50, "config, signal agrees")]
 THREE = ("detached 0.2", "detached 0.5", "control")
 LONG = ("detached at a fifth of the training, batch 64", "detached at half of the training, batch 256", "control")

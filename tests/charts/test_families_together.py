@@ -31,6 +31,8 @@ from tests.support.chart_frames import (
     valid,
 )
 
+pytestmark = pytest.mark.slow
+
 RULES = [DetachMark(50, "typed")]
 
 
@@ -195,6 +197,7 @@ def test_bytes_stay_small_with_everything_that_a_view_can_draw():
 
 
 @pytest.mark.parametrize("format", ["html", "svg", "pdf", "png", "json"])
+@pytest.mark.slow
 def test_it_comes_in_every_format(format):
     content = render(chart(width=600, title="Acrobot"), format, preset="paper, one column", footer="A study.")
     if format == "svg":

@@ -23,6 +23,8 @@ from lib.effects.chart_data import DIFFERENCES, FIT_LINES, PER_RUN, PLACEBO
 from lib.effects.effects_table import EFFECTS
 from tests.support.chart_frames import EVAL, LOSS, STUDY, TASK, both, flat, plotted, valid
 
+pytestmark = pytest.mark.slow
+
 SERIES = ["task", "arm", "metric", "run_id", "seed", "step", "value"]
 RUNS = pl.DataFrame(
     [(TASK.key, "detached", EVAL.key, run, run, step, 1.0) for run in "ab" for step in (0.0, 100.0)],

@@ -83,6 +83,7 @@ CHANGES = st.sampled_from(["run", "stamp", "window", "detach", "axis", "damage",
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(CHANGES, max_size=4), place=st.integers(0, 10_000))
+@pytest.mark.slow
 def test_what_was_kept_is_what_is_computed_anew(changes, place, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("DETACH_STORE", str(tmp_path_factory.mktemp("store")))
     runs, view, at, seed = manifest(a=1, b=2), VIEW, 100, 3

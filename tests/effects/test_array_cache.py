@@ -1,6 +1,7 @@
 """Effects do not depend on how many rows stay in memory, and quantiles of parts are those of all values together."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ def test_only_so_many_bytes_of_rows_stay_in_memory():
     assert asked == ["a", "b", "c", "a", "b"]
 
 
+@pytest.mark.slow
 def test_effects_are_the_same_with_no_cache(monkeypatch):
     study = load_study("demo")
     manifest = fetch(study)

@@ -176,6 +176,7 @@ def test_no_percent_of_a_level_near_0():
     assert (ten["n"], ten["text"]) == (None, "the level is too near 0 for a percent of it")
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_every_target(capsys):
     assert main(["plan", "demo", "--change", "10"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -191,6 +192,7 @@ def test_the_command_prints_a_line_for_every_target(capsys):
     assert {row["target"] for row in rows} == {"a change of 10%", "a change of 25%"}
 
 
+@pytest.mark.slow
 def test_another_studys_spread_is_planned_with(tmp_path, capsys):
     text = '[study]\nname = "new"\ntitle = "New"\n[source]\nkind = "offline"\npath = "."\n' + "".join(
         f'[[metrics]]\nkey = "{key}"\nfamily = "loss"\nexpect = "decrease"\nscale = "log"\nmargin = 0.1\n'
@@ -205,6 +207,7 @@ def test_another_studys_spread_is_planned_with(tmp_path, capsys):
     assert "walk, train/consistency_loss: no worse than 10%: " in out
 
 
+@pytest.mark.slow
 def test_a_study_without_runs_is_told_what_to_do(tmp_path, capsys):
     text = '[study]\nname = "new"\ntitle = "New"\n[source]\nkind = "offline"\npath = "."\n[[metrics]]\nkey = "other"\n'
     text += 'family = "reward"\nexpect = "increase"\n[[tasks]]\nname = "walk"\ntotal_steps = 100\n'

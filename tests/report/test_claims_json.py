@@ -18,6 +18,7 @@ def results():
     return study_results(study, fetch(study), View())
 
 
+@pytest.mark.slow
 def test_every_row_of_effects_is_there_with_its_claim(results):
     document = json.loads(claims_json(results))
     assert document["study"]["name"] == "demo"

@@ -54,6 +54,7 @@ def test_files_have_the_notebooks_names(name, family, stem):
     assert GRID_STEM == "combined_ablation"
 
 
+@pytest.mark.slow
 def test_every_format_is_what_it_says(chart):
     files = {kind: render(chart, kind) for kind in FORMATS}
     assert files["png"].startswith(b"\x89PNG")
@@ -63,6 +64,7 @@ def test_every_format_is_what_it_says(chart):
     assert json.loads(files["json"])["title"]["text"] == "A - Loss"
 
 
+@pytest.mark.slow
 def test_html_needs_no_network_and_keeps_zoom_and_hover(chart):
     page = render(chart, "html").decode()
     markup = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
+
 from lib.curves import View
 from lib.report import write_report
 from lib.sources import bundled_study, fetch
 from tests.support.hostile import hostile_bundle
 
 
+@pytest.mark.slow
 def test_no_file_of_a_report_reads_names_of_others_as_markup(tmp_path):
     study = bundled_study(hostile_bundle(tmp_path))
     write_report(study, fetch(study), tmp_path / "out", View(), ("html",))

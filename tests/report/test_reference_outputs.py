@@ -7,6 +7,8 @@ import pytest
 
 from tools.reference_outputs import compare, differences
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
 

@@ -116,6 +116,7 @@ def test_exact_curves_are_the_notebooks(tmp_path):
     assert compared == told.height > 1_000
 
 
+@pytest.mark.slow
 def test_figures_in_the_formats_asked_for(tmp_path):
     out = tmp_path / "out"
     assert main(["report", study_file(tmp_path), "--out", str(out), "--formats", "svg, png,parquet,svg"]) == 0

@@ -13,6 +13,8 @@ from tests.support.bundle_kit import Asked, bundle, run
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
+pytestmark = pytest.mark.slow
+
 PANIC = Path("tests/data/damaged/panic.parquet").read_bytes()
 
 
