@@ -1,7 +1,11 @@
 """The command line of the benchmarks that simulate studies cell by cell."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import polars as pl
 
 from benchmarks.calibration_docs import write_docs
 
@@ -21,3 +25,12 @@ def run_from_command_line(description: str | None, run: Callable[[int, int, int]
     options = parser.parse_args()
     run(options.studies, options.seed, options.processes)
     write_docs()
+
+
+def run_cells(
+    run_cell: Callable[..., pl.DataFrame], cells: Iterable[tuple[Any, ...]], studies: int, seed: int, processes: int
+) -> pl.DataFrame:
+    """The results of every cell, below each other; `run_cell` takes what names the cell, the studies and the seed."""
+    with ProcessPoolExecutor(processes) as pool:
+        futures = [pool.submit(run_cell, *cell, studies, seed) for cell in cells]
+        return pl.concat([future.result() for future in futures])

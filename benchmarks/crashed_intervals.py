@@ -9,7 +9,6 @@ of a gradual one.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 import numpy as np
@@ -17,7 +16,7 @@ import polars as pl
 
 from benchmarks import simulated as sim
 from benchmarks.batches import Array
-from benchmarks.command_line import run_from_command_line
+from benchmarks.command_line import run_cells, run_from_command_line
 from benchmarks.crashed_margins import FAMILIES, Case, Crashed, Mask, any_of, crashed_studies, pair, worst
 from benchmarks.margin_studies import effect_size, numbers
 from benchmarks.margin_tables import CRASHED_INTERVALS
@@ -160,9 +159,7 @@ def _shares(shown: Array, true: float) -> tuple[float, ...]:
 
 def run(studies: int, seed: int, processes: int) -> None:
     """Run every case and family, and write the results."""
-    with ProcessPoolExecutor(processes) as pool:
-        futures = [pool.submit(run_cell, *cell, studies, seed) for cell in product(CASES, FAMILIES)]
-        pl.concat([future.result() for future in futures]).write_csv(CRASHED_INTERVALS)
+    run_cells(run_cell, product(CASES, FAMILIES), studies, seed, processes).write_csv(CRASHED_INTERVALS)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ first studies of every cell also go through `analyse_runs`: the run stops where 
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import simulated as sim
 from benchmarks.batches import Array
 from benchmarks.calibration_cells import mean_level
-from benchmarks.command_line import run_from_command_line
+from benchmarks.command_line import run_cells, run_from_command_line
 from benchmarks.margin_studies import (
     HISTORY,
     LOG,
@@ -296,9 +295,7 @@ def check_product(said: Said, i: int) -> None:
 
 def run(studies: int, seed: int, processes: int) -> None:
     """Run every case and family, and write the results."""
-    with ProcessPoolExecutor(processes) as pool:
-        futures = [pool.submit(run_cell, *cell, studies, seed) for cell in product(CASES, FAMILIES)]
-        pl.concat([future.result() for future in futures]).write_csv(CRASHED_MARGINS)
+    run_cells(run_cell, product(CASES, FAMILIES), studies, seed, processes).write_csv(CRASHED_MARGINS)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ also go through `analyse_runs` at two looks: the run stops where its intervals d
 """
 
 import zlib
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,9 +19,9 @@ import polars as pl
 from benchmarks import simulated as sim
 from benchmarks.batches import Array
 from benchmarks.calibration_cells import mean_level
-from benchmarks.command_line import run_from_command_line
+from benchmarks.command_line import run_cells, run_from_command_line
 from benchmarks.margin_studies import HISTORY, LOSS, REWARD, analysed, effect_size, numbers, runs_of
-from benchmarks.margins import FAMILIES, draw_runs, save
+from benchmarks.margins import FAMILIES, draw_runs
 from benchmarks.offered_methods import jumps_of
 from benchmarks.size_tables import LOOKS
 from lib.effects.compare import estimators as est
@@ -171,9 +170,7 @@ def run_cell(growth: Growth, family: str, studies: int, seed: int) -> pl.DataFra
 
 def run(studies: int, seed: int, processes: int) -> None:
     """Run every cell and write the results."""
-    with ProcessPoolExecutor(processes) as pool:
-        futures = [pool.submit(run_cell, *cell, studies, seed) for cell in product(GROWTHS, FAMILIES)]
-        save(futures, LOOKS)
+    run_cells(run_cell, product(GROWTHS, FAMILIES), studies, seed, processes).write_parquet(LOOKS)
 
 
 if __name__ == "__main__":
