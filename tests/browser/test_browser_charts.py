@@ -82,8 +82,12 @@ def test_a_typed_range_is_drawn_where_it_is_one(visitor):
     visitor.open("losses")
     visitor.open_more()
     before = visitor.marks()
+    other_field = visitor.page.get_by_test_id("stSidebar").get_by_label("To", exact=True)
+    other_field.evaluate("field => { field.isOld = true }")
     visitor.fill("From", "60000")
     visitor.until_query("from", "60000")
+    expect(visitor.page.get_by_text("1 setting changed under More")).to_be_visible()
+    assert other_field.evaluate("field => field.isOld"), "a new field would lose what is being typed in it"
     visitor.fill("To", "40000")
     warning = visitor.page.get_by_test_id("stSidebar").get_by_text("From must be below To: all is drawn.")
     expect(warning).to_be_visible()

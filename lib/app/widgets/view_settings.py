@@ -34,6 +34,7 @@ from lib.app.session.widget_keys import (
 from lib.app.widgets import pickers
 from lib.app.widgets.place import hide
 from lib.curves import View
+from lib.formatting import plural
 from lib.runs import arms_of
 from lib.study import FAMILIES, Study, keys_of
 
@@ -101,14 +102,13 @@ def view_settings(study: Study, current: Current | None, page: str) -> View:
     changed = {key for key in (*_FIRST, *_MORE) if _is_changed(key)}
     first, more = st.container(), None
     if (shown | changed | session_state().changed) & {*_MORE}:
-        count = len(shown & changed & {*_MORE})
-        label, icon = f"More: {count} changed" if count else "More", ":material/tune:"
-        if widget_keys.MORE in st.session_state:
-            # To Streamlit, with another label it is another panel: it stays open.
-            st.session_state[widget_keys.MORE] = st.session_state[widget_keys.MORE]
-        more = st.expander(label, icon=icon, key=widget_keys.MORE, on_change="rerun")
+        # With another label it is another panel to the browser, and what is being typed in it is lost.
+        more = st.expander("More", icon=":material/tune:", key=widget_keys.MORE, on_change="rerun")
     else:
         st.empty()
+    note, count = st.empty(), len(shown & changed & {*_MORE})
+    if count:
+        note.caption(f"{plural(count, 'setting')} changed under More")
     session_state().changed.update(changed)
     drawn = session_state().changed & {*_FIRST, *_MORE} | (shown if more and more.open else shown - {*_MORE})
     view = _view(study, current, _Places(first, more, shown, drawn))
