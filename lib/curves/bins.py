@@ -13,9 +13,9 @@ from lib.curves.smoothing import smoothed
 from lib.curves.view_settings import Axis, View
 from lib.formatting import listing, plural
 from lib.runs import (
+    GROUP_SIZE,
     NUMBERS,
     SPACING,
-    TOGETHER,
     History,
     MedianSpacing,
     Treatment,
@@ -143,7 +143,7 @@ def run_bins(
     finest = task.total_steps / FINEST
     widths = [MedianSpacing(finest) for _ in metrics]
     of_runs = ((run["run_id"], history.of_run(run["run_id"])) for run in runs)
-    for arrays in each(partial(_run_spacings, [metric.key for metric in metrics], finest), of_runs, TOGETHER):
+    for arrays in each(partial(_run_spacings, [metric.key for metric in metrics], finest), of_runs, GROUP_SIZE):
         for width, array in zip(widths, arrays, strict=True):
             width.add(array)
     grids = [_Grid.of(metric, task, view, width.steps()) for metric, width in zip(metrics, widths, strict=True)]

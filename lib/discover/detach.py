@@ -53,9 +53,9 @@ def _by_config(runs: Sequence[Run], name: str, key: str) -> Finding:
 def _key_that_says(evidence: Evidence, runs: Sequence[Run]) -> str:
     """The config key that says when the runs of a task detach: the ratio, or the step where only that says of one."""
     keys = [
-        (key, any(evidence.number(run, what) for run in runs))
-        for what in (RATIO, DETACH_STEP)
-        if (key := evidence.key(what)) and any(has_config_key(run.config, key) for run in runs)
+        (key, any(evidence.number(run, meaning) for run in runs))
+        for meaning in (RATIO, DETACH_STEP)
+        if (key := evidence.key(meaning)) and any(has_config_key(run.config, key) for run in runs)
     ]
     return next((key for key, says_one in keys if says_one), keys[0][0] if keys else "")
 

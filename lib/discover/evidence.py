@@ -32,17 +32,17 @@ class Evidence:
     keys: dict[str, Finding]
     choices: Choices
 
-    def key(self, what: str) -> str:
+    def key(self, meaning: str) -> str:
         """The key that holds this, "" where none does."""
-        return self.keys[what].value
+        return self.keys[meaning].value
 
-    def value(self, run: Run, what: str) -> object:
+    def value(self, run: Run, meaning: str) -> object:
         """What a run's config says of this, None where it says nothing."""
-        return config_value(run.config, self.key(what)) if self.key(what) else None
+        return config_value(run.config, self.key(meaning)) if self.key(meaning) else None
 
-    def number(self, run: Run, what: str) -> float | None:
+    def number(self, run: Run, meaning: str) -> float | None:
         """The number that a run's config says of this, None where it says none."""
-        return number_of(self.value(run, what))
+        return number_of(self.value(run, meaning))
 
     def tasks(self) -> list[str]:
         """The tasks that the runs name; only text can name one."""

@@ -93,13 +93,13 @@ def family_of(key: str) -> Literal["reward", "loss"] | None:
     return "reward" if parts & _REWARD else None
 
 
-def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Suggestion:
+def suggest(key: str, lowest: float | None = None, is_whole: bool = False) -> Suggestion:
     """How to draw a logged key.
 
     Parameters
     ----------
     lowest : the lowest value seen, None where none was.
-    whole : whether that is of every logged value, not of last values alone.
+    is_whole : whether that is of every logged value, not of last values alone.
     """
     for metric in ORIGINAL:
         if metric.key == key:
@@ -109,11 +109,11 @@ def suggest(key: str, lowest: float | None = None, whole: bool = False) -> Sugge
         return Suggestion(Metric(key, "reward", "increase", label), "family from its name", assumed=False)
     if family is None:
         return Suggestion(Metric(key, "reward", "increase", label), "its name tells no family", assumed=True)
-    sure = whole and lowest is not None
+    sure = is_whole and lowest is not None
     if lowest is None:
         scale, reason = "log", "no value was seen"
     elif lowest > 0:
-        scale, reason = "log", f"{'every value is' if whole else 'the last values are'} above 0"
+        scale, reason = "log", f"{'every value is' if is_whole else 'the last values are'} above 0"
     else:
         scale, reason, sure = "linear", f"values go down to {lowest:.4g}", True
     metric = Metric(key, "loss", "decrease", label, scale)  # type: ignore[arg-type]

@@ -119,7 +119,7 @@ def _price_rows(task: str, price: Price) -> Iterator[Row]:
         yield row | {"name": "change", "note": note}
         return
     yield row | {"name": "after", "value": price.after}
-    yield row | {"name": "without", "value": price.without}
+    yield row | {"name": "without", "value": price.without_detach}
     changes = (comparison.estimate, *(comparison.interval or (math.nan, math.nan)))
     for name, numbers in (("change", [change(SPEED, v) for v in changes]), ("hours saved", [*price.saved, None, None])):
         value, low, high, *_ = numbers

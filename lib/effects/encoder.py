@@ -79,7 +79,7 @@ def _speed(task: TaskAnalysis, price: Price) -> Row:
         "n_control": len(comparison.controls),
         "before": level(SPEED, mean([unit.before for unit in comparison.units])),
         "after": level(SPEED, mean([unit.after for unit in comparison.units])),
-        "without": None if math.isnan(price.without) else price.without,
+        "without": None if math.isnan(price.without_detach) else price.without_detach,
         "change": change(SPEED, comparison.estimate),
         "ci_low": change(SPEED, interval[0]),
         "ci_high": change(SPEED, interval[1]),
@@ -98,8 +98,8 @@ def _notes(price: Price) -> Iterator[str]:
         return
     no_control = NO_CONTROL if comparison.design == "jump" else ""
     yield from filter(None, (comparison.refusal, no_control, *price.caveats, *comparison.caveats))
-    if price.untold:
-        yield f"{plural(len(price.untold), 'run')} without usable times"
+    if price.silent_runs:
+        yield f"{plural(len(price.silent_runs), 'run')} without usable times"
     if price.left_out:
         pieces = plural(price.left_out, "piece")
         yield f"{pieces} of {1 / PIECES:.1%} of training left out, in which a run paused or evaluated for long"

@@ -27,7 +27,7 @@ def family_verdict(rows: Sequence[Row]) -> str:
     effects = [row for row in rows if row["design"] in _EFFECTS]
     if not effects:
         return _jump_verdict([row["verdict"] for row in rows if row["design"] == "jump"])
-    answers, every = (Counter(row["verdict"] for row in some) for some in (head(effects), effects))
+    answers, every = (Counter(row["verdict"] for row in claims) for claims in (head(effects), effects))
     if every[CONTRADICTED] and every[SUPPORTED]:
         return MIXED
     for verdict, partly in ((SUPPORTED, PARTLY), (CONTRADICTED, PARTLY_NOT)):
@@ -46,7 +46,7 @@ def head(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that answer the study's question: those across tasks, else those with a control arm, else all."""
     compared = [row for row in rows if row["design"] in COMPARED]
     across = [row for row in compared or rows if row["task"] == ALL_TASKS]
-    return next((some for some in (across, compared) if are_judged(some)), compared or rows)
+    return next((claims for claims in (across, compared) if are_judged(claims)), compared or rows)
 
 
 def are_judged(rows: Iterable[Row]) -> bool:

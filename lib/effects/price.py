@@ -111,13 +111,13 @@ class Price:
     """What detaching an arm's runs saved.
 
     `comparison` is that of `SPEED` by the arm's design. `total` and `detach_step` (the arm's mean) are environment steps;
-    `untold` are the runs that do not tell their speed, `left_out` the pieces of the others that are left out.
+    `silent_runs` are the runs that do not tell their speed, `left_out` the pieces of the others that are left out.
     """
 
     comparison: Comparison
     total: int
     detach_step: float
-    untold: tuple[str, ...] = ()
+    silent_runs: tuple[str, ...] = ()
     left_out: int = 0
     caveats: tuple[str, ...] = ()
 
@@ -127,21 +127,21 @@ class Price:
         return math.exp(mean([unit.after for unit in self.comparison.units]))
 
     @property
-    def without(self) -> float:
+    def without_detach(self) -> float:
         """Steps per second that the runs would have after that step without the detach, by the comparison's estimate."""
         return self.after / math.exp(self.comparison.estimate)
 
     @property
     def run_hours(self) -> float:
         """The hours that a whole run trains without a detach, pauses and long evaluations apart."""
-        return self.total / self.without / HOUR
+        return self.total / self.without_detach / HOUR
 
     @property
     def saved(self) -> tuple[float, ...]:
         """The hours per run that the detach saved, and the ends of their 95% interval where there is one; empty untold."""
         if math.isnan(self.comparison.estimate):
             return ()
-        hours = (self.total - self.detach_step) / self.without / HOUR
+        hours = (self.total - self.detach_step) / self.without_detach / HOUR
         return tuple(
             -hours * math.expm1(-change) for change in (self.comparison.estimate, *(self.comparison.interval or ()))
         )

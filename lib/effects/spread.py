@@ -136,7 +136,9 @@ def _pilot(task: TaskAnalysis, comparison: Comparison) -> Pilot:
 
 def _pace(task: TaskAnalysis, arm: str) -> Pace:
     """How fast the runs of an arm trained, from what the detach saved."""
-    return next((Pace(price.without, price.after) for price in task.prices if price.comparison.arm == arm), Pace())
+    return next(
+        (Pace(price.without_detach, price.after) for price in task.prices if price.comparison.arm == arm), Pace()
+    )
 
 
 def _borrowed(task: Task, metric: Metric, others: Sequence[Pilot]) -> Iterator[Pilot]:
@@ -149,10 +151,10 @@ def _borrowed(task: Task, metric: Metric, others: Sequence[Pilot]) -> Iterator[P
             yield replace(pilot, task=task.key, metric=metric, spreads=own)
 
 
-def _widest(some: Sequence[Pilot]) -> Pilot | None:
+def _widest(task_pilots: Sequence[Pilot]) -> Pilot | None:
     """The pilot that spreads most by the strongest design of all, as a share of what a change is a percent of."""
     for design in DESIGNS:
-        variances = {p: sum(s.variances) for p in some for s in p.spreads if s.design == design}
+        variances = {p: sum(s.variances) for p in task_pilots for s in p.spreads if s.design == design}
         if variances:
             return max(variances, key=lambda p: variances[p] / (_unit(p) or math.inf) ** 2)
     return None
@@ -162,13 +164,13 @@ def _unit(pilot: Pilot) -> float | None:
     return 1.0 if pilot.metric.scale == "log" else pilot.base
 
 
-def across_pilots(study: Study, some: Iterable[Pilot]) -> tuple[Pilot, ...]:
+def across_pilots(study: Study, task_pilots: Iterable[Pilot]) -> tuple[Pilot, ...]:
     """A pilot across the tasks for every metric and arm that at least two tasks have, with n runs in each.
 
     Tasks whose detach steps are random are no part of it, as in `lib.effects.compare.across_tasks`.
     """
     by_claim: dict[tuple[str, str], list[Pilot]] = {}
-    for pilot in some:
+    for pilot in task_pilots:
         if pilot.span > 0 and study.task(pilot.task).detach.randomised is None:
             by_claim.setdefault((pilot.metric.key, pilot.arm), []).append(pilot)
     return tuple(_across(parts) for parts in by_claim.values() if len({p.task for p in parts}) > 1)

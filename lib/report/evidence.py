@@ -55,7 +55,7 @@ def evidence(results: Results, workers: Executor | None = None) -> Iterator[Task
         for task in results.visible.tasks
         for metric in results.visible.metrics
     }
-    charts = (figure.chart(width=THIRD, title=figure.name) for some in figures.values() for figure in some)
+    charts = (figure.chart(width=THIRD, title=figure.name) for of_metric in figures.values() for figure in of_metric)
     images, budget = pictures(charts, workers), ENOUGH
     for task in results.visible.tasks:
         analysis = results.analysis.task(task.key)

@@ -46,7 +46,7 @@ def shown_text(study: Study, view: View, arms: Collection[str]) -> str:
         "task": (len(visible.tasks), len(study.tasks)),
         "arm": (len(view.arms) or len(arms), len(arms)),
     }
-    parts = [f"{some} of {plural(total, noun)}" for noun, (some, total) in counts.items() if some < total]
+    parts = [f"{shown} of {plural(total, noun)}" for noun, (shown, total) in counts.items() if shown < total]
     is_one = len(parts) == 1 and parts[0].startswith("1 of ")
     if view.span:
         parts.append(_SPANS[view.x].format(*(number(end, 4) for end in view.span)))

@@ -20,7 +20,7 @@ from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
 from lib.runs.missing_keys import missing_keys
 from lib.runs.model import REPEATED_STEP, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
-from lib.runs.parallel import TOGETHER, computing_on, cpu_count, each, in_order
+from lib.runs.parallel import GROUP_SIZE, computing_on, cpu_count, each, in_order
 from lib.runs.quota import remove_old
 from lib.runs.reader import History
 from lib.runs.run_file import is_whole, read_extra, read_run, run_file_name, stage_run, write_run

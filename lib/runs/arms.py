@@ -150,9 +150,9 @@ def _pooled_steps(task: Task, detaches: Mapping[str, Detach], names: Mapping[str
         if detach.step is not None:
             steps.setdefault(names[run], set()).add(detach.step)
     return {
-        arm: f"its arm has {len(some)} detach steps: {listing(f'{step:,}' for step in sorted(some))}"
-        for arm, some in steps.items()
-        if len(some) > 1 and not task.detach.randomised
+        arm: f"its arm has {len(arm_steps)} detach steps: {listing(f'{step:,}' for step in sorted(arm_steps))}"
+        for arm, arm_steps in steps.items()
+        if len(arm_steps) > 1 and not task.detach.randomised
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.runs.disk_cache import NUMBERS
-from lib.runs.parallel import TOGETHER, each
+from lib.runs.parallel import GROUP_SIZE, each
 from lib.runs.reader import History
 
 #: So many rows of so many distinct values are the same in two runs only where those were one run.
@@ -114,7 +114,7 @@ def _set_apart(apart: NDArray[np.bool_], samples: Iterable[NDArray[Any]], tellin
 
 def _samples(history: History, run_ids: Sequence[str], key: str) -> Iterator[NDArray[Any]]:
     """The sample of each run, in their order."""
-    return each(partial(_sample, key), ((run_id, history.of_run(run_id)) for run_id in run_ids), TOGETHER)
+    return each(partial(_sample, key), ((run_id, history.of_run(run_id)) for run_id in run_ids), GROUP_SIZE)
 
 
 def _sample(key: str, run: tuple[str, History]) -> NDArray[Any]:

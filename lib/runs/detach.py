@@ -154,11 +154,11 @@ def _ratio(config: Config, rule: DetachRule, total: float) -> _Reading:
 
 def _frozen_reason(rule: DetachRule, config: Config) -> str:
     """Why config does not say whether the encoder was frozen; empty where it does."""
-    for key, wanted in rule.frozen_when:
+    for key, frozen in rule.frozen_when:
         value = config_value(config, key)
         if not has_config_key(config, key):
             return f"{key} is not in its config"
-        is_named = any(same_value(value, named) for named in (wanted, dict(rule.unchanged_when).get(key, wanted)))
+        is_named = any(same_value(value, one) for one in (frozen, dict(rule.unchanged_when).get(key, frozen)))
         if not is_named and (_is_null(value) or not _is_plain(value)):
             return _shown(config, key)
     return ""
@@ -169,11 +169,11 @@ def _is_unchanged(rule: DetachRule, config: Config, keys: Collection[str]) -> bo
 
     It was where they are what `unchanged_when` names, or else 1: a scale left alone (0 where 1 or true is the frozen one).
     """
-    named = dict(rule.unchanged_when)
-    if named and all(same_value(config_value(config, key), value) for key, value in named.items()):
+    unchanged = dict(rule.unchanged_when)
+    if unchanged and all(same_value(config_value(config, key), value) for key, value in unchanged.items()):
         return True
-    usual = {key: 0 if same_value(frozen, 1) else 1 for key, frozen in rule.frozen_when}
-    return all(same_value(config_value(config, key), (usual | named)[key]) for key in keys)
+    defaults = {key: 0 if same_value(frozen, 1) else 1 for key, frozen in rule.frozen_when}
+    return all(same_value(config_value(config, key), (defaults | unchanged)[key]) for key in keys)
 
 
 def _is_null(value: object) -> bool:

@@ -18,7 +18,7 @@ R = TypeVar("R")
 #: Calls under way at once for each CPU core, and on workers elsewhere: their results wait in memory until they are taken.
 _PER_CORE, _ELSEWHERE = 2, 64
 #: Items of one call, where what is computed of each takes little time and few bytes.
-TOGETHER = 32
+GROUP_SIZE = 32
 _workers: ContextVar[Executor | None] = ContextVar("workers", default=None)
 
 
@@ -37,16 +37,16 @@ def computing_on(workers: Executor | None) -> Iterator[None]:
         _workers.reset(token)
 
 
-def each(function: Callable[[T], R], items: Iterable[T], together: int = 1) -> Iterator[R]:
+def each(function: Callable[[T], R], items: Iterable[T], group_size: int = 1) -> Iterator[R]:
     """What a function gives for each item, in order; few results wait at a time, however many items there are.
 
     On workers elsewhere the function and the items are pickled. What none of them could do is done here.
 
     Parameters
     ----------
-    together : items of one call, `TOGETHER` where a call for each would take longer than what it does.
+    group_size : items of one call, `GROUP_SIZE` where a call for each would take longer than what it does.
     """
-    groups, workers = _groups(items, together), _workers.get()
+    groups, workers = _groups(items, group_size), _workers.get()
     of_group = partial(_of_group, function)
     if workers is not None:
         for group, future in in_order(workers, _ELSEWHERE, of_group, groups):
@@ -69,8 +69,8 @@ def each(function: Callable[[T], R], items: Iterable[T], together: int = 1) -> I
 
 
 def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(items)
-    while group := [*islice(left, size)]:
+    remaining = iter(items)
+    while group := [*islice(remaining, size)]:
         yield group
 
 

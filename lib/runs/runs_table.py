@@ -122,6 +122,6 @@ def _counts(study: Study, manifest: Manifest, left_out: Collection[str]) -> Iter
         of_this_task = of_task(treatments, task.key)
         included = [t for t in of_this_task if t.run_id not in left_out]
         reasons = {run_id: f"not counted: {reason}" for run_id, reason in uncounted(included).items()}
-        twice = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(included))}
-        texts = dict.fromkeys(left_out, LEFT_OUT) | reasons | twice
+        repeats = {t.run_id: f"seed {t.seed} appears more than once in this arm" for t in replicates(counted(included))}
+        texts = dict.fromkeys(left_out, LEFT_OUT) | reasons | repeats
         yield from ((t, texts.get(t.run_id, "")) for t in of_this_task)

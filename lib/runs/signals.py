@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lib.runs.detach import Detach, run_total
 from lib.runs.disk_cache import NUMBERS
 from lib.runs.model import Manifest, Run
-from lib.runs.parallel import TOGETHER, each
+from lib.runs.parallel import GROUP_SIZE, each
 from lib.runs.reader import History
 from lib.study import Task
 
@@ -158,7 +158,7 @@ def signal_rows(manifest: Manifest, task: Task, runs: Sequence[Run]) -> dict[str
     history = manifest.history(runs)
     wide = {run.id: WIDE * run_total(task, run.config) for run in runs}
     calls = ((run_id, history.of_run(run_id), steps) for run_id, steps in wide.items())
-    rows = each(partial(_rows_of_run, signal.key), calls, TOGETHER)
+    rows = each(partial(_rows_of_run, signal.key), calls, GROUP_SIZE)
     return {
         run.id: SignalRows(
             signal.key, signal.falls_to, of_run["step"], of_run["value"], run.last_step or 0, wide[run.id]

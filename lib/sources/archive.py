@@ -111,12 +111,12 @@ def _unpack(name: str, archive: zipfile.ZipFile, folder: Path) -> None:
     """Put what the manifest names into the folder: all of it, or nothing."""
     members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
     _check_members(name, members)
-    wanted = [members[n] for n in (MANIFEST, STUDY_FILE, *_named(archive.read(members[MANIFEST]))) if n in members]
+    needed = [members[n] for n in (MANIFEST, STUDY_FILE, *_named(archive.read(members[MANIFEST]))) if n in members]
     with store_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=temporary_prefix()))
     try:
-        for member in wanted:
+        for member in needed:
             target = temporary / member.filename
             with store_errors(folder):
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -122,7 +122,7 @@ def test_fork_pairs_are_compared_as_pairs_and_hours_follow():
     reach = 4.302653 * (math.log(2) / math.sqrt(3)) / math.sqrt(3)
     assert of_pairs.comparison.interval == pytest.approx((math.log(16) / 3 - reach, math.log(16) / 3 + reach), rel=1e-6)
     without = (2 * 2.5 * 2.5) ** (1 / 3)
-    assert of_pairs.without == pytest.approx(without)
+    assert of_pairs.without_detach == pytest.approx(without)
     assert of_pairs.after == pytest.approx((4 * 5 * 10) ** (1 / 3))
     assert of_pairs.run_hours == pytest.approx(100 / without / 3600)
     assert of_pairs.saved[0] == pytest.approx(50 / without / 3600 * (1 - 16 ** (-1 / 3)))
@@ -157,7 +157,7 @@ def test_without_a_control_arm_it_is_the_jump_at_the_detach():
 def test_runs_without_a_clock_are_named_and_tell_nothing():
     pace = dict.fromkeys(("1d", "2d", "3d", "1c", "2c", "3c"), (0.0, 0.0))
     untold = price(pace)
-    assert sorted(untold.untold) == ["1-50", "1-None", "2-50", "2-None", "3-50", "3-None"]
+    assert sorted(untold.silent_runs) == ["1-50", "1-None", "2-50", "2-None", "3-50", "3-None"]
     assert untold.saved == ()
 
 

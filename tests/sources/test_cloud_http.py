@@ -11,7 +11,7 @@ import pytest
 
 from lib.sources import Deadline, HttpClient, MemoryBudget, RequestError, SourceError, StopFetch
 from lib.sources.cloud import http
-from lib.sources.cloud.limits import DeadlineError, in_background, together, within
+from lib.sources.cloud.limits import DeadlineError, all_results, in_background, within
 from tests.support.cloud_kit import PLACE, bring, study, walk
 from tests.support.wandb_server import KEY, Fault, WandbServer
 
@@ -286,11 +286,11 @@ def test_a_call_is_left_behind_at_the_deadline():
 
 
 def test_calls_together_give_their_results_in_order_or_the_first_error():
-    assert together([]) == []
-    assert together([lambda n=n: (time.sleep(0.001 * (9 - n)), n)[1] for n in range(9)]) == list(range(9))
+    assert all_results([]) == []
+    assert all_results([lambda n=n: (time.sleep(0.001 * (9 - n)), n)[1] for n in range(9)]) == list(range(9))
 
     def fail() -> None:
         raise RequestError("no")
 
     with pytest.raises(RequestError, match="no"):
-        together([lambda: None, fail, lambda: None])
+        all_results([lambda: None, fail, lambda: None])

@@ -65,9 +65,11 @@ def plan(inputs: PageInput, study: Study) -> None:
         )
         return
     in_percent = bool(changes) or metric.margin_abs is None
-    some = _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, inputs, task, metric, source)
-    if some:
-        _designs(study, task, some, target, changes)
+    task_pilots = (
+        _typed(study, task, metric, in_percent) if source == _TYPED else _pilots(study, inputs, task, metric, source)
+    )
+    if task_pilots:
+        _designs(study, task, task_pilots, target, changes)
 
 
 def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
@@ -104,25 +106,27 @@ def _own_pilots(current: Current | None) -> tuple[Pilot, ...]:
 def _pilots(study: Study, inputs: PageInput, task: Task, metric: Metric, source: str) -> tuple[Pilot, ...]:
     """What is known of the claims of a metric in a task and across tasks; empty where it is said what is missing."""
     if source == _OWN:
-        some = _own_pilots(inputs.current)
+        task_pilots = _own_pilots(inputs.current)
     else:
         other = open_by_name(source)
         if other.current is None or not other.current.manifest.runs:
             st.info(escaped(f"{source} has no runs here yet: open it and fetch them."), icon=":material/info:")
             return ()
-        some = pilots_of(study, cached_results.analysis(other.current, None))
-    some = tuple(p for p in some if p.task in (task.key, ALL_TASKS) and p.metric.key == metric.key and p.spreads)
-    if not some:
+        task_pilots = pilots_of(study, cached_results.analysis(other.current, None))
+    task_pilots = tuple(
+        p for p in task_pilots if p.task in (task.key, ALL_TASKS) and p.metric.key == metric.key and p.spreads
+    )
+    if not task_pilots:
         st.info(
             escaped(f"No three runs of {source} tell how {metric.name} spreads: choose another study, or type it."),
             icon=":material/info:",
         )
         return ()
-    arms = list(dict.fromkeys(pilot.arm for pilot in some))
+    arms = list(dict.fromkeys(pilot.arm for pilot in task_pilots))
     if len(arms) > 1:
         arm = st.selectbox("Arm", arms, key=widget_keys.PLAN_ARM, bind="query-params")
-        return tuple(pilot for pilot in some if pilot.arm == arm)
-    return some
+        return tuple(pilot for pilot in task_pilots if pilot.arm == arm)
+    return task_pilots
 
 
 def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[Pilot, ...]:
@@ -150,10 +154,11 @@ def _typed(study: Study, task: Task, metric: Metric, in_percent: bool) -> tuple[
     return (*(pilot for pilot in own if pilot.task == task.key), *across_pilots(study, own))
 
 
-def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, changes: Sequence[float]) -> None:
+def _designs(study: Study, task: Task, task_pilots: Sequence[Pilot], target: str, changes: Sequence[float]) -> None:
     """The power of the designs that are chosen, the sizes that they need and what starts their runs."""
     needed, curves = (
-        _with_lines(make(study, some, changes).filter(target=target), some) for make in (needed_sizes, power_curve)
+        _with_lines(make(study, task_pilots, changes).filter(target=target), task_pilots)
+        for make in (needed_sizes, power_curve)
     )
     if needed.is_empty():
         st.info(escaped(f"No design with these runs shows {target}: it needs a control arm."), icon=":material/info:")
@@ -170,15 +175,15 @@ def _designs(study: Study, task: Task, some: Sequence[Pilot], target: str, chang
     else:
         _power(curves, target, is_corrected)
         note = fixed_step_note(task) if task.key in needed["task"] else ""
-        text = f"{some[0].metric.name} on {task.title}: {_caption(needed, is_corrected)} Add the runs that may crash. {note}"
-        st.caption(escaped(text.strip()))
+        claim = f"{task_pilots[0].metric.name} on {task.title}"
+        st.caption(escaped(f"{claim}: {_caption(needed, is_corrected)} Add the runs that may crash. {note}".strip()))
         _table(needed, is_corrected, curves)
         _start(study, task, needed, is_corrected)
 
 
-def _with_lines(frame: pl.DataFrame, some: Sequence[Pilot]) -> pl.DataFrame:
+def _with_lines(frame: pl.DataFrame, task_pilots: Sequence[Pilot]) -> pl.DataFrame:
     """Rows of a plan with the design of each in words: `line`."""
-    tasks = {pilot.task: pilot.tasks for pilot in some}
+    tasks = {pilot.task: pilot.tasks for pilot in task_pilots}
     line = pl.struct("task", "design").map_elements(lambda r: design_text(r["design"], tasks[r["task"]]), pl.String)
     return frame.with_columns(line=line)
 
@@ -216,18 +221,18 @@ def _is_corrected(needed: pl.DataFrame) -> bool:
     return st.toggle("As one of all claims", key=widget_keys.PLAN_CORRECTED, bind="query-params", help=help)
 
 
-def _caption(shown: pl.DataFrame, is_corrected: bool) -> str:
+def _caption(needed: pl.DataFrame, is_corrected: bool) -> str:
     if not is_corrected:
         return "power of this claim alone, tested at 5%, with runs that spread as these do."
-    counts = shown.unique("claims", maintain_order=True)
+    counts = needed.unique("claims", maintain_order=True)
     words = " and ".join(f"5% / {row['claims']}" for row in counts.iter_rows(named=True))
     return f"power at {words}: the worst that Holm's correction over the claims of the study can ask for."
 
 
-def _table(shown: pl.DataFrame, is_corrected: bool, curves: pl.DataFrame) -> None:
+def _table(needed: pl.DataFrame, is_corrected: bool, curves: pl.DataFrame) -> None:
     """What each design needs; a dash stands for more than a plan looks at."""
     costs = ["runs", "steps", "hours"]
-    sizes = shown.select("line", n="n_corrected" if is_corrected else "n")
+    sizes = needed.select("line", n="n_corrected" if is_corrected else "n")
     rows = sizes.join(curves.select("line", "n", *costs), on=["line", "n"], how="left", maintain_order="left")
     if rows["hours"].is_null().all():
         rows = rows.drop("hours")
@@ -242,10 +247,10 @@ def _table(shown: pl.DataFrame, is_corrected: bool, curves: pl.DataFrame) -> Non
     )
 
 
-def _start(study: Study, task: Task, shown: pl.DataFrame, is_corrected: bool) -> None:
+def _start(study: Study, task: Task, needed: pl.DataFrame, is_corrected: bool) -> None:
     """What starts the runs of a design, the study that opens them, and the button that declares their number."""
     st.header("Start the runs", anchor=False)
-    rows = {row["line"]: row for row in shown.iter_rows(named=True)}
+    rows = {row["line"]: row for row in needed.iter_rows(named=True)}
     with place("plan_start", FIELD, horizontal=True, vertical_alignment="bottom"):
         row = rows[st.selectbox("Design", list(rows), key=widget_keys.PLAN_START)]
         fewest = row["n_corrected" if is_corrected else "n"]

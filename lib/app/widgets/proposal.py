@@ -24,12 +24,12 @@ _ASKED = "Answer what is asked above first."
 
 def proposal(inspection: Inspection, prefix: str) -> None:
     """The summary, the questions, the button that opens the study, its arms, and everything else under details."""
-    head, asked, opening, found = (st.container() for _ in range(4))
+    head, questions, title_row, preview_row = (st.container() for _ in range(4))
     with head:
         _notes(inspection)
-    with opening, st.container(horizontal=True, vertical_alignment="bottom"):
+    with title_row, st.container(horizontal=True, vertical_alignment="bottom"):
         heading, room = st.container(), st.container(width="content")
-    rooms = Rooms(asked, st.expander("Keys, tasks and steps"), st.expander("Metrics"))
+    rooms = Rooms(questions, st.expander("Keys, tasks and steps"), st.expander("Metrics"))
     try:
         answers = ask(inspection, rooms, prefix)
         proposed = propose(inspection, answers.choices)
@@ -39,17 +39,17 @@ def proposal(inspection: Inspection, prefix: str) -> None:
         ):
             proposed = propose(inspection, replace(answers.choices, title=title))
     except InputError as error:
-        asked.markdown(f":material/help: {escaped(str(error))}")
+        questions.markdown(f":material/help: {escaped(str(error))}")
         with room:
             _button(prefix, _ASKED)
         return
-    with asked:
+    with questions:
         for question in proposed.questions:
             if question not in answers.questions:
                 st.error(escaped(question), icon=":material/error:")
     runs = preview(proposed.study, inspection)
     head.markdown(f"**{escaped(sentence(proposed.study, runs))}**")
-    with found:
+    with preview_row:
         table(arms(runs), alt="Runs of the proposed study by task and arm, with their seeds")
         _assumed(proposed)
     with rooms.metrics:

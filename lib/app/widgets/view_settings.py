@@ -156,14 +156,14 @@ def _keep_values(page: str) -> None:
 def _idle_keys(study: Study, families: tuple[str, ...]) -> set[str]:
     """The settings that change nothing of these families."""
     metrics = [metric for metric in study.metrics if metric.family in families]
-    there = {metric.family for metric in metrics}
+    families_there = {metric.family for metric in metrics}
     idle = set() if any(metric.smoothed for metric in metrics) else {WINDOW, RAW}
     shown, _ = keys_of(
         st.session_state.get(METRICS, st.query_params.get_all(METRICS)), {metric.key: metric.name for metric in metrics}
     )
     if len({metric.family for metric in metrics if not shown or metric.key in shown}) < 2:
         idle.add(LAYOUT)
-    return idle | {key for key, family in ((LOG_REWARD, "reward"), (LOG_LOSS, "loss")) if family not in there}
+    return idle | {key for key, family in ((LOG_REWARD, "reward"), (LOG_LOSS, "loss")) if family not in families_there}
 
 
 def _is_changed(key: str) -> bool:

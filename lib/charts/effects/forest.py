@@ -63,7 +63,7 @@ def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     rows = effects.filter(pl.col("task").is_in(list(titles)) & pl.col("metric").is_in(list(names)))
     rows = rows.filter(~is_across | pl.col("change").is_not_null())
     arm = pl.format(" ({})", "arm") if rows["arm"].n_unique() > 1 else pl.lit("")
-    spoken = pl.when(pl.col("change").is_not_null()).then(factor)
+    percent_factor = pl.when(pl.col("change").is_not_null()).then(factor)
     below = pl.when(logged).then(pl.col("margin") / (1 + pl.col("margin"))).otherwise("margin")
     label = pl.concat_str(pl.col("task").replace(titles), pl.lit(_BETWEEN), pl.col("metric").replace(names), arm)
     why = pl.col("reasons").fill_null("")
@@ -77,12 +77,12 @@ def percent_effects(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
         "metric",
         "arm",
         "verdict",
-        (pl.col("change") * spoken).alias("pct"),
-        (pl.col("ci_low") * spoken).alias("low"),
-        (pl.col("ci_high") * spoken).alias("high"),
-        (-below * spoken).alias("margin_low"),
-        (pl.col("margin") * spoken).alias("margin_high"),
-        pl.when(pl.col("change").is_not_null() & spoken.is_null()).then(own_unit).otherwise(why).alias("note"),
+        (pl.col("change") * percent_factor).alias("pct"),
+        (pl.col("ci_low") * percent_factor).alias("low"),
+        (pl.col("ci_high") * percent_factor).alias("high"),
+        (-below * percent_factor).alias("margin_low"),
+        (pl.col("margin") * percent_factor).alias("margin_high"),
+        pl.when(pl.col("change").is_not_null() & percent_factor.is_null()).then(own_unit).otherwise(why).alias("note"),
         pl.format("{}: {}", pl.col("verdict").fill_null(""), "size").str.strip_chars_end(": ").alias("text"),
         "size",
     )
@@ -128,9 +128,9 @@ def _label_width(rows: pl.DataFrame) -> int:
     )
 
 
-def _beside(left: int, then: str, otherwise: str) -> str:
+def _beside(left: int, wide: str, narrow: str) -> str:
     """An expression of where labels are beside their intervals: a phone has no room for that."""
-    return f"width >= {2 * left} ? {then} : {otherwise}"
+    return f"width >= {2 * left} ? {wide} : {narrow}"
 
 
 def _intervals(rows: pl.DataFrame, y: alt.Y, reach: float, left: int) -> list[alt.Chart]:

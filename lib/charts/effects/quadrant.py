@@ -60,13 +60,13 @@ def quadrant_chart(
     -------
     A layered chart whose quadrants are named, a colour and a shape per task. 0 is in the middle of both axes.
     """
-    whole = points.drop_nulls(["reward", "loss"])
+    pairs = points.drop_nulls(["reward", "loss"])
     titles = {t.key: t.title for t in study.tasks}
-    tasks = [titles[t.key] for t in study.tasks if t.key in set(whole["task"])]
-    rounded = whole.with_columns(
+    tasks = [titles[t.key] for t in study.tasks if t.key in set(pairs["task"])]
+    rounded = pairs.with_columns(
         pl.col("task").replace(titles), pl.col("reward", "loss").round_sig_figs(thinning.DIGITS)
     )
-    sides = {c: 1.12 * max([abs(float(v)) for v in whole[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
+    sides = {c: 1.12 * max([abs(float(v)) for v in pairs[c].to_list()], default=1.0) or 1.0 for c in ("reward", "loss")}
     domains = {c: [-round(v, 4), round(v, 4)] for c, v in sides.items()}
     across_scale = alt.Scale(domain=domains["reward"], nice=False)
     up_scale = alt.Scale(domain=domains["loss"], range=[axes.WHOLE_PLOT.above_foot(_NAMES), _NAMES], nice=False)
@@ -96,9 +96,9 @@ def quadrant_chart(
 
 def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
     """The takeaway of `quadrant_chart`: how many seeds lie in the hypothesised corner."""
-    whole = points.drop_nulls(["reward", "loss"])
-    there = whole.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
-    return f"A higher {reward} and a lower {loss} in {there} of {plural(whole.height, 'detached run')}."
+    pairs = points.drop_nulls(["reward", "loss"])
+    there = pairs.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
+    return f"A higher {reward} and a lower {loss} in {there} of {plural(pairs.height, 'detached run')}."
 
 
 def _quadrant_names() -> list[alt.Chart]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.formatting import number_order
-from lib.runs import NUMBERS, TOGETHER, History, Treatment, each, is_telling
+from lib.runs import GROUP_SIZE, NUMBERS, History, Treatment, each, is_telling
 
 _DIGEST = 16
 
@@ -81,7 +81,7 @@ def _histories(
 ) -> Iterator[list[bytes]]:
     """By run and step, a digest of every row of some metrics below it, then whether two runs with the same must be one."""
     calls = ((t.run_id, history.of_run(t.run_id), steps) for t, steps in runs)
-    return each(partial(_histories_of, sorted(keys)), calls, TOGETHER)
+    return each(partial(_histories_of, sorted(keys)), calls, GROUP_SIZE)
 
 
 def _histories_of(keys: Sequence[str], call: tuple[str, History, Sequence[int]]) -> list[bytes]:

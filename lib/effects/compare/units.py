@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.runs import NUMBERS, TOGETHER, History, Treatment, each, is_finite, is_positive
+from lib.runs import GROUP_SIZE, NUMBERS, History, Treatment, each, is_finite, is_positive
 from lib.study import Evidence, Metric, Task
 
 #: A run counts where its metric reaches at least this fraction of the total steps beyond its detach.
@@ -127,7 +127,7 @@ def numbers(function: Callable[..., NDArray[np.float64]], calls: Iterable[tuple[
     function : of `Usable` and of what follows it in a call; gives an array of one dimension.
     calls : their texts, and the bytes of arrays, tell everything that the numbers depend on beside the run.
     """
-    return each(partial(_numbers_of, function), calls, TOGETHER)
+    return each(partial(_numbers_of, function), calls, GROUP_SIZE)
 
 
 def _numbers_of(function: Callable[..., NDArray[np.float64]], call: tuple[Any, ...]) -> Numbers:

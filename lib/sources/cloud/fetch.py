@@ -25,7 +25,7 @@ from lib.sources.cloud.forks import Ancestors, fork_point, with_fork_stamps
 from lib.sources.cloud.history import Checkpoint, Download, RunPath, read_history
 from lib.sources.cloud.http import HttpClient
 from lib.sources.cloud.keys import no_key_message
-from lib.sources.cloud.limits import Deadline, MemoryBudget, RequestError, StopFetch, in_background, together
+from lib.sources.cloud.limits import Deadline, MemoryBudget, RequestError, StopFetch, all_results, in_background
 from lib.sources.cloud.remote import RemoteUpdate
 from lib.sources.cloud.run import RunStore, RunUpdate, now_utc
 from lib.sources.cloud.server_address import server_of
@@ -147,7 +147,7 @@ def _checksum(text: bytes) -> bytes:
 def _list_runs(study: Study, client: Client) -> list[Run]:
     """The runs of the study with the ids of their tasks; one listing for each distinct filter."""
     filters = {json.dumps(f, sort_keys=True): f for task in study.tasks for f in _filters(study, task)}
-    listings = dict(zip(filters, together([partial(client.runs, f) for f in filters.values()]), strict=True))
+    listings = dict(zip(filters, all_results([partial(client.runs, f) for f in filters.values()]), strict=True))
     for text, runs in listings.items():
         _check_sweep(study, client, filters[text], runs)
     listed: dict[str, Run] = {}
@@ -273,9 +273,9 @@ class _Fetch:
         updated, failures = dict[str, tuple[Run, str]](), dict[str, str]()
         if self.request.cluster and not self.request.cluster.size:
             self.request.progress(Progress(0, len(runs), "Waiting for a worker of the cluster"))
-        todo, pending = iter(runs), dict[Future[tuple[Run, str]], str]()
+        queue, pending = iter(runs), dict[Future[tuple[Run, str]], str]()
         while len(updated) + len(failures) < len(runs):
-            for run in islice(todo, max(0, self._at_once - len(pending))):
+            for run in islice(queue, max(0, self._at_once - len(pending))):
                 pending[in_background(self._run_update(run, ancestors))] = run.id
             if self.request.cancelled():
                 return (

@@ -208,11 +208,11 @@ class Ancestors:
 
     def _shared(self, run: Run, keys: Sequence[str]) -> SharedDownload:
         with self._download(run, keys) as download:
-            tables = tuple(self._aside(partial(_write_table, table)) for table in download.tables)
-            live = self._aside(lambda path: path.write_text(json.dumps(download.live), encoding="utf-8"))
+            tables = tuple(self._temporary_file(partial(_write_table, table)) for table in download.tables)
+            live = self._temporary_file(lambda path: path.write_text(json.dumps(download.live), encoding="utf-8"))
         return SharedDownload(replace(download, tables=(), live=()), tables, live)
 
-    def _aside(self, write: Callable[[Path], object]) -> Path:
+    def _temporary_file(self, write: Callable[[Path], object]) -> Path:
         self._files.append(stage(self._folder / "ancestor", write).temporary)
         return self._files[-1]
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from lib.runs import TIMESTAMP, numeric, raw_frame
 from lib.sources.cloud.answers import MAX_ROWS, Exports, Rows, answer_of
 from lib.sources.cloud.http import FileClient, HttpClient
-from lib.sources.cloud.limits import Deadline, MemoryBudget, RefusalError, RequestError, together
+from lib.sources.cloud.limits import Deadline, MemoryBudget, RefusalError, RequestError, all_results
 from lib.sources.cloud.parquet import STEP, ExportPart, RemoteFile
 
 _EXPORTS = """query RunParquetHistory($entity: String!, $project: String!, $runName: String!, $liveKeys: [String!]!) {
@@ -170,14 +170,14 @@ class _Reader:
 
     def read(self, exports: RunExports, stack: ExitStack, budget: MemoryBudget) -> Download:
         """The download; the stack holds the files and the memory that they take."""
-        parts = together([partial(self._part, url, stack, len(exports.urls)) for url in exports.urls])
+        parts = all_results([partial(self._part, url, stack, len(exports.urls)) for url in exports.urls])
         exported = sum(part.rows for part in parts)
         if (rows := exported + len(exports.live)) > MAX_ROWS:
             raise RequestError(f"it holds {rows:,} rows, more than {MAX_ROWS:,}")
         unread = [] if self.since and self.since.exported == exported else parts
         memory = sum(part.select(self.columns, self.since.step if self.since else None) for part in unread)
         stack.enter_context(budget.reserve(memory, self.deadline))
-        tables = together([part.read for part in unread])
+        tables = all_results([part.read for part in unread])
         live = self.live([step for step in exports.live if self.since is None or step >= self.since.step])
         whole = any(part.is_download for part in parts)
         notes = ("the server does not serve parts of files: the exports were downloaded whole",) if whole else ()
@@ -271,7 +271,7 @@ def read_exports(
     RequestError, StopFetch
     """
     with ExitStack() as stack:
-        yield _Reader(client, _wanted(columns), deadline, since, lambda _: []).read(exports, stack, budget)
+        yield _Reader(client, _read_order(columns), deadline, since, lambda _: []).read(exports, stack, budget)
 
 
 @contextmanager
@@ -298,7 +298,7 @@ def read_history(
     RequestError, StopFetch
     """
     server = _Server(client, path, deadline)
-    reader = _Reader(client, _wanted(columns), deadline, since, partial(server.live, last_step=last_step))
+    reader = _Reader(client, _read_order(columns), deadline, since, partial(server.live, last_step=last_step))
     with ExitStack() as stack:
         try:
             download = reader.read(server.exports(), stack, budget)
@@ -309,6 +309,6 @@ def read_history(
         yield download
 
 
-def _wanted(columns: Sequence[str]) -> list[str]:
+def _read_order(columns: Sequence[str]) -> list[str]:
     """The columns to read: those that tell steps and times come first."""
     return list(dict.fromkeys([STEP, TIMESTAMP, *columns]))

@@ -233,15 +233,15 @@ def _retried(ask: Callable[[], T], deadline: Deadline) -> T:
         try:
             return within(deadline, ask)
         except _Retry as error:
-            message, wanted = str(error), error.pause
+            message, least = str(error), error.pause
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # The text of these names the address: a signed URL is a secret.
-            message, wanted = (
+            message, least = (
                 next((text for kind, text in _FAILURES if isinstance(error, kind)), "the connection broke"),
                 0.0,
             )
         if pause is not None:
-            deadline.sleep(max(pause, wanted))
+            deadline.sleep(max(pause, least))
     raise RequestError(f"{message}, {len(PAUSES) + 1} times")
 
 

@@ -65,9 +65,9 @@ class Deadline:
     def sleep(self, seconds: float) -> None:
         """Wait, no longer than there is sense in it."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        while (remaining := until - time.monotonic()) > 0:
             self.check()
-            time.sleep(min(left, _TICK))
+            time.sleep(min(remaining, _TICK))
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -183,7 +183,7 @@ def within(deadline: Deadline, call: Callable[[], T]) -> T:
     return future.result()
 
 
-def together(calls: Sequence[Callable[[], T]], at_once: int = 4) -> list[T]:
+def all_results(calls: Sequence[Callable[[], T]], at_once: int = 4) -> list[T]:
     """The results of calls made a few at the same time, in order; the first error, once those beside it have ended."""
     if len(calls) == 1:
         return [calls[0]()]
