@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from lib.app.session import address, studies
-from lib.app.session.current import open_by_name, set_page_input
+from lib.app.session.page_input import open_by_name, set_page_input
 from lib.app.session.uploads import touch_uploads
 from lib.app.widgets import (
     banner,

@@ -1,4 +1,4 @@
-from lib.app.session.current import page_input
+from lib.app.session.page_input import page_input
 from lib.app.widgets import landing, new_study, page_frame
 from lib.app.widgets import study as study_widgets
 from lib.report import methods

@@ -1,6 +1,6 @@
 import streamlit as st
 
-from lib.app.session.current import page_input
+from lib.app.session.page_input import page_input
 from lib.app.widgets import page_frame, plan
 from lib.report import methods
 

@@ -2,7 +2,7 @@ from functools import partial
 
 import streamlit as st
 
-from lib.app.session.current import page_input
+from lib.app.session.page_input import page_input
 from lib.app.widgets import edit, fetching, page_frame
 from lib.app.widgets import study as study_widgets
 from lib.app.widgets.markdown import escaped

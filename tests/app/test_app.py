@@ -7,7 +7,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
-from lib.app.session import current, fetching
+from lib.app.session import fetching, page_input
 from lib.curves import View
 from lib.sources import bundled_study, fetch, write_bundle
 from lib.study import parse_study
@@ -254,7 +254,7 @@ def test_fetch_a_study_from_a_server(cloud):
 
 @pytest.mark.server
 def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
-    set_page_input = current.set_page_input
+    set_page_input = page_input.set_page_input
 
     def set_when_fetched(inputs):
         job = fetching.job_of(inputs.study)
@@ -264,7 +264,7 @@ def test_a_fetch_that_ends_while_the_page_is_drawn_is_shown(cloud, monkeypatch):
 
     cloud.latency = 0.1
     at = visit("overview", study="detach_encoder")
-    monkeypatch.setattr(current, "set_page_input", set_when_fetched)
+    monkeypatch.setattr(page_input, "set_page_input", set_when_fetched)
     fine(at.button(key="first_fetch").click().run())
     assert [e.value for e in at.info] == []
     assert len(charts(at)) == 2

@@ -3,17 +3,35 @@
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import streamlit as st
 
 from lib.curves import View
 
-if TYPE_CHECKING:
-    from lib.app.session.current import Current
+
+class Cacheable(Protocol):
+    """What the first argument of a cached function is cached by: a `Current`."""
+
+    @property
+    def view(self) -> View:
+        """The settings of the view."""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether all sessions may share results."""
+
+    @property
+    def cache_key(self) -> str:
+        """A text that differs where results may differ."""
+
+    def with_view(self, view: View) -> Self:
+        """The same in another view."""
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=Cacheable)
 
 #: Results of one function that are kept; the one used longest ago goes first.
 ENTRIES = 32
@@ -26,7 +44,7 @@ cached_for_session = partial(st.cache_resource, scope="session", max_entries=ENT
 
 def cached(
     view: Callable[[View], View] = lambda view: view,
-) -> Callable[[Callable[Concatenate["Current", P], R]], Callable[Concatenate["Current", P], R]]:
+) -> Callable[[Callable[Concatenate[C, P], R]], Callable[Concatenate[C, P], R]]:
     """Cache a function of a `Current` and plain arguments, in the cache that `Current.is_public` chooses.
 
     Parameters
@@ -34,7 +52,7 @@ def cached(
     view : reduces the view to the settings that the function depends on; others then share its results.
     """
 
-    def decorate(function: Callable[Concatenate["Current", P], R]) -> Callable[Concatenate["Current", P], R]:
+    def decorate(function: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], R]:
         def keyed(key: str, _call: Callable[[], R]) -> R:
             return _call()
 
@@ -43,7 +61,7 @@ def cached(
         for_all, for_session = cached_for_all(keyed), cached_for_session(keyed)
 
         @wraps(function)
-        def read(current: "Current", *args: P.args, **kwargs: P.kwargs) -> R:
+        def read(current: C, *args: P.args, **kwargs: P.kwargs) -> R:
             current = current.with_view(view(current.view))
             cache = for_all if current.is_public else for_session
             return cache(f"{current.cache_key} {args} {kwargs}", lambda: function(current, *args, **kwargs))

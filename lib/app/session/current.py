@@ -1,21 +1,14 @@
 """The open study of this session with its runs and view settings."""
 
-import hashlib
-import runpy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
-import streamlit as st
-
-from lib.app.session.access import is_public
-from lib.app.session.caches import cached, file_stamp
-from lib.app.session.fetching import fetch_result
-from lib.app.session.state import session_state
-from lib.app.session.studies import missing_bundle, study_named, with_added, without_missing
+from lib.app.session.caches import cached
 from lib.curves import View, included_runs
 from lib.report import visible_study
 from lib.runs import Manifest, Treatment, of_task, treatments_with_duplicates
-from lib.study import STUDIES, Evidence, InputError, Study
+from lib.study import Evidence, Study
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Current:
         """The treatments of the runs of one task that curves show."""
         return included_runs(of_task(self.treatments, task), self.view)
 
-    def with_view(self, view: View) -> "Current":
+    def with_view(self, view: View) -> Self:
         """The same runs in another view."""
         return self if view == self.view else replace(self, view=view)
 
@@ -74,45 +67,3 @@ class PageInput:
     def manifest(self) -> Manifest | None:
         """The runs, where there are any."""
         return self.current.manifest if self.current else None
-
-
-def open_by_name(name: str) -> PageInput:
-    """Open the study chosen by that name, for the page that runs next."""
-    study = current = None
-    message = ""
-    try:
-        study = study_named(name)
-        current = None if missing_bundle(study) else _current(study)
-    except InputError as error:
-        message = str(error)
-    return PageInput(study, current, message)
-
-
-def _current(declared: Study) -> Current | None:
-    result = fetch_result(declared)
-    if result is None:
-        return None
-    study = without_missing(with_added(declared))
-    paths = (study.at(baseline.path) for task in study.tasks for baseline in task.baselines)
-    stamp = hashlib.sha256(f"{study}\0{result.stamp}\0{file_stamp(*paths)}".encode()).hexdigest()
-    return Current(study, result.manifest, stamp, is_public(study))
-
-
-def set_page_input(inputs: PageInput) -> None:
-    """Hand the study to the page that runs next."""
-    state = session_state()
-    state.page_input, state.has_frame = inputs, True
-
-
-def page_input() -> PageInput:
-    """What the frame hands to the page, which asks once, before anything else.
-
-    The first visitor of a fresh server who comes by a link to a page gets that page without its frame: until
-    `st.navigation` has run once, Streamlit takes pages/ for an app of its own. The frame is then run from here.
-    """
-    state = session_state()
-    if not state.has_frame or state.page_input is None:
-        runpy.run_path(str(STUDIES.parent / "streamlit_app.py"), run_name="__main__")
-        st.stop()
-    state.has_frame = False
-    return state.page_input

@@ -1,11 +1,11 @@
-"""Work in a thread of its own, and what a session fetched of one study."""
+"""Work in a thread of its own: the fetches of a study, the listing of runs."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
@@ -13,6 +13,9 @@ from lib.formatting import one_line
 from lib.runs import Manifest
 from lib.sources import Progress, StopFetch
 from lib.study import InputError
+
+if TYPE_CHECKING:
+    from lib.discover import Inspection
 
 _log = logging.getLogger(__name__)
 
@@ -102,3 +105,11 @@ class StudyFetches:
     job: Job[None] | None = None
     shown: tuple[int, FetchResult | None] | None = None
     was_running: bool = False
+
+
+@dataclass
+class Listing:
+    """What was asked for, as it was typed ("" for an upload), and the work that lists its runs."""
+
+    text: str
+    job: "Job[Inspection]"

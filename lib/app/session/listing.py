@@ -1,11 +1,10 @@
 """The runs at a place that a visitor brings: listed in the background, to propose a study from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from lib.app.session import access, uploads
-from lib.app.session.job import Job
+from lib.app.session.job import Job, Listing
 from lib.app.session.state import session_state
 from lib.discover import (
     Inspection,
@@ -23,14 +22,6 @@ from lib.study import InputError, Source, StudyError, written_path
 
 #: Seconds that a page waits for a listing before it shows its progress.
 _SHORT = 0.4
-
-
-@dataclass
-class Listing:
-    """What was asked for, as it was typed ("" for an upload), and the work that lists its runs."""
-
-    text: str
-    job: Job[Inspection]
 
 
 def server_in(text: str) -> str:

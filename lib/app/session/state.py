@@ -3,17 +3,13 @@
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from lib.app.session.current import PageInput
+from lib.app.session.job import Listing, StudyFetches
 from lib.runs import SavedStudy, store_root
 from lib.study import Study
-
-if TYPE_CHECKING:
-    from lib.app.session.current import PageInput
-    from lib.app.session.job import StudyFetches
-    from lib.app.session.listing import Listing
 
 KEY = "session"
 
@@ -39,7 +35,7 @@ class SessionState:
     uploads: Path = field(default_factory=lambda: store_root().resolve() / "uploads" / secrets.token_hex(16))
     studies: dict[str, SavedStudy] = field(default_factory=dict)
     unsaved: dict[str, tuple[SavedStudy, tuple[Path, ...]]] = field(default_factory=dict)
-    fetches: "dict[tuple[Study, str], StudyFetches]" = field(default_factory=dict)
+    fetches: dict[tuple[Study, str], StudyFetches] = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
     next_study: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)
@@ -47,10 +43,10 @@ class SessionState:
     address: str = ""
     address_message: str = ""
     too_long: str = ""
-    page_input: "PageInput | None" = None
+    page_input: PageInput | None = None
     has_frame: bool = False
     page: str = ""
-    listing: "Listing | None" = None
+    listing: Listing | None = None
     listings: int = 0
     changed: set[str] = field(default_factory=set)
     other_keys: set[str] = field(default_factory=set)

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from lib.app.session import saved
-from lib.app.session.current import Current, PageInput, page_input
+from lib.app.session.current import Current, PageInput
+from lib.app.session.page_input import page_input
 from lib.app.widgets import notices
 from lib.app.widgets.fetching import fetch_panel, problems
 from lib.app.widgets.markdown import escaped

@@ -7,7 +7,8 @@ import polars as pl
 import streamlit as st
 
 from lib.app.session import cached_results, studies, widget_keys
-from lib.app.session.current import Current, PageInput, open_by_name
+from lib.app.session.current import Current, PageInput
+from lib.app.session.page_input import open_by_name
 from lib.app.widgets import charts, pickers
 from lib.app.widgets.effect import metric_picker
 from lib.app.widgets.markdown import escaped
