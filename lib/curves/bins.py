@@ -35,9 +35,9 @@ Steps = TypeVar("Steps", pl.Expr, np.ndarray)
 FINEST = 1000
 #: The most bins of a run: a history far longer than the training it is said to be has wider ones.
 MOST = 20_000
-_BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int32, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
+_BIN: dict[str, type[pl.DataType]] = {"bin": pl.Int64, "value": pl.Float64, "x_sum": pl.Float64, "x_weight": pl.UInt32}
 #: The bins of one run and metric, as `bins` describes them.
-BIN = np.dtype([("bin", "<i4"), ("value", "<f8"), ("x_sum", "<f8"), ("x_weight", "<u4")])
+BIN = np.dtype([("bin", "<i8"), ("value", "<f8"), ("x_sum", "<f8"), ("x_weight", "<u4")])
 _RUN = {
     "run_id": pl.String,
     "arm": pl.String,
@@ -239,7 +239,9 @@ def _bins(grid: _Grid, run: _RunInput) -> np.ndarray:
     bins = np.empty(len(start), dtype=BIN)
     bins["bin"], bins["value"], bins["x_weight"] = number[start], np.add.reduceat(value, start) / points, points
     if hours is None:
-        bins["x_sum"] = _on_axis(np.add.reduceat(step, start), points * run.origin, grid.x, grid.total_steps)
+        # As a float: the product of the counts, whole numbers of 32 bits, and a step may be beyond them.
+        origins = points * float(run.origin)
+        bins["x_sum"] = _on_axis(np.add.reduceat(step, start), origins, grid.x, grid.total_steps)
     else:
         bins["x_sum"], bins["x_weight"] = np.add.reduceat(hours[drawable], start) / points, 1
     return bins

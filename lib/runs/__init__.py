@@ -17,7 +17,7 @@ from lib.runs.duplicates import (
     with_duplicates,
 )
 from lib.runs.lineage import RunPart, drop_restarts, join_parts, with_ancestors
-from lib.runs.missing_keys import missing_keys
+from lib.runs.missing_keys import missing_keys, silent_metric_text
 from lib.runs.model import REPEATED_STEP, BranchPoint, Drop, Duplicate, Manifest, Problem, Run, manifest_from
 from lib.runs.normalise import TIMESTAMP, describe, normalise, numeric, raw_frame
 from lib.runs.parallel import GROUP_SIZE, computing_on, cpu_count, each, in_order

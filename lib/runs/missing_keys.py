@@ -1,6 +1,6 @@
 """Keys and run ids that a study names and no run has: most often they are mistyped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lib.formatting import listing
 from lib.runs.model import Manifest, Run
@@ -66,9 +66,18 @@ def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:
     silent = [m.key for m in study.metrics if not any(run.rows.get(m.key) for run in manifest.runs)]
     logged = {key for run in manifest.runs for key in run.keys}
     if logged.isdisjoint(silent) or any(key.startswith("_") or key in logged for key in study.step_key):
-        return [f"No run logged '{key}': check the metric's key." for key in silent]
+        return [silent_metric_text(key, manifest.runs) for key in silent]
     steps = listing((f"'{key}'" for key in study.step_key), "or")
     return [
         f"No run logged {steps}: check step_key.",
-        *(f"No run logged '{key}': check the metric's key." for key in silent if key not in logged),
+        *(silent_metric_text(key, manifest.runs) for key in silent if key not in logged),
     ]
+
+
+def silent_metric_text(key: str, runs: Iterable[Run]) -> str:
+    """A sentence on a metric without a point in any of these runs: none logged it, or why its rows are dropped."""
+    reasons = sorted({drop.reason for run in runs for drop in run.drops if drop.metric == key})
+    if not reasons:
+        return f"No run logged '{key}': check the metric's key."
+    what = "step_key" if all("step" in reason for reason in reasons) else "what is logged under it"
+    return f"Every row of '{key}' is left out: {listing(reasons)}. Check {what}."

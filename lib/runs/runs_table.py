@@ -57,7 +57,8 @@ def run_warnings(study: Study, task: Task, run: Run) -> list[str]:
             warnings.append(f"state {run.state}")
         if run.last_step < SHORT * task.total_steps:
             warnings.append(f"short: ends at {run.last_step:,} of {task.total_steps:,} steps")
-        missing = [m.key for m in study.metrics if not run.rows.get(m.key)]
+        dropped = {drop.metric for drop in run.drops}
+        missing = [m.key for m in study.metrics if not run.rows.get(m.key) and m.key not in dropped]
         if missing:
             warnings.append(f"never logged {', '.join(missing)}")
     warnings += [f"{drop.metric}: {drop.count:,} dropped ({drop.reason})" for drop in run.drops if drop.metric in keys]

@@ -149,6 +149,18 @@ def test_the_axes(x, steps, grid):
     assert line(frame, "step", "mean") == [(step, y) for step, y in zip(steps, [40.0, 50.0, 60.0], strict=True)]
 
 
+def test_steps_beyond_32_bits_are_steps_like_any_other():
+    total = 2 * 10**12
+    task, rule = Task("task", total), treatment("a", at=total // 2, total=total)
+    points = [("a", "y", total // 2 + i * 10**10, float(i)) for i in (-2, -1, 0, 1, 2)]
+    frame = draw(points, [rule], View(smooth=False, x="since"), task=task)
+    assert line(frame, "step", "mean") == [(i * 1e10, float(i)) for i in (-2, -1, 0, 1, 2)]
+    # A step far beyond the training has a bin of its own, after the others.
+    points = [*straight("a", [40, 50, 60, 70, 80]), *series("a", "y", [(10**13, 7.0), (10**13 + 100, 8.0)])]
+    far = line(draw(points, [treatment("a")]), "step", "mean")
+    assert far[4:] == [(80, 80.0), (1e13, 7.0), (1e13 + 100, 8.0)]
+
+
 def test_runs_detached_at_their_own_step_share_event_time():
     points = straight("a", [20, 30, 40]) + series("b", "y", [(50, 1.0), (60, 2.0), (70, 3.0)])
     runs = [treatment("a", at=30), treatment("b", at=60)]

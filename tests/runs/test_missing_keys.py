@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lib.runs import Problem, Run, missing_keys
+from lib.runs import Drop, Problem, Run, missing_keys
 from lib.study import DetachRule, Signal, Task
 from lib.study.model import Arms
 from tests.support.frames import LOSS, REWARD, manifest, study
@@ -77,6 +77,16 @@ def test_logged_keys_that_no_run_has_are_sentences(tmp_path):
     assert missing_keys(replace(asked, step_key=("_step",)), known) == [reward, signal]
     some = manifest(tmp_path / "some", [(told, [("a", REWARD.key, 1, 2.0), ("a", "enc_lrr", 1, 0.1)])])
     assert missing_keys(asked, some) == [loss]
+
+
+def test_a_metric_whose_rows_are_left_out_is_not_called_unlogged(tmp_path):
+    asked = study(BY_RATIO, metrics=(REWARD, LOSS))
+    drops = (Drop(LOSS.key, "no step (env)", 40), Drop(REWARD.key, "not a number", 2))
+    run = Run("a", config={"seed": 1, "r": 0}, keys=(REWARD.key, LOSS.key), drops=drops)
+    assert missing_keys(asked, manifest(tmp_path, [(run, [])])) == [
+        f"Every row of '{REWARD.key}' is left out: not a number. Check what is logged under it.",
+        "Every row of 'loss' is left out: no step (env). Check step_key.",
+    ]
 
 
 def test_a_key_is_looked_for_task_by_task(tmp_path):

@@ -69,6 +69,8 @@ def test_drops_and_the_sources_own_warnings_are_told():
 def test_a_run_without_history_has_its_drops_told():
     run = Run("a", state="finished", drops=(Drop(LOSS.key, "no step (env)", 40),))
     assert run_warnings(STUDY, STUDY.tasks[0], run) == ["no history", "loss: 40 dropped (no step (env))"]
+    short = replace(run, last_step=STUDY.tasks[0].total_steps, rows={REWARD.key: 1})
+    assert run_warnings(STUDY, STUDY.tasks[0], short) == ["loss: 40 dropped (no step (env))"]
 
 
 def test_left_out_runs_keep_their_row_and_their_arm(tmp_path):

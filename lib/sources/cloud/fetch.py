@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from lib.formatting import plural
-from lib.runs import Manifest, Problem, Run, StoreError, manifest_from, project_folder, put, read_run, writing
+from lib.runs import (
+    Manifest,
+    Problem,
+    Run,
+    StoreError,
+    manifest_from,
+    project_folder,
+    put,
+    read_run,
+    silent_metric_text,
+    writing,
+)
 from lib.sources.cloud.client import Client
 from lib.sources.cloud.forks import Ancestors, fork_point, with_fork_stamps
 from lib.sources.cloud.history import Checkpoint, Download, RunPath, read_history
@@ -186,11 +197,11 @@ def _check_sweep(study: Study, client: Client, filters: dict[str, Any], runs: li
 
 
 def _unlogged_metrics(study: Study, runs: Sequence[Run]) -> list[Problem]:
-    """The study's metrics that no run has logged, which is likely a mistyped key."""
+    """The study's metrics without a point in any run: most often their key is mistyped."""
     if not any(run.file for run in runs):
         return []
     keys = [metric.key for metric in study.metrics if not any(run.rows.get(metric.key) for run in runs)]
-    return [Problem(f"No run logged '{key}': check the metric's key.") for key in keys]
+    return [Problem(silent_metric_text(key, runs)) for key in keys]
 
 
 # ---- their histories ---------------------------------------------------------------------------------------------
