@@ -50,14 +50,11 @@ def numbers(values: Sequence[float], sign: str = "") -> list[str]:
     values : finite, the estimate first; it may be alone.
     sign : "+" to write the sign of positive values too.
     """
-    largest = max(map(abs, values))
     half = (max(values) - min(values)) / 2
-    decimals = 1 - _exponent(half) if half else 2 - _exponent(values[0])
-    if 0 < largest < 1e-3:
-        exponent = _exponent(largest)
-        return [f"{v / 10.0**exponent:{sign}z.{max(decimals + exponent, 0)}f}e{exponent}" for v in values]
+    finest = 1 - _exponent(half) if half else 2 - _exponent(values[0])
+    decimals = max(finest, 0) if any(values) else 0
     estimate, *ends = values
-    return [f"{estimate:{sign}z,.{max(decimals, 0)}f}", *interval_ends(ends, max(decimals, 0), sign)]
+    return [fixed(estimate, decimals, sign), *interval_ends(ends, decimals, sign)]
 
 
 def interval_ends(ends: Sequence[float], decimals: int, sign: str = "") -> list[str]:
@@ -77,9 +74,13 @@ def interval_decimals(low: float, high: float, units: int = 2) -> int:
 
 
 def fixed(value: float, decimals: int, sign: str = "") -> str:
-    """A value with so many decimals, and what they round to 0 without a sign: -5, +10, 0; beyond four with an exponent."""
-    if decimals > 4 and value:
-        return scientific(value, 2, sign)
+    """A value with so many decimals, and what they round to 0 without a sign: -5, +10, 0.
+
+    Beyond four decimals what is below a thousandth has an exponent, and as many digits as the decimals allow.
+    """
+    if decimals > 4 and abs(value) < 1e-3:
+        is_zero = abs(value) < 0.5 * 10.0**-decimals
+        return "0" if is_zero else scientific(value, max(_exponent(value) + decimals + 1, 1), sign)
     text = f"{value:{sign}z,.{decimals}f}"
     return text if float(text.replace(",", "")) else text.lstrip("+")
 

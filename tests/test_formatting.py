@@ -55,6 +55,10 @@ def test_a_number_has_the_digits_and_the_sign_asked_for():
         ((-5.25,), ["-5.25"]),
         ((1.2e-5,), ["1.20e-5"]),
         ((3.2e-5, 1e-5, 5.4e-5), ["3.2e-5", "1.0e-5", "5.4e-5"]),
+        ((4e-4, 1e-9, 8e-4), ["4.0e-4", "1e-9", "8.0e-4"]),
+        ((0.00512, 0.0051, 0.00514), ["0.005120", "0.005100", "0.005140"]),
+        ((0.0,), ["0"]),
+        ((0.0, 0.0, 0.0), ["0", "0", "0"]),
     ],
 )
 def test_an_estimate_and_its_interval_have_one_precision(values, texts):
@@ -63,6 +67,8 @@ def test_an_estimate_and_its_interval_have_one_precision(values, texts):
 
 def test_signs_are_written_where_asked_for():
     assert numbers((29.04, 20.7, 36.4), sign="+") == ["+29.0", "+20.7", "+36.4"]
+    assert numbers((0.02, -8, 9), sign="+") == ["0.0", "-8.0", "+9.0"]
+    assert numbers((-0.0,), sign="+") == ["0"]
 
 
 def test_an_exponent_has_no_zeros_in_front():
@@ -125,6 +131,7 @@ def test_fixed_decimals_have_no_sign_before_zero():
     assert [fixed(value, 0, "+") for value in (-5.2, 10.1, -0.2, 0.2, 1234.0)] == ["-5", "+10", "0", "0", "+1,234"]
     assert [fixed(value, 1) for value in (-0.04, 0.06, 29.0)] == ["0.0", "0.1", "29.0"]
     assert fixed(-3.04e-5, 6, "+") == "-3.0e-5"
+    assert [fixed(v, 6) for v in (-4e-9, 6e-7, 0.00512)] == ["0", "6e-7", "0.005120"]
 
 
 def test_an_extent_names_one_number_once():

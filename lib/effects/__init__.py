@@ -17,7 +17,6 @@ from lib.effects.plan import (
     POWER,
     change_text,
     design_text,
-    no_worse_text,
     plan,
     power_curve,
 )

@@ -112,14 +112,14 @@ _SENTENCES = {CONTRADICTED: _contradicted, NOT_SHOWN: _not_shown, CANNOT_SAY: _c
 
 def _guardrail(row: Row, metric: Metric, action: str, basis: str) -> str:
     """Whether a metric that must not get worse did."""
-    margin = metric.margin_text
+    kept = f"{metric.name} {metric.no_worse_text}"
     if row["equivalence"] is None:
-        return f"it cannot be said whether {action} left {metric.name} no worse than {margin}{_observed(row, metric)}."
+        return f"it cannot be said whether {action} left {kept}{_observed(row, metric)}."
     change, interval = _numbers(row, metric, "+")
     words = {
-        equivalence.NO_WORSE: f"left {metric.name} no worse than {margin}",
-        equivalence.WORSE: f"made {metric.name} worse by more than {margin}",
-        equivalence.NOT_SHOWN: f"was not shown to leave {metric.name} no worse than {margin}",
+        equivalence.NO_WORSE: f"left {kept}",
+        equivalence.WORSE: f"made {metric.name} worse by more than {metric.margin_text}",
+        equivalence.NOT_SHOWN: f"was not shown to leave {kept}",
     }
     return f"{action} {words[row['equivalence']]}: the change was {change} ({interval}, {basis})."
 
@@ -131,9 +131,9 @@ def _margin(row: Row, metric: Metric) -> str:
     margin = metric.margin_text
     words = {
         equivalence.EQUIVALENT: f"The change is within {margin} either way: equivalent.",
-        equivalence.NO_WORSE: f"{metric.name} is no worse than {margin}.",
+        equivalence.NO_WORSE: f"{metric.name} is {metric.no_worse_text}.",
         equivalence.WORSE: f"{metric.name} is worse by more than {margin}.",
-        equivalence.NOT_SHOWN: f"That {metric.name} is no worse than {margin} was not shown.",
+        equivalence.NOT_SHOWN: f"That {metric.name} is {metric.no_worse_text} was not shown.",
     }
     return f" {words[row['equivalence']]}"
 

@@ -119,9 +119,12 @@ class Clauses:
     def margin(self, rows: Sequence[Row]) -> str:
         """The margin that these claims share, as it was declared."""
         margins = {self.study.metric(row["metric"]).margin_text for row in rows}
-        if len(margins) == 1:
-            return margins.pop()
-        return "their margins"
+        return margins.pop() if len(margins) == 1 else "their margins"
+
+    def no_worse(self, rows: Sequence[Row]) -> str:
+        """What that margin allows: `no worse than 5%`."""
+        texts = {self.study.metric(row["metric"]).no_worse_text for row in rows}
+        return texts.pop() if len(texts) == 1 else "no worse than their margins"
 
     def against_margin(self, rows: Sequence[Row], is_short: bool = False) -> str:
         """What claims say to their margins: `no worse than 5% on 2 of 2 tasks: -1 [-3, +2] and +1 [0, +2]`.
@@ -130,20 +133,21 @@ class Clauses:
         ----------
         is_short : without intervals and runs. Of several metrics there are no intervals: whose they are could not be said.
         """
-        phrases = _margin_phrases(self.margin(rows))
+        phrases = _margin_phrases(self.margin(rows), self.no_worse(rows))
         if len(arms := _by_arm(rows)) > 1:
             first = min(map(margin_verdict, arms.values()), key=_ORDER.index)
             phrases |= {word: word for word in _PLAIN if word != first}
             return self.arms_by(arms, margin_verdict, lambda verdict, _: phrases[verdict])
         answers, parts = margin_head(rows), list[str]()
         says_intervals = not is_short and len({row["metric"] for row in rows}) == 1
+        is_share = self.study.metric(rows[0]["metric"]).margin is not None
         for word in _ORDER:
             if not (alike := [row for row in answers if (row["equivalence"] or CANNOT_SAY) == word]):
                 continue
             where = _on(alike, answers) if parts else self.where(alike, answers)
             text = f"{word if parts and word in _PLAIN else phrases[word]} {where}".rstrip()
             has_intervals = says_intervals and len(alike) <= _FEW and all(row["change"] is not None for row in alike)
-            parts.append(f"{text}: {self.intervals(alike)}" if has_intervals else text)
+            parts.append(f"{text}: {self.intervals(alike, is_share)}" if has_intervals else text)
         worse = [row for row in rows if row["equivalence"] == equivalence.WORSE]
         if worse and not any(row in answers for row in worse):
             parts.append(f"by task {phrases[equivalence.WORSE]} {_on(worse, rows)}")
@@ -215,10 +219,12 @@ class Clauses:
         word = "change" if len(expected) > 1 else "fall" if "decrease" in expected else "gain" if is_reward else "rise"
         return f"no immediate {word}" if rows[0]["design"] == "onset" else f"no {word}"
 
-    def intervals(self, rows: Sequence[Row]) -> str:
-        """Changes with their intervals."""
+    def intervals(self, rows: Sequence[Row], of_level: bool = False) -> str:
+        """Changes with their intervals, `of_level` in percent wherever there is a percent."""
         metrics = [self.study.metric(row["metric"]) for row in rows]
-        texts = [self.rounding.change_and_interval(row, metric) for row, metric in zip(rows, metrics, strict=True)]
+        texts = [
+            self.rounding.change_and_interval(row, metric, of_level) for row, metric in zip(rows, metrics, strict=True)
+        ]
         suffix = (
             OF_RANGE if all(unit(row, metric) == "range" for row, metric in zip(rows, metrics, strict=True)) else ""
         )
@@ -253,12 +259,12 @@ def _heads(rows: Sequence[Row]) -> list[Row]:
     return [row for of_arm in _by_arm(rows).values() for row in head(of_arm)]
 
 
-def _margin_phrases(margin: str) -> dict[str, str]:
+def _margin_phrases(margin: str, no_worse: str) -> dict[str, str]:
     return {
         equivalence.WORSE: f"worse by more than {margin}",
         equivalence.EQUIVALENT: f"within {margin} either way",
-        equivalence.NO_WORSE: f"no worse than {margin}",
-        NOT_SHOWN: f"not shown to be no worse than {margin}",
+        equivalence.NO_WORSE: no_worse,
+        NOT_SHOWN: f"not shown to be {no_worse}",
         CANNOT_SAY: f"no verdict against {margin}",
     }
 
@@ -305,9 +311,10 @@ def _runs(rows: Sequence[Row]) -> str:
     if len({row["design"] for row in rows}) > 1:
         return ""
     arm, control = (extent(*(f"{f(row[n] for row in rows)}" for f in (min, max))) for n in ("n_arm", "n_control"))
-    noun = {"fork": "fork pairs", "did": f"against {control} runs"}.get(rows[0]["design"], "runs")
-    each = " each" if len({row["task"] for row in rows}) > 1 else ""
-    return f"{arm} {noun if arm != '1' else noun.removesuffix('s')}{each}"
+    noun, each = "run", " each" if len({row["task"] for row in rows}) > 1 else ""
+    count = f"{arm} against {control}" if rows[0]["design"] == "did" else arm
+    noun = "fork pair" if rows[0]["design"] == "fork" else "run"
+    return f"{count} {noun}{'' if count.endswith(('-1', ' 1')) or count == '1' else 's'}{each}"
 
 
 def _because(rows: Sequence[Row]) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -72,11 +72,10 @@ class _Claims:
         """How much worse claims that were not shown may be: the harmful ends of their intervals, the largest of a unit."""
         largest: dict[tuple[str, str], Size] = {}
         for row in rows:
-            end = row["ci_low"] if row["expectation"] == "increase" else row["ci_high"]
+            name: Literal["ci_low", "ci_high"] = "ci_low" if row["expectation"] == "increase" else "ci_high"
+            end = row[name]
             if (end < 0) == (row["expectation"] == "increase"):
-                percent = row["change_pct"] and row["change"] and row["change_pct"] * end / row["change"]
-                bound = {**row, "change": end, "change_pct": percent, "ci_low": None, "ci_high": None}
-                size = self.rounding.size(bound, self.study.metric(row["metric"]))
+                size = self.rounding.size(row, self.study.metric(row["metric"]), name)
                 key = (size.mark, _direction(row, end))
                 largest[key] = max(size, largest.get(key, size), key=lambda of: of.value)
         texts = [f"{size.text}{mark} {word}" for (mark, word), size in largest.items()]
@@ -102,7 +101,7 @@ def _training_time(analysis: StudyAnalysis, study: Study) -> str:
     results: Sequence[Comparison | Across] = [speed for speed in analysis.speeds if is_whole and _is_told(speed)]
     results = results or [price.comparison for price in prices if _is_told(price.comparison)]
     if not any(result.interval for result in results):
-        return "the runs do not tell what it saved in training time"
+        return "the runs do not tell what detaching saved in training time"
     faster, slower = ([r for r in results if r.interval and is_clear(r.interval)] for is_clear in _CLEAR)
     if len(results) == 1:
         return f"training speed {_speed_text(results[0])}{_saved(prices) if faster or slower else ''}"

@@ -68,10 +68,7 @@ class _Parts:
 
     def wishes(self) -> list[str]:
         """What guardrails ask: `reward is no worse than 5%`."""
-        return [
-            f"{self._subject(rows)} is no worse than {self.clauses.margin(rows)}"
-            for rows in self._by_family(self.guardrails)
-        ]
+        return [f"{self._subject(rows)} is {self.clauses.no_worse(rows)}" for rows in self._by_family(self.guardrails)]
 
     def _by_family(self, rows: Sequence[Row]) -> list[list[Row]]:
         groups = ([row for row in rows if self._family(row) == family] for family in reversed(FAMILIES))
@@ -97,6 +94,6 @@ class _Parts:
     def _cost(self, rows: Sequence[Row]) -> str:
         subject, text = self._subject(rows), self.clauses.against_margin(rows, is_short=True)
         is_unsaid = margin_verdict(rows) == CANNOT_SAY
-        wish = f"whether {subject} is no worse than {self.clauses.margin(rows)} cannot be said"
+        wish = f"whether {subject} is {self.clauses.no_worse(rows)} cannot be said"
         is_late = any(self.study.metric(row["metric"]).margin_after_looking for row in rows)
         return (wish if is_unsaid else f"{subject} {text}") + (" (margin set after looking)" if is_late else "")

@@ -149,17 +149,12 @@ def _sizes(pilot: Pilot, changes: Sequence[float]) -> Iterator[_Target]:
         size = math.log1p(metric.margin or 0.0)
     else:
         size = metric.margin_abs if metric.margin_abs is not None else (metric.margin or 0.0) * level
-    yield _Target(no_worse_text(metric), size, is_margin=True, level=margin_level(metric, pilot.base))
+    yield _Target(metric.no_worse_text, size, is_margin=True, level=margin_level(metric, pilot.base))
 
 
 def change_text(percent: float) -> str:
     """The target of a change."""
     return f"a change of {percent:g}%"
-
-
-def no_worse_text(metric: Metric) -> str:
-    """The target of a metric's margin."""
-    return f"no worse than {metric.margin_text}"
 
 
 def design_text(design: str, tasks: int = 1) -> str:

@@ -43,49 +43,63 @@ class Rounding:
     percent: int = 0
     own: Mapping[str, int] = field(default_factory=dict)
 
-    def change(self, row: Row, metric: Metric) -> str:
-        """A row's change with its sign, `-29%` or `-5`; empty where there is none."""
+    def change(self, row: Row, metric: Metric, of_level: bool = False) -> str:
+        """A row's change with its sign, `-29%` or `-5`; empty where there is none.
+
+        Parameters
+        ----------
+        of_level : in percent wherever there is a percent.
+        """
         if row["change"] is None:
             return ""
-        factor = self._factor(row, metric)
-        text = fixed(factor * row["change"], self._decimals(row, metric, factor), "+")
-        return text + ("" if unit(row, metric) == "own" else "%")
+        factor, is_percent = _factor(row, metric, of_level)
+        text = fixed(factor * row["change"], self._decimals(row, metric, factor, is_percent), "+")
+        return text + ("%" if is_percent else "")
 
-    def interval(self, row: Row, metric: Metric) -> str:
+    def interval(self, row: Row, metric: Metric, of_level: bool = False) -> str:
         """The 95% interval of a row's change with signs, `[-37, -21]`; empty where there is none."""
         if row["ci_low"] is None:
             return ""
-        factor = self._factor(row, metric)
+        factor, is_percent = _factor(row, metric, of_level)
         ends = [factor * row["ci_low"], factor * row["ci_high"]]
-        return f"[{', '.join(interval_ends(ends, self._decimals(row, metric, factor), '+'))}]"
+        return f"[{', '.join(interval_ends(ends, self._decimals(row, metric, factor, is_percent), '+'))}]"
 
-    def change_and_interval(self, row: Row, metric: Metric) -> str:
+    def change_and_interval(self, row: Row, metric: Metric, of_level: bool = False) -> str:
         """Both, `-5 [-17, +6]`, or the change alone."""
-        return f"{self.change(row, metric)} {self.interval(row, metric)}".rstrip()
+        return f"{self.change(row, metric, of_level)} {self.interval(row, metric, of_level)}".rstrip()
 
-    def size(self, row: Row, metric: Metric) -> "Size":
-        """A row's change and interval without signs, those of a fall turned round, in percent wherever there is a percent."""
-        factor = self._factor(row, metric)
-        if unit(row, metric) == "own" and row["change_pct"] is not None and row["change"]:
-            factor = row["change_pct"] / row["change"]
-        decimals = self._decimals(row, metric, factor)
-        value, *ends = [factor * row[name] for name in ("change", "ci_low", "ci_high") if row[name] is not None]
+    def size(self, row: Row, metric: Metric, name: Literal["change", "ci_low", "ci_high"] = "change") -> "Size":
+        """A row's change and interval without signs, those of a fall turned round, in percent wherever there is a percent.
+
+        Parameters
+        ----------
+        name : an end of the interval for how large the change is at most.
+        """
+        factor, is_percent = _factor(row, metric, of_level=True)
+        decimals = self._decimals(row, metric, factor, is_percent)
+        value = factor * row[name]
+        ends = [] if row["ci_low"] is None else [factor * row["ci_low"], factor * row["ci_high"]]
         if value < 0:
             value, ends = -value, [-end for end in reversed(ends)]
         interval = f"[{', '.join(interval_ends(ends, decimals))}]" if ends else ""
-        mark = "" if factor == 1.0 else f"%{OF_RANGE}" if unit(row, metric) == "range" else "%"
-        return Size(value, fixed(value, decimals), interval, mark)
+        mark = "" if not is_percent else f"%{OF_RANGE}" if unit(row, metric) == "range" else "%"
+        # As an end of an interval: what is said to be lower or higher does not read 0.
+        return Size(value, *interval_ends([value], decimals), interval, mark)
 
-    def _factor(self, row: Row, metric: Metric) -> float:
-        """What a change is multiplied by to stand in its unit."""
-        return 1.0 if unit(row, metric) == "own" else 100.0
-
-    def _decimals(self, row: Row, metric: Metric, factor: float) -> int:
+    def _decimals(self, row: Row, metric: Metric, factor: float, is_percent: bool) -> int:
         """Those that its unit shares, or more where the row's own interval is narrower than their last digit."""
-        is_own = unit(row, metric) == "own" and factor == 1.0
-        shared, most = (self.own.get(metric.key, 0), _OWN_DECIMALS) if is_own else (self.percent, _PERCENT_DECIMALS)
+        shared, most = (self.percent, _PERCENT_DECIMALS) if is_percent else (self.own.get(metric.key, 0), _OWN_DECIMALS)
         is_enough = _width_decimals(row, factor, units=1) <= shared
         return shared if is_enough else min(_width_decimals(row, factor), most)
+
+
+def _factor(row: Row, metric: Metric, of_level: bool) -> tuple[float, bool]:
+    """What a change is multiplied by to stand in its unit, or in percent where there is a percent; and whether it is one."""
+    if unit(row, metric) != "own":
+        return 100.0, True
+    if of_level and row["change_pct"] is not None and row["change"]:
+        return row["change_pct"] / row["change"], True
+    return 1.0, False
 
 
 def rounding(effects: pl.DataFrame, study: Study) -> Rounding:

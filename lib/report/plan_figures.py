@@ -4,6 +4,7 @@ import polars as pl
 
 from lib import charts
 from lib.effects import DESIGNS, POWER, Standing
+from lib.formatting import numbers
 from lib.report.figures import Figure
 
 
@@ -31,8 +32,10 @@ def looks_figure(looks: pl.DataFrame, standing: Standing, planned: int) -> Figur
     """
     metric = standing.comparison.metric
     text = "Each interval holds at every look. There is no verdict before the planned size."
-    n, estimate, low, high = looks.row(-1)
-    description = f"{metric.name} after {n} {standing.unit}: {estimate:+.3g}, between {low:+.3g} and {high:+.3g}."
+    n, *change = looks.row(-1)
+    mark = "%" if metric.scale == "log" else ""
+    estimate, low, high = (f"{text}{mark}" for text in numbers(change, "+"))
+    description = f"{metric.name} after {n} {standing.unit}: {estimate}, between {low} and {high}."
     return Figure(
         "So far", "looks", f"{metric.name} so far", text, description, lambda: looks,
         lambda **options: charts.looks_chart(looks, metric, planned, standing.unit, **options),

@@ -1,12 +1,14 @@
 """Tables as people read them, and as HTML for the report page."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 from markupsafe import Markup, escape
 
-from lib.effects import ALL_TASKS, gap_name, is_gap, with_shown_verdicts
-from lib.formatting import number, numbers
+from lib.effects import ALL_TASKS, OF_RANGE, change_texts, gap_name, is_gap, with_shown_verdicts
+from lib.formatting import number
 from lib.study import Study
 
 
@@ -38,7 +40,7 @@ def runs_of_metrics(runs: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows of effects.csv as people read them: names instead of keys, an interval in one cell, what was compared."""
-    changes = [_change(*row) for row in effects.select("change", "ci_low", "ci_high").iter_rows()]
+    changes = [_change(row, study) for row in effects.iter_rows(named=True)]
     pairs = pl.when(pl.col("design") == "fork").then(pl.format("{} fork pairs", "n_arm"))
     runs = pairs.when(pl.col("n_control") > 0).then(pl.format("{} against {}", "n_arm", "n_control"))
     arm = ["arm"] if effects["arm"].n_unique() > 1 else []
@@ -58,12 +60,14 @@ def effects_table(effects: pl.DataFrame, study: Study) -> pl.DataFrame:
     )
 
 
-def _change(change: float | None, low: float | None, high: float | None) -> tuple[str | None, str | None]:
-    """A change and its interval in one precision."""
-    if change is None or low is None or high is None:
-        return None if change is None else number(change), None
-    estimate, *ends = numbers([change, low, high])
-    return estimate, " to ".join(ends)
+def _change(row: Mapping[str, Any], study: Study) -> tuple[str | None, str | None]:
+    """A change and its interval as the claim has them; across tasks what is no ratio is a part of the range."""
+    if row["change"] is None:
+        return None, None
+    metric = study.metric(row["metric"])
+    estimate, *ends = change_texts(row, metric)
+    is_of_range = row["task"] == ALL_TASKS and metric.scale == "linear"
+    return estimate + (OF_RANGE if is_of_range else ""), " to ".join(ends) or None
 
 
 def html_table(frame: pl.DataFrame) -> Markup:

@@ -63,6 +63,11 @@ class Metric:
         return "" if self.margin_abs is None else f"{self.margin_abs:.4g}"
 
     @property
+    def no_worse_text(self) -> str:
+        """What the margin allows: `no worse than 5%`, or `at most 10 worse` in the metric's unit, which is no level of it."""
+        return f"no worse than {self.margin_text}" if self.margin is not None else f"at most {self.margin_text} worse"
+
+    @property
     def smoothed(self) -> bool:
         """Whether the metric is drawn as a moving average: by default only train rewards are."""
         if self.smooth is not None:

@@ -143,7 +143,7 @@ def test_one_seed_gets_no_inference(tmp_path):
     assert verdicts(at) == ["cannot say", "cannot say"]
     assert sentences(at)[0].startswith("On walk, it cannot be said whether detaching the encoder at 500 steps changed")
     assert sentences(at)[0].endswith(
-        "Reason: n = 1: too few runs for a verdict (1 detached, 1 control, d +10.12 against +0.01818)."
+        "Reason: n = 1: too few runs for a verdict (1 detached, 1 control, changes +10.12 against +0.01818)."
     )
     assert "CI" not in " ".join(sentences(at))
     assert checks(at)["Seeds"] == (
@@ -164,7 +164,7 @@ def test_two_seeds_get_both_numbers_and_no_verdict(tmp_path):
     at = _page(tmp_path, [run(seed, ratio, 10.0) for seed in (1, 2) for ratio in (0.5, 0.0)])
     assert verdicts(at) == ["cannot say", "cannot say"]
     assert (
-        "n = 2: too few runs for a verdict (2 detached, 2 control, d +10.12, +10.22 against +0.01818, +0.01818)."
+        "n = 2: too few runs for a verdict (2 detached, 2 control, changes +10.12, +10.22 against +0.01818, +0.01818)."
         in sentences(at)[0]
     )
     assert "*Run at least 3 seeds in each arm" in checks(at)["Seeds"]

@@ -23,7 +23,7 @@ def test_gain_cost_and_what_the_runs_do_not_tell():
     gains = row("walk", "a", "supported", FALL), row("run", "a", "supported", STEEPER)
     unshown = row("walk", "r", "not shown", (-5.2, -16.7, 6.2), change_pct=-2.6), row("run", "r", "cannot say")
     assert line(*unshown, *gains) == (
-        "Losses 26-29% lower; rewards at most 8% lower (95%); the runs do not tell what it saved in training time."
+        "Losses 26-29% lower; rewards at most 8% lower (95%); the runs do not tell what detaching saved in training time."
     )
 
 
@@ -37,6 +37,18 @@ def test_a_loss_of_reward_is_a_cost_with_its_interval():
 def test_an_interval_that_leaves_no_harm_bounds_none():
     gain = row("walk", "r", "not shown", (5.0, 1.0, 9.0), change_pct=5.0)
     assert line(gain).startswith("Rewards not shown to change; ")
+
+
+def test_a_change_of_exactly_0_is_bounded_in_the_unit_of_the_metric():
+    unshown = row("walk", "r", "not shown", (0.0, -3.0, 3.0), change_pct=0.0)
+    assert line(unshown).startswith("Rewards at most 3 lower (95%); ")
+
+
+def test_a_bound_has_the_decimals_of_its_interval_and_does_not_read_0():
+    assert line(row("walk", "a", "not shown", (-0.126, -0.238, 0.0016))).startswith(
+        "Losses at most 0.2% higher (95%); "
+    )
+    assert line(row("walk", "a", "not shown", (-0.026, -0.238, 0.1164))).startswith("Losses at most 12% higher (95%); ")
 
 
 def test_training_time_has_its_interval_and_the_time_saved():
@@ -59,4 +71,4 @@ def test_what_the_headline_says_is_not_said_again():
     reward, *losses = STUDY.metrics
     study = replace(STUDY, metrics=(replace(reward, role="guardrail", margin=0.05), *losses))
     text = line(row("walk", "a", "supported", FALL), guarded, study=study)
-    assert text == "The runs do not tell what it saved in training time."
+    assert text == "The runs do not tell what detaching saved in training time."

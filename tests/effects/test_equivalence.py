@@ -10,7 +10,7 @@ from lib.effects.compare.comparison import Comparison
 from lib.effects.compare.equivalence import MarginTest, margin_level, margin_test
 from lib.effects.verdicts import judge
 from lib.study import Metric, StudyError, parse_study, to_toml
-from tests.support.effects_kit import analysed, one_task, study
+from tests.support.effects_kit import Run, analysed, one_task, study
 from tests.support.effects_kit import steps_run as run
 
 REWARD = Metric("reward", "reward", "increase", margin_abs=5.0)
@@ -90,6 +90,18 @@ def test_what_has_no_test_says_why():
     alone = replace(pairs(REWARD, 1.0, 1.0), design="jump")
     assert margin_test(alone) == MarginTest(notes=("no equivalence without a control arm",))
     assert margin_test(replace(pairs(REWARD, 1.0, 1.0), p=None)) == MarginTest(5.0)
+    nothing = replace(pairs(REWARD, 1.0, 1.0), design="none")
+    assert margin_test(nothing) == MarginTest(notes=("no equivalence: nothing is compared",))
+
+
+def test_a_percent_of_a_level_near_0_is_no_margin():
+    # rewards of -19 to 23 whose mean after the detach is -2
+    runs = [Run(f"{i}", at, {"reward": [(s, (21.0 if s % 20 else -19.0) + i * (s > 50)) for s in range(0, 101, 10)]})
+            for i in range(3) for at in (50, None)]  # fmt: skip
+    [row] = one_task(runs, study(metrics=[replace(REWARD, margin=0.1, margin_abs=None)])).to_dicts()
+    level = "the level is under 10% of the metric's range"
+    assert f"no percent: {level}" in row["reasons"]
+    assert f"no equivalence: {level}, and the margin is a percent of it" in row["reasons"]
 
 
 def test_a_percent_margin_is_as_uncertain_as_the_level():
@@ -159,6 +171,8 @@ def test_a_guardrail_is_held_against_its_margin_alone():
     assert sentence.startswith(
         "On walk, detaching the encoder at 50 steps left Reward no worse than 5%: the change was -1"
     )
+    row, sentence = claimed(-1.0, margin_abs=10.0, role="guardrail")
+    assert "left Reward at most 10 worse: the change was -1" in sentence
     row, sentence = claimed(-20.0, margin_abs=10.0, role="guardrail", margin_after_looking=True)
     assert row["equivalence"] == "worse"
     assert "made Reward worse by more than 10: the change was -20" in sentence

@@ -71,13 +71,13 @@ def test_simulated_power_is_the_planned_one():
 def test_a_margin_is_one_sided_and_needs_a_control_arm():
     of = study(metrics=[Metric("reward", "reward", "increase", margin_abs=2.0)])
     needed = planned(analysed(forks(), of))
-    margin = row(needed, "fork", "no worse than 2")
+    margin = row(needed, "fork", "at most 2 worse")
     from scipy import stats
 
     sizes = np.arange(3, 201)
     reach = stats.nct.sf(stats.t.ppf(0.95, sizes - 1), sizes - 1, 2.0 * np.sqrt(sizes))
     assert margin["n"] == sizes[reach >= 0.8][0]
-    assert set(needed.filter(target="no worse than 2")["design"]) == {"fork", "did"}
+    assert set(needed.filter(target="at most 2 worse")["design"]) == {"fork", "did"}
 
 
 def test_a_wide_margin_takes_as_many_as_a_change_of_its_size():
@@ -140,7 +140,7 @@ def test_claims_of_a_family_are_corrected_at_worst_by_their_number():
 
 def test_a_guardrail_is_planned_by_its_margin_alone():
     of = study(metrics=[Metric("reward", "reward", "increase", role="guardrail", margin_abs=2.0)])
-    assert set(planned(analysed(forks(), of))["target"]) == {"no worse than 2"}
+    assert set(planned(analysed(forks(), of))["target"]) == {"at most 2 worse"}
 
 
 def test_a_typed_spread():

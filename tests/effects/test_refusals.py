@@ -80,9 +80,9 @@ def test_two_fork_pairs_are_compared_as_arms():
 def test_arms_too_unequal_for_welch_say_their_degrees_of_freedom(n_t, n_c, df):
     row = one_task(_arms(n_t, n_c)).row(0, named=True)
     rule = (
-        f"t on each run's d with Welch's standard error, {df}, the smaller arm's n - 1"
+        f"t on each run's change with Welch's standard error, {df}, the smaller arm's n - 1"
         if df
-        else "Welch t on each run's d"
+        else "Welch t on each run's change"
     )
     assert row["method"] == f"difference in differences: {rule}"
     assert row["p_value"] is not None and row["verdict"] != "cannot say"

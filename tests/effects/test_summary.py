@@ -226,10 +226,38 @@ def test_secondary_metrics_and_guardrails_are_said_apart():
             [guard("walk", "no worse"), guard("run", None, design="onset")],
             ("no worse", "no worse than 5%: +0.4 [-1.2, +2.0] (6 fork pairs)."),
         ),
+        # In percent of the level, as the margin is, wherever there is a percent: of 200.
+        (
+            [guard("walk", "no worse", (-4.0, -21.0, 13.0), change_pct=-2.0), guard("run", None, (8.0,), change_pct=4.0)],
+            ("not shown", "no worse than 5% on 1 of 2 tasks: -2% [-10, +6]; cannot say on 1: +4.0% (6 fork pairs each)."),
+        ),
+        # And of 100, of which one is one percent.
+        (
+            [guard("walk", "no worse", (-1.0, -3.0, 1.0), change_pct=-1.0)],
+            ("no worse", "no worse than 5%: -1% [-3, +1] (6 fork pairs)."),
+        ),
+        (
+            [guard("walk", None, (8.0,), design="did", n_arm=1, n_control=3)],
+            ("cannot say", "no verdict against 5%: +8.0 (1 against 3 runs)."),
+        ),
+        (
+            [guard("walk", None, (8.0,), design="did", n_arm=3, n_control=1)],
+            ("cannot say", "no verdict against 5%: +8.0 (3 against 1 run)."),
+        ),
     ],
 )  # fmt: skip
 def test_the_answer_of_a_guardrail(rows, answer):
     assert line(*rows, study=GUARDED) == (answer[0], f"guardrail: {answer[1]}")
+
+
+def test_a_margin_in_the_unit_of_the_metric_reads_as_no_level():
+    study = replace(GUARDED, metrics=(replace(REWARD, role="guardrail", margin_abs=10.0), *LOSSES))
+    assert line(guard("walk", "no worse"), study=study)[1] == (
+        "guardrail: at most 10 worse: +0.4 [-1.2, +2.0] (6 fork pairs)."
+    )
+    assert line(guard("walk", "not shown"), study=study)[1] == (
+        "guardrail: not shown to be at most 10 worse: +0.4 [-1.2, +2.0] (6 fork pairs)."
+    )
 
 
 def test_guardrails_of_several_metrics_are_one_sentence():

@@ -72,12 +72,13 @@ def test_a_report_of_many_metrics_stays_small(monkeypatch):
 def test_the_table_of_effects_is_in_words():
     row = {"task": "walk", "metric": "reward", "arm": "detached", "verdict": "not shown"}
     numbers = {"n_arm": 3, "n_control": 3, "change": 1.0, "ci_low": -1.2345, "ci_high": 3.2345}
-    rows = [row | numbers | {"design": "fork"}, row | numbers | {"task": "*", "design": "did"}, row | {"n_arm": 1}]
+    across = {"task": "*", "design": "did", "change": 0.12, "ci_low": -0.08, "ci_high": 0.32}
+    rows = [row | numbers | {"design": "fork"}, row | numbers | across, row | {"n_arm": 1}]
     frame = pl.DataFrame([dict.fromkeys(EFFECTS) | r for r in rows], schema=EFFECTS, orient="row")
     found = effects_table(frame, study(task(), metrics=[REWARD]))
     assert found.select("task", "metric", "runs", "change", "95% CI").rows() == [
-        ("walk", "reward", "3 fork pairs", "1.0", "-1.2 to 3.2"),
-        ("across tasks", "reward", "3 against 3", "1.0", "-1.2 to 3.2"),
+        ("walk", "reward", "3 fork pairs", "+1.0", "-1.2 to +3.2"),
+        ("across tasks", "reward", "3 against 3", "+12% of the range", "-8% to +32%"),
         ("walk", "reward", "1", None, None),
     ]
     assert "arm" not in found.columns

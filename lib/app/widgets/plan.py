@@ -24,7 +24,6 @@ from lib.effects import (
     change_text,
     design_text,
     fixed_step_note,
-    no_worse_text,
     pilots,
     pilots_of,
     power_curve,
@@ -84,7 +83,7 @@ def _target(metric: Metric) -> tuple[str, tuple[float, ...]]:
     if len(targets) > 1:
         target = st.selectbox("To show", targets, key=widget_keys.PLAN_TARGET, bind="query-params")
     if target == _NO_WORSE:
-        return no_worse_text(metric), ()
+        return metric.no_worse_text, ()
     change = st.number_input(
         "Change to show (%)", 0.1, 99.0, 10.0, 1.0, format="%g", key=widget_keys.PLAN_CHANGE, bind="query-params"
     )

@@ -102,7 +102,8 @@ class Comparison:
             return None, ""
         value_range = max(u.highest for u in self.runs) - min(u.lowest for u in self.runs)
         if base == 0 or abs(base) < SMALL_BASE * value_range:
-            return None, "no percent: what it would be a percent of is under 10% of the metric's range"
+            size = f"under {SMALL_BASE:.0%} of the metric's range" if base else "0"
+            return None, f"no percent: the level is {size}"
         return abs(base), ""
 
     def percent(self, change: float) -> tuple[float | None, str]:

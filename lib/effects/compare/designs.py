@@ -177,9 +177,9 @@ def _did(metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows],
 
 def _did_method(n_t: int, n_c: int) -> str:
     if min(n_t, n_c) < FEWEST or not estimators.welch_fails(n_t, n_c):
-        return "difference in differences: Welch t on each run's d"
+        return "difference in differences: Welch t on each run's change"
     df = f"df = {min(n_t, n_c) - 1}, the smaller arm's n - 1"
-    return f"difference in differences: t on each run's d with Welch's standard error, {df}"
+    return f"difference in differences: t on each run's change with Welch's standard error, {df}"
 
 
 def _refuse_small(comparison: Comparison) -> str:
@@ -187,7 +187,7 @@ def _refuse_small(comparison: Comparison) -> str:
     n_t, n_c = map(len, arms)
     if min(n_t, n_c) < FEWEST:
         numbers = " against ".join(result.listed(comparison.metric, values) for values in arms)
-        return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, d {numbers})"
+        return f"n = {min(n_t, n_c)}: too few runs for a verdict ({n_t} detached, {n_c} control, changes {numbers})"
     return ""
 
 

@@ -70,7 +70,7 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     bound, reason = _bound(result)
     caveats = (AFTER_LOOKING,) if metric.margin_after_looking else ()
     if bound is None or result.design not in _DESIGNS:
-        return MarginTest(notes=(reason or "no equivalence without a control arm", *caveats))
+        return MarginTest(notes=(reason or _untested(result.design), *caveats))
     margin = math.expm1(bound) if metric.scale == "log" else bound
     if result.p is None or result.interval is None:
         return MarginTest(margin, notes=caveats)
@@ -82,6 +82,11 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     return MarginTest(
         margin, no_worse_p, max(no_worse_p, no_better_p), sign * result.estimate + reach < -bound, caveats
     )
+
+
+def _untested(design: str) -> str:
+    alone = design in ("jump", "onset")
+    return f"no equivalence{' without a control arm' if alone else ': nothing is compared'}"
 
 
 def _inside_p(result: Comparison | Across, side: int, bound: float, reach: float) -> float:
@@ -108,5 +113,5 @@ def _bound(result: Comparison | Across) -> tuple[float | None, str]:
         return metric.margin_abs, ""
     base, reason = result.base()
     if base is None:
-        return None, reason and "no equivalence: the margin is a percent of what there is no percent of"
+        return None, reason and f"{reason.replace('no percent', 'no equivalence')}, and the margin is a percent of it"
     return (metric.margin or 0.0) * base, ""
