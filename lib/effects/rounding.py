@@ -84,7 +84,7 @@ class Rounding:
         interval = f"[{', '.join(interval_ends(ends, decimals))}]" if ends else ""
         mark = "" if not is_percent else f"%{OF_RANGE}" if unit(row, metric) == "range" else "%"
         # As an end of an interval: what is said to be lower or higher does not read 0.
-        return Size(value, *interval_ends([value], decimals), interval, mark)
+        return Size(value, interval_ends([value], decimals)[0], interval, mark)
 
     def _decimals(self, row: Row, metric: Metric, factor: float, is_percent: bool) -> int:
         """Those that its unit shares, or more where the row's own interval is narrower than their last digit."""
