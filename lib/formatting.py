@@ -53,12 +53,11 @@ def numbers(values: Sequence[float], sign: str = "") -> list[str]:
     half = (max(values) - min(values)) / 2
     finest = 1 - _exponent(half) if half else 2 - _exponent(values[0])
     decimals = max(finest, 0) if any(values) else 0
-    estimate, *ends = values
-    return [fixed(estimate, decimals, sign), *interval_ends(ends, decimals, sign)]
+    return interval_ends(values, decimals, sign)
 
 
 def interval_ends(ends: Sequence[float], decimals: int, sign: str = "") -> list[str]:
-    """The ends of an interval with so many decimals; of one that excludes 0 none reads 0: -143, -0.02."""
+    """The ends of an interval, or all its numbers, with so many decimals; of one that excludes 0 none reads 0: -143, -0.02."""
     is_off_zero = min(ends, default=0.0) > 0 or max(ends, default=0.0) < 0
     return [
         fixed(

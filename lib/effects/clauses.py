@@ -237,8 +237,9 @@ class Clauses:
 
     def across(self, rows: Sequence[Row]) -> str:
         """Over how many tasks claims across tasks are."""
-        tasks = re.search(r"mean over (\d+) tasks", rows[0]["method"] or "") if rows[0]["task"] == ALL_TASKS else None
-        return f"across {tasks[1]} tasks" if tasks else ""
+        methods = [row["method"] or "" for row in rows if row["task"] == ALL_TASKS]
+        counts = sorted(int(match[1]) for text in methods if (match := re.search(r"mean over (\d+) tasks", text)))
+        return f"across {extent(f'{counts[0]}', f'{counts[-1]}')} tasks" if counts else ""
 
 
 #: The order in which verdicts are said, those of margins among them.

@@ -136,7 +136,10 @@ def _with_interval(values: Sequence[float], unit: str) -> str:
 
 def _basis(row: Row) -> str:
     runs = plural(row["n_arm"], "run")
-    texts = {"fork": plural(row["n_arm"], "fork pair"), "did": f"{row['n_arm']} against {row['n_control']} runs"}
+    texts = {
+        "fork": plural(row["n_arm"], "fork pair"),
+        "did": f"{row['n_arm']} against {plural(row['n_control'], 'run')}",
+    }
     return texts.get(
         row["design"], f"{runs}, randomised steps" if row["design"] == "onset" else f"{runs}, no control arm"
     )

@@ -52,21 +52,29 @@ class Rounding:
         """
         if row["change"] is None:
             return ""
-        factor, is_percent = _factor(row, metric, of_level)
-        text = fixed(factor * row["change"], self._decimals(row, metric, factor, is_percent), "+")
-        return text + ("%" if is_percent else "")
+        [change, *_], is_percent = self._texts(row, metric, of_level)
+        return change + ("%" if is_percent else "")
 
     def interval(self, row: Row, metric: Metric, of_level: bool = False) -> str:
         """The 95% interval of a row's change with signs, `[-37, -21]`; empty where there is none."""
         if row["ci_low"] is None:
             return ""
-        factor, is_percent = _factor(row, metric, of_level)
-        ends = [factor * row["ci_low"], factor * row["ci_high"]]
-        return f"[{', '.join(interval_ends(ends, self._decimals(row, metric, factor, is_percent), '+'))}]"
+        [_, *ends], _ = self._texts(row, metric, of_level)
+        return f"[{', '.join(ends)}]"
 
     def change_and_interval(self, row: Row, metric: Metric, of_level: bool = False) -> str:
         """Both, `-5 [-17, +6]`, or the change alone."""
         return f"{self.change(row, metric, of_level)} {self.interval(row, metric, of_level)}".rstrip()
+
+    def _texts(self, row: Row, metric: Metric, of_level: bool) -> tuple[list[str], bool]:
+        """A row's change and the ends of its interval with signs, and whether they are percentages."""
+        factor, is_percent = _factor(row, metric, of_level)
+        decimals = self._decimals(row, metric, factor, is_percent)
+        values = [factor * row[name] for name in ("change", "ci_low", "ci_high") if row[name] is not None]
+        # A change without an interval may round to 0.
+        return interval_ends(values, decimals, "+") if len(values) > 1 else [
+            fixed(values[0], decimals, "+")
+        ], is_percent
 
     def size(self, row: Row, metric: Metric, name: Literal["change", "ci_low", "ci_high"] = "change") -> "Size":
         """A row's change and interval without signs, those of a fall turned round, in percent wherever there is a percent.

@@ -137,3 +137,13 @@ def test_percentages_share_their_decimals_over_a_study_and_narrow_ones_have_more
     # One interval that ends beside 0 costs the others no digits.
     near = row | {"metric": "reward", "change": -71.72, "ci_low": -143.42, "ci_high": -0.02}
     assert rounding(pl.DataFrame([near], schema=EFFECTS), of).change_and_interval(near, REWARD) == "-72 [-143, -0.02]"
+
+
+def test_a_change_whose_interval_excludes_0_does_not_read_0():
+    row = {"task": "walk", "arm": "detached", "role": "primary", "metric": "loss"}
+    tiny = row | {"change": 1e-9, "ci_low": 1e-12, "ci_high": 2e-9}
+    untold = row | {"change": 1e-9}
+    of = study(metrics=[LOSS])
+    texts = rounding(pl.DataFrame([tiny, untold], schema=EFFECTS), of)
+    assert texts.change_and_interval(tiny, LOSS) == "+1e-7% [+1e-10, +2e-7]"
+    assert texts.change_and_interval(dict.fromkeys(EFFECTS) | untold, LOSS) == "0.00%"

@@ -260,6 +260,12 @@ def test_a_margin_in_the_unit_of_the_metric_reads_as_no_level():
     )
 
 
+def test_metrics_across_other_numbers_of_tasks_say_both():
+    three = {"method": "mean over 3 tasks of the difference of fork pairs"}
+    rows = [row("*", "a", "supported", FALL), row("*", "b", "supported", FALL) | three, row("walk", "a", "cannot say")]
+    assert line(*rows)[1] == "26% lower across 2-3 tasks in 2 of 2 metrics (6 fork pairs); by task no verdict."
+
+
 def test_guardrails_of_several_metrics_are_one_sentence():
     second = Metric("r2", "reward", "increase", role="guardrail", margin=0.05)
     study = replace(GUARDED, metrics=(*GUARDED.metrics, second))
