@@ -17,7 +17,7 @@ from lib.study import Task
 
 AGREES, DISAGREES = "agrees", "disagrees"
 #: Words of a signal that cannot tell: without rows on both sides of the detach, in a run that ends before it, with rows too
-#: far apart, and in a control whose signal changes at the detach of others without falling.
+#: far apart, and where the signal changes in another way: at the detach of others without falling, or twice.
 NOT_LOGGED, NOT_REACHED, TOO_SPARSE, CHANGES = "not logged", "not reached", "too sparse", "changes"
 _ROW = np.dtype([("step", "<i8"), ("value", "<f8")])
 #: Rows at least this share of training apart do not say what happened between them.
@@ -57,17 +57,29 @@ class SignalRows:
         after = self.steps if self.above is None else self.steps[self.steps > self.above]
         return int(after[0]) if len(after) else None
 
+    @cached_property
+    def pause(self) -> str:
+        """What it does where it falls only for a while: `falls to 0 by 310 and rises again by 410`; else empty."""
+        edges = np.diff(self.values > self.falls_to, prepend=False)
+        # The first edge is where it is above, be it from the start; the next two are a fall and a rise.
+        _, *others = [int(step) for step in self.steps[edges][:3]] or [0]
+        return f"falls to {self.falls_to:g} by {others[0]:,} and rises again by {others[1]:,}" if len(others) > 1 else ""
+
     @property
     def fall(self) -> tuple[int, int] | None:
-        """The steps between which it falls, close enough to each other to say where; None where nothing says it."""
+        """The steps between which it falls, once and close enough to each other to say where; None where nothing says it."""
         above, fallen = self.above, self.fallen
-        return (above, fallen) if above is not None and fallen is not None and fallen - above < self.wide else None
+        if self.pause or above is None or fallen is None:
+            return None
+        return (above, fallen) if fallen - above < self.wide else None
 
     def check(self, step: int) -> SignalCheck:
         """Whether the signal falls at a detach step: it lies between the last row above and the first one fallen."""
         if not len(self.steps):
             return self._not_logged()
         above, fallen = self.above or 0, self.fallen
+        if self.pause:
+            return SignalCheck(DISAGREES, f"detach step {step:,}, but {self.key} {self.pause}")
         if fallen is None and above <= step:
             return self._not_after(step)
         if fallen is None:
@@ -100,6 +112,8 @@ class SignalRows:
         """Whether the signal stays as it is around the detach steps of other runs."""
         if not len(self.steps):
             return self._not_logged()
+        if self.pause:
+            return SignalCheck(DISAGREES, f"never detached, but {self.key} {self.pause}")
         if self.fallen is not None:
             text = f"never detached, but {self.key} falls to {self.falls_to:g} by {self.fallen:,}"
             return SignalCheck(DISAGREES, text)
@@ -108,8 +122,12 @@ class SignalRows:
 
     def check_unknown(self, steps: Collection[int]) -> SignalCheck:
         """Why the signal does not say whether a run was detached, beside runs whose signal falls at these steps."""
+        if self.pause:
+            return SignalCheck(CHANGES, f"{self.key} {self.pause}: it does not say which is the detach")
+        if self.fallen is not None and self.above is None:
+            return SignalCheck(NOT_LOGGED, f"{self.key} is {self.falls_to:g} from its first row on, at {self.fallen:,}")
         if self.fallen is not None:
-            between = f"by {self.fallen:,}" if self.above is None else f"between {self.above:,} and {self.fallen:,}"
+            between = f"between {self.above:,} and {self.fallen:,}"
             return SignalCheck(
                 TOO_SPARSE, f"{self.key} falls to {self.falls_to:g} {between}: too far apart to say where"
             )

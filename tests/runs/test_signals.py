@@ -73,9 +73,10 @@ def test_a_signal_that_falls_at_the_detach_agrees(tmp_path, points):
         ([(0, 3e-4), (10_000, 3e-4), (40_000, 0.0)], "falls to 0 between 10,000 and 40,000"),
         ([(500, 0.0), (60_000, 0.0)], "falls to 0 by 500"),
         ([*HIGH, (60_000, 3e-4)], "never falls to 0"),
-        ([*HIGH, (60_000, 0.0), (70_000, 3e-4)], "never falls to 0"),
+        ([*HIGH, (60_000, 0.0), (70_000, 3e-4)], "falls to 0 by 60,000 and rises again by 70,000"),
+        ([(0, 3e-4), (20_000, 0.0), *HIGH[1:], (52_000, 0.0)], "falls to 0 by 20,000 and rises again by 48,000"),
     ],
-    ids=["too early", "too late", "too early, far apart", "fallen from the start", "never", "only for a while"],
+    ids=["too early", "too late", "too early, far apart", "fallen from the start", "never", "for a while", "twice"],
 )
 def test_a_signal_that_falls_elsewhere_disagrees(tmp_path, points, warning):
     assert checked(tmp_path, points) == ("disagrees", (f"detach step 50,000, but train/encoder_lr {warning}",))
@@ -254,13 +255,14 @@ def test_config_and_the_typed_step_come_first(tmp_path):
     ("points", "signal"),
     [
         ([(0, 1.0), (40_000, 1.0), (60_000, 0.0)], "too sparse"),
-        ([(60_000, 0.0), (61_000, 0.0)], "too sparse"),
+        ([(60_000, 0.0), (61_000, 0.0)], "not logged"),
+        ([(0, 1.0), (20_000, 1.0), (20_500, 0.0), (30_000, 1.0), *FALLS[60:]], "changes"),
         ([], "not logged"),
         ([(0, 1.0), (99_000, 1.0)], "too sparse"),
         ([(s, 1.0 if s < 50_000 else 0.1) for s, _ in FALLS], "changes"),
         (STAYS[:45], "not logged"),
     ],
-    ids=["falls somewhere", "fallen from the start", "nothing", "stays, far apart", "changes", "ends early"],
+    ids=["falls somewhere", "fallen from the start", "falls twice", "nothing", "stays, far apart", "changes", "ends early"],
 )
 def test_a_signal_that_cannot_tell_leaves_the_arm_unknown(tmp_path, points, signal):
     found = placed(tmp_path, BY_SIGNAL, ({}, FALLS), ({}, points))
