@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from lib.formatting import listing, one_line, plural
-from lib.study import InputError, as_number, read_file
+from lib.study import InputError, as_number, read_file, value_text
 
 #: Columns of a baseline file; others are ignored.
 FILE = ("step", "reward", "seed")
@@ -228,14 +228,18 @@ def _hint(names: Sequence[str]) -> str:
 
 
 def _decimal_mark(rows: pl.DataFrame, separator: str) -> str:
-    """Point or comma. Where both readings are open, a file separated by semicolons has a comma, its steps being whole numbers."""
+    """Point or comma. Where both readings are open, a file separated by semicolons has a comma, its steps being whole numbers.
+
+    In any other file a comma is decimal where thousands are written without one: `1000` beside `1,234`.
+    """
     steps, rewards = (_marked(rows[column]) for column in ("step", "reward"))
     numeric = pl.concat([steps, rewards])
     has_comma = numeric.str.contains(",", literal=True)
     if separator == ";":
         comma = has_comma.any() or _is_grouped(steps, ",").any()
     else:
-        comma = (has_comma & ~_is_grouped(numeric, ".")).any()
+        groups_none = rows["step"].str.contains("^[0-9]{4,}$").any() and not steps.str.contains(",", literal=True).any()
+        comma = (has_comma & (~_is_grouped(numeric, ".") | groups_none)).any()
     point = (numeric.str.contains(".", literal=True) & ~_is_grouped(numeric, ",")).any()
     return "," if comma and not point else "."
 
@@ -281,4 +285,4 @@ def _fault(row: _Row, step: float, reward: float, has_seeds: bool) -> str:
 def _seed(text: str, mark: str) -> str:
     """A seed's name: 1.0 and 1 are one seed."""
     number = _number(text, mark)
-    return str(int(number)) if number.is_integer() else text
+    return value_text(text) if text.isdecimal() else str(int(number)) if number.is_integer() else text

@@ -81,9 +81,14 @@ def is_null(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.lower() in {"none", "null"})
 
 
+#: What stands for true and false besides 1 and 0.
+_TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
 def truth_of(value: object) -> bool | None:
-    """The truth value that a config holds, as true and false or as text; None where it is none."""
-    return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, bool | str) else None
+    """The truth value that a config holds, as a flag, a text or a number; None where it is none."""
+    number = number_of(value)
+    return _TRUTHS.get(str(value).lower()) if number is None else {1.0: True, 0.0: False}.get(number)
 
 
 def find_keys(inspection: Inspection, choices: Choices | None = None) -> dict[str, Finding]:

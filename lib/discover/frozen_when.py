@@ -45,9 +45,12 @@ def freeze_of(evidence: Evidence, names: Sequence[str]) -> Freeze | None:
         values = [config_value(run.config, scale) for run in runs]
         scalars = [value for value in values if isinstance(value, str | bool | int | float)]
         return Freeze(scale, 0.0, {value_text(value): value for value in scalars if not _is_part(value)})
-    flags = [value for run in runs if isinstance(value := config_value(run.config, flag), bool | str)] if flag else []
-    true, false = ([value for value in flags if truth_of(value) is truth] for truth in (True, False))
-    return Freeze(flag, true[0], {value_text(false[0]): false[0]}) if true and false else None
+    values = [config_value(run.config, flag) for run in runs] if flag else []
+    true, false = ([v for v in values if isinstance(v, Scalar) and truth_of(v) is truth] for truth in (True, False))
+    if true and false:
+        return Freeze(flag, true[0], {value_text(false[0]): false[0]})
+    # Runs without the flag say nothing of it: no step counts for them until somebody says so.
+    return Freeze(flag, true[0]) if len(true) < len(values) and true else None
 
 
 def _is_part(value: object) -> bool:

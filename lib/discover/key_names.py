@@ -29,7 +29,6 @@ _MOMENT = {
     "fraction",
     "frac",
     "from",
-    "iteration",
     "portion",
     "ratio",
     "start",
@@ -38,10 +37,44 @@ _MOMENT = {
     "timestep",
 }
 _OTHER_PARTS = {"actor", "critic", "decoder", "policy", "q", "reward", "target", "value"}
+#: Words of a key that says something else than the environment steps until the detach: other units, its end, its rhythm.
+_OTHER_MEANINGS = {
+    "block",
+    "blocks",
+    "end",
+    "ends",
+    "epoch",
+    "epochs",
+    "episode",
+    "episodes",
+    "every",
+    "frame",
+    "frames",
+    "hour",
+    "hours",
+    "interval",
+    "iteration",
+    "iterations",
+    "k",
+    "layer",
+    "layers",
+    "m",
+    "minutes",
+    "pct",
+    "percent",
+    "seconds",
+    "stop",
+    "until",
+    "update",
+    "updates",
+    "warmup",
+}
+#: Words beside those of a detach in the key of a flag.
+_SWITCH = {"enable", "enabled", "do", "is", "on", "use", "with"}
 #: Names of logged keys that may count environment steps.
 STEP = (
     "global_step", "env_step", "env_steps", "environment_steps", "total_env_steps", "num_env_steps", "total_steps",
-    "timesteps", "total_timesteps", "step", "steps", "frames",
+    "timesteps", "total_timesteps", "num_timesteps", "step", "steps", "frames", "num_frames", "total_frames",
 )  # fmt: skip
 #: Logged keys that fall to 0 where the encoder is frozen.
 SIGNAL = re.compile(r"(^|[/._])(enc(oder)?[/._]?(lr|learning_rate)|(lr|learning_rate)[/._]enc(oder)?)$", re.IGNORECASE)
@@ -130,13 +163,21 @@ def rank(key: str, names: Sequence[str]) -> int:
 
 
 def tells_detach(key: str) -> bool:
-    """Whether a config key, by the words of its last part, may hold when the encoder was detached."""
-    parts = set(words(re.split(r"[./]", key)[-1]))
+    """Whether a config key, by the words of its last part, may hold at which step the encoder was detached."""
+    parts = _detach_words(key)
     is_other = bool(parts & _OTHER_PARTS) and not parts & {"enc", "encoder"}
-    return bool(parts & _DETACH) and bool(parts & _MOMENT) and not is_other
+    return bool(parts & _DETACH) and bool(parts & _MOMENT) and not parts & _OTHER_MEANINGS and not is_other
 
 
 def tells_flag(key: str) -> bool:
     """Whether a config key, by the words of its last part, may say that the encoder was detached."""
-    parts = set(words(re.split(r"[./]", key)[-1]))
-    return bool(parts & _DETACH) and (len(parts) == 1 or bool(parts & {"enc", "encoder"}))
+    parts = _detach_words(key) - _SWITCH
+    is_number = bool(parts & (_MOMENT | _OTHER_MEANINGS))
+    return bool(parts & _DETACH) and (len(parts) == 1 or bool(parts & {"enc", "encoder"})) and not is_number
+
+
+def _detach_words(key: str) -> set[str]:
+    """The words of a key's last part; where these say nothing of a detach (`detach.step`), with those of its table."""
+    *tables, last = re.split(r"[./]", key)
+    parts = set(words(last))
+    return parts if parts & _DETACH or not tables else parts | set(words(tables[-1]))

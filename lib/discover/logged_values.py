@@ -14,8 +14,8 @@ def signal_of(run: Run) -> str:
 
 
 def numbers_of(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a logged row by key, W&B's own left out."""
-    values = ((key, None if isinstance(value, bool) else as_number(value)) for key, value in row.items())
+    """The numbers of a logged row by key, W&B's own left out; true and false are 1 and 0, as in a history."""
+    values = ((key, as_number(value)) for key, value in row.items())
     return {key: number for key, number in values if number is not None and not key.startswith("_")}
 
 

@@ -45,7 +45,7 @@ def _counter(runs: Sequence[Run], key: str, total_of: Callable[[Run], float | No
     if total is None:
         return Counter(key, f"{where}; no config key says the total steps", False) if value > _FAR * last else None
     reaches = abs(value - total) <= _NEAR * total
-    is_far = value > _FAR * last or (reaches and last > _FAR * value)
+    is_far = value > _FAR * last or (reaches and abs(last - total) > _NEAR * total)
     if not is_far or value > (1 + _NEAR) * total:
         return None
     return Counter(key, f"{where}, of {total:,.0f} total steps", reaches)

@@ -21,8 +21,9 @@ Config = Mapping[str, Any]
 
 #: A value longer than this is cut: neither a legend nor a warning is a config file.
 LONG = 40
-#: Texts that stand for null, as a sweep's YAML makes them.
+#: Texts that stand for null, as a sweep's YAML makes them, and texts and numbers that say never.
 _NULLS = ("none", "null")
+_NEVER = (0, -1, "never", "no", "off")
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,19 @@ class Detach:
 
 
 class _Reading(NamedTuple):
-    """What one config key says: a step, never (None), or nothing for a reason."""
+    """What one config key says: a step, never (None), or nothing for a reason; and what is to be said of it."""
 
     step: int | None = None
     reason: str = ""
+    warning: str = ""
 
 
 def run_detach(task: Task, run: Run, keys: Collection[str]) -> Detach:
     """The detach of a run, by its config and the rule of its task.
 
-    Config wins over the typed step, which stands where config says nothing. A ratio or a step that is null, 0 or
-    false means never detached; so does one that is missing where other runs of the task have it and nothing is typed.
+    Config wins over the typed step, which stands where config says nothing. A ratio or a step that is null, 0, false, -1
+    or a text for never means never detached; so does a step beyond the total steps that the run has not reached, and one
+    that is missing where other runs of the task have it and nothing is typed.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def run_detach(task: Task, run: Run, keys: Collection[str]) -> Detach:
     """
     rule = task.detach
     total, total_warnings = _config_total(task, run.config, keys)
-    reading, warnings = _reading(rule, run.config, total)
+    reading, warnings = _reading(rule, run, total)
     if reading is None:
         typed = _typed(task, run)
         lacking = next((key for key in (rule.detach_step_key, rule.ratio_key) if key in keys), "")
@@ -72,6 +75,7 @@ def run_detach(task: Task, run: Run, keys: Collection[str]) -> Detach:
     else:
         if reading.step is not None:
             warnings += total_warnings
+        warnings += [reading.warning] if reading.warning else []
         if reading.step is not None and rule.step not in (None, reading.step):
             warnings.append(f"typed detach step {rule.step:,} but config says {reading.step:,}: config is used")
         detach = Detach(reading.step, "config", warnings=tuple(warnings))
@@ -117,11 +121,11 @@ def _config_total(task: Task, config: Config, keys: Collection[str]) -> tuple[fl
     return total, [f"{why}: the study's {total:,} steps are used"]
 
 
-def _reading(rule: DetachRule, config: Config, total: float) -> tuple[_Reading | None, list[str]]:
+def _reading(rule: DetachRule, run: Run, total: float) -> tuple[_Reading | None, list[str]]:
     """What the key of the step, or else that of the ratio, says; None where the run has neither."""
-    read = {}
+    read, config = {}, run.config
     if has_config_key(config, rule.detach_step_key):
-        read[rule.detach_step_key] = _step(config, rule.detach_step_key, total)
+        read[rule.detach_step_key] = _step(run, rule.detach_step_key, total)
     if has_config_key(config, rule.ratio_key):
         read[rule.ratio_key] = _ratio(config, rule, total)
     # Null beside a value is a key that is not in use.
@@ -129,14 +133,17 @@ def _reading(rule: DetachRule, config: Config, total: float) -> tuple[_Reading |
     if not read:
         return None, []
     (key, first), *others = read.items()
-    differing = [other for other, reading in others if reading != first]
+    differing = [other for other, reading in others if reading[:2] != first[:2]]
     return first, [f"{_shown(config, key)} but {_shown(config, other)}: {key} is used" for other in differing]
 
 
-def _step(config: Config, key: str, total: float) -> _Reading:
+def _step(run: Run, key: str, total: float) -> _Reading:
+    config = run.config
     number = config_number(config, key)
     if _is_never(config_value(config, key)):
         return _Reading()
+    if number is not None and number > max(total, run.last_step or 0):
+        return _Reading(warning=f"{_shown(config, key)}, beyond its {total:,.16g} steps: never detached")
     if number is None or not number.is_integer() or not 0 < number <= total:
         return _Reading(reason=f"{_shown(config, key)}, not a step of {total:,.16g}")
     return _Reading(int(number))
@@ -181,8 +188,9 @@ def _is_null(value: object) -> bool:
 
 
 def _is_never(value: object) -> bool:
-    """Whether a ratio or a step says that the run was never detached: null, 0 or false."""
-    return _is_null(value) or same_value(value, 0)
+    """Whether a ratio or a step says that the run was never detached."""
+    text = value.lower() if isinstance(value, str) else value
+    return _is_null(text) or any(same_value(text, never) for never in _NEVER)
 
 
 def _is_plain(value: object) -> bool:

@@ -63,7 +63,9 @@ class SignalRows:
         edges = np.diff(self.values > self.falls_to, prepend=False)
         # The first edge is where it is above, be it from the start; the next two are a fall and a rise.
         _, *others = [int(step) for step in self.steps[edges][:3]] or [0]
-        return f"falls to {self.falls_to:g} by {others[0]:,} and rises again by {others[1]:,}" if len(others) > 1 else ""
+        return (
+            f"falls to {self.falls_to:g} by {others[0]:,} and rises again by {others[1]:,}" if len(others) > 1 else ""
+        )
 
     @property
     def fall(self) -> tuple[int, int] | None:

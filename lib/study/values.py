@@ -32,18 +32,26 @@ def as_number(value: object) -> float | None:
 def plain_value(value: Any, depth: int = 0) -> Any:
     """A JSON value of somebody else's as every table, file and page can hold it.
 
-    Halves of surrogate pairs become the replacement character, whole numbers beyond 64 bits decimals, and what is nested
-    deeper than any config text.
+    Halves of surrogate pairs become the replacement character; whole numbers beyond 64 bits, which are seeds, and what is
+    nested deeper than any config become text.
     """
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else as_number(value)
+        return value if -(2**63) <= value < 2**63 else _digits(value)
     if isinstance(value, dict | list) and depth >= _DEEPEST:
         return "…"
     if isinstance(value, dict):
         return {plain_value(str(key)): plain_value(inner, depth + 1) for key, inner in value.items()}
     return [plain_value(inner, depth + 1) for inner in value] if isinstance(value, list) else value
+
+
+def _digits(value: int) -> str | float | None:
+    """A whole number as text; as infinity where it has more digits than Python writes."""
+    try:
+        return str(value)
+    except ValueError:
+        return as_number(value)
 
 
 def config_value(config: Mapping[str, Any], key: str) -> object:

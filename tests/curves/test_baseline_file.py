@@ -133,6 +133,8 @@ def test_a_row_that_cannot_be_read_is_left_out_and_said(line, reason):
         ("step\treward\tseed\n0\t1,5\t1\n", [(0, 1.5)]),
         ('step,reward,seed\n0,"1,5",1\n', [(0, 1.5)]),
         ('step,reward,seed\n"100,000","1,234.5",1\n', [(100_000, 1234.5)]),
+        ("step\treward\tseed\n1000\t1,234\t1\n", [(1000, 1.234)]),
+        ('step,reward,seed\n"1,000","1,234",1\n', [(1000, 1234)]),
         ("step,reward,seed\n100\u202f000,1.5,1\n", [(100_000, 1.5)]),
         ("step,reward,seed\n0,\u22121.5,1\n", [(0, -1.5)]),
     ],
@@ -144,6 +146,8 @@ def test_numbers_as_countries_write_them(content, numbers):
 def test_one_and_one_point_nought_are_one_seed():
     rows, _ = read("step,reward,seed\n0,1,1\n5,2,1.0\n0,3,two\n0,4,2.5\n")
     assert [seed for *_, seed in rows] == ["1", "1", "two", "2.5"]
+    long = [str(2**63 + 1), str(2**63 + 2)]
+    assert [seed for *_, seed in read(f"step,reward,seed\n0,1,{long[0]}\n0,1,{long[1]}\n")[0]] == long
 
 
 def test_a_file_without_seeds_is_one_run():

@@ -104,7 +104,14 @@ def test_a_ratio_as_text_is_asked_about_like_any_other():
 
 @pytest.mark.parametrize(
     "key",
-    ["freeze_encoder_step", "freeze_encoder_at", "encoder.freeze_after", "detachAtStep", "agent/encoder_frozen_from"],
+    [
+        "freeze_encoder_step",
+        "freeze_encoder_at",
+        "encoder.freeze_after",
+        "detachAtStep",
+        "detach.step",
+        "a/frozen_from",
+    ],
 )
 @pytest.mark.parametrize("value", [500, "500", 5e2])
 def test_a_step_in_the_config_by_its_words(key, value):
@@ -123,8 +130,25 @@ def test_a_fraction_in_the_config_by_its_words(key):
     assert keys[RATIO].assumed
 
 
-@pytest.mark.parametrize("key", ["freeze_policy_step", "target_freeze_steps", "freeze_lr", "detach", "freezer_step"])
-def test_other_keys_say_nothing_of_the_encoder(key):
+@pytest.mark.parametrize(
+    "key",
+    [
+        "freeze_policy_step",
+        "target_freeze_steps",
+        "freeze_lr",
+        "detach",
+        "freezer_step",
+        "freeze_after_epochs",
+        "freeze_encoder_at_percent",
+        "freeze_step_k",
+        "frozen_from_layer",
+        "detach_until_step",
+        "detach_end_step",
+        "freeze_encoder_after_hours",
+        "freeze_at_iteration",
+    ],
+)
+def test_other_keys_and_other_units_say_no_step(key):
     keys = find_keys(looked(run("a", **{key: 500}), run("b", **{key: 0})))
     assert (keys[RATIO].value, keys[DETACH_STEP].value) == ("", "")
 
@@ -174,6 +198,11 @@ def test_without_total_steps_a_key_far_beyond_the_step_is_assumed_to_count_them(
 )
 def test_the_step_stays_where_no_other_key_counts_to_the_total(last, logged):
     assert find_keys(looked(run(last=last, logged=logged)))[STEP].value == "_step"
+
+
+def test_a_step_of_agents_is_none_of_the_environment():
+    seen = looked(run(last=500, logged={"env_step": 1000.0}))  # an action repeat of 2
+    assert (find_keys(seen)[STEP].value, find_keys(seen)[STEP].assumed) == ("env_step", False)
 
 
 def test_calls_beyond_the_total_are_no_steps_either():

@@ -15,6 +15,7 @@ from lib.discover import (
     preview,
     propose,
 )
+from lib.discover.evidence import value_text
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
 from lib.runs import Run
 from lib.study import DetachRule, InputError, Signal, load_study, parse_study, to_toml
@@ -168,6 +169,23 @@ def test_a_flag_beside_a_step_is_asked_about():
     rule = chosen.study.tasks[0].detach
     assert (rule.frozen_when, rule.unchanged_when) == ((("freeze_encoder", True),), (("freeze_encoder", False),))
     assert parse_study(to_toml(chosen.study)) == chosen.study
+
+
+@pytest.mark.parametrize("key", ["freeze_encoder", "use_detach", "detach.enabled"])
+@pytest.mark.parametrize(("on", "off"), [(1, 0), ("yes", "no"), ("On", "Off"), ("1", "0"), (1.0, 0.0)])
+def test_a_flag_may_be_a_number_or_a_text(key, on, off):
+    runs = [run("a", freeze_step=400, **{key: on}), run("b", freeze_step=400, **{key: off})]
+    (question,) = propose(looked(*runs)).questions
+    assert question.startswith(f"Were the runs with {key} {value_text(off)} never detached?")
+    rule = propose(looked(*runs), Choices(unchanged=value_text(off))).study.tasks[0].detach
+    assert (rule.frozen_when, rule.unchanged_when) == (((key, on),), ((key, off),))
+
+
+@pytest.mark.parametrize("other", [{}, {"freeze_encoder": None}])
+def test_runs_without_the_flag_of_others_are_not_detached_for_it(other):
+    runs = [run("a", freeze_step=400, freeze_encoder=True), run("b", freeze_step=400, **other)]
+    rule = propose(looked(*runs)).study.tasks[0].detach
+    assert (rule.frozen_when, rule.unchanged_when) == ((("freeze_encoder", True),), ())
 
 
 @pytest.mark.parametrize("key", ["freeze_policy", "freeze_bn", "encoder_bias"])

@@ -88,6 +88,8 @@ def test_runs_of_one_seed_that_differ_count_with_a_caveat():
     assert "detached seed 0 counts 2 times (runs 0-50 and 0-50b)" in row["reasons"]
     check = _check([*runs, again], "Runs counted")
     assert "0-50b (seed 0 of detached)" in check.text
+    other = replace(again, config={"seed": 0, "mode": "baseline"})
+    assert "counts 2 times (runs 0-50 and 0-50b, which differ in mode)" in _row([*runs, other])["reasons"]
     assert check.remedy == "Give every run a seed of its own."
 
 

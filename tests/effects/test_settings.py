@@ -39,6 +39,15 @@ def _check(runs, name="Same settings", of=None):
     return next(c for c in checklist(analysed(runs, of).tasks[0]) if c.name == name)
 
 
+def test_a_setting_that_is_mixed_in_one_arm_is_a_caveat():
+    mixed, own = {"lr": lambda i: 0.1 if i < 3 else 0.2}, {"lr": lambda i: float(i)}
+    row = _row(_arms(mixed, {"lr": 0.2}))
+    reason = "lr differs between the arms (0.1 in 3 runs, 0.2 in 1 run against 0.2)"
+    assert (row["verdict"], row["reasons"].startswith(reason)) == ("supported", True)
+    for detached, control in ((mixed, mixed), (own, {"lr": 0.2})):
+        assert "lr" not in _row(_arms(detached, control))["reasons"]
+
+
 @pytest.mark.parametrize("make", [_arms, _forks])
 @pytest.mark.parametrize(
     ("detached", "control", "reason"),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.runs import Run
-from lib.runs.detach import Detach, run_detach
-from lib.study import DetachRule, Task
+from lib.runs.detach import Detach, run_detach, run_total
+from lib.study import DetachRule, Task, config_number
 
 TOTAL = 100_000
 
@@ -96,13 +96,27 @@ def test_a_config_may_hold_the_step_itself(step):
     assert told(DetachRule(detach_step_key="k"), k=TOTAL) == at(TOTAL)
 
 
-@pytest.mark.parametrize(
-    "step", [TOTAL + 1, "1e9", -1, "-500", 500.5, "0.5", True, "soon", math.nan, math.inf, [500], {}]
-)
-def test_a_step_beyond_training_negative_fractional_or_unreadable_leaves_the_typed_step_or_nothing(step):
+@pytest.mark.parametrize("step", [-2, "-500", 500.5, "0.5", True, "soon", math.nan, [500], {}])
+def test_a_step_that_is_negative_fractional_or_unreadable_leaves_the_typed_step_or_nothing(step):
     reason = f"k is {step!r}, not a step of 100,000"
     assert told(DetachRule(detach_step_key="k"), k=step) == Detach(reason=reason)
     assert told(DetachRule(step=50_000, detach_step_key="k"), k=step) == typed(reason=reason)
+
+
+@pytest.mark.parametrize("value", [-1, "-1.0", "never", "Off", "no"])
+def test_what_says_never_is_never_for_a_step_and_a_ratio(value):
+    assert told(DetachRule(step=50_000, detach_step_key="k"), k=value) == NEVER
+    assert told(DetachRule(ratio_key="r"), r=value) == NEVER
+
+
+@pytest.mark.parametrize("step", [TOTAL + 1, "1e9", math.inf])
+def test_a_step_beyond_training_is_never_unless_the_run_has_reached_it(step):
+    never = at(None, f"k is {step!r}, beyond its 100,000 steps: never detached")
+    assert told(DetachRule(detach_step_key="k"), k=step) == never
+    assert told(DetachRule(step=50_000, detach_step_key="k"), k=step) == never
+    task = Task("task", TOTAL, detach=DetachRule(detach_step_key="k"))
+    run = Run("a", config={"k": TOTAL + 1}, last_step=2 * TOTAL)
+    assert run_detach(task, run, {"k"}) == Detach(reason="k is 100001, not a step of 100,000")
 
 
 def test_of_ratio_and_step_the_one_that_a_run_has_counts_and_the_step_where_they_differ():
@@ -258,4 +272,6 @@ def test_a_detach_is_the_same_from_text_and_nested_configs(config, data):
     assert bool(first.reason) == bool(second.reason)
     assert len(first.warnings) == len(second.warnings)
     if first.step is None and first.source == "config":
-        assert config.get("r") in (None, 0) or config.get("k") in (None, 0) or config.get("scale") == 1
+        is_late = (config_number(config, "k") or 0) > run_total(task, flat)
+        never = (None, 0, -1)
+        assert is_late or config.get("r") in never or config.get("k") in never or config.get("scale") == 1

@@ -231,7 +231,7 @@ def test_where_nothing_else_says_anything_the_signal_gives_the_step_and_the_cont
     [
         (BY_RATIO, {}),
         (BY_RATIO, {"r": "half"}),
-        (DetachRule(detach_step_key="k", signal=LR), {"k": -1}),
+        (DetachRule(detach_step_key="k", signal=LR), {"k": -2}),
         (replace(BY_RATIO, frozen_when=(("scale", 0.0),)), {"r": 0.5}),
     ],
     ids=["mistyped", "unreadable", "no step", "no condition"],
@@ -262,7 +262,15 @@ def test_config_and_the_typed_step_come_first(tmp_path):
         ([(s, 1.0 if s < 50_000 else 0.1) for s, _ in FALLS], "changes"),
         (STAYS[:45], "not logged"),
     ],
-    ids=["falls somewhere", "fallen from the start", "falls twice", "nothing", "stays, far apart", "changes", "ends early"],
+    ids=[
+        "falls somewhere",
+        "fallen from the start",
+        "falls twice",
+        "nothing",
+        "stays, far apart",
+        "changes",
+        "ends early",
+    ],
 )
 def test_a_signal_that_cannot_tell_leaves_the_arm_unknown(tmp_path, points, signal):
     found = placed(tmp_path, BY_SIGNAL, ({}, FALLS), ({}, points))

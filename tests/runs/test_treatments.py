@@ -54,7 +54,7 @@ def test_steps_in_config_are_named_by_their_ratio(tmp_path):
         ("b", "detached 0.5", 50_000, 0.5),
         ("c", "control", None, None),
         ("d", "control", None, None),
-        ("e", "unknown", None, None),
+        ("e", "control", None, None),
     ]
 
 

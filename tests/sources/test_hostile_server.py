@@ -66,7 +66,7 @@ def test_texts_of_a_run_are_one_line_without_half_surrogates():
         displayName="a\nb\x00", group="g\ud800", config=json.dumps({"seed": {"value": "\ud800"}, "n": 10**40})
     )
     assert (run.displayName, run.group) == ("a b", "g���")
-    assert run.config == {"seed": {"value": "���"}, "n": 1e40}
+    assert run.config == {"seed": {"value": "���"}, "n": str(10**40)}
 
 
 @pytest.mark.parametrize(
@@ -194,3 +194,13 @@ def test_columns_of_types_that_polars_lacks_are_read(column, values, capfd):
     assert points(manifest, "a") == values
     assert sum(drop.count for drop in manifest.runs[0].drops) == (0 if values else 2 - column.null_count)
     assert capfd.readouterr().err == ""
+
+
+def test_an_export_with_two_columns_of_a_name_is_said():
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array([0, 1])] * 3, names=["_step", "loss", "loss"]), file)
+    with WandbServer() as server:
+        server.add(PLACE, walk("a", [], parts=[file.getvalue()], keys=("loss",)), walk("b"))
+        manifest = fetch(study(server), Request(key=KEY))
+    assert "an export has two columns loss" in manifest.problems[0].message
+    assert len(points(manifest, "b")) == 10

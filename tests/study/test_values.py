@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.runs import numeric
-from lib.study import as_number, config_number, config_value, flat_config, has_config_key, same_value, value_text
+from lib.study import (
+    as_number,
+    config_number,
+    config_value,
+    flat_config,
+    has_config_key,
+    plain_value,
+    same_value,
+    value_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +124,9 @@ def test_a_flag_is_a_number():
     assert same_value(True, 1)
     assert same_value(False, "0.0")
     assert same_value("True", 1)
+
+
+def test_whole_numbers_beyond_64_bits_keep_their_digits():
+    seeds = [2**63 + 1, 2**63 + 2]
+    assert [value_text(plain_value(seed)) for seed in seeds] == ["9223372036854775809", "9223372036854775810"]
+    assert plain_value([2**63 - 1, 10**5000]) == [2**63 - 1, math.inf]

@@ -1,9 +1,10 @@
 """What the arms of a comparison differ in besides the treatment."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lib.formatting import number
+from lib.formatting import number, plural
 from lib.runs import Setting, Treatment, key_words
 from lib.study import Study, Task
 
@@ -14,12 +15,12 @@ _ABSENT = "absent"
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting that is constant within each arm and differs between them; `is_text` where no number says how much."""
+    """A setting that differs between the arms; `is_minor` where it is a text, or differs within one of them too."""
 
     key: str
     treated: str
     control: str
-    is_text: bool
+    is_minor: bool
 
     @property
     def text(self) -> str:
@@ -30,7 +31,7 @@ class Difference:
 def differences(
     settings: Settings, treated: Collection[str], controls: Collection[str], ignore: Collection[str]
 ) -> list[Difference]:
-    """The settings that are constant within each arm and different between them.
+    """The settings that are constant in one arm, and other or mixed in the other one.
 
     Parameters
     ----------
@@ -43,17 +44,37 @@ def differences(
     keys = sorted({key for arm in arms for run in arm for key in run} - set(ignore))
     differences = []
     for key in (key for key in keys if not is_seed(key)):
-        values = [{run.get(key, _ABSENT) for run in arm} for arm in arms]
-        if len(values[0]) == len(values[1]) == 1 and values[0] != values[1]:
-            (one,), (other,) = values
-            is_text = _ABSENT in (one, other) or not any(isinstance(v, float | bool) for v in (one, other))
-            differences.append(Difference(key, _text(one), _text(other), is_text))
+        one, other = (Counter(run.get(key, _ABSENT) for run in arm) for arm in arms)
+        if 1 not in (len(one), len(other)) or one.keys() == other.keys() or _is_of_run(one) or _is_of_run(other):
+            continue
+        values = {*one, *other}
+        is_text = _ABSENT in values or not any(isinstance(value, float | bool) for value in values)
+        differences.append(Difference(key, _texts(one), _texts(other), is_text or len(one) != len(other)))
     return differences
+
+
+def runs_differ_in(settings: Settings, runs: Collection[str], ignore: Collection[str]) -> list[str]:
+    """The settings on which these runs differ, seeds and what is to be ignored left out."""
+    configs = [settings.get(run, {}) for run in runs]
+    keys = sorted({key for config in configs for key in config} - set(ignore))
+    return [key for key in keys if not is_seed(key) and len({config.get(key, _ABSENT) for config in configs}) > 1]
 
 
 def is_seed(key: str) -> bool:
     """Whether a config key names a random seed."""
     return not _SEEDS.isdisjoint(key_words(key))
+
+
+def _is_of_run(values: Counter[Setting]) -> bool:
+    """Whether each of several runs has a value of its own: a setting that only tells runs apart."""
+    return len(values) > 1 and max(values.values()) == 1
+
+
+def _texts(values: Counter[Setting]) -> str:
+    """The value, or each with the number of runs that have it."""
+    if len(values) == 1:
+        return _text(next(iter(values)))
+    return ", ".join(f"{_text(value)} in {plural(count, 'run')}" for value, count in values.most_common())
 
 
 def _text(value: Setting) -> str:

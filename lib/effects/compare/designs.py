@@ -9,15 +9,19 @@ import numpy as np
 from lib.effects.compare import comparison as result
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import FEWEST, FORK_PAIRS, Comparison, Exclusion, Gate
+from lib.effects.compare.confounders import runs_differ_in, treatment_keys
 from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.gates import STEPS_DRAWN, cut_note, gates_of_ends, gates_of_settings, with_gates
 from lib.effects.compare.jumps import NARROW, jump, onset
 from lib.effects.compare.planned import after_looking, before_planned, planned_gate
 from lib.effects.compare.task_data import TaskData
 from lib.effects.compare.units import RunRows, Unit, Windows, measure
-from lib.formatting import is_or_are, listing, plural
+from lib.formatting import is_or_are, leading_names, listing, plural
 from lib.runs import WHOLE, replicates
 from lib.study import CONTROL, Metric
+
+#: Settings on which replicates differ that are named at most.
+_MOST_KEYS = 3
 
 
 def compare(data: TaskData, metric: Metric, arm: str) -> Comparison:
@@ -70,8 +74,11 @@ def _replicate_notes(data: TaskData, comparison: Comparison) -> Iterator[str]:
     seeds: dict[tuple[str, str], list[str]] = {}
     for t in replicates([t for t in data.treatments if t.run_id in ids]):
         seeds.setdefault((t.arm, t.seed), []).append(t.run_id)
+    ignore = treatment_keys(data.study, data.task, data.settings, data.treatments)
     for (arm, seed), run_ids in seeds.items():
-        yield f"{arm} seed {seed} counts {len(run_ids)} times (runs {listing(run_ids)})"
+        keys = runs_differ_in(data.settings, run_ids, ignore)
+        differ = f", which differ in {listing(leading_names(keys, _MOST_KEYS))}" if keys else ""
+        yield f"{arm} seed {seed} counts {len(run_ids)} times (runs {listing(run_ids)}{differ})"
 
 
 def compare_jumps(data: TaskData, comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -80,6 +80,6 @@ def is_other_sign(cut: ArrayLike, estimate: ArrayLike) -> NDArray[np.bool_]:
 
 
 def gates_of_settings(differences: Iterable[Difference]) -> Iterator[Gate]:
-    """What settings that differ between the arms forbid: a number or a boolean takes the verdict, a text does not."""
+    """What settings that differ between the arms forbid: a number or a flag takes the verdict, a minor difference does not."""
     for difference in differences:
-        yield Gate(SAME_SETTINGS, difference.text, needed=not difference.is_text)
+        yield Gate(SAME_SETTINGS, difference.text, needed=not difference.is_minor)

@@ -126,6 +126,8 @@ class ExportPart:
         import pyarrow.dataset as ds
 
         self._columns = [name for name in columns if name in self._schema.names]
+        if twice := next((name for name in self._columns if self._schema.names.count(name) > 1), None):
+            raise RequestError(f"an export has two columns {twice}")
         if texts := [name for name in self._columns if _is_text(self._schema.field(name).type)]:
             with _arrow_reads():
                 self._fragment = _format(*texts).make_fragment(self._file)
