@@ -165,6 +165,20 @@ def test_the_after_window_ends_where_the_shortest_run_does():
     assert row["after"] == 75.0  # 55, 60, ... 95 of every run
 
 
+@pytest.mark.parametrize(("design", "every", "after"), [("did", 5, 77.5), ("jump", 1, 75.5)])
+def test_a_run_that_is_not_compared_does_not_end_the_others(design, every, after):
+    """It ends at 96 and has no row where its design looks; the others' rows at 100 count all the same."""
+
+    def run(seed, at):
+        return Run(seed, at, {"reward": [(s, float(seed) + s % 3 if s <= 50 else s) for s in range(0, 101, every)]})
+
+    late = Run("9", 50, {"reward": [(s, float(s)) for s in (90, 95, 96)]})
+    controls = [run(f"{i}", None) for i in range(4, 7)] if design == "did" else []
+    row = one_task([run(f"{i}", 50) for i in range(3)] + [late] + controls).row(0, named=True)
+    assert (row["design"], row["n_arm"], row["after"]) == (design, 3, after)
+    assert "left out: detached seed 9" in row["reasons"]
+
+
 def test_two_detach_treatments_are_each_compared_with_the_control():
     runs = _forks([(11, 10), (22, 20), (33, 30)])
     other = [Run(r.seed, r.detach_step, r.points, arm="detached 0.2" if r.detach_step else "") for r in runs]

@@ -122,7 +122,11 @@ def _fork(metric: Metric, arm: str, runs: Sequence[RunRows], pairs: list[Pair], 
     end = result.end_of(in_pairs)
     measured, empty = _measured(in_pairs, window, end, need_before=False)
     units = {u.run_id: u for u in measured}
-    pairs = [p for p in pairs if p.detached in units and p.control in units]
+    whole = [p for p in pairs if p.detached in units and p.control in units]
+    if 0 < len(whole) < len(pairs):  # what is not compared does not end what is
+        left = _fork(metric, arm, runs, whole, window)
+        return replace(left, excluded=(*empty, *left.excluded))
+    pairs = whole
     paired = {run_id for p in pairs for run_id in (p.detached, p.control)}
     unpaired = tuple(run.run_id for run in runs if run.run_id not in paired)
     treated, controls = [units[p.detached] for p in pairs], [units[p.control] for p in pairs]
@@ -152,6 +156,11 @@ def _did(metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows],
     end = result.end_of([*runs, *controls])
     units, empty = _measured(runs, window, end, need_before=True)
     control_units, empty_controls = _measured(controls, window, end, need_before=True)
+    if units and control_units and (empty or empty_controls):  # what is not compared does not end what is
+        counted = {unit.run_id for unit in (*units, *control_units)}
+        whole, whole_controls = ([run for run in some if run.run_id in counted] for some in (runs, controls))
+        left = _did(metric, arm, whole, whole_controls, window)
+        return replace(left, excluded=(*empty, *empty_controls, *left.excluded))
     d_t, d_c = [u.change for u in units], [u.change for u in control_units]
     comparison = Comparison(
         metric,

@@ -41,36 +41,32 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
     """
     if not runs:
         return _nothing(metric, arm, window)
-    excluded: list[Exclusion] = []
-    end, half = end_of(runs), half or half_width(window.total, len(runs))
+    half = half or half_width(window.total, len(runs))
     fits = local_fits(runs, half)
     fewest = [min(fit.rows) for fit in fits]
+    dense = [rows >= SIDE_POINTS for rows in fewest]
+    counted = [*compress(runs, dense)] or runs
+    end = end_of(counted)
     comparison = Comparison(
         metric,
         arm,
         "",
         "jump",
         f"local jump at the detach, h = {half:,.0f} steps, t over runs",
-        tuple(measure(runs, window, end)),
-        excluded=tuple(excluded),
+        tuple(measure(counted, window, end)),
         end=end,
         half_width=half,
     )
-    if max(fewest) < SIDE_POINTS:
+    if not any(dense):
         return replace(comparison, refusal=_sparse(min(fewest), half))
     sparse = [(run, rows) for run, rows in zip(runs, fewest, strict=True) if rows < SIDE_POINTS]
-    excluded += [
-        Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half), remedy=_MORE_ROWS) for run, rows in sparse
-    ]
-    dense = [rows >= SIDE_POINTS for rows in fewest]
-    units, values = compress(comparison.units, dense), compress((fit.size for fit in fits), dense)
-    scale = span(metric, [*compress(runs, dense)], end)
     comparison = replace(
         comparison,
-        units=tuple(units),
-        excluded=tuple(excluded),
-        values=tuple(values),
-        span=scale,
+        excluded=tuple(
+            Exclusion(run.run_id, run.seed, run.arm, _sparse(rows, half), remedy=_MORE_ROWS) for run, rows in sparse
+        ),
+        values=tuple(compress((fit.size for fit in fits), dense)),
+        span=span(metric, counted, end),
         near_rows=min(compress(fewest, dense)),
     )
     return over_runs(comparison, "runs")
@@ -133,7 +129,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
     if not runs:
         return replace(_nothing(metric, arm, window), p_floor=1 / (estimators.DRAWS + 1))
     excluded: list[Exclusion] = []
-    end, half = end_of(runs), half_width(window.total, len(runs))
+    half = half_width(window.total, len(runs))
     usable, values, redrawn, near = [], [], [], []
     drawn = zip(runs, redrawn_steps(task, len(runs)).T, strict=True)
     of_runs = numbers(_onset_numbers, ((run.usable, run.detach_step, steps, half) for run, steps in drawn))
@@ -147,13 +143,15 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         values.append(size)
         redrawn.append(jumps)
         near.append(fewest)
+    counted = usable or runs
+    end = end_of(counted)
     comparison = Comparison(
         metric,
         arm,
         "",
         "onset",
         f"randomised onset: mean jump, h = {half:,.0f} steps, p over {estimators.DRAWS:,} redrawn designs; interval by t",
-        tuple(measure(usable or runs, window, end)),
+        tuple(measure(counted, window, end)),
         excluded=tuple(excluded),
         end=end,
         half_width=half,
