@@ -31,19 +31,3 @@ def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere_until_it_is_brou
     visitor.until_query("out", None)
     visitor.settled()
     assert_untroubled(visitor)
-
-
-def test_changed_windows_stay_with_the_pages_that_claim_and_go_back_there(visitor: Visitor):
-    page = visitor.open("overview", settle="0.1")
-    sentence = page.get_by_text("Exploratory: window changed after looking.", exact=True)
-    expect(sentence).to_be_visible()
-    visitor.follow("Runs")
-    expect(sentence).to_have_count(0)
-    visitor.follow("Detach effect")
-    expect(sentence).to_be_visible()
-    page.get_by_role("button", name="Declared windows").click()
-    expect(sentence).to_have_count(0)
-    visitor.until_query("settle", None)
-    visitor.follow("Overview")
-    expect(sentence).to_have_count(0)
-    assert_untroubled(visitor)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support.access import findings
-from tests.support.browser import Visitor, assert_untroubled
+from tests.support.browser import Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -33,8 +33,24 @@ def assert_evidence(visitor: Visitor, aggregate: str | None = "median") -> None:
     )
 
 
-def test_a_click_leads_to_the_evidence_and_back(visitor):
-    visitor.open(aggregate="median")
+def test_a_click_or_enter_leads_to_the_evidence_and_back_with_every_setting_of_the_page(visitor):
+    names = ["Acrobot Swingup", "Cartpole Swingup"]
+    settings = {"only": names, "aggregate": "median"}
+    visitor.goto(f"{visitor.server.address()}?{urlencode(settings, doseq=True)}")
+    place, table = (
+        visitor.page.evaluate(
+            f"() => document.querySelector('.st-key-matrix_place'){path}.getBoundingClientRect().height"
+        )
+        for path in ("", ".querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot.querySelector('.matrix')")
+    )
+    assert table <= place <= table + 12, "what is below moves when the matrix is drawn"
+    visitor.open_more()
+    visitor.toggle("Draw every seed")
+    visitor.until_query("seeds", "true")
+    cell(visitor).hover()
+    query = parse_qs(urlsplit(str(cell(visitor).get_attribute("href"))).query)
+    assert (query["only"], query["seeds"]) == (names, ["true"])
+    assert (query["task"], query["effect_metric"]) == (["Cartpole Swingup"], ["Train Consistency Loss"])
     settings = visitor.query()
     cell(visitor).click()
     assert_evidence(visitor)
@@ -46,23 +62,6 @@ def test_a_click_leads_to_the_evidence_and_back(visitor):
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Detach Encoder Demo")
     expect(cell(visitor)).to_be_visible()
     assert visitor.query() == settings
-    assert_untroubled(visitor)
-
-
-def test_the_address_of_a_cell_has_every_setting_of_the_page(visitor):
-    names = ["Train Consistency Loss", "Eval Episode Reward"]
-    visitor.goto(f"{visitor.server.address()}?{urlencode({'metrics': names}, doseq=True)}")
-    visitor.open_more()
-    visitor.toggle("Draw every seed")
-    visitor.until_query("seeds", "true")
-    cell(visitor).hover()
-    query = parse_qs(urlsplit(str(cell(visitor).get_attribute("href"))).query)
-    assert (sorted(query["metrics"]), query["seeds"]) == (sorted(names), ["true"])
-    assert (query["task"], query["effect_metric"]) == (["Cartpole Swingup"], ["Train Consistency Loss"])
-
-
-def test_the_keyboard_shows_a_cell_in_full_and_opens_its_evidence(visitor):
-    visitor.open(aggregate="median")
     cell(visitor).focus()
     visitor.page.keyboard.press("Shift+Tab")
     visitor.page.keyboard.press("Tab")
@@ -86,14 +85,3 @@ def test_a_first_tap_shows_a_cell_and_a_second_opens_it(chrome, app):
         expect(visitor.page.get_by_role("tooltip")).to_contain_text("Tap again for the evidence.")
         cell(visitor).tap()
         assert_evidence(visitor)
-
-
-def test_nothing_moves_when_it_is_drawn(visitor):
-    visitor.open()
-    place, table = (
-        visitor.page.evaluate(
-            f"() => document.querySelector('.st-key-matrix_place'){path}.getBoundingClientRect().height"
-        )
-        for path in ("", ".querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot.querySelector('.matrix')")
-    )
-    assert table <= place <= table + 12

@@ -44,9 +44,8 @@ def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path, capsys
 # ---- every page ----------------------------------------------------------------------------------------------------
 
 
-#: The light page is a desktop's, the dark one a phone's.
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
-TABLET = {"viewport": {"width": 820, "height": 1180}, "is_mobile": True, "has_touch": True}
+TABLET = {"width": 820, "height": 1180}
 TOO_WIDE = """() => ['html', 'body', '[data-testid=stMain]'].map(selector => document.querySelector(selector))
     .filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
 #: Texts that stick out of their chart's drawing, or of the window; a text's box is a little larger than its letters.
@@ -61,13 +60,28 @@ CUT_OFF = """chart => [...document.querySelectorAll(chart)].flatMap(one => {
 
 @dataclass
 class Tour:
-    """What one visitor saw on every page: by page its path, chart lines, brightness, and what is wrong with it."""
+    """What one visitor saw on every page: by page its path, chart lines, keys to its content, and what is wrong with it."""
 
     paths: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[int]] = field(default_factory=dict)
+    stops: dict[str, int] = field(default_factory=dict)
     bright: set[bool] = field(default_factory=set)
     faults: dict[str, list[str]] = field(default_factory=dict)
     excused: set[tuple[str, str]] = field(default_factory=set)
+
+    def visit(self, visitor: Visitor) -> None:
+        """Go to every page, then open the Export popover on the Overview."""
+        visitor.open()
+        for page, title in TITLES.items():
+            visitor.follow(title)
+            self.record(visitor, page)
+            assert_untroubled(visitor)
+        visitor.follow(TITLES["overview"])
+        visitor.page.get_by_role("button", name="Export").click()
+        visitor.page.get_by_test_id("stPopoverBody").get_by_role("button", name="Report (.html)").wait_for()
+        visitor.settled()
+        self.faults["export"] = findings(visitor)
+        assert_untroubled(visitor)
 
     def record(self, visitor: Visitor, page: str) -> None:
         """Add the page that is open: findings of axe-core, pale texts, and what is wider than the window."""
@@ -76,6 +90,18 @@ class Tour:
         color = visitor.page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
         self.bright.add(sum(int(part) for part in color[4:-1].split(",")[:3]) > 3 * 128)
         self.faults[page] = [*findings(visitor, self.excused), *pale_texts(visitor), *too_wide(visitor)]
+        self.stops[page] = stops_to_the_content(visitor)
+
+    def assert_fine(self, bright: bool) -> None:
+        """Every page was drawn in this theme, with its charts and without a fault."""
+        assert self.paths == {page: page.replace("overview", "") for page in TITLES}
+        for page, count in CHARTS.items():
+            assert len(self.lines[page]) >= count
+            assert all(lines >= 2 for lines in self.lines[page][:count])
+        assert self.bright == {bright}
+        assert self.faults == {page: [] for page in [*TITLES, "export"]}
+        assert self.excused == set(NOT_OURS), "an excuse that is no longer needed must go"
+        assert {page: number for page, number in self.stops.items() if number >= 10} == {}
 
 
 def too_wide(visitor: Visitor) -> list[str]:
@@ -83,39 +109,37 @@ def too_wide(visitor: Visitor) -> list[str]:
     return visitor.page.evaluate(TOO_WIDE) + visitor.page.evaluate(CUT_OFF, CHART)
 
 
-@pytest.mark.parametrize(("scheme", "options"), [("light", {}), ("dark", PHONE)], ids=["light", "dark phone"])
-def test_every_page_is_accessible_in_the_visitors_theme_and_no_wider_than_the_window(chrome, app, scheme, options):
+def stops_to_the_content(visitor: Visitor) -> int:
+    """How many keys lead from the link that skips the sidebar to something in the page's content; 10 where more do."""
+    content = visitor.page.get_by_test_id("stMainBlockContainer").locator(":focus")
+    visitor.page.get_by_role("link", name="Skip to main content").focus()
+    visitor.page.keyboard.press("Enter")
+    stops = 1
+    while not content.count() and stops < 10:
+        visitor.page.keyboard.press("Tab")
+        stops += 1
+    return stops
+
+
+def test_every_page_is_light_accessible_and_no_wider_than_its_window(visitor):
     tour = Tour()
-    with Visitor(chrome, app, color_scheme=scheme, **options) as visitor:
-        visitor.open()
-        for page, title in TITLES.items():
-            visitor.follow(title)
-            tour.record(visitor, page)
-            assert_untroubled(visitor)
-        visitor.follow(TITLES["overview"])
-        visitor.page.get_by_role("button", name="Export").click()
-        visitor.page.get_by_test_id("stPopoverBody").get_by_role("button", name="Report (.html)").wait_for()
-        visitor.settled()
-        tour.faults["export"] = findings(visitor)
-        assert_untroubled(visitor)
-    assert tour.paths == {page: page.replace("overview", "") for page in TITLES}
-    for page, count in CHARTS.items():
-        assert len(tour.lines[page]) >= count
-        assert all(lines >= 2 for lines in tour.lines[page][:count])
-    assert tour.bright == {scheme == "light"}
-    assert tour.faults == {page: [] for page in [*TITLES, "export"]}
-    assert tour.excused == set(NOT_OURS), "an excuse that is no longer needed must go"
+    tour.visit(visitor)
+    tour.assert_fine(bright=True)
 
 
-def test_the_pages_with_charts_are_no_wider_than_a_tablet(chrome, app):
-    with Visitor(chrome, app, **TABLET) as visitor:
-        visitor.open()
-        faults = {"overview": too_wide(visitor)}
-        for page in ("rewards", "detach_effect", "plan"):
+def test_every_page_is_dark_accessible_and_no_wider_than_a_phone_or_a_tablet(chrome, app):
+    tour = Tour()
+    with Visitor(chrome, app, color_scheme="dark", **PHONE) as visitor:
+        tour.visit(visitor)
+        visitor.page.keyboard.press("Escape")
+        visitor.page.set_viewport_size(TABLET)
+        wide = {}
+        for page in ("rewards", "detach_effect", "plan", "overview"):
             visitor.follow(TITLES[page])
-            faults[page] = too_wide(visitor)
-        assert not any(faults.values()), faults
+            wide[page] = too_wide(visitor)
+        assert not any(wide.values()), wide
         assert_untroubled(visitor)
+    tour.assert_fine(bright=False)
 
 
 FOCUSED = """() => {
@@ -127,6 +151,8 @@ FOCUSED = """() => {
 
 def test_the_keyboard_alone_reaches_the_pages_the_study_and_the_export(visitor):
     visitor.open()
+    visitor.page.keyboard.press("Tab")
+    assert visitor.page.evaluate(FOCUSED) == ["a", "Skip to main content"]
     reached = []
     while ["button", "Export"] not in reached:
         assert len(reached) < 60, reached
@@ -138,20 +164,3 @@ def test_the_keyboard_alone_reaches_the_pages_the_study_and_the_export(visitor):
     expect(body).to_have_count(0)
     visitor.page.keyboard.press("Enter")
     expect(body.get_by_role("button", name="Report (.html)")).to_be_visible()
-
-
-def test_the_keyboard_reaches_the_content_of_every_page_in_under_ten_stops(visitor):
-    visitor.open()
-    visitor.page.keyboard.press("Tab")
-    assert visitor.page.evaluate(FOCUSED) == ["a", "Skip to main content"]
-    content = visitor.page.get_by_test_id("stMainBlockContainer").locator(":focus")
-    stops = {}
-    for page, title in TITLES.items():
-        visitor.follow(title)
-        visitor.page.get_by_role("link", name="Skip to main content").focus()
-        visitor.page.keyboard.press("Enter")
-        stops[page] = 1
-        while not content.count() and stops[page] < 10:
-            visitor.page.keyboard.press("Tab")
-            stops[page] += 1
-    assert {page: number for page, number in stops.items() if number >= 10} == {}

@@ -246,6 +246,8 @@ class Visitor:
             if tag.count():
                 return True
             if not entry.count():
+                # A list closes when the sidebar scrolls, which a click on a box that is half out of view makes it do.
+                box.scroll_into_view_if_needed()
                 box.get_by_role("combobox").click()
             try:
                 entry.click(timeout=5_000)
