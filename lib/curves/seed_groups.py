@@ -1,20 +1,18 @@
 """The seeds of each arm together, bin by bin: statistics that serve every aggregate and band, whatever the number of runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from tempfile import SpooledTemporaryFile
-from typing import IO
 
 import numpy as np
 import polars as pl
 
 from lib.curves.bins import BIN, run_bins
 from lib.curves.view_settings import View
-from lib.runs import History, Treatment
+from lib.runs import History, Treatment, open_spool
 from lib.study import Metric, Task
 
-#: Bins of runs that are brought together at a time, and bytes of them that wait in memory rather than in a file.
-_TOGETHER, _IN_MEMORY = 100_000, 8 << 20
+#: Bins of runs that are brought together at a time.
+_TOGETHER = 100_000
 #: A bin of a run with the place of its arm.
 _ROW = np.dtype([("arm", "<u4"), *BIN.descr])
 
@@ -31,11 +29,11 @@ def seed_groups(
     """
     names = sorted({t.arm for t in treatments})
     arms = {t.run_id: names.index(t.arm) for t in treatments}
-    with SpooledTemporaryFile(_IN_MEMORY) as file:
-        spool = _Spool(file, max(1, _TOGETHER // max(1, len(arms))))
+    width = max(1, _TOGETHER // max(1, len(arms)))
+    with open_spool(_ROW, lambda rows: rows["bin"] // width) as spool:
         for run_id, arrays in run_bins(history, task, metrics, treatments, view):
             for metric, array in zip(metrics, arrays, strict=True):
-                spool.add(metric.key, arms[run_id], array)
+                spool.add(metric.key, _rows(arms[run_id], array))
         groups = [
             _statistics(part, names).with_columns(pl.lit(metric.key).alias("metric"))
             for metric in metrics
@@ -45,58 +43,13 @@ def seed_groups(
     return pl.concat(groups).sort("arm", "metric", "bin").select("arm", "metric", pl.exclude("arm", "metric", "bin"))
 
 
-class _Spool:
-    """The bins of runs, written one run after the other and read a range of bins at a time.
-
-    A bin needs the values of all runs, and the bins of thousands of runs are more than memory should hold.
-
-    Parameters
-    ----------
-    width : bins of a range.
-    """
-
-    def __init__(self, file: IO[bytes], width: int) -> None:
-        self._file, self._width = file, width
-        self._waiting: dict[str, list[np.ndarray]] = {}
-        self._bytes = 0
-        #: By metric and range, where its bins lie in the file, and their bytes.
-        self._places: dict[str, dict[int, list[tuple[int, int]]]] = {}
-
-    def add(self, metric: str, arm: int, array: np.ndarray) -> None:
-        """Take the bins of a run of an arm."""
-        rows = np.empty(len(array), dtype=_ROW)
-        rows["arm"] = arm
-        for name in BIN.names or ():
-            rows[name] = array[name]
-        self._waiting.setdefault(metric, []).append(rows)
-        self._bytes += rows.nbytes
-        if self._bytes > _IN_MEMORY:
-            self._write()
-
-    def parts(self, metric: str) -> Iterator[np.ndarray]:
-        """The bins of a metric: all runs of some bins, then all runs of others."""
-        self._write()
-        for _, places in sorted(self._places.get(metric, {}).items()):
-            yield np.concatenate([self._read(at, size) for at, size in places])
-
-    def _write(self) -> None:
-        """Write what waits, each range of bins at a place of its own."""
-        for metric, arrays in self._waiting.items():
-            rows, places = np.concatenate(arrays), self._places.setdefault(metric, {})
-            of_range = rows["bin"] // self._width
-            order = np.argsort(of_range, kind="stable")
-            rows, of_range = rows[order], of_range[order]
-            edges = np.flatnonzero(np.diff(of_range)) + 1
-            for part in np.split(rows, edges):
-                if len(part):
-                    places.setdefault(int(part["bin"][0]) // self._width, []).append((self._file.tell(), part.nbytes))
-                    self._file.write(part.tobytes())
-        self._waiting.clear()
-        self._bytes = 0
-
-    def _read(self, at: int, size: int) -> np.ndarray:
-        self._file.seek(at)
-        return np.frombuffer(self._file.read(size), dtype=_ROW)
+def _rows(arm: int, bins: np.ndarray) -> np.ndarray:
+    """The bins of a run of an arm."""
+    rows = np.empty(len(bins), dtype=_ROW)
+    rows["arm"] = arm
+    for name in BIN.names or ():
+        rows[name] = bins[name]
+    return rows
 
 
 def _statistics(rows: np.ndarray, arms: Sequence[str]) -> pl.DataFrame:

@@ -259,7 +259,7 @@ class _Gap(Source):
 
     def series(self) -> tuple[np.ndarray, ...]:
         """Steps and values."""
-        return self.history.cached_in_memory(self, self._ratios)
+        return self.history.cached_in_memory(repr(self), self._ratios)
 
     def _ratios(self) -> tuple[np.ndarray, ...]:
         losses = (Usable(Logged(self.history, self.run_id, key), log=True) for key in (self.train, self.other))

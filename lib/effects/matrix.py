@@ -109,7 +109,7 @@ def _scale(rows: Sequence[Row], metric: Metric, comparisons: Mapping[Claim, Comp
     changes = [row for row in rows if row["change"] is not None]
     factors, mark = {_claim(row): 100.0 for row in changes}, "%"
     if any(unit(row, metric) == "own" for row in changes):
-        bases = {_claim(row): comparisons[_claim(row)].base()[0] for row in changes}
+        bases = {_claim(row): comparisons[_claim(row)].base[0] for row in changes}
         is_percent = all(bases.values())
         factors = {claim: 100 / base if is_percent and base else 1.0 for claim, base in bases.items()}
         mark = "%" if is_percent else ""

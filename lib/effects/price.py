@@ -157,7 +157,7 @@ class _Speed(Source):
 
     def series(self) -> tuple[NDArray[Any], ...]:
         """The last step of each piece and its steps per second, then how many pieces are left out."""
-        return self.history.cached_in_memory(self, self._speeds)
+        return self.history.cached_in_memory(repr(self), self._speeds)
 
     def _speeds(self) -> tuple[NDArray[Any], ...]:
         steps, times = self.history.series(self.run_id, self.key, ("step", "time"))

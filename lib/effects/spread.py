@@ -128,7 +128,7 @@ def typed_pilot(task: Task, metric: Metric, deviations: Mapping[str, float], in_
 
 
 def _pilot(task: TaskAnalysis, comparison: Comparison) -> Pilot:
-    base = comparison.base()[0]
+    base = comparison.base[0]
     pace = _pace(task, comparison.arm)
     of_designs = tuple(spreads(task, comparison, pace))
     return Pilot(task.task.key, comparison.metric, comparison.arm, of_designs, base, comparison.span, pace=pace)

@@ -48,6 +48,7 @@ from lib.runs.saved_study import (
 )
 from lib.runs.schema import HISTORY, LARGEST, Points, is_finite, is_positive, points_of
 from lib.runs.spacings import SPACING, MedianSpacing, spacing_counts
+from lib.runs.spool import open_spool
 from lib.runs.store import Usage, clear, project_folder, usage, writing
 from lib.runs.store_root import SCHEMA_VERSION, store_root
 from lib.runs.typed_step import dropped_text, overridden_text, with_typed_step

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lib.runs.disk_cache import NUMBERS
 from lib.runs.parallel import GROUP_SIZE, each
 from lib.runs.reader import History
+from lib.runs.spool import open_spool
 
 #: So many rows of so many distinct values are the same in two runs only where those were one run.
 ROWS, VALUES = 5, 3
@@ -18,6 +19,10 @@ ROWS, VALUES = 5, 3
 #: for every run, so that runs that logged at the same steps have the same ones in their samples.
 _SAMPLE = 256
 _POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
+#: A row of a sample: the bits of its value, and the place of its run.
+_ROW = np.dtype([("step", "<i8"), ("value", "<i8"), ("run", "<u4")])
+#: Rows of samples that are compared at a time.
+_TOGETHER = 100_000
 #: Runs at one step that are compared for all steps at once; more are compared step by step.
 _FEW = 64
 #: Series in memory while runs are compared two at a time.
@@ -68,7 +73,8 @@ def _is_copy(run: str, other: str, keys: Sequence[str], series: Callable[[str, s
 
 def _not_apart(history: History, run_ids: Sequence[str], keys: Sequence[str]) -> list[tuple[int, int]]:
     """The pairs of runs that may be copies, by place: the later run, then the earlier."""
-    apart = np.triu(np.ones((len(run_ids), len(run_ids)), dtype=bool))  # by later run and earlier one
+    apart = np.tri(len(run_ids), k=-1, dtype=bool)  # by later run and earlier one
+    np.logical_not(apart, out=apart)
     telling = np.zeros((len(run_ids), len(keys)), dtype=bool)
     for key, of_key in zip(keys, telling.T, strict=True):
         if apart.all():
@@ -84,16 +90,26 @@ def _not_apart(history: History, run_ids: Sequence[str], keys: Sequence[str]) ->
 
 def _set_apart(apart: NDArray[np.bool_], samples: Iterable[NDArray[Any]], telling: NDArray[np.bool_]) -> None:
     """Mark the pairs of runs that have different values at a step of both samples, and the runs whose rows would be telling."""
-    count, points = 0, np.empty(len(apart) * _SAMPLE, dtype=[*_POINT.descr, ("run", "<i4")])
-    for place, sample in enumerate(samples):
-        of_run = points[count : count + len(sample) - 1]
-        of_run["step"], of_run["value"], of_run["run"] = sample["step"][1:], sample["value"][1:], place
-        telling[place] = sample["value"][0] > 0
-        count += len(of_run)
-    points = points[np.argsort(points["step"][:count], kind="stable")]
-    step, value, run = points["step"], points["value"].view(np.int64), points["run"]
+    parts = -(-len(apart) * _SAMPLE // _TOGETHER)
+    with open_spool(_ROW, lambda rows: rows["step"] % parts) as spool:
+        for place, sample in enumerate(samples):
+            telling[place] = sample["value"][0] > 0
+            rows = np.empty(len(sample) - 1, dtype=_ROW)
+            rows["step"], rows["value"], rows["run"] = sample["step"][1:], sample["value"][1:].view(np.int64), place
+            spool.add("", rows)
+        open_runs = np.ones(len(apart), dtype=bool)
+        for rows in spool.parts(""):
+            open_runs &= ~(apart.all(axis=0) & apart.all(axis=1))
+            if not open_runs.any():
+                return
+            _set_apart_by(rows[np.argsort(rows["step"], kind="stable")], apart, open_runs)
+
+
+def _set_apart_by(rows: NDArray[Any], apart: NDArray[np.bool_], open_runs: NDArray[np.bool_]) -> None:
+    """The same by rows at some steps; `open_runs` are those that are not told apart from all others yet."""
+    step, value, run = (np.ascontiguousarray(rows[name]) for name in ("step", "value", "run"))
     sizes = np.diff(np.flatnonzero(np.diff(step, prepend=step[:1] - 1)), append=len(step))
-    open_runs, compared = np.ones(len(apart), dtype=bool), 0
+    compared = 0
     for end, size in zip(np.cumsum(sizes)[sizes > _FEW], sizes[sizes > _FEW], strict=True):
         at_step = slice(end - size, end)
         is_open = open_runs[run[at_step]]
@@ -101,7 +117,7 @@ def _set_apart(apart: NDArray[np.bool_], samples: Iterable[NDArray[Any]], tellin
         apart[np.ix_(runs, runs)] |= values[:, None] != values
         compared += len(runs) ** 2
         if compared >= len(apart) ** 2:
-            open_runs, compared = np.invert(apart.all(axis=0) & apart.all(axis=1)), 0
+            open_runs, compared = open_runs & ~(apart.all(axis=0) & apart.all(axis=1)), 0
             if not open_runs.any():
                 return
     few = np.repeat(sizes <= _FEW, sizes)

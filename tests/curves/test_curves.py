@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lib.curves import View, curves, seed_groups
 from lib.curves.bins import visible_runs, width_spacings
 from lib.curves.study_curves import seed_curves
-from lib.runs import HISTORY, History, MedianSpacing, Treatment, spacings
+from lib.runs import HISTORY, History, MedianSpacing, Treatment, spacings, spool
 from lib.study import CONTROL, Metric, Task
 from tests.support.curves_kit import PLAIN, SMOOTHED, TASK, Y, draw, line
 from tests.support.frames import LOSS, REWARD, history, series, treatment
@@ -261,7 +261,7 @@ def test_curves_do_not_depend_on_how_many_bins_come_together(monkeypatch, spread
     before = draw(points, runs, view, (Y, SMOOTHED))
     for together, in_memory in ((1, 1), (7, 1 << 20), (100, 1)):
         monkeypatch.setattr(seed_groups, "_TOGETHER", together)
-        monkeypatch.setattr(seed_groups, "_IN_MEMORY", in_memory)
+        monkeypatch.setattr(spool, "_IN_MEMORY", in_memory)
         assert draw(points, runs, view, (Y, SMOOTHED)).equals(before)
 
 

@@ -16,19 +16,22 @@ from lib.study import load_study
 NUMBERS = st.floats(-1e100, 1e100) | st.integers(-3, 3).map(float)
 
 
-@given(parts=st.lists(st.lists(NUMBERS, max_size=30), min_size=1).filter(any), samples=st.sampled_from([1, 2, 5, 128]))
-def test_quantiles_of_parts_are_those_of_all_values_together(parts, samples):
+@given(
+    parts=st.lists(st.lists(NUMBERS, max_size=30), min_size=1).filter(any),
+    samples=st.sampled_from([1, 2, 5, 128]),
+    together=st.sampled_from([1, 3, 50]),
+)
+def test_quantiles_of_parts_are_those_of_all_values_together(parts, samples, together):
     arrays = [np.array(part, dtype=float) for part in parts]
 
     def parts(function, *arguments):
         return [function(array, *arguments) for array in arrays]
 
-    before, module._SAMPLES = module._SAMPLES, samples
-    try:
-        found = quantiles(parts, (0.05, 0.5, 0.95))
-    finally:
-        module._SAMPLES = before
-    assert found == np.quantile(np.concatenate(arrays), (0.05, 0.5, 0.95)).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SAMPLES", samples)
+        patch.setattr(module, "_TOGETHER", together)
+        of_parts = quantiles(parts, (0.05, 0.5, 0.95))
+    assert of_parts == np.quantile(np.concatenate(arrays), (0.05, 0.5, 0.95)).tolist()
 
 
 def test_only_so_many_bytes_of_rows_stay_in_memory():

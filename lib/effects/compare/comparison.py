@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ class Comparison:
         """What a change is a percent of, by pair or run of the arm: a control's after for fork pairs, else a run's before."""
         return [u.after for u in self.controls] if self.design == "fork" else [u.before for u in self.units]
 
+    @cached_property
     def base(self) -> tuple[float | None, str]:
         """What a change is a percent of, the mean of the levels without its sign; or None and why not."""
         base = mean(self.levels)
@@ -112,7 +114,7 @@ class Comparison:
             return None, ""
         if self.metric.scale == "log":
             return 100 * math.expm1(change), ""
-        base, reason = self.base()
+        base, reason = self.base
         return (100 * change / base if base else None), reason
 
 

@@ -75,7 +75,7 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     if result.p is None or result.interval is None:
         return MarginTest(margin, notes=caveats)
     sign = 1 if metric.expect == "increase" else -1
-    base = None if isinstance(result, Across) else result.base()[0]
+    base = None if isinstance(result, Across) else result.base[0]
     scale = ALPHA / margin_level(metric, base)
     reach = (result.interval[1] - result.interval[0]) / 2
     no_worse_p, no_better_p = (min(1.0, scale * _inside_p(result, side, bound, reach)) for side in (sign, -sign))
@@ -111,7 +111,7 @@ def _bound(result: Comparison | Across) -> tuple[float | None, str]:
         return None, "no equivalence: across tasks a change is in units of the metric's range, which a margin is not"
     if metric.margin_abs is not None:
         return metric.margin_abs, ""
-    base, reason = result.base()
+    base, reason = result.base
     if base is None:
         return None, reason and f"{reason.replace('no percent', 'no equivalence')}, and the margin is a percent of it"
     return (metric.margin or 0.0) * base, ""

@@ -4,7 +4,7 @@ They refuse nothing: which sample sizes allow which test is in `lib.effects.comp
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -221,11 +221,19 @@ def label_p(treated: Sequence[ArrayLike], control: Sequence[ArrayLike], seed: in
     """
     pairs = [(np.asarray(t, dtype=float), np.asarray(c, dtype=float)) for t, c in zip(treated, control, strict=True)]
     sizes = [(t.shape[-1], c.shape[-1]) for t, c in pairs]
-    is_sample = math.prod(_relabellings(a, b) for a, b in sizes) > ENUMERATE
-    weights = _drawn_labels(sizes, np.random.default_rng(seed)) if is_sample else iter([_listed_labels(sizes)])
-    values = np.concatenate([np.concatenate(pair, axis=-1) for pair in pairs], axis=-1)
+    values = [np.concatenate(pair, axis=-1).reshape(-1, sum(size)) for pair, size in zip(pairs, sizes, strict=True)]
     observed = np.sum([t.mean(axis=-1) - (c.mean(axis=-1) if c.shape[-1] else 0.0) for t, c in pairs], axis=0)
-    return _share_as_far(values, weights, observed, is_sample)
+    largest = np.max([np.abs(of_task).max(axis=1, keepdims=True) for of_task in values], axis=0)
+    far = np.abs(observed).reshape(-1, 1) - _TIE * largest
+    is_sample = math.prod(_relabellings(a, b) for a, b in sizes) > ENUMERATE
+    listed = np.empty((DRAWS, 0)) if is_sample else _listed_labels(sizes)
+    count, rows = np.empty(len(far)), max(1, _CHUNK // len(listed))
+    for i in range(0, len(far), rows):
+        some = [of_task[i : i + rows] for of_task in values]
+        again = _drawn_statistics(some, sizes, seed) if is_sample else np.concatenate(some, axis=1) @ listed.T
+        count[i : i + rows] = (np.abs(again) >= far[i : i + rows]).sum(axis=1)
+    share = (count + 1) / (DRAWS + 1) if is_sample else count / len(listed)
+    return share.reshape(np.shape(observed))
 
 
 def sign_p(values: ArrayLike) -> Array:
@@ -248,42 +256,17 @@ def _listed(n_t: int, n_c: int) -> Array:
     return table
 
 
-def _drawn_labels(sizes: list[tuple[int, int]], rng: np.random.Generator) -> Iterator[Array]:
-    """Drawn relabellings, as weights: some at a time, for a number of eight bytes per draw and run would be much."""
-    rows = max(1, _CHUNK // 8 // sum(map(sum, sizes)))
-    labels = [_drawn(a, b, rng, rows) for a, b in sizes]
-    for i in range(0, DRAWS, rows):
-        parts = [
-            np.where(np.unpackbits(of[i : i + rows], axis=1, count=a + b), 1 / a, -1 / (b or a))
-            for of, (a, b) in zip(labels, sizes, strict=True)
-        ]
-        yield np.concatenate(parts, axis=1)
-
-
-def _drawn(n_t: int, n_c: int, rng: np.random.Generator, rows: int) -> NDArray[np.uint8]:
-    """By draw and run, a bit that says whether it is of the arm, so many draws at a time; for pairs (n_c = 0) whether the
-    sign stays.
-    """
-    first = np.arange(n_t + n_c) < n_t
-    packed = []
-    for i in range(0, DRAWS, rows):
-        count = min(rows, DRAWS - i)
-        drawn = rng.permuted(np.tile(first, (count, 1)), axis=1) if n_c else rng.choice((True, False), (count, n_t))
-        packed.append(np.packbits(drawn, axis=1))
-    return np.concatenate(packed)
-
-
-def _share_as_far(values: Array, weights: Iterator[Array], observed: Array, is_sample: bool) -> Array:
-    flat = values.reshape(-1, values.shape[-1])
-    far = np.abs(observed).reshape(-1, 1) - _TIE * np.abs(flat).max(axis=1, keepdims=True)
-    count, labels = np.zeros(len(flat)), 0
-    for some in weights:
-        labels += len(some)
-        rows = max(1, _CHUNK // len(some))
-        for i in range(0, len(flat), rows):
-            count[i : i + rows] += (np.abs(flat[i : i + rows] @ some.T) >= far[i : i + rows]).sum(axis=1)
-    share = (count + 1) / (labels + 1) if is_sample else count / labels
-    return share.reshape(np.shape(observed))
+def _drawn_statistics(values: Sequence[Array], sizes: Sequence[tuple[int, int]], seed: int) -> Array:
+    """The statistic (..., draws) of drawn relabellings; a few of them are in memory at a time, for they are many."""
+    rng, statistics = np.random.default_rng(seed), np.zeros((len(values[0]), DRAWS))
+    for of_task, (n_t, n_c) in zip(values, sizes, strict=True):
+        first, rows = np.arange(n_t + n_c) < n_t, max(1, _CHUNK // 8 // (n_t + n_c))
+        for i in range(0, DRAWS, rows):
+            count = min(rows, DRAWS - i)
+            # Whether a run is of the arm; for pairs (n_c = 0), whether the sign stays.
+            drawn = rng.permuted(np.tile(first, (count, 1)), axis=1) if n_c else rng.choice((True, False), (count, n_t))
+            statistics[:, i : i + count] += of_task @ np.where(drawn, 1 / n_t, -1 / (n_c or n_t)).T
+    return statistics
 
 
 def onset_p(observed: float, redrawn: ArrayLike) -> float:
