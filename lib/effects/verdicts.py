@@ -37,13 +37,13 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
     answers = _equivalences(claims, tests, exploratory)
     adjusted = holm_by_family([row["p_value"] for row in claims], [row["holm_family"] for row in claims])
     judged = []
-    for claim, p_holm, test, answer in zip(claims, adjusted, tests, answers, strict=True):
+    for claim, p_holm, test, (answer, note) in zip(claims, adjusted, tests, answers, strict=True):
         word, reason = (CANNOT_SAY, exploratory) if exploratory else verdict(claim, p_holm)
         if reason == SEE_EQUIVALENCE and test == MarginTest():
             reason = NO_MARGIN
         # Why a guardrail has no answer comes before the caveats of its effect.
         first = 1 if claim["role"] == GUARDRAIL and test.margin is None else 0
-        parts = (reason, *test.notes[:first], claim["reasons"], *test.notes[first:])
+        parts = (reason, *test.notes[:first], note, claim["reasons"], *test.notes[first:])
         reasons = "; ".join(part for part in parts if part)
         judged.append({**claim, "p_holm": p_holm, "verdict": word, "equivalence": answer, "reasons": reasons})
     return judged
@@ -51,28 +51,35 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
 
 def _equivalences(
     claims: Sequence[Mapping[str, Any]], tests: Sequence[MarginTest], exploratory: str
-) -> list[str | None]:
-    """Each claim's answer to its margin, None where there is none."""
+) -> list[tuple[str | None, str]]:
+    """Each claim's answer to its margin, None where there is none, and what Holm's correction takes from it."""
     families = [margin_family(claim["task"], claim["role"]) for claim in claims]
-    no_worse = holm_by_family([test.no_worse_p for test in tests], families)
-    equivalent = holm_by_family([test.equivalent_p for test in tests], families)
+    adjusted = (
+        holm_by_family([getattr(test, name) for test in tests], families)
+        for name in ("worse_p", "equivalent_p", "no_worse_p")
+    )
     return [
-        None if exploratory else _equivalence(claim, test, *p)
-        for claim, test, *p in zip(claims, tests, no_worse, equivalent, strict=True)
+        (None, "") if exploratory else _equivalence(claim, test, *p)
+        for claim, test, *p in zip(claims, tests, *adjusted, strict=True)
     ]
 
 
 def _equivalence(
-    claim: Mapping[str, Any], test: MarginTest, no_worse: float | None, equivalent: float | None
-) -> str | None:
-    """What Holm's p of both tests allow to be said: a guardrail must not get worse, and is never called equivalent."""
-    if no_worse is None or equivalent is None:
-        return None
-    if test.is_worse:
-        return equivalence.WORSE
+    claim: Mapping[str, Any], test: MarginTest, worse: float | None, equivalent: float | None, no_worse: float | None
+) -> tuple[str | None, str]:
+    """What Holm's p of the tests allow to be said: a guardrail must not get worse, and is never called equivalent."""
+    if worse is None or equivalent is None or no_worse is None:
+        return None, ""
+    if worse < ALPHA:
+        return equivalence.WORSE, ""
     if equivalent < ALPHA and claim["role"] != GUARDRAIL:
-        return equivalence.EQUIVALENT
-    return equivalence.NO_WORSE if no_worse < ALPHA else equivalence.NOT_SHOWN
+        return equivalence.EQUIVALENT, ""
+    if no_worse < ALPHA:
+        return equivalence.NO_WORSE, ""
+    lost = [p_holm for p, p_holm in ((test.worse_p, worse), (test.no_worse_p, no_worse)) if p is not None and p < ALPHA]
+    family = family_text(margin_family(claim["task"], claim["role"]).removeprefix("margin:"))
+    note = f"against the margin p = {lost[0]:.2g} after Holm's correction over {family}" if lost else ""
+    return equivalence.NOT_SHOWN, note
 
 
 def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:

@@ -43,9 +43,12 @@ def pairs(metric: Metric, estimate: float, error: float) -> Comparison:
 def test_both_sides_by_hand():
     # 1 above 0 with an error of 1: six errors above -5, four below +5
     test = margin_test(pairs(REWARD, 1.0, 1.0))
-    assert (test.margin, test.is_worse, test.notes) == (5.0, False, ())
+    assert (test.margin, test.notes) == (5.0, ())
     assert test.no_worse_p == pytest.approx(t2(6))
     assert test.equivalent_p == pytest.approx(t2(4))
+    assert test.worse_p == 1.0
+    # 9 below 0: four errors beyond -5
+    assert margin_test(pairs(REWARD, -9.0, 1.0)).worse_p == pytest.approx(2 * t2(4))
 
 
 def test_the_harmful_side_of_a_loss_is_above():
@@ -79,10 +82,9 @@ def test_a_margin_is_wide_beyond_an_eighth_of_the_level(margin, base, level):
 
 def test_worse_only_where_the_whole_interval_is_beyond_the_harmful_bound():
     # the interval is the estimate +- 4.3
-    assert not margin_test(pairs(REWARD, -9.0, 1.0)).is_worse
-    assert margin_test(pairs(REWARD, -9.4, 1.0)).is_worse
-    assert not margin_test(pairs(REWARD, 9.4, 1.0)).is_worse
-    assert margin_test(pairs(replace(REWARD, expect="decrease"), 9.4, 1.0)).is_worse
+    decrease = replace(REWARD, expect="decrease")
+    tests = [pairs(REWARD, -9.0, 1.0), pairs(REWARD, -9.4, 1.0), pairs(REWARD, 9.4, 1.0), pairs(decrease, 9.4, 1.0)]
+    assert [margin_test(result).worse_p < 0.05 for result in tests] == [False, True, False, True]
 
 
 def test_what_has_no_test_says_why():
@@ -92,6 +94,14 @@ def test_what_has_no_test_says_why():
     assert margin_test(replace(pairs(REWARD, 1.0, 1.0), p=None)) == MarginTest(5.0)
     nothing = replace(pairs(REWARD, 1.0, 1.0), design="none")
     assert margin_test(nothing) == MarginTest(notes=("no equivalence: nothing is compared",))
+
+
+def test_an_answer_that_holms_correction_takes_is_told():
+    some = judge([row(0.03, 0.9), row(0.9, 0.9, worse_p=0.04), row(0.9, 0.9)])
+    family = "after Holm's correction over the primary claims of all tasks"
+    assert [r["equivalence"] for r in some] == ["not shown"] * 3
+    notes = [r["reasons"].removeprefix("guardrail: see equivalence").removeprefix("; ") for r in some]
+    assert notes == [f"against the margin p = 0.09 {family}", f"against the margin p = 0.12 {family}", ""]
 
 
 def test_a_percent_of_a_level_near_0_is_no_margin():
@@ -116,8 +126,8 @@ def test_a_percent_margin_is_as_uncertain_as_the_level():
     assert test.equivalent_p == pytest.approx(t2(2.0))
 
 
-def row(no_worse_p, equivalent_p, role="primary", task="walk", is_worse=False):
-    test = MarginTest(5.0, no_worse_p, equivalent_p, is_worse)
+def row(no_worse_p, equivalent_p, role="primary", task="walk", worse_p=1.0):
+    test = MarginTest(5.0, no_worse_p, equivalent_p, None if no_worse_p is None else worse_p)
     numbers = {"ci_low": -1.0, "ci_high": 1.0, "p_value": 0.5, "expectation": "increase", "reasons": ""}
     return numbers | {"task": task, "role": role, "holm_family": None, "margin_test": test}
 
@@ -128,7 +138,10 @@ def row(no_worse_p, equivalent_p, role="primary", task="walk", is_worse=False):
         ([row(0.01, 0.02)], ["equivalent"]),
         ([row(0.01, 0.06)], ["no worse"]),
         ([row(0.06, 0.06)], ["not shown"]),
-        ([row(0.99, 0.99, is_worse=True)], ["worse"]),
+        ([row(0.99, 0.99, worse_p=0.04)], ["worse"]),
+        # Of two claims one may seem worse by chance: .03 twice is .06.
+        ([row(0.99, 0.99, worse_p=0.03), row(0.9, 0.9)], ["not shown", "not shown"]),
+        ([row(0.99, 0.99, "guardrail", worse_p=0.02), row(0.9, 0.9, "guardrail")], ["worse", "not shown"]),
         # Holm: .02 twice is .04, .03 twice is .06
         ([row(0.02, 0.03), row(0.9, 0.9)], ["no worse", "not shown"]),
         ([row(0.01, 0.02, "guardrail")], ["no worse"]),

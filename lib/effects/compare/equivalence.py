@@ -26,15 +26,16 @@ class MarginTest:
     """An effect against its margin, before Holm's correction.
 
     `margin` is on the scale of `change` (the metric's unit, or a ratio minus 1), None where it cannot be had.
-    `no_worse_p` is that of the harmful side alone, `equivalent_p` the larger of both sides', both to be read at 5% (twice
-    the one-sided p of a wide margin), None where there is no test, and `is_worse` whether the whole 95% interval lies beyond
-    the harmful bound. `notes` say why there is no test, and that the margin was set after looking.
+    `no_worse_p` is that of the harmful side alone, `equivalent_p` the larger of both sides' (twice the one-sided p of a wide
+    margin) and `worse_p` twice that of lying beyond the harmful bound, as the whole 95% interval does where it is below 5%;
+    all are to be read at 5%, and None where there is no test. `notes` say why there is no test, and that the margin was set
+    after looking.
     """
 
     margin: float | None = None
     no_worse_p: float | None = None
     equivalent_p: float | None = None
-    is_worse: bool = False
+    worse_p: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -79,9 +80,8 @@ def margin_test(result: Comparison | Across) -> MarginTest:
     scale = ALPHA / margin_level(metric, base)
     reach = (result.interval[1] - result.interval[0]) / 2
     no_worse_p, no_better_p = (min(1.0, scale * _inside_p(result, side, bound, reach)) for side in (sign, -sign))
-    return MarginTest(
-        margin, no_worse_p, max(no_worse_p, no_better_p), sign * result.estimate + reach < -bound, caveats
-    )
+    worse_p = min(1.0, 2 * float(estimators.above_p(-sign * result.estimate, reach, result.df, bound)))
+    return MarginTest(margin, no_worse_p, max(no_worse_p, no_better_p), worse_p, caveats)
 
 
 def _untested(design: str) -> str:
