@@ -10,6 +10,7 @@ from lib.app.session.page_input import open_by_name, set_page_input
 from lib.app.session.uploads import touch_uploads
 from lib.app.widgets import (
     banner,
+    download,
     export,
     fetching,
     notices,
@@ -31,6 +32,7 @@ st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="lar
 #: Claims are sentences, not code. Streamlit writes white on the
 #: primary colour, which is pale in the dark theme.
 STYLE = f"""<style>{place.STYLE}
+{download.STYLE}
 [data-testid=stPopoverBody] [data-testid=stCode] :is(pre, code, code *) {{ font-family: inherit }}
 [data-testid^=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] {{ color: light-dark(#fff, #12181f) }}
 </style>"""

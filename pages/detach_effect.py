@@ -16,7 +16,7 @@ if effects.is_empty():
 
 st.header("What can be claimed", anchor=False)
 effect.claims(current, effects)
-with st.expander("The claims as a table", icon=":material/table:"):
+with st.expander("The claims as a table", icon=":material/table:", key="claims_table"):
     effect.effect_table(study, effects)
 
 st.header("One task", anchor=False)
@@ -25,7 +25,7 @@ metric = effect.evidence_of_task(current, task, evidence)
 
 st.header("All tasks", anchor=False)
 effect.forest(current, evidence, metric)
-halves = st.grid(2, min_column_width=320)
+halves = st.grid(2, min_column_width=320, key="all_tasks")
 if all(current.visible_study.family(family) for family in FAMILIES):
     with halves.cell():
         effect.quadrant(current, evidence)

@@ -3,9 +3,9 @@ import streamlit as st
 
 from lib.app.session import cached_results, widget_keys
 from lib.app.widgets import page_frame
+from lib.app.widgets.download import download
 from lib.app.widgets.markdown import escaped, is_web_address
 from lib.app.widgets.runs import config_differences, leave_out, raw_points
-from lib.app.widgets.share import download
 from lib.app.widgets.tables import table
 from lib.formatting import plural
 from lib.report import methods, row_titles, with_names
@@ -60,7 +60,7 @@ with st.container(horizontal=True):
         "Leave out", icon=":material/visibility_off:", disabled=not chosen, on_click=leave_out, args=(chosen, True)
     )
     st.button("Bring back", icon=":material/visibility:", disabled=not chosen, on_click=leave_out, args=(chosen, False))
-    download("runs.csv", lambda: as_csv(every_run, "csv"), "runs.csv", ":material/download:")
+    download("runs.csv", lambda: as_csv(every_run, "csv"), "runs.csv", ":material/download:", "runs_file")
 if not chosen:
     st.caption("Select rows to leave runs out, bring them back, or see their raw points.")
 for run_id in dict.fromkeys(chosen):

@@ -20,6 +20,7 @@ from tests.support.app_kit import (  # noqa: F401 - a fixture
     go,
     opened_study,
     plain,
+    refusal,
     server_state,
     visit,
 )
@@ -108,9 +109,8 @@ def test_what_is_not_taken_and_what_is_asked_stand_on_the_page(server):
     assert ":small[Not taken because 'std' in its name says that it is no level: eval/return_std.]" in texts
     [question] = questions(at)
     assert question.startswith("Which value of enc_lr_step_scale leaves a run alone, besides 1: 2, or none?")
-    assert at.button(key="build1_open").disabled
+    assert refusal(at, "build1_open") == ["Answer what is asked above first."]
     fine(at.button_group(key="build1_enc_lr_step_scale_unchanged").select("2").run())
-    assert not at.button(key="build1_open").disabled
     assert "[tasks.detach.unchanged_when]\nenc_lr_step_scale = 2" in at.code[-1].value
 
 
@@ -128,11 +128,10 @@ def test_an_ambiguous_ratio_must_be_answered_before_the_study_opens(server):
     config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
     server.add("team/p", FakeRun("r1", rows=[{"_step": 1000, "train/loss": 0.5}], config=config, sweep="s"))
     at = list_runs(give_key(paste(f"{server.url}/team/p/sweeps/s")))
-    assert at.button(key="build1_open").disabled
+    assert refusal(at, "build1_open") == ["Answer what is asked above first."]
     assert "elapsed detaches at step 300, remaining at step 700" in questions(at)[0]
     fine(at.button_group(key="build1_detach_encoder_ratio_counts").select("remaining").run())
     assert table(at, "seeds")["detach step"].tolist() == ["700"]
-    assert not at.button(key="build1_open").disabled
     # A typed step that the config overrides says so, and can be used.
     fine(at.text_input(key="build1_walk_typed").input("4e2").run())
     assert table(at, "seeds")["detach step"].tolist() == ["700"]
@@ -153,7 +152,7 @@ def test_metrics_are_corrected_with_validation_beside_the_field(server):
     fine(metrics.select("progress").run())
     fine(at.text_input(key="build1_progress_label").input("Train Episode Reward").run())
     assert [e.value for e in at.error] == ["Another metric has this label: give it one of its own."]
-    assert at.button(key="build1_open").disabled
+    assert refusal(at, "build1_open") == ["Answer what is asked above first."]
     fine(at.text_input(key="build1_progress_label").input("Distance").run())
     fine(at.selectbox(key="build1_progress_expect").select("decrease").run())
     assert [e.value for e in at.error] == []

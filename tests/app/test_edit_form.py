@@ -10,11 +10,12 @@ from lib.app.session.state import KEY
 from lib.app.widgets.study import stamp
 from lib.runs import study_text
 from lib.study import DetachRule, Evidence, Metric, Source, Study, load_study, parse_study, parts_after_looking, to_toml
-from tests.support.app_kit import charts, fine, go, plain, server_state, visit  # noqa: F401 - a fixture
+from tests.support.app_kit import charts, fine, go, opened_study, plain, refusal, server_state, visit  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 DEMO = load_study("demo")
+MEND = "Mend what is marked above first."
 
 
 @pytest.fixture(autouse=True)
@@ -129,9 +130,8 @@ def test_a_margin_entered_when_runs_are_in_is_marked(form):
 
 def test_a_colour_goes_back_to_the_one_that_it_has_without(form):
     change(form, "color_picker", "eval/episode_reward_color", "#123456")
-    assert not form.button(key="edit_open").disabled
     fine(form.button(key=key("eval/episode_reward_color_default")).click().run())
-    assert form.button(key="edit_open").disabled, "nothing is changed"
+    assert refusal(form, "edit_open") == ["Change something above first."]
 
 
 def test_every_field_of_a_task_is_in_the_study(form):
@@ -171,7 +171,7 @@ def test_what_was_declared_before_looking_is_in_the_study(form):
     change(at, "number_input", "settle", 0.05)
     change(at, "multiselect", "leave_out", ["acro0001-s1-detached"])
     assert [e.value for e in at.error] == ["Give the reason."]
-    assert at.button(key="edit_open").disabled
+    assert refusal(at, "edit_open") == [MEND]
     change(at, "text_input", "why_acro0001-s1-detached", "its disk was full")
     assert opened(at).evidence == replace(
         DEMO.evidence,
@@ -206,7 +206,7 @@ def test_what_is_wrong_in_the_form_is_said_beside_the_field(form):
     at = form
     change(at, "text_input", "acrobot-swingup_step", "200000")
     assert [e.value for e in at.error] == ["Beyond the 100,000 total steps."]
-    assert at.button(key="edit_open").disabled
+    assert refusal(at, "edit_open") == [MEND]
     change(at, "text_input", "acrobot-swingup_step", "50000")
     assert [e.value for e in at.error] == []
     change(at, "selectbox", "cartpole-random-detach_ratio_key", "")
@@ -217,7 +217,7 @@ def test_what_is_wrong_in_the_form_is_said_beside_the_field(form):
     change(at, "text_input", "title", " ")
     change(at, "multiselect", "metrics", [])
     assert [e.value for e in at.error] == ["Give the study a title.", "Keep at least one metric."]
-    assert at.button(key="edit_open").disabled
+    assert refusal(at, "edit_open") == [MEND]
 
 
 def test_the_forms_values_go_into_the_text_of_the_open_study(form):
@@ -283,7 +283,8 @@ def test_the_text_says_which_line_is_wrong_before_anything_is_opened():
     number = next(n for n, line in enumerate(text.splitlines(), 1) if line == "total_steps = 0")
     assert at.error[0].value.startswith(f"Line {number}. The study file, task 1: total_steps must be")
     assert "total_steps = 0" in [code.value for code in at.code]
-    assert next(b for b in at.button if b.label == "Check and open").disabled
+    fine(next(b for b in at.button if b.label == "Check and open").click().run())
+    assert opened_study(at) == DEMO
 
 
 def test_a_new_text_has_an_editor_of_its_own():

@@ -204,7 +204,7 @@ def opened(is_open) -> AppTest:
 
 
 def buttons(at: AppTest) -> list[str]:
-    return [button.label for button in at.get("download_button")]
+    return [button.label for button in at.button if (button.key or "").startswith("export_")]
 
 
 def test_the_popover_offers_figure_sidecar_numbers_tables_and_report(opened):

@@ -103,20 +103,22 @@ def test_link_claim_and_citation_of_the_demo(opened):
 
 
 def test_files_of_the_popover(opened):
-    labels = [button.label for button in opened.get("download_button")]
+    labels = [button.label for button in opened.button if (button.key or "").startswith("share_")]
     assert labels == ["Study file (.toml)", "Bundle (.zip)", "Report (.html)"]
+    assert not opened.get("download_button"), "a file is made at its click"
+    fine(opened.button(key="share_bundle").click().run())
+    assert [button.label for button in opened.get("download_button")] == ["Making demo.zip"]
 
 
 @pytest.fixture
 def offered(monkeypatch) -> dict[str, str]:
-    """The text behind each download button that holds one, by its key."""
+    """The text of each file that was made, by the key of what hands it over."""
     found: dict[str, str] = {}
     draw = st.download_button
 
-    def button(label, data, **options):
-        if isinstance(data, str):
-            found[options["key"]] = data
-        return draw(label, data, **options)
+    def button(label, data, *arguments, key, **options):
+        found[key] = data
+        return draw(label, data, *arguments, key=key, **options)
 
     monkeypatch.setattr(st, "download_button", button)
     return found
@@ -127,8 +129,9 @@ def test_the_study_file_names_no_baseline_that_was_added_here(is_open, offered):
     upload = at.file_uploader(key="baseline_upload")
     fine(upload.upload("mine.csv", b"step,reward,seed\n0,1,1\n50000,500,1\n", "text/csv").run())
     fine(at.button(key="baseline_add").click().run())
-    assert offered["share_toml"] == to_toml(load_study("demo"))
-    assert str(store_root()) not in offered["share_toml"]
+    fine(at.button(key="share_toml").click().run())
+    assert offered["file_share_toml"] == to_toml(load_study("demo"))
+    assert str(store_root()) not in offered["file_share_toml"]
 
 
 def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(is_open, offered, tmp_path):
@@ -143,10 +146,11 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(is_open, offere
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
     go(at, "study")
-    for key in ("share_toml",):
-        assert parse_study(offered[key]).source.path == "mine.zip"
-        assert "curve" in offered[key]
-        assert str(store_root().resolve()) not in offered[key]
+    fine(at.button(key="share_toml").click().run())
+    text = offered["file_share_toml"]
+    assert parse_study(text).source.path == "mine.zip"
+    assert "curve" in text
+    assert str(store_root().resolve()) not in text
     assert not any(str(store_root().resolve()) in code.value for code in at.code)
 
 

@@ -105,6 +105,12 @@ def answer_lines(at: AppTest) -> list[str]:
     return next(text for text in texts if "**Gain and cost**" in text).split("  \n")
 
 
+def refusal(at: AppTest, key: str) -> list[str]:
+    """What is said at a click on a button that opens a study, where something is missing."""
+    fine(at.button(key=key).click().run())
+    return [toast.value for toast in at.toast]
+
+
 def view_of(at: AppTest) -> View:
     """The view settings that the page was drawn with."""
     return at.session_state[KEY].page_input.current.view

@@ -260,9 +260,6 @@ class Visitor:
     def download(self, button: str) -> tuple[str, bytes]:
         """The name and the bytes of the file behind a button."""
         self.settled()
-        # For a moment after a setting was changed the button still leads to the file from before, which is gone.
-        self.page.wait_for_timeout(300)
-        self.settled()
         with self.page.expect_download(timeout=PATIENCE) as event:
             self.page.get_by_role("button", name=button, exact=True).last.click()
         return event.value.suggested_filename, event.value.path().read_bytes()

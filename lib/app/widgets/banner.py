@@ -35,13 +35,15 @@ class _Override(NamedTuple):
 
 def banner(inputs: PageInput) -> None:
     """Say what the visitor changed against the study, in one line; nothing where that is nothing."""
+    # Its place is there where it is empty too: else every panel and tab below would be another one, as it is at first.
+    line = st.empty()
     if inputs.study is None or inputs.current is None:
         return
     overrides = [override for override in (*_overrides(inputs.current), _edits(inputs.study)) if override.text]
     if len(overrides) > _SINGLE:
         overrides = [_together(overrides)]
     if overrides:
-        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        with line.container(horizontal=True, gap="small", vertical_alignment="center"):
             for text, way_back, undo in overrides:
                 st.markdown(f":orange[:material/info:] :small[{escaped(text)}]", width="content")
                 label, icon = f":small[{way_back}]", ":material/undo:"

@@ -91,10 +91,13 @@ def _draw(current: Current, task: Task, *names: str, height: int, legend: bool =
 
 def notes(current: Current, *families: str) -> None:
     """What the view's x axis cannot show, and which metrics of these families its charts draw."""
-    if sentences := cached_results.axis_notes(current):
-        st.info("  \n".join(map(escaped, sentences)), icon=":material/schedule:")
-    if sentence := cached_results.default_metrics_text(current, families):
-        st.caption(escaped(sentence))
+    # Each has a place, empty or not: the charts below stay the same ones.
+    with st.empty():
+        if sentences := cached_results.axis_notes(current):
+            st.info("  \n".join(map(escaped, sentences)), icon=":material/schedule:")
+    with st.empty():
+        if sentence := cached_results.default_metrics_text(current, families):
+            st.caption(escaped(sentence))
 
 
 def render_chart(chart: ChartSpec, key: str, brush: bool = False) -> None:

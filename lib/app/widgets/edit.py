@@ -10,7 +10,7 @@ from lib.app.session import studies, widget_keys
 from lib.app.widgets.evidence_form import evidence_form
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.metric_form import metric_rows
-from lib.app.widgets.study import after_looking, edit, open_with, stamp
+from lib.app.widgets.study import after_looking, edit, open_button, open_with, stamp
 from lib.app.widgets.task_form import task_form
 from lib.charts import with_colors
 from lib.discover import Inspection, Suggestion, suggestions
@@ -26,8 +26,10 @@ def form(study: Study, manifest: Manifest | None) -> None:
     with panel:
         prefix = form_prefix(study)
         title = st.text_input("Title", study.title, key=f"{prefix}_title").strip()
-        if not title:
-            st.error("Give the study a title.")
+        # A message has a place, empty or not: the fields below stay the same ones.
+        with st.empty():
+            if not title:
+                st.error("Give the study a title.")
         hypothesis = st.text_input("Hypothesis", study.hypothesis, key=f"{prefix}_hypothesis").strip()
         metrics, metrics_are_valid = _metrics(study, manifest, prefix)
         tasks, tasks_are_valid = _tasks(study, manifest, prefix)
@@ -36,11 +38,13 @@ def form(study: Study, manifest: Manifest | None) -> None:
         parts = {"metrics": metrics or study.metrics, "tasks": tasks, "evidence": evidence}
         edited = with_edits(study, title=title or study.title, hypothesis=hypothesis, **parts)
         edited = studies.with_marks(edited, study.name)
-        after_looking(edited)
         # What no field says of itself: the study is opened as its file is read.
         message = text_message(to_toml(edited))[0] if is_valid else ""
-        if message:
-            st.error(escaped(message))
+        with st.empty():
+            after_looking(edited)
+        with st.empty():
+            if message:
+                st.error(escaped(message))
         missing = "" if is_valid and not message else "Mend what is marked above first."
         if not missing and edited == study:
             missing = "Change something above first."
@@ -51,14 +55,7 @@ def form(study: Study, manifest: Manifest | None) -> None:
 def _buttons(edited: Study, study: Study, missing: str) -> bool:
     """A button that opens the study as changed, unless something is `missing`, and one that goes on in its text."""
     with st.container(horizontal=True):
-        is_clicked = st.button(
-            "Open as changed",
-            "edit_open",
-            missing or None,
-            type="primary",
-            icon=":material/check:",
-            disabled=bool(missing),
-        )
+        is_clicked = open_button("Open as changed", "edit_open", missing)
         as_text = partial(edit, edited, study)
         st.button("Go on as text", "edit_text", "In the editor below.", icon=":material/code:", on_click=as_text)
     return is_clicked
@@ -83,8 +80,9 @@ def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tupl
         f"{len(logged)} more keys were logged." if logged else "Every key whose history is there is a metric already."
     )
     chosen = st.multiselect("Metrics", [*metrics, *logged], list(metrics), key=f"{prefix}_metrics", help=help)
-    if not chosen:
-        st.error("Keep at least one metric.")
+    with st.empty():
+        if not chosen:
+            st.error("Keep at least one metric.")
     own = {key: Suggestion(replace(metric, label=metric.name), "", assumed=False) for key, metric in metrics.items()}
     rows = [(logged | own)[key] for key in chosen]
     changed, is_valid = metric_rows(rows, {}, prefix, colors=_default_colors(study, rows))

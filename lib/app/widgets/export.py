@@ -11,6 +11,7 @@ from lib.app.session import cached_results, downloads, widget_keys
 from lib.app.session.current import Current
 from lib.app.session.downloads import CLAIMS, EVIDENCE, QUADRANT, FigureDownload
 from lib.app.widgets import pickers, share
+from lib.app.widgets.download import download
 from lib.app.widgets.popover import popover
 from lib.report import FORMATS, MIME, PRESETS, TABLES, curve_names, table
 
@@ -45,7 +46,7 @@ def _figure(current: Current) -> None:
     _figure_files(figure, _look())
     with st.container(horizontal=True):
         for kind in _MIME:
-            _table_file(f"Numbers (.{kind})", figure.stem, kind, figure.numbers)
+            _table_file(f"Numbers (.{kind})", figure.stem, kind, figure.numbers, f"{widget_keys.EXPORT}_numbers_{kind}")
 
 
 def _evidence(current: Current) -> FigureDownload | None:
@@ -76,15 +77,15 @@ def _look() -> dict[str, Any]:
 def _figure_files(figure: FigureDownload, look: dict[str, Any]) -> None:
     kind = look["kind"]
     with st.container(horizontal=True):
-        name = f"{figure.stem}.{kind}"
-        share.download(f"Figure (.{kind})", lambda: figure.file(**look), name, ":material/image:", MIME[kind])
+        name, key = f"{figure.stem}.{kind}", f"{widget_keys.EXPORT}_figure_file"
+        download(f"Figure (.{kind})", lambda: figure.file(**look), name, ":material/image:", key, MIME[kind])
         explanation = "Runs, settings and versions, to lie beside the figure."
-        name = f"{figure.stem}.about.json"
-        share.download("Sidecar (.json)", figure.sidecar, name, mime="application/json", help=explanation)
+        name, key = f"{figure.stem}.about.json", f"{widget_keys.EXPORT}_sidecar"
+        download("Sidecar (.json)", figure.sidecar, name, None, key, "application/json", explanation)
 
 
-def _table_file(label: str, stem: str, kind: str, rows: Callable[[], pl.DataFrame]) -> None:
-    share.download(label, lambda: table(rows(), kind), f"{stem}.{kind}", ":material/table:", mime=_MIME[kind])
+def _table_file(label: str, stem: str, kind: str, rows: Callable[[], pl.DataFrame], key: str) -> None:
+    download(label, lambda: table(rows(), kind), f"{stem}.{kind}", ":material/table:", key, _MIME[kind])
 
 
 def _tables(current: Current) -> None:
@@ -96,4 +97,5 @@ def _tables(current: Current) -> None:
         )
     with halves.cell():
         kind = st.selectbox("As", list(_MIME), key=widget_keys.EXPORT_TABLE_FORMAT)
-    _table_file(f"{name}.{kind}", name, kind, lambda: downloads.result_frame(current, name))
+    key = f"{widget_keys.EXPORT}_table_file"
+    _table_file(f"{name}.{kind}", name, kind, lambda: downloads.result_frame(current, name), key)

@@ -89,16 +89,18 @@ def age(fetched_at: str) -> str:
 
 def problems(study: Study, manifest: Manifest) -> None:
     """What keeps the study from being whole, with a retry for those runs alone."""
+    place = st.empty()
     if not manifest.problems:
         return
     lines = "\n".join(f"- {escaped(problem.message)}" for problem in manifest.problems[:_MOST])
     if (more := len(manifest.problems) - _MOST) > 0:
         lines += f"\n- And {more:,} more."
-    st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
     run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
-    if run_ids:
-        retry = partial(fetching.start_fetch, study, only=run_ids)
-        _button(study, f"Retry {plural(len(run_ids), 'run')}", widget_keys.RETRY, ":material/refresh:", retry)
+    with place.container():
+        st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
+        if run_ids:
+            retry = partial(fetching.start_fetch, study, only=run_ids)
+            _button(study, f"Retry {plural(len(run_ids), 'run')}", widget_keys.RETRY, ":material/refresh:", retry)
 
 
 def fetch_panel(study: Study, manifest: Manifest | None) -> None:
@@ -110,10 +112,13 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
         st.rerun()
     if not access.may_read(study):
         return  # The page says why.
+    # Its place stays when the fetch has ended: the page below is the same one.
+    place = st.empty()
     if is_running and job and not job.is_quiet:
-        _progress(study)
+        with place.container():
+            _progress(study)
     elif job and job.error:
-        st.error(escaped(job.error), icon=":material/error:")
+        place.error(escaped(job.error), icon=":material/error:")
     if manifest is None and not is_running:
         _first_fetch(study)
 

@@ -12,7 +12,7 @@ from lib.app.widgets.markdown import escaped
 
 def explanation(text: str) -> None:
     """The page's "how this is computed" text."""
-    with st.expander("How this is computed", icon=":material/function:"):
+    with st.expander("How this is computed", icon=":material/function:", key="explanation"):
         st.markdown(text)
 
 

@@ -10,10 +10,10 @@ from lib.app.session import cached_results, studies, widget_keys
 from lib.app.session.current import Current, PageInput
 from lib.app.session.page_input import open_by_name
 from lib.app.widgets import charts, pickers
+from lib.app.widgets.download import download
 from lib.app.widgets.effect import metric_picker
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.place import BUTTONS, FIELD, place
-from lib.app.widgets.share import download
 from lib.app.widgets.study import open_with
 from lib.app.widgets.tables import table
 from lib.app.widgets.watch import watch
@@ -267,10 +267,11 @@ def _start(study: Study, task: Task, needed: pl.DataFrame, is_corrected: bool) -
     is_fork = row["design"] == "fork"
     texts = {t: start_text(study, t, row["design"], n) for t in tasks}
     with st.container(horizontal=True):
-        download("Study file (.toml)", to_toml(without_folders(planned)), f"{study.name}.toml", ":material/download:")
-        for t, text in texts.items():
+        icon, text = ":material/download:", to_toml(without_folders(planned))
+        download("Study file (.toml)", text, f"{study.name}.toml", icon, f"{widget_keys.PLAN_START}_study")
+        for index, (t, text) in enumerate(texts.items()):
             name = f"{t.stem}_forks.py" if is_fork else f"{t.stem}_sweep.yaml"
-            download(name, text, name, ":material/download:", key=f"plan_{name}")
+            download(name, text, name, icon, f"{widget_keys.PLAN_START}_file_{index}")
     for text in texts.values():
         st.code(text, language="python" if is_fork else "yaml", wrap_lines=True)
 

@@ -10,7 +10,7 @@ from lib.app.session import studies
 from lib.app.widgets.landing import land
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.questions import DOUBTS, Answers, Rooms, ask
-from lib.app.widgets.study import edit
+from lib.app.widgets.study import edit, open_button
 from lib.app.widgets.tables import table
 from lib.discover import Inspection, Proposal, arms, preview, propose, sentence
 from lib.formatting import leading_names, listing
@@ -19,7 +19,7 @@ from lib.study import InputError
 
 #: Of the keys that are not taken for one reason, and of what is assumed, so many are named.
 _MOST = 8
-_ASKED = "Answer what is asked above first."
+_OPEN, _ASKED = "Open the study", "Answer what is asked above first."
 
 
 def proposal(inspection: Inspection, prefix: str) -> None:
@@ -41,7 +41,7 @@ def proposal(inspection: Inspection, prefix: str) -> None:
     except InputError as error:
         questions.markdown(f":material/help: {escaped(str(error))}")
         with room:
-            _button(prefix, _ASKED)
+            open_button(_OPEN, f"{prefix}_open", _ASKED)
         return
     with questions:
         for question in proposed.questions:
@@ -68,16 +68,8 @@ def _notes(inspection: Inspection) -> None:
 
 def _open(proposed: Proposal, answers: Answers, prefix: str) -> None:
     """The button that opens the study, once what must be said was."""
-    if _button(prefix, "" if answers.is_valid and not proposed.questions else _ASKED):
+    if open_button(_OPEN, f"{prefix}_open", "" if answers.is_valid and not proposed.questions else _ASKED):
         land(lambda: studies.open_text(study_text(proposed.study)))
-
-
-def _button(prefix: str, missing: str) -> bool:
-    """Whether the button that opens the study is clicked; it cannot be while something is `missing`."""
-    icon = ":material/check:"
-    return st.button(
-        "Open the study", f"{prefix}_open", missing or None, type="primary", icon=icon, disabled=bool(missing)
-    )
 
 
 def _assumed(proposed: Proposal) -> None:

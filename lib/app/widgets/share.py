@@ -1,12 +1,12 @@
 """The share popover: a link, a claim and a citation to copy, and the study as files."""
 
-from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
 from lib.app.session import access, address, cached_results, downloads, saved, studies, widget_keys
 from lib.app.session.current import Current
+from lib.app.widgets.download import download
 from lib.app.widgets.popover import popover
 from lib.effects import ALL_TASKS, claim
 from lib.report import bibtex, citation, view_link
@@ -96,12 +96,12 @@ def _files(study: Study, current: Current) -> None:
     with st.container(horizontal=True):
         explanation = "What is asked, without runs and without files that lie here: send the bundle where it has any."
         name, key = f"{study.name}.toml", f"{widget_keys.SHARE}_toml"
-        download("Study file (.toml)", text, name, ":material/download:", key=key, help=explanation)
+        download("Study file (.toml)", text, name, ":material/download:", key, help=explanation)
         if current.manifest.runs:
             bundle = partial(downloads.bundle_bytes, current)
             explanation = "The study with its runs: opens anywhere, with no key."
             name, icon, key = f"{study.name}.zip", ":material/inventory_2:", f"{widget_keys.SHARE}_bundle"
-            download("Bundle (.zip)", bundle, name, icon, key=key, help=explanation)
+            download("Bundle (.zip)", bundle, name, icon, key, help=explanation)
             report(current, widget_keys.SHARE)
 
 
@@ -110,19 +110,4 @@ def report(current: Current, prefix: str) -> None:
     html = partial(downloads.report_html, current)
     explanation = "Every claim, chart and run in one page that prints and needs no network."
     key, icon = f"{prefix}_report", ":material/article:"
-    download("Report (.html)", html, "report.html", icon, mime="text/html", key=key, help=explanation)
-
-
-def download(
-    label: str,
-    content: str | Callable[[], str | bytes],
-    file_name: str,
-    icon: str | None = None,
-    mime: str | None = None,
-    key: str | None = None,
-    help: str | None = None,
-) -> None:
-    """A button that makes a file when it is clicked, and does not run the page again."""
-    st.download_button(
-        label, data=content, file_name=file_name, mime=mime, key=key, help=help, icon=icon, on_click="ignore"
-    )
+    download("Report (.html)", html, "report.html", icon, key, "text/html", explanation)

@@ -159,7 +159,7 @@ def editor(open_study: Callable[[Callable[[], str]], None], study: Study | None 
                 st.code(text.splitlines()[line - 1], language="toml", wrap_lines=True)
         elif study is not None and text != study_text(study):
             after_looking(studies.with_marks(parse_study(text), study.name))
-        if st.button("Check and open", icon=":material/check:", disabled=bool(message) or not text):
+        if st.button("Check and open", icon=":material/check:") and not message:
             open_study(lambda: studies.open_text(text, "" if study is None else study.name))
 
 
@@ -179,6 +179,17 @@ def edit(study: Study, opened: Study | None = None) -> None:
     """Put a study's text into the editor of the open study, or of a new one, and open it."""
     st.session_state[_text_key(opened)] = study_text(study)
     st.session_state[widget_keys.TEXT_PANEL] = True
+
+
+def open_button(label: str, key: str, missing: str) -> bool:
+    """Whether the button that opens a study is clicked and nothing is `missing`; what is, is said at the click.
+
+    It is never disabled: it would not count a click that comes right after typing.
+    """
+    is_clicked = st.button(label, key, type="primary", icon=":material/check:")
+    if is_clicked and missing:
+        st.toast(missing, icon=":material/error:")
+    return is_clicked and not missing
 
 
 def open_with(opening: Callable[[], str], fetch: bool = False, before: Study | None = None) -> None:
