@@ -250,7 +250,7 @@ def with_gaps(data: TaskData) -> tuple[TaskData, tuple[Metric, ...]]:
     return replace(data, rows=Rows(source)), tuple(Metric(key, "loss", "decrease", scale="log") for key in partners)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Gap(Source):
     """The gap of a validation loss of a run to its train loss."""
 

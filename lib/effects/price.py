@@ -147,7 +147,7 @@ class Price:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Speed(Source):
     """A run's training speed, from the times of the metric that it logged most often."""
 

@@ -146,7 +146,7 @@ def test_none_of_a_declared_size_is_finished():
 def test_looks_are_in_the_order_of_finishing():
     # d of the detached: 10, 11, 10, 11, 10, 11; of the controls 0, 1, 0, 1, 0, 1. The first detached run ends last.
     [six] = comparison(6, 8).tasks[0].comparisons
-    ends = {unit.run_id: float(i) for i, unit in enumerate(six.units)} | {six.units[0].run_id: 99.0}
+    ends = {unit.run_id: float(i) for i, unit in enumerate(six.units)} | {next(iter(six.units)).run_id: 99.0}
     five, whole = looks(six, ends).to_dicts()
     assert (five["n"], whole["n"]) == (5, 6)
     # detached without the first: mean 10.6, variance 0.3; the controls come by seed: mean 0.4, variance 0.3

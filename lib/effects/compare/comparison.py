@@ -12,7 +12,7 @@ from lib.effects.compare import estimators
 from lib.effects.compare.estimators import Estimate
 from lib.effects.compare.fork_pairs import Pair
 from lib.effects.compare.quantiles import quantiles
-from lib.effects.compare.units import Numbers, RunRows, Unit, Usable, numbers
+from lib.effects.compare.units import Numbers, RunRows, Unit, Units, Usable, numbers
 from lib.formatting import number, percent
 from lib.runs import LARGEST
 from lib.study import Metric
@@ -66,8 +66,8 @@ class Comparison:
     control: str
     design: str
     method: str
-    units: tuple[Unit, ...] = ()
-    controls: tuple[Unit, ...] = ()
+    units: Units | tuple[Unit, ...] = ()
+    controls: Units | tuple[Unit, ...] = ()
     pairs: tuple[Pair, ...] = ()
     unpaired: tuple[str, ...] = ()
     excluded: tuple[Exclusion, ...] = ()

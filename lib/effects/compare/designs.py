@@ -15,7 +15,7 @@ from lib.effects.compare.gates import STEPS_DRAWN, cut_note, gates_of_ends, gate
 from lib.effects.compare.jumps import NARROW, jump, onset
 from lib.effects.compare.planned import after_looking, before_planned, planned_gate
 from lib.effects.compare.task_data import TaskData
-from lib.effects.compare.units import RunRows, Unit, Windows, measure
+from lib.effects.compare.units import RunRows, Unit, Units, Windows, measure
 from lib.formatting import is_or_are, leading_names, listing, plural
 from lib.runs import WHOLE, replicates
 from lib.study import CONTROL, Metric
@@ -138,8 +138,8 @@ def _fork(metric: Metric, arm: str, runs: Sequence[RunRows], pairs: list[Pair], 
         controls[0].arm if controls else "",
         "fork",
         "fork pairs: paired t on after",
-        tuple(treated),
-        tuple(controls),
+        Units(treated),
+        Units(controls),
         tuple(pairs),
         unpaired,
         tuple(empty),
@@ -168,8 +168,8 @@ def _did(metric: Metric, arm: str, runs: list[RunRows], controls: list[RunRows],
         controls[0].arm if controls else "",
         "did",
         _did_method(len(d_t), len(d_c)),
-        tuple(units),
-        tuple(control_units),
+        Units(units),
+        Units(control_units),
         excluded=(*empty, *empty_controls),
         end=end,
         values=tuple(d_t),

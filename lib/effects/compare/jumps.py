@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lib.effects.compare import estimators
 from lib.effects.compare.comparison import Comparison, Exclusion, end_of, over_runs, span
 from lib.effects.compare.local_fit import jump_weights, local_jumps
-from lib.effects.compare.units import Numbers, RunRows, Usable, Windows, measure, numbers
+from lib.effects.compare.units import Numbers, RunRows, Units, Usable, Windows, measure, numbers
 from lib.formatting import listing, plural
 from lib.study import Metric, Task
 
@@ -53,7 +53,7 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
         "",
         "jump",
         f"local jump at the detach, h = {half:,.0f} steps, t over runs",
-        tuple(measure(counted, window, end)),
+        Units(measure(counted, window, end)),
         end=end,
         half_width=half,
     )
@@ -151,7 +151,7 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         "",
         "onset",
         f"randomised onset: mean jump, h = {half:,.0f} steps, p over {estimators.DRAWS:,} redrawn designs; interval by t",
-        tuple(measure(counted, window, end)),
+        Units(measure(counted, window, end)),
         excluded=tuple(excluded),
         end=end,
         half_width=half,

@@ -1,6 +1,6 @@
 """A task's runs and raw rows: what every comparison of the task is made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import median_low
@@ -54,7 +54,7 @@ class TaskData:
         runs = [(t, steps[t.run_id]) for t in self.treatments if t.is_control]
         return sorted(self.rows.of_runs(metric, runs), key=_order)
 
-    def unit_rows(self, metric: Metric, units: Sequence[Unit]) -> list[RunRows]:
+    def unit_rows(self, metric: Metric, units: Iterable[Unit]) -> list[RunRows]:
         """The rows behind units of a comparison."""
         return self.rows.of_runs(metric, [(self.by_id[unit.run_id], unit.detach_step) for unit in units])
 
