@@ -38,7 +38,10 @@ def scale_key(ratio_key: str) -> str:
 
 
 def freeze_of(evidence: Evidence, names: Sequence[str]) -> Freeze | None:
-    """The scale beside the ratio, else a flag that differs between the runs; None where there is neither."""
+    """The scale beside the ratio, else a flag that differs between the runs; None where there is neither.
+
+    A key that the user chose as flag may have any two values: which of them leaves a run alone is asked.
+    """
     runs = [run for name in names for run in evidence.runs(name)]
     scale, flag = scale_key(evidence.key(RATIO)), evidence.key(FLAG)
     if scale and any(has_config_key(run.config, scale) for run in runs):
@@ -46,11 +49,14 @@ def freeze_of(evidence: Evidence, names: Sequence[str]) -> Freeze | None:
         scalars = [value for value in values if isinstance(value, str | bool | int | float)]
         return Freeze(scale, 0.0, {value_text(value): value for value in scalars if not _is_part(value)})
     values = [config_value(run.config, flag) for run in runs] if flag else []
-    true, false = ([v for v in values if isinstance(v, Scalar) and truth_of(v) is truth] for truth in (True, False))
+    by_text = {value_text(value): value for value in values if isinstance(value, Scalar)}
+    if FLAG in evidence.choices.keys and len(by_text) == 2:
+        return Freeze(flag, others=by_text)
+    true, false = ([v for v in by_text.values() if truth_of(v) is truth] for truth in (True, False))
     if true and false:
         return Freeze(flag, true[0], {value_text(false[0]): false[0]})
     # Runs without the flag say nothing of it: no step counts for them until somebody says so.
-    return Freeze(flag, true[0]) if len(true) < len(values) and true else None
+    return Freeze(flag, true[0]) if true and not all(truth_of(value) for value in values) else None
 
 
 def _is_part(value: object) -> bool:
@@ -80,6 +86,8 @@ def freeze_conditions(evidence: Evidence, names: Sequence[str]) -> tuple[FreezeC
         finding = Finding(what, "", where, assumed=True, options=options, question=question, is_needed=True)
         return FreezeConditions(frozen if is_scale else ()), [finding]
     unchanged = tuple((key, value) for text, value in freeze.others.items() if text == unchanged_value)
+    if unchanged and len(options) == 2 and not is_scale:
+        frozen = tuple((key, value) for text, value in freeze.others.items() if text != unchanged_value)
     conditions = FreezeConditions(frozen if is_scale or unchanged else (), unchanged)
     return conditions, [Finding(what, unchanged_value, "chosen by you", options=options)]
 
@@ -90,4 +98,6 @@ def _question(key: str, options: Sequence[str], is_scale: bool) -> str:
             f"Which value of {key} leaves a run alone, besides 1: {listing(options, 'or')}, or none? Runs at a value that "
             "does not are an arm of their own and no control."
         )
+    if len(options) > 1:
+        return f"Which runs were never detached, those with {key} {listing(options, 'or')}? Choose none if it does not say."
     return f"Were the runs with {key} {options[0]} never detached? Choose {options[0]} if so, none if {key} says nothing of it."

@@ -1,20 +1,23 @@
 """Propose a study from inspected runs, with the evidence for each choice."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
+
+import polars as pl
 
 from lib.discover import key_names
 from lib.discover.choose_metrics import choose_metrics
 from lib.discover.detach import detach_rule
-from lib.discover.evidence import Evidence
+from lib.discover.evidence import Evidence, spread
 from lib.discover.find_keys import SEED, STEP, TASK, TOTAL, Choices, Finding, find_keys
 from lib.discover.frozen_when import FreezeConditions, freeze_conditions
 from lib.discover.model import Inspection
 from lib.discover.preview import preview
 from lib.discover.ratio_reading import Counts, ratio_counts
 from lib.formatting import file_name, leading_names, listing, plural
+from lib.runs import Setting, settings
 from lib.study import CONTROL, InputError, Study, Task
 
 #: A finished run whose last step is less than this part of its total steps likely counts something else.
@@ -76,7 +79,8 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         task_key=evidence.key(TASK),
         seed_key=evidence.key(SEED) or "seed",
     )
-    study = _with_control_sweeps(inspection, study, choices.control_sweeps)
+    arms = preview(study, inspection)
+    study = _with_control_sweeps(inspection, study, choices.control_sweeps, arms)
     findings = [
         *evidence.keys.values(),
         *_left_out(evidence),
@@ -85,6 +89,7 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
         *of_freeze,
         *of_tasks,
         *_control_sweeps(study, choices.control_sweeps),
+        *_without_control(evidence, study, arms),
         *of_metrics,
     ]
     return Proposal(study, tuple(findings))
@@ -162,11 +167,11 @@ def _title(inspection: Inspection, tasks: Sequence[str]) -> str:
     return f"{project}: {listing(titles if len(titles) <= _MOST else leading_names(titles, _MOST - 1))}"
 
 
-def _with_control_sweeps(inspection: Inspection, study: Study, sweeps: Collection[str]) -> Study:
+def _with_control_sweeps(inspection: Inspection, study: Study, sweeps: Collection[str], runs: pl.DataFrame) -> Study:
     """The study with the sweeps named apart whose runs are all controls, or chosen as such, where a task has others."""
     arms = defaultdict[tuple[str, str], set[str]](set)
     sweep_of = {run.id: run.sweep_id for run in inspection.runs}
-    for task, arm, run_id in preview(study, inspection).select("task", "arm", "run").iter_rows():
+    for task, arm, run_id in runs.select("task", "arm", "run").iter_rows():
         arms[task, sweep_of[run_id]].add(arm)
     tasks = []
     for task in study.tasks:
@@ -174,6 +179,37 @@ def _with_control_sweeps(inspection: Inspection, study: Study, sweeps: Collectio
         others = tuple(sweep for sweep in task.sweep_id if sweep not in controls)
         tasks.append(replace(task, sweep_id=others, control_sweep_id=controls) if others else task)
     return replace(study, tasks=tuple(tasks))
+
+
+def _without_control(evidence: Evidence, study: Study, runs: pl.DataFrame) -> list[Finding]:
+    """A doubt about each task whose runs are all detached at one step: keys that may say which of them were not.
+
+    Such a key has two values, and a seed ran with both.
+    """
+    findings = []
+    for task in study.tasks:
+        steps = set(runs.filter(task=task.key)["detach step"])
+        if len(steps) != 1 or None in steps:
+            continue
+        configs = [settings(run.config) for run in evidence.runs(task.name)]
+        ignore = {key for _, key in study.config_keys(task)}
+        pairs = [(key, _pairs(configs, key, study.seed_key)) for key in sorted({*chain(*configs)} - ignore)]
+        names = [f"{key} ({spread([config.get(key) for config in configs])})" for key, is_paired in pairs if is_paired]
+        if names:
+            what = f"every run was detached at {steps.pop():,}, and runs of one seed differ in"
+            where = (
+                f"{what} {listing(leading_names(names, _MOST))}: a key that says which were not is the detach flag key"
+            )
+            findings.append(Finding(f"control of {task.name}", "", where, assumed=True))
+    return findings
+
+
+def _pairs(configs: Sequence[Mapping[str, Setting]], key: str, seed_key: str) -> bool:
+    """Whether a key has two values, and some seed ran with both."""
+    seeds: dict[Setting, set[Setting]] = {}
+    for config in configs:
+        seeds.setdefault(config.get(key), set()).add(config.get(seed_key))
+    return len(seeds) == 2 and bool(set.intersection(*seeds.values()) - {None})
 
 
 def _control_sweeps(study: Study, sweeps: Collection[str]) -> list[Finding]:

@@ -16,7 +16,7 @@ from lib.discover import (
     propose,
 )
 from lib.discover.evidence import value_text
-from lib.discover.find_keys import SEED, STEP, TASK, TOTAL
+from lib.discover.find_keys import FLAG, SEED, STEP, TASK, TOTAL
 from lib.runs import Run
 from lib.study import DetachRule, InputError, Signal, load_study, parse_study, to_toml
 from tests.support.discover_kit import finding, looked, run
@@ -179,6 +179,25 @@ def test_a_flag_may_be_a_number_or_a_text(key, on, off):
     assert question.startswith(f"Were the runs with {key} {value_text(off)} never detached?")
     rule = propose(looked(*runs), Choices(unchanged=value_text(off))).study.tasks[0].detach
     assert (rule.frozen_when, rule.unchanged_when) == (((key, on),), ((key, off),))
+
+
+@pytest.mark.parametrize(("detached", "control"), [("frozen", "baseline"), (False, True)])
+def test_a_key_that_tells_runs_of_one_seed_apart_is_named_and_may_be_the_flag(detached, control):
+    runs = [
+        run(f"{mode}{seed}", freeze_step=400, mode=mode, seed=seed, lr=0.1 * seed)
+        for seed in (1, 2)
+        for mode in (detached, control)
+    ]
+    where = finding(propose(looked(*runs)), "control of walk").where
+    values = ", ".join(sorted(f"{mode} (2 runs)" for mode in (detached, control)))
+    assert where == (
+        f"every run was detached at 400, and runs of one seed differ in mode ({values}): "
+        "a key that says which were not is the detach flag key"
+    )
+    chosen = Choices(keys={FLAG: "mode"}, unchanged=str(control))
+    rule = propose(looked(*runs), chosen).study.tasks[0].detach
+    assert (rule.frozen_when, rule.unchanged_when) == ((("mode", detached),), (("mode", control),))
+    assert not [f for f in propose(looked(*runs[::2])).findings if f.what == "control of walk"]
 
 
 @pytest.mark.parametrize("other", [{}, {"freeze_encoder": None}])
