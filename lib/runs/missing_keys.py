@@ -1,11 +1,14 @@
-"""Keys and run ids that a study names and no run has: most often they are mistyped."""
+"""What a study says and no run does, keys, ids and total steps: most often it is mistyped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lib.formatting import listing
+from lib.runs.detach import run_total
 from lib.runs.model import Manifest, Run
 from lib.study import Study, Task, has_config_key
 
+#: A run goes on beyond its total steps where these are less than this share of its last step.
+_SHARE = 0.95
 _NO_CONTROL = "no run is called control for want of it"
 #: What is done without a key, by the setting that names it.
 _WITHOUT = {
@@ -33,7 +36,7 @@ def missing_config_keys(study: Study, task: Task, runs: Sequence[Run]) -> dict[s
 
 
 def missing_keys(study: Study, manifest: Manifest) -> list[str]:
-    """Keys and runs to leave out that the study names and no run has or is, a sentence each.
+    """Keys, runs to leave out and total steps of the study that no run has, is or keeps to, a sentence each.
 
     What is among the manifest's problems is not said again. Where no run could be read, nothing is said of logged keys.
     """
@@ -47,7 +50,7 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
             tasks.setdefault((setting, key), []).append(task)
     ids = {run.id for run in manifest.runs}
     absent = [run_id for run_id, _ in study.evidence.leave_out if run_id not in ids]
-    lines = _silent_metrics(study, manifest)
+    lines = [*_silent_metrics(study, manifest), *_low_totals(study, manifest)]
     lines += [f"No run has the id '{run_id}': check [evidence] leave_out." for run_id in absent]
     for (setting, key), lacking in tasks.items():
         of = "" if len(lacking) == len(study.tasks) else f" of {listing(task.title for task in lacking)}"
@@ -57,6 +60,15 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
             lines.append(f"No run{of} has '{key}' in its config: check {setting}; {_WITHOUT[setting]}.")
     messages = {problem.message for problem in manifest.problems}
     return [line for line in lines if line not in messages]
+
+
+def _low_totals(study: Study, manifest: Manifest) -> Iterator[str]:
+    """A sentence on each task whose runs all go on beyond its total steps, of which ratios and windows are fractions."""
+    for task in study.tasks:
+        runs = [run for run in manifest.of_task(task.key) if run.last_step is not None]
+        if runs and all(_SHARE * (run.last_step or 0) > run_total(task, run.config) for run in runs):
+            end = min(run.last_step or 0 for run in runs)
+            yield f"Every run of {task.title} goes on beyond its total steps, to {end:,} at least: check total_steps."
 
 
 def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:

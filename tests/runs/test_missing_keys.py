@@ -89,6 +89,22 @@ def test_a_metric_whose_rows_are_left_out_is_not_called_unlogged(tmp_path):
     ]
 
 
+def test_total_steps_that_every_run_passes_are_said(tmp_path):
+    asked = study(replace(BY_RATIO, total_steps_key="steps"), metrics=(REWARD,))
+
+    def said(*runs):
+        made = [
+            (Run(f"{i}", config={"seed": i, "r": 0, "steps": steps}), [(f"{i}", REWARD.key, end, 1.0)])
+            for i, (steps, end) in enumerate(runs)
+        ]
+        return missing_keys(asked, manifest(tmp_path / str(runs), made))
+
+    total, beyond = asked.tasks[0].total_steps, 2 * asked.tasks[0].total_steps
+    text = "Every run of task goes on beyond its total steps, to 200,000 at least: check total_steps."
+    assert said((total, beyond), (total, 3 * total)) == [text]
+    assert said((total, beyond), (total, total)) == said((beyond, beyond)) == said((total, total + 500)) == []
+
+
 def test_a_key_is_looked_for_task_by_task(tmp_path):
     asked = study(BY_RATIO, metrics=())
     asked = replace(
