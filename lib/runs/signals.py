@@ -22,6 +22,8 @@ NOT_LOGGED, NOT_REACHED, TOO_SPARSE, CHANGES = "not logged", "not reached", "too
 _ROW = np.dtype([("step", "<i8"), ("value", "<f8")])
 #: Rows at least this share of training apart do not say what happened between them.
 WIDE = 0.05
+#: A signal that falls by more than so many times what it fell by before falls at once.
+_ABRUPT = 2
 
 
 class SignalCheck(NamedTuple):
@@ -67,11 +69,20 @@ class SignalRows:
             f"falls to {self.falls_to:g} by {others[0]:,} and rises again by {others[1]:,}" if len(others) > 1 else ""
         )
 
+    @cached_property
+    def is_annealed(self) -> bool:
+        """Whether it comes down to where it falls to little by little: by no more at last than twice the row before."""
+        at = 0 if self.fallen is None else int(np.searchsorted(self.steps, self.fallen))
+        if at < 2:
+            return False
+        before, last = self.values[at - 2 : at].tolist()
+        return bool(last - self.falls_to <= _ABRUPT * (before - last))
+
     @property
     def fall(self) -> tuple[int, int] | None:
         """The steps between which it falls, once and close enough to each other to say where; None where nothing says it."""
         above, fallen = self.above, self.fallen
-        if self.pause or above is None or fallen is None:
+        if self.pause or self.is_annealed or above is None or fallen is None:
             return None
         return (above, fallen) if fallen - above < self.wide else None
 
@@ -116,7 +127,7 @@ class SignalRows:
             return self._not_logged()
         if self.pause:
             return SignalCheck(DISAGREES, f"never detached, but {self.key} {self.pause}")
-        if self.fallen is not None:
+        if self.fallen is not None and not self.is_annealed:
             text = f"never detached, but {self.key} falls to {self.falls_to:g} by {self.fallen:,}"
             return SignalCheck(DISAGREES, text)
         checks = [self._check_still(step) for step in sorted(steps)]
@@ -128,6 +139,10 @@ class SignalRows:
             return SignalCheck(CHANGES, f"{self.key} {self.pause}: it does not say which is the detach")
         if self.fallen is not None and self.above is None:
             return SignalCheck(NOT_LOGGED, f"{self.key} is {self.falls_to:g} from its first row on, at {self.fallen:,}")
+        if self.is_annealed:
+            return SignalCheck(
+                CHANGES, f"{self.key} comes down to {self.falls_to:g} little by little: that is no detach"
+            )
         if self.fallen is not None:
             between = f"between {self.above:,} and {self.fallen:,}"
             return SignalCheck(

@@ -147,6 +147,8 @@ def test_a_control_agrees_where_nothing_changes_around_the_detach_of_others(tmp_
     assert control(tmp_path / "a", STAYS) == ("agrees", ())
     assert control(tmp_path / "b", [(s, v if s > 20_000 else 1e-5) for s, v in STAYS]) == ("agrees", ())
     assert control(tmp_path / "c", [(48_000, 1.0), (52_000, 1.0)]) == ("agrees", ())
+    annealed = [(s, min(1.0, (TOTAL - s) / 20_000)) for s, _ in FALLS]
+    assert control(tmp_path / "d", annealed) == ("agrees", ())
 
 
 @pytest.mark.parametrize("step", [46_000, 50_000, 51_000, 54_000])
@@ -255,6 +257,7 @@ def test_config_and_the_typed_step_come_first(tmp_path):
     ("points", "signal"),
     [
         ([(0, 1.0), (40_000, 1.0), (60_000, 0.0)], "too sparse"),
+        ([(s, 1 - s / TOTAL) for s, _ in FALLS], "changes"),
         ([(60_000, 0.0), (61_000, 0.0)], "not logged"),
         ([(0, 1.0), (20_000, 1.0), (20_500, 0.0), (30_000, 1.0), *FALLS[60:]], "changes"),
         ([], "not logged"),
@@ -264,6 +267,7 @@ def test_config_and_the_typed_step_come_first(tmp_path):
     ],
     ids=[
         "falls somewhere",
+        "annealed",
         "fallen from the start",
         "falls twice",
         "nothing",
