@@ -50,7 +50,7 @@ def missing_keys(study: Study, manifest: Manifest) -> list[str]:
             tasks.setdefault((setting, key), []).append(task)
     ids = {run.id for run in manifest.runs}
     absent = [run_id for run_id, _ in study.evidence.leave_out if run_id not in ids]
-    lines = [*_silent_metrics(study, manifest), *_low_totals(study, manifest)]
+    lines = [*_silent_metrics(study, manifest), *_low_totals(study, manifest), *_empty_sweeps(study, manifest)]
     lines += [f"No run has the id '{run_id}': check [evidence] leave_out." for run_id in absent]
     for (setting, key), lacking in tasks.items():
         of = "" if len(lacking) == len(study.tasks) else f" of {listing(task.title for task in lacking)}"
@@ -69,6 +69,16 @@ def _low_totals(study: Study, manifest: Manifest) -> Iterator[str]:
         if runs and all(_SHARE * (run.last_step or 0) > run_total(task, run.config) for run in runs):
             end = min(run.last_step or 0 for run in runs)
             yield f"Every run of {task.title} goes on beyond its total steps, to {end:,} at least: check total_steps."
+
+
+def _empty_sweeps(study: Study, manifest: Manifest) -> Iterator[str]:
+    """A sentence on each sweep of a task that has runs in others and none in it."""
+    for task in study.tasks:
+        sweeps = {run.sweep_id for run in manifest.of_task(task.key)}
+        for sweep in task.sweeps if sweeps else ():
+            if sweep not in sweeps:
+                setting = "control_sweep_id" if sweep in task.control_sweep_id else "sweep_id"
+                yield f"No run of {task.title} is in sweep {sweep}: check {setting}."
 
 
 def _silent_metrics(study: Study, manifest: Manifest) -> list[str]:

@@ -96,6 +96,8 @@ def write_bundle(study: Study, manifest: Manifest, out: Path) -> None:
     if out.suffix.lower() == ".zip":
         put(out, zipped_bundle(study, manifest), shared=True)
         return
+    if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
+        raise StoreError(f"{out} is a folder that holds other files: name a file that ends in .zip, or a new folder.")
     for name, content in _contents(study, manifest).items():
         put(out / name, content, shared=True)
 

@@ -72,7 +72,7 @@ def fetch(study: Study, request: Request) -> Manifest:
     folder = project_folder("offline", "", str(root.resolve())) / run_folder(study.step_key)
     reads = [_Read(study, request.refresh, folder, run, tuple(local.ancestors(run))) for run in local.runs]
     readings, problems = _readings(reads, request)
-    problems = [*(Problem(message) for message in local.messages), *problems]
+    problems = [*(Problem(message) for message in local.messages), *_not_applied(study), *problems]
     done = [readings[read.local_run.id] for read in reads if read.local_run.id in readings]
     runs = [reading.run for reading in done if reading.run is not None]
     problems += [problem for reading in done for problem in reading.problems]
@@ -87,6 +87,15 @@ def fetch(study: Study, request: Request) -> Manifest:
         runs=tuple(runs),
         problems=(*problems, *missing_tasks(study, runs)),
     )
+
+
+def _not_applied(study: Study) -> list[Problem]:
+    """What the study asks for that only a server can do."""
+    return [
+        Problem(f"The runs_filter of task '{task.name}' is not applied: only a W&B server can.", task=task.key)
+        for task in study.tasks
+        if task.runs_filter
+    ]
 
 
 def _check_cancelled(cancelled: Callable[[], bool]) -> None:

@@ -89,6 +89,17 @@ def test_a_metric_whose_rows_are_left_out_is_not_called_unlogged(tmp_path):
     ]
 
 
+def test_a_sweep_without_a_run_is_said_where_another_has_some(tmp_path):
+    task = Task("task", 100, sweep_id=("a", "b"), control_sweep_id=("c",))
+    asked = replace(study(metrics=(REWARD,)), tasks=(task,))
+    run = Run("r", config={"seed": 1}, sweep_id="a")
+    assert missing_keys(asked, manifest(tmp_path / "one", [(run, [("r", REWARD.key, 1, 1.0)])])) == [
+        "No run of task is in sweep b: check sweep_id.",
+        "No run of task is in sweep c: check control_sweep_id.",
+    ]
+    assert missing_keys(asked, manifest(tmp_path / "none")) == []
+
+
 def test_total_steps_that_every_run_passes_are_said(tmp_path):
     asked = study(replace(BY_RATIO, total_steps_key="steps"), metrics=(REWARD,))
 

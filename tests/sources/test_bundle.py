@@ -116,6 +116,18 @@ def test_tasks_are_given_anew_by_the_study_that_opens_it(tmp_path):
     assert str(caught.value) == "out.zip gives no run: none of its runs belongs to a task of the study."
 
 
+def test_a_bundle_is_not_written_among_other_files(tmp_path):
+    runs, own = two_runs(tmp_path / "runs"), tmp_path / "mine" / "study.toml"
+    own.parent.mkdir()
+    own.write_text("mine")
+    with pytest.raises(StoreError) as caught:
+        write_bundle(ASKED, runs, own.parent)
+    text = f"{own.parent} is a folder that holds other files: name a file that ends in .zip, or a new folder."
+    assert (str(caught.value), own.read_text()) == (text, "mine")
+    for _ in range(2):  # the second time in the place of the first
+        write_bundle(ASKED, runs, tmp_path / "new")
+
+
 def test_where_a_bundle_cannot_be_written(tmp_path):
     runs = two_runs(tmp_path / "runs")
     (tmp_path / "file").write_text("")

@@ -291,3 +291,11 @@ def test_a_run_whose_process_dies_is_named(monkeypatch):
     message = f"Run {run_id} was not read (the process that took it died 2 times, signal 9)."
     assert Problem(message, run_id=run_id) in manifest.problems
     assert [run.id for run in manifest.runs] == [run.id for run in here.runs[1:]]
+
+
+def test_a_filter_of_the_server_is_said_not_to_be_applied(tmp_path):
+    write_run(tmp_path, [start(), *logged([1])])
+    asked = study(tmp_path)
+    filtered = replace(asked, tasks=(replace(asked.tasks[0], runs_filter='{"state": "finished"}'),))
+    text = "The runs_filter of task 't' is not applied: only a W&B server can."
+    assert [problem.message for problem in fetch(filtered).problems] == [text]
