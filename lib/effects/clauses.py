@@ -28,6 +28,8 @@ from lib.study import Study
 
 Row = Mapping[str, Any]
 
+#: What a reason adds: what the runs' numbers are, in parentheses at its end, or why it matters.
+_DETAIL = re.compile(r" \([^()]*\)$|(?<=\)): .*$")
 #: Intervals in a sentence at most, arms and tasks that are named in one, signs of a reason.
 _FEW, _ARMS, _TASKS, _REASON = 3, 3, 2, 90
 
@@ -119,12 +121,12 @@ class Clauses:
     def margin(self, rows: Sequence[Row]) -> str:
         """The margin that these claims share, as it was declared."""
         margins = {self.study.metric(row["metric"]).margin_text for row in rows}
-        return margins.pop() if len(margins) == 1 else "their margins"
+        return margins.pop() if len(margins) == 1 else "the margins"
 
     def no_worse(self, rows: Sequence[Row]) -> str:
         """What that margin allows: `no worse than 5%`."""
         texts = {self.study.metric(row["metric"]).no_worse_text for row in rows}
-        return texts.pop() if len(texts) == 1 else "no worse than their margins"
+        return texts.pop() if len(texts) == 1 else "no worse than the margins"
 
     def against_margin(self, rows: Sequence[Row], is_short: bool = False) -> str:
         """What claims say to their margins: `no worse than 5% on 2 of 2 tasks: -1 [-3, +2] and +1 [0, +2]`.
@@ -321,5 +323,7 @@ def _runs(rows: Sequence[Row]) -> str:
 def _because(rows: Sequence[Row]) -> str:
     """The reason that most of these claims without a verdict have."""
     reasons = Counter((row["reasons"] or "").split("; ")[0] for row in rows)
-    reason = shorten(reasons.most_common(1)[0][0], _REASON, placeholder=" …")
+    [(reason, _)] = reasons.most_common(1)
+    if reason.startswith("n = ") or len(reason) > _REASON:
+        reason = shorten(_DETAIL.sub("", reason), _REASON, placeholder=" …")
     return f" ({reason})" if reason else ""

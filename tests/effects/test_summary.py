@@ -260,6 +260,21 @@ def test_a_margin_in_the_unit_of_the_metric_reads_as_no_level():
     )
 
 
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("n = 2: too few runs for a verdict (2 detached, 2 control, changes +1, +2 against 0, -2)", "n = 2: too few runs for a verdict"),
+        (
+            "runs ended early in unequal numbers (1 detached, 0 control): what stops a run may be what was done to it; x",
+            "runs ended early in unequal numbers (1 detached, 0 control)",
+        ),
+        ("batch_size differs between the arms (256 against 512)", "batch_size differs between the arms (256 against 512)"),
+    ],
+)  # fmt: skip
+def test_a_reason_in_an_answer_ends_where_its_details_begin(reason, text):
+    assert line(row("walk", "r", "cannot say", (3.0,), reasons=reason))[1] == f"no verdict, observed +3.0 ({text})."
+
+
 def test_metrics_across_other_numbers_of_tasks_say_both():
     three = {"method": "mean over 3 tasks of the difference of fork pairs"}
     rows = [row("*", "a", "supported", FALL), row("*", "b", "supported", FALL) | three, row("walk", "a", "cannot say")]
