@@ -263,7 +263,10 @@ def test_a_margin_in_the_unit_of_the_metric_reads_as_no_level():
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
-        ("n = 2: too few runs for a verdict (2 detached, 2 control, changes +1, +2 against 0, -2)", "n = 2: too few runs for a verdict"),
+        (
+            "n = 2: too few runs for a verdict (2 detached, 2 control, changes +1, +2 against 0, -2)",
+            "n = 2: too few runs for a verdict",
+        ),
         (
             "runs ended early in unequal numbers (1 detached, 0 control): what stops a run may be what was done to it; x",
             "runs ended early in unequal numbers (1 detached, 0 control)",
