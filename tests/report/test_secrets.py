@@ -1,38 +1,38 @@
 """No command says or keeps a key or the signature of a URL: not in its output, its logs, the store or what it writes."""
 
 import base64
-import os
-import subprocess
-import sys
+import logging
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lib.__main__ import main
 from lib.study import to_toml
 from tests.support.cloud_kit import PLACE, study, walk
 from tests.support.wandb_server import Fault, WandbServer
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
+Command = Callable[..., tuple[int, str]]
+
 SECRET = "5ec2e7" * 6 + "abcd"
 #: The key as a request carries it.
 AUTHORIZATION = base64.b64encode(f"api:{SECRET}".encode()).decode()
-WITH_LOGS = """
-import logging, sys
-logging.basicConfig(level=logging.DEBUG)
-from lib.__main__ import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 
-def command(*arguments: str) -> tuple[int, str]:
-    """The exit code of a command with every log record shown, and all that it says."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITH_LOGS, *arguments], cwd=ROOT, env=os.environ, capture_output=True, text=True
-    )
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def command(capfd, caplog) -> Command:
+    """Runs a command: its exit code, and all that it and its processes say, with every log record."""
+    caplog.set_level(logging.DEBUG)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        caplog.clear()
+        code = main(arguments)
+        return code, "".join((*capfd.readouterr(), caplog.text))
+
+    return run
 
 
 def contents(*folders: Path) -> dict[str, bytes]:
@@ -44,7 +44,9 @@ def contents(*folders: Path) -> dict[str, bytes]:
     return files
 
 
-def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(tmp_path, isolated_folders, monkeypatch):
+def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(
+    command, tmp_path, isolated_folders, monkeypatch
+):
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     file = tmp_path / "study.toml"
     with WandbServer() as server:
@@ -68,7 +70,7 @@ def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(tmp_path
         assert results[-1][0] == 2
     results.append(command("report", str(file), "--out", str(tmp_path / "again"), "--formats", "csv", *trust))
     assert results[-1][0] == 0
-    assert all("DEBUG:urllib3" in said for _, said in results[:4])
+    assert all("DEBUG    urllib3" in said for _, said in results[:4])
     files = contents(tmp_path, isolated_folders)
     assert {Path(path).suffix for path in files} >= {".parquet", ".json", ".html", ".csv", ".svg", ".toml", ".zip"}
     for secret in (SECRET, AUTHORIZATION, server.signature):
@@ -77,7 +79,7 @@ def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(tmp_path
     assert server.leaks == []
 
 
-def test_the_key_of_a_login_is_in_no_output_log_or_store(tmp_path, isolated_folders, monkeypatch):
+def test_the_key_of_a_login_is_in_no_output_log_or_store(command, tmp_path, isolated_folders, monkeypatch):
     netrc = tmp_path / "netrc"
     with WandbServer() as server:
         server.keys = {SECRET}
@@ -87,7 +89,7 @@ def test_the_key_of_a_login_is_in_no_output_log_or_store(tmp_path, isolated_fold
         monkeypatch.setenv("NETRC", str(netrc))
         (tmp_path / "study.toml").write_text(to_toml(study(server)))
         code, text = command("fetch", str(tmp_path / "study.toml"), "--json", "--trust-server", server.url)
-    assert code == 0 and "DEBUG:urllib3" in text
+    assert code == 0 and "DEBUG    urllib3" in text
     files = contents(isolated_folders)
     assert any(path.endswith(".parquet") for path in files)
     for secret in (SECRET, AUTHORIZATION, server.signature):
