@@ -1,5 +1,7 @@
 """Studies on a W&B server in a real browser: keys, a stopped fetch, growing runs, a study made from an address."""
 
+import sys
+import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from playwright.sync_api import Locator, expect
 from tests.support.access import findings
 from tests.support.app_kit import PROJECT, TASKS, fill
 from tests.support.app_server import Server
-from tests.support.browser import CHART, Visitor, assert_untroubled
+from tests.support.browser import CHART, TITLES, Visitor, assert_untroubled
 from tests.support.wandb_files import REAL
 from tests.support.wandb_server import KEY, FakeRun, Fault, WandbServer
 
@@ -113,7 +115,7 @@ def test_a_wrong_key_is_refused_in_a_sentence_and_the_right_one_fetches_for_its_
     assert KEY not in visitor.page.url
     stranger.open("overview", study="detach_encoder")
     assert stranger.charts().count() == 0
-    stranger.open("study", study="detach_encoder")
+    stranger.follow("Study")
     stranger.page.get_by_role("button", name="Use this key").wait_for()
     assert KEY not in stranger.page.content()
     assert stranger.page.get_by_text("6 runs, fetched").count() == 0
@@ -266,6 +268,25 @@ def told_runs() -> Iterator[FakeRun]:
             yield FakeRun(f"walk-{seed}-{ratio}", rows=rows, config=config, sweep="s1")
 
 
+def come_by_a_link(visitor: Visitor) -> tuple[float, float]:
+    """Open a page by a link with settings, the first that the server draws: the seconds to its first chart and to all of it."""
+    start = time.monotonic()
+    visitor.page.goto(visitor.server.address("rewards", aggregate="median", spread="min-max", x="% of training"))
+    visitor.charts().first.locator("svg .mark-line path").first.wait_for()
+    first_chart = time.monotonic() - start
+    visitor.settled()
+    first_page = time.monotonic() - start
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Rewards")
+    expect(visitor.page.get_by_test_id("stSidebarNavLink")).to_have_count(len(TITLES))
+    assert visitor.charts().count() == 3
+    assert "Training (%)" in visitor.texts()
+    assert visitor.query() == {"aggregate": ["median"], "spread": ["min-max"], "x": ["% of training"]}
+    visitor.follow("Losses")
+    assert visitor.query()["aggregate"] == ["median"]
+    assert_untroubled(visitor)
+    return first_chart, first_page
+
+
 def assert_answered(visitor: Visitor) -> None:
     """The Overview of the study that was opened, with its answer and its charts, drawn by itself."""
     visitor.page.locator(CHART).first.wait_for()
@@ -276,7 +297,7 @@ def assert_answered(visitor: Visitor) -> None:
     assert_untroubled(visitor)
 
 
-def test_three_actions_with_the_key_of_ones_own_machine(chrome, tmp_path):
+def test_a_servers_first_visitor_comes_by_a_link_and_then_opens_a_sweep_in_three_actions(chrome, tmp_path, capsys):
     """Address, button, button: the key is the one that W&B's own tools use on this machine."""
     with WandbServer() as wandb:
         wandb.add("lab/walks", *told_runs())
@@ -284,6 +305,7 @@ def test_three_actions_with_the_key_of_ones_own_machine(chrome, tmp_path):
             Server(tmp_path, WANDB_BASE_URL=wandb.url, WANDB_API_KEY=KEY) as server,
             Visitor(chrome, server) as visitor,
         ):
+            first_chart, first_page = come_by_a_link(visitor)
             visitor.open("new_study")
             visitor.page.get_by_text("The key of this machine's W&B login is used for").wait_for()
             assert visitor.page.locator("input[type=password]").count() == 0
@@ -296,11 +318,14 @@ def test_three_actions_with_the_key_of_ones_own_machine(chrome, tmp_path):
             visitor.page.locator("input[type=password]").wait_for()
             assert visitor.page.get_by_text("The key of this machine").count() == 0
             assert KEY not in server.log()
+            assert server.warnings() == []
         assert wandb.leaks == []
+    with capsys.disabled():
+        sys.stdout.write(f"\nfirst chart {first_chart:.1f} s after the server was up, first page {first_page:.1f} s\n")
 
 
 def test_three_actions_from_a_folder_of_wandb_files(visitor):
-    visitor.open("overview", study="demo", out="acro0001-s1-detached", arms="control")
+    visitor.open("runs", study="demo", out="acro0001-s1-detached", arms="control")
     visitor.follow("New study")
     paste(visitor, str(REAL))
     press(visitor, "Find the runs")

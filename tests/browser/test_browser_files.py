@@ -4,7 +4,6 @@ import io
 import zipfile
 from pathlib import Path
 
-import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -95,19 +94,6 @@ def test_the_grid_as_a_pdf_for_a_paper_has_its_width_its_fonts_and_its_footer(ov
     assert [title for title in TITLES[:4] if title not in text] == []
     assert {*" ".join(TITLES[4:]).split()} <= {*text.split()}
     overview.select("Made for", "notebook")
-
-
-def test_the_table_of_curves_holds_the_numbers_of_every_chart(overview):
-    frames = []
-    for kind, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet)):
-        overview.select("As", kind)
-        name, content = overview.download(f"curves.{kind}")
-        assert name == f"curves.{kind}"
-        frames.append(read(io.BytesIO(content)))
-    assert frames[0].equals(frames[1])
-    on_screen = [row for chart in range(3) for row in overview.numbers(chart)]
-    assert len(frames[0]) == len(on_screen)
-    assert frames[0]["upper"].max() == pytest.approx(max(row[5] for row in on_screen), rel=1e-5)
 
 
 def test_the_report_opens_without_a_network(chrome, overview, tmp_path):

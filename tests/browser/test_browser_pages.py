@@ -1,47 +1,17 @@
 """Every page in a real browser: it is drawn in both themes, is accessible, fits its window, and calls no other host."""
 
-import sys
-import time
 from dataclasses import dataclass, field
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.support.access import NOT_OURS, findings, pale_texts
-from tests.support.app_server import Server
 from tests.support.browser import CHART, TITLES, Visitor, assert_untroubled
 
 pytestmark = pytest.mark.browser
 
 #: The charts that a page of the demo has at least.
 CHARTS = {"overview": 3, "rewards": 3, "losses": 3}
-
-
-# ---- a server's first visitor --------------------------------------------------------------------------------------
-
-
-def test_the_first_visitor_may_come_by_a_link_to_a_page(chrome, tmp_path, capsys):
-    with Server(tmp_path) as server, Visitor(chrome, server) as visitor:
-        start = time.monotonic()
-        visitor.page.goto(server.address("rewards", aggregate="median", spread="min-max", x="% of training"))
-        visitor.charts().first.locator("svg .mark-line path").first.wait_for()
-        first_chart = time.monotonic() - start
-        visitor.settled()
-        whole_page = time.monotonic() - start
-        expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Rewards")
-        expect(visitor.page.get_by_test_id("stSidebarNavLink")).to_have_count(len(TITLES))
-        assert visitor.charts().count() == CHARTS["rewards"]
-        assert "Training (%)" in visitor.texts()
-        assert visitor.query() == {"aggregate": ["median"], "spread": ["min-max"], "x": ["% of training"]}
-        visitor.follow("Losses")
-        assert visitor.query()["aggregate"] == ["median"]
-        assert_untroubled(visitor)
-        assert server.warnings() == []
-    with capsys.disabled():
-        sys.stdout.write(f"\nfirst chart {first_chart:.1f} s after the server was up, first page {whole_page:.1f} s\n")
-
-
-# ---- every page ----------------------------------------------------------------------------------------------------
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}

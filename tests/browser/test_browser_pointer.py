@@ -48,8 +48,15 @@ def x_labels(visitor: Visitor, chart: int) -> list[str]:
     return [text for text in visitor.texts(chart) if text.endswith("k")]
 
 
-def test_a_click_on_a_legend_isolates_and_a_second_one_ends_it(visitor):
+def test_the_strip_tells_the_number_of_seeds_and_a_click_on_a_legend_isolates_until_a_second_one(visitor):
     visitor.open("losses")
+    bar = visitor.charts().first.locator("[class*=_n_strip_marks] path").first
+    box = bar.bounding_box() or {}
+    visitor.page.mouse.move(box["x"] + 100, box["y"] + 1)
+    visitor.page.mouse.move(box["x"] + 110, box["y"] + 1)
+    tooltip = visitor.page.locator(TOOLTIP)
+    tooltip.wait_for()
+    assert "n all of every series" in " ".join(tooltip.inner_text().split())
     until_opacities(visitor, "line", [1] * 6)
     click_name(visitor, "Train")
     until_opacities(visitor, "line", [1, 1, *[FAINT] * 4])
@@ -77,17 +84,6 @@ def test_a_coloured_line_names_its_run_and_a_legend_value_isolates_its_runs(visi
     until_opacities(visitor, "line", [1] * 2)
 
 
-def test_the_strip_under_a_chart_tells_the_number_of_seeds(visitor):
-    visitor.open("losses")
-    bar = visitor.charts().first.locator("[class*=_n_strip_marks] path").first
-    box = bar.bounding_box() or {}
-    visitor.page.mouse.move(box["x"] + 100, box["y"] + 1)
-    visitor.page.mouse.move(box["x"] + 110, box["y"] + 1)
-    tooltip = visitor.page.locator(TOOLTIP)
-    tooltip.wait_for()
-    assert "n all of every series" in " ".join(tooltip.inner_text().split())
-
-
 def heights(visitor: Visitor) -> dict[str, str]:
     """The first line of each family in the first chart, as it is drawn."""
     lines = visitor.charts().first.locator("svg")
@@ -97,8 +93,8 @@ def heights(visitor: Visitor) -> dict[str, str]:
     }
 
 
-def test_a_drag_and_a_wheel_move_all_families_of_a_task_and_nothing_else(visitor):
-    visitor.open("overview")
+def assert_moved_by_a_drag_and_a_wheel(visitor: Visitor) -> None:
+    """A drag and a wheel move all families of the first task and nothing else, until a double click."""
     before, other, address = heights(visitor), visitor.marks(1), visitor.page.url
     chart = visitor.charts().first
     chart.scroll_into_view_if_needed()
@@ -129,8 +125,8 @@ def readings(visitor: Visitor) -> list[str]:
     return visitor.charts().first.locator("[class*=_hover_texts_marks] text").all_text_contents()
 
 
-def test_a_table_reads_rewards_and_losses_beside_the_pointer(visitor):
-    visitor.open("overview")
+def assert_read_beside_the_pointer(visitor: Visitor) -> None:
+    """A table beside the pointer reads rewards and losses."""
     chart = visitor.charts().first
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box() or {}
@@ -154,8 +150,11 @@ def test_a_table_reads_rewards_and_losses_beside_the_pointer(visitor):
     assert visitor.until(lambda: readings(visitor) == [])
 
 
-def test_a_brush_on_one_chart_is_the_range_of_all(visitor):
+def test_a_pointer_reads_moves_and_brushes_all_families_of_a_task(visitor):
     visitor.open("overview")
+    assert_read_beside_the_pointer(visitor)
+    assert_moved_by_a_drag_and_a_wheel(visitor)
+    # A brush on one chart is the range of all.
     chart = visitor.charts().first
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box() or {}

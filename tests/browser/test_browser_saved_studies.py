@@ -1,7 +1,6 @@
 """Studies that live on, in two browser contexts: local by the store, hosted by the address; views with a name."""
 
 from dataclasses import replace
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -19,46 +18,10 @@ DEMO = load_study("demo")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     """The demo's first task as a bundle of another name."""
-    path = tmp_path_factory.mktemp("bundle") / "mine.zip"
-    study = replace(DEMO, name="mine", title="Mine", tasks=DEMO.tasks[:1])
+    path = tmp_path_factory.mktemp("bundle") / "carried.zip"
+    study = replace(DEMO, name="carried", title="Carried", tasks=DEMO.tasks[:1])
     write_bundle(study, fetch(study), path)
     return path
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """A server on one's own machine."""
-    with Server(tmp_path_factory.mktemp("local")) as server:
-        yield server
-        assert server.warnings() == []
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory):
-    """A server that strangers use."""
-    folder = tmp_path_factory.mktemp("hosted")
-    (folder / "secrets.toml").write_text("[deployment]\nhosted = true\n")
-    with Server(folder, STREAMLIT_SECRETS_FILES=str(folder / "secrets.toml")) as server:
-        yield server
-        assert server.warnings() == []
-
-
-@pytest.fixture(scope="module")
-def contexts(chrome, request):
-    """Two browser contexts on a server, which keep what they compiled of the app."""
-    server = request.getfixturevalue(request.param)
-    with Visitor(chrome, server) as one, Visitor(chrome, server) as other:
-        yield one, other
-
-
-@pytest.fixture
-def two(contexts):
-    """Two visitors of a server."""
-    for visitor in contexts:
-        visitor.reset()
-    yield contexts
-    for visitor in contexts:
-        assert_untroubled(visitor)
 
 
 def open_bundle(visitor: Visitor, path) -> None:
@@ -66,8 +29,8 @@ def open_bundle(visitor: Visitor, path) -> None:
     visitor.open("new_study")
     visitor.page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(path)
     visitor.page.get_by_role("button", name="Open the file").click()
-    visitor.until_query("study", "mine")
-    expect(visitor.page.get_by_role("heading", name="Mine", exact=True)).to_be_visible()
+    visitor.until_query("study", "carried")
+    expect(visitor.page.get_by_role("heading", name="Carried", exact=True)).to_be_visible()
     visitor.settled()
 
 
@@ -75,15 +38,16 @@ def shown(visitor: Visitor) -> str:
     return visitor.page.get_by_test_id("stHeading").first.inner_text()
 
 
-@pytest.mark.parametrize("contexts", ["local"], indirect=True)
-def test_a_local_study_is_there_after_a_reload_and_in_another_browser_until_it_is_deleted(two, bundle):
-    one, other = two
+def test_a_local_study_is_there_after_a_reload_and_in_another_browser_until_it_is_deleted(
+    visitor, another_visitor, bundle
+):
+    one, other = visitor, another_visitor
     open_bundle(one, bundle)
     address, numbers = one.page.url, one.numbers()
     one.goto(one.page.url)
-    assert (shown(one), one.numbers()) == ("Mine", numbers)
+    assert (shown(one), one.numbers()) == ("Carried", numbers)
     other.goto(address)
-    assert (shown(other), other.numbers()) == ("Mine", numbers)
+    assert (shown(other), other.numbers()) == ("Carried", numbers)
     one.page.get_by_test_id("stSidebar").get_by_role("button", name="Rename or delete").click()
     body = one.page.get_by_test_id("stPopoverBody")
     body.get_by_text("Delete this study").click()
@@ -93,36 +57,38 @@ def test_a_local_study_is_there_after_a_reload_and_in_another_browser_until_it_i
     one.settled()
     assert shown(one) == "Detach Encoder Demo"
     other.page.goto(address)
-    expect(other.page.get_by_text("There is no study named 'mine' here")).to_be_visible()
-    assert other.query()["study"] == ["mine"]
+    expect(other.page.get_by_text("There is no study named 'carried' here")).to_be_visible()
+    assert other.query()["study"] == ["carried"]
     assert other.charts().count() == 0
 
 
-@pytest.mark.parametrize("contexts", ["hosted"], indirect=True)
-def test_a_hosted_study_comes_back_by_its_address_and_asks_for_its_bundle(two, bundle):
-    one, other = two
-    open_bundle(one, bundle)
-    numbers = one.numbers()
-    one.page.wait_for_function("() => new URL(location.href).searchParams.has('saved')")
-    one.page.get_by_test_id("stSidebarNav").get_by_role("link", name="Losses").click()
-    one.page.wait_for_function("() => location.pathname === '/losses'")
-    one.settled()
-    query = parse_qs(urlsplit(one.page.url).query)
-    assert query["study"] == ["mine"] and len(query["saved"][0]) < 2_000
-    one.page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview").click()
-    one.page.wait_for_function("() => location.pathname === '/'")
-    one.settled()
-    for visitor in (other, one):
-        visitor.page.goto(one.page.url)
+def test_a_hosted_study_comes_back_by_its_address_and_asks_for_its_bundle(chrome, bundle, tmp_path):
+    (tmp_path / "secrets.toml").write_text("[deployment]\nhosted = true\n")
+    with (
+        Server(tmp_path, STREAMLIT_SECRETS_FILES=str(tmp_path / "secrets.toml")) as server,
+        Visitor(chrome, server) as visitor,
+    ):
+        open_bundle(visitor, bundle)
+        numbers = visitor.numbers()
+        visitor.page.wait_for_function("() => new URL(location.href).searchParams.has('saved')")
+        visitor.follow("Losses")
+        query = visitor.query()
+        assert query["study"] == ["carried"] and len(query["saved"][0]) < 2_000
+        visitor.follow("Overview")
+        address = visitor.page.url
+        visitor.reset()  # a browser that was never here
+        visitor.page.goto(address)
         upload = visitor.page.get_by_test_id("stMain").get_by_test_id("stFileUploaderDropzoneInput")
         upload.set_input_files(bundle)
+        expect(visitor.page.get_by_role("heading", name="Carried", exact=True)).to_be_visible()
         visitor.settled()
-        assert (shown(visitor), visitor.numbers()) == ("Mine", numbers)
+        assert visitor.numbers() == numbers
+        assert_untroubled(visitor)
+        assert server.warnings() == []
 
 
-@pytest.mark.parametrize("contexts", ["local"], indirect=True)
-def test_a_view_with_a_name_comes_back(two):
-    one, other = two
+def test_a_view_with_a_name_comes_back_in_another_browser_until_it_is_deleted(visitor, another_visitor):
+    one, other = visitor, another_visitor
     one.open("losses", spread="min-max")
     numbers = one.numbers()
     body = one.page.get_by_test_id("stSidebar")
@@ -140,3 +106,5 @@ def test_a_view_with_a_name_comes_back(two):
     other.page.get_by_role("button", name="paper figure 2", exact=True).click()
     other.until_query("spread", "min-max")
     assert other.until(lambda: other.numbers() == numbers)
+    other.page.get_by_test_id("stSidebar").get_by_role("button", name="Delete", exact=True).click()
+    expect(other.page.get_by_role("button", name="paper figure 2", exact=True)).to_have_count(0)
