@@ -216,10 +216,10 @@ def quadrant_figure(
     if points.is_empty():
         return None
     axes = f"{reward.name}: change (%)", f"{loss.name}: change (%)"
-    text = charts.quadrant_text(points, reward.name, loss.name)
+    text = charts.quadrant_text(points, reward, loss)
     return Figure(
         "Reward against loss", "reward_against_loss", study.title, text, text, lambda: points,
-        lambda **options: charts.quadrant_chart(points, study, *axes, **options),
+        lambda **options: charts.quadrant_chart(points, study, *axes, (reward.expect, loss.expect), **options),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from lib.charts import (
     quadrant_chart,
     quadrant_points,
     quadrant_reward,
+    quadrant_text,
     slope_chart,
     slope_text,
 )
@@ -197,6 +198,22 @@ def test_quadrant_points_pair_the_effects_of_a_run():
     assert svg(chart).count("as hypothesised") == 1
     # The names of the corners have 40 pixels at the head and at the foot to themselves.
     assert part(chart, "seeds")["encoding"]["y"]["scale"]["range"] == [{"expr": "height - 40"}, 40]
+
+
+def test_the_hypothesised_corner_is_where_the_metrics_are_expected():
+    points = pl.DataFrame(
+        {"task": [TASK.key] * 3, "seed": ["1", "2", "3"], "reward": [1.0, -1.0, 0.0], "loss": [2.0, -2.0, 3.0]}
+    )
+    chart = quadrant_chart(points, STUDY, expected=("increase", "increase"))
+    texts = [part(chart, f"corner_{i}")["mark"]["text"] for i in range(4)]
+    assert [" ".join(text) for text in texts if "hypothesised" in " ".join(text)] == [
+        "higher reward higher loss: as hypothesised"
+    ]
+    rising = replace(LOSS, expect="increase")
+    assert (
+        quadrant_text(points, EVAL, rising) == f"A higher {EVAL.name} and a higher {LOSS.name} in 1 of 3 detached runs."
+    )
+    assert quadrant_text(points, EVAL, LOSS) == f"A higher {EVAL.name} and a lower {LOSS.name} in 0 of 3 detached runs."
 
 
 def test_the_first_reward_that_is_not_of_training_is_set_against_a_loss():

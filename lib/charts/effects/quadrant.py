@@ -1,6 +1,7 @@
 """The change of a reward against that of a loss, one point per seed and task."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, Unpack
 
 import altair as alt
@@ -47,6 +48,7 @@ def quadrant_chart(
     study: Study,
     reward: str = "Reward: change (%)",
     loss: str = "Loss: change (%)",
+    expected: tuple[str, str] = ("increase", "decrease"),
     **size: Unpack[Size],
 ) -> ChartSpec:
     """The hypothesis in one picture: each seed's effect on the reward against its effect on the loss.
@@ -55,6 +57,7 @@ def quadrant_chart(
     ----------
     points : task, seed, reward, loss, as `quadrant_points` gives them; effects of a seed in percent, or in another
         unit that the titles `reward` and `loss` name.
+    expected : where the reward and the loss are expected to go.
 
     Returns
     -------
@@ -90,25 +93,26 @@ def quadrant_chart(
     )  # fmt: skip
     across = alt.Chart(ONE_ROW, name="no_reward_change").mark_rule(color=style.QUIET, aria=False)
     down = alt.Chart(ONE_ROW, name="no_loss_change").mark_rule(color=style.QUIET, aria=False)
-    layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(), dots]
+    layers = [across.encode(x=alt.XDatum(0)), down.encode(y=alt.YDatum(0)), *_quadrant_names(expected), dots]
     return layered(layers, **({"height": 420} | size))
 
 
-def quadrant_text(points: pl.DataFrame, reward: str, loss: str) -> str:
+def quadrant_text(points: pl.DataFrame, reward: Metric, loss: Metric) -> str:
     """The takeaway of `quadrant_chart`: how many seeds lie in the hypothesised corner."""
     pairs = points.drop_nulls(["reward", "loss"])
-    there = pairs.filter(pl.col("reward") > 0, pl.col("loss") < 0).height
-    return f"A higher {reward} and a lower {loss} in {there} of {plural(pairs.height, 'detached run')}."
+    signs = {metric: 1 if metric.expect == "increase" else -1 for metric in (reward, loss)}
+    there = pairs.filter(pl.col("reward") * signs[reward] > 0, pl.col("loss") * signs[loss] > 0).height
+    first, second = (f"{'higher' if sign > 0 else 'lower'} {metric.name}" for metric, sign in signs.items())
+    return f"A {first} and a {second} in {there} of {plural(pairs.height, 'detached run')}."
 
 
-def _quadrant_names() -> list[alt.Chart]:
+def _quadrant_names(expected: tuple[str, str]) -> list[alt.Chart]:
     """The names of the four corners, placed in pixels so that they stay in them."""
-    corners = [
-        ("lower reward, higher loss", False, True), ("higher reward, higher loss", True, True),
-        ("lower reward, lower loss", False, False), ("higher reward, lower loss: as hypothesised", True, False),
-    ]  # fmt: skip
     layers = []
-    for i, (text, right, top) in enumerate(corners):
+    for i, (top, right) in enumerate(product((True, False), (False, True))):
+        is_expected = (right, top) == tuple(direction == "increase" for direction in expected)
+        text = f"{'higher' if right else 'lower'} reward, {'higher' if top else 'lower'} loss"
+        text += ": as hypothesised" if is_expected else ""
         # Lines of a text grow downwards, so the lower corners start two lines above the foot.
         mark: dict[str, Any] = {"align": "right" if right else "left", "baseline": "top", "dy": 6 if top else -32}
         layers.append(
