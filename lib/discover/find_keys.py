@@ -130,12 +130,14 @@ class _Meaning:
     """What a config key may hold: its likely names, the values that fit, and what else its words may be.
 
     A key that is told by its words alone needs a value that tells (`tells`): a fraction is a ratio, a large number a step.
+    Where `varies`, a key that has one value in all runs comes after one that tells them apart.
     """
 
     names: Sequence[str]
     fits: Callable[[Any, Run], bool]
     has_words: Callable[[str], bool] = _no_words
     tells: Callable[[Any], bool] = _never_tells
+    varies: bool = False
 
     def finding(self, what: str, inspection: Inspection) -> Finding:
         """The config key of that meaning which most runs have, the likelier name first where they tie."""
@@ -148,7 +150,8 @@ class _Meaning:
             for key in ranks
             if (count := sum(key in config and self.fits(config[key], run) for run, config in pairs))
         }
-        ranked = sorted(counts, key=lambda key: (-counts[key], ranks[key], key.count("."), key))
+        constant = {key for key in counts if self.varies and len({str(config.get(key)) for config in configs}) == 1}
+        ranked = sorted(counts, key=lambda key: (-counts[key], key in constant, ranks[key], key.count("."), key))
         options = (*ranked, *(key for key in keys if key not in counts))
         if not ranked:
             where = "in no config" + (": each run counts as a seed of its own" if what == SEED else "")
@@ -193,8 +196,8 @@ def _fits_step(value: object, _: Run) -> bool:
 
 
 _CONFIG = {
-    TASK: _Meaning(key_names.TASK, lambda value, _: isinstance(value, str) and value != ""),
-    SEED: _Meaning(key_names.SEED, _fits_seed),
+    TASK: _Meaning(key_names.TASK, lambda value, _: isinstance(value, str) and value != "", varies=True),
+    SEED: _Meaning(key_names.SEED, _fits_seed, varies=True),
     TOTAL: _Meaning(key_names.TOTAL, _fits_total),
     RATIO: _Meaning(key_names.RATIO, _fits_ratio, key_names.tells_detach, lambda v: 0 < (number_of(v) or 0) < 1),
     FLAG: _Meaning((), lambda v, _: truth_of(v) is not None, key_names.tells_flag, lambda v: truth_of(v) is not None),

@@ -53,6 +53,14 @@ def test_a_key_at_the_top_comes_before_one_in_a_table():
     assert keys[SEED].where == "config of 2 of 2 runs; so might env.seed"
 
 
+@pytest.mark.parametrize(("what", "key", "other"), [(SEED, "seed", "env.seed"), (TASK, "task", "env.id")])
+def test_a_key_that_is_one_value_in_all_runs_comes_after_one_that_tells_them_apart(what, key, other):
+    runs = [run(name, env={other[4:]: name}, **{key: "0"}) for name in "ab"]
+    assert find_keys(looked(*runs))[what].value == other
+    assert find_keys(looked(runs[0]))[what].value == key
+    assert find_keys(looked(*runs))[what].where == f"config of 2 of 2 runs; so might {key}"
+
+
 def test_a_scale_is_looked_for_beside_its_ratio():
     table = {"enc_lr_step_ratio": 0.5, "enc_lr_step_scale": 0.0}
     rule = propose(looked(run(agent=table))).study.tasks[0].detach

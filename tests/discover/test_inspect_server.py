@@ -113,11 +113,15 @@ def test_one_address_that_names_nothing_is_said(server, path, message):
         inspect(server, "team/p/sweeps/s", f"team/p/{path}") if "sweeps" in path else inspect(server, f"team/p/{path}")
 
 
-def test_nested_configs_and_calls_from_a_projects_page_to_curves(server):
+@pytest.mark.parametrize("number", [int, str])
+def test_nested_configs_and_calls_from_a_projects_page_to_curves(server, number):
     for seed, ratio in ((1, "0.5"), (2, None)):
-        rows = [{"_step": i, "global_step": 100 * i, "eval/return": i, "wm/consistency": 1 / i} for i in range(1, 11)]
+        rows = [
+            {"_step": i, "global_step": number(100 * i), "eval/return": i, "wm/consistency": 1 / i}
+            for i in range(1, 11)
+        ]
         config = {"env": {"id": "walk", "seed": seed}, "algo": {"detach_encoder_ratio": ratio, "total_steps": "1e3"}}
-        summary = {"global_step": 1000, "eval/return": 10, "wm/consistency": 0.1}
+        summary = {"global_step": number(1000), "eval/return": 10, "wm/consistency": 0.1}
         server.add("team/p", FakeRun(f"r{seed}", rows=rows, config=config, summary=summary))
     proposal = propose(inspect(server, "team/p"))
     study = proposal.study

@@ -124,7 +124,7 @@ class Client:
             keys=tuple(sorted(keys)),
             branch_point=_branch_point(config.get("_wandb")),
             stamp=json.dumps(stamp),
-            last_values={k: float(v) for k, v in node.summaryMetrics.items() if type(v) in (int, float)},
+            last_values={key: n for key, v in node.summaryMetrics.items() if (n := as_number(v)) is not None},
         )
 
     @contextmanager
