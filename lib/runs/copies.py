@@ -22,7 +22,7 @@ _POINT = np.dtype([("step", "<i8"), ("value", "<f8")])
 #: A row of a sample: the bits of its value, and the place of its run.
 _ROW = np.dtype([("step", "<i8"), ("value", "<i8"), ("run", "<u4")])
 #: Rows of samples that are compared at a time.
-_TOGETHER = 100_000
+_TOGETHER = 50_000
 #: Runs at one step that are compared for all steps at once; more are compared step by step.
 _FEW = 64
 #: Series in memory while runs are compared two at a time.

@@ -86,7 +86,8 @@ def _records(path: Path) -> dict[bytes, tuple[bytes, memoryview]] | None:
     """The contents of a file with their digests, by the digests of their marks; None where the file must begin anew."""
     try:
         with path.open("rb") as file:
-            content = memoryview(file.read(_LARGEST))
+            # Python takes memory for as many bytes as it is asked to read, and a file has far fewer than it may have.
+            content = memoryview(file.read(min(os.fstat(file.fileno()).st_size, _LARGEST)))
         if time.time() - path.parent.stat().st_mtime > _USED_WITHIN:
             with suppress(PermissionError):  # A store that is read-only keeps what it has.
                 os.utime(path.parent)

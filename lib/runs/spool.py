@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Rows = NDArray[Any]
 
 #: Bytes of rows that wait in memory rather than in the file.
-_IN_MEMORY = 4 << 20
+_IN_MEMORY = 2 << 20
 
 
 class Spool:
