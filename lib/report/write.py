@@ -89,6 +89,7 @@ def _files(results: Results, formats: Sequence[str], processes: Executor) -> Ite
         yield "report.html", report_page(results, images, processes).encode()
 
 
+_ROWS_AT_ONCE = 50_000
 #: How a cell begins that a spreadsheet would run as a formula.
 _FORMULA = r"^[=+\-@\t\r]"
 
@@ -102,8 +103,12 @@ def table(frame: pl.DataFrame, kind: str) -> bytes:
     buffer = io.BytesIO()
     if kind == "parquet":
         frame.write_parquet(buffer)
-    else:
-        text = pl.col(pl.String)
-        is_formula = text.str.contains(_FORMULA) & ~text.str.contains(NUMBER_PATTERN)
-        frame.with_columns(pl.when(is_formula).then("'" + text).otherwise(text).name.keep()).write_csv(buffer)
+        return buffer.getvalue()
+    text = pl.col(pl.String)
+    is_formula = text.str.contains(_FORMULA) & ~text.str.contains(NUMBER_PATTERN)
+    frame.clear().write_csv(buffer)
+    # A part after the other: a table with rows for every run is large.
+    for part in frame.iter_slices(_ROWS_AT_ONCE):
+        guarded = part.with_columns(pl.when(is_formula).then("'" + text).otherwise(text).name.keep())
+        guarded.write_csv(buffer, include_header=False)
     return buffer.getvalue()

@@ -123,7 +123,9 @@ def _write(path: Path, records: bytes, in_use: set[Path], *, anew: bool) -> None
         # Not with its parents: what was cleared must not come back.
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        remove_old(folder.parent, in_use)
+        # The bins of thousands of runs exceed any fixed quota, and would be computed anew at every other view.
+        runs = folder.parents[1].glob("*.parquet")
+        remove_old(folder.parent, in_use, room=sum(run.stat().st_size for run in runs))
     if anew:
         staged = stage(path, lambda temporary: temporary.write_bytes(records))
         staged.temporary.replace(path)

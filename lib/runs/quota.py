@@ -11,18 +11,19 @@ from pathlib import Path
 KEPT_FOR, QUOTA = 24 * 3600.0, 2 << 30
 
 
-def remove_old(root: Path, keep: Collection[Path]) -> None:
+def remove_old(root: Path, keep: Collection[Path], room: int = 0) -> None:
     """Remove the entries of a folder that nobody used for a day, and the oldest where all take more than the quota.
 
     Parameters
     ----------
     keep : the entries in use.
+    room : bytes that all may take where that is more than the quota.
     """
     entries = sorted(((_used(entry), entry) for entry in root.glob("*") if entry not in keep), reverse=True)
     size = sum(map(_bytes, keep))
     for used, entry in entries:
         size += _bytes(entry)
-        if time.time() - used > KEPT_FOR or size > QUOTA:
+        if time.time() - used > KEPT_FOR or size > max(QUOTA, room):
             shutil.rmtree(entry, ignore_errors=True)
             with suppress(OSError):
                 entry.unlink()

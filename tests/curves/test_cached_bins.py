@@ -168,12 +168,18 @@ def test_what_other_code_computed_does_not_serve(monkeypatch):
         binned(runs.history())
 
 
-def test_what_is_kept_has_a_quota(monkeypatch):
+def test_what_is_kept_has_a_quota_that_is_never_less_than_what_the_runs_take(monkeypatch):
     runs = manifest(a=1, b=2)
     binned(runs.history())
     before = {path.parent for path in kept()}
     assert len(before) == 2
     monkeypatch.setattr(quota, "QUOTA", 0)
+    large = folder() / "c.parquet"
+    large.write_bytes(bytes(1 << 20))
+    binned(runs.history(), View(window=40))
+    before = {path.parent for path in kept()}
+    assert len(before) == 3
+    large.unlink()
     view = View(window=30)
     # What is new makes room for itself; what takes few bytes stays.
     assert binned(runs.history(), view).equals(binned(fresh(runs), view))
