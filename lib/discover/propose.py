@@ -1,5 +1,7 @@
 """Propose a study from inspected runs, with the evidence for each choice."""
 
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +22,12 @@ from lib.formatting import file_name, leading_names, listing, plural
 from lib.runs import Setting, settings
 from lib.study import CONTROL, InputError, Study, Task
 
-#: A finished run whose last step is less than this part of its total steps likely counts something else.
+#: A finished run whose last step is at most this part of its total steps likely counts something else.
 _FEW = 0.5
 #: Tasks that a title names at most.
 _MOST = 3
+#: Signs of a task's name in an id that tells it from another task.
+_SHORT = 40
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
     findings = [
         *evidence.keys.values(),
         *_left_out(evidence),
+        *_alike(names),
         *_short(evidence, names),
         *of_ratio,
         *of_freeze,
@@ -96,13 +101,28 @@ def propose(inspection: Inspection, choices: Choices | None = None) -> Proposal:
 
 
 def _with_own_ids(tasks: Sequence[Task]) -> tuple[Task, ...]:
-    """Tasks whose names would give files of one name, with ids that tell them apart."""
+    """Tasks whose names would give files of one name, on any system, with ids and names that tell them apart."""
     distinct: list[Task] = []
     for task in tasks:
-        candidates = chain([task], (replace(task, id=f"{task.name}_{n}") for n in count(2)))
-        stems = {other.stem for other in distinct}
-        distinct.append(next(candidate for candidate in candidates if candidate.stem not in stems))
+        candidates = chain([task], (replace(task, id=f"{task.name[:_SHORT]}_{n}") for n in count(2)))
+        stems, titles = {_any_case(other.stem) for other in distinct}, {other.title for other in distinct}
+        own = next(candidate for candidate in candidates if _any_case(candidate.stem) not in stems)
+        distinct.append(replace(own, display_name=own.key) if own.title in titles else own)
     return tuple(distinct)
+
+
+def _any_case(text: str) -> str:
+    """A text as file systems compare it that know neither case nor forms of Unicode."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _alike(names: Sequence[str]) -> list[Finding]:
+    """A doubt about tasks whose names differ in case, spaces and signs alone."""
+    groups = defaultdict[str, list[str]](list)
+    for name in names:
+        groups[re.sub(r"[\W_]+", "", _any_case(name))].append(repr(name))
+    where = "their names differ in case, spaces or signs alone: each is a task of its own"
+    return [Finding("tasks alike", listing(group), where, assumed=True) for group in groups.values() if len(group) > 1]
 
 
 def _left_out(evidence: Evidence) -> list[Finding]:
@@ -118,7 +138,7 @@ def _short(evidence: Evidence, names: Sequence[str]) -> list[Finding]:
         return []
     runs = [run for name in names for run in evidence.runs(name) if run.state == "finished" and run.last_step]
     short = [
-        (run, total) for run in runs if (total := evidence.number(run, TOTAL)) and (run.last_step or 0) < _FEW * total
+        (run, total) for run in runs if (total := evidence.number(run, TOTAL)) and (run.last_step or 0) <= _FEW * total
     ]
     if not short:
         return []

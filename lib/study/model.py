@@ -22,6 +22,8 @@ Name = Annotated[str, Field(min_length=1)]
 #: Larger steps are not whole numbers once they are floats, as every history's are on its way in.
 Steps = Annotated[int, Field(gt=0, le=2**53)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+#: Signs of a file's name that a task's name gives: file systems take 255 bytes.
+_LONGEST_STEM = 60
 Color = Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6})?$")]
 
 
@@ -241,8 +243,8 @@ class Task:
 
     @property
     def stem(self) -> str:
-        """The start of the names of the task's files, as the original notebook writes it: no `-`, no space."""
-        return slug(self.key, keep=".")
+        """The start of the names of the task's files, as the original notebook writes it: no `-`, no space, not too long."""
+        return slug(self.key, keep=".")[:_LONGEST_STEM]
 
     @property
     def sweeps(self) -> tuple[str, ...]:

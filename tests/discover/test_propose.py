@@ -1,5 +1,6 @@
 """The study proposed from runs."""
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -334,6 +335,19 @@ def test_finished_runs_that_end_early_raise_a_doubt_about_the_step():
 def test_what_cannot_be_proposed_is_one_sentence(runs, choices, said):
     with pytest.raises(InputError, match=said):
         propose(looked(*runs), choices)
+
+
+def test_tasks_that_differ_in_case_spaces_or_form_alone_have_files_and_titles_of_their_own():
+    names = ["Walk", "caf\u00e9", "cafe\u0301", "walk", "walk ", "w" * 300, "w" * 301]
+    runs = [Run(f"r{i}", config={"task": name}, keys=("train/loss",), last_step=100) for i, name in enumerate(names)]
+    proposal = propose(looked(*runs))
+    tasks = proposal.study.tasks
+    stems = {unicodedata.normalize("NFC", task.stem).casefold() for task in tasks}
+    assert len(stems) == len({task.title for task in tasks}) == len(names)
+    assert max(len(task.stem) for task in tasks) == 60
+    alike = [finding.value for finding in proposal.findings if finding.what == "tasks alike"]
+    assert alike == ["'Walk', 'walk' and 'walk '", "'cafe\u0301' and 'caf\u00e9'"]
+    assert parse_study(to_toml(proposal.study)) == proposal.study
 
 
 def test_tasks_and_metrics_that_read_alike_are_told_apart():
