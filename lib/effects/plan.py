@@ -132,13 +132,13 @@ class _Target:
 def _targets(pilots: Iterable[Pilot], changes: Sequence[float]) -> Iterator[tuple[Pilot, Spread, _Target]]:
     for pilot in pilots:
         for spread in pilot.spreads:
-            for target in _sizes(pilot, changes):
+            for target in _sizes(pilot, spread.base, changes):
                 if not (target.is_margin and spread.design == "jump"):  # a margin needs a control arm
                     yield pilot, spread, target
 
 
-def _sizes(pilot: Pilot, changes: Sequence[float]) -> Iterator[_Target]:
-    metric, level = pilot.metric, math.nan if pilot.base is None else pilot.base
+def _sizes(pilot: Pilot, base: float | None, changes: Sequence[float]) -> Iterator[_Target]:
+    metric, level = pilot.metric, math.nan if base is None else base
     for percent in () if metric.role == GUARDRAIL else changes:
         share = percent / 100
         size = math.log1p(share if metric.expect == "increase" else -share) if metric.scale == "log" else share * level
@@ -149,7 +149,7 @@ def _sizes(pilot: Pilot, changes: Sequence[float]) -> Iterator[_Target]:
         size = math.log1p(metric.margin or 0.0)
     else:
         size = metric.margin_abs if metric.margin_abs is not None else (metric.margin or 0.0) * level
-    yield _Target(metric.no_worse_text, size, is_margin=True, level=margin_level(metric, pilot.base))
+    yield _Target(metric.no_worse_text, size, is_margin=True, level=margin_level(metric, base))
 
 
 def change_text(percent: float) -> str:

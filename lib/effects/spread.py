@@ -24,6 +24,7 @@ class Spread:
     `design` is `fork` (differences of pairs), `did` (each arm's after - before) or `jump`. `variances` has one for each
     group of runs, scaled so that their sum / n is the variance of the estimate with n runs in each group (or n pairs).
     `runs`, `steps` (environment steps) and `hours` of training (NaN where no run tells them) are what each n takes.
+    `base` is what a change by this design is a percent of, on the scale of the estimate; None where there is no percent.
     """
 
     design: str
@@ -31,6 +32,7 @@ class Spread:
     runs: int
     steps: float
     hours: float = math.nan
+    base: float | None = None
 
     def cost(self, n: int) -> tuple[int, int, float | None]:
         """The runs, the environment steps and the hours of training of a size."""
@@ -45,28 +47,33 @@ class Pace:
     detached: float = math.nan
 
 
-def task_spread(design: str, variances: Sequence[float], total: int, detach: float, pace: Pace | None = None) -> Spread:
+def task_spread(
+    design: str,
+    variances: Sequence[float],
+    total: int,
+    detach: float,
+    pace: Pace | None = None,
+    base: float | None = None,
+) -> Spread:
     """The spread of one task's runs, which train for `total` steps: a fork's second run from the detach on alone."""
     runs = {"fork": (1.0, 0.0), "did": (1.0, 1.0), "jump": (0.0, 1.0)}[design]
     whole, before, after = runs[0] * total, runs[1] * detach, total - detach
     pace = pace or Pace()
     hours = ((whole + before) / pace.attached + after / pace.detached) / HOUR
-    return Spread(design, tuple(variances), 1 if design == "jump" else 2, whole + before + after, hours)
+    return Spread(design, tuple(variances), 1 if design == "jump" else 2, whole + before + after, hours, base)
 
 
 @dataclass(frozen=True)
 class Pilot:
     """What runs tell of one claim that is to be planned: a metric of an arm in a task, or across tasks (`*`).
 
-    `base` is what a change is a percent of, None where there is no percent; `span` the scale of the task. Both are on the
-    scale of the estimate, in logs for a log metric.
+    `span` is the scale of the task, on that of the estimate: in logs for a log metric.
     """
 
     task: str
     metric: Metric
     arm: str
     spreads: tuple[Spread, ...]
-    base: float | None
     span: float = math.nan
     tasks: int = 1
     pace: Pace = Pace()
@@ -113,25 +120,25 @@ def typed_pilot(task: Task, metric: Metric, deviations: Mapping[str, float], in_
         percent of, or in the metric's unit.
     """
     log, groups = metric.scale == "log", {"fork": 1, "did": 2, "jump": 1}
+    level = 100.0 if in_percent and not log else None
     of_designs = (
         task_spread(
             design,
             [(math.log1p(deviations[design] / 100) if log else deviations[design]) ** 2] * groups[design],
             task.total_steps,
             planned_detach(task),
+            base=level,
         )
         for design in DESIGNS
         if design in deviations
     )
-    level = 100.0 if in_percent and not log else None
-    return Pilot(task.key, metric, DETACHED, tuple(of_designs), level, level or 1.0)
+    return Pilot(task.key, metric, DETACHED, tuple(of_designs), level or 1.0)
 
 
 def _pilot(task: TaskAnalysis, comparison: Comparison) -> Pilot:
-    base = comparison.base[0]
     pace = _pace(task, comparison.arm)
     of_designs = tuple(spreads(task, comparison, pace))
-    return Pilot(task.task.key, comparison.metric, comparison.arm, of_designs, base, comparison.span, pace=pace)
+    return Pilot(task.task.key, comparison.metric, comparison.arm, of_designs, comparison.span, pace=pace)
 
 
 def _pace(task: TaskAnalysis, arm: str) -> Pace:
@@ -147,21 +154,22 @@ def _borrowed(task: Task, metric: Metric, others: Sequence[Pilot]) -> Iterator[P
     for arm in dict.fromkeys(p.arm for p in named):
         if pilot := _widest([p for p in named if p.arm == arm]):
             total, detach = task.total_steps, planned_detach(task)
-            own = tuple(task_spread(s.design, s.variances, total, detach, pilot.pace) for s in pilot.spreads)
+            own = tuple(task_spread(s.design, s.variances, total, detach, pilot.pace, s.base) for s in pilot.spreads)
             yield replace(pilot, task=task.key, metric=metric, spreads=own)
 
 
 def _widest(task_pilots: Sequence[Pilot]) -> Pilot | None:
     """The pilot that spreads most by the strongest design of all, as a share of what a change is a percent of."""
     for design in DESIGNS:
-        variances = {p: sum(s.variances) for p in task_pilots for s in p.spreads if s.design == design}
-        if variances:
-            return max(variances, key=lambda p: variances[p] / (_unit(p) or math.inf) ** 2)
+        shares = {
+            p: sum(s.variances) / ((1.0 if p.metric.scale == "log" else s.base) or math.inf) ** 2
+            for p in task_pilots
+            for s in p.spreads
+            if s.design == design
+        }
+        if shares:
+            return max(shares, key=lambda p: shares[p])
     return None
-
-
-def _unit(pilot: Pilot) -> float | None:
-    return 1.0 if pilot.metric.scale == "log" else pilot.base
 
 
 def across_pilots(study: Study, task_pilots: Iterable[Pilot]) -> tuple[Pilot, ...]:
@@ -184,10 +192,10 @@ def _across(parts: Sequence[Pilot]) -> Pilot:
         if len(rows) == tasks:
             variances = [v / (pilot.span * tasks) ** 2 for pilot, spread in rows for v in spread.variances]
             runs, steps, hours = (sum(getattr(s, name) for _, s in rows) for name in ("runs", "steps", "hours"))
-            of_designs.append(Spread(design, tuple(variances), runs, steps, hours))
-    levels = [None if pilot.base is None else pilot.base / pilot.span for pilot in parts]
-    base = None if None in levels else float(np.mean([level for level in levels if level is not None]))
-    return Pilot(ALL_TASKS, parts[0].metric, parts[0].arm, tuple(of_designs), base, 1.0, tasks)
+            levels = [spread.base / pilot.span for pilot, spread in rows if spread.base is not None]
+            base = float(np.mean(levels)) if len(levels) == tasks else None
+            of_designs.append(Spread(design, tuple(variances), runs, steps, hours, base))
+    return Pilot(ALL_TASKS, parts[0].metric, parts[0].arm, tuple(of_designs), 1.0, tasks)
 
 
 def spreads(task: TaskAnalysis, comparison: Comparison, pace: Pace | None = None) -> Iterator[Spread]:
@@ -202,7 +210,8 @@ def spreads(task: TaskAnalysis, comparison: Comparison, pace: Pace | None = None
     def spread(design: str, *groups: Sequence[float]) -> Iterator[Spread]:
         finite = [[v for v in group if math.isfinite(v)] for group in groups]
         if min(map(len, finite)) >= FEWEST:
-            yield task_spread(design, [float(np.var(group, ddof=1)) for group in finite], total, detach, pace)
+            base, _ = replace(comparison, design=design).base
+            yield task_spread(design, [float(np.var(group, ddof=1)) for group in finite], total, detach, pace, base)
 
     if comparison.design == "fork":
         yield from spread("fork", comparison.values)

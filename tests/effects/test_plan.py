@@ -102,6 +102,18 @@ def test_a_detach_that_saves_time_costs_fewer_hours():
     assert task_spread("fork", [1.0], 100, 50.0).cost(2) == (4, 300, None)
 
 
+def test_a_percent_is_one_of_what_the_claims_of_a_design_take():
+    # 10, 11 and 12 before the detach; after it controls of 20, 30 and 40
+    runs = [run(f"{i}", at, 10.0 + i, 20.0 + 10 * i + (i if at else 0)) for i in range(3) for at in (50, None)]
+    of = study(metrics=[Metric("reward", "reward", "increase", margin=0.1)])
+    [pilot] = pilots(analysed(runs, of))
+    assert {s.design: s.base for s in pilot.spreads} == {"fork": 30.0, "did": 11.0}
+    arm = next(s for s in pilot.spreads if s.design == "did")
+    sizes = np.arange(3, 201)
+    needed = sizes[power(arm, 0.9 * 11.0, sizes) >= 0.8][0]
+    assert row(planned(analysed(runs, of), 90.0), "did", "a change of 90%")["n"] == needed
+
+
 def test_several_tasks_share_one_claim():
     # In each task differences 1, 2, 3 of levels 10, 20, 30: variance 1, level 20. The first task's rows span 31 and the
     # second's ten times as many, with ten times the level and the spread: the same in units of its range.
@@ -110,8 +122,8 @@ def test_several_tasks_share_one_claim():
     analysis = analysed({"walk": forks(), "run": ten_times}, of)
     walk, _, both = pilots(analysis)
     assert (both.task, both.tasks) == (ALL_TASKS, 2)
-    assert both.base == pytest.approx(20 / walk.span)
     [fork] = [s for s in both.spreads if s.design == "fork"]
+    assert fork.base == pytest.approx(20 / walk.span)
     assert fork.variances == (pytest.approx(1 / (2 * walk.span) ** 2),) * 2
     assert (fork.runs, fork.steps) == (4, 300.0)
     text = planned(analysis, 10.0).filter(task=ALL_TASKS, design="fork")["text"][0]
