@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from lib.formatting import one_line, slug
+from lib.formatting import number, one_line, slug
 from lib.study.files import written_path
 from lib.study.values import config_value
 
@@ -62,7 +62,9 @@ class Metric:
         """The margin as it was declared: `5%`, or `10` in the metric's unit; empty where there is none."""
         if self.margin is not None:
             return f"{100 * self.margin:.3g}%"
-        return "" if self.margin_abs is None else f"{self.margin_abs:.4g}"
+        if self.margin_abs is None:
+            return ""
+        return number(self.margin_abs, 4) if self.margin_abs >= 1 else f"{self.margin_abs:.4g}"
 
     @property
     def no_worse_text(self) -> str:

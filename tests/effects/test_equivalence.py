@@ -199,6 +199,11 @@ def test_a_guardrail_is_held_against_its_margin_alone():
     assert sentence.endswith(" Reason: guardrail without a margin; sample size not declared.")
 
 
+def test_a_margin_in_the_unit_of_the_metric_is_written_out():
+    texts = [Metric("r", "reward", "increase", margin_abs=v).margin_text for v in (12_000.0, 12.5, 10.0, 0.0005)]
+    assert texts == ["12,000", "12.5", "10", "0.0005"]
+
+
 def test_the_checklist_says_which_margins_were_set_after_looking():
     def margins(**fields):
         of = study(metrics=[Metric("reward", "reward", "increase", margin=0.05, **fields)])
