@@ -289,3 +289,16 @@ def test_a_fork_of_a_fork_is_the_same_from_a_server_from_its_files_and_from_a_bu
     assert history(bundle) == history(manifest)
     assert bundle.runs[0].branch_point == manifest.runs[0].branch_point == expected.runs[0].branch_point
     assert bundle.runs[0].warnings == manifest.runs[0].warnings
+
+
+@pytest.mark.parametrize(("is_live", "more"), [(True, 0), (True, 20), (False, 20)])
+def test_a_run_that_is_begun_anew_with_the_same_id_keeps_no_row_of_the_old_one(server, is_live, more):
+    def run(logged: list[dict[str, Any]], heartbeat: str) -> FakeRun:
+        held = {"live": logged} if is_live else {}
+        return walk(name, [] if is_live else logged, **held, state="running", heartbeat=heartbeat)
+
+    name = f"n{next(NAMES)}"
+    server.add(PLACE, run(job(0, 80, 1.0), "first"))
+    assert points(bring(study(server)), name) == constant(1.0, 0, 80)
+    server.add(PLACE, run(job(0, 80 + more, 2.0, clock=1e6), "second"))
+    assert points(bring(study(server)), name) == constant(2.0, 0, 80 + more)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from typing import Any
@@ -312,3 +312,33 @@ def read_history(
 def _read_order(columns: Sequence[str]) -> list[str]:
     """The columns to read: those that tell steps and times come first."""
     return list(dict.fromkeys([STEP, TIMESTAMP, *columns]))
+
+
+def join_rows(before: RawHistory, new: RawHistory, since: Checkpoint) -> RawHistory | None:
+    """The stored rows of a run and the new ones; None where they are not one history.
+
+    They are not where together they are not all that the server holds, in its order, and where the row at the checkpoint is
+    another one: a run that is begun anew with the same id has other rows at the same steps.
+    """
+    count = since.exported if new.exported == since.exported else 0
+    exports, others = before.frame.head(count), before.frame.slice(count)
+    is_settled = others[STEP] < since.step
+    if not is_settled.is_sorted(descending=True) or count + is_settled.sum() + len(new.frame) != new.total:
+        return None
+    if not _begins_with(new.frame.filter(pl.col(STEP) == since.step), others.filter(others[STEP] == since.step)):
+        return None
+    frames = [exports, others.filter(is_settled), new.frame]
+    bad = Counter(before.bad) + Counter(new.bad)
+    return replace(new, frame=pl.concat(frames, how="diagonal"), bad=dict(bad))
+
+
+def _begins_with(rows: pl.DataFrame, stored: pl.DataFrame) -> bool:
+    """Whether rows begin with the stored ones; what these lack may have come since."""
+    if len(rows) < len(stored):
+        return False
+    first = rows.head(len(stored))
+    present = [column for column in stored if column.null_count() < len(stored)]
+    return all(
+        column.name in first.columns and (column.is_null() | column.eq_missing(first[column.name])).all()
+        for column in present
+    )

@@ -29,7 +29,7 @@ from lib.runs import (
     stage_run,
 )
 from lib.sources.cloud.forks import ENDED, AncestorRows, Ancestors, Ancestry, AncestryText, SharedDownload, run_rows
-from lib.sources.cloud.history import Checkpoint, Download, RawHistory
+from lib.sources.cloud.history import Checkpoint, Download, RawHistory, join_rows
 from lib.sources.cloud.limits import Deadline, RequestError, in_compute_thread
 from lib.sources.cloud.parquet import STEP
 from lib.study import Study
@@ -297,7 +297,7 @@ class RunUpdate:
             return None
         since = Checkpoint(int(last), before.exported)  # type: ignore[arg-type]
         with self._read(stored.fetched, since) as download:
-            joined = in_compute_thread(lambda: _joined(before, download.decode(), since))
+            joined = in_compute_thread(lambda: join_rows(before, download.decode(), since))
             return in_compute_thread(lambda: self._write(joined, ancestors, stored.fetched)) if joined else None
 
     def _stage_raw_rows(self, own: RawHistory, ancestors: AncestorRows) -> tuple[StagedFile, ...]:
@@ -334,15 +334,3 @@ def _checksum(path: Path) -> str:
 def _is_outdated(stored: Run, extra: Mapping[str, str]) -> bool:
     """Whether an earlier version stored the run, and it may hold rows that a restart superseded: these repeat steps."""
     return _MISSING not in extra and any(drop.reason == REPEATED_STEP for drop in stored.drops)
-
-
-def _joined(before: RawHistory, new: RawHistory, since: Checkpoint) -> RawHistory | None:
-    """The stored rows and the new ones; None where together they are not all that the server holds, in its order."""
-    count = since.exported if new.exported == since.exported else 0
-    exports, others = before.frame.head(count), before.frame.slice(count)
-    is_settled = others[STEP] < since.step
-    if not is_settled.is_sorted(descending=True) or count + is_settled.sum() + len(new.frame) != new.total:
-        return None
-    frames = [exports, others.filter(is_settled), new.frame]
-    bad = Counter(before.bad) + Counter(new.bad)
-    return replace(new, frame=pl.concat(frames, how="diagonal"), bad=dict(bad))
