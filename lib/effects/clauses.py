@@ -224,13 +224,12 @@ class Clauses:
     def intervals(self, rows: Sequence[Row], of_level: bool = False) -> str:
         """Changes with their intervals, `of_level` in percent wherever there is a percent."""
         metrics = [self.study.metric(row["metric"]) for row in rows]
-        texts = [
-            self.rounding.change_and_interval(row, metric, of_level) for row, metric in zip(rows, metrics, strict=True)
-        ]
-        suffix = (
-            OF_RANGE if all(unit(row, metric) == "range" for row, metric in zip(rows, metrics, strict=True)) else ""
-        )
-        return listing(texts) + suffix
+        pairs = [*zip(rows, metrics, strict=True)]
+        texts = [self.rounding.change_and_interval(row, metric, of_level) for row, metric in pairs]
+        marks = [OF_RANGE if unit(row, metric) == "range" else "" for row, metric in pairs]
+        if len({*marks}) == 1:  # said once
+            return listing(texts) + marks[0]
+        return listing(text + mark for text, mark in zip(texts, marks, strict=True))
 
     def where(self, some: Sequence[Row], rows: Sequence[Row], count: str = "") -> str:
         """On how many of the tasks, or in how many of the metrics or comparisons."""

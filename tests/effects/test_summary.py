@@ -278,6 +278,14 @@ def test_a_reason_in_an_answer_ends_where_its_details_begin(reason, text):
     assert line(row("walk", "r", "cannot say", (3.0,), reasons=reason))[1] == f"no verdict, observed +3.0 ({text})."
 
 
+def test_a_percent_of_the_range_beside_other_changes_says_so():
+    rows = [row("walk", "r", "cannot say", (9.0, -22.0, 41.0)), row("*", "r", "cannot say", (0.03, -0.11, 0.18))]
+    text = "no verdict, observed +9 [-22, +41] and +3% [-11, +18] of the range (exploratory: x)."
+    assert line(*(r | {"reasons": "exploratory: x"} for r in rows))[1] == text
+    turned = (r | {"reasons": "exploratory: x"} for r in reversed(rows))
+    assert line(*turned)[1] == "no verdict, observed +3% [-11, +18] of the range and +9 [-22, +41] (exploratory: x)."
+
+
 def test_metrics_across_other_numbers_of_tasks_say_both():
     three = {"method": "mean over 3 tasks of the difference of fork pairs"}
     rows = [row("*", "a", "supported", FALL), row("*", "b", "supported", FALL) | three, row("walk", "a", "cannot say")]
