@@ -119,7 +119,7 @@ def _points(task: TaskAnalysis) -> Check:
             name,
             False,
             f"Fewer than {SIDE_POINTS} rows a side near the detach for {names}.",
-            f"Log at least every {every:,.0f} steps around the detach, or add a control arm, which needs fewer rows.",
+            f"Log at least every {plural(round(every), 'step')} around the detach, or add a control arm, which needs fewer rows.",
         )
     if empty:
         remedy = "Log the metric before and after the detach, in runs that go on to the end."
@@ -293,7 +293,7 @@ def _signal(task: TaskAnalysis) -> Check | None:
 
 def _rivals(task: TaskAnalysis) -> Check:
     name, schedules = "Rival schedules", rivals(task)
-    reach = f"within {REACH * task.task.total_steps:,.0f} steps of the detach"
+    reach = f"within {plural(round(REACH * task.task.total_steps), 'step')} of the detach"
     if not schedules:
         return Check(name, True, f"No config schedules anything {reach}.", needed=False)
     keys = ", ".join(f"{r.key} = {' or '.join(f'{v:,g}' for v in r.values)}" for r in schedules)

@@ -17,20 +17,27 @@ from lib.study import DETACHED, Metric, Study
 Row = Mapping[str, Any]
 
 
-def claim(row: Row, study: Study, treatments: Sequence[Treatment] = ()) -> str:
+def shared_reasons(rows: Sequence[Row]) -> list[str]:
+    """The reasons that all of several claims have, to be said once: `sample size not declared`."""
+    reasons = [_reasons(row) for row in rows]
+    return [reason for reason in reasons[0] if all(reason in of_row for of_row in reasons)] if len(rows) > 1 else []
+
+
+def claim(row: Row, study: Study, treatments: Sequence[Treatment] = (), shared: Sequence[str] = ()) -> str:
     """The sentence that a row of effects.csv allows, with effect, interval, runs, design, window and caveats.
 
     Parameters
     ----------
     row : columns of `lib.effects.effects_table.EFFECTS`, judged.
     treatments : the study's treatments, for the detach step; without, the typed step is named where there is one.
+    shared : reasons that are said elsewhere, of `shared_reasons`.
     """
     metric = study.metric(row["metric"])
     sentence = _SENTENCES.get(row["verdict"], _supported)
     if metric.role == GUARDRAIL and metric.margin_text:
         sentence = _guardrail
     text = sentence(row, metric, _action(row, study, treatments), _basis(row, study))
-    return f"{_place(row, study)}, {text}{_margin(row, metric)}{_caveats(row)}"
+    return f"{_place(row, study)}, {text}{_margin(row, metric)}{_caveats(row, shared)}"
 
 
 def _place(row: Row, study: Study) -> str:
@@ -181,12 +188,17 @@ def _measure(row: Row, metric: Metric, sign: str) -> str:
 _UNSAID = ("no control arm: a jump", "no percent: ")
 
 
-def _caveats(row: Row) -> str:
+def _reasons(row: Row) -> list[str]:
+    return [reason for reason in (row["reasons"] or "").split("; ") if reason and not reason.startswith(_UNSAID)]
+
+
+def _caveats(row: Row, shared: Sequence[str]) -> str:
     is_answered = row["role"] == GUARDRAIL and row["equivalence"] is not None
-    notes = [note for note in (row["reasons"] or "").split("; ") if note and not note.startswith(_UNSAID)]
+    notes = _reasons(row)
     # Where a reason says why there is no answer, or there is one, nothing is to be looked up.
     if is_answered or len(notes) > 1:
         notes = [note for note in notes if note != SEE_EQUIVALENCE]
+    notes = [note for note in notes if note not in shared]
     if not notes:
         return ""
     head = "Reason" if row["verdict"] in (CANNOT_SAY, NOT_SHOWN) and not is_answered else "Note"

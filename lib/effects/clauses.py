@@ -105,7 +105,7 @@ class Clauses:
 
     def mixed(self, shown: Sequence[Row], against: Sequence[Row], with_interval: bool) -> str:
         """Changes as expected, across tasks where these answer, and those that are not, with their tasks."""
-        across = " across tasks" if shown[0]["task"] == ALL_TASKS else ""
+        across = " across tasks" if all(row["task"] == ALL_TASKS for row in shown) else ""
         text = f"{self.sizes(shown, with_interval)}{across} but {self.sizes(against, with_interval)}{self.on_tasks(against)}"
         # Lower but higher says it; where metrics are expected to go either way, it does not.
         return f"{text} (not as expected)" if {*map(_direction, shown)} & {*map(_direction, against)} else text

@@ -110,8 +110,9 @@ def _text(row: Row) -> str:
     if row["change"] is None:
         return "cannot be told"
     before = "" if row["before"] is None else f"{number(row['before'])} before the detach, "
-    unit = " steps per second" if row["what"] == SPEED_ROW else ""
-    after = f"{number(row['after'])}{unit} after {'it' if before else 'the detach'}"
+    level = number(row["after"])
+    unit = f" step{'' if level == '1' else 's'} per second" if row["what"] == SPEED_ROW else ""
+    after = f"{level}{unit} after {'it' if before else 'the detach'}"
     without = f" ({number(row['without'])} without it)" if row["design"] in COMPARED else ""
     change = "change" if without else "at once"
     saved = "" if row["saved"] is None else f"; {saved_text(row)} of {duration(row['run_hours'])} training per run"

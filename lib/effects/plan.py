@@ -190,7 +190,9 @@ def _needed(claims: int, pilot: Pilot, spread: Spread, target: _Target) -> tuple
         return (*claim, None, None, None, None, f"more than {MOST} {unit}s{ending}", claims, corrected)
     runs, steps, hours = spread.cost(least)
     text = f"{plural(least, unit)}{ending}: {runs} runs, {steps:,} environment steps"
-    text += "" if hours is None else f", {number(hours)} hours of training"
+    if hours is not None:
+        amount = number(hours)
+        text += f", {amount} hour{'' if amount == '1' else 's'} of training"
     return (*claim, least, runs, steps, hours, text, claims, corrected)
 
 

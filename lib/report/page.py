@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from lib.curves import notes
-from lib.effects import ALL_TASKS, claim, cost_and_gain, headline, shown_verdict, summary
+from lib.effects import ALL_TASKS, claim, cost, headline, shared_reasons, shown_verdict, summary
 from lib.formatting import markdown_text, one_line
 from lib.report import methods
 from lib.report.evidence import drawing, evidence, overview
@@ -38,9 +38,10 @@ def report_page(results: Results, images: Mapping[str, Picture] | None = None, w
         study=results.study,
         warnings=warnings(results),
         headline=headline(results.effects, results.study),
-        cost_and_gain=cost_and_gain(results.analysis, results.effects, results.visible),
+        cost=cost(results.analysis, results.effects, results.visible),
         summary=summary(results.effects, results.study),
         claims=_claims_by_task(results),
+        shared_reasons=shared_reasons(results.effects.to_dicts()),
         effects=html_table(effects_table(results.effects, results.study)),
         runs=html_table(runs_of_metrics(results.runs, results.visible)),
         figures=[drawing(figure, images[figure.stem]) for figure in curves],
@@ -82,10 +83,11 @@ def claim_lines(results: Results) -> list[str]:
 def _claims_by_task(results: Results) -> dict[str, list[tuple[str, str]]]:
     """The verdict and the sentence of every claim by the task's title; across tasks comes first, as on the Overview."""
     claims_by_task: dict[str, list[tuple[str, str]]] = {}
-    rows = sorted(results.effects.iter_rows(named=True), key=lambda row: row["task"] != ALL_TASKS)
+    rows = sorted(results.effects.to_dicts(), key=lambda row: row["task"] != ALL_TASKS)
+    shared = shared_reasons(rows)
     for row in rows:
         title = "Across tasks" if row["task"] == ALL_TASKS else results.study.task(row["task"]).title
-        sentence = claim(row, results.study, results.treatments)
+        sentence = claim(row, results.study, results.treatments, shared)
         claims_by_task.setdefault(title, []).append((shown_verdict(row), sentence))
     return claims_by_task
 

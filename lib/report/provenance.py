@@ -88,7 +88,9 @@ def footer_text(study: Study, manifest: Manifest, view: View, effects: bool = Fa
     if view.smooth:
         visible = part_of(study, view.tasks, view.metrics)
         steps = sorted({view.smoothing(task) for task in visible.tasks})
-        window = f"train rewards smoothed over {listing((f'{n:,}' for n in steps), 'or')} steps"
+        window = (
+            f"train rewards smoothed over {listing((f'{n:,}' for n in steps), 'or')} step{'' if steps == [1] else 's'}"
+        )
     grid = "aligned bins" if view.grid == "aligned" else "exact steps, as the original notebook"
     left = f", {len(view.left_out)} left out" if view.left_out else ""
     settings = f"{view.aggregate} over seeds, band: {spread}, {window}, {grid}{_also(view)}"

@@ -120,7 +120,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
     fine(at.number_input(key="settle").set_value(0.1).run())
     assert any("Exploratory: window changed after looking" in m.value for m in at.markdown)
     assert verdicts(at) == ["cannot say"] * 20
-    assert {"Reason: exploratory: window changed after looking" in said for said in sentences(at)} == {True}
+    assert "Of every claim: exploratory: window changed after looking." in [plain(c.value) for c in at.caption]
     assert {" lowered " in said or " raised " in said for said in sentences(at)} == {False}
     gate = checks(at)["Window declared"]
     assert gate.startswith("fail: Exploratory: window changed after looking: ")
@@ -187,7 +187,8 @@ def test_without_a_control_nothing_causal_is_said(tmp_path):
 def test_sparse_evaluations_have_no_jump(tmp_path):
     at = _page(tmp_path, [run(seed, 0.5, 10.0, every=25) for seed in (1, 2, 3)])
     assert verdicts(at) == ["cannot say", "cannot say"]
-    assert "Reason: fewer than 5 rows a side within 100 steps of the detach (4)." in sentences(at)[0]
+    reason = "Of every claim: fewer than 5 rows a side within 100 steps of the detach (4)."
+    assert reason in [plain(c.value) for c in at.caption]
     assert checks(at)["Points per side"] == (
         "fail: Fewer than 5 rows a side near the detach for Eval Reward and Consistency Loss. "
         "*Log at least every 20 steps around the detach, or add a control arm, which needs fewer rows.*"

@@ -93,7 +93,7 @@ def test_a_name_that_is_taken_is_refused():
     for name in ("other", "demo"):
         next(field for field in at.text_input if field.label == "Name").input(name)
         click(at, "Rename")
-        assert errors(at) == [f"There is a study named '{name}': choose another name."]
+        assert [toast.value for toast in at.toast] == [f"There is a study named '{name}': choose another name."]
 
 
 def test_deleting_says_what_goes_and_leads_to_the_demo(monkeypatch):
@@ -204,7 +204,8 @@ def test_what_could_not_be_saved_stands_beside_what_another_tab_saved(monkeypatc
         save_view(at, "again")
         next(field for field in at.text_input if field.label == "Name").input("Yours")
         click(at, "Rename")
-        assert (errors(at), chosen(at)) == (["The store cannot be written (No space left on device)."], "mine")
+        assert [toast.value for toast in at.toast] == ["The store cannot be written (No space left on device)."]
+        assert chosen(at) == "mine"
     # The other tab brings its run back: the changes of this one are its own alone.
     change_saved("mine", lambda saved: replace(saved, left_out=()))
     save_view(at, "other")

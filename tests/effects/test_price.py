@@ -170,6 +170,11 @@ def test_details_have_each_runs_speed_and_what_was_saved():
     assert prices["value"][2] == pytest.approx(16 ** (1 / 3) - 1)
 
 
+def test_one_step_per_second_is_one():
+    row = encoder(analysed(dict.fromkeys(PAIRS, (1.0, 1.0))))
+    assert row["text"].startswith("1 before the detach, 1 step per second after it (1 without it): ")
+
+
 def test_what_was_saved_is_one_line_with_its_interval():
     """100 steps at 2.32 per second are 43 s; of the 21.5 s after the detach 1 - 16 ** (-1 / 3) are saved."""
     row = encoder(analysed(PAIRS))

@@ -5,7 +5,7 @@ import math
 import polars as pl
 import pytest
 
-from lib.effects import claim, effects_detail, encoder_table, fit_lines
+from lib.effects import claim, effects_detail, encoder_table, fit_lines, shared_reasons
 from lib.effects.detail_table import DETAIL
 from lib.study import Evidence, Metric
 from tests.support.analysis_kit import arm_runs, fork_runs, line_runs, task_analysis_of
@@ -143,6 +143,14 @@ def test_claims_say_what_was_found():
     assert _claim(better, worse).endswith(
         "window: every step after the detach); it was expected to fall. Note: sample size not declared."
     )
+
+
+def test_what_holds_for_every_claim_is_said_once():
+    size = "sample size not declared"
+    row = analysed(fork_runs(), study()).effects.row(0, named=True)
+    assert shared_reasons([row, row | {"reasons": f"short; {size}"}]) == [size]
+    assert shared_reasons([row]) == [], "one claim says its own"
+    assert claim(row, study(), shared=[size]).endswith(" Reason: the 95% interval includes 0.")
 
 
 def test_claims_turn_the_interval_of_a_fall():

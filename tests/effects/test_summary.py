@@ -182,6 +182,12 @@ def test_tasks_that_contradict_are_named_and_sizes_share_a_precision():
     assert line(*rows) == ("mixed", text)
 
 
+def test_what_holds_across_tasks_in_one_arm_alone_is_not_said_of_all():
+    rows = [row("*", "a", "supported", FALL, arm="early"), row("walk", "a", "supported", FALL, arm="late")]
+    rows += [row("hop", "a", "contradicted", (0.2, 0.1, 0.3), arm=arm) for arm in ("early", "late")]
+    assert line(*rows) == ("mixed", "26% lower but 20% higher on hop in early and late (6 fork pairs each).")
+
+
 def test_secondary_metrics_and_guardrails_are_said_apart():
     rows = [
         row("walk", "a", "supported", FALL),

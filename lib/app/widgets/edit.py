@@ -14,6 +14,7 @@ from lib.app.widgets.study import after_looking, edit, open_button, open_with, s
 from lib.app.widgets.task_form import task_form
 from lib.charts import with_colors
 from lib.discover import Inspection, Suggestion, suggestions
+from lib.formatting import plural
 from lib.runs import Manifest
 from lib.study import Metric, Study, Task, text_message, to_toml, with_edits
 
@@ -76,9 +77,9 @@ def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tupl
     """The metrics as changed, with those added that runs logged, and whether they can be used."""
     metrics = {metric.key: metric for metric in study.metrics}
     logged = {key: row for key, row in _logged(study, manifest).items() if key not in {*metrics, *study.step_key}}
-    help = (
-        f"{len(logged)} more keys were logged." if logged else "Every key whose history is there is a metric already."
-    )
+    help = "Every key whose history is there is a metric already."
+    if logged:
+        help = f"The runs logged {plural(len(logged), 'more key')}."
     chosen = st.multiselect("Metrics", [*metrics, *logged], list(metrics), key=f"{prefix}_metrics", help=help)
     with st.empty():
         if not chosen:

@@ -23,6 +23,7 @@ from lib.effects import (
     TaskAnalysis,
     claim,
     encoder_table,
+    shared_reasons,
     shown_verdict,
     visible_effects,
     with_shown_verdicts,
@@ -46,22 +47,27 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     titles = ["Across tasks" if task == ALL_TASKS else study.task(task).title for task in tasks]
     # Before the task's picker is drawn for the first time, its value is in the address alone.
     chosen = st.session_state.get(widget_keys.TASK, st.query_params.get(widget_keys.TASK))
+    with st.empty():
+        if shared := shared_reasons(effects.to_dicts()):
+            st.caption(escaped(f"Of every claim: {'; '.join(shared)}."))
     tabs = st.tabs([*map(escaped, titles)], default=escaped(chosen) if chosen in titles else None)
     # The metric that is looked at comes first: a link to its claim lands where that is in view.
     looked_at = st.session_state.get(widget_keys.EFFECT_METRIC, st.query_params.get(widget_keys.EFFECT_METRIC))
     for tab, task in zip(tabs, tasks, strict=True):
         rows = effects.filter(pl.col("task") == task).to_dicts()
         rows.sort(key=lambda row: study.metric(row["metric"]).name != looked_at)
-        _sentences(tab, rows[:_SENTENCES], current)
+        _sentences(tab, rows[:_SENTENCES], current, shared)
         if more := rows[_SENTENCES:]:
-            _sentences(tab.expander(plural(len(more), "more claim")), more, current)
+            _sentences(tab.expander(plural(len(more), "more claim")), more, current, shared)
 
 
-def _sentences(container: DeltaGenerator, rows: Sequence[Mapping[str, Any]], current: Current) -> None:
+def _sentences(
+    container: DeltaGenerator, rows: Sequence[Mapping[str, Any]], current: Current, shared: Sequence[str]
+) -> None:
     for row in rows:
         verdict = shown_verdict(row)
         container.markdown(
-            f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treatments))}"
+            f":{COLORS[verdict]}-badge[{verdict}] {escaped(claim(row, current.study, current.treatments, shared))}"
         )
 
 

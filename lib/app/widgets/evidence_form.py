@@ -18,12 +18,18 @@ def evidence_form(evidence: Evidence, manifest: Manifest | None, prefix: str) ->
         st.markdown("**Declared before looking** :small[up to 1: a fraction of the training; larger: steps]")
         fields = st.grid(4, min_column_width=125)
         with fields.cell():
-            before = st.number_input("Window before", 0.01, None, float(evidence.before), key=f"{prefix}_before")
+            before = st.number_input(
+                "Window before", 0.01, None, float(evidence.before), format="%g", key=f"{prefix}_before"
+            )
         with fields.cell():
             length = None if evidence.after == "rest" else float(evidence.after)
-            after = st.number_input("After", 0.01, None, length, key=f"{prefix}_after", placeholder="the rest")
+            after = st.number_input(
+                "After", 0.01, None, length, format="%g", key=f"{prefix}_after", placeholder="the rest"
+            )
         with fields.cell():
-            settle = st.number_input("Settling lag left out", 0.0, None, float(evidence.settle), key=f"{prefix}_settle")
+            settle = st.number_input(
+                "Settling lag left out", 0.0, None, float(evidence.settle), format="%g", key=f"{prefix}_settle"
+            )
         with fields.cell():
             size = st.number_input(
                 "Planned size",

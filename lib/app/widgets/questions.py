@@ -25,6 +25,7 @@ from lib.discover import (
     propose,
     suggestions,
 )
+from lib.formatting import plural
 from lib.sources import tasks_of
 from lib.study import Metric, Task
 
@@ -124,7 +125,7 @@ def _choose_metrics(
             default=default,
             key=f"{prefix}_metrics",
             placeholder="search the keys that the runs logged",
-            help=f"{len(suggested)} keys were logged.",
+            help=f"The runs logged {plural(len(suggested), 'key')}.",
             label_visibility=_asked(question),
         )
     with rooms.metrics:

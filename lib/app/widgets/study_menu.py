@@ -20,16 +20,23 @@ def study_menu(name: str) -> None:
 
 
 def _rename(name: str) -> None:
+    field = f"{widget_keys.STUDY_MENU}_name_{name}"
     with st.form(f"{widget_keys.STUDY_MENU}_{name}", border=False):
-        new = st.text_input("Name", name)
-        if st.form_submit_button("Rename", icon=":material/edit:") and new.strip() != name:
-            try:
-                saved.rename(name, new.strip())
-            except InputError as error:
-                st.error(escaped(str(error)), icon=":material/error:")
-            else:
-                studies.choose(new.strip())
-                st.rerun()
+        st.text_input("Name", name, key=field)
+        # A callback: a second Enter ends the run of the first one, which must not stop between renaming and choosing.
+        st.form_submit_button("Rename", icon=":material/edit:", on_click=_renamed, args=(name, field))
+
+
+def _renamed(name: str, field: str) -> None:
+    new = st.session_state[field].strip()
+    if new == name or name not in saved.own_names():
+        return
+    try:
+        saved.rename(name, new)
+    except InputError as error:
+        notices.note(str(error), ":material/error:")
+    else:
+        studies.choose(new)
 
 
 def _delete(name: str) -> None:

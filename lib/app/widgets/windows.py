@@ -63,7 +63,9 @@ def _panel(declared: Evidence, is_changed: bool) -> Evidence | None:
     values = _values(declared)
 
     def number(label: str, key: str, lowest: float, disabled: bool = False) -> float:
-        return panel.number_input(label, lowest, None, values[key], key=key, bind="query-params", disabled=disabled)
+        return panel.number_input(
+            label, lowest, None, values[key], format="%g", key=key, bind="query-params", disabled=disabled
+        )
 
     panel.caption("Declared before looking, in the study file. Up to 1: a fraction of the training; larger: steps.")
     before = number("Before", widget_keys.BEFORE, 0.01)

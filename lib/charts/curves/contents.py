@@ -8,7 +8,7 @@ from lib.charts.detach_rule import Rules
 from lib.charts.run_colors import Coloring, coloring_text
 from lib.charts.style import arm_order
 from lib.curves import View
-from lib.formatting import listing, number, scientific
+from lib.formatting import listing, number, plural, scientific
 from lib.study import FAMILIES, Metric, Study, Task
 
 
@@ -76,5 +76,5 @@ def _family_text(curves: pl.DataFrame, study: Study, task: Task, family: str, de
         before = mean[step <= detach] if detach is not None else mean[:1]
         start, end = (before if len(before) else mean)[-1], mean[-1]
         changes.append(f"from {text(start)} to {text(end)} ({arm}, n = {curve.n[has_value].max()})")
-    since = f"the detach at {detach:,.0f} steps" if detach is not None else "the start"
+    since = f"the detach at {plural(round(detach), 'step')}" if detach is not None else "the start"
     return f"{metric.name} on {task.title}, from {since} to the end: {'; '.join(changes)}."

@@ -11,7 +11,8 @@ from lib.charts.curves.series_style import SeriesStyle
 
 
 def band(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
-    """The spread of every metric and arm."""
+    """The spread of every metric and arm: the more there are, the paler, so that the lines stay seen."""
+    count = len(style.keys) * max(1, len(style.arms))
     return (
         alt.Chart(table, name=style.name("band"))
         .mark_area(clip=True, strokeWidth=0, **style.in_order())
@@ -21,7 +22,7 @@ def band(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -
             y2=alt.Y2("upper:Q"),
             color=style.color,
             detail=alt.Detail("arm:N"),
-            opacity=style.opacity(0.06 if style.coloring else 0.2),
+            opacity=style.opacity(0.06 if style.coloring else round(min(0.2, 1.6 / count), 3)),
         )
     )
 

@@ -11,6 +11,8 @@ from lib.charts.spec import ONE_ROW, ChartSpec, Size, layered
 
 #: The fewest sizes that are drawn, and how far beyond the largest that is marked, as a factor.
 _FEWEST, _MORE = 12, 1.3
+#: The part of the axis within which two numbers would stand on each other.
+_CLOSE = 0.15
 _TOOLTIPS = [
     alt.Tooltip("line:N", title="design"),
     alt.Tooltip("n:Q"),
@@ -55,12 +57,24 @@ def power_chart(curves: pl.DataFrame, designs: Sequence[str], level: float, **si
     needed = alt.Chart(least).encode(x=x, y=y)
     dot = needed.properties(name="needed").mark_circle(size=90, opacity=1).encode(color=color, tooltip=_TOOLTIPS)
     # Below the rule, to the right of the dot: there no line that grows goes, and the rule crosses no number.
-    labels = alt.Chart(least.select("n").unique(maintain_order=True), name="label")
+    labels = alt.Chart(_labels(least["n"].unique().sort().to_list(), most - first), name="label")
     label = labels.encode(x=x, y=alt.YDatum(level)).mark_text(
         align="left", baseline="top", dx=6, dy=4, style=style.QUIET_TEXT, fontSize=12
     )
-    layers = [rule.encode(y=alt.YDatum(level)), line, dot, label.encode(text=alt.Text("n:Q")), touch]
+    layers = [rule.encode(y=alt.YDatum(level)), line, dot, label.encode(text="text:N"), touch]
     return layered(layers, **({"height": 340} | size))
+
+
+def _labels(sizes: Sequence[int], extent: int) -> pl.DataFrame:
+    """The sizes that are marked, as text at their places; those too close for a phone stand at the last of them: `8, 17`."""
+    groups = list[list[int]]()
+    for n in sizes:
+        if groups and n - groups[-1][-1] < _CLOSE * extent:
+            groups[-1].append(n)
+        else:
+            groups.append([n])
+    rows = [(group[-1], ", ".join(f"{n:,}" for n in group)) for group in groups]
+    return pl.DataFrame(rows, schema={"n": pl.Int64, "text": pl.String}, orient="row")
 
 
 def power_text(curves: pl.DataFrame, level: float, target: str) -> str:

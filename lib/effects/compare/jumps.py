@@ -52,7 +52,7 @@ def jump(metric: Metric, arm: str, runs: Sequence[RunRows], window: Windows, hal
         arm,
         "",
         "jump",
-        f"local jump at the detach, h = {half:,.0f} steps, t over runs",
+        f"local jump at the detach, h = {plural(round(half), 'step')}, t over runs",
         Units(measure(counted, window, end)),
         end=end,
         half_width=half,
@@ -77,7 +77,7 @@ def _nothing(metric: Metric, arm: str, window: Windows) -> Comparison:
 
 
 def _sparse(fewest: int, half: float) -> str:
-    return f"fewer than {SIDE_POINTS} rows a side within {half:,.0f} steps of the detach ({fewest})"
+    return f"fewer than {SIDE_POINTS} rows a side within {plural(round(half), 'step')} of the detach ({fewest})"
 
 
 class Fit(NamedTuple):
@@ -150,7 +150,8 @@ def onset(task: Task, metric: Metric, arm: str, runs: Sequence[RunRows], window:
         arm,
         "",
         "onset",
-        f"randomised onset: mean jump, h = {half:,.0f} steps, p over {estimators.DRAWS:,} redrawn designs; interval by t",
+        f"randomised onset: mean jump, h = {plural(round(half), 'step')}, "
+        f"p over {estimators.DRAWS:,} redrawn designs; interval by t",
         Units(measure(counted, window, end)),
         excluded=tuple(excluded),
         end=end,
@@ -183,7 +184,7 @@ def not_drawn(task: Task, steps: Sequence[int]) -> str:
         return f"{plural(len(steps), 'run')} have only {plural(len(set(steps)), 'detach step')}"
     spread = max(steps) - min(steps)
     if spread <= SPREAD * task.total_steps:
-        return f"the detach steps are only {spread:,} steps apart"
+        return f"the detach steps are only {plural(spread, 'step')} apart"
     return ""
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.formatting import plural
 from lib.runs import GROUP_SIZE, NUMBERS, History, Treatment, each, is_finite, is_positive
 from lib.study import Evidence, Metric, Task
 
@@ -37,12 +38,16 @@ class Windows:
 
     def text(self) -> str:
         """Both windows as words: `10,000 steps before the detach against every step after it`."""
-        return f"{self.before:,.0f} steps before the detach against {self.after_text('it')}"
+        return f"{plural(round(self.before), 'step')} before the detach against {self.after_text('it')}"
 
     def after_text(self, what: str = "the detach") -> str:
         """The window after the detach as words: all that fork pairs look at."""
-        later = f"{what} from {self.settle:,.0f} steps on" if self.settle else what
-        return f"every step after {later}" if math.isinf(self.after) else f"{self.after:,.0f} steps after {later}"
+        later = f"{what} from {plural(round(self.settle), 'step')} on" if self.settle else what
+        return (
+            f"every step after {later}"
+            if math.isinf(self.after)
+            else f"{plural(round(self.after), 'step')} after {later}"
+        )
 
 
 def windows(task: Task, evidence: Evidence) -> Windows:
