@@ -12,7 +12,7 @@ from lib.charts.curves.series_style import SeriesStyle
 
 def band(table: pl.DataFrame, style: SeriesStyle, x: alt.X, y: dict[str, Any]) -> alt.Chart:
     """The spread of every metric and arm: the more there are, the paler, so that the lines stay seen."""
-    count = len(style.keys) * max(1, len(style.arms))
+    count = max(1, len(style.keys) * len(style.arms))
     return (
         alt.Chart(table, name=style.name("band"))
         .mark_area(clip=True, strokeWidth=0, **style.in_order())
