@@ -26,8 +26,15 @@ def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere_until_it_is_brou
     expect(sentence).to_be_visible()
     # One line, above everything that the page shows.
     assert (sentence.bounding_box() or {})["height"] < 40
+    # What is below stays as it is when the line goes.
+    panel = page.get_by_test_id("stExpander").filter(has_text="How this is computed").locator("details")
+    panel.locator("summary").click()
+    parts = page.get_by_test_id("stVegaLiteChart").or_(panel)
+    before = parts.evaluate_all("parts => parts.map(part => { part.isOld = true })")
     page.get_by_role("button", name="Bring back").click()
     expect(sentence).to_have_count(0)
     visitor.until_query("out", None)
     visitor.settled()
+    assert parts.evaluate_all("parts => parts.map(part => part.isOld)") == [True] * len(before)
+    assert panel.evaluate("panel => panel.open")
     assert_untroubled(visitor)

@@ -157,6 +157,16 @@ def test_tables_hold_the_numbers_on_screen(screen):
     assert set(plotted.filter(pl.col("arm") == "detached")["n"]) == {5}
 
 
+def test_a_file_has_what_was_typed_right_before_the_click(screen):
+    screen.visitor.select("Format", "svg")
+    widths = []
+    for size in ("12", "24"):
+        screen.visitor.page.get_by_label("Font size (pt)").fill(size)  # the click takes the focus: then it counts
+        _, content = screen.visitor.download("Figure (.svg)")
+        widths.append(float(ElementTree.fromstring(content).get("width", "")))
+    assert widths[1] == pytest.approx(2 * widths[0], rel=0.02)
+
+
 def test_the_sidecar_names_the_runs_settings_and_versions(screen):
     name, content = screen.visitor.download("Sidecar (.json)")
     about = json.loads(content)
