@@ -19,23 +19,20 @@ def progress_link(current: Current) -> None:
 def watch(current: Current, task: Task, metric: Metric) -> None:
     """How far a metric of a task is, and its intervals so far; nothing where no run of it was detached."""
     analysis = cached_results.analysis(current, None).task(task.key)
-    for comparison in analysis.comparisons:
-        if comparison.metric.key == metric.key and comparison.design != "onset":
-            many = len({c.arm for c in analysis.comparisons}) > 1
-            _standing(current, task, standing(analysis, comparison), f"{comparison.arm}: " if many else "")
-
-
-def _standing(current: Current, task: Task, state: Standing, arm: str) -> None:
-    text = f"{arm}{state.text}"
-    if state.planned is None:
-        st.info(
-            escaped(
-                f"{text}. No size is declared, so a claim carries that caveat: declare one below, before the next runs."
-            ),
-            icon=":material/info:",
-        )
+    comparisons = [c for c in analysis.comparisons if c.metric.key == metric.key and c.design != "onset"]
+    many = len({c.arm for c in analysis.comparisons}) > 1
+    states = [standing(analysis, comparison) for comparison in comparisons]
+    texts = [f"{state.comparison.arm}: {state.text}" if many else state.text for state in states]
+    if states and current.study.evidence.planned is None:
+        text = "No size is declared, so a claim carries that caveat: declare one below, before the next runs."
+        st.info(escaped(f"{'. '.join(texts)}. {text}"), icon=":material/info:")
         return
-    if not state.is_short:
+    for text, state in zip(texts, states, strict=True):
+        _standing(current, task, text, state)
+
+
+def _standing(current: Current, task: Task, text: str, state: Standing) -> None:
+    if state.planned is None or not state.is_short:
         st.caption(escaped(f"{text}."))
         return
     reach = f"; at {state.planned} the interval will be about ±{state.reach}" if state.reach else ""
