@@ -36,7 +36,7 @@ def main_module(monkeypatch):
 
 
 def isolate(base: Path, patch: pytest.MonkeyPatch) -> None:
-    """Empty folders for the store and W&B, a netrc that does not exist, no key. HOME stays: browsers and fonts are there."""
+    """Folders of the store and of W&B and a netrc, none of which is there yet; no key. HOME stays: it has browsers and fonts."""
     folders = {
         "DETACH_STORE": base / "store",
         "WANDB_DIR": base / "wandb",
@@ -45,7 +45,6 @@ def isolate(base: Path, patch: pytest.MonkeyPatch) -> None:
         "WANDB_DATA_DIR": base / "wandb-data",
     }
     for name, folder in folders.items():
-        folder.mkdir(parents=True, exist_ok=True)
         patch.setenv(name, str(folder))
     patch.setenv("NETRC", str(base / "netrc"))
     patch.setenv("WANDB_ERROR_REPORTING", "false")

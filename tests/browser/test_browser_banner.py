@@ -22,6 +22,7 @@ def test_a_run_left_out_on_the_runs_page_is_left_out_everywhere_until_it_is_brou
     visitor.follow("Overview")
     another_visitor.open()
     another_visitor.until_query("out", "acro0001-s1-detached")
+    another_visitor.settled()
     assert another_visitor.numbers() == visitor.numbers()
     expect(sentence).to_be_visible()
     # One line, above everything that the page shows.

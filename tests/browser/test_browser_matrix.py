@@ -37,6 +37,7 @@ def test_a_click_or_enter_leads_to_the_evidence_and_back_with_every_setting_of_t
     names = ["Acrobot Swingup", "Cartpole Swingup"]
     settings = {"only": names, "aggregate": "median"}
     visitor.goto(f"{visitor.server.address()}?{urlencode(settings, doseq=True)}")
+    cell(visitor).wait_for()
     place, table = (
         visitor.page.evaluate(
             f"() => document.querySelector('.st-key-matrix_place'){path}.getBoundingClientRect().height"

@@ -75,6 +75,7 @@ def test_html_needs_no_network_and_keeps_zoom_and_hover(chart):
     assert "<title>A - Loss</title>" in page
 
 
+@pytest.mark.slow
 def test_names_from_a_study_cannot_become_markup():
     evil = "</script><script>alert(1)</script>"
     study = replace(STUDY, metrics=(replace(EVAL, label=evil),))
@@ -153,6 +154,7 @@ def test_a_pdf_embeds_its_fonts_and_its_text_can_be_selected(chart, tmp_path):
     assert "A - Loss" not in text  # a paper captions its figures
 
 
+@pytest.mark.slow
 def test_png_scale_and_font_size(chart):
     def width(data):
         return struct.unpack(">I", data[16:20])[0]

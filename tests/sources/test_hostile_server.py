@@ -70,7 +70,8 @@ def test_texts_of_a_run_are_one_line_without_half_surrogates():
 
 
 @pytest.mark.parametrize(
-    ("step", "read"), [(7, 7), (7.0, 7), ("7", 7), (10**40, None), (None, None), (True, None), (1.5, None)]
+    ("step", "read"),
+    [(7, 7), (7.0, 7), ("7", 7), (2**53 - 1, 2**53 - 1), (2**53, None), (None, None), (True, None), (1.5, None)],
 )
 def test_a_last_step_is_a_step_or_nothing(step, read):
     assert the_node(historyKeys={"keys": {}, "lastStep": step}).historyKeys.lastStep == read

@@ -201,8 +201,12 @@ class Visitor:
 
         def turned() -> bool:
             sidebar.get_by_text(label, exact=True).click()
-            self.page.wait_for_timeout(100)
-            return switch.is_checked() != before
+            try:
+                # Long enough for a busy page: a second click would turn it back.
+                expect(switch).to_be_checked(checked=not before, timeout=5_000)
+            except AssertionError:
+                return False
+            return True
 
         assert self.until(turned), f"{label} was not turned"
 
