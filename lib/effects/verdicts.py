@@ -52,7 +52,7 @@ def judge(rows: Iterable[Mapping[str, Any]], exploratory: str = "") -> list[dict
 def _equivalences(
     claims: Sequence[Mapping[str, Any]], tests: Sequence[MarginTest], exploratory: str
 ) -> list[tuple[str | None, str]]:
-    """Each claim's answer to its margin, None where there is none, and what Holm's correction takes from it."""
+    """Each claim's answer to its margin, None where there is none, and what Holm's correction says of it."""
     families = [margin_family(claim["task"], claim["role"]) for claim in claims]
     adjusted = (
         holm_by_family([getattr(test, name) for test in tests], families)
@@ -67,19 +67,22 @@ def _equivalences(
 def _equivalence(
     claim: Mapping[str, Any], test: MarginTest, worse: float | None, equivalent: float | None, no_worse: float | None
 ) -> tuple[str | None, str]:
-    """What Holm's p of the tests allow to be said: a guardrail must not get worse, and is never called equivalent."""
-    if worse is None or equivalent is None or no_worse is None:
+    """What a claim's interval and Holm's p of its tests allow to be said.
+
+    `worse` warns by the claim's interval alone. A guardrail must not get worse, and is never called equivalent.
+    """
+    if test.worse_p is None or worse is None or equivalent is None or no_worse is None:
         return None, ""
-    if worse < ALPHA:
-        return equivalence.WORSE, ""
+    family = family_text(margin_family(claim["task"], claim["role"]).removeprefix("margin:"))
+    note = f"against the margin p = {{:.2g}} after Holm's correction over {family}"
+    if test.worse_p < ALPHA:
+        return equivalence.WORSE, "" if worse < ALPHA else note.format(worse)
     if equivalent < ALPHA and claim["role"] != GUARDRAIL:
         return equivalence.EQUIVALENT, ""
     if no_worse < ALPHA:
         return equivalence.NO_WORSE, ""
-    lost = [p_holm for p, p_holm in ((test.worse_p, worse), (test.no_worse_p, no_worse)) if p is not None and p < ALPHA]
-    family = family_text(margin_family(claim["task"], claim["role"]).removeprefix("margin:"))
-    note = f"against the margin p = {lost[0]:.2g} after Holm's correction over {family}" if lost else ""
-    return equivalence.NOT_SHOWN, note
+    is_lost = test.no_worse_p is not None and test.no_worse_p < ALPHA
+    return equivalence.NOT_SHOWN, note.format(no_worse) if is_lost else ""
 
 
 def verdict(row: Mapping[str, Any], p_holm: float | None) -> tuple[str, str]:
