@@ -144,6 +144,8 @@ def test_settings_stay_in_the_address_of_pages_that_do_not_show_them(visitor):
     visitor.toggle("Log axis for losses")
     visitor.until_query("log_loss", None)
     expect(visitor.page.get_by_text("1 setting changed under More")).to_be_visible()
+    visitor.follow("Rewards")
+    # An open panel is open on the next page too.
     expect(visitor.page.get_by_text("Notebook arithmetic", exact=True)).to_be_visible()
     visitor.follow("New study")
     visitor.page.reload()

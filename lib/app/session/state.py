@@ -26,7 +26,8 @@ class SessionState:
     study of the last run and the runs left out of it. `address` is the study that the page's address last held, and
     `address_message` what is wrong with it; `too_long` is the last study that is too long for one. `page_input` is what
     the frame hands to the page, and `has_frame` whether it did so in this run; `page` is the path of the page
-    that runs. `listing` is what was last listed to propose a study from, and `listings` how many there were.
+    that runs, and `panels` are the keys of the sidebar's panels that are open. `listing` is what was last listed to propose
+    a study from, and `listings` how many there were.
     `changed` are the settings that were ever changed: to draw one that had a value in the address anew would bring that back.
     `other_keys` are the servers for which another key is asked for than that of the machine.
     """
@@ -46,6 +47,7 @@ class SessionState:
     page_input: PageInput | None = None
     has_frame: bool = False
     page: str = ""
+    panels: set[str] = field(default_factory=set)
     listing: Listing | None = None
     listings: int = 0
     changed: set[str] = field(default_factory=set)

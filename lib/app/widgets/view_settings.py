@@ -74,6 +74,7 @@ _RANGE_HELP = (
 #: The settings that stand open, and those under "More"; that of the range has two parameters.
 _FIRST = (LAYOUT, TASKS, METRICS, ARMS, X_AXIS, SPREAD, WINDOW)
 _MORE = (AGGREGATE, FROM, SEEDS, COLOR, RAW, LOG_REWARD, LOG_LOSS, EXACT, LEFT_OUT)
+_PANELS = (widget_keys.MORE, widget_keys.WINDOWS, widget_keys.VIEWS)
 _CURVES = {*_FIRST, *_MORE} - {LAYOUT}
 #: By the path of a page, the settings that touch it.
 _PAGES: Mapping[str, set[str]] = {
@@ -143,8 +144,13 @@ class _Places:
 def _keep_values(page: str) -> None:
     """On another page, tell the browser the settings anew that are not in its address: the way there may have lost them."""
     state = session_state()
+    if touches(page) and state.page == page:
+        state.panels = {key for key in _PANELS if st.session_state.get(key)}
     if state.page != page:
         state.page = page
+        if touches(page):
+            # To the browser, another page's panels are others, which are closed.
+            st.session_state.update(dict.fromkeys(state.panels, True))
         for key in (*widget_keys.VIEW, *widget_keys.EVIDENCE):
             if key in st.session_state and key not in st.query_params:
                 st.session_state[key] = st.session_state[key]
