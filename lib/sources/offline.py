@@ -91,11 +91,8 @@ def fetch(study: Study, request: Request) -> Manifest:
 
 def _not_applied(study: Study) -> list[Problem]:
     """What the study asks for that only a server can do."""
-    return [
-        Problem(f"The runs_filter of task '{task.name}' is not applied: only a W&B server can.", task=task.key)
-        for task in study.tasks
-        if task.runs_filter
-    ]
+    text = "The runs_filter of task '{}' is not applied: only a W&B server can."
+    return [Problem(text.format(task.name), task=task.key) for task in study.tasks if task.runs_filter]
 
 
 def _check_cancelled(cancelled: Callable[[], bool]) -> None:

@@ -3,13 +3,12 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.runs import Run, treatments_of
-from lib.runs.signals import SignalRows, _shared_steps, is_edge
+from lib.runs.signals import _shared_steps
 from lib.study import DetachRule, Signal
 from lib.study.model import Randomised
 from tests.support.frames import manifest, series, study
@@ -324,30 +323,3 @@ def test_a_shared_step_lies_in_the_fall_of_each_run(falls, steps):
         assert above <= shared[run] <= fallen
         assert shared[run] < fallen or shared[run] in steps
         assert shared[run] in steps or not any(above <= step <= fallen for step in steps)
-
-
-ROWS = st.lists(st.tuples(st.integers(0, 300), st.sampled_from([0.0, 0.0, 0.5, 1.0, 1.0, 1.0])), max_size=60)
-
-
-@given(ROWS, st.integers(4, 90), st.lists(st.integers(0, 320), min_size=1, max_size=6))
-def test_the_edges_of_pieces_say_what_all_rows_say(rows, wide, steps):
-    points = sorted(dict(rows).items())
-    every, values = np.array([s for s, _ in points], dtype=np.int64), np.array([v for _, v in points], dtype=float)
-    edges = is_edge(every, values, wide)
-    all_rows = SignalRows("lr", 0.0, every, values, 300, wide)
-    few_rows = SignalRows("lr", 0.0, every[edges], values[edges], 300, wide)
-    assert (few_rows.above, few_rows.fallen, few_rows.fall) == (all_rows.above, all_rows.fallen, all_rows.fall)
-    assert few_rows.check_control(steps) == all_rows.check_control(steps)
-    for step in steps:
-        assert few_rows.check(step) == all_rows.check(step)
-        assert few_rows.check_change(step, "scale 0.1") == all_rows.check_change(step, "scale 0.1")
-
-
-def test_a_signal_that_stays_is_a_few_rows():
-    steps = np.arange(0, 10_000)
-    edges = is_edge(steps, np.where(steps < 5000, 3e-4, 0.0), 500.0)
-    # Two rows for each of 80 pieces of 125 steps: the detach lies between two of them.
-    assert edges.sum() == 160
-    assert edges[[0, 124, 125, 4999, 5000, 9999]].all()
-    assert not edges[1:124].any()
-    assert is_edge(steps[:0], np.empty(0), 500.0).tolist() == []

@@ -2,6 +2,10 @@
 
 from dataclasses import replace
 
+import polars as pl
+
+from lib.effects import summary
+from lib.effects.effects_table import EFFECTS
 from lib.study import CONTROL, DETACHED, Metric, Source, Study, Task
 
 REWARD = Metric("r", "reward", "increase", "Reward")
@@ -37,3 +41,9 @@ GUARDED = replace(
         replace(LOSSES[2], role="guardrail", margin=0.1),
     ),
 )
+
+
+def line(*rows: dict, study: Study = STUDY) -> tuple[str, str]:
+    """The verdict and text of the only family that these rows are of."""
+    (family,) = summary(pl.DataFrame(list(rows), schema=EFFECTS), study)
+    return family.verdict, family.text
