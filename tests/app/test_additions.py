@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from lib.app.session import studies
 from lib.runs import (
+    SavedStudy,
     delete_saved,
     folder_of,
     read_saved,
     study_folders,
 )
 from lib.sources import fetch, write_bundle
-from lib.study import to_toml
+from lib.study import Baseline, to_toml
 from tests.support.app_kit import (  # noqa: F401 - a fixture
     ROOT,
     charts,
@@ -73,6 +75,18 @@ def test_a_baseline_stays_with_a_shipped_study(monkeypatch):
     click(at, "Remove what was added")
     visitor(monkeypatch, "last")
     assert "baselines" not in charts(visit("rewards"))[0].layers
+
+
+def test_a_baseline_is_kept_beside_those_of_other_names_or_tasks_and_in_place_of_its_own():
+    one, other = DEMO.tasks[:2]
+    kept = SavedStudy("demo")
+    for task, path, label in ((one, "1.csv", "A"), (one, "2.csv", "B"), (other, "3.csv", "A"), (one, "4.csv", "A")):
+        kept = studies._with_baseline(kept, task, Baseline(path, label))
+    assert [(key, b.path) for key, b in kept.baselines] == [
+        (one.key, "2.csv"),
+        (other.key, "3.csv"),
+        (one.key, "4.csv"),
+    ]
 
 
 def test_an_uploaded_bundle_lies_with_its_study(monkeypatch, tmp_path):
