@@ -1,7 +1,5 @@
 """What is proposed of the detach: what the ratio counts, flags, scales, steps and the signal."""
 
-from pathlib import Path
-
 import pytest
 
 from lib.discover import (
@@ -13,8 +11,6 @@ from lib.discover.evidence import value_text
 from lib.discover.find_keys import FLAG
 from lib.study import DetachRule, Signal, parse_study, to_toml
 from tests.support.discover_kit import finding, looked, run
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("step", "counts"), [(300, "elapsed"), (700, "remaining"), (701, "remaining")])
