@@ -109,10 +109,10 @@ def run_chunk(mix: Mix, claims: int, start: int, studies: int, through_product: 
 def _by_product(study: Study, tasks: Sequence[TaskDraw], i: int, outcomes: dict[tuple[str, str], Outcome]) -> set[str]:
     """The families in which the app gives a study any verdict; its p and intervals are those of the outcomes."""
     effects = analyse_runs(study, {t.key: task_runs(t.key, simulated_runs(t, i)) for t in tasks}).effects
-    given = effects.filter(pl.col("p_value").is_not_null())
-    if set(given.select("task", "metric").rows()) != set(outcomes):
+    with_p = effects.filter(pl.col("p_value").is_not_null())
+    if set(with_p.select("task", "metric").rows()) != set(outcomes):
         raise AssertionError("the app tests other claims")
-    for row in given.iter_rows(named=True):
+    for row in with_p.iter_rows(named=True):
         outcome = outcomes[row["task"], row["metric"]]
         np.testing.assert_allclose(row["p_value"], outcome.p[i], rtol=1e-6, atol=1e-12)
     return set(effects.filter(pl.col("verdict").is_in([SUPPORTED, CONTRADICTED]))["holm_family"])

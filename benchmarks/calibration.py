@@ -63,16 +63,16 @@ def _tally(outcome: Outcome, truth: object) -> Array:
     """Per study: found, found in the right direction, covered, found in each tail; NaN where there is no such thing."""
     excludes = (outcome.low > 0) | (outcome.high < 0)
     has_p = ~np.isnan(outcome.p)
-    found = np.where(has_p, outcome.p < ALPHA, excludes)
+    result = np.where(has_p, outcome.p < ALPHA, excludes)
     covered = (outcome.low <= truth) & (truth <= outcome.high)
     tails = [np.where(has_p, outcome.p < tail, np.nan) for tail in TAILS.values()]
     return np.stack(
-        [found, found & (outcome.value > 0), np.where(np.isnan(outcome.low), np.nan, covered), *tails], axis=1
+        [result, result & (outcome.value > 0), np.where(np.isnan(outcome.low), np.nan, covered), *tails], axis=1
     )
 
 
 def _row(cell: Cell, method: Method, tally: Array, studies: int) -> dict[str, object]:
-    found, right, covered, *tails = (None if np.isnan(share) else float(share) for share in tally.mean(axis=0))
+    result, right, covered, *tails = (None if np.isnan(share) else float(share) for share in tally.mean(axis=0))
     no_target = cell.effect.gradual and ("jump" in cell.design or cell.design == "onset")
     return {
         "version": VERSION,
@@ -80,7 +80,7 @@ def _row(cell: Cell, method: Method, tally: Array, studies: int) -> dict[str, ob
         "offered": method.offered(cell.n_t, cell.n_c),
         **dict(zip(KEYS, cell.key, strict=True)),
         "studies": studies,
-        "found": found,
+        "found": result,
         "found_right": right,
         "covered": None if no_target else covered,
         **dict(zip(TAILS, tails, strict=True)),

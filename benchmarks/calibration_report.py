@@ -66,8 +66,8 @@ def failures(results: pl.DataFrame) -> pl.DataFrame:
     Label permutation and ANCOVA, which give no verdict, are not asked for unequal spreads.
     """
     beyond = ((pl.col("effect") == 0) & (pl.col("found") > BAR)) | (pl.col("covered") < COVER)
-    asked = (pl.col("spread") == 1) | pl.col("method").str.starts_with("DiD, Welch")
-    return base(named(results)).filter("offered", beyond, asked, ~pl.col("gradual"))
+    is_needed = (pl.col("spread") == 1) | pl.col("method").str.starts_with("DiD, Welch")
+    return base(named(results)).filter("offered", beyond, is_needed, ~pl.col("gradual"))
 
 
 def tables(results: pl.DataFrame) -> dict[str, str]:

@@ -152,9 +152,9 @@ def _chunk(case: Case, family: str, studies: int, seed: tuple[int, ...]) -> list
 
 def _shares(shown: Array, true: float) -> tuple[float, ...]:
     value, low, high, error, is_other = shown[:, shown[2] > shown[1]]
-    covered, found = (low <= true) & (true <= high), ((low > 0) | (high < 0)) & (is_other == 0)
+    covered, result = (low <= true) & (true <= high), ((low > 0) | (high < 0)) & (is_other == 0)
     ratio = np.sqrt(np.mean(error**2)) / value.std()
-    return float(covered.mean()), float(found.mean()), float((high - low).mean()), float(ratio)
+    return float(covered.mean()), float(result.mean()), float((high - low).mean()), float(ratio)
 
 
 def run(studies: int, seed: int, processes: int) -> None:

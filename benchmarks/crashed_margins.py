@@ -187,10 +187,10 @@ def run_chunk(
     """Counts of some studies, by change."""
     effects = [sim.Effect(effect_size(case.design, family, change)) for change in CHANGES]
     for change, crashed in zip(CHANGES, crashed_studies(case, family, studies, seed, effects), strict=True):
-        said = Said(crashed, scales_of(family)[0])
+        answers = AppAnswers(crashed, scales_of(family)[0])
         for i in range(min(through_product, studies)):
-            check_product(said, i)
-        yield (change, studies, *said.counts())
+            check_product(answers, i)
+        yield (change, studies, *answers.counts())
 
 
 def crashed_studies(
@@ -209,7 +209,7 @@ def crashed_studies(
         yield Crashed(case.design, family, arms, crashed, (lengths[0], lengths[1]), true)
 
 
-class Said:
+class AppAnswers:
     """What the app says of studies some runs of which crashed.
 
     `words`, and `p`, which is NaN where there is no verdict, are by study; `low` and `high` are the 95% interval, and `cut`
@@ -266,10 +266,10 @@ def _of(all_runs: Numbers, at: NDArray[np.int64], mask: Mask) -> Numbers:
     return Numbers(*(field[at][mask].reshape(len(at), -1) for field in fields))
 
 
-def check_product(said: Said, i: int) -> None:
+def check_product(message: AppAnswers, i: int) -> None:
     """Raise where the app's whole analysis of a study says another word or has another p, interval or cut comparison."""
-    of = said.of
-    metric = metric_of(of.family, said.scale, STUDY_MARGIN, of.design)
+    of = message.of
+    metric = metric_of(of.family, message.scale, STUDY_MARGIN, of.design)
     runs = simulated_runs("task", metric.key, of.arms[0][i], of.arms[1][i], is_fork=of.design == "fork")
     ended = dict(zip((DETACHED, CONTROL), zip(of.crashed, of.lengths, strict=True), strict=True))
     left = []
@@ -279,15 +279,17 @@ def check_product(said: Said, i: int) -> None:
     metrics = [metric, Metric(HISTORY, "loss", "decrease", scale="log")]
     effects = analysed(metrics, {"task": task_runs("task", left)}).effects
     row = effects.filter(metric=metric.key).row(0, named=True)
-    if row["equivalence"] != said.words[i]:
-        raise AssertionError(f"the app says {row['equivalence']} ({row['reasons']}), not {said.words[i]}")
-    to_scale = np.expm1 if said.scale == LOG else np.asarray
-    ours = [said.p[i], *(float(to_scale(number[i])) for number in (said.low, said.high))]
+    if row["equivalence"] != message.words[i]:
+        raise AssertionError(f"the app says {row['equivalence']} ({row['reasons']}), not {message.words[i]}")
+    to_scale = np.expm1 if message.scale == LOG else np.asarray
+    ours = [message.p[i], *(float(to_scale(number[i])) for number in (message.low, message.high))]
     theirs = [np.nan if row[key] is None else row[key] for key in ("p_value", "ci_low", "ci_high")]
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-12)
-    if any(crashed[i].any() for crashed in of.crashed) and not np.isnan(said.low[i]):
-        factor, unit = (100, "%") if said.scale == LOG else (1, "")
-        values = [factor * float(to_scale(number[i])) for number in (said.cut.value, said.cut.low, said.cut.high)]
+    if any(crashed[i].any() for crashed in of.crashed) and not np.isnan(message.low[i]):
+        factor, unit = (100, "%") if message.scale == LOG else (1, "")
+        values = [
+            factor * float(to_scale(number[i])) for number in (message.cut.value, message.cut.low, message.cut.high)
+        ]
         middle, low, high = (text + unit for text in numbers_text(values, "+"))
         if f" is {middle} (95% CI {low} to {high})" not in row["reasons"]:
             raise AssertionError(f"the app does not say {middle} ({low} to {high}): {row['reasons']}")

@@ -185,7 +185,7 @@ def runs_of(task: str, key: str, treated: Array, control: Array, *, is_fork: boo
 
 def analysed(metrics: Sequence[Metric], tasks: dict[str, TaskRuns], planned: int | None = None) -> StudyAnalysis:
     """The app's whole analysis of such a study."""
-    made = tuple(Task(name=key, total_steps=sim.TOTAL, detach=DetachRule(step=sim.HALF)) for key in tasks)
+    own_tasks = tuple(Task(name=key, total_steps=sim.TOTAL, detach=DetachRule(step=sim.HALF)) for key in tasks)
     source = Source("bundle", path=".")
-    study = Study("simulated", "Simulated", source, tuple(metrics), made, evidence=Evidence(planned=planned))
+    study = Study("simulated", "Simulated", source, tuple(metrics), own_tasks, evidence=Evidence(planned=planned))
     return analyse_runs(study, tasks)

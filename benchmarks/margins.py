@@ -134,12 +134,12 @@ def run_chunk(design: str, family: str, studies: int, seed: tuple[int, ...], thr
 
 def _counts(answer: Answers, true_effect: Array | float, change: float, scale: str) -> list[float]:
     estimate, sign = answer.estimate, -1 if scale == LOG else 1
-    found = estimate.p < ALPHA
-    is_right = found & (sign * estimate.value * (change or 1) > 0)
+    result = estimate.p < ALPHA
+    is_right = result & (sign * estimate.value * (change or 1) > 0)
     covered = (estimate.low <= true_effect) & (true_effect <= estimate.high)
     shares = (
         ~np.isnan(answer.no_worse_p), answer.no_worse_p < ALPHA, answer.equivalent_p < ALPHA, answer.is_worse,
-        found, is_right, ~np.isnan(estimate.low), covered,
+        result, is_right, ~np.isnan(estimate.low), covered,
     )  # fmt: skip
     return [float(share.sum()) for share in shares]
 
@@ -270,9 +270,9 @@ def run_case(case: Case, studies: int, seed: int) -> dict[str, object]:
     wrong, right = 0, 0
     for start in range(0, studies, CHUNK):
         with np.errstate(invalid="ignore"):
-            said = study_chunk(case, min(CHUNK, studies - start), (seed, start), 0 if start else PRODUCT_STUDIES)
-        wrong += int(said[:, : case.at_bound].any(axis=1).sum())
-        right += int(said[:, case.at_bound :].sum())
+            answers = study_chunk(case, min(CHUNK, studies - start), (seed, start), 0 if start else PRODUCT_STUDIES)
+        wrong += int(answers[:, : case.at_bound].any(axis=1).sum())
+        right += int(answers[:, case.at_bound :].sum())
     others = studies * (case.claims - case.at_bound)
     return {
         "case": case.name,
@@ -302,15 +302,15 @@ def study_chunk(case: Case, studies: int, seed: tuple[int, ...], through_product
             pair = treated[i], draw.control[i]
             study[f"task {k}"] = runs_of(f"task {k}", key, *pair, is_fork=case.design == "fork")
     adjusted = [holm([None if np.isnan(p) else p for p in claims]) for claims in p_values.tolist()]
-    said = np.array([[p is not None and p < ALPHA for p in claims] for claims in adjusted])
+    rejections = np.array([[p is not None and p < ALPHA for p in claims] for claims in adjusted])
     for i, study in enumerate(tasks):
         metrics = [metric_of(family, scale, STUDY_MARGIN, "") for family, scale in ((REWARD, PERCENT), ("loss", LOG))]
         effects = analysed([*metrics, Metric(HISTORY, "loss", "decrease", scale="log")], study).effects
         words = effects.filter(pl.col("task") != ALL_TASKS, pl.col("equivalence").is_not_null())
         by_app = {row["task"] for row in words.iter_rows(named=True) if row["equivalence"] in (NO_WORSE, EQUIVALENT)}
-        if by_app != {f"task {k}" for k in np.flatnonzero(said[i])}:
+        if by_app != {f"task {k}" for k in np.flatnonzero(rejections[i])}:
             raise AssertionError(f"{case.name}, {case.claims} claims: the app calls {sorted(by_app)} no worse")
-    return said
+    return rejections
 
 
 def run(studies: int, seed: int, processes: int) -> None:

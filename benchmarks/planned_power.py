@@ -125,8 +125,8 @@ def _change_powers(design: str, tasks: Sequence[Batch], n: int) -> tuple[float, 
     treated, control = _GROUPS[kind_of(design)](of_scale)
     true = float(offered.across_truth(of_scale).mean())
     estimate = est.across(treated, control)
-    found = ((estimate.p < ALPHA) & (estimate.value * true > 0)).sum() / len(has_scale)
-    return _planned([*treated, *control], len(tasks), true, n), float(found)
+    result = ((estimate.p < ALPHA) & (estimate.value * true > 0)).sum() / len(has_scale)
+    return _planned([*treated, *control], len(tasks), true, n), float(result)
 
 
 def _margin_powers(design: str, tasks: Sequence[Batch], n: int) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def make_study(folder: Path, runs: int, rows: int) -> Path:
     every = {"eval/episode_reward": 500, "train/episode_reward": 100, "train/consistency_loss": 1}
     every |= {"validation_all/consistency_loss": 10, "validation_recent/consistency_loss": 10}
     step = np.arange(rows, dtype=float)
-    made = []
+    calls = []
     for number in range(runs):
         rng = np.random.default_rng(number)
         values = {key: np.where(step % gap == 0, rng.lognormal(size=rows), np.nan) for key, gap in every.items()}
@@ -60,8 +60,8 @@ def make_study(folder: Path, runs: int, rows: int) -> Path:
         config = {"task": task.name, "seed": number // 2, "steps": rows, "detach_encoder_ratio": 0.5 * (number % 2)}
         run = Run(f"run{number}", state="finished", config=config, sweep_id=task.sweep_id[0], tasks=(task.key,))
         points, drops = normalise(raw, list(every))
-        made.append(write_run(folder / "raw", describe(run, points, drops, list(every), ("_step",)), points))
-    manifest = Manifest("large", {"kind": "benchmark"}, "2026-01-01T00:00:00+00:00", str(folder / "raw"), tuple(made))
+        calls.append(write_run(folder / "raw", describe(run, points, drops, list(every), ("_step",)), points))
+    manifest = Manifest("large", {"kind": "benchmark"}, "2026-01-01T00:00:00+00:00", str(folder / "raw"), tuple(calls))
     write_bundle(study, manifest, folder / "bundle")
     return folder / "bundle"
 

@@ -97,13 +97,13 @@ def write(runs: int, rows: int) -> None:
     from lib.sources.cloud.fetch import _folder, _store_manifest
     from lib.sources.request import run_folder
 
-    asked = study()
-    base = _folder(asked, asked.source.base_url, KEY)
-    folder = base / run_folder(asked.step_key)
+    example = study()
+    base = _folder(example, example.source.base_url, KEY)
+    folder = base / run_folder(example.step_key)
     with writing(base, "lab/scale"), ProcessPoolExecutor() as pool:
         written = tuple(pool.map(partial(write_one, folder, rows), range(runs), chunksize=8))
-    source = {"kind": "wandb", "entity": "lab", "project": "scale", "server": asked.source.base_url}
-    _store_manifest(base, asked, Manifest(asked.name, source, "2026-01-02T00:00:00Z", str(folder), written))
+    source = {"kind": "wandb", "entity": "lab", "project": "scale", "server": example.source.base_url}
+    _store_manifest(base, example, Manifest(example.name, source, "2026-01-02T00:00:00Z", str(folder), written))
 
 
 def opened():
@@ -111,10 +111,10 @@ def opened():
     from lib.sources import Request
     from lib.sources.cloud.fetch import stored
 
-    asked = study()
-    manifest = stored(asked, Request(key=KEY))
+    example = study()
+    manifest = stored(example, Request(key=KEY))
     assert manifest is not None and manifest.whole, manifest and manifest.problems[:3]
-    return asked, manifest
+    return example, manifest
 
 
 def overview() -> int:
@@ -124,15 +124,15 @@ def overview() -> int:
     from lib.report import claims_figure, curve_figure, figure_data
     from lib.study import FAMILIES
 
-    asked, manifest = opened()
+    example, manifest = opened()
     marks = [("opened", time.process_time())]
-    data = figure_data(asked, manifest, View())
+    data = figure_data(example, manifest, View())
     marks.append(("curves", time.process_time()))
-    specs = [curve_figure(data, task, *FAMILIES).chart(height=400) for task in asked.tasks]
+    specs = [curve_figure(data, task, *FAMILIES).chart(height=400) for task in example.tasks]
     marks.append(("charts", time.process_time()))
-    analysis = analyse(asked, manifest)
+    analysis = analyse(example, manifest)
     marks.append(("effects", time.process_time()))
-    specs.append(claims_figure(analysis.effects, asked).chart())
+    specs.append(claims_figure(analysis.effects, example).chart())
     for (_, start), (name, end) in pairwise(marks):
         print(f"{name} {end - start:.1f} s", file=sys.stderr)
     return max(len(json.dumps(spec.to_dict())) for spec in specs)

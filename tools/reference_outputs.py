@@ -77,9 +77,9 @@ def main() -> int:
     if options.command == "write":
         write(options.study, options.folder)
         return 0
-    found = compare(options.study, options.folder)
-    print("\n".join(found) or "the same")
-    return 1 if found else 0
+    result = compare(options.study, options.folder)
+    print("\n".join(result) or "the same")
+    return 1 if result else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from lib.sources import bundled_study, fetch
 from lib.study import Study, parse_study, shipped_studies, to_toml
 from lib.study.toml import STUDIES
 from tests.support import wandb_files
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 
 Points = dict[tuple[str, str, int], float]
 
@@ -72,10 +72,10 @@ def use(study: Study, manifest: Manifest) -> None:
     runs_table(study, manifest)
     treatments = treatments_of(study, manifest)
     for task in study.tasks:
-        mine = [t for t in treatments if t.task == task.key]
+        of_task = [t for t in treatments if t.task == task.key]
         for family in ("reward", "loss"):
             if study.family(family):
-                curves(manifest.history(manifest.of_task(task.key)), task, study.family(family), mine, View())
+                curves(manifest.history(manifest.of_task(task.key)), task, study.family(family), of_task, View())
     analyse(study, manifest)
 
 
@@ -221,7 +221,7 @@ def study_file(seed: int, _folder: Path) -> str:
 @cache
 def base_bundle(store: str) -> tuple[dict[str, bytes], Points]:
     folder = Path(store) / "base-bundle"
-    study = bundle(folder, Asked().study(), [run(1, 0.5, 10), run(2, 0.5, 10), run(3, 0.0), run(4, 0.0)])
+    study = bundle(folder, StudyParts().study(), [run(1, 0.5, 10), run(2, 0.5, 10), run(3, 0.0), run(4, 0.0)])
     with zipfile.ZipFile(folder / "kit.zip") as archive:
         return {name: archive.read(name) for name in archive.namelist()}, points_of(fetch(study))
 

@@ -24,15 +24,15 @@ def infos(at: AppTest) -> str:
 SETTINGS = [("x", "wall time", "x", "wall"), ("color", "seed", "color_by", "seed"), ("raw", True, "raw", True)]
 
 
-@pytest.mark.parametrize(("key", "value", "field", "held"), SETTINGS)
-def test_a_setting_is_in_the_view_whether_chosen_or_in_the_address(key, value, field, held):
+@pytest.mark.parametrize(("key", "value", "field", "values"), SETTINGS)
+def test_a_setting_is_in_the_view_whether_chosen_or_in_the_address(key, value, field, values):
     at = visit("rewards")
     assert getattr(view_of(at), field) == getattr(View(), field)
     widget = at.sidebar.toggle(key=key) if value is True else at.sidebar.selectbox(key=key)
     fine(widget.set_value(value).run())
-    assert view_of(at) == dataclasses.replace(View(), **{field: held})
+    assert view_of(at) == dataclasses.replace(View(), **{field: values})
     at = visit("losses", **{key: str(value).lower()})
-    assert view_of(at) == dataclasses.replace(View(), **{field: held})
+    assert view_of(at) == dataclasses.replace(View(), **{field: values})
 
 
 def test_wall_time_moves_curves_and_changes_no_value():
@@ -46,8 +46,8 @@ def test_wall_time_moves_curves_and_changes_no_value():
 
 
 def test_what_wall_time_cannot_show_is_said():
-    said = infos(visit("rewards", x="wall time"))
-    assert "Acrobot Swingup: 6 runs have one moment's timestamps up to the detach" in said
+    messages = infos(visit("rewards", x="wall time"))
+    assert "Acrobot Swingup: 6 runs have one moment's timestamps up to the detach" in messages
     assert infos(visit("rewards")) == ""
 
 

@@ -28,13 +28,13 @@ pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 
 
 def test_a_bundle_gives_the_demo_with_its_keys():
-    looked = inspect_bundle(ROOT / "data" / "demo")
-    assert len(looked.runs) == 32
-    assert looked.runs[0].keys == (
+    inspection = inspect_bundle(ROOT / "data" / "demo")
+    assert len(inspection.runs) == 32
+    assert inspection.runs[0].keys == (
         "eval/episode_reward", "train/consistency_loss", "train/encoder_lr", "train/episode_reward",
         "validation_all/consistency_loss", "validation_recent/consistency_loss",
     )  # fmt: skip
-    assert looked.whole and min(looked.lowest.values()) >= 0
+    assert inspection.whole and min(inspection.lowest.values()) >= 0
 
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):

@@ -71,12 +71,12 @@ def test_the_original_notebooks_two_sweeps_are_pasted_as_the_client_prints_them(
         fine(at.text_input(key=f"build1_{task}_step_None").input(str(total // 2)).run())
     fine(at.text_input(key="build1_title").input("Both tasks").run())
     fine(at.button(key="build1_open").click().run())
-    opened = opened_study(at)
+    own_study = opened_study(at)
     original = load_study("detach_encoder")
-    assert {(t.name, t.sweeps, t.total_steps, t.detach) for t in opened.tasks} == {
+    assert {(t.name, t.sweeps, t.total_steps, t.detach) for t in own_study.tasks} == {
         (t.name, t.sweeps, t.total_steps, t.detach) for t in original.tasks
     }
-    assert opened.metrics == tuple(replace(metric, color="") for metric in original.metrics)
+    assert own_study.metrics == tuple(replace(metric, color="") for metric in original.metrics)
     assert [e.value for e in wait(at).error] == []
 
 
@@ -161,17 +161,17 @@ def test_metrics_are_corrected_with_validation_beside_the_field(server):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("https://wandb.ai/entity", "names no project"),
         ("https://wandb.ai/entity/project/reports/x", "A report names no runs"),
         ("ftp://wandb.ai/entity/project", "not a web address"),
     ],
 )
-def test_what_is_wrong_with_an_address_is_said_in_place_and_the_text_stays(text, said):
+def test_what_is_wrong_with_an_address_is_said_in_place_and_the_text_stays(text, message):
     at = paste(text)
     for _ in range(2):
-        assert len(at.error) == 1 and said in at.error[0].value
+        assert len(at.error) == 1 and message in at.error[0].value
         assert at.text_area(key="build_place").value == text
         list_runs(at)
 
@@ -180,7 +180,7 @@ def test_what_is_wrong_with_an_address_is_said_in_place_and_the_text_stays(text,
 def test_errors_of_the_server_are_one_sentence_each(server):
     server.add(PROJECT, FakeRun("r1", sweep="s1"))
     place = WandbAddress("thomasevers9", "tdmpc2-tdmpc2", server=server.url)
-    for key, wanted, said in [
+    for key, button, sentence in [
         ("b" * 40, place, "does not accept this key"),
         (
             KEY,
@@ -190,8 +190,8 @@ def test_errors_of_the_server_are_one_sentence_each(server):
         (KEY, WandbAddress("thomasevers9", "tdmpc2-tdmpc2", run="gone", server=server.url), "There is no run 'gone'"),
         (KEY, WandbAddress("thomasevers9", "hidden", server=server.url), "There is no project thomasevers9/hidden"),
     ]:
-        with pytest.raises(SourceError, match=said):
-            inspect_server(wanted, key)
+        with pytest.raises(SourceError, match=sentence):
+            inspect_server(button, key)
     with pytest.raises(Unreachable, match="cannot be reached"):
         inspect_server(WandbAddress("a", "b", server="http://127.0.0.1:9"), KEY)
 
@@ -227,11 +227,11 @@ def test_a_deployment_bound_to_one_server_says_so(monkeypatch):
 @pytest.mark.server
 def test_a_run_leads_to_its_sweep(server):
     fill(server, seeds=2)
-    looked = inspect_server(WandbAddress(*PROJECT.split("/"), run="nqfufp3t-1", server=server.url), KEY)
-    assert [run.id for run in looked.runs] == ["nqfufp3t-1", "nqfufp3t-2"]
-    assert looked.notes == ("Run nqfufp3t-1 is in sweep nqfufp3t: all of its runs are shown.",)
-    assert looked.runs[0].last_step == 100_001
-    assert "train/consistency_loss" in looked.runs[0].keys
+    inspection = inspect_server(WandbAddress(*PROJECT.split("/"), run="nqfufp3t-1", server=server.url), KEY)
+    assert [run.id for run in inspection.runs] == ["nqfufp3t-1", "nqfufp3t-2"]
+    assert inspection.notes == ("Run nqfufp3t-1 is in sweep nqfufp3t: all of its runs are shown.",)
+    assert inspection.runs[0].last_step == 100_001
+    assert "train/consistency_loss" in inspection.runs[0].keys
 
 
 @pytest.mark.server
@@ -239,10 +239,10 @@ def test_the_logged_learning_rate_is_read_where_it_tells_what_the_ratio_counts(s
     rows = [{"_step": s, "train/encoder_lr": 0.1 if s < 700 else 0.0, "train/loss": 1.0} for s in range(0, 1001, 100)]
     config = {"task": "walk", "seed": 1, "steps": 1000, "detach_encoder_ratio": 0.3}
     server.add("team/p", FakeRun("r1", rows=rows, config=config, sweep="s", summary={"train/loss": 1.0, "n": -2}))
-    looked = inspect_server(WandbAddress("team", "p", sweep="s", server=server.url), KEY)
-    assert looked.falls == {"r1": (600, 700)}
-    assert looked.lowest == {"train/loss": 1.0, "n": -2.0}
-    assert not looked.whole
+    inspection = inspect_server(WandbAddress("team", "p", sweep="s", server=server.url), KEY)
+    assert inspection.falls == {"r1": (600, 700)}
+    assert inspection.lowest == {"train/loss": 1.0, "n": -2.0}
+    assert not inspection.whole
 
 
 @pytest.mark.server

@@ -89,12 +89,12 @@ def test_every_field_of_a_metric_is_in_the_study(form):
     change(at, "selectbox", "train/consistency_loss_expect", "increase")
     change(at, "selectbox", "train/consistency_loss_smooth", "yes")
     change(at, "color_picker", "train/consistency_loss_color", "#123456")
-    mine = opened(at)
+    own_study = opened(at)
     name = "train/consistency_loss"
-    assert mine.metric(name) == Metric(
+    assert own_study.metric(name) == Metric(
         name, "loss", "increase", DEMO.metric(name).name, "linear", "#123456", smooth=True
     )
-    assert [metric for metric in mine.metrics if metric.key != name] == [m for m in DEMO.metrics if m.key != name]
+    assert [metric for metric in own_study.metrics if metric.key != name] == [m for m in DEMO.metrics if m.key != name]
 
 
 def test_a_margin_entered_when_runs_are_in_is_marked(form):
@@ -103,25 +103,25 @@ def test_a_margin_entered_when_runs_are_in_is_marked(form):
     assert [w.value for w in at.warning] == ["A guardrail needs a margin: without one nothing can be said of it."]
     change(at, "number_input", f"{reward}_margin", 7.0)
     assert not at.warning
-    looked = "Set after looking, for runs are in: margin of Eval Episode Reward."
-    assert [c.value for c in at.caption].count(looked) == 1
+    note = "Set after looking, for runs are in: margin of Eval Episode Reward."
+    assert [c.value for c in at.caption].count(note) == 1
     change(at, "selectbox", "train/episode_reward_margin_in", "own unit")
     change(at, "number_input", "train/episode_reward_margin_abs", 12.5)
     assert at.selectbox(key=key(f"{loss}_margin_in")).options == ["%"]
     change(at, "number_input", "planned", 8)
     names = ["planned size", "margin of Eval Episode Reward and margin of Train Episode Reward"]
     assert f"Set after looking, for runs are in: {', '.join(names)}." in [c.value for c in at.caption]
-    mine = opened(at)
+    own_study = opened(at)
     marked = {"margin_after_looking": True}
-    assert mine.metric(reward) == replace(DEMO.metric(reward), role="guardrail", margin=0.07, **marked)
-    assert mine.metric("train/episode_reward") == replace(
+    assert own_study.metric(reward) == replace(DEMO.metric(reward), role="guardrail", margin=0.07, **marked)
+    assert own_study.metric("train/episode_reward") == replace(
         DEMO.metric("train/episode_reward"), margin_abs=12.5, **marked
     )
-    assert mine.evidence == replace(DEMO.evidence, planned=8, planned_after_looking=True)
+    assert own_study.evidence == replace(DEMO.evidence, planned=8, planned_after_looking=True)
     assert [toast.value for toast in at.toast] == ["Opened Detach Encoder Demo with other 2 metrics and planned size"]
     # What is marked stays so where something else is changed, and goes with the margin.
-    change(at, "number_input", f"{reward}_margin", 0.0, mine)
-    change(at, "selectbox", "train/episode_reward_role", "secondary", mine)
+    change(at, "number_input", f"{reward}_margin", 0.0, own_study)
+    change(at, "selectbox", "train/episode_reward_role", "secondary", own_study)
     again = opened(at)
     assert again.metric(reward) == replace(DEMO.metric(reward), role="guardrail")
     assert again.metric("train/episode_reward").margin_after_looking
@@ -182,8 +182,8 @@ def test_what_was_declared_before_looking_is_in_the_study(form):
         windows_after_looking=True,
         leave_out_after_looking=True,
     )
-    looked = "Set after looking, for runs are in: windows and left-out runs."
-    assert {"Planned size: 6 runs per arm, or pairs.", looked} <= {c.value for c in at.caption}
+    note = "Set after looking, for runs are in: windows and left-out runs."
+    assert {"Planned size: 6 runs per arm, or pairs.", note} <= {c.value for c in at.caption}
     assert [toast.value for toast in at.toast] == [
         "Opened Detach Encoder Demo with other evidence windows and runs left out"
     ]
@@ -233,32 +233,32 @@ def test_a_study_of_wandb_without_runs_is_edited_by_typing():
     change(at, "selectbox", "acrobot-swingup_ratio_key", "ratio", study)
     assert warnings(at) == []
     fine(at.button(key="edit_open").click().run())
-    mine = at.session_state[KEY].page_input.study
-    assert mine.task("acrobot-swingup").detach == replace(study.task("acrobot-swingup").detach, ratio_key="ratio")
+    own_study = at.session_state[KEY].page_input.study
+    assert own_study.task("acrobot-swingup").detach == replace(study.task("acrobot-swingup").detach, ratio_key="ratio")
 
 
 def test_the_text_is_that_of_the_open_study_and_opens_as_changed():
     at = visit("study")
     area = at.text_area(key=f"study_text_{stamp(DEMO)}")
     assert parse_study(area.value, folder=DEMO.folder) == DEMO
-    mine = replace(
+    own_study = replace(
         DEMO, source=Source("bundle", path=str(DEMO.source_path)), title="Mine", evidence=Evidence(before=0.2)
     )
-    fine(area.set_value(to_toml(mine)).run())
-    looked = "Set after looking, for runs are in: windows."
-    assert [c.value for c in at.caption].count(looked) == 1
+    fine(area.set_value(to_toml(own_study)).run())
+    note = "Set after looking, for runs are in: windows."
+    assert [c.value for c in at.caption].count(note) == 1
     fine(next(button for button in at.button if button.label == "Check and open").click().run())
     assert [toast.value for toast in at.toast] == ["Opened Mine with other title, evidence windows and planned size"]
     now = at.session_state[KEY].page_input.study
     assert now.evidence == Evidence(before=0.2, windows_after_looking=True)
     assert at.text_area(key=f"study_text_{stamp(now)}").value == study_text(now)
-    assert [c.value for c in at.caption].count(looked) == 1, "of the study, and not of its text once more"
+    assert [c.value for c in at.caption].count(note) == 1, "of the study, and not of its text once more"
 
 
 def test_a_file_opened_over_a_study_with_runs_is_marked_like_an_edit():
     source = Source("bundle", path=str(DEMO.source_path))
-    mine = replace(DEMO, name="mine", source=source, folder="", evidence=Evidence())
-    at = visit("new_study", own=mine)
+    own_study = replace(DEMO, name="mine", source=source, folder="", evidence=Evidence())
+    at = visit("new_study", own=own_study)
 
     def after_opening(study: Study) -> Study:
         go(at, "new_study")
@@ -266,11 +266,11 @@ def test_a_file_opened_over_a_study_with_runs_is_marked_like_an_edit():
         fine(next(button for button in at.button if button.label == "Check and open").click().run())
         return at.session_state[KEY].page_input.study
 
-    late = after_opening(replace(mine, evidence=Evidence(planned=6, leave_out=(("acro0001-s1-detached", "why"),))))
+    late = after_opening(replace(own_study, evidence=Evidence(planned=6, leave_out=(("acro0001-s1-detached", "why"),))))
     assert late.name == "mine-2"
     assert parts_after_looking(late) == ("left-out runs", "planned size")
     other = Source("wandb", "me", "project")
-    assert parts_after_looking(after_opening(replace(mine, source=other, evidence=Evidence(planned=6)))) == ()
+    assert parts_after_looking(after_opening(replace(own_study, source=other, evidence=Evidence(planned=6)))) == ()
     # The runs of a study of W&B that were never fetched were never seen.
     cloud = replace(load_study("detach_encoder"), evidence=Evidence(planned=6), folder="")
     assert parts_after_looking(after_opening(cloud)) == ()

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib.study import Metric, Study
 from tests.support.app_kit import charts, fine, forest, go, plain, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import REWARD, Asked, bundle, run
+from tests.support.bundle_kit import REWARD, StudyParts, bundle, run
 
 pytestmark = pytest.mark.slow
 
@@ -34,13 +34,13 @@ def verdicts(at: AppTest) -> list[str]:
 def checks(at: AppTest) -> dict[str, str]:
     """What the checklist says, by the names of the gates: passed, failed or a caveat, and the text."""
     text = next(m.value for m in at.markdown if "**Control arm**" in m.value)
-    found = {}
+    by_name = {}
     for line in text.split("  \n"):
         mark, _, rest = line.partition(" **")
-        name, _, said = rest.partition("**: ")
+        name, _, message = rest.partition("**: ")
         state = "pass" if "check_circle" in mark else "fail" if "cancel" in mark else "caveat"
-        found[name] = f"{state}: {said}"
-    return found
+        by_name[name] = f"{state}: {message}"
+    return by_name
 
 
 # ---- the demo --------------------------------------------------------------------------------------------------------
@@ -48,9 +48,9 @@ def checks(at: AppTest) -> dict[str, str]:
 
 def test_claims_of_the_demo():
     at = visit("detach_effect")
-    said = sentences(at)
-    assert len(said) == 20
-    assert said[13] == (
+    messages = sentences(at)
+    assert len(messages) == 20
+    assert messages[13] == (
         "On Cartpole Swingup, detaching the encoder at 50,000 steps lowered Val (All) Consistency by 27.4% "
         "(95% CI 20.8% to 33.4%, 6 fork pairs, window: every step after the detach)."
     )
@@ -78,14 +78,14 @@ def test_forest_of_the_demo():
 
 def test_checklist_of_the_demo():
     at = visit("detach_effect", task="Cartpole Swingup")
-    found = checks(at)
-    assert list(found) == [
+    by_name = checks(at)
+    assert list(by_name) == [
         "Control arm", "Seeds", "Points per side", "Same settings", "Window declared", "Runs counted", "Runs left out",
         "Runs finished", "Runs to the end", "Planned size", "Detach seen", "Rival schedules", "Claims corrected",
     ]  # fmt: skip
-    assert [name for name, said in found.items() if not said.startswith("pass: ")] == []
-    assert found["Control arm"] == "pass: 6 runs were never detached, 6 of them fork pairs with a detached run."
-    assert found["Window declared"] == (
+    assert [name for name, sentence in by_name.items() if not sentence.startswith("pass: ")] == []
+    assert by_name["Control arm"] == "pass: 6 runs were never detached, 6 of them fork pairs with a detached run."
+    assert by_name["Window declared"] == (
         "pass: 10,000 steps before the detach against every step after it, as the study file says."
     )
     assert "How many more seeds would show it?" in [link.proto.label for link in at.get("page_link")]
@@ -121,7 +121,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
     assert any("Exploratory: window changed after looking" in m.value for m in at.markdown)
     assert verdicts(at) == ["cannot say"] * 20
     assert "Of every claim: exploratory: window changed after looking." in [plain(c.value) for c in at.caption]
-    assert {" lowered " in said or " raised " in said for said in sentences(at)} == {False}
+    assert {" lowered " in sentence or " raised " in sentence for sentence in sentences(at)} == {False}
     gate = checks(at)["Window declared"]
     assert gate.startswith("fail: Exploratory: window changed after looking: ")
     assert "Go back to the declared window, or declare this one in [evidence] and test it on new runs." in plain(gate)
@@ -135,7 +135,7 @@ def test_a_changed_window_takes_the_verdicts_away_and_the_address_keeps_it():
 
 
 def _page(tmp_path, runs, **query) -> AppTest:
-    return effect_page(bundle(tmp_path, Asked().study(), runs), **query)
+    return effect_page(bundle(tmp_path, StudyParts().study(), runs), **query)
 
 
 def test_one_seed_gets_no_inference(tmp_path):
@@ -156,7 +156,7 @@ def test_one_seed_gets_no_inference(tmp_path):
 def test_one_seed_without_a_control_gets_no_inference(tmp_path):
     at = _page(tmp_path, [run(1, 0.5, 10.0)])
     assert verdicts(at) == ["cannot say", "cannot say"]
-    assert {"Reason: n = 1: too few runs for any inference" in said for said in sentences(at)} == {True}
+    assert {"Reason: n = 1: too few runs for any inference" in sentence for sentence in sentences(at)} == {True}
     assert "CI" not in " ".join(sentences(at))
 
 
@@ -174,7 +174,7 @@ def test_without_a_control_nothing_causal_is_said(tmp_path):
     at = _page(tmp_path, [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)])
     assert sentences(at)[0].startswith("On walk, Eval Reward rose at once by ")
     assert "without a control arm this is a jump at that step, which may have other causes." in sentences(at)[0]
-    assert [said for said in sentences(at) if "detaching the encoder at" in said] == []
+    assert [sentence for sentence in sentences(at) if "detaching the encoder at" in sentence] == []
     assert checks(at)["Control arm"] == (
         "fail: No run was left without a detach: only a jump at that step can be tested, and nothing causal said. "
         "*Train the same seeds without the detach (ratio 0) and name their sweep as control_sweep_id.*"
@@ -208,25 +208,29 @@ def test_arms_are_compared_in_event_time(tmp_path):
 
 def test_several_detach_steps_are_claimed_one_by_one(tmp_path):
     at = _page(tmp_path, [run(seed, ratio, 10.0) for seed in (1, 2, 3) for ratio in (0.2, 0.5, 0.0)])
-    assert [said.split(" raised ")[0] for said in sentences(at)[:2]] == [
+    assert [sentence.split(" raised ")[0] for sentence in sentences(at)[:2]] == [
         "On walk, detaching the encoder (arm 'detached 0.2') at 200 steps",
         "On walk, detaching the encoder (arm 'detached 0.5') at 500 steps",
     ]
-    said = "of every task, aligned at the detach. Detach steps differ, so the control arm has no step to be aligned at."
-    assert any(caption.value.endswith(said) for caption in at.caption)
+    sentence = (
+        "of every task, aligned at the detach. Detach steps differ, so the control arm has no step to be aligned at."
+    )
+    assert any(caption.value.endswith(sentence) for caption in at.caption)
 
 
 def test_a_rival_schedule_near_the_detach_is_named(tmp_path):
     runs = [run(seed, ratio, 10.0, lr_decay_step=510 if ratio else 900) for seed in (1, 2, 3) for ratio in (0.5, 0.0)]
-    said = checks(_page(tmp_path, runs))["Rival schedules"]
-    assert said.startswith("caveat: lr_decay_step = 510: within 100 steps of the detach, so it explains a change there")
+    message = checks(_page(tmp_path, runs))["Rival schedules"]
+    assert message.startswith(
+        "caveat: lr_decay_step = 510: within 100 steps of the detach, so it explains a change there"
+    )
 
 
 def test_of_many_claims_ten_are_said_and_one_metric_is_drawn(tmp_path):
     metrics = tuple(Metric(f"eval/reward_{i}", "reward", "increase", label=f"Reward {i}") for i in range(41))
     runs = [run(seed, ratio, 50.0, every=50) for seed in (1, 2, 3) for ratio in (0.0, 0.5)]
     runs = [replace(one, points={metric.key: one.points[REWARD.key] for metric in metrics}) for one in runs]
-    at = effect_page(bundle(tmp_path, Asked(metrics=metrics).study(), runs), effect_metric="Reward 40")
+    at = effect_page(bundle(tmp_path, StudyParts(metrics=metrics).study(), runs), effect_metric="Reward 40")
     (tab,) = at.tabs
     (more,) = tab.expander
     assert more.label == "31 more claims"

@@ -110,8 +110,8 @@ def test_the_numbers_of_a_chart_are_those_of_its_families_and_task(demo, familie
     keys = {metric.key for family in families for metric in demo.study.family(family)}
     assert set(numbers["metric"]) == keys
     curves = study_curves(demo.study, demo.manifest, demo.view)
-    mine = curves.filter(pl.col("task") == "acrobot-swingup", pl.col("metric").is_in(list(keys)))
-    assert numbers.filter(pl.col("drawn") == "curve").select(COLUMNS).equals(mine)
+    own_rows = curves.filter(pl.col("task") == "acrobot-swingup", pl.col("metric").is_in(list(keys)))
+    assert numbers.filter(pl.col("drawn") == "curve").select(COLUMNS).equals(own_rows)
     seeds = numbers.filter(pl.col("drawn") == "seed")
     assert seeds["run_id"].n_unique() == 12
     assert seeds["n"].unique().to_list() == [1]
@@ -140,12 +140,12 @@ def test_the_numbers_have_the_range_and_the_arms_of_the_screen(demo):
 
 def test_a_task_that_does_not_reach_the_range_is_whole_in_figure_and_numbers(tmp_path):
     points = [(step, float(step)) for step in range(0, 101, 5)]
-    asked = study(DetachRule(step=50), total=100)
+    example = study(DetachRule(step=50), total=100)
     runs = made(tmp_path, [(Run("a", config={"task": "task"}), series("a", REWARD.key, points))])
-    whole = plotted(asked, runs, View(), "task_reward")
+    whole = plotted(example, runs, View(), "task_reward")
     assert whole.height == len(points)
-    assert plotted(asked, runs, View(span=(600.0, 900.0)), "task_reward").equals(whole)
-    assert plotted(asked, runs, View(span=(20.0, 40.0)), "task_reward")["step"].to_list() == [20, 25, 30, 35, 40]
+    assert plotted(example, runs, View(span=(600.0, 900.0)), "task_reward").equals(whole)
+    assert plotted(example, runs, View(span=(20.0, 40.0)), "task_reward")["step"].to_list() == [20, 25, 30, 35, 40]
 
 
 def test_the_grids_numbers_are_every_cells(demo):
@@ -177,8 +177,8 @@ def test_the_numbers_of_evidence_are_those_of_its_metric(demo):
 def test_footer_and_sidecar_tell_of_the_view_that_the_figure_was_drawn_with(demo):
     shown = replace(demo, view=View(x="wall", span=(0.0, 1.0), raw=True, color_by="seed", aggregate="median"))
     event = json.loads(figure(shown, "Event time").sidecar())
-    told = {name: event["settings"][name] for name in ("x", "grid", "span", "raw", "color_by", "aggregate")}
-    assert told == {
+    texts = {name: event["settings"][name] for name in ("x", "grid", "span", "raw", "color_by", "aggregate")}
+    assert texts == {
         "x": "since_percent", "grid": "aligned", "span": None, "raw": False, "color_by": "", "aggregate": "median",
     }  # fmt: skip
     assert "hours" not in event["text"]

@@ -8,7 +8,7 @@ from lib import __main__ as command_line
 from lib.sources import fetch
 from lib.study import to_toml
 from tests.support.app_kit import go, plain, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 
 SENTENCE = "The stored history of run r1-0.5 is gone: fetch the study again."
 
@@ -16,7 +16,7 @@ SENTENCE = "The stored history of run r1-0.5 is gone: fetch the study again."
 @pytest.fixture
 def kit(tmp_path):
     """A study of two runs, and the file of one of them."""
-    study = bundle(tmp_path, Asked().study(), [run(1, 0.5), run(2, 0.0)])
+    study = bundle(tmp_path, StudyParts().study(), [run(1, 0.5), run(2, 0.0)])
     manifest = fetch(study)
     return study, Path(manifest.folder) / "runs" / "r1-0.5.parquet", manifest
 

@@ -15,7 +15,7 @@ from lib.report.claims_json import claims_json
 from lib.sources import fetch
 from lib.study import Study
 from tests.support.app_kit import answer_lines, forest, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 
 pytestmark = pytest.mark.slow
 
@@ -43,16 +43,16 @@ def page_text(at: AppTest) -> str:
 @pytest.fixture
 def detached_only(tmp_path) -> Study:
     """Four detached runs: a reward that rises and a loss that falls at the detach, and one that falls against the wish."""
-    return bundle(tmp_path, Asked().study(), [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)])
+    return bundle(tmp_path, StudyParts().study(), [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)])
 
 
 @pytest.fixture
 def two_tasks(tmp_path) -> Study:
     """The same in two tasks, over which jumps are pooled."""
-    walk = Asked().task
+    walk = StudyParts().task
     runs = [run(seed, 0.5, 10.0) for seed in (1, 2, 3, 4)]
     others = [replace(one, id=f"b{one.id}", config={**one.config, "task": "hop"}) for one in runs]
-    study = Asked().study(tasks=(walk, replace(walk, name="hop")))
+    study = StudyParts().study(tasks=(walk, replace(walk, name="hop")))
     return bundle(tmp_path, study, [*runs, *others])
 
 
@@ -99,7 +99,7 @@ def test_the_report_shows_jumps(detached_only):
 
 def test_with_a_control_arm_the_words_are_those_of_effects(tmp_path):
     runs = [run(seed, ratio, 10.0) for seed in (1, 2, 3, 4) for ratio in (0.5, 0.0)]
-    at = visit("detach_effect", own=bundle(tmp_path, Asked().study(), runs))
+    at = visit("detach_effect", own=bundle(tmp_path, StudyParts().study(), runs))
     assert badges(at) == [":blue-badge[supported]", ":blue-badge[supported]"]
     assert "jump shown" not in page_text(at)
 

@@ -11,7 +11,7 @@ from lib.effects.matrix import Level, Position
 from lib.study import Metric, Source, Study, Task
 from lib.study.model import Arms
 from tests.support.app_kit import answer_lines, matrices, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 
 
 def study(tasks: int, metrics: int) -> Study:
@@ -140,11 +140,11 @@ def test_many_metrics_are_the_lines():
 
 @pytest.mark.slow
 def test_the_page_of_three_arms_over_two_tasks(tmp_path):
-    walk = Asked().task
+    walk = StudyParts().task
     arms = Arms("ratio", labels=(("0.25", "early"), ("0.5", "half")))
     runs = [run(seed, ratio, 10.0) for seed in (1, 2, 3) for ratio in (0.25, 0.5, 0.0)]
     others = [replace(one, id=f"b{one.id}", config={**one.config, "task": "hop"}) for one in runs]
-    of = Asked().study(tasks=(walk, replace(walk, name="hop")), arms=arms)
+    of = StudyParts().study(tasks=(walk, replace(walk, name="hop")), arms=arms)
     at = visit("overview", own=bundle(tmp_path, of, [*runs, *others]))
     (data,) = matrices(at)
     assert data["arms"] == ["early", "half"]

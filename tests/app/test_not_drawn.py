@@ -10,7 +10,7 @@ from lib.report import report_page, study_results
 from lib.sources import fetch
 from lib.study import Evidence
 from tests.support.app_kit import fine, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ def study(tmp_path):
     """Three detached runs, of which the study leaves one out, and a copy of the first."""
     runs = [run(seed, 0.5, 10.0) for seed in (1, 2, 3)]
     evidence = Evidence(leave_out=(("r2-0.5", "sensor fault"),))
-    return bundle(tmp_path, Asked().study(evidence=evidence), [*runs, replace(runs[0], id="twin")])
+    return bundle(tmp_path, StudyParts().study(evidence=evidence), [*runs, replace(runs[0], id="twin")])
 
 
 @pytest.mark.parametrize("page", ["overview", "rewards", "losses"])

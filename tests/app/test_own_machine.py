@@ -122,10 +122,10 @@ def test_a_hosted_app_is_nobodys_own_machine(own_machine_key, monkeypatch):
 
 
 def test_the_machines_key_serves_a_study_that_one_brings_for_its_own_server_alone(own_machine_key, monkeypatch):
-    mine = parse_study(to_toml(study("https://lab.example")), "mine")
-    assert access.key_for(mine) == KEY
+    own_study = parse_study(to_toml(study("https://lab.example")), "mine")
+    assert access.key_for(own_study) == KEY
     monkeypatch.delenv("WANDB_BASE_URL")
-    assert access.key_for(mine) is None
+    assert access.key_for(own_study) is None
     assert access.machine_key("https://lab.example") is None
     assert access.machine_key("https://api.wandb.ai") == KEY
     monkeypatch.setattr(access, "is_at_own_machine", lambda: False)

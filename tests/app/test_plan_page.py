@@ -8,19 +8,19 @@ from streamlit.testing.v1 import AppTest
 from lib.report import planned_study
 from lib.study import Evidence, Metric, Source, Study, load_study, parse_study, to_toml
 from tests.support.app_kit import charts, fine, go, opened_study, plain, server_state, visit  # noqa: F401 - a fixture
-from tests.support.bundle_kit import REWARD, Asked, Given, bundle, run
+from tests.support.bundle_kit import REWARD, RunData, StudyParts, bundle, run
 
 pytestmark = pytest.mark.slow
 
 
-def pairs(n: int) -> list[Given]:
+def pairs(n: int) -> list[RunData]:
     """Fork pairs: of each seed a run that was detached half-way and the same run without."""
     return [run(seed, ratio, 10.0) for seed in range(1, n + 1) for ratio in (0.5, 0.0)]
 
 
-def plan_page(tmp_path, runs: list[Given], planned: int | None = None, *metrics: Metric, **query: str) -> AppTest:
-    asked = Asked(metrics=metrics) if metrics else Asked()
-    of = bundle(tmp_path, asked.study(evidence=Evidence(planned=planned)), runs)
+def plan_page(tmp_path, runs: list[RunData], planned: int | None = None, *metrics: Metric, **query: str) -> AppTest:
+    options = StudyParts(metrics=metrics) if metrics else StudyParts()
+    of = bundle(tmp_path, options.study(evidence=Evidence(planned=planned)), runs)
     return visit("plan", own=of, **query)
 
 
@@ -32,7 +32,7 @@ def words(at: AppTest) -> list[str]:
 def fresh() -> Study:
     """A study of the demo's metrics whose runs are still to be made."""
     metrics = (Metric("train/consistency_loss", "loss", "decrease", scale="log"), REWARD)
-    return Asked(metrics=metrics).study(name="fresh", source=Source("wandb", entity="me", project="p"))
+    return StudyParts(metrics=metrics).study(name="fresh", source=Source("wandb", entity="me", project="p"))
 
 
 def test_a_study_without_runs_takes_another_studys_spread():

@@ -188,8 +188,8 @@ def test_a_bundle_that_names_a_server_is_read_from_its_own_files(servers, tmp_pa
     go(at, "new_study").file_uploader(key="study_upload").upload("theirs.zip", archive.getvalue(), "application/zip")
     fine(at.run())
     fine(next(b for b in at.button if b.label == "Open the file").click().run())
-    opened = opened_study(at)
-    assert (opened.source.kind, opened.source.base_url, errors(at), other.hits) == ("bundle", "", [], [])
+    own_study = opened_study(at)
+    assert (own_study.source.kind, own_study.source.base_url, errors(at), other.hits) == ("bundle", "", [], [])
 
 
 def without_baselines(study: Study) -> tuple[Task, ...]:

@@ -48,24 +48,24 @@ def demo(monkeypatch) -> list[str]:
 
 def calls(monkeypatch, name: str) -> list[str]:
     """The calls, from here on, of a function that cached results are made with."""
-    made = []
+    calls = []
     function = getattr(cached_results, name)
 
     def counted(*args, **options):
-        made.append(name)
+        calls.append(name)
         return function(*args, **options)
 
     monkeypatch.setattr(cached_results, name, counted)
-    return made
+    return calls
 
 
 def test_the_demo_is_computed_once_for_all_sessions(demo, monkeypatch):
-    made = [calls(monkeypatch, name) for name in ("analyse", "task_groups", "aggregate", "runs_table")]
+    call_lists = [calls(monkeypatch, name) for name in ("analyse", "task_groups", "aggregate", "runs_table")]
     entries = shared()
     visitor(monkeypatch, "second")
     assert page_numbers(visit("overview")) == demo
     visit("runs")
-    assert made == [[], [], [], []]
+    assert call_lists == [[], [], [], []]
     assert shared() == entries
     assert len(entries) > 10
 

@@ -113,15 +113,15 @@ def test_files_of_the_popover(opened):
 @pytest.fixture
 def offered(monkeypatch) -> dict[str, str]:
     """The text of each file that was made, by the key of what hands it over."""
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     draw = st.download_button
 
     def button(label, data, *arguments, key, **options):
-        found[key] = data
+        by_name[key] = data
         return draw(label, data, *arguments, key=key, **options)
 
     monkeypatch.setattr(st, "download_button", button)
-    return found
+    return by_name
 
 
 def test_the_study_file_names_no_baseline_that_was_added_here(is_open, offered):
@@ -138,8 +138,8 @@ def test_the_study_file_of_a_bundle_names_no_folder_of_the_store(is_open, offere
     demo = load_study("demo")
     (tmp_path / "curve.csv").write_text("step,reward,seed\n0,1,1\n50000,500,1\n")
     behind = Baseline(str(tmp_path / "curve.csv"))
-    mine = replace(demo, name="mine", tasks=(replace(demo.tasks[0], baselines=(behind,)), *demo.tasks[1:]))
-    write_bundle(mine, fetch(demo), tmp_path / "mine.zip")
+    own_study = replace(demo, name="mine", tasks=(replace(demo.tasks[0], baselines=(behind,)), *demo.tasks[1:]))
+    write_bundle(own_study, fetch(demo), tmp_path / "mine.zip")
     at = visit("new_study")
     content = (tmp_path / "mine.zip").read_bytes()
     fine(at.file_uploader(key="study_upload").upload("mine.zip", content, "application/zip").run())
@@ -158,9 +158,9 @@ def test_an_own_study_says_that_its_link_opens_on_this_computer_only(opened):
     assert "Opens this page with these settings. No key is in it." in [c.value for c in opened.caption]
     demo = load_study("demo")
     source = Source(kind="bundle", path=str(ROOT / "data" / "demo"))
-    mine = replace(demo, name="mine", source=source, tasks=demo.tasks[:1])
+    own_study = replace(demo, name="mine", source=source, tasks=demo.tasks[:1])
     at = visit("new_study")
-    fine(at.text_area(key="study_text").input(to_toml(mine)).run())
+    fine(at.text_area(key="study_text").input(to_toml(own_study)).run())
     fine(next(b for b in at.button if b.label == "Check and open").click().run())
     assert at.sidebar.selectbox(key="study").value == "mine"
     wait(go(at, "overview"))

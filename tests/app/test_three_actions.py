@@ -110,9 +110,9 @@ def test_an_address_with_the_key_of_ones_own_machine(server, monkeypatch):
     visitor = Actions()
     visitor.paste(f"{server.url}/{PLACE}/sweeps/s")
     at = visitor.press("build_look")
-    said = [plain(m.value) for m in at.markdown]
-    assert "**6 runs of 1 task in 1 sweep: 3 detached at 500 and 3 control; 2 metrics.**" in said
-    assert [m for m in said if m.startswith(":material/help:")] == []
+    messages = [plain(m.value) for m in at.markdown]
+    assert "**6 runs of 1 task in 1 sweep: 3 detached at 500 and 3 control; 2 metrics.**" in messages
+    assert [m for m in messages if m.startswith(":material/help:")] == []
     assert server.count("RunParquetHistory") == 0
     at = visitor.press("build1_open")
     assert visitor.count == 3

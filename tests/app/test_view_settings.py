@@ -45,8 +45,8 @@ OTHERS = ("Study", "Follow running runs", "Before", "After: the rest of the trai
 def labels(block) -> list[str]:
     """The labels of the view settings in a part of a page."""
     kinds = ("selectbox", "multiselect", "select_slider", "number_input", "toggle", "button_group")
-    found = [widget.label for kind in kinds for widget in getattr(block, kind)]
-    return sorted(label for label in found if label not in OTHERS and not label.startswith("Settling"))
+    labels = [widget.label for kind in kinds for widget in getattr(block, kind)]
+    return sorted(label for label in labels if label not in OTHERS and not label.startswith("Settling"))
 
 
 def more(at: AppTest):

@@ -154,8 +154,8 @@ def test_strip_shows_where_seeds_are_missing_and_of_what():
     frame = pl.concat(
         [curve(EVAL, [1, 1, 1, 1], n=[4, 4, 2, 4], steps=(0.0, 30.0, 60.0, 100.0)), curve(TRAIN, [1, 1, 1], n=4)]
     )
-    found = stretches(list(split(frame, TASK.key).values()))
-    assert [(one.step, one.end, one.least, one.of, one.share, one.series) for one in found] == [
+    result = stretches(list(split(frame, TASK.key).values()))
+    assert [(one.step, one.end, one.least, one.of, one.share, one.series) for one in result] == [
         (0.0, 60.0, 4, 4, 1.0, ()),
         (60.0, 100.0, 2, 4, 0.5, ((EVAL.key, "detached"),)),
     ]
@@ -196,9 +196,9 @@ def test_strip_counts_an_arm_that_ended_and_none_that_began_late():
     short = curve(EVAL, [1, 1, 1], n=2, steps=(5.0, 20.0, 40.0))
     more = pl.concat([short, curve(EVAL, [1, 1], arm="control", steps=(0.0, 100.0)), curve(LOSS, [1.0], steps=(0.0,))])
     curves = split(more, TASK.key)
-    found = stretches([curves[EVAL.key, arm] for arm in ("control", "detached")], list(curves.values()))
+    result = stretches([curves[EVAL.key, arm] for arm in ("control", "detached")], list(curves.values()))
     # 40 and one and a half of the middle distance, 20, of its steps.
-    assert [(one.step, one.end, one.least, one.of, one.series) for one in found] == [
+    assert [(one.step, one.end, one.least, one.of, one.series) for one in result] == [
         (0.0, 70.0, 2, 3, ((EVAL.key, "detached"),)),
         (70.0, 100.0, 0, 3, ((EVAL.key, "detached"),)),
     ]
@@ -206,8 +206,8 @@ def test_strip_counts_an_arm_that_ended_and_none_that_began_late():
 
 def test_strip_of_one_step_has_the_seeds_of_that_step():
     curves = split(pl.concat([curve(EVAL, [1], n=4, steps=(60.0,)), curve(TRAIN, [1], n=3, steps=(60.0,))]), TASK.key)
-    found = stretches(list(curves.values()))
-    assert [(one.step, one.end, one.least, one.of, one.series) for one in found] == [
+    result = stretches(list(curves.values()))
+    assert [(one.step, one.end, one.least, one.of, one.series) for one in result] == [
         (60.0, 60.0, 3, 4, ((TRAIN.key, "detached"),))
     ]
 

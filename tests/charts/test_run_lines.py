@@ -25,8 +25,8 @@ KIT = study()
 
 
 def runs(**configs) -> Manifest:
-    made = tuple(Run(run, config=config, tasks=("task",)) for run, config in configs.items())
-    return Manifest("kit", {}, "2026-01-01T00:00:00+00:00", ".", made)
+    calls = tuple(Run(run, config=config, tasks=("task",)) for run, config in configs.items())
+    return Manifest("kit", {}, "2026-01-01T00:00:00+00:00", ".", calls)
 
 
 def own(values=("a", "b"), metrics=(EVAL,), steps=(0.0, 100.0)) -> pl.DataFrame:
@@ -50,11 +50,11 @@ def chart(by: Coloring, frame=None, **options):
 
 
 def test_keys_are_those_on_which_runs_of_a_task_differ():
-    found = runs(
+    result = runs(
         a={"task": "x", "seed": 1, "lr": 0.1, "_wandb": 1, "layers": [1, 2], "only": None, "late": True},
         b={"task": "x", "seed": 2, "lr": 0.2, "_wandb": 2, "layers": [1, 3], "only": None},
     )
-    assert color_keys(KIT, found) == ["seed", "arm", "late", "layers", "lr"]
+    assert color_keys(KIT, result) == ["seed", "arm", "late", "layers", "lr"]
     assert color_keys(KIT, runs()) == ["seed", "arm"]
     nested = runs(a={"algo": {"lr": 1, "dim": "8"}}, b={"algo": {"lr": "2", "dim": 8.0}})
     assert color_keys(KIT, nested) == ["seed", "arm", "algo.lr"]
@@ -84,8 +84,8 @@ def test_seed_and_arm_are_the_treatments():
 
 def test_true_false_lists_and_infinities_are_text():
     treatments = [treatment(run) for run in "abc"]
-    found = runs(a={"k": True}, b={"k": [1, 2]}, c={"k": float("inf")})
-    assert coloring(found, treatments, "k").values == {"a": "true", "b": "[1, 2]", "c": "inf"}
+    result = runs(a={"k": True}, b={"k": [1, 2]}, c={"k": float("inf")})
+    assert coloring(result, treatments, "k").values == {"a": "true", "b": "[1, 2]", "c": "inf"}
 
 
 def test_a_key_that_no_run_has_is_missing_everywhere():
@@ -143,8 +143,8 @@ def test_a_line_is_of_one_run_and_runs_are_coloured_of_one_metric():
     assert len(marks(svg(one), "runs")) == 3
     # The first of the study, whatever is drawn last.
     assert {row["metric"] for row in rows(one, "runs")} == {"Eval Episode Reward"}
-    said = "Coloured by lr, runs are drawn of one metric: Eval Episode Reward. Choose others under Metrics."
-    assert one_metric_text(both(), STUDY, TASK, "reward", view=View(color_by="lr")) == said
+    message = "Coloured by lr, runs are drawn of one metric: Eval Episode Reward. Choose others under Metrics."
+    assert one_metric_text(both(), STUDY, TASK, "reward", view=View(color_by="lr")) == message
     assert one_metric_text(both(), STUDY, TASK, "reward", view=View()) == ""
     picked = replace(STUDY, metrics=(TRAIN,))
     assert one_metric_text(both(), picked, TASK, "reward", view=View(color_by="lr")) == ""

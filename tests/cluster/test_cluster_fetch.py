@@ -63,24 +63,24 @@ def test_workers_read_what_is_read_here(server, cluster, dask_cluster, monkeypat
     monkeypatch.setattr(
         history._Reader, "read", lambda self, exports, *rest: read_here.append(exports) or read(self, exports, *rest)
     )
-    asked = study(server)
-    on_workers = bring(asked, cluster=cluster)
+    example = study(server)
+    on_workers = bring(example, cluster=cluster)
     assert len(read_here) == 3  # live, parent, fork
     assert on_workers.problems == ()
     assert points(on_workers, "fork") == {step: 2.0 * step for step in range(21)}
     # A metric more, and rows more.
-    asked = study(server, ("loss", "reward"))
+    example = study(server, ("loss", "reward"))
     server.add(PLACE, walk("b", rows(0, 45, **odd), heartbeat="2025-01-02T00:00:00Z"))
-    on_workers = bring(asked, cluster=cluster)
+    on_workers = bring(example, cluster=cluster)
     assert points(on_workers, "a", "reward") == {step: step / 3 for step in range(1, 61, 2)}
     assert max(points(on_workers, "b")) == 45
     # Nothing more: nothing is asked of the runs that have ended.
     server.forget()
-    again = bring(asked, cluster=cluster)
+    again = bring(example, cluster=cluster)
     assert server.count("GET") <= 2  # of the run that goes on
     values = as_values(on_workers)
     assert as_values(again) == values
-    assert as_values(bring(asked, refresh=True)) == values
+    assert as_values(bring(example, refresh=True)) == values
     logs = dask_cluster.logs()
     assert "_result_of-" in logs
     assert not any(secret in logs for secret in (KEY, server.signature, "signature", "parquet?"))
@@ -127,15 +127,15 @@ def test_a_signed_url_that_has_expired_is_asked_for_again(server, cluster):
 def test_a_fetch_that_is_stopped_ends_while_a_worker_waits(server, cluster):
     server.add(PLACE, walk("a"), walk("b"))
     server.faults = [Fault("silence", "GET", "b", times=9)]
-    stop, said = threading.Event(), list[str]()
+    stop, messages = threading.Event(), list[str]()
 
     def say(progress) -> None:
-        said.append(f"{progress.done}/{progress.total}")
+        messages.append(f"{progress.done}/{progress.total}")
         if progress.done == 1:
             stop.set()
 
     manifest = bring(study(server), cluster=cluster, progress=say, cancelled=stop.is_set)
-    assert said[-1] == "1/2"
+    assert messages[-1] == "1/2"
     assert len(points(manifest, "a")) == 10
     assert "the fetch was stopped" in manifest.problems[0].message
     server.released.set()

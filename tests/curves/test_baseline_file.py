@@ -169,7 +169,7 @@ EXPECTED = "a baseline is a CSV file of the columns step, reward, seed"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     [
         (b"", "b.csv is not a CSV file of the columns step, reward, seed."),
         (b" \n\n", "b.csv is not a CSV file of the columns step, reward, seed."),
@@ -190,8 +190,8 @@ EXPECTED = "a baseline is a CSV file of the columns step, reward, seed"
         ("step,reward,seed\n1,2,3,4\n", "b.csv, line 2: it has 4 cells below a header of 3."),
     ],
 )  # fmt: skip
-def test_a_file_of_which_nothing_can_be_read_is_said_in_one_sentence(content, said):
-    assert message(content) == said
+def test_a_file_of_which_nothing_can_be_read_is_said_in_one_sentence(content, text):
+    assert message(content) == text
 
 
 values = st.floats(-1e9, 1e9).map(lambda value: round(value, 4))

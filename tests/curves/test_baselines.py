@@ -30,16 +30,16 @@ CSV = b"step,reward,seed\n0,1,1\n10,2,1\n20,3,1\n0,3,2\n10,4,2\n20,5,2\n200,9,1\
 TASK = Task("task", 100, detach=DetachRule(step=50))
 
 
-def _of_first_task(asked: Study) -> pl.DataFrame:
-    return task_baselines(asked, asked.tasks[0], (), View(), list[str]().append)
+def _of_first_task(example: Study) -> pl.DataFrame:
+    return task_baselines(example, example.tasks[0], (), View(), list[str]().append)
 
 
 def test_a_baseline_is_aggregated_over_its_seeds():
-    found = baseline_curve(
+    rows = baseline_curve(
         read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#123456"), (), View(spread="minmax")
     )
-    assert found.schema == BASELINES
-    assert found.rows() == [
+    assert rows.schema == BASELINES
+    assert rows.rows() == [
         ("task", "b", "#123456", 0.0, 2.0, 1.0, 3.0, 2),
         ("task", "b", "#123456", 10.0, 3.0, 2.0, 4.0, 2),
         ("task", "b", "#123456", 20.0, 4.0, 3.0, 5.0, 2),
@@ -50,11 +50,11 @@ def test_a_baseline_follows_the_axis_and_one_seed_has_no_band():
     rows = read_baseline(b"step,reward,seed\n40,1,1\n60,2,1\n", "b.csv")
     treatments = [treatment("a", at=50)]
     for x, steps in (("since", [-10.0, 10.0]), ("percent", [40.0, 60.0])):
-        found = baseline_curve(
+        frame = baseline_curve(
             rows, TASK, Baseline("b.csv"), treatments, View(x=x, grid="exact" if x == "percent" else "aligned")
         )
-        assert found["step"].to_list() == steps
-        assert found["lower"].to_list() == [None, None]
+        assert frame["step"].to_list() == steps
+        assert frame["lower"].to_list() == [None, None]
     apart = [treatment("a", at=50), treatment("b", at=60)]
     assert baseline_curve(rows, TASK, Baseline("b.csv"), apart, View(x="since")).is_empty()
 
@@ -67,13 +67,13 @@ def test_a_baseline_beyond_the_task_is_refused():
 
 def _warnings(tmp_path, baseline: Baseline, content: bytes) -> tuple[pl.DataFrame, list[str]]:
     (tmp_path / "b.csv").write_bytes(content)
-    asked = study(tasks=(replace(TASK, baselines=(baseline,)),), folder=str(tmp_path))
+    example = study(tasks=(replace(TASK, baselines=(baseline,)),), folder=str(tmp_path))
     warnings: list[str] = []
-    return task_baselines(asked, asked.tasks[0], (), View(), warnings.append), warnings
+    return task_baselines(example, example.tasks[0], (), View(), warnings.append), warnings
 
 
 @pytest.mark.parametrize(
-    ("last", "said"),
+    ("last", "message"),
     [
         (200, "its last step, 200, is twice the total of task: set step_scale = 0.5 if it counts frames."),
         (195, "its last step, 195, is twice the total of task: set step_scale = 0.5 if it counts frames."),
@@ -82,10 +82,10 @@ def _warnings(tmp_path, baseline: Baseline, content: bytes) -> tuple[pl.DataFram
         *((last, None) for last in (50, 100, 110, 150, 190, 210, 250, 900)),
     ],
 )
-def test_a_last_step_that_is_a_multiple_of_the_total_is_said(tmp_path, last, said):
+def test_a_last_step_that_is_a_multiple_of_the_total_is_said(tmp_path, last, message):
     content = f"step,reward,seed\n0,1,1\n50,2,1\n{last},3,1\n".encode()
     _, warnings = _warnings(tmp_path, Baseline("b.csv", "TD-MPC2"), content)
-    assert warnings == ([f"TD-MPC2: {said}"] if said else [])
+    assert warnings == ([f"TD-MPC2: {message}"] if message else [])
     assert _warnings(tmp_path, Baseline("b.csv", step_scale=0.999), content)[1] == []
 
 
@@ -107,16 +107,16 @@ NAMED = f'{SMALL}\n[[tasks.baselines]]\npath = "b.csv"\n\n[[tasks.baselines]]\np
 
 
 def test_a_study_names_its_baselines_and_gives_them_back():
-    asked = parse_study(NAMED)
-    assert asked.tasks[0].baselines == (Baseline("b.csv"), Baseline("c.csv", "C", "#123456"))
-    assert [b.name for b in asked.tasks[0].baselines] == ["b", "C"]
-    assert parse_study(to_toml(asked)) == asked
+    example = parse_study(NAMED)
+    assert example.tasks[0].baselines == (Baseline("b.csv"), Baseline("c.csv", "C", "#123456"))
+    assert [b.name for b in example.tasks[0].baselines] == ["b", "C"]
+    assert parse_study(to_toml(example)) == example
     assert parse_study(SMALL).tasks[0].baselines == ()
     assert "baselines" not in to_toml(parse_study(SMALL))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('label = "C"', 'label = "b"', "study: task 'acrobot-swingup': baseline 'b' is named twice"),
         ('label = "C"', 'lable = "C"', "study, task 1: unknown key baselines entry 2.lable, perhaps label is meant."),
@@ -124,42 +124,42 @@ def test_a_study_names_its_baselines_and_gives_them_back():
         ('path = "c.csv"\n', "", "study, task 1: baselines entry 2.path is missing."),
     ],
 )
-def test_a_baseline_that_is_written_wrongly(old, new, said):
+def test_a_baseline_that_is_written_wrongly(old, new, message):
     with pytest.raises(StudyError) as caught:
         parse_study(NAMED.replace(old, new))
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 def test_paths_start_at_the_study_file(tmp_path):
     (tmp_path / "b.csv").write_bytes(CSV)
     (tmp_path / "c.csv").write_bytes(CSV)
-    asked = parse_study(NAMED, folder=str(tmp_path))
-    found = _of_first_task(asked)
-    assert found.select("label", "color").unique(maintain_order=True).rows() == [("b", "#888888"), ("C", "#123456")]
+    example = parse_study(NAMED, folder=str(tmp_path))
+    rows = _of_first_task(example)
+    assert rows.select("label", "color").unique(maintain_order=True).rows() == [("b", "#888888"), ("C", "#123456")]
     (tmp_path / "c.csv").unlink()
     with pytest.raises(BaselineError) as caught:
-        _of_first_task(asked)
+        _of_first_task(example)
     assert str(caught.value) == f"There is no baseline at {tmp_path / 'c.csv'}."
 
 
 def test_an_added_baseline_takes_the_place_of_one_of_its_name():
-    asked = parse_study(NAMED)
+    example = parse_study(NAMED)
     added = Baseline("/kept/1.csv", "b")
-    more = with_baselines(asked, [("acrobot-swingup", added), ("nothing", added)])
+    more = with_baselines(example, [("acrobot-swingup", added), ("nothing", added)])
     assert more.tasks[0].baselines == (added, Baseline("c.csv", "C", "#123456"))
     assert without_folders(more).tasks[0].baselines[0] == Baseline("1.csv", "b")
-    assert without_folders(asked) == asked
+    assert without_folders(example) == example
 
 
 def _bundle(tmp_path, name="out.zip"):
     (tmp_path / "b.csv").write_bytes(CSV)
-    asked = study(DetachRule(step=50), total=100, folder=str(tmp_path))
-    asked = replace(asked, tasks=(replace(asked.tasks[0], baselines=(Baseline("b.csv"),)),))
+    example = study(DetachRule(step=50), total=100, folder=str(tmp_path))
+    example = replace(example, tasks=(replace(example.tasks[0], baselines=(Baseline("b.csv"),)),))
     runs = manifest(
         tmp_path / "runs",
         [(Run("a", config={"task": "task"}), series("a", REWARD.key, [(k, k) for k in range(0, 101, 5)]))],
     )
-    write_bundle(asked, runs, tmp_path / name)
+    write_bundle(example, runs, tmp_path / name)
     return tmp_path / name
 
 
@@ -179,9 +179,9 @@ def test_a_bundle_carries_its_baselines(tmp_path):
 
 
 def test_a_baseline_that_is_gone_cannot_be_bundled(tmp_path):
-    asked = replace(TASK, baselines=(Baseline("b.csv"),))
+    own_task = replace(TASK, baselines=(Baseline("b.csv"),))
     with pytest.raises(StoreError, match=r"^The baseline b of task cannot be read: b\.csv\.$"):
-        write_bundle(study(tasks=(asked,), folder=str(tmp_path)), manifest(tmp_path / "runs"), tmp_path / "out.zip")
+        write_bundle(study(tasks=(own_task,), folder=str(tmp_path)), manifest(tmp_path / "runs"), tmp_path / "out.zip")
 
 
 @pytest.mark.parametrize("outside", ["../b.csv", "/etc/hostname"])
@@ -202,15 +202,15 @@ def test_a_bundle_names_no_baseline_outside_itself(tmp_path, outside):
 
 
 def test_a_baseline_is_drawn_behind_rewards_alone():
-    asked = study(DetachRule(step=50), total=100)
-    rows = [("task", "detached", m.key, s, 1.0, None, 1, None, None) for m in asked.metrics for s in (0.0, 20.0)]
+    example = study(DetachRule(step=50), total=100)
+    rows = [("task", "detached", m.key, s, 1.0, None, 1, None, None) for m in example.metrics for s in (0.0, 20.0)]
     kinds = [pl.String, pl.String, pl.String, pl.Float64, pl.Float64, pl.Float64, pl.UInt32, pl.Float64, pl.Float64]
     curves = pl.DataFrame(rows, schema=dict(zip(COLUMNS, kinds, strict=True)), orient="row")
-    mine = baseline_curve(read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#888888"), (), View())
+    own_rows = baseline_curve(read_baseline(CSV, "b.csv"), TASK, Baseline("b.csv", color="#888888"), (), View())
     names = {}
     for family in ("reward", "loss"):
         view = View(span=(0.0, 12.0))
-        spec = valid(plotted(curves, family, study=asked, task=asked.tasks[0], view=view, baselines=mine))
+        spec = valid(plotted(curves, family, study=example, task=example.tasks[0], view=view, baselines=own_rows))
         names[family] = [layer["name"].removeprefix(f"task_{family}_") for layer in spec["layer"]]
         if family == "reward":
             [band] = [layer for layer in spec["layer"] if layer["name"].endswith("baseline_band")]
@@ -271,8 +271,8 @@ def test_the_steps_of_a_study_s_baseline_can_be_counted_anew_for_this_session(tm
 
 def test_an_opened_study_with_a_baseline_that_cannot_be_read(tmp_path):
     path = _bundle(tmp_path)
-    opened = bundled_study(path)
-    broken = replace(opened, tasks=(replace(opened.tasks[0], baselines=(Baseline("/gone/b.csv", "b"),)),))
+    bundled = bundled_study(path)
+    broken = replace(bundled, tasks=(replace(bundled.tasks[0], baselines=(Baseline("/gone/b.csv", "b"),)),))
     at = visit("rewards", own=broken)
     assert at.warning[-1].value == "There is no baseline at /gone/b.csv."
     assert [c.legend for c in charts(at)] == [["train/episode_reward (MA 1)"]]

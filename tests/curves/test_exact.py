@@ -41,18 +41,18 @@ def test_a_hand_worked_curve():
     points += [("a", None, step, None) for step in (5, 15, 25, 35)]
     runs = [treatment("a", at=20), treatment("b", at=20)]
     # Logged steps 5, 10, ..., 40: increments of 5, so a window of 10 steps is 2 points, right across the detach.
-    found = curves(history(points), Task("task", 100, smoothing_steps=10), METRICS, runs, EXACT)
+    rows = curves(history(points), Task("task", 100, smoothing_steps=10), METRICS, runs, EXACT)
     sd = math.sqrt(8)
-    assert found.select("step", "n").rows() == [(10.0, 1), (20.0, 2), (30.0, 1), (40.0, 1)]
-    assert found["mean"].to_list() == pytest.approx([1.0, 3.0, 3.5, 5.0], abs=1e-12)
-    assert found["std"].to_list() == pytest.approx([0.0, sd / 2, sd / 2, 0.0], abs=1e-12)
-    assert found["lower"].to_list() == pytest.approx([1.0, 3 - sd / 2, 3.5 - sd / 2, 5.0], abs=1e-12)
+    assert rows.select("step", "n").rows() == [(10.0, 1), (20.0, 2), (30.0, 1), (40.0, 1)]
+    assert rows["mean"].to_list() == pytest.approx([1.0, 3.0, 3.5, 5.0], abs=1e-12)
+    assert rows["std"].to_list() == pytest.approx([0.0, sd / 2, sd / 2, 0.0], abs=1e-12)
+    assert rows["lower"].to_list() == pytest.approx([1.0, 3 - sd / 2, 3.5 - sd / 2, 5.0], abs=1e-12)
 
 
 def test_a_log_metric_is_treated_as_a_linear_one():
     points = series("a", LOSS.key, [(10, 1.0), (20, -3.0)]) + series("b", LOSS.key, [(10, 3.0)])
-    found = curves(history(points), Task("task", 100), METRICS, [treatment("a"), treatment("b")], EXACT)
-    assert found.drop("task", "arm", "metric").rows() == [
+    rows = curves(history(points), Task("task", 100), METRICS, [treatment("a"), treatment("b")], EXACT)
+    assert rows.drop("task", "arm", "metric").rows() == [
         (10.0, 2.0, math.sqrt(2), 2, 2 - math.sqrt(2), 2 + math.sqrt(2)),
         (20.0, -3.0, 0.0, 1, -3.0, -3.0),
     ]
@@ -61,8 +61,8 @@ def test_a_log_metric_is_treated_as_a_linear_one():
 def test_smoothing_off_and_windows_below_one_point():
     points = series("a", TRAIN.key, [(10, 1.0), (20, 3.0)])
     for view, task in ((View(grid="exact", smooth=False), Task("task", 100)), (EXACT, Task("task", 100))):
-        found = curves(history(points), task, METRICS, [treatment("a")], view)
-        assert found["mean"].to_list() == [1.0, 3.0]
+        rows = curves(history(points), task, METRICS, [treatment("a")], view)
+        assert rows["mean"].to_list() == [1.0, 3.0]
     wide = curves(history(points), Task("task", 100), METRICS, [treatment("a")], View(grid="exact", window=29))
     assert wide["mean"].to_list() == [1.0, 2.0]
 
@@ -110,12 +110,12 @@ def test_irregular_data_agrees_with_the_notebook(tmp_path, number, odd):
     control = {f"c{i}": irregular(random, i, odd) for i in range(random.integers(1, 4))}
     task = Task("task", 10_000, smoothing_steps=int(random.integers(1, 900)), detach=DetachRule(step=2_000))
     treatments = [treatment(run, at=2_000) for run in detached] + [treatment(run, CONTROL) for run in control]
-    found = curves(through_history(tmp_path, detached | control), task, METRICS, treatments, EXACT)
+    frame = curves(through_history(tmp_path, detached | control), task, METRICS, treatments, EXACT)
     everything = as_notebook(detached | control)
     for arm, rows in (("detached", detached), (CONTROL, control)):
         for metric in METRICS:
-            mine = found.filter(pl.col("arm") == arm, pl.col("metric") == metric.key)
-            assert_same(mine, plotted(as_notebook(rows), metric.key, task.window, everything))
+            own_rows = frame.filter(pl.col("arm") == arm, pl.col("metric") == metric.key)
+            assert_same(own_rows, plotted(as_notebook(rows), metric.key, task.window, everything))
 
 
 def test_the_demo_agrees_with_the_notebook():
@@ -123,30 +123,30 @@ def test_the_demo_agrees_with_the_notebook():
     stored = fetch(demo)
     treatments = treatments_of(demo, stored)
     for task in demo.tasks:
-        mine = of_task(treatments, task.key)
+        of_this_task = of_task(treatments, task.key)
         table = stored.history(stored.of_task(task.key))
-        found = curves(table, task, demo.metrics, mine, EXACT)
+        rows_by_arm = curves(table, task, demo.metrics, of_this_task, EXACT)
         wide = table.lazy().collect().pivot("metric", index=["run_id", "step"], values="value").to_pandas()
         frame = wide.rename(columns={"step": "_step", "run_id": "seed"})
         arms = {"detached"} if task.detach.randomised else {"detached", CONTROL}
-        assert {t.arm for t in mine} == arms
+        assert {t.arm for t in of_this_task} == arms
         for arm in arms:
-            rows = frame[frame["seed"].isin([t.run_id for t in mine if t.arm == arm])]
+            rows = frame[frame["seed"].isin([t.run_id for t in of_this_task if t.arm == arm])]
             for metric in demo.metrics:
                 expected = plotted(rows, metric.key, task.window, frame)
                 assert len(expected) > 20
-                assert_same(found.filter(pl.col("arm") == arm, pl.col("metric") == metric.key), expected)
+                assert_same(rows_by_arm.filter(pl.col("arm") == arm, pl.col("metric") == metric.key), expected)
 
 
 def test_one_run_alone_is_the_notebook_on_that_run(tmp_path):
     rows = {"a": irregular(np.random.default_rng(9), 1, False)}
-    asked = study(DetachRule(step=2_000), total=10_000, metrics=METRICS)
+    example = study(DetachRule(step=2_000), total=10_000, metrics=METRICS)
     table = through_history(tmp_path, rows)
     points = [(run, metric, step, value) for run, metric, step, value, _ in table.lazy().collect().rows()]
     stored = manifest(tmp_path / "m", [(Run("a"), points)])
-    found = curves(stored.history(), asked.tasks[0], METRICS, treatments_of(asked, stored), EXACT)
+    frame = curves(stored.history(), example.tasks[0], METRICS, treatments_of(example, stored), EXACT)
     for metric in METRICS:
         expected = plotted(as_notebook(rows), metric.key, 100, as_notebook(rows))
-        assert_same(found.filter(pl.col("metric") == metric.key), expected)
-        assert set(found["n"].to_list()) == {1}
-        assert set(found["std"].to_list()) == {0.0}
+        assert_same(frame.filter(pl.col("metric") == metric.key), expected)
+        assert set(frame["n"].to_list()) == {1}
+        assert set(frame["std"].to_list()) == {0.0}

@@ -95,18 +95,18 @@ def test_a_row_without_a_timestamp_lies_between_its_neighbours():
 def test_runs_without_timestamps_have_no_place_and_are_named():
     frames = [logged("a", FAST), logged("b", None)]
     assert line(draw(frames, RUNS), "mean", "n") == [(10.0 * k, 1) for k in range(1, 11)]
-    found = clocks(History.of_frame(pl.concat(frames)), RUNS, (Y,))
-    assert found.untimed == {"b": ()}
-    assert notes(TASK, RUNS, found) == ["task: without timestamps, so not drawn over wall time: b."]
-    assert notes(TASK, RUNS[:1], found) == []
+    result = clocks(History.of_frame(pl.concat(frames)), RUNS, (Y,))
+    assert result.untimed == {"b": ()}
+    assert notes(TASK, RUNS, result) == ["task: without timestamps, so not drawn over wall time: b."]
+    assert notes(TASK, RUNS[:1], result) == []
     assert draw([logged("b", None)], RUNS[1:]).is_empty()
 
 
 def test_a_metric_without_timestamps_is_named_too():
     frames = [logged("a", FAST), logged("a", None, metric="loss")]
-    found = clocks(History.of_frame(pl.concat(frames)), RUNS[:1], (Y, LOSS))
-    assert found.untimed == {"a": ("loss",)}
-    assert notes(TASK, RUNS, found) == ["task: without timestamps, so not drawn over wall time: a (loss)."]
+    result = clocks(History.of_frame(pl.concat(frames)), RUNS[:1], (Y, LOSS))
+    assert result.untimed == {"a": ("loss",)}
+    assert notes(TASK, RUNS, result) == ["task: without timestamps, so not drawn over wall time: a (loss)."]
     assert clocks(History.of_frame(pl.concat(frames)), RUNS[:1], (Y,)).untimed == {}
 
 
@@ -121,35 +121,35 @@ def test_the_report_names_what_is_not_drawn():
 
 def test_baselines_are_said_not_to_be_drawn():
     task = replace(TASK, baselines=(Baseline("b.csv", label="TD-MPC2"),))
-    said = notes(task, RUNS, clocks(History.of_frame(pl.concat(BOTH)), RUNS, (Y,)))
-    assert said == ["task: baselines have steps but no timestamps, so not drawn over wall time: TD-MPC2."]
+    messages = notes(task, RUNS, clocks(History.of_frame(pl.concat(BOTH)), RUNS, (Y,)))
+    assert messages == ["task: baselines have steps but no timestamps, so not drawn over wall time: TD-MPC2."]
 
 
 # ---- the rule ------------------------------------------------------------------------------------------------------
 
 
 def test_the_rule_is_where_the_runs_passed_the_detach_on_average():
-    found = clocks(History.of_frame(pl.concat([*BOTH, logged("c", 9.0)])), [*RUNS, treatment("c", CONTROL)], (Y,))
+    result = clocks(History.of_frame(pl.concat([*BOTH, logged("c", 9.0)])), [*RUNS, treatment("c", CONTROL)], (Y,))
     # 55 lies half-way between the rows at 50 (4 spacings) and 60 (5 spacings).
-    assert found.passed == {"a": pytest.approx(4.5 * FAST), "b": pytest.approx(4.5 * SLOW)}
-    (mark,) = detach_marks([*RUNS, treatment("c", CONTROL)], found)
+    assert result.passed == {"a": pytest.approx(4.5 * FAST), "b": pytest.approx(4.5 * SLOW)}
+    (mark,) = detach_marks([*RUNS, treatment("c", CONTROL)], result)
     assert (mark.step, mark.hours) == (55, pytest.approx(4.5))
 
 
 def test_it_is_interpolated_between_the_nearest_rows_of_any_metric():
     near = logged("a", FAST, steps=(54,), metric="other", at=1_700_000_000.0 + 7200)
-    found = clocks(History.of_frame(pl.concat([logged("a", FAST), near])), RUNS[:1], (Y,))
+    result = clocks(History.of_frame(pl.concat([logged("a", FAST), near])), RUNS[:1], (Y,))
     # From 2 h at 54 to 2.5 h at 60.
-    assert found.passed["a"] == pytest.approx(2 + 0.5 / 6)
+    assert result.passed["a"] == pytest.approx(2 + 0.5 / 6)
     at_its_row = [treatment("a", at=50)]
     assert clocks(History.of_frame(pl.concat(BOTH)), at_its_row, (Y,)).passed == {"a": pytest.approx(4 * FAST)}
 
 
 def test_a_run_that_did_not_get_so_far_has_no_passage():
     short = [logged("a", FAST, steps=(10, 20)), logged("b", SLOW)]
-    found = clocks(History.of_frame(pl.concat(short)), RUNS, (Y,))
-    assert list(found.passed) == ["b"]
-    assert detach_marks(RUNS, found)[0].hours == pytest.approx(4.5 * SLOW)
+    result = clocks(History.of_frame(pl.concat(short)), RUNS, (Y,))
+    assert list(result.passed) == ["b"]
+    assert detach_marks(RUNS, result)[0].hours == pytest.approx(4.5 * SLOW)
     alone = clocks(History.of_frame(short[0]), RUNS[:1], (Y,))
     assert detach_marks(RUNS[:1], alone)[0].hours is None
     assert notes(TASK, RUNS[:1], alone) == [
@@ -160,9 +160,9 @@ def test_a_run_that_did_not_get_so_far_has_no_passage():
 def test_forks_that_logged_their_past_at_once_are_told_of():
     past = logged("a", 0.001, steps=range(0, 60, 10))
     rest = logged("a", 9.0, steps=range(60, 101, 10), at=1_700_000_030.0)
-    found = clocks(History.of_frame(pl.concat([past, rest, logged("b", FAST)])), RUNS, (Y,))
-    assert found.copied == ("a",)
-    assert notes(TASK, RUNS, found) == [
+    result = clocks(History.of_frame(pl.concat([past, rest, logged("b", FAST)])), RUNS, (Y,))
+    assert result.copied == ("a",)
+    assert notes(TASK, RUNS, result) == [
         "task: 1 run has one moment's timestamps up to the detach, as forks do that log the history they continue: what "
         "came before the rule lies at the start."
     ]

@@ -43,7 +43,7 @@ def test_places(text, place):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "Paste the address"),
         ("me", "names no project"),
@@ -65,8 +65,8 @@ def test_places(text, place):
         ("me/a%2Fb", "'a/b' is no name"),
     ],
 )
-def test_what_names_no_place(text, said):
-    with pytest.raises(InputError, match=said) as error:
+def test_what_names_no_place(text, message):
+    with pytest.raises(InputError, match=message) as error:
         parse_address(text)
     assert "secret" not in str(error.value)
 

@@ -42,9 +42,9 @@ def test_the_original_notebooks_metrics_are_proposed_without_its_colours():
     [(0.1, True, "log", False), (0.1, False, "log", True), (None, False, "log", True), (-2.0, False, "linear", False)],
 )
 def test_a_loss_is_log_where_its_values_are_positive(lowest, whole, scale, assumed):
-    found = suggest("train/actor_loss", lowest, whole)
-    assert found.metric == Metric("train/actor_loss", "loss", "decrease", "Train Actor Loss", scale)
-    assert found.assumed == assumed
+    suggestion = suggest("train/actor_loss", lowest, whole)
+    assert suggestion.metric == Metric("train/actor_loss", "loss", "decrease", "Train Actor Loss", scale)
+    assert suggestion.assumed == assumed
 
 
 def test_a_name_that_tells_nothing_is_assumed():

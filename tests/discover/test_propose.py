@@ -33,20 +33,20 @@ def _forks():
 
 
 def test_the_demos_runs_give_the_demo():
-    demo, found = load_study("demo"), propose(_forks())
+    demo, proposal = load_study("demo"), propose(_forks())
     demo = replace(demo, tasks=demo.tasks[:2])
-    assert found.study.metrics == demo.metrics
-    assert [(t.name, t.title, t.sweeps, t.total_steps, t.window) for t in found.study.tasks] == [
+    assert proposal.study.metrics == demo.metrics
+    assert [(t.name, t.title, t.sweeps, t.total_steps, t.window) for t in proposal.study.tasks] == [
         (t.name, t.title, t.sweeps, t.total_steps, t.window) for t in demo.tasks
     ]
-    for task, shipped in zip(found.study.tasks, demo.tasks, strict=True):
+    for task, shipped in zip(proposal.study.tasks, demo.tasks, strict=True):
         assert replace(task.detach, step=50_000) == shipped.detach
-    assert (found.study.task_key, found.study.seed_key, found.study.step_key) == ("task", "seed", ("_step",))
-    reading = finding(found, "detach_encoder_ratio counts")
+    assert (proposal.study.task_key, proposal.study.seed_key, proposal.study.step_key) == ("task", "seed", ("_step",))
+    reading = finding(proposal, "detach_encoder_ratio counts")
     assert (reading.value, reading.assumed) == ("elapsed", True)
     assert reading.where == "every ratio is 0.5, where both readings give the same step; config's detach_step agrees"
-    assert found.questions == ()
-    assert [f.what for f in found.findings if f.assumed] == ["detach_encoder_ratio counts"]
+    assert proposal.questions == ()
+    assert [f.what for f in proposal.findings if f.assumed] == ["detach_encoder_ratio counts"]
 
 
 def test_the_demos_preview():
@@ -77,35 +77,35 @@ def test_what_is_proposed_is_a_valid_study_file():
 
 
 def test_total_steps_are_the_largest_last_step_where_no_config_says():
-    found = propose(looked(run(steps="gone", last=900), run("b", steps="gone", last=880)))
-    assert found.study.tasks[0].total_steps == 900
-    assert finding(found, "total steps of walk").assumed
+    proposal = propose(looked(run(steps="gone", last=900), run("b", steps="gone", last=880)))
+    assert proposal.study.tasks[0].total_steps == 900
+    assert finding(proposal, "total steps of walk").assumed
 
 
 def test_last_steps_are_not_in_another_step_key():
     seen = looked(run(steps="gone", last=900, keys=["train/loss", "global_step"]))
-    found = propose(seen, Choices(keys={STEP: "global_step"}))
+    proposal = propose(seen, Choices(keys={STEP: "global_step"}))
     where = "the largest last step of its runs, in _step and not in global_step; no config key says"
-    assert finding(found, "total steps of walk").where == where
+    assert finding(proposal, "total steps of walk").where == where
 
 
 def test_runs_of_no_task_and_without_a_seed_are_said():
-    found = propose(looked(run(seed="gone"), run("b", task=3, seed="gone")))
-    assert finding(found, "runs left out").value == "1"
-    assert finding(found, "seed key").where == "in no config: each run counts as a seed of its own"
+    proposal = propose(looked(run(seed="gone"), run("b", task=3, seed="gone")))
+    assert finding(proposal, "runs left out").value == "1"
+    assert finding(proposal, "seed key").where == "in no config: each run counts as a seed of its own"
 
 
 def test_total_steps_of_several_values_and_of_none():
     assert propose(looked(run(), run("b", steps=2000))).study.tasks[0].total_steps == 2000
-    found = propose(looked(run(steps="gone", last=None)))
-    assert found.questions == ("How many steps does walk train for? Neither config nor history says: type it.",)
+    proposal = propose(looked(run(steps="gone", last=None)))
+    assert proposal.questions == ("How many steps does walk train for? Neither config nor history says: type it.",)
     typed = propose(looked(run(steps="gone", last=None)), Choices(total_steps={"walk": 50}))
     assert (typed.study.tasks[0].total_steps, typed.questions) == (50, ())
 
 
 def test_a_rollouts_length_is_no_total():
-    found = propose(looked(run(steps="gone", num_steps=128, total_timesteps=1000)))
-    assert found.study.tasks[0].total_steps == 1000
+    proposal = propose(looked(run(steps="gone", num_steps=128, total_timesteps=1000)))
+    assert proposal.study.tasks[0].total_steps == 1000
     assert find_keys(looked(run(steps="gone", num_steps=128)))[TOTAL].status == "not found"
 
 
@@ -142,14 +142,14 @@ def test_step_keys_are_offered():
 
 
 def test_finished_runs_that_end_early_raise_a_doubt_about_the_step():
-    found = propose(looked(run(last=100)))
-    assert finding(found, "step").value == "_step may not count environment steps"
-    assert finding(found, "step").where == "1 finished run ends early: r at 100 of steps 1,000"
+    proposal = propose(looked(run(last=100)))
+    assert finding(proposal, "step").value == "_step may not count environment steps"
+    assert finding(proposal, "step").where == "1 finished run ends early: r at 100 of steps 1,000"
     assert not [f for f in propose(looked(run(last=100, state="running"))).findings if f.what == "step"]
 
 
 @pytest.mark.parametrize(
-    ("runs", "choices", "said"),
+    ("runs", "choices", "message"),
     [
         ([], Choices(), "There is no run here"),
         ([run(task="gone")], Choices(), "No config key names the task"),
@@ -158,8 +158,8 @@ def test_finished_runs_that_end_early_raise_a_doubt_about_the_step():
         ([run(keys=["a", "b"])], Choices(), "No logged key looks like a reward or a loss"),
     ],
 )
-def test_what_cannot_be_proposed_is_one_sentence(runs, choices, said):
-    with pytest.raises(InputError, match=said):
+def test_what_cannot_be_proposed_is_one_sentence(runs, choices, message):
+    with pytest.raises(InputError, match=message):
         propose(looked(*runs), choices)
 
 
@@ -215,10 +215,10 @@ def test_any_configs_give_a_valid_study_or_one_sentence(configs, last, logged):
     ]
     seen = looked(*runs)
     try:
-        found = propose(seen)
+        proposal = propose(seen)
     except InputError as error:
         assert str(error).endswith(".")
         return
-    if not found.questions:
-        assert parse_study(to_toml(found.study)) == found.study
-    assert preview(found.study, seen).height <= len(runs)
+    if not proposal.questions:
+        assert parse_study(to_toml(proposal.study)) == proposal.study
+    assert preview(proposal.study, seen).height <= len(runs)

@@ -15,25 +15,25 @@ from tests.support.discover_kit import finding, looked, run
 
 @pytest.mark.parametrize(("step", "counts"), [(300, "elapsed"), (700, "remaining"), (701, "remaining")])
 def test_a_detach_step_in_the_config_tells_what_the_ratio_counts(step, counts):
-    found = propose(looked(run(detach_encoder_ratio=0.3, detach_step=step), run("c", detach_encoder_ratio=0.0)))
-    reading = finding(found, "detach_encoder_ratio counts")
+    proposal = propose(looked(run(detach_encoder_ratio=0.3, detach_step=step), run("c", detach_encoder_ratio=0.0)))
+    reading = finding(proposal, "detach_encoder_ratio counts")
     assert (reading.value, reading.assumed) == (counts, False)
     assert reading.where == "config's detach_step says so in 1 run"
-    assert found.questions == ()
+    assert proposal.questions == ()
 
 
 def test_the_signal_tells_what_the_ratio_counts():
     seen = looked(run(keys=["train/loss", "train/encoder_lr"], detach_encoder_ratio=0.3), falls={"r": (650, 700)})
-    found = propose(seen)
-    assert finding(found, "detach_encoder_ratio counts").value == "remaining"
-    assert found.study.tasks[0].detach.signal.key == "train/encoder_lr"
+    proposal = propose(seen)
+    assert finding(proposal, "detach_encoder_ratio counts").value == "remaining"
+    assert proposal.study.tasks[0].detach.signal.key == "train/encoder_lr"
 
 
 def test_nothing_tells_what_the_ratio_counts_so_the_user_is_asked():
     seen = looked(run(detach_encoder_ratio=0.3))
-    found = propose(seen)
-    assert finding(found, "detach_encoder_ratio counts").is_needed
-    assert found.questions == (
+    proposal = propose(seen)
+    assert finding(proposal, "detach_encoder_ratio counts").is_needed
+    assert proposal.questions == (
         "Does detach_encoder_ratio count the part of training that has elapsed or that remains? At 0.3 (run r) elapsed "
         "detaches at step 300, remaining at step 700.",
     )
@@ -43,20 +43,20 @@ def test_nothing_tells_what_the_ratio_counts_so_the_user_is_asked():
 
 
 def test_steps_that_fit_neither_reading_are_asked_about():
-    found = propose(looked(run(detach_encoder_ratio=0.3, detach_step=123)))
-    assert finding(found, "detach_encoder_ratio counts").assumed
-    assert len(found.questions) == 1
+    proposal = propose(looked(run(detach_encoder_ratio=0.3, detach_step=123)))
+    assert finding(proposal, "detach_encoder_ratio counts").assumed
+    assert len(proposal.questions) == 1
 
 
 def test_the_learning_rates_ratio_counts_what_remains_where_it_is_scaled_to_nothing():
     frozen = run("a", enc_lr_step_ratio=0.3, enc_lr_step_scale=0.0)
     halved = run("b", enc_lr_step_ratio=0.3, enc_lr_step_scale=0.5)
-    found = propose(looked(frozen, halved))
-    rule = found.study.tasks[0].detach
+    proposal = propose(looked(frozen, halved))
+    rule = proposal.study.tasks[0].detach
     assert (rule.ratio_key, rule.ratio_counts) == ("enc_lr_step_ratio", "remaining")
     assert rule.frozen_when == (("enc_lr_step_scale", 0.0),)
-    assert not finding(found, "enc_lr_step_ratio counts").assumed
-    assert preview(found.study, looked(frozen, halved)).select("run", "arm", "detach step").rows() == [
+    assert not finding(proposal, "enc_lr_step_ratio counts").assumed
+    assert preview(proposal.study, looked(frozen, halved)).select("run", "arm", "detach step").rows() == [
         ("a", "detached", 700),
         ("b", "detached enc_lr_step_scale 0.5", 700),
     ]
@@ -179,8 +179,8 @@ def test_the_signal_gives_the_detach_step_where_nothing_else_says_it():
 
 
 def test_nothing_says_when_the_encoder_was_detached():
-    found = propose(looked(run()))
-    assert finding(found, "detach step of walk").where == "nothing says: the arm of every run is unknown"
-    assert finding(found, "detach step of walk").assumed
+    proposal = propose(looked(run()))
+    assert finding(proposal, "detach step of walk").where == "nothing says: the arm of every run is unknown"
+    assert finding(proposal, "detach step of walk").assumed
     beyond = propose(looked(run()), Choices(detach_steps={"walk": 5000}))
     assert beyond.questions == ("The detach step of walk is beyond its 1,000 total steps: correct one of them.",)

@@ -35,16 +35,16 @@ def test_quantiles_of_parts_are_those_of_all_values_together(parts, samples, tog
 
 
 def test_only_so_many_bytes_of_rows_stay_in_memory():
-    asked, history = [], History({}).with_cache(100)
+    example, history = [], History({}).with_cache(100)
 
     def read():
-        asked.append(run_id)
+        example.append(run_id)
         return np.arange(3), np.ones(3)  # 48 bytes
 
     for run_id in "ababcab":
         history.cached_in_memory(run_id, read)
     # The third run takes the place of that used longest ago, which then takes the place of the other.
-    assert asked == ["a", "b", "c", "a", "b"]
+    assert example == ["a", "b", "c", "a", "b"]
 
 
 @pytest.mark.slow

@@ -50,8 +50,10 @@ def test_an_interval_that_leaves_no_harm_bounds_none():
 def test_what_was_lost_in_a_task_is_not_hidden_by_the_mean_over_tasks():
     mean = row("*", "r", "not shown", (-0.01, -0.04, 0.02))
     lost = row("walk", "r", "contradicted", (-20.0, -29.0, -11.0), change_pct=-20.0)
-    found = line(mean, lost, row("run", "r", "supported", (13.0, 12.0, 14.0), change_pct=13.0))
-    assert found.startswith("Rewards at most 4% of the range lower (95%) across tasks but 20% lower [11, 29] on walk; ")
+    result = line(mean, lost, row("run", "r", "supported", (13.0, 12.0, 14.0), change_pct=13.0))
+    assert result.startswith(
+        "Rewards at most 4% of the range lower (95%) across tasks but 20% lower [11, 29] on walk; "
+    )
     assert line(mean, row("run", "r", "not shown", (1.0, -2.0, 4.0))).startswith(
         "Rewards at most 4% of the range lower (95%); "
     )

@@ -32,8 +32,8 @@ def _unit(after):
 def _comparison(metric, values, levels):
     test, controls = mean_t(values), tuple(map(_unit, levels))
     interval = float(test.low), float(test.high)
-    made = Comparison(metric, "detached", "control", "fork", "", controls, controls, values=tuple(values))
-    return replace(made, estimate=float(test.value), interval=interval, df=float(test.df), p=float(test.p))
+    comparison = Comparison(metric, "detached", "control", "fork", "", controls, controls, values=tuple(values))
+    return replace(comparison, estimate=float(test.value), interval=interval, df=float(test.df), p=float(test.p))
 
 
 def test_a_noisy_level_makes_no_more_wrong_answers():
@@ -89,8 +89,8 @@ def test_the_first_interval_that_was_tried_is_the_apps():
     case = crashed_intervals.CASES[4]
     effects = [sim.Effect(0.25)]
     [of] = crashed_margins.crashed_studies(case, "linear", 20, (1,), effects)
-    said, [ordinary, fewer, *_] = crashed_margins.Said(of, "percent"), crashed_intervals.intervals(of).values()
-    np.testing.assert_allclose([said.low, said.high], [ordinary.low, ordinary.high])
+    answers, [ordinary, fewer, *_] = crashed_margins.AppAnswers(of, "percent"), crashed_intervals.intervals(of).values()
+    np.testing.assert_allclose([answers.low, answers.high], [ordinary.low, ordinary.high])
     assert (fewer.high - fewer.low > ordinary.high - ordinary.low).all()
 
 

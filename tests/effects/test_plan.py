@@ -64,8 +64,8 @@ def test_simulated_power_is_the_planned_one():
     values = rng.normal(1.5, 1.0, (20_000, n))
     from scipy import stats
 
-    found = stats.ttest_1samp(values, 0, axis=1)
-    assert ((found.pvalue < 0.05) & (found.statistic > 0)).mean() == pytest.approx(planned, abs=0.01)
+    result = stats.ttest_1samp(values, 0, axis=1)
+    assert ((result.pvalue < 0.05) & (result.statistic > 0)).mean() == pytest.approx(planned, abs=0.01)
 
 
 def test_a_margin_is_one_sided_and_needs_a_control_arm():
@@ -136,8 +136,8 @@ def test_several_groups_have_the_power_of_studies_that_estimate_their_spreads(va
     groups = [rng.normal(0, math.sqrt(variance), (20_000, n)) for variance in variances]
     groups[0] += size
     estimate = across(groups, [groups[0][:, :0]] * len(groups))
-    found = ((estimate.p < 0.05) & (estimate.value > 0)).mean()
-    assert power(Spread("fork", variances, 2, 150.0), size, np.array([n]))[0] == pytest.approx(found, abs=0.01)
+    result = ((estimate.p < 0.05) & (estimate.value > 0)).mean()
+    assert power(Spread("fork", variances, 2, 150.0), size, np.array([n]))[0] == pytest.approx(result, abs=0.01)
 
 
 def test_claims_of_a_family_are_corrected_at_worst_by_their_number():

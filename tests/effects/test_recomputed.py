@@ -71,10 +71,10 @@ def expected(runs: list[Run], design: str, metric: Metric) -> tuple[float, float
     n = len(detached)
     if design == "did":
         d, d_c = (after - before)[:n], (after - before)[n:]
-        found = stats.ttest_ind(d, d_c, equal_var=False)
+        result = stats.ttest_ind(d, d_c, equal_var=False)
         estimate, error = d.mean() - d_c.mean(), math.sqrt(d.var(ddof=1) / n + d_c.var(ddof=1) / len(d_c))
         small, large = sorted((n, len(controls)))
-        df = small - 1 if large > max(small * (small - 2) / 2, small) else found.df
+        df = small - 1 if large > max(small * (small - 2) / 2, small) else result.df
     else:
         half = 10 if n < 4 else 5
         values = after[:n] - after[n:] if design == "fork" else np.array([jump(r, metric, half) for r in detached])

@@ -135,9 +135,9 @@ def test_arguments_that_make_no_command(arguments, line, capsys):
 @pytest.mark.parametrize("arguments", [["fetch"], ["report", "--out", "OUT"], ["bundle", "--out", "OUT.zip"]])
 def test_a_study_that_cannot_be_read_is_one_line_and_writes_nothing(tmp_path, capsys, arguments):
     arguments = [a.replace("OUT", str(tmp_path / "out")) for a in arguments]
-    known = ", ".join(p.stem for p in sorted((ROOT / "studies").glob("*.toml"), key=lambda p: (p.stem != "demo", p)))
+    names = ", ".join(p.stem for p in sorted((ROOT / "studies").glob("*.toml"), key=lambda p: (p.stem != "demo", p)))
     assert said(capsys, *arguments, "nosuch", code=2) == (
-        f"There is no study 'nosuch': give the path of a TOML file or one of: {known}.\n"
+        f"There is no study 'nosuch': give the path of a TOML file or one of: {names}.\n"
     )
     bad = tmp_path / "bad.toml"
     bad.write_text(SMALL.replace("100_000", '"x"'), encoding="utf-8")

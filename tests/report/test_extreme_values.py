@@ -10,7 +10,7 @@ from lib.effects import analyse
 from lib.report import write_report
 from lib.runs import treatments_of
 from lib.sources import fetch
-from tests.support.bundle_kit import LOSS, REWARD, Asked, Given, bundle, run
+from tests.support.bundle_kit import LOSS, REWARD, RunData, StudyParts, bundle, run
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ VIEWS = (
 )
 
 
-def extreme_run(seed: int, ratio: float, values: tuple[float, ...], share: float) -> Given:
+def extreme_run(seed: int, ratio: float, values: tuple[float, ...], share: float) -> RunData:
     """A run of which a share of the points is one of these values."""
     rng = random.Random(seed)
     plain = run(seed, ratio, 10)
@@ -36,12 +36,12 @@ def extreme_run(seed: int, ratio: float, values: tuple[float, ...], share: float
         key: [(step, rng.choice(values) if rng.random() < share else value) for step, value in rows]
         for key, rows in plain.points.items()
     }
-    return Given(plain.id, plain.config, points)
+    return RunData(plain.id, plain.config, points)
 
 
 def extreme_study(folder, values, share):
     ratios = ((1, 0.5), (2, 0.5), (3, 0.5), (4, 0.0), (5, 0.0), (6, 0.0))
-    return bundle(folder, Asked().study(), [extreme_run(seed, ratio, values, share) for seed, ratio in ratios])
+    return bundle(folder, StudyParts().study(), [extreme_run(seed, ratio, values, share) for seed, ratio in ratios])
 
 
 @pytest.mark.parametrize("share", [0.02, 1.0])

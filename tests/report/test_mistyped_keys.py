@@ -11,7 +11,7 @@ from lib.__main__ import main
 from lib.study import DetachRule
 from lib.study.model import Arms
 from tests.support.app_kit import server_state, visit  # noqa: F401
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 from tests.support.wandb_files import exit_message, row_message, run_message, write_run
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_a_slip_in_the_key_of_the_task_is_one_line(study_file, capsys):
 @pytest.mark.parametrize("page", ["overview", "rewards", "detach_effect", "runs"])
 def test_every_page_says_it(tmp_path, page):
     runs = [run(seed, ratio, 5.0) for seed in (1, 2, 3) for ratio in (0.5, 0.0)]
-    study = Asked().study()
+    study = StudyParts().study()
     task = study.tasks[0]
     slip = replace(task, detach=DetachRule(ratio_key="ration"))
     own = bundle(tmp_path, replace(study, tasks=(slip,), arms=Arms("varient")), runs)

@@ -75,10 +75,10 @@ def test_the_table_of_effects_is_in_words():
     across = {"task": "*", "design": "did", "change": 0.12, "ci_low": -0.08, "ci_high": 0.32}
     rows = [row | numbers | {"design": "fork"}, row | numbers | across, row | {"n_arm": 1}]
     frame = pl.DataFrame([dict.fromkeys(EFFECTS) | r for r in rows], schema=EFFECTS, orient="row")
-    found = effects_table(frame, study(task(), metrics=[REWARD]))
-    assert found.select("task", "metric", "runs", "change", "95% CI").rows() == [
+    effects = effects_table(frame, study(task(), metrics=[REWARD]))
+    assert effects.select("task", "metric", "runs", "change", "95% CI").rows() == [
         ("walk", "reward", "3 fork pairs", "+1.0", "-1.2 to +3.2"),
         ("across tasks", "reward", "3 against 3", "+12% of the range", "-8% to +32%"),
         ("walk", "reward", "1", None, None),
     ]
-    assert "arm" not in found.columns
+    assert "arm" not in effects.columns

@@ -40,9 +40,9 @@ TABLES = ["curves", "effects", "effects_detail", "runs"]
 def test_report_writes_every_file(demo_report):
     expected = {f"{name}.html" for name in [*FIGURES, "report"]}
     expected |= {f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")}
-    found = {p.name for p in demo_report.iterdir()}
-    assert expected <= found
-    assert found - expected == {"claims.md", "claims.json"}
+    by_name = {p.name for p in demo_report.iterdir()}
+    assert expected <= by_name
+    assert by_name - expected == {"claims.md", "claims.json"}
     assert min(p.stat().st_size for p in demo_report.iterdir()) > 1_000
 
 
@@ -58,11 +58,11 @@ def test_the_pages_need_no_network(demo_report):
 @pytest.mark.slow
 def test_the_tables_have_their_columns_and_every_digit(demo_report):
     for name, columns in (("curves", CURVES), ("effects", EFFECTS)):
-        told = pl.read_csv(demo_report / f"{name}.csv", infer_schema_length=None)
+        table = pl.read_csv(demo_report / f"{name}.csv", infer_schema_length=None)
         kept = pl.read_parquet(demo_report / f"{name}.parquet")
-        assert told.columns == kept.columns == columns
+        assert table.columns == kept.columns == columns
         floats = [c for c in columns if kept.schema[c] == pl.Float64]
-        assert told.select(pl.col(floats).cast(pl.Float64)).equals(kept.select(floats), null_equal=True)
+        assert table.select(pl.col(floats).cast(pl.Float64)).equals(kept.select(floats), null_equal=True)
     demo = load_study("demo")
     runs = pl.read_csv(demo_report / "runs.csv")
     assert runs.columns == [*RUNS, *(f"rows:{m.key}" for m in demo.metrics), "warnings"]
@@ -78,26 +78,26 @@ def test_the_plotted_numbers_are_the_aligned_curves_of_all_runs(demo_report):
         curves_of(stored.history(stored.of_task(t.key)), t, demo.metrics, of_task(treatments, t.key), View())
         for t in demo.tasks
     ]
-    told = pl.read_csv(demo_report / "curves.csv", schema_overrides={"n": pl.UInt32})
+    table = pl.read_csv(demo_report / "curves.csv", schema_overrides={"n": pl.UInt32})
     # Sums over threads differ in their last digit from one computation to the next.
-    assert_frame_equal(told, pl.concat(frames), rel_tol=1e-12)
-    assert set(told["arm"]) == {"detached", CONTROL}
-    assert dict(told.group_by("task").agg(pl.col("n").max()).iter_rows()) == {
+    assert_frame_equal(table, pl.concat(frames), rel_tol=1e-12)
+    assert set(table["arm"]) == {"detached", CONTROL}
+    assert dict(table.group_by("task").agg(pl.col("n").max()).iter_rows()) == {
         "acrobot-swingup": 6,
         "cartpole-swingup": 6,
         "cartpole-random-detach": 8,
     }
-    logs = told.filter(pl.col("metric").str.contains("loss"))
+    logs = table.filter(pl.col("metric").str.contains("loss"))
     assert logs.select((pl.col("lower") * pl.col("std") / pl.col("mean") - 1).abs().max()).item() < 1e-12
     assert logs.select((pl.col("upper") / pl.col("std") / pl.col("mean") - 1).abs().max()).item() < 1e-12
-    rewards = told.filter(pl.col("metric").str.contains("reward"))
+    rewards = table.filter(pl.col("metric").str.contains("reward"))
     assert rewards.select((pl.col("mean") - pl.col("std") - pl.col("lower")).abs().max()).item() == 0
 
 
 @pytest.mark.slow
 def test_exact_curves_are_the_notebooks(tmp_path):
     assert main(["report", "demo", "--out", str(tmp_path), "--curves", "exact", "--formats", "csv"]) == 0
-    told = pl.read_csv(tmp_path / "curves.csv", schema_overrides={"n": pl.UInt32})
+    csv_table = pl.read_csv(tmp_path / "curves.csv", schema_overrides={"n": pl.UInt32})
     demo = load_study("demo")
     stored = fetch(demo)
     treatments = treatments_of(demo, stored)
@@ -110,10 +110,10 @@ def test_exact_curves_are_the_notebooks(tmp_path):
             runs = [t.run_id for t in of_task(treatments, task.key) if t.arm == arm]
             for metric in demo.metrics:
                 place = (pl.col("task") == task.key) & (pl.col("arm") == arm) & (pl.col("metric") == metric.key)
-                mine = told.filter(place)
-                assert_same(mine, plotted(frame[frame["seed"].isin(runs)], metric.key, task.window, frame))
-                compared += mine.height
-    assert compared == told.height > 1_000
+                own_rows = csv_table.filter(place)
+                assert_same(own_rows, plotted(frame[frame["seed"].isin(runs)], metric.key, task.window, frame))
+                compared += own_rows.height
+    assert compared == csv_table.height > 1_000
 
 
 @pytest.mark.slow

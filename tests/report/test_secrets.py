@@ -70,11 +70,11 @@ def test_the_key_and_the_signature_are_in_no_output_log_store_or_export(
         assert results[-1][0] == 2
     results.append(command("report", str(file), "--out", str(tmp_path / "again"), "--formats", "csv", *trust))
     assert results[-1][0] == 0
-    assert all("DEBUG    urllib3" in said for _, said in results[:4])
+    assert all("DEBUG    urllib3" in sentence for _, sentence in results[:4])
     files = contents(tmp_path, isolated_folders)
     assert {Path(path).suffix for path in files} >= {".parquet", ".json", ".html", ".csv", ".svg", ".toml", ".zip"}
     for secret in (SECRET, AUTHORIZATION, server.signature):
-        assert [said for _, said in results if secret in said] == []
+        assert [sentence for _, sentence in results if secret in sentence] == []
         assert [path for path, content in files.items() if secret.encode() in content or secret in path] == []
     assert server.leaks == []
 

@@ -12,32 +12,32 @@ from lib.runs import of_task, treatments_of
 from lib.sources import fetch
 from lib.study import DetachRule, Task
 from lib.study.model import Arms
-from tests.support.bundle_kit import AT, LOSS, REWARD, TOTAL, Asked, Given, bundle, run
+from tests.support.bundle_kit import AT, LOSS, REWARD, TOTAL, RunData, StudyParts, bundle, run
 
 THREE = [run(seed, ratio, lift) for seed in (1, 2, 3) for ratio, lift in ((0.2, 5.0), (0.5, 10.0), (0.0, 0.0))]
 
 
 def _opened(tmp_path, runs, **changes):
-    study = bundle(tmp_path, Asked().study(**changes), runs)
+    study = bundle(tmp_path, StudyParts().study(**changes), runs)
     return study, fetch(study)
 
 
 def test_three_arms_are_drawn_together_and_each_is_compared_with_the_control(tmp_path):
-    found = study_results(*_opened(tmp_path, THREE), View())
-    assert found.curves["arm"].unique(maintain_order=True).to_list() == ["control", "detached 0.2", "detached 0.5"]
-    assert {t.arm: t.detach_step for t in found.treatments} == {
+    results = study_results(*_opened(tmp_path, THREE), View())
+    assert results.curves["arm"].unique(maintain_order=True).to_list() == ["control", "detached 0.2", "detached 0.5"]
+    assert {t.arm: t.detach_step for t in results.treatments} == {
         "detached 0.2": 200,
         "detached 0.5": 500,
         "control": None,
     }
-    rows = found.effects.filter(metric=REWARD.key)
+    rows = results.effects.filter(metric=REWARD.key)
     assert rows.select("arm", "control", "design", "n_arm", "n_control").rows() == [
         ("detached 0.2", "control", "fork", 3, 3),
         ("detached 0.5", "control", "fork", 3, 3),
     ]
     assert rows["change"].to_list() == pytest.approx([5.2, 10.2])
     assert rows["verdict"].to_list() == ["supported", "supported"]
-    loss = found.effects.filter(metric=LOSS.key)
+    loss = results.effects.filter(metric=LOSS.key)
     assert loss["change"].to_list() == pytest.approx([0.5 * 1.01**2 - 1] * 2)
 
 
@@ -62,15 +62,15 @@ def test_arms_by_another_key_than_the_detach(tmp_path):
 
 def test_a_learning_rate_cut_to_a_tenth_is_compared_with_the_runs_left_alone_and_never_with_the_frozen(tmp_path):
     rule = DetachRule(total_steps_key="steps", ratio_key="ratio", frozen_when=(("opt.scale", 0.0),))
-    asked = Asked(task=Task("walk", TOTAL, detach=rule))
+    options = StudyParts(task=Task("walk", TOTAL, detach=rule))
     arms = {0.0: 10.0, "0.1": 4.0}
     cut = [replace(run(i, 0.5, lift, opt={"scale": s}), id=f"{i}-{s}") for s, lift in arms.items() for i in (1, 2, 3)]
     alone = [replace(run(i, 0.0, opt={"scale": 1}), id=f"{i}-c") for i in (1, 2, 3)]
     alone = [replace(r, config={**r.config, "ratio": 0.5}) for r in alone]
-    study = bundle(tmp_path / "a", asked.study(), cut + alone)
-    found = study_results(study, fetch(study), View())
+    study = bundle(tmp_path / "a", options.study(), cut + alone)
+    other_results = study_results(study, fetch(study), View())
     rows = (
-        found.effects.filter(metric=REWARD.key)
+        other_results.effects.filter(metric=REWARD.key)
         .select("arm", "control", "design", "n_arm", "n_control", "change")
         .rows()
     )
@@ -78,11 +78,11 @@ def test_a_learning_rate_cut_to_a_tenth_is_compared_with_the_runs_left_alone_and
         ("detached", "control", "fork", 3, 3, pytest.approx(10.2)),
         ("detached scale 0.1", "control", "fork", 3, 3, pytest.approx(4.2)),
     ]
-    claims = [line for line in claim_lines(found) if "Eval Reward" in line]
+    claims = [line for line in claim_lines(other_results) if "Eval Reward" in line]
     assert [line.split(" at 500 steps")[0] for line in claims] == [
         "On walk, detaching the encoder", "On walk, changing the encoder (scale 0.1)"
     ]  # fmt: skip
-    without = bundle(tmp_path / "b", asked.study(), cut)
+    without = bundle(tmp_path / "b", options.study(), cut)
     results = study_results(without, fetch(without), View())
     assert results.effects.select("arm", "control", "design").unique(maintain_order=True).rows() == [
         ("detached", None, "jump"), ("detached scale 0.1", None, "jump")
@@ -91,36 +91,36 @@ def test_a_learning_rate_cut_to_a_tenth_is_compared_with_the_runs_left_alone_and
 
 def test_the_control_of_another_sweep(tmp_path):
     detach = DetachRule(total_steps_key="steps", ratio_key="ratio")
-    both = Asked(task=Task("walk", TOTAL, sweep_id=("d1",), control_sweep_id=("c1",), detach=detach))
+    both = StudyParts(task=Task("walk", TOTAL, sweep_id=("d1",), control_sweep_id=("c1",), detach=detach))
     runs = [replace(run(seed, 0.5, 4.0), sweep="d1") for seed in (1, 2, 3)]
     runs += [replace(run(seed, 0.0), sweep="c1") for seed in (1, 2, 3)]
     runs += [replace(run(9, 0.0), sweep="other")]
     study = bundle(tmp_path, both.study(), runs)
-    found = study_results(study, fetch(study), View())
-    assert found.runs["run_id"].sort().to_list() == sorted(r.id for r in runs[:6])
-    row = found.effects.filter(metric=REWARD.key).row(0, named=True)
+    results = study_results(study, fetch(study), View())
+    assert results.runs["run_id"].sort().to_list() == sorted(r.id for r in runs[:6])
+    row = results.effects.filter(metric=REWARD.key).row(0, named=True)
     assert (row["design"], row["n_arm"], row["n_control"]) == ("fork", 3, 3)
     assert row["change"] == pytest.approx(4.2)
     alone = bundle(tmp_path / "alone", both.study(tasks=(replace(both.task, control_sweep_id=()),)), runs)
     assert study_results(alone, fetch(alone), View()).effects["design"].unique().to_list() == ["jump"]
 
 
-def _old(given: Given) -> Given:
+def _old(run: RunData) -> RunData:
     """The run as older code wrote it: what remains of the training, under another name."""
-    config = {k: v for k, v in given.config.items() if k not in ("ratio", "steps")}
-    ratio = given.config["ratio"]
-    return replace(given, config={**config, "detach_encoder_ratio": 1 - ratio if ratio else None})
+    config = {k: v for k, v in run.config.items() if k not in ("ratio", "steps")}
+    ratio = run.config["ratio"]
+    return replace(run, config={**config, "detach_encoder_ratio": 1 - ratio if ratio else None})
 
 
 def test_old_names_and_new_ones_give_the_same_effects(tmp_path):
     runs = [run(seed, ratio, 3.0) for seed in (1, 2, 3) for ratio in (0.2, 0.0)]
     new = study_results(*_opened(tmp_path / "new", runs), View())
     rule = DetachRule(ratio_key="detach_encoder_ratio", ratio_counts="remaining")
-    old = Asked(task=Task("walk", TOTAL, detach=rule))
+    old = StudyParts(task=Task("walk", TOTAL, detach=rule))
     study = bundle(tmp_path / "old", old.study(), [_old(r) for r in runs])
-    found = study_results(study, fetch(study), View())
-    assert {t.detach_step for t in found.treatments} == {200, None}
-    assert found.effects.equals(new.effects)
+    results = study_results(study, fetch(study), View())
+    assert {t.detach_step for t in results.treatments} == {200, None}
+    assert results.effects.equals(new.effects)
 
 
 def test_in_event_time_every_arm_starts_at_its_own_detach_and_a_control_without_one_stays_out(tmp_path):
@@ -160,8 +160,8 @@ def test_randomised_onsets_give_the_same_numbers_twice(tmp_path):
     from lib.study.model import Randomised
 
     rule = DetachRule(total_steps_key="steps", ratio_key="ratio", randomised=Randomised(0.3, 0.7))
-    asked = Asked(task=Task("walk", TOTAL, detach=rule))
-    study = bundle(tmp_path, asked.study(), [run(i, 0.3 + 0.05 * i, 5.0) for i in range(1, 7)])
+    options = StudyParts(task=Task("walk", TOTAL, detach=rule))
+    study = bundle(tmp_path, options.study(), [run(i, 0.3 + 0.05 * i, 5.0) for i in range(1, 7)])
     manifest = fetch(study)
     first, second = (study_results(study, manifest, View()).effects for _ in range(2))
     assert first.write_csv() == second.write_csv()

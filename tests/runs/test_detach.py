@@ -161,8 +161,8 @@ def test_a_long_value_is_cut_in_a_warning():
 # ---- frozen or not -------------------------------------------------------------------------------------------------
 
 
-def frozen(wanted=0.0, unchanged=None, **more) -> DetachRule:
-    return DetachRule(ratio_key="r", frozen_when={"scale": wanted}, unchanged_when=unchanged or (), **more)
+def frozen(expected=0.0, unchanged=None, **more) -> DetachRule:
+    return DetachRule(ratio_key="r", frozen_when={"scale": expected}, unchanged_when=unchanged or (), **more)
 
 
 @pytest.mark.parametrize("value", [0, 0.0, "0", "0.0", False])

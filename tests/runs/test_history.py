@@ -177,10 +177,10 @@ def test_every_metric_and_step_survives_once_with_the_value_logged_last(rows):
                 repeats[metric] = repeats.get(metric, 0) + 1
             expected[place] = value
     history, dropped = read(rows, ("a", "b"))
-    found = {(metric, step): value for metric, step, value, _ in history if metric}
-    assert len(found) == len([row for row in history if row[0]])
-    assert found.keys() == expected.keys()
-    assert all(value == found[p] or (value != value and found[p] != found[p]) for p, value in expected.items())
+    by_name = {(metric, step): value for metric, step, value, _ in history if metric}
+    assert len(by_name) == len([row for row in history if row[0]])
+    assert by_name.keys() == expected.keys()
+    assert all(value == by_name[p] or (value != value and by_name[p] != by_name[p]) for p, value in expected.items())
     assert [step for metric, step, _, _ in history if metric is None] == sorted(steps)
     assert {m: n for (m, reason), n in dropped.items() if reason == "repeated step"} == repeats
 

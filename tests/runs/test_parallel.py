@@ -10,16 +10,16 @@ from lib.runs import StoreError, computing_on, each, parallel
 
 def test_results_come_in_the_order_of_their_items_and_few_wait(monkeypatch):
     monkeypatch.setattr(parallel, "cpu_count", lambda: 2)
-    made = []
+    calls = []
 
     def square(number: int) -> int:
-        made.append(number)
+        calls.append(number)
         return number**2
 
     results = each(square, range(100))
     assert next(results) == 0
     # Two calls for each of two cores, and those that took their places.
-    assert len(made) <= 5
+    assert len(calls) <= 5
     assert [0, *results] == [n**2 for n in range(100)]
 
 

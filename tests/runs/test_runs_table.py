@@ -50,7 +50,7 @@ def test_a_run_is_short_below_95_percent_of_the_plan():
 
 
 def test_drops_and_the_sources_own_warnings_are_told():
-    asked = study(replace(BY_RATIO, signal=Signal("lr")), total=100)
+    example = study(replace(BY_RATIO, signal=Signal("lr")), total=100)
     run = Run(
         "a",
         state="finished",
@@ -59,7 +59,7 @@ def test_drops_and_the_sources_own_warnings_are_told():
         warnings=("cut",),
         drops=(Drop(LOSS.key, "repeated step", 1_200), Drop("lr", "not a number", 1), Drop("other", "x", 1)),
     )
-    assert run_warnings(asked, asked.tasks[0], run) == [
+    assert run_warnings(example, example.tasks[0], run) == [
         "cut",
         "loss: 1,200 dropped (repeated step)",
         "lr: 1 dropped (not a number)",
@@ -116,12 +116,12 @@ def test_runs_that_are_not_counted_say_why(tmp_path):
         (Run(name, state="finished", config={"seed": 1, "r": 0.5}), series(name, REWARD.key, points))
         for name, points in {"a": rising, "b": rising, "c": falling}.items()
     ]
-    asked = replace(STUDY, evidence=Evidence(leave_out=(("d", "wrong reward"),)))
+    example = replace(STUDY, evidence=Evidence(leave_out=(("d", "wrong reward"),)))
     declared = (Run("d", state="finished", config={"seed": 2, "r": 0}), full("d"))
-    table = runs_table(asked, manifest(tmp_path, [*of_two, declared]))
+    table = runs_table(example, manifest(tmp_path, [*of_two, declared]))
     twice = "seed 1 appears more than once in this arm"
-    told = [text.split("; ")[0] for text in table["warnings"]]
-    assert told == [twice, "not counted: copy of run a", twice, "not counted: left out by declaration: wrong reward"]
+    texts = [text.split("; ")[0] for text in table["warnings"]]
+    assert texts == [twice, "not counted: copy of run a", twice, "not counted: left out by declaration: wrong reward"]
 
 
 def test_without_runs_the_table_has_its_columns(tmp_path):
@@ -131,10 +131,10 @@ def test_without_runs_the_table_has_its_columns(tmp_path):
 
 
 def test_metrics_that_no_run_logged(tmp_path):
-    asked = study(BY_RATIO, metrics=(REWARD, EVAL, LOSS))
+    example = study(BY_RATIO, metrics=(REWARD, EVAL, LOSS))
     runs = manifest(tmp_path, [(Run("a", config={"seed": 1, "r": 0}), full("a")), (Run("b"), [])])
-    assert missing_keys(asked, runs) == ["No run logged 'eval/episode_reward': check the metric's key."]
-    declared = replace(asked, evidence=Evidence(leave_out=(("a", "the sensor broke"), ("x", "a typing error"))))
+    assert missing_keys(example, runs) == ["No run logged 'eval/episode_reward': check the metric's key."]
+    declared = replace(example, evidence=Evidence(leave_out=(("a", "the sensor broke"), ("x", "a typing error"))))
     assert missing_keys(declared, runs)[1:] == ["No run has the id 'x': check [evidence] leave_out."]
 
 

@@ -8,7 +8,7 @@ from lib.effects import analyse, effects_detail
 from lib.formatting import number_order
 from lib.runs import config_differences, runs_table, treatments_with_duplicates
 from lib.sources import fetch
-from tests.support.bundle_kit import LOSS, REWARD, Asked, bundle, run
+from tests.support.bundle_kit import LOSS, REWARD, StudyParts, bundle, run
 
 SEEDS = ["1", "2", "3", "10", "20"]
 
@@ -16,7 +16,7 @@ SEEDS = ["1", "2", "3", "10", "20"]
 @pytest.fixture(scope="module")
 def kit(tmp_path_factory):
     runs = [run(int(seed), ratio) for seed in sorted(SEEDS) for ratio in (0.5, 0.0)]
-    study = bundle(tmp_path_factory.mktemp("kit"), Asked().study(), runs)
+    study = bundle(tmp_path_factory.mktemp("kit"), StudyParts().study(), runs)
     return study, fetch(study)
 
 

@@ -22,18 +22,18 @@ BY_SIGNAL = DetachRule(signal=LR)
 
 def placed(tmp_path, rule, *runs, total=TOTAL):
     """The treatments by run id of runs a, b, ... given as config and points of the signal, and perhaps the last step."""
-    made = []
+    calls = []
     for i, (config, points, *last) in enumerate(runs):
         run = Run(chr(97 + i), config={"seed": i, **config}, last_step=(last or [total])[0])
-        made.append((run, [*series(run.id, LR.key, points), (run.id, None, run.last_step, None)]))
-    return {t.run_id: t for t in treatments_of(study(rule, total), manifest(tmp_path, made))}
+        calls.append((run, [*series(run.id, LR.key, points), (run.id, None, run.last_step, None)]))
+    return {t.run_id: t for t in treatments_of(study(rule, total), manifest(tmp_path, calls))}
 
 
 def checked(tmp_path, points, rule=None, last=TOTAL, **config):
     """The word and the warnings of a run that logged its learning rate so."""
     rule = rule or DetachRule(step=50_000, ratio_key="r", signal=LR)
-    found = placed(tmp_path, rule, (config, points, last))["a"]
-    return found.signal, found.warnings[: len(found.warnings) - (not config)]  # one says that no run has the ratio
+    by_id = placed(tmp_path, rule, (config, points, last))["a"]
+    return by_id.signal, by_id.warnings[: len(by_id.warnings) - (not config)]  # one says that no run has the ratio
 
 
 # ---- it checks a detach step ---------------------------------------------------------------------------------------
@@ -98,8 +98,8 @@ def test_rows_too_far_apart_cannot_tell(tmp_path, points, between):
 def test_the_distance_is_a_share_of_the_runs_own_training(tmp_path):
     rule = DetachRule(ratio_key="r", total_steps_key="steps", signal=LR)
     points = [(0, 3e-4), (98_000, 3e-4), (104_000, 0.0)]
-    found = placed(tmp_path, rule, ({"r": 0.5, "steps": "2e5"}, points), ({"r": 1, "steps": 100_000}, points))
-    assert [found[run].signal for run in "ab"] == ["agrees", "too sparse"]
+    by_id = placed(tmp_path, rule, ({"r": 0.5, "steps": "2e5"}, points), ({"r": 1, "steps": 100_000}, points))
+    assert [by_id[run].signal for run in "ab"] == ["agrees", "too sparse"]
 
 
 def test_a_signal_is_not_blamed_for_what_it_did_not_log(tmp_path):
@@ -119,15 +119,15 @@ def test_a_run_that_ends_before_its_detach_is_not_blamed(tmp_path):
 def test_a_signal_may_fall_elsewhere_than_to_zero(tmp_path):
     rule = DetachRule(step=50_000, signal=Signal(LR.key, falls_to=1e-6))
     assert placed(tmp_path / "a", rule, ({}, [*HIGH, (50_500, 1e-6)]))["a"].signal == "agrees"
-    found = placed(tmp_path / "b", rule, ({}, [*HIGH, (60_000, 2e-6)]))["a"]
-    assert (found.signal, found.warnings) == (
+    by_id = placed(tmp_path / "b", rule, ({}, [*HIGH, (60_000, 2e-6)]))["a"]
+    assert (by_id.signal, by_id.warnings) == (
         "disagrees", ("detach step 50,000, but train/encoder_lr never falls to 1e-06",)
     )  # fmt: skip
 
 
 def test_a_study_without_a_signal_checks_nothing(tmp_path):
-    found = placed(tmp_path, DetachRule(step=50_000), ({}, HIGH))["a"]
-    assert (found.signal, found.warnings) == ("", ())
+    by_id = placed(tmp_path, DetachRule(step=50_000), ({}, HIGH))["a"]
+    assert (by_id.signal, by_id.warnings) == ("", ())
 
 
 # ---- it checks a control -------------------------------------------------------------------------------------------
@@ -137,9 +137,9 @@ STAYS = [(s, 3e-4) for s, _ in FALLS]
 
 
 def control(tmp_path, points, last=TOTAL):
-    found = placed(tmp_path, BY_RATIO, ({"r": 0.5}, FALLS), ({"r": 0}, points, last))
-    assert (found["a"].signal, found["b"].arm) == ("agrees", "control")
-    return found["b"].signal, found["b"].warnings
+    by_id = placed(tmp_path, BY_RATIO, ({"r": 0.5}, FALLS), ({"r": 0}, points, last))
+    assert (by_id["a"].signal, by_id["b"].arm) == ("agrees", "control")
+    return by_id["b"].signal, by_id["b"].warnings
 
 
 def test_a_control_agrees_where_nothing_changes_around_the_detach_of_others(tmp_path):
@@ -183,8 +183,8 @@ def test_a_control_without_rows_close_to_the_detach_of_others_cannot_tell(tmp_pa
 def test_a_control_is_checked_around_every_detach_step(tmp_path):
     early = [(s, 3e-4 if s < 20_000 else 0.0) for s, _ in FALLS]
     dips = [(s, 3e-4 if s < 21_000 else 3e-5) for s, _ in FALLS]
-    found = placed(tmp_path, BY_RATIO, ({"r": 0.5}, FALLS), ({"r": 0.2}, early), ({"r": None}, dips))
-    assert [found[run].signal for run in "abc"] == ["agrees", "agrees", "changes"]
+    by_id = placed(tmp_path, BY_RATIO, ({"r": 0.5}, FALLS), ({"r": 0.2}, early), ({"r": None}, dips))
+    assert [by_id[run].signal for run in "abc"] == ["agrees", "agrees", "changes"]
 
 
 # ---- it checks a change ------------------------------------------------------------------------------------------
@@ -203,26 +203,26 @@ def test_a_control_is_checked_around_every_detach_step(tmp_path):
 )  # fmt: skip
 def test_a_learning_rate_that_is_cut_falls_but_not_to_where_it_is_frozen(tmp_path, points, signal, warning):
     rule = replace(BY_RATIO, frozen_when=(("scale", 0.0),))
-    found = placed(tmp_path, rule, ({"r": 0.5, "scale": 0.1}, points))["a"]
-    assert (found.arm, found.detach_step) == ("detached scale 0.1", 50_000)
-    assert (found.signal, found.warnings) == (signal, warning)
+    by_id = placed(tmp_path, rule, ({"r": 0.5, "scale": 0.1}, points))["a"]
+    assert (by_id.arm, by_id.detach_step) == ("detached scale 0.1", 50_000)
+    assert (by_id.signal, by_id.warnings) == (signal, warning)
 
 
 # ---- it gives the detach step --------------------------------------------------------------------------------------
 
 
-def source(found):
-    return {t.run_id: (t.arm, t.detach_step, t.detach_source, t.signal) for t in found.values()}
+def source(result):
+    return {t.run_id: (t.arm, t.detach_step, t.detach_source, t.signal) for t in result.values()}
 
 
 def test_where_nothing_else_says_anything_the_signal_gives_the_step_and_the_controls(tmp_path):
-    found = placed(tmp_path, BY_SIGNAL, ({}, FALLS), ({}, FALLS), ({}, STAYS))
-    assert source(found) == {
+    by_id = placed(tmp_path, BY_SIGNAL, ({}, FALLS), ({}, FALLS), ({}, STAYS))
+    assert source(by_id) == {
         "a": ("detached", 49_000, "signal", ""),
         "b": ("detached", 49_000, "signal", ""),
         "c": ("control", None, "signal", ""),
     }
-    assert found["a"].warnings == (
+    assert by_id["a"].warnings == (
         "detach step 49,000 is read from train/encoder_lr, which falls between 49,000 and 50,000",
     )
 
@@ -238,9 +238,9 @@ def test_where_nothing_else_says_anything_the_signal_gives_the_step_and_the_cont
     ids=["mistyped", "unreadable", "no step", "no condition"],
 )
 def test_it_says_so_whatever_config_fails_to_say(tmp_path, rule, config):
-    found = placed(tmp_path, rule, (config, FALLS))
-    assert source(found)["a"] == ("detached", 49_000, "signal", "")
-    assert not config or found["a"].warnings[0].endswith(": train/encoder_lr says it")
+    by_id = placed(tmp_path, rule, (config, FALLS))
+    assert source(by_id)["a"] == ("detached", 49_000, "signal", "")
+    assert not config or by_id["a"].warnings[0].endswith(": train/encoder_lr says it")
 
 
 def test_config_and_the_typed_step_come_first(tmp_path):
@@ -276,15 +276,15 @@ def test_config_and_the_typed_step_come_first(tmp_path):
     ],
 )
 def test_a_signal_that_cannot_tell_leaves_the_arm_unknown(tmp_path, points, signal):
-    found = placed(tmp_path, BY_SIGNAL, ({}, FALLS), ({}, points))
-    assert source(found)["b"] == ("unknown", None, "", signal)
-    assert found["b"].warnings[0] == "nothing says whether it was detached: its arm is unknown"
-    assert len(found["b"].warnings) == 2
+    by_id = placed(tmp_path, BY_SIGNAL, ({}, FALLS), ({}, points))
+    assert source(by_id)["b"] == ("unknown", None, "", signal)
+    assert by_id["b"].warnings[0] == "nothing says whether it was detached: its arm is unknown"
+    assert len(by_id["b"].warnings) == 2
 
 
 def test_a_signal_that_falls_in_no_run_makes_no_control(tmp_path):
-    found = placed(tmp_path / "a", BY_SIGNAL, ({}, STAYS), ({}, STAYS))
-    assert source(found) == dict.fromkeys("ab", ("unknown", None, "", ""))
+    by_id = placed(tmp_path / "a", BY_SIGNAL, ({}, STAYS), ({}, STAYS))
+    assert source(by_id) == dict.fromkeys("ab", ("unknown", None, "", ""))
     elsewhere = placed(tmp_path / "b", BY_RATIO, ({"r": 0.5}, STAYS), ({"r": "?"}, STAYS))
     assert source(elsewhere)["b"][0] == "unknown"
 
@@ -293,23 +293,23 @@ def test_runs_that_log_at_other_steps_share_the_detach_step(tmp_path):
     runs = [
         ({}, [(s + shift, 1.0 if s + shift < 50_000 else 0.0) for s in range(0, TOTAL, 3000)]) for shift in (0, 7, 1100)
     ]
-    found = placed(tmp_path, BY_SIGNAL, *runs)
+    by_id = placed(tmp_path, BY_SIGNAL, *runs)
     # The last rows above are 48,000, 48,007 and 49,100.
-    assert {t.detach_step for t in found.values()} == {49_100}
-    assert {t.arm for t in found.values()} == {"detached"}
+    assert {t.detach_step for t in by_id.values()} == {49_100}
+    assert {t.arm for t in by_id.values()} == {"detached"}
 
 
 def test_a_step_that_other_runs_have_by_config_is_shared_where_the_signal_allows_it(tmp_path):
     rule = replace(BY_RATIO, ratio_key="r")
-    found = placed(tmp_path, rule, ({"r": 0.495}, FALLS), ({"r": "?"}, FALLS), ({"r": 0.2}, FALLS))
-    assert source(found)["b"] == ("detached 0.495", 49_500, "signal", "")
+    by_id = placed(tmp_path, rule, ({"r": 0.495}, FALLS), ({"r": "?"}, FALLS), ({"r": 0.2}, FALLS))
+    assert source(by_id)["b"] == ("detached 0.495", 49_500, "signal", "")
 
 
 def test_randomised_steps_are_each_runs_own(tmp_path):
     rule = DetachRule(ratio_key="r", signal=LR, randomised=Randomised(0.3, 0.7))
     later = [(s, 1.0 if s < 51_000 else 0.0) for s in range(500, TOTAL, 2000)]
-    found = placed(tmp_path, rule, ({"r": "?"}, FALLS), ({"r": "?"}, later))
-    assert source(found) == {"a": ("detached", 49_000, "signal", ""), "b": ("detached", 50_500, "signal", "")}
+    by_id = placed(tmp_path, rule, ({"r": "?"}, FALLS), ({"r": "?"}, later))
+    assert source(by_id) == {"a": ("detached", 49_000, "signal", ""), "b": ("detached", 50_500, "signal", "")}
 
 
 @given(

@@ -88,13 +88,13 @@ def test_what_is_stored_is_counted_and_cleared():
     with writing(folder, "team/p"):
         write_run(folder / "runs", Run("a"), history())
         write_run(folder / "runs", Run("b"), history())
-    (found,) = usage(SERVER, KEY)
-    assert (found.project, found.folder, found.runs) == ("team/p", folder, 2)
-    assert found.bytes == sum(f.stat().st_size for f in folder.rglob("*.*") if f.is_file() and f.name != ".lock")
+    (entry,) = usage(SERVER, KEY)
+    assert (entry.project, entry.folder, entry.runs) == ("team/p", folder, 2)
+    assert entry.bytes == sum(f.stat().st_size for f in folder.rglob("*.*") if f.is_file() and f.name != ".lock")
     assert usage(SERVER, "j" * 40) == ()
-    clear(found.folder)
+    clear(entry.folder)
     assert usage(SERVER, KEY) == () and not folder.exists()
-    clear(found.folder)
+    clear(entry.folder)
 
 
 def test_what_is_stored_is_counted_while_a_fetch_writes():
@@ -117,8 +117,8 @@ def test_what_is_stored_is_counted_while_a_fetch_writes():
     writer.start()
     try:
         for _ in range(200):
-            (found,) = usage(SERVER, KEY)
-            assert whole.bytes <= found.bytes <= whole.bytes + 20
+            (entry,) = usage(SERVER, KEY)
+            assert whole.bytes <= entry.bytes <= whole.bytes + 20
     finally:
         over.set()
         writer.join()

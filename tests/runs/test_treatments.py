@@ -13,9 +13,11 @@ from tests.support.frames import manifest, series, study, treatment
 from tests.support.treatments_kit import BY_RATIO, TOTAL, arms, treatments
 
 
-def placed(tmp_path, asked, *configs, left_out=()):
+def placed(tmp_path, example, *configs, left_out=()):
     """(run, arm, detach step, ratio) of these runs, in order."""
-    return [(t.run_id, t.arm, t.detach_step, t.ratio) for t in treatments(tmp_path, asked, *configs, left_out=left_out)]
+    return [
+        (t.run_id, t.arm, t.detach_step, t.ratio) for t in treatments(tmp_path, example, *configs, left_out=left_out)
+    ]
 
 
 # ---- by ratio ------------------------------------------------------------------------------------------------------
@@ -65,8 +67,8 @@ def test_a_randomised_design_is_one_arm(tmp_path):
         ("b", "detached", 62_000, 0.62),
     ]
     by_step = DetachRule(detach_step_key="k", randomised=Randomised(0.3, 0.7))
-    found = treatments(tmp_path / "b", study(by_step), {"k": 31_000}, {"k": 62_000})
-    assert [(t.arm, t.detach_step, t.warnings) for t in found] == [("detached", 31_000, ()), ("detached", 62_000, ())]
+    result = treatments(tmp_path / "b", study(by_step), {"k": 31_000}, {"k": 62_000})
+    assert [(t.arm, t.detach_step, t.warnings) for t in result] == [("detached", 31_000, ()), ("detached", 62_000, ())]
 
 
 def test_leaving_a_run_out_renames_no_arm(tmp_path):
@@ -98,8 +100,8 @@ def test_another_scale_is_a_treatment_and_never_a_control(tmp_path):
 
 
 def test_the_ratio_and_the_change_both_name_an_arm(tmp_path):
-    found = arms(tmp_path, study(SCALED), scaled(0), scaled(0, 0.2), scaled(0.1), scaled(0.1, 0.2))
-    assert found == ["detached 0.5", "detached 0.2", "detached 0.5 scale 0.1", "detached 0.2 scale 0.1"]
+    result = arms(tmp_path, study(SCALED), scaled(0), scaled(0, 0.2), scaled(0.1), scaled(0.1, 0.2))
+    assert result == ["detached 0.5", "detached 0.2", "detached 0.5 scale 0.1", "detached 0.2 scale 0.1"]
 
 
 def test_a_change_stays_apart_in_arms_of_another_key_and_is_named_by_its_own(tmp_path):
@@ -114,10 +116,10 @@ def test_a_change_stays_apart_in_arms_of_another_key_and_is_named_by_its_own(tmp
 
 def test_arms_may_be_told_apart_by_any_config_key(tmp_path):
     labels = {"true": "hard", "0.5": "soft", "2": "two"}
-    asked = study(DetachRule(step=50_000, ratio_key="r"), arms=Arms("algo.how", labels))
+    example = study(DetachRule(step=50_000, ratio_key="r"), arms=Arms("algo.how", labels))
     values = [True, 0.5, "0.50", 2.0, "2", "odd", None, 1234567.5]
     configs = [{"algo": {"how": value}} for value in values] + [{}, {"algo": {"how": True}, "r": 0}]
-    assert arms(tmp_path, asked, *configs) == [
+    assert arms(tmp_path, example, *configs) == [
         "hard",
         "soft",
         "soft",
@@ -132,16 +134,16 @@ def test_arms_may_be_told_apart_by_any_config_key(tmp_path):
 
 
 def test_where_no_run_has_the_key_of_the_arms_they_are_told_apart_by_ratio_and_it_is_said(tmp_path):
-    asked = study(BY_RATIO, arms=Arms("varient", {"x": "early"}))
-    found = treatments(tmp_path, asked, {"r": 0.2, "variant": "x"}, {"r": "0.5", "variant": "x"})
-    assert [t.arm for t in found] == ["detached 0.2", "detached 0.5"]
-    assert {t.warnings for t in found} == {("no run has varient in its config: check [arms] key",)}
+    example = study(BY_RATIO, arms=Arms("varient", {"x": "early"}))
+    result = treatments(tmp_path, example, {"r": 0.2, "variant": "x"}, {"r": "0.5", "variant": "x"})
+    assert [t.arm for t in result] == ["detached 0.2", "detached 0.5"]
+    assert {t.warnings for t in result} == {("no run has varient in its config: check [arms] key",)}
 
 
 def test_runs_that_lack_the_key_of_the_arms_are_apart_from_others_and_by_ratio(tmp_path):
-    asked = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
+    example = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
     configs = {"r": 0.2, "how": "x"}, {"r": 0.2}, {"r": 0.5, "how": None}, {"r": 0}
-    assert arms(tmp_path, asked, *configs) == [
+    assert arms(tmp_path, example, *configs) == [
         "early",
         "detached 0.2 without how",
         "detached 0.5 without how",
@@ -150,10 +152,10 @@ def test_runs_that_lack_the_key_of_the_arms_are_apart_from_others_and_by_ratio(t
 
 
 def test_a_label_that_puts_several_detach_steps_into_one_arm_is_said(tmp_path):
-    asked = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
-    found = treatments(tmp_path, asked, {"r": 0.2, "how": "x"}, {"r": 0.25, "how": "x"}, {"r": 0.5, "how": "y"})
+    example = study(BY_RATIO, arms=Arms("how", {"x": "early"}))
+    result = treatments(tmp_path, example, {"r": 0.2, "how": "x"}, {"r": 0.25, "how": "x"}, {"r": 0.5, "how": "y"})
     text = ("its arm has 2 detach steps: 20,000 and 25,000",)
-    assert [(t.arm, t.warnings) for t in found] == [("detached y", ()), ("early", text), ("early", text)]
+    assert [(t.arm, t.warnings) for t in result] == [("detached y", ()), ("early", text), ("early", text)]
 
 
 # ---- the whole -------------------------------------------------------------------------------------------------------
@@ -183,8 +185,8 @@ def test_the_whole_treatment_of_a_run(tmp_path):
 def test_seeds_are_text_whole_numbers_without_a_point_and_in_order(tmp_path):
     seeds = [10, 2.0, "x", None, "--1", -1, "²", "3.0"]
     runs = [(Run(f"r{i}", config={"run": {"seed": seed}}), []) for i, seed in enumerate(seeds)]
-    found = treatments_of(study(DetachRule(step=5), seed_key="run.seed"), manifest(tmp_path, runs))
-    assert [(t.seed, t.run_id) for t in found] == [
+    result = treatments_of(study(DetachRule(step=5), seed_key="run.seed"), manifest(tmp_path, runs))
+    assert [(t.seed, t.run_id) for t in result] == [
         ("-1", "r5"),
         ("2", "r1"),
         ("3", "r7"),
@@ -194,22 +196,22 @@ def test_seeds_are_text_whole_numbers_without_a_point_and_in_order(tmp_path):
         ("x", "r2"),
         ("²", "r6"),
     ]
-    assert {t.run_id: t.warnings for t in found if t.warnings} == {
+    assert {t.run_id: t.warnings for t in result if t.warnings} == {
         "r3": ("run.seed is not in its config: its id stands for the seed",)
     }
 
 
 def test_a_run_may_belong_to_several_tasks_and_tasks_keep_their_order(tmp_path):
-    asked = study(DetachRule(step=50_000))
-    asked = replace(asked, tasks=(Task("z", TOTAL, detach=DetachRule(step=9)), asked.tasks[0]))
+    example = study(DetachRule(step=50_000))
+    example = replace(example, tasks=(Task("z", TOTAL, detach=DetachRule(step=9)), example.tasks[0]))
     runs = [(Run("a", tasks=("task", "z")), []), (Run("b", tasks=("task",)), [])]
-    found = treatments_of(asked, manifest(tmp_path, runs))
-    assert [(t.task, t.run_id, t.detach_step) for t in found] == [
+    result = treatments_of(example, manifest(tmp_path, runs))
+    assert [(t.task, t.run_id, t.detach_step) for t in result] == [
         ("z", "a", 9),
         ("task", "a", 50_000),
         ("task", "b", 50_000),
     ]
-    assert [t.run_id for t in of_task(found, "task")] == ["a", "b"]
+    assert [t.run_id for t in of_task(result, "task")] == ["a", "b"]
 
 
 def test_arms_and_the_step_they_share():
@@ -230,7 +232,7 @@ PLACES = {
     "scale": "algo.scale",
     "how": "how",
 }
-ASKED = study(
+EXAMPLE = study(
     DetachRule(
         ratio_key=PLACES["r"], detach_step_key=PLACES["k"], total_steps_key=PLACES["steps"],
         frozen_when={PLACES["scale"]: 0.0},
@@ -266,11 +268,11 @@ def test_arms_are_the_same_from_text_and_nested_configs(by_key, some, data):
             place[last] = value
         return nested
 
-    asked = replace(ASKED, arms=Arms("how", {"0.5": "half"})) if by_key else ASKED
+    example = replace(EXAMPLE, arms=Arms("how", {"0.5": "half"})) if by_key else EXAMPLE
     plain = [{PLACES[key]: value for key, value in config.items()} for config in some]
     first, second = (
         treatments_of(
-            asked, replace(EMPTY, runs=tuple(Run(str(i), config=c, tasks=("task",)) for i, c in enumerate(form)))
+            example, replace(EMPTY, runs=tuple(Run(str(i), config=c, tasks=("task",)) for i, c in enumerate(form)))
         )
         for form in (plain, [written(config) for config in some])
     )

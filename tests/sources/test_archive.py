@@ -13,14 +13,14 @@ import pytest
 from lib.runs import HISTORY, Problem, quota
 from lib.sources import SourceError, bundle, bundled_study, fetch
 from lib.study import StudyError, load_study
-from tests.support.bundle_kit import Asked, run
+from tests.support.bundle_kit import StudyParts, run
 from tests.support.bundle_kit import bundle as write_kit
 
 
 @pytest.fixture
 def kit(tmp_path):
     """The path of a bundle of two runs, its files, and a way to write them changed."""
-    write_kit(tmp_path, Asked().study(), [run(1, 0.5), run(2, 0.0)])
+    write_kit(tmp_path, StudyParts().study(), [run(1, 0.5), run(2, 0.0)])
     path = tmp_path / "kit.zip"
     with zipfile.ZipFile(path) as file:
         return path, {name: file.read(name) for name in file.namelist()}

@@ -8,7 +8,7 @@ import pytest
 from lib.runs import Problem, Run, StoreError
 from lib.sources import SourceError, bundled_study, fetch, write_bundle
 from lib.study import Source, load_study, with_source
-from tests.support.bundle_files import ASKED, bundled, files_of, opened, two_runs
+from tests.support.bundle_files import EXAMPLE, bundled, files_of, opened, two_runs
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 
@@ -31,7 +31,7 @@ def test_a_bundle_comes_back_as_it_was(tmp_path, name):
 def test_the_study_travels_with_its_runs(tmp_path):
     out = bundled(tmp_path)
     carried = bundled_study(out)
-    assert carried == with_source(ASKED, Source("bundle", path=str(out.resolve())))
+    assert carried == with_source(EXAMPLE, Source("bundle", path=str(out.resolve())))
     assert [r.id for r in fetch(carried).runs] == ["a", "b"]
     unpacked = bundled(tmp_path, "folder")
     assert [r.id for r in fetch(load_study(str(unpacked / "study.toml"))).runs] == ["a", "b"]
@@ -47,7 +47,7 @@ def test_the_same_runs_give_the_same_bytes(tmp_path):
 def test_a_bundle_of_a_bundle_is_the_same_bundle(tmp_path):
     out = bundled(tmp_path)
     again = tmp_path / "again.zip"
-    write_bundle(ASKED, opened(out), again)
+    write_bundle(EXAMPLE, opened(out), again)
     assert again.read_bytes() == out.read_bytes()
 
 
@@ -67,13 +67,13 @@ def test_a_zip_is_unpacked_once(tmp_path, isolated_folders):
 def test_problems_travel_and_are_told_once(tmp_path):
     runs = replace(two_runs(tmp_path / "runs"), problems=(Problem("half came", run_id="a"),))
     out = bundled(tmp_path, runs=runs)
-    other = replace(ASKED.tasks[0], name="other", id="other")
-    wider = replace(with_source(ASKED, Source("bundle", path=str(out))), tasks=(*ASKED.tasks, other))
+    other = replace(EXAMPLE.tasks[0], name="other", id="other")
+    wider = replace(with_source(EXAMPLE, Source("bundle", path=str(out))), tasks=(*EXAMPLE.tasks, other))
     missing = Problem("No run of task 'other': check the task's name and sweep_id.", task="other")
-    found = fetch(wider)
-    assert found.problems == (Problem("half came", run_id="a"), missing)
-    write_bundle(wider, found, tmp_path / "wider.zip")
-    assert fetch(bundled_study(tmp_path / "wider.zip")).problems == found.problems
+    manifest = fetch(wider)
+    assert manifest.problems == (Problem("half came", run_id="a"), missing)
+    write_bundle(wider, manifest, tmp_path / "wider.zip")
+    assert fetch(bundled_study(tmp_path / "wider.zip")).problems == manifest.problems
 
 
 def test_a_run_without_history_travels_too(tmp_path):
@@ -88,7 +88,7 @@ def test_runs_whose_stored_file_is_gone_are_not_bundled(tmp_path):
     runs = two_runs(tmp_path / "runs")
     (tmp_path / "runs" / "b.parquet").unlink()
     with pytest.raises(StoreError) as caught:
-        write_bundle(ASKED, runs, tmp_path / "out.zip")
+        write_bundle(EXAMPLE, runs, tmp_path / "out.zip")
     assert str(caught.value) == "The stored history of run b is gone: fetch the study again."
     assert not (tmp_path / "out.zip").exists()
 
@@ -100,17 +100,17 @@ def test_runs_whose_stored_file_is_damaged_are_not_bundled(tmp_path):
     for at in (10, len(whole) // 2, len(whole) - 6):
         stored.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(StoreError) as caught:
-            write_bundle(ASKED, runs, tmp_path / "out.zip")
+            write_bundle(EXAMPLE, runs, tmp_path / "out.zip")
         assert str(caught.value) == "The stored history of run b is damaged: fetch the study again."
     assert not (tmp_path / "out.zip").exists()
 
 
 def test_tasks_are_given_anew_by_the_study_that_opens_it(tmp_path):
     out = bundled(tmp_path)
-    filtered = replace(ASKED.tasks[0], runs_filter='{"state": "finished"}')
-    asked = replace(with_source(ASKED, Source("bundle", path=str(out))), tasks=(filtered,))
-    assert [r.tasks for r in fetch(asked).runs] == [("task",), ("task",)]
-    elsewhere = replace(asked, tasks=(replace(filtered, id="new"),))
+    filtered = replace(EXAMPLE.tasks[0], runs_filter='{"state": "finished"}')
+    example = replace(with_source(EXAMPLE, Source("bundle", path=str(out))), tasks=(filtered,))
+    assert [r.tasks for r in fetch(example).runs] == [("task",), ("task",)]
+    elsewhere = replace(example, tasks=(replace(filtered, id="new"),))
     with pytest.raises(SourceError) as caught:
         fetch(elsewhere)
     assert str(caught.value) == "out.zip gives no run: none of its runs belongs to a task of the study."
@@ -121,21 +121,21 @@ def test_a_bundle_is_not_written_among_other_files(tmp_path):
     own.parent.mkdir()
     own.write_text("mine")
     with pytest.raises(StoreError) as caught:
-        write_bundle(ASKED, runs, own.parent)
+        write_bundle(EXAMPLE, runs, own.parent)
     text = f"{own.parent} is a folder that holds other files: name a file that ends in .zip, or a new folder."
     assert (str(caught.value), own.read_text()) == (text, "mine")
     for _ in range(2):  # the second time in the place of the first
-        write_bundle(ASKED, runs, tmp_path / "new")
+        write_bundle(EXAMPLE, runs, tmp_path / "new")
 
 
 def test_where_a_bundle_cannot_be_written(tmp_path):
     runs = two_runs(tmp_path / "runs")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError) as caught:
-        write_bundle(ASKED, runs, tmp_path / "file" / "out.zip")
+        write_bundle(EXAMPLE, runs, tmp_path / "file" / "out.zip")
     assert str(caught.value) == f"{tmp_path / 'file'} cannot be written: part of that path is a file, not a folder."
     with pytest.raises(StoreError) as caught:
-        write_bundle(ASKED, runs, tmp_path / "file" / "out")
+        write_bundle(EXAMPLE, runs, tmp_path / "file" / "out")
     folder = tmp_path / "file" / "out" / "runs"
     assert str(caught.value) == f"{folder} cannot be written: part of that path is a file, not a folder."
 
@@ -144,21 +144,21 @@ def test_where_a_bundle_cannot_be_written(tmp_path):
 
 
 def test_the_demo_opens_whole():
-    found = fetch(load_study("demo"))
-    assert found.whole
-    forks = [r for r in found.runs if r.sweep_id != "cart0002"]
+    manifest = fetch(load_study("demo"))
+    assert manifest.whole
+    forks = [r for r in manifest.runs if r.sweep_id != "cart0002"]
     assert sorted({(r.config["task"], r.config["detach_encoder_ratio"]) for r in forks}) == [
         ("acrobot-swingup", 0.0),
         ("acrobot-swingup", 0.5),
         ("cartpole-swingup", 0.0),
         ("cartpole-swingup", 0.5),
     ]
-    assert (len(forks), len(found.runs)) == (24, 32)
-    drawn = [r.config["detach_encoder_ratio"] for r in found.runs if r not in forks]
+    assert (len(forks), len(manifest.runs)) == (24, 32)
+    drawn = [r.config["detach_encoder_ratio"] for r in manifest.runs if r not in forks]
     assert len(set(drawn)) == 8
     assert all(0.3 <= ratio <= 0.7 for ratio in drawn)
-    assert {(r.state, r.last_step, r.drops, r.warnings) for r in found.runs} == {("finished", 100_000, (), ())}
-    assert {r.rows["eval/episode_reward"] for r in found.runs} == {21}
+    assert {(r.state, r.last_step, r.drops, r.warnings) for r in manifest.runs} == {("finished", 100_000, (), ())}
+    assert {r.rows["eval/episode_reward"] for r in manifest.runs} == {21}
 
 
 def test_the_demo_is_small_and_knows_no_machine():

@@ -25,8 +25,8 @@ def history_requests(server: WandbServer) -> int:
 
 def test_a_sweep_comes_whole_with_config_keys_and_page(server):
     server.add(PLACE, walk("a"), walk("b", rows(5, 7), state="crashed", group="g"))
-    said: list[Progress] = []
-    manifest = bring(study(server), progress=said.append)
+    messages: list[Progress] = []
+    manifest = bring(study(server), progress=messages.append)
     assert manifest.problems == ()
     assert points(manifest, "a") == {step: 2.0 * step for step in range(10)}
     assert points(manifest, "b") == {5: 10.0, 6: 12.0, 7: 14.0}
@@ -37,7 +37,7 @@ def test_a_sweep_comes_whole_with_config_keys_and_page(server):
     assert run.keys == ("_step", "_timestamp", "loss") and run.fetched == ("loss",)
     assert (run.first_step, run.last_step, run.rows) == (5, 7, {"loss": 3})
     assert manifest.source == {"kind": "wandb", "entity": "team", "project": "walks", "server": server.url}
-    assert said[-1].done == said[-1].total == 2
+    assert messages[-1].done == messages[-1].total == 2
 
 
 def test_a_first_fetch_keeps_to_its_requests(server):
@@ -56,9 +56,9 @@ def test_live_rows_join_the_exported_ones_once(server):
     ]
     server.add(PLACE, walk("a", live=live, state="running"))
     manifest = bring(study(server))
-    found = points(manifest, "a")
-    assert math.isnan(found.pop(15))
-    assert found == {step: 2.0 * step for step in range(15)}
+    frame = points(manifest, "a")
+    assert math.isnan(frame.pop(15))
+    assert frame == {step: 2.0 * step for step in range(15)}
     assert manifest.runs[0].drops == (Drop("loss", "not a number", 1),)
 
 
@@ -79,9 +79,9 @@ def test_parts_differ_in_columns_types_and_order(server):
     run.parts = [third, other, second, first]
     server.add(PLACE, run)
     manifest = bring(study(server))
-    found = points(manifest, "a")
-    assert math.isnan(found.pop(5))
-    assert found == {0: 0, 1: 2, 2: 4, 3: 6, 4: 8, 6: math.inf, 7: -math.inf, 8: 7}
+    frame = points(manifest, "a")
+    assert math.isnan(frame.pop(5))
+    assert frame == {0: 0, 1: 2, 2: 4, 3: 6, 4: 8, 6: math.inf, 7: -math.inf, 8: 7}
     assert manifest.runs[0].last_step == 9
 
 
@@ -232,8 +232,8 @@ def test_a_run_that_was_rewound_is_fetched_anew(server):
     server.add(PLACE, run)
     bring(study(server))
     run.live = [row | {"loss": -1.0} for row in rows(5, 30)]
-    found = points(bring(study(server)), "a")
-    assert found[30] == -1.0 and found[4] == 8.0 and len(found) == 31
+    frame = points(bring(study(server)), "a")
+    assert frame[30] == -1.0 and frame[4] == 8.0 and len(frame) == 31
 
 
 def test_a_metric_more_is_fetched_alone(server):
@@ -273,11 +273,11 @@ def test_only_the_runs_asked_for_are_tried(server):
 def test_what_is_stored_opens_without_the_server():
     with WandbServer() as server:
         server.add(PLACE, walk("a"), walk("b"))
-        asked = study(server)
-        brought = bring(asked)
+        example = study(server)
+        brought = bring(example)
     with pytest.raises(Unreachable, match="cannot be reached"):
-        bring(asked)
-    found = stored(asked, Request(key=KEY))
-    assert found == brought
-    assert stored(asked, Request()) is None
-    assert stored(study(asked.source.base_url, name="another"), Request(key=KEY)) is None
+        bring(example)
+    manifest = stored(example, Request(key=KEY))
+    assert manifest == brought
+    assert stored(example, Request()) is None
+    assert stored(study(example.source.base_url, name="another"), Request(key=KEY)) is None

@@ -111,18 +111,18 @@ def test_a_damaged_export_is_said_without_its_address(server):
 
 
 def test_a_stored_file_that_was_damaged_since_is_said_where_it_is_opened_and_fetched_anew(server):
-    asked = study(server)
-    fetched = bring(asked)
+    example = study(server)
+    fetched = bring(example)
     whole = {run.id: points(fetched, run.id) for run in fetched.runs}
     file = Path(fetched.folder) / next(run.file for run in fetched.runs if run.id == "c")
     content = bytearray(file.read_bytes())
     content[40] ^= 1  # among the numbers, where a reader would notice nothing
     file.write_bytes(content)
-    opened = stored(asked, Request(key=KEY))
-    said = [problem.message for problem in opened.problems if problem.run_id == "c"]
-    assert len(said) == 1 and "is damaged" in said[0] and said[0].endswith("Fetch it again.")
-    assert {run.id: points(opened, run.id) for run in opened.runs} == whole | {"c": {}}
-    again = bring(asked)
+    manifest = stored(example, Request(key=KEY))
+    messages = [problem.message for problem in manifest.problems if problem.run_id == "c"]
+    assert len(messages) == 1 and "is damaged" in messages[0] and messages[0].endswith("Fetch it again.")
+    assert {run.id: points(manifest, run.id) for run in manifest.runs} == whole | {"c": {}}
+    again = bring(example)
     assert {run.id: points(again, run.id) for run in again.runs} == whole
 
 
@@ -130,24 +130,24 @@ def test_a_part_of_a_range_is_never_taken_for_the_range(server):
     logged = {
         run: rows(0, 20_000, loss=lambda step, by=by: math.sin(step * by)) for run, by in (("d", 1.1), ("e", 1.3))
     }
-    server.add(PLACE, *(walk(run, made) for run, made in logged.items()))
+    server.add(PLACE, *(walk(run, frame) for run, frame in logged.items()))
     assert bring(study(server)).whole
     server.range_cap = 1000
     for run in logged:
         server.projects[PLACE][run].heartbeat = "later"
     manifest = bring(study(server), refresh=True)
     assert set(runs_failed(manifest)) == set(logged)
-    for run, made in logged.items():
+    for run, frame in logged.items():
         assert "another part of the file" in runs_failed(manifest)[run]
-        assert points(manifest, run) == {row["_step"]: row["loss"] for row in made}
+        assert points(manifest, run) == {row["_step"]: row["loss"] for row in frame}
 
 
 def test_a_server_that_is_not_there_is_unreachable_at_once():
     with WandbServer() as server:
-        asked = study(server)
+        example = study(server)
     start = time.monotonic()
     with pytest.raises(Unreachable, match="cannot be reached"):
-        bring(asked)
+        bring(example)
     assert time.monotonic() - start < 20
 
 
@@ -163,10 +163,10 @@ def test_a_server_that_never_answers_is_unreachable_in_time(server):
 def test_a_fetch_that_is_stopped_keeps_what_came(server):
     stop = threading.Event()
     server.faults = [Fault("silence", "GET", "b", times=99)]
-    came = []
+    events = []
 
     def progress(step):
-        came.append(step)
+        events.append(step)
         if step.done == 2:
             stop.set()
 
@@ -212,12 +212,12 @@ def test_killed_at_any_moment_the_store_holds_whole_runs_only():
     """SIGKILL at 30 moments of a refresh: every file that is left is one whole version of a run, and all open."""
     chance = random.Random(7)
     with WandbServer() as server:
-        held = [walk(f"r{i}", rows(0, 99)) for i in range(6)]
-        server.add(PLACE, *held)
-        asked = study(server)
-        folder, cut_short = Path(bring(asked).folder), 0
+        runs = [walk(f"r{i}", rows(0, 99)) for i in range(6)]
+        server.add(PLACE, *runs)
+        example = study(server)
+        folder, cut_short = Path(bring(example).folder), 0
         for moment in range(30):
-            for run in held:
+            for run in runs:
                 run.replace([row | {"loss": row["_step"] * (3.0 + moment)} for row in rows(0, 99)], str(moment))
             server.forget()
             process = child(server.url)
@@ -227,12 +227,12 @@ def test_killed_at_any_moment_the_store_holds_whole_runs_only():
             process.kill()
             process.join()
             cut_short += process.exitcode == -signal.SIGKILL
-            found = {file.name: factor(file) for file in folder.glob("*.parquet")}
-            assert sorted(found) == [f"r{i}.parquet" for i in range(6)]
-            assert set(found.values()) <= {2.0, *(3.0 + past for past in range(moment + 1))}
-            assert len(stored(asked, Request(key=KEY)).runs) == 6
+            by_name = {file.name: factor(file) for file in folder.glob("*.parquet")}
+            assert sorted(by_name) == [f"r{i}.parquet" for i in range(6)]
+            assert set(by_name.values()) <= {2.0, *(3.0 + past for past in range(moment + 1))}
+            assert len(stored(example, Request(key=KEY)).runs) == 6
         assert cut_short > 10
-        whole = bring(asked)
+        whole = bring(example)
         assert whole.whole and points(whole, "r3") == {step: step * 32.0 for step in range(100)}
         assert not list(folder.parent.rglob(".aside-*"))
 

@@ -67,15 +67,15 @@ def as_text(value: Any) -> str:
 
 def expected(rows: list[dict[str, Any]]) -> dict[tuple[str, int], float]:
     """The points by metric and step; of a repeated step the latest."""
-    found = {}
+    by_name = {}
     for row in rows:
         for metric in METRICS:
             value = row.get(metric)
             if isinstance(value, str):
                 value = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value)
             if isinstance(value, bool | int | float):
-                found[metric, row["_step"]] = float(value)
-    return found
+                by_name[metric, row["_step"]] = float(value)
+    return by_name
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,10 @@ def test_every_point_arrives_once(server, cases):
     history = manifest.history().lazy().collect()
     assert not history.select("run_id", "metric", "step").is_duplicated().any()
     for run, points in cases:
-        found = history.filter(pl.col("run_id") == run.id).drop_nulls("metric")
-        came = {(metric, step): value for _, metric, step, value, _ in found.iter_rows()}
-        assert came.keys() == points.keys()
-        assert [place for place in points if not same(came[place], points[place])] == []
+        rows = history.filter(pl.col("run_id") == run.id).drop_nulls("metric")
+        values = {(metric, step): value for _, metric, step, value, _ in rows.iter_rows()}
+        assert values.keys() == points.keys()
+        assert [place for place in points if not same(values[place], points[place])] == []
         logged = {row["_step"] for part in run.frames() for row in part.iter_rows(named=True)} | {
             r["_step"] for r in run.live
         }

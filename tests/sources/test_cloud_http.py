@@ -96,9 +96,9 @@ def server():
 
 @pytest.fixture
 def client(server):
-    made = HttpClient(server.url, KEY, 4)
-    yield made
-    made.close()
+    client = HttpClient(server.url, KEY, 4)
+    yield client
+    client.close()
 
 
 def read(client: HttpClient, path: str, deadline: float = 20.0) -> bytes:

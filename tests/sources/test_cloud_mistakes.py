@@ -73,9 +73,9 @@ def test_a_finished_run_stored_by_an_earlier_version_is_not_read_again(server):
     (stored,) = before.runs
     rows = points_of(before.history().lazy().collect())
     write_run(Path(before.folder), replace(stored, stamp=""), rows, {"stamp": stored.stamp})
-    asked = server.count("RunParquetHistory")
+    requests = server.count("RunParquetHistory")
     assert points(bring(study(server)), "a") == points(before, "a")
-    assert server.count("RunParquetHistory") == asked
+    assert server.count("RunParquetHistory") == requests
 
 
 def test_the_wandb_client_lists_the_same_runs(server):

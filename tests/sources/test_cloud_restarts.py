@@ -194,21 +194,21 @@ def test_a_restarted_run_fetched_while_it_goes_on_is_the_run_fetched_at_once(ser
     jobs, counts = data.draw(restarted(with_wandb_step))
     logged = [row for rows in jobs for row in rows]
     server.projects = {}
-    asked = study(server, heading=GLOBAL)
+    example = study(server, heading=GLOBAL)
     exported = data.draw(st.integers(0, len(logged)))
     grown = walk(f"r{next(NAMES)}", [], state="running")
     server.add(PLACE, grown)
     for seen in sorted(data.draw(st.lists(st.integers(0, len(logged)), max_size=3))):
         grown.live = logged[:seen]
-        bring(asked)
+        bring(example)
     if exported:
         grown.parts = [pl.DataFrame(logged[:exported])]
     grown.live = logged[exported:]
-    bring(asked)
+    bring(example)
     grown.state = data.draw(st.sampled_from(["running", "finished"]))
-    manifest = bring(asked)
+    manifest = bring(example)
     assert points(manifest, grown.id) == counts
-    anew = bring(asked, refresh=True)
+    anew = bring(example, refresh=True)
     assert anew.history().lazy().collect().equals(manifest.history().lazy().collect())
     assert anew.runs[0].drops == manifest.runs[0].drops
 
@@ -276,15 +276,17 @@ def test_a_resumed_run_is_the_same_from_a_server_and_from_its_files(server, tmp_
 def test_a_fork_of_a_fork_is_the_same_from_a_server_from_its_files_and_from_a_bundle(server, tmp_path):
     logged = {"g": job(0, 99, 1.0), "p": job(31, 99, 2.0), "a": job(61, 99, 3.0)}
     branches = {"p": ("g", 30), "a": ("p", 60)}
-    for run_id, made in logged.items():
-        write_job(tmp_path / "runs", run_id, made, branch=branches.get(run_id))
-        server.add(PLACE, walk(run_id, made, branch_point=branches.get(run_id), sweep="s1" if run_id == "a" else "old"))
-    asked = study(server, METRICS, heading=GLOBAL)
-    manifest = bring(asked)
+    for run_id, job_rows in logged.items():
+        write_job(tmp_path / "runs", run_id, job_rows, branch=branches.get(run_id))
+        server.add(
+            PLACE, walk(run_id, job_rows, branch_point=branches.get(run_id), sweep="s1" if run_id == "a" else "old")
+        )
+    example = study(server, METRICS, heading=GLOBAL)
+    manifest = bring(example)
     expected = fetch(offline(tmp_path / "runs", heading=GLOBAL), Request())
     assert points(manifest, "a") == constant(1.0, 0, 30) | constant(2.0, 31, 60) | constant(3.0, 61, 99)
     assert history(manifest) == history(expected)
-    write_bundle(asked, manifest, tmp_path / "study.zip")
+    write_bundle(example, manifest, tmp_path / "study.zip")
     bundle = fetch(bundled_study(tmp_path / "study.zip"), Request())
     assert history(bundle) == history(manifest)
     assert bundle.runs[0].branch_point == manifest.runs[0].branch_point == expected.runs[0].branch_point
@@ -294,8 +296,8 @@ def test_a_fork_of_a_fork_is_the_same_from_a_server_from_its_files_and_from_a_bu
 @pytest.mark.parametrize(("is_live", "more"), [(True, 0), (True, 20), (False, 20)])
 def test_a_run_that_is_begun_anew_with_the_same_id_keeps_no_row_of_the_old_one(server, is_live, more):
     def run(logged: list[dict[str, Any]], heartbeat: str) -> FakeRun:
-        held = {"live": logged} if is_live else {}
-        return walk(name, [] if is_live else logged, **held, state="running", heartbeat=heartbeat)
+        runs = {"live": logged} if is_live else {}
+        return walk(name, [] if is_live else logged, **runs, state="running", heartbeat=heartbeat)
 
     name = f"n{next(NAMES)}"
     server.add(PLACE, run(job(0, 80, 1.0), "first"))

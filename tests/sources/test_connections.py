@@ -73,14 +73,14 @@ def read(client: HttpClient, url: str) -> bytes:
 
 @pytest.fixture
 def client_of(server, internet) -> Iterator[Callable[[str], HttpClient]]:
-    made: list[HttpClient] = []
+    clients: list[HttpClient] = []
 
     def make(host: str) -> HttpClient:
-        made.append(HttpClient(f"http://{host}:{server.server_port}", KEY, 4))
-        return made[-1]
+        clients.append(HttpClient(f"http://{host}:{server.server_port}", KEY, 4))
+        return clients[-1]
 
     yield make
-    for client in made:
+    for client in clients:
         client.close()
 
 

@@ -48,9 +48,9 @@ LEFT_OUT = "it was left out."
 def test_a_damaged_run_is_left_out_and_told(tmp_path, content, why):
     files = files_of(bundled(tmp_path))
     files = {**files, "runs/a.parquet": content} if content else {n: f for n, f in files.items() if "a.parq" not in n}
-    found = opened(zipped(tmp_path / "damaged.zip", files))
-    assert [r.id for r in found.runs] == ["b"]
-    assert found.problems == (Problem(f"Run a {why}: {LEFT_OUT}", run_id="a"),)
+    result = opened(zipped(tmp_path / "damaged.zip", files))
+    assert [r.id for r in result.runs] == ["b"]
+    assert result.problems == (Problem(f"Run a {why}: {LEFT_OUT}", run_id="a"),)
 
 
 def test_one_changed_byte_of_a_history_is_seen(tmp_path):
@@ -73,11 +73,11 @@ def test_a_file_that_is_no_history_is_left_out_whatever_its_checksum(tmp_path, o
     sums = json.loads(files["manifest.json"])["sha256"] | {
         "runs/a.parquet": hashlib.sha256(buffer.getvalue()).hexdigest()
     }
-    found = opened(zipped(tmp_path / "o.zip", retold({**files, "runs/a.parquet": buffer.getvalue()}, sha256=sums)))
-    assert found.problems == (
+    result = opened(zipped(tmp_path / "o.zip", retold({**files, "runs/a.parquet": buffer.getvalue()}, sha256=sums)))
+    assert result.problems == (
         Problem(f"Run a holds no history (runs/a.parquet is not one of ours): {LEFT_OUT}", run_id="a"),
     )
-    assert found.history().lazy().collect()["run_id"].unique().to_list() == ["b"]
+    assert result.history().lazy().collect()["run_id"].unique().to_list() == ["b"]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x.parquet", "runs/../../x", "C:\\x", "..\\x"])
@@ -85,14 +85,14 @@ def test_a_manifest_cannot_name_files_outside(tmp_path, name):
     files = files_of(bundled(tmp_path))
     runs = json.loads(files["manifest.json"])["runs"]
     runs[0]["file"] = name
-    found = opened(zipped(tmp_path / "o.zip", retold(files, runs=runs)))
-    assert found.problems == (Problem(f"Run a names a file outside the bundle ({name}): {LEFT_OUT}", run_id="a"),)
+    result = opened(zipped(tmp_path / "o.zip", retold(files, runs=runs)))
+    assert result.problems == (Problem(f"Run a names a file outside the bundle ({name}): {LEFT_OUT}", run_id="a"),)
 
 
 def test_a_bundle_all_of_whose_runs_are_damaged_gives_none(tmp_path):
     files = {n: c if "parquet" not in n else b"x" for n, c in files_of(bundled(tmp_path)).items()}
-    said = f"Run a is damaged (runs/a.parquet is not what was bundled): {LEFT_OUT}"
-    assert refused(zipped(tmp_path / "o.zip", files)) == f"o.zip gives no run: {said}"
+    message = f"Run a is damaged (runs/a.parquet is not what was bundled): {LEFT_OUT}"
+    assert refused(zipped(tmp_path / "o.zip", files)) == f"o.zip gives no run: {message}"
 
 
 # ---- what is no bundle ---------------------------------------------------------------------------------------------
@@ -190,11 +190,11 @@ def test_a_zip_with_any_byte_changed_opens_or_is_refused(tmp_path, method):
         path = tmp_path / f"{number}.zip"
         path.write_bytes(bytes(data[: None if number % 3 else int(random.integers(1, len(data)))]))
         try:
-            found = opened(path)
+            result = opened(path)
         except (SourceError, StoreError) as error:
             assert "\n" not in str(error)
         else:
-            assert {r.id for r in found.runs} <= {"a", "b"}
+            assert {r.id for r in result.runs} <= {"a", "b"}
 
 
 def test_a_bundle_without_its_study(tmp_path):

@@ -28,10 +28,10 @@ def server():
 
 
 def refused(server: WandbServer) -> None:
-    asked = study(server)
+    example = study(server)
     with pytest.raises(SourceError, match="There is no project team/walks"):
-        fetch(asked, Request(key=STRANGER))
-    assert stored(asked, Request(key=STRANGER)) is None
+        fetch(example, Request(key=STRANGER))
+    assert stored(example, Request(key=STRANGER)) is None
     assert usage(server.url, STRANGER) == ()
 
 
@@ -81,18 +81,18 @@ def test_the_key_and_the_signature_are_nowhere(server, capfd, caplog, monkeypatc
     request = Request(key=KEY, deadline=60.0)
     manifest = fetch(study(server), request)
     assert len(manifest.problems) == 2
-    said = [manifest.to_json(), repr(manifest), repr(request), caplog.text, *capfd.readouterr()]
+    messages = [manifest.to_json(), repr(manifest), repr(request), caplog.text, *capfd.readouterr()]
     server.keys = {STRANGER}
     with pytest.raises(SourceError) as raised:
         fetch(study(server), request)
-    said += [str(raised.value), repr(raised.value), repr(raised.value.__cause__), caplog.text, *capfd.readouterr()]
+    messages += [str(raised.value), repr(raised.value), repr(raised.value.__cause__), caplog.text, *capfd.readouterr()]
     folders = [store_root(), *(Path(os.environ[f"WANDB_{name}_DIR"]) for name in ("CACHE", "CONFIG", "DATA"))]
     files = [
         file for folder in [*folders, Path(os.environ["WANDB_DIR"])] for file in folder.rglob("*") if file.is_file()
     ]
     assert any(file.suffix == ".parquet" for file in files)
     for secret in (KEY, server.signature):
-        assert not any(secret in text for text in said)
+        assert not any(secret in text for text in messages)
         assert not [file for file in files if secret.encode() in file.read_bytes() or secret in str(file)]
 
 

@@ -88,8 +88,8 @@ def test_a_study_of_real_runs():
     assert {r.id: r.rows for r in manifest.runs} == dict.fromkeys(("inhbgymt", "pyj9fsox", "ykcu4nqs"), counts)
     assert [(r.drops, r.warnings) for r in manifest.runs] == [((), ())] * 3
     raw = {row["_step"]: row[EVAL.key] for row in read_rows(DETACHED)[1] if EVAL.key in row}
-    found = {s: v for m, s, v in points(manifest, "inhbgymt") if m == EVAL.key}
-    assert found == raw
+    by_name = {s: v for m, s, v in points(manifest, "inhbgymt") if m == EVAL.key}
+    assert by_name == raw
     steps = {s for _, s, _ in points(manifest, "inhbgymt")}
     assert steps == {row["_step"] for row in read_rows(DETACHED)[1]}
     assert [(p.done, p.total) for p in seen] == [(0, 0), (1, 3), (2, 3), (3, 3)]
@@ -224,9 +224,9 @@ def test_what_cannot_be_given_is_one_sentence(tmp_path):
     empty.mkdir()
     write_run(foreign, [run_message("r1", {"task": "u"})])
     write_run(broken, []).write_bytes(b"")
-    wanted = "source.path must name"
-    assert refused(asked(missing)) == f"{missing} is not a folder: {wanted} one that holds wandb run directories."
-    assert refused(asked(empty)) == f"{empty} holds no .wandb file: {wanted} a folder with wandb run directories."
+    expected = "source.path must name"
+    assert refused(asked(missing)) == f"{missing} is not a folder: {expected} one that holds wandb run directories."
+    assert refused(asked(empty)) == f"{empty} holds no .wandb file: {expected} a folder with wandb run directories."
     assert refused(asked(foreign)) == (
         f"{foreign} gives no run: No run of task 't': check the task's name and sweep_id."
     )
@@ -293,9 +293,9 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     write_run(tmp_path / "w", [start(), logged(1, 1.0)])
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DETACH_STORE", str(tmp_path / "file"))
-    said = refused(asked(tmp_path / "w"))
-    assert said.startswith(f"{tmp_path / 'w'} gives no run: Run r1: ")
-    assert said.endswith("cannot be written: part of that path is a file, not a folder.")
+    message = refused(asked(tmp_path / "w"))
+    assert message.startswith(f"{tmp_path / 'w'} gives no run: Run r1: ")
+    assert message.endswith("cannot be written: part of that path is a file, not a folder.")
 
 
 def test_real_files_are_not_touched(tmp_path):

@@ -40,8 +40,8 @@ def test_a_small_file_cut_at_every_byte(tmp_path):
         assert history == ROWS[: whole - 1]
         assert log.state == ("finished" if whole == len(SMALL) else "running")
         lost = cut - ends[whole]
-        said = f"run-r1.wandb: The file ends inside a record: its last {lost} bytes were left out."
-        assert log.damage == (said if lost else "")
+        message = f"run-r1.wandb: The file ends inside a record: its last {lost} bytes were left out."
+        assert log.damage == (message if lost else "")
 
 
 def test_a_small_file_with_every_byte_flipped(tmp_path):

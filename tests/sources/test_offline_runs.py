@@ -258,19 +258,19 @@ EVERY_TASK = ("walker-run", "acrobot-swingup", "t", "parents")
 
 @pytest.mark.server
 def test_processes_read_what_is_read_here(tmp_path, monkeypatch):
-    asked = study(LINEAGE, *EVERY_TASK)
-    here = fetch(asked)
+    example = study(LINEAGE, *EVERY_TASK)
+    here = fetch(example)
     history = here.history().lazy().collect()
     monkeypatch.setattr("lib.sources.offline._PROCESSES_FROM", 0)
-    said: list[Progress] = []
-    there = fetch(asked, Request(refresh=True, progress=said.append))
+    messages: list[Progress] = []
+    there = fetch(example, Request(refresh=True, progress=messages.append))
     assert [replace(run, fetched_at="") for run in there.runs] == [replace(run, fetched_at="") for run in here.runs]
     assert there.problems == here.problems
     assert there.history().lazy().collect().equals(history)
-    total = said[-1].total
-    assert [progress.done for progress in said] == list(range(total + 1)) and total > 2
+    total = messages[-1].total
+    assert [progress.done for progress in messages] == list(range(total + 1)) and total > 2
     # A stop ends the processes.
-    stopped = fetch(asked, Request(refresh=True, progress=said.append, cancelled=lambda: said[-1].done == 1))
+    stopped = fetch(example, Request(refresh=True, progress=messages.append, cancelled=lambda: messages[-1].done == 1))
     assert f"Stopped after 1 of {total} runs." in [problem.message for problem in stopped.problems]
 
 
@@ -284,9 +284,9 @@ def test_a_run_whose_process_dies_is_named(monkeypatch):
                 future.set_result(function(read))
             return future
 
-    asked = study(LINEAGE, *EVERY_TASK)
-    here = fetch(asked)
-    manifest = fetch(asked, Request(refresh=True, cluster=Dying()))
+    example = study(LINEAGE, *EVERY_TASK)
+    here = fetch(example)
+    manifest = fetch(example, Request(refresh=True, cluster=Dying()))
     run_id = here.runs[0].id
     message = f"Run {run_id} was not read (the process that took it died 2 times, signal 9)."
     assert Problem(message, run_id=run_id) in manifest.problems
@@ -295,7 +295,7 @@ def test_a_run_whose_process_dies_is_named(monkeypatch):
 
 def test_a_filter_of_the_server_is_said_not_to_be_applied(tmp_path):
     write_run(tmp_path, [start(), *logged([1])])
-    asked = study(tmp_path)
-    filtered = replace(asked, tasks=(replace(asked.tasks[0], runs_filter='{"state": "finished"}'),))
+    example = study(tmp_path)
+    filtered = replace(example, tasks=(replace(example.tasks[0], runs_filter='{"state": "finished"}'),))
     text = "The runs_filter of task 't' is not applied: only a W&B server can."
     assert [problem.message for problem in fetch(filtered).problems] == [text]

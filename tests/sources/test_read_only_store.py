@@ -13,7 +13,7 @@ from lib.runs import StoreError
 from lib.sources import Request, bundled_study, fetch
 from lib.study import parse_study
 from tests.support import wandb_files
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -88,7 +88,7 @@ def test_a_local_run_that_has_grown_is_shown_as_it_was_stored(store):
 
 
 def test_an_unpacked_bundle_opens(store):
-    bundle(store.parent, Asked().study(), [run(1, 0.5, 10), run(2, 0.0)])
+    bundle(store.parent, StudyParts().study(), [run(1, 0.5, 10), run(2, 0.0)])
     path = store.parent / "kit.zip"
     path.chmod(0o644)
     manifest = fetch(bundled_study(path))

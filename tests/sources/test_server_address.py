@@ -90,14 +90,14 @@ def test_plain_http_is_private_to_this_machine_alone(server, is_private):
 
 
 def test_the_address_comes_from_the_environment_then_the_study(monkeypatch):
-    asked = study("https://wandb.example.com/")
-    assert server_of(asked) == "https://wandb.example.com"
+    example = study("https://wandb.example.com/")
+    assert server_of(example) == "https://wandb.example.com"
     assert server_of(study("")) == "https://api.wandb.ai"
     monkeypatch.setenv("WANDB_BASE_URL", "http://localhost:8080/")
-    assert server_of(asked) == "http://localhost:8080"
+    assert server_of(example) == "http://localhost:8080"
     monkeypatch.setenv("WANDB_BASE_URL", "file:///etc")
     with pytest.raises(SourceError, match=r"^WANDB_BASE_URL 'file:///etc' is not the address of a W&B server"):
-        server_of(asked)
+        server_of(example)
 
 
 @pytest.mark.parametrize("base_url", ["http://[::1", "http://127.0.0.1:99999", "https://a.example/?b"])

@@ -9,7 +9,7 @@ from lib.runs import store_root, usage
 from lib.sources import Request, bundled_study, stored
 from lib.sources.cloud.history import Download
 from lib.sources.cloud.limits import RequestError
-from tests.support.bundle_kit import Asked, bundle, run
+from tests.support.bundle_kit import StudyParts, bundle, run
 from tests.support.cloud_kit import PLACE, bring, points, rows, study, walk
 from tests.support.wandb_server import KEY, WandbServer
 
@@ -75,13 +75,13 @@ def test_a_project_name_that_changed_gives_way_to_the_folder_and_is_mended(serve
 
 @pytest.mark.parametrize("name", ["manifest.json", "study.toml"])
 def test_an_unpacked_bundle_that_changed_is_unpacked_again(tmp_path, name):
-    bundle(tmp_path, Asked().study(), [run(1, 0.5, 10), run(2, 0.0)])
+    bundle(tmp_path, StudyParts().study(), [run(1, 0.5, 10), run(2, 0.0)])
     path = tmp_path / "kit.zip"
-    opened = bundled_study(path)
+    bundled = bundled_study(path)
     file = stored_file(f"bundles/*/{name}")
     content = file.read_bytes()
     flip(file, len(content) // 2)
-    assert bundled_study(path) == opened
+    assert bundled_study(path) == bundled
     assert file.read_bytes() == content
 
 

@@ -53,9 +53,9 @@ step = 50
 
 def after_looking(now, before):
     """What is marked of a study with this metric or evidence, that had the other before."""
-    mine = parse_study(TEXT)
+    own_study = parse_study(TEXT)
     field = "evidence" if isinstance(now, Evidence) else "metrics"
-    one, other = (replace(mine, **{field: part if field == "evidence" else (part,)}) for part in (now, before))
+    one, other = (replace(own_study, **{field: part if field == "evidence" else (part,)}) for part in (now, before))
     changed = set_after_looking(one, other)
     assert set_after_looking(changed, other) == changed, "marks stay"
     assert replace(changed, metrics=one.metrics, evidence=one.evidence) == one
@@ -96,7 +96,7 @@ def test_a_sound_text_has_no_complaint():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "said"),
+    ("old", "new", "line", "message"),
     [
         ("total_steps = 200", 'total_steps = "1"', 20, 'The study file, task 2: total_steps must be a whole number, not "1".'),
         ("step = 50", "step = -1", 22, "detach.step must be greater than 0"),
@@ -108,10 +108,10 @@ def test_a_sound_text_has_no_complaint():
         ('kind = "bundle"', 'kind = "disk"', 6, "kind must be"),
     ],
 )  # fmt: skip
-def test_the_line_of_what_is_wrong(old, new, line, said):
+def test_the_line_of_what_is_wrong(old, new, line, message):
     text = TEXT.replace(old, new)
     complaint, at = text_message(text)
-    assert said in complaint
+    assert message in complaint
     assert at == line
 
 
@@ -156,12 +156,12 @@ def test_a_changed_study_of_wandb_keeps_its_baselines_where_they_lie(monkeypatch
     (tmp_path / "cloud.toml").write_text(text)
     monkeypatch.setattr(lib.study.toml, "STUDIES", tmp_path)
     shipped = load_study("cloud")
-    mine = with_edits(shipped, title="T", hypothesis="")
-    assert mine.folder == ""
-    assert mine.tasks[0].baselines == (Baseline(str(tmp_path / "curves" / "b.csv"), "b"),)
-    assert mine.at(mine.tasks[0].baselines[0].path) == shipped.at("curves/b.csv")
+    own_study = with_edits(shipped, title="T", hypothesis="")
+    assert own_study.folder == ""
+    assert own_study.tasks[0].baselines == (Baseline(str(tmp_path / "curves" / "b.csv"), "b"),)
+    assert own_study.at(own_study.tasks[0].baselines[0].path) == shipped.at("curves/b.csv")
     monkeypatch.setattr(access, "secret", lambda name: {"hosted": True} if name == "deployment" else None)
     monkeypatch.setattr(access.st, "session_state", {})
-    assert access.may_name_paths(mine)
-    other = replace(mine.tasks[0], baselines=(Baseline(str(tmp_path / "secret.csv")),))
-    assert not access.may_name_paths(replace(mine, tasks=(other,)))
+    assert access.may_name_paths(own_study)
+    other = replace(own_study.tasks[0], baselines=(Baseline(str(tmp_path / "secret.csv")),))
+    assert not access.may_name_paths(replace(own_study, tasks=(other,)))

@@ -309,11 +309,11 @@ def test_errors_in_a_file_name_the_file(tmp_path):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    known = ", ".join(shipped_studies())
+    names = ", ".join(shipped_studies())
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe[study]")
-    assert unreadable("nosuch") == f"There is no study 'nosuch': give the path of a TOML file or one of: {known}."
-    assert unreadable("") == f"There is no study '': give the path of a TOML file or one of: {known}."
+    assert unreadable("nosuch") == f"There is no study 'nosuch': give the path of a TOML file or one of: {names}."
+    assert unreadable("") == f"There is no study '': give the path of a TOML file or one of: {names}."
     assert unreadable(str(binary)) == f"{binary} is not a text file: a study is a TOML file in UTF-8."
     no_file = "is not a file: name a regular file, not a folder, a pipe or a device."
     assert unreadable(str(tmp_path)) == f"{tmp_path.name} {no_file}"

@@ -7,11 +7,11 @@ from lib.sources import fetch, write_bundle
 from lib.study import DetachRule, Source, with_source
 from tests.support.frames import LOSS, REWARD, manifest, series, study
 
-ASKED = study(DetachRule(step=50), total=100)
+EXAMPLE = study(DetachRule(step=50), total=100)
 
 
 def two_runs(folder):
-    """Two runs of ASKED's task, stored below `folder`."""
+    """Two runs of EXAMPLE's task, stored below `folder`."""
     config = {"task": "task", "seed": 1}
     return manifest(
         folder,
@@ -24,12 +24,12 @@ def two_runs(folder):
 
 def bundled(tmp_path, name="out.zip", runs=None):
     out = tmp_path / name
-    write_bundle(ASKED, runs or two_runs(tmp_path / "runs"), out)
+    write_bundle(EXAMPLE, runs or two_runs(tmp_path / "runs"), out)
     return out
 
 
 def opened(path):
-    return fetch(with_source(ASKED, Source("bundle", path=str(path))))
+    return fetch(with_source(EXAMPLE, Source("bundle", path=str(path))))
 
 
 def files_of(path) -> dict[str, bytes]:

@@ -16,8 +16,8 @@ TOTAL, AT = 1000, 500
 
 
 @dataclass(frozen=True)
-class Given:
-    """A run as a test gives it."""
+class RunData:
+    """A run with its points."""
 
     id: str
     config: Mapping[str, Any]
@@ -27,8 +27,8 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a test asks; the defaults are one task, detached at a ratio of its config."""
+class StudyParts:
+    """The metrics and the task of a study; the defaults are one task, detached at a ratio of its config."""
 
     metrics: tuple[Metric, ...] = (REWARD, LOSS)
     task: Task = field(
@@ -48,7 +48,7 @@ def curve(
     return [(s, level + (lift if s > at else 0.0) + wobble * ((s // every * 7) % 5 - 2)) for s in steps]
 
 
-def run(seed: int, ratio: float | None, lift: float = 0.0, every: int = 10, **more: Any) -> Given:
+def run(seed: int, ratio: float | None, lift: float = 0.0, every: int = 10, **more: Any) -> RunData:
     """One seed: its reward rises by `lift` at its detach and its loss halves; at ratio 0 neither happens."""
     detached = bool(ratio)
     at = round((ratio or 0.5) * TOTAL)
@@ -56,20 +56,20 @@ def run(seed: int, ratio: float | None, lift: float = 0.0, every: int = 10, **mo
     loss = [(s, (0.5 * 1.01**seed if detached and s > at else 1.0) * (1 + seed / 50)) for s, _ in reward]
     config = {"task": "walk", "seed": seed, "steps": TOTAL, "ratio": ratio}
     name = f"r{seed}-{ratio}"
-    return Given(name, {**config, **more}, {REWARD.key: reward, LOSS.key: loss})
+    return RunData(name, {**config, **more}, {REWARD.key: reward, LOSS.key: loss})
 
 
-def bundle(folder: Path, study: Study, runs: Sequence[Given]) -> Study:
+def bundle(folder: Path, study: Study, runs: Sequence[RunData]) -> Study:
     """The study as it opens from a bundle of these runs."""
     written = []
-    for given in runs:
-        points = [(given.id, metric, step, value) for metric, values in given.points.items() for step, value in values]
-        mine = history(points).lazy().collect()
-        tasks = tuple(t.key for t in study.tasks if t.holds(given.config, given.sweep, "", study.task_key))
-        counts = dict(mine.group_by("metric").len().sort("metric").iter_rows())
-        told = Run(given.id, given.id, given.state, dict(given.config), given.sweep, tasks=tasks, rows=counts)
-        told = replace(told, first_step=mine["step"].min(), last_step=mine["step"].max())
-        written.append(write_run(folder / "runs", told, points_of(mine)))
+    for run in runs:
+        points = [(run.id, metric, step, value) for metric, values in run.points.items() for step, value in values]
+        rows = history(points).lazy().collect()
+        tasks = tuple(t.key for t in study.tasks if t.holds(run.config, run.sweep, "", study.task_key))
+        counts = dict(rows.group_by("metric").len().sort("metric").iter_rows())
+        described = Run(run.id, run.id, run.state, dict(run.config), run.sweep, tasks=tasks, rows=counts)
+        described = replace(described, first_step=rows["step"].min(), last_step=rows["step"].max())
+        written.append(write_run(folder / "runs", described, points_of(rows)))
     manifest = Manifest("kit", {"kind": "offline"}, "2026-01-01T00:00:00+00:00", str(folder / "runs"), tuple(written))
     write_bundle(study, manifest, folder / "kit.zip")
     return bundled_study(folder / "kit.zip")

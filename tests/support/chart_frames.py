@@ -90,8 +90,8 @@ def marks(text: str, name: str, what: str = "tag") -> list[str]:
     groups = re.findall(
         rf'<g class="mark-\w+ role-mark (?:[^"]*_)?{name}(?:_\d+)?_marks".*?</g>', text, flags=re.DOTALL
     )
-    found = r"<(?:path|line|text|rect)\b[^>]*>" if what == "tag" else r"<text\b[^>]*>([^<]*)</text>"
-    return [one for group in groups for one in re.findall(found, group)]
+    result = r"<(?:path|line|text|rect)\b[^>]*>" if what == "tag" else r"<text\b[^>]*>([^<]*)</text>"
+    return [one for group in groups for one in re.findall(result, group)]
 
 
 def is_dashed(tag: str) -> bool:

@@ -34,11 +34,11 @@ def study(
 
 def rows(first: int, last: int, **more: Any) -> list[dict[str, Any]]:
     """One row per step, the loss being the step's double; further keys are functions of the step or values."""
-    made = []
+    calls = []
     for step in range(first, last + 1):
         row = {"_step": step, "_timestamp": 1e9 + step, "loss": 2.0 * step}
-        made.append(row | {k: v(step) if callable(v) else v for k, v in more.items()})
-    return made
+        calls.append(row | {k: v(step) if callable(v) else v for k, v in more.items()})
+    return calls
 
 
 def walk(run_id: str, logged: list[dict[str, Any]] | None = None, **more: Any) -> FakeRun:

@@ -72,17 +72,17 @@ def treatment(run: str, arm: str = "detached", at: int | None = 50, seed: str = 
 
 def study(rule: DetachRule | None = None, total: int = 100_000, **changes) -> Study:
     task = Task(name="task", total_steps=total, detach=rule or DetachRule())
-    made = Study("kit", "Kit", Source("offline", path="."), (REWARD, LOSS), (task,))
-    return replace(made, **changes)
+    built = Study("kit", "Kit", Source("offline", path="."), (REWARD, LOSS), (task,))
+    return replace(built, **changes)
 
 
 def manifest(folder: Path, runs: Sequence[tuple[Run, Sequence[Point]]] = ()) -> Manifest:
     """A manifest of runs that all belong to task "task", their histories written below `folder`."""
     written = []
     for run, points in runs:
-        mine = history(points).lazy().collect()
-        counts = mine.drop_nulls("metric").group_by("metric").len().sort("metric")
-        last = mine["step"].max() if len(mine) else run.last_step
-        told = replace(run, tasks=run.tasks or ("task",), last_step=last, rows=dict(counts.iter_rows()))
-        written.append(write_run(folder, told, points_of(mine)))
+        own_rows = history(points).lazy().collect()
+        counts = own_rows.drop_nulls("metric").group_by("metric").len().sort("metric")
+        last = own_rows["step"].max() if len(own_rows) else run.last_step
+        stored_run = replace(run, tasks=run.tasks or ("task",), last_step=last, rows=dict(counts.iter_rows()))
+        written.append(write_run(folder, stored_run, points_of(own_rows)))
     return Manifest("kit", {"kind": "offline"}, "2026-01-01T00:00:00+00:00", str(folder), tuple(written))

@@ -34,12 +34,12 @@ def plotted(df: pd.DataFrame, metric: str, ma_steps: int, window_of: pd.DataFram
     return stats
 
 
-def assert_same(found: pl.DataFrame, expected: pd.DataFrame) -> None:
+def assert_same(result: pl.DataFrame, expected: pd.DataFrame) -> None:
     """Steps and n equal; mean, std and the bounds to 1e-9, relative to the size of the values for large ones."""
-    assert found["step"].to_list() == [float(step) for step in expected.get("_step", [])]
+    assert result["step"].to_list() == [float(step) for step in expected.get("_step", [])]
     if expected.empty:
         return
-    assert found["n"].to_list() == expected["count"].to_list()
+    assert result["n"].to_list() == expected["count"].to_list()
     columns = {
         "mean": expected["mean"],
         "std": expected["std"],
@@ -47,4 +47,4 @@ def assert_same(found: pl.DataFrame, expected: pd.DataFrame) -> None:
         "upper": expected["mean"] + expected["std"],
     }
     for name, column in columns.items():
-        np.testing.assert_allclose(found[name].to_numpy(), column.to_numpy(), rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(result[name].to_numpy(), column.to_numpy(), rtol=1e-9, atol=1e-9, err_msg=name)

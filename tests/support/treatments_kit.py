@@ -8,12 +8,12 @@ TOTAL = 100_000
 BY_RATIO = DetachRule(ratio_key="r")
 
 
-def treatments(tmp_path, asked, *configs, left_out=()):
+def treatments(tmp_path, example, *configs, left_out=()):
     """The treatments of runs a, b, c, ... with these configs."""
     runs = [(Run(chr(97 + i), config={"seed": i, **config}, last_step=TOTAL), []) for i, config in enumerate(configs)]
-    return treatments_of(asked, manifest(tmp_path, runs), left_out)
+    return treatments_of(example, manifest(tmp_path, runs), left_out)
 
 
-def arms(tmp_path, asked, *configs):
+def arms(tmp_path, example, *configs):
     """The arms of runs a, b, c, ... with these configs."""
-    return [t.arm for t in sorted(treatments(tmp_path, asked, *configs), key=lambda t: t.run_id)]
+    return [t.arm for t in sorted(treatments(tmp_path, example, *configs), key=lambda t: t.run_id)]

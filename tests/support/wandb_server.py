@@ -94,10 +94,10 @@ class WandbServer(ThreadingHTTPServer):
 
     def add(self, project: str, *runs: FakeRun) -> None:
         """Put runs into a project, their sweeps with them."""
-        held = self.projects.setdefault(project, {})
+        project_runs = self.projects.setdefault(project, {})
         sweeps = self.sweeps.setdefault(project, set())
         for run in runs:
-            held[run.id] = run
+            project_runs[run.id] = run
             sweeps |= {run.sweep} if run.sweep else set()
 
     def count(self, *ops: str) -> int:
@@ -141,8 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-        found = re.search(r"(?:query|mutation)\s+(\w+)", body.get("query", ""))
-        op = found.group(1) if found else ""
+        match = re.search(r"(?:query|mutation)\s+(\w+)", body.get("query", ""))
+        op = match.group(1) if match else ""
         variables = body.get("variables") or {}
         run = variables.get("runName") or variables.get("run") or ""
         if self._fails(op, run):
@@ -162,30 +162,30 @@ class _Handler(BaseHTTPRequestHandler):
         self._file("GET")
 
     def _key(self) -> str:
-        given = self.headers.get("Authorization", "")
-        return base64.b64decode(given[6:]).decode().partition(":")[2] if given.startswith("Basic ") else ""
+        header = self.headers.get("Authorization", "")
+        return base64.b64decode(header[6:]).decode().partition(":")[2] if header.startswith("Basic ") else ""
 
     def _file(self, op: str) -> None:
         parts = urlsplit(self.path)
-        found = re.fullmatch(r"/files/([^/]+/[^/]+)/([^/]+)/(\d+)\.parquet", parts.path)
-        run = found.group(2) if found else ""
+        match = re.fullmatch(r"/files/([^/]+/[^/]+)/([^/]+)/(\d+)\.parquet", parts.path)
+        run = match.group(2) if match else ""
         if self.headers.get("Authorization"):
             self.server.leaks.append(self.path)
         if self._fails(op, run):
             return
-        held = self.server.projects.get(found.group(1), {}).get(run) if found else None
-        if held is None:
+        runs = self.server.projects.get(match.group(1), {}).get(run) if match else None
+        if runs is None:
             self._send(op, run, 404, b"")
             return
         if parse_qs(parts.query).get("signature") != [self.server.signature]:
             self._send(op, run, 403, b"signature")
             return
-        body, status, extra, span = held.files()[int(found.group(3))], 200, {}, ""
+        body, status, extra, span = runs.files()[int(match.group(3))], 200, {}, ""
         if self.server.ranges:
             extra["Accept-Ranges"] = "bytes"
             span = self.headers.get("Range", "")
-        if wanted := re.fullmatch(r"bytes=(\d*)-(\d*)", span):
-            first, last = wanted.groups()
+        if expected := re.fullmatch(r"bytes=(\d*)-(\d*)", span):
+            first, last = expected.groups()
             start = int(first) if first else max(0, len(body) - int(last))
             stop = min(int(last) + 1 if first and last else len(body), len(body))
             if first and self.server.range_cap:
@@ -201,8 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.fault(op, run)
         self.cut = fault is not None and fault.kind == "truncate"
         if fault is not None and fault.kind == "delete":
-            for held in self.server.projects.values():
-                held.pop(run, None)
+            for runs in self.server.projects.values():
+                runs.pop(run, None)
             return False
         if fault is None or self.cut:
             return False
@@ -253,19 +253,19 @@ class _Handler(BaseHTTPRequestHandler):
         if op == "Runs":
             return {"data": {"project": self._page(project, runs, variables)}}
         if op in {"Run", "RunHistoryKeys"}:
-            held = runs.get(variables["name"])
-            return {"data": {"project": {"run": held and held.node(project)}}}
-        held = runs.get(variables.get("runName") or variables.get("run") or "")
-        if held is None:
+            project_runs = runs.get(variables["name"])
+            return {"data": {"project": {"run": project_runs and project_runs.node(project)}}}
+        project_runs = runs.get(variables.get("runName") or variables.get("run") or "")
+        if project_runs is None:
             return {"data": {"project": {"run": None}}}
         if op == "RunParquetHistory":
-            where = f"{self.server.files_url}/files/{project}/{held.id}"
-            urls = [f"{where}/{i}.parquet?signature={self.server.signature}" for i in range(len(held.files()))]
-            live = [{"_step": row["_step"]} for row in held.live]
+            where = f"{self.server.files_url}/files/{project}/{project_runs.id}"
+            urls = [f"{where}/{i}.parquet?signature={self.server.signature}" for i in range(len(project_runs.files()))]
+            live = [{"_step": row["_step"]} for row in project_runs.live]
             return {"data": {"project": {"run": {"parquetHistory": {"parquetUrls": urls, "liveData": live}}}}}
         if op == "HistoryPage":
             low, high = variables["minStep"], variables["maxStep"]
-            rows = [json.dumps(r) for r in held.logged() if low <= r.get("_step", -1) < high]
+            rows = [json.dumps(r) for r in project_runs.logged() if low <= r.get("_step", -1) < high]
             return {"data": {"project": {"run": {"history": rows[: self.server.page_cap or variables["pageSize"]]}}}}
         return {"data": None, "errors": [{"message": f"Cannot answer {op or 'this'}"}]}
 
@@ -277,15 +277,15 @@ class _Handler(BaseHTTPRequestHandler):
                 "createdAt": "2025-01-01T00:00:00Z", "updatedAt": None, "runCount": 0, "runCountExpected": None}  # fmt: skip
 
     def _page(self, project: str, runs: dict[str, FakeRun], variables: dict[str, Any]) -> dict[str, Any]:
-        wanted = json.loads(variables.get("filters") or "{}")
-        found = [run for run in runs.values() if _matches(run, wanted)]
+        expected = json.loads(variables.get("filters") or "{}")
+        matches = [run for run in runs.values() if _matches(run, expected)]
         start = int(variables.get("cursor") or 0)
         stop = start + int(variables.get("perPage") or 50)
-        edges = [{"node": r.node(project), "cursor": str(start + i + 1)} for i, r in enumerate(found[start:stop])]
-        info = {"endCursor": str(stop), "hasNextPage": stop < len(found)}
+        edges = [{"node": r.node(project), "cursor": str(start + i + 1)} for i, r in enumerate(matches[start:stop])]
+        info = {"endCursor": str(stop), "hasNextPage": stop < len(matches)}
         return {
             "internalId": "1",
-            "runCount": len(found),
+            "runCount": len(matches),
             "readOnly": False,
             "runs": {"edges": edges, "pageInfo": info},
         }
@@ -300,9 +300,9 @@ _COMPARE = {
 }  # fmt: skip
 
 
-def _matches(run: FakeRun, wanted: dict[str, Any]) -> bool:
+def _matches(run: FakeRun, expected: dict[str, Any]) -> bool:
     """Whether the run passes a filter in MongoDB's language, as far as the tests speak it."""
-    for name, rule in wanted.items():
+    for name, rule in expected.items():
         if name == "$and" and not all(_matches(run, part) for part in rule):
             return False
         if name == "$or" and not any(_matches(run, part) for part in rule):
