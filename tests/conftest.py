@@ -137,8 +137,9 @@ def second_visitor(chrome, app):
 
 
 @pytest.fixture
-def visitor(first_visitor):
-    """A visitor at 1280 x 900."""
+def visitor(first_visitor, app):
+    """A visitor at 1280 x 900, of an app in which no other test's studies are."""
+    app.forget_studies()
     first_visitor.reset()
     yield first_visitor
     assert_untroubled(first_visitor)

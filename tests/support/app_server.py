@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,9 +23,9 @@ class Server:
     def __init__(self, folder: Path, script: Path = ROOT / "streamlit_app.py", **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = folder / "server.log"
+        self._log, self._store = folder / "server.log", folder / "store"
         env = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "STREAMLIT_"))}
-        env |= {"DETACH_STORE": str(folder / "store"), "NETRC": str(folder / "netrc"), "PYTHONUNBUFFERED": "1"}
+        env |= {"DETACH_STORE": str(self._store), "NETRC": str(folder / "netrc"), "PYTHONUNBUFFERED": "1"}
         env |= environment
         command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
         command += ["--server.address", "127.0.0.1", "--server.port", str(self.port)]
@@ -72,6 +73,10 @@ class Server:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
+
+    def forget_studies(self) -> None:
+        """Delete the studies that visitors saved."""
+        shutil.rmtree(self._store / "studies", ignore_errors=True)
 
     def log(self) -> str:
         """The server's log so far."""
