@@ -149,7 +149,7 @@ def test_after_a_stopped_fetch_a_retry_fetches_the_missing_run_alone(visitor, cl
     missing.wait_for(state="detached")
     visitor.settled()
     assert cloud.requested_runs("RunParquetHistory") == [RUN]
-    assert "n = 3" in visitor.texts(1)
+    assert visitor.until(lambda: "n = 3" in visitor.texts(1))
     assert visitor.page.get_by_text("partial").count() == 0
     assert_untroubled(visitor)
 

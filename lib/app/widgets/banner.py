@@ -36,7 +36,7 @@ class _Override(NamedTuple):
 def banner(inputs: PageInput) -> None:
     """Say what the visitor changed against the study, in one line; nothing where that is nothing."""
     # Its place is there where it is empty too: else every panel and tab below would be another one, as it is at first.
-    line = st.empty()
+    line = st.container()
     if inputs.study is None or inputs.current is None:
         return
     overrides = [override for override in (*_overrides(inputs.current), _edits(inputs.study)) if override.text]

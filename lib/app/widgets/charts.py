@@ -92,10 +92,10 @@ def _draw(current: Current, task: Task, *names: str, height: int, legend: bool =
 def notes(current: Current, *families: str) -> None:
     """What the view's x axis cannot show, and which metrics of these families its charts draw."""
     # Each has a place, empty or not: the charts below stay the same ones.
-    with st.empty():
+    with st.container():
         if sentences := cached_results.axis_notes(current):
             st.info("  \n".join(map(escaped, sentences)), icon=":material/schedule:")
-    with st.empty():
+    with st.container():
         if sentence := cached_results.default_metrics_text(current, families):
             st.caption(escaped(sentence))
 

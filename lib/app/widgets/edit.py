@@ -28,7 +28,7 @@ def form(study: Study, manifest: Manifest | None) -> None:
         prefix = form_prefix(study)
         title = st.text_input("Title", study.title, key=f"{prefix}_title").strip()
         # A message has a place, empty or not: the fields below stay the same ones.
-        with st.empty():
+        with st.container():
             if not title:
                 st.error("Give the study a title.")
         hypothesis = st.text_input("Hypothesis", study.hypothesis, key=f"{prefix}_hypothesis").strip()
@@ -41,9 +41,9 @@ def form(study: Study, manifest: Manifest | None) -> None:
         edited = studies.with_marks(edited, study.name)
         # What no field says of itself: the study is opened as its file is read.
         message = text_message(to_toml(edited))[0] if is_valid else ""
-        with st.empty():
+        with st.container():
             after_looking(edited)
-        with st.empty():
+        with st.container():
             if message:
                 st.error(escaped(message))
         missing = "" if is_valid and not message else "Mend what is marked above first."
@@ -81,7 +81,7 @@ def _metrics(study: Study, manifest: Manifest | None, prefix: str) -> tuple[tupl
     if logged:
         help = f"The runs logged {plural(len(logged), 'more key')}."
     chosen = st.multiselect("Metrics", [*metrics, *logged], list(metrics), key=f"{prefix}_metrics", help=help)
-    with st.empty():
+    with st.container():
         if not chosen:
             st.error("Keep at least one metric.")
     own = {key: Suggestion(replace(metric, label=metric.name), "", assumed=False) for key, metric in metrics.items()}

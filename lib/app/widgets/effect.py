@@ -47,7 +47,7 @@ def claims(current: Current, effects: pl.DataFrame) -> None:
     titles = ["Across tasks" if task == ALL_TASKS else study.task(task).title for task in tasks]
     # Before the task's picker is drawn for the first time, its value is in the address alone.
     chosen = st.session_state.get(widget_keys.TASK, st.query_params.get(widget_keys.TASK))
-    with st.empty():
+    with st.container():
         if shared := shared_reasons(effects.to_dicts()):
             st.caption(escaped(f"Of every claim: {'; '.join(shared)}."))
     tabs = st.tabs([*map(escaped, titles)], default=escaped(chosen) if chosen in titles else None)

@@ -89,14 +89,14 @@ def age(fetched_at: str) -> str:
 
 def problems(study: Study, manifest: Manifest) -> None:
     """What keeps the study from being whole, with a retry for those runs alone."""
-    place = st.empty()
+    place = st.container()
     if not manifest.problems:
         return
     lines = "\n".join(f"- {escaped(problem.message)}" for problem in manifest.problems[:_MOST])
     if (more := len(manifest.problems) - _MOST) > 0:
         lines += f"\n- And {more:,} more."
     run_ids = tuple(problem.run_id for problem in manifest.problems if problem.run_id)
-    with place.container():
+    with place:
         st.warning(f"Some of this study is missing:\n{lines}", icon=":material/warning:")
         if run_ids:
             retry = partial(fetching.start_fetch, study, only=run_ids)
@@ -113,9 +113,9 @@ def fetch_panel(study: Study, manifest: Manifest | None) -> None:
     if not access.may_read(study):
         return  # The page says why.
     # Its place stays when the fetch has ended: the page below is the same one.
-    place = st.empty()
+    place = st.container()
     if is_running and job and not job.is_quiet:
-        with place.container():
+        with place:
             _progress(study)
     elif job and job.error:
         place.error(escaped(job.error), icon=":material/error:")

@@ -107,7 +107,7 @@ def view_settings(study: Study, current: Current | None, page: str) -> View:
         more = st.expander("More", icon=":material/tune:", key=widget_keys.MORE, on_change="rerun")
     else:
         st.empty()
-    note, count = st.empty(), len(shown & changed & {*_MORE})
+    note, count = st.container(), len(shown & changed & {*_MORE})
     if count:
         note.caption(f"{plural(count, 'setting')} changed under More")
     session_state().changed.update(changed)
