@@ -4,7 +4,7 @@ from lib.effects.chart_data import fit_lines
 from lib.effects.checklist import Check, checklist
 from lib.effects.claim_sentences import change_texts, claim, shared_reasons
 from lib.effects.compare.across_tasks import ALL_TASKS
-from lib.effects.cost_and_gain import cost, cost_and_gain
+from lib.effects.cost_and_gain import cost_and_gain
 from lib.effects.detail_table import effects_detail
 from lib.effects.effects_table import visible_effects
 from lib.effects.encoder import encoder_table, gap_name, is_gap

@@ -35,23 +35,10 @@ def cost_and_gain(analysis: StudyAnalysis, effects: pl.DataFrame, study: Study) 
     ----------
     effects : columns of `lib.effects.effects_table.EFFECTS`, judged, of the tasks and metrics that `study` shows.
     """
-    return _line(analysis, effects, study, (SUPPORTED, CONTRADICTED, NOT_SHOWN))
-
-
-def cost(analysis: StudyAnalysis, effects: pl.DataFrame, study: Study) -> str:
-    """What a cost that was not shown is at most, and the training time: `Rewards at most 10% lower; training 9% faster.`
-
-    Parameters are those of `cost_and_gain`, without what the answers of the families say above it.
-    """
-    return _line(analysis, effects, study, (NOT_SHOWN,))
-
-
-def _line(analysis: StudyAnalysis, effects: pl.DataFrame, study: Study, verdicts: Sequence[str]) -> str:
-    """The clauses of claims of these verdicts, and the training time."""
     if effects.is_empty():
         return ""
     primary = [row for row in effects.iter_rows(named=True) if row["role"] == "primary" and row["design"] in _EFFECTS]
-    claims = [] if headline(effects, study) else _Claims(study, rounding(effects, study)).clauses(primary, verdicts)
+    claims = [] if headline(effects, study) else _Claims(study, rounding(effects, study)).clauses(primary)
     line = "; ".join([*claims, _training_time(analysis, study)])
     return f"{line[0].upper()}{line[1:]}."
 
@@ -63,12 +50,12 @@ class _Claims:
     study: Study
     rounding: Rounding
 
-    def clauses(self, rows: Sequence[Row], verdicts: Sequence[str]) -> Iterator[str]:
+    def clauses(self, rows: Sequence[Row]) -> Iterator[str]:
         """A clause per family and verdict: what was gained, what was lost, and at most what was not shown to be."""
         by_family = {f: [row for row in rows if self.study.metric(row["metric"]).family == f] for f in FAMILIES}
         # What was lost in a task, where the answers are across tasks: their mean hides it.
         losses = {f: self.lost_in_tasks(of_family) for f, of_family in by_family.items()}
-        for verdict in verdicts:
+        for verdict in (SUPPORTED, CONTRADICTED, NOT_SHOWN):
             for family, of_family in by_family.items():
                 answers = head(of_family)
                 alike = [row for row in answers if row["verdict"] == verdict]

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from lib.curves import notes
-from lib.effects import ALL_TASKS, claim, cost, headline, shared_reasons, shown_verdict, summary
+from lib.effects import ALL_TASKS, claim, cost_and_gain, headline, shared_reasons, shown_verdict, summary
 from lib.formatting import markdown_text, one_line
 from lib.report import methods
 from lib.report.evidence import drawing, evidence, overview
@@ -38,7 +38,7 @@ def report_page(results: Results, images: Mapping[str, Picture] | None = None, w
         study=results.study,
         warnings=warnings(results),
         headline=headline(results.effects, results.study),
-        cost=cost(results.analysis, results.effects, results.visible),
+        cost_and_gain=cost_and_gain(results.analysis, results.effects, results.visible),
         summary=summary(results.effects, results.study),
         claims=_claims_by_task(results),
         shared_reasons=shared_reasons(results.effects.to_dicts()),

@@ -30,7 +30,7 @@ def test_the_answer_comes_first_and_says_what_the_verdicts_say():
         "lower in 5 of 6 comparisons, not shown in 1. Randomised detach steps: no immediate fall shown (8 runs).",
     ]
     assert answer_lines(at)[2:] == [
-        "**Cost** Rewards at most 10% of the range lower (95%); training speed -2% [-19, +18]."
+        "**Gain and cost** Losses 27-28% lower; rewards at most 10% of the range lower (95%); training speed -2% [-19, +18]."
     ]
 
 

@@ -102,7 +102,7 @@ def plain(markdown: str) -> str:
 def answer_lines(at: AppTest) -> list[str]:
     """The lines of the Overview's answer."""
     texts = [plain(m.value) for m in at.markdown]
-    return next(text for text in texts if "**Cost**" in text).split("  \n")
+    return next(text for text in texts if "**Gain and cost**" in text).split("  \n")
 
 
 def refusal(at: AppTest, key: str) -> list[str]:

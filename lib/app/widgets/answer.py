@@ -7,7 +7,7 @@ from lib.app.session.current import Current
 from lib.app.widgets import page_frame
 from lib.app.widgets.markdown import escaped
 from lib.app.widgets.verdicts import COLORS
-from lib.effects import cost, headline, summary
+from lib.effects import cost_and_gain, headline, summary
 
 
 def answer(current: Current) -> None:
@@ -23,5 +23,5 @@ def answer(current: Current) -> None:
         badge = f":{COLORS[family.verdict]}-badge[{family.verdict}]"
         lines.append(f"**{family.title}** {badge} {escaped(family.text)}")
     analysis = cached_results.analysis(current, current.evidence)
-    lines.append(f"**Cost** {escaped(cost(analysis, effects, current.visible_study))}")
+    lines.append(f"**Gain and cost** {escaped(cost_and_gain(analysis, effects, current.visible_study))}")
     st.markdown("  \n".join(lines))
